@@ -1,0 +1,20 @@
+"""Generative models and the geometry of the latent space they learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
+
+if TYPE_CHECKING:
+    from lsgen.cli.load import load
+
+
+def __getattr__(name: str) -> Any:
+    """Import `load` when it is first asked for, so that `import lsgen` stays instant."""
+    if name == "load":
+        from lsgen.cli.load import load
+
+        return load
+    raise AttributeError(f"module 'lsgen' has no attribute {name!r}")

@@ -1,0 +1,7 @@
+"""Likelihoods: a decoder's raw outputs h -> p(x|h), its Fisher information and its flat embedding."""
+
+from lsgen.likelihoods.base import FlatLikelihood, Likelihood
+from lsgen.likelihoods.bernoulli import Bernoulli
+from lsgen.likelihoods.gaussian import FixedGaussian, Gaussian
+
+__all__ = ["Bernoulli", "FixedGaussian", "FlatLikelihood", "Gaussian", "Likelihood"]

@@ -1,0 +1,7 @@
+"""Lightning modules with a latent space."""
+
+from lsgen.models.base import Batch, LatentModel
+from lsgen.models.losses import Losses
+from lsgen.models.vae import VAE
+
+__all__ = ["VAE", "Batch", "LatentModel", "Losses"]

@@ -1,0 +1,135 @@
+"""Paths and grids through z: pure functions of codes.
+
+`linear` and `slerp` join two codes; `axis_traversal` moves one coordinate at a time; `plane` spans a
+2-D grid. A traversal value may be given in standard deviations of the prior, since N(0, I) has unit scale.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["axis_traversal", "linear", "plane", "slerp"]
+
+
+def linear(start: Tensor, end: Tensor, points: int) -> Tensor:
+    """Return the straight segment (1 - t) start + t end at equidistant t in [0, 1].
+
+    Args:
+        start: codes (B, d).
+        end: codes (B, d).
+        points: number of points N >= 2, both ends included.
+
+    Returns:
+        Codes (B, N, d).
+
+    Raises:
+        ValueError: the shapes differ or N < 2.
+
+    Example:
+        >>> linear(torch.zeros(2), torch.tensor([2.0, 4.0]), 3)
+        tensor([[0., 0.],
+                [1., 2.],
+                [2., 4.]])
+
+    """
+    t = _times(start, end, points)
+    return torch.lerp(start.unsqueeze(-2), end.unsqueeze(-2), t)
+
+
+def slerp(start: Tensor, end: Tensor, points: int) -> Tensor:
+    r"""Return the spherical interpolation of Shoemake (1985), with the norm interpolated linearly.
+
+        z(t) = |z(t)| (sin((1-t) w) u + sin(t w) v) / sin w,    w = angle(u, v),  u, v unit vectors.
+
+    A zero vector has no direction: such pairs, and parallel ones, take the straight segment. Antipodal
+    directions have no unique great circle; they too take the straight segment.
+
+    Args:
+        start: codes (B, d).
+        end: codes (B, d).
+        points: number of points N >= 2, both ends included.
+
+    Returns:
+        Codes (B, N, d).
+
+    Raises:
+        ValueError: the shapes differ or N < 2.
+
+    Reference:
+        Shoemake, "Animating rotation with quaternion curves" (SIGGRAPH 1985); White, "Sampling generative
+        networks" (2016), https://arxiv.org/abs/1609.04468.
+
+    Example:
+        >>> slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 3)[1]
+        tensor([0.7071, 0.7071])
+
+    """
+    t = _times(start, end, points)
+    tiny = torch.finfo(start.dtype).tiny
+    norm_start = torch.linalg.vector_norm(start, dim=-1, keepdim=True)
+    norm_end = torch.linalg.vector_norm(end, dim=-1, keepdim=True)
+    u, v = start / norm_start.clamp(min=tiny), end / norm_end.clamp(min=tiny)
+    chord = torch.linalg.vector_norm(u - v, dim=-1, keepdim=True)
+    sum_ = torch.linalg.vector_norm(u + v, dim=-1, keepdim=True)
+    omega = (2 * torch.atan2(chord, sum_)).unsqueeze(-2)
+    sine = torch.sin(omega)
+    degenerate = (sine.abs() < 1e-6) | (norm_start * norm_end == 0).unsqueeze(-2)
+    safe = torch.where(degenerate, torch.ones_like(sine), sine)
+    arc = (torch.sin((1 - t) * omega) * u.unsqueeze(-2) + torch.sin(t * omega) * v.unsqueeze(-2)) / safe
+    norm = torch.lerp(norm_start.unsqueeze(-2), norm_end.unsqueeze(-2), t)
+    return torch.where(degenerate, linear(start, end, points), norm * arc)
+
+
+def axis_traversal(anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
+    """Return copies of the anchor in which one coordinate at a time takes the given values.
+
+    Args:
+        anchor: codes (B, d).
+        axes: integer indices (K,) of the coordinates to move.
+        values: what the moved coordinate becomes, (N,).
+
+    Returns:
+        Codes (B, K, N, d).
+
+    Raises:
+        ValueError: an axis lies outside 0 .. d - 1.
+
+    Example:
+        >>> axis_traversal(torch.zeros(2), torch.tensor([1]), torch.tensor([-1.0, 1.0]))
+        tensor([[[ 0., -1.],
+                 [ 0.,  1.]]])
+
+    """
+    d = anchor.shape[-1]
+    if axes.numel() and not (0 <= int(axes.min()) and int(axes.max()) < d):
+        raise ValueError(f"expected axes between 0 and {d - 1}, got {axes.tolist()}")
+    moved = anchor[..., None, None, :].expand(*anchor.shape[:-1], len(axes), len(values), d)
+    mask = torch.nn.functional.one_hot(axes, d).to(torch.bool)[:, None, :]
+    return torch.where(mask, values.to(anchor)[None, :, None], moved)
+
+
+def plane(origin: Tensor, u: Tensor, v: Tensor, values: Tensor) -> Tensor:
+    """Return the grid origin + a u + b v for all pairs (a, b) of the given values.
+
+    Args:
+        origin: code (d,).
+        u: first direction (d,); it varies along the last grid axis, left to right.
+        v: second direction (d,); it varies along the first grid axis, top to bottom from large to small.
+        values: coordinates (N,), in units of u and v.
+
+    Returns:
+        Codes (N, N, d).
+
+    """
+    values = values.to(origin)
+    b, a = torch.meshgrid(values.flip(0), values, indexing="ij")
+    return origin + a[..., None] * u + b[..., None] * v
+
+
+def _times(start: Tensor, end: Tensor, points: int) -> Tensor:
+    if start.shape != end.shape:
+        raise ValueError(f"expected two ends of one shape, got {tuple(start.shape)} and {tuple(end.shape)}")
+    if points < 2:
+        raise ValueError(f"expected at least 2 points, got {points}")
+    return torch.linspace(0, 1, points, dtype=start.dtype, device=start.device)[:, None]

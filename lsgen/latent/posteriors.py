@@ -1,0 +1,32 @@
+"""Posterior families q(z|x): an encoder's raw outputs -> a distribution over codes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
+
+__all__ = ["DiagonalNormal", "Posterior"]
+
+
+class Posterior(nn.Module, ABC):
+    """Abstract family; `heads` is the number of encoder outputs per latent dimension."""
+
+    heads: ClassVar[int]
+
+    @abstractmethod
+    def forward(self, raw: Tensor) -> Distribution:
+        """Return q(z|x), of batch shape B and event shape (d,), from raw outputs (B, heads * d)."""
+
+
+class DiagonalNormal(Posterior):
+    """N(mean, diag(exp(log_variance))); the heads are the mean and the log variance."""
+
+    heads: ClassVar[int] = 2
+
+    def forward(self, raw: Tensor) -> Distribution:
+        """Return the diagonal normal of raw outputs (B, 2 d)."""
+        mean, log_variance = raw.chunk(2, dim=-1)
+        return Independent(Normal(mean, (log_variance / 2).exp(), validate_args=False), 1, validate_args=False)

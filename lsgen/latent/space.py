@@ -1,0 +1,108 @@
+"""The waist between learning and geometry: a model returns a latent space, geometry takes one.
+
+A latent space is a prior p(z), a decoder z -> h and a likelihood h -> p(x|h). One that can also be entered
+from the data has a posterior q(z|x); that capability is the type `EncodableLatentSpace`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from lsgen.latent.posteriors import DiagonalNormal, Posterior
+from lsgen.latent.priors import Prior
+from lsgen.likelihoods import Likelihood
+
+__all__ = ["EncodableLatentSpace", "LatentSpace"]
+
+
+class LatentSpace(nn.Module):
+    """A prior, a decoder and a likelihood.
+
+    Args:
+        decoder: maps codes (N, d) to raw outputs (N, heads * C, ...); a `heads` attribute, where it has one,
+            must agree with the likelihood's.
+        likelihood: turns raw outputs into a distribution over observations.
+        prior: distribution over codes.
+
+    Raises:
+        ValueError: the decoder and the likelihood disagree on the number of heads, or the decoder and the
+            prior on the latent dimension.
+
+    """
+
+    def __init__(self, decoder: nn.Module, likelihood: Likelihood, prior: Prior) -> None:
+        super().__init__()
+        _agree("decoder.heads", getattr(decoder, "heads", None), "likelihood.heads", likelihood.heads)
+        _agree("decoder.dim", getattr(decoder, "dim", None), "prior.dim", prior.dim)
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.prior = prior
+
+    @property
+    def dim(self) -> int:
+        """The latent dimension d."""
+        return self.prior.dim
+
+    def raw(self, z: Tensor) -> Tensor:
+        """Return the decoder's raw outputs (B, heads * C, ...) at codes (B, d), for any batch shape B.
+
+        Raises:
+            ValueError: z does not end in the latent dimension.
+
+        """
+        if z.shape[-1:] != (self.dim,):
+            raise ValueError(f"expected codes of shape (B, {self.dim}), got {tuple(z.shape)}")
+        h: Tensor = self.decoder(z.reshape(-1, self.dim))
+        return h.reshape(*z.shape[:-1], *h.shape[1:])
+
+    def decode(self, z: Tensor) -> Distribution:
+        """Return p(x|z), of batch shape B, at codes (B, d)."""
+        distribution: Distribution = self.likelihood(self.raw(z))
+        return distribution
+
+    def sample(self, n: int) -> Tensor:
+        """Draw n observations: z from the prior, then x from p(x|z); shape (n, *shape)."""
+        with torch.no_grad():
+            return self.decode(self.prior().sample((n,))).sample()
+
+
+class EncodableLatentSpace(LatentSpace):
+    """A latent space with a posterior q(z|x).
+
+    Args:
+        encoder: maps observations (N, C, ...) to raw outputs (N, posterior.heads * d).
+        decoder: see `LatentSpace`.
+        likelihood: see `LatentSpace`.
+        prior: see `LatentSpace`.
+        posterior: family of q(z|x); a diagonal normal unless another is given.
+
+    Raises:
+        ValueError: see `LatentSpace`; also where encoder and prior disagree on the latent dimension.
+
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        posterior: Posterior | None = None,
+    ) -> None:
+        super().__init__(decoder, likelihood, prior)
+        self.encoder = encoder
+        self.posterior = DiagonalNormal() if posterior is None else posterior
+        _agree("encoder.dim", getattr(encoder, "dim", None), "prior.dim", prior.dim)
+        _agree("encoder.heads", getattr(encoder, "heads", None), "posterior.heads", self.posterior.heads)
+
+    def encode(self, x: Tensor) -> Distribution:
+        """Return q(z|x), of batch shape (N,) and event shape (d,), for observations (N, *shape)."""
+        posterior: Distribution = self.posterior(self.encoder(x))
+        return posterior
+
+
+def _agree(name: str, value: int | None, other_name: str, other: int) -> None:
+    if value is not None and value != other:
+        raise ValueError(f"expected {name} = {other_name} = {other}, got {name} = {value}")

@@ -1,0 +1,134 @@
+r"""What a likelihood promises.
+
+A decoder maps a latent code z to raw outputs h; a likelihood turns h into a distribution p(x|h) over
+observations x. Its Fisher information in the coordinates h is
+
+    F(h) = E_{x ~ p(x|h)}[ s s^T ],    s = d log p(x|h) / dh .
+
+For the factorised families used here F is block diagonal with one (heads, heads) block for every data
+dimension. Many of these families embed isometrically into a flat space: there is a map e with
+
+    J_e^T diag(signature) J_e = F ,
+
+so that z -> e(h(z)) is an immersion whose induced metric is the pulled-back Fisher-Rao metric.
+
+Layout: an observation has shape `shape`, (C, H, W) or (D,). The raw outputs h have shape
+(B, heads * shape[0], *shape[1:]), the first head of all channels first, for any batch shape B.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import prod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+__all__ = ["FlatLikelihood", "Likelihood"]
+
+
+class Likelihood(nn.Module, ABC):
+    r"""Abstract family p(x|h), one independent member for every data dimension.
+
+    Args:
+        shape: shape of one observation, (C, H, W) or (D,).
+
+    Attributes:
+        heads: raw outputs per data channel.
+        support: what an observation may be, in words; used in error messages.
+        discrete: whether p(x|h) is a probability mass function; bits per dimension exist only then.
+
+    """
+
+    heads: ClassVar[int] = 1
+    support: ClassVar[str] = "any real number"
+    discrete: ClassVar[bool] = False
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        if not shape or any(int(size) < 1 for size in shape):
+            raise ValueError(f"expected an observation shape such as (1, 64, 64) or (10,), got {tuple(shape)}")
+        self.shape = tuple(int(size) for size in shape)
+
+    @property
+    def dimensions(self) -> int:
+        """The data dimension D, the number of independent members."""
+        return prod(self.shape)
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Distribution:
+        """Return p(x|h), of batch shape B and event shape `shape`."""
+
+    @abstractmethod
+    def fisher(self, h: Tensor) -> Tensor:
+        """Return the Fisher information in the coordinates h, of shape (B, *shape, heads, heads)."""
+
+    @abstractmethod
+    def in_support(self, x: Tensor) -> Tensor:
+        """Return a boolean tensor of the shape of x: which values the family can give."""
+
+    def split(self, h: Tensor) -> Tensor:
+        """Return h as (B, *shape, heads), the coordinates of each data dimension last.
+
+        Raises:
+            ValueError: h does not end in (heads * shape[0], *shape[1:]).
+
+        """
+        expected = (self.heads * self.shape[0], *self.shape[1:])
+        event = len(self.shape)
+        if tuple(h.shape[-event:]) != expected:
+            raise ValueError(
+                f"{type(self).__name__} expected raw outputs of shape (B, {', '.join(map(str, expected))}), "
+                f"got {tuple(h.shape)}"
+            )
+        return h.unflatten(-event, (self.heads, self.shape[0])).movedim(-event - 1, -1)
+
+    def validate(self, x: Tensor) -> None:
+        """Refuse observations that the family cannot give.
+
+        Raises:
+            ValueError: x has another shape than (B, *shape), or values outside the support.
+
+        """
+        name = type(self).__name__
+        if tuple(x.shape[-len(self.shape) :]) != self.shape:
+            raise ValueError(f"{name} expected observations of shape (B, {', '.join(map(str, self.shape))}), "
+                             f"got {tuple(x.shape)}")
+        if not bool(self.in_support(x).all()):
+            raise ValueError(
+                f"{name} expected observations that are {self.support}, got values between "
+                f"{x.min().item():.6g} and {x.max().item():.6g}: choose another likelihood or rescale the data"
+            )
+
+
+class FlatLikelihood(Likelihood):
+    """Abstract family whose Fisher-Rao geometry embeds isometrically into a flat space of m dimensions."""
+
+    @property
+    def signature(self) -> Tensor:
+        """The signs (m,) of the flat space, +1 for every dimension unless a family says otherwise."""
+        return torch.ones(self.dimensions)
+
+    @abstractmethod
+    def embed(self, h: Tensor, at: Tensor | None = None) -> Tensor:
+        """Return the flat embedding of p(x|h).
+
+        Args:
+            h: raw outputs, (B, heads * shape[0], *shape[1:]).
+            at: detached raw outputs of a base point. Families whose embedding loses precision far from its
+                origin move the base point there by an isometry; values of different bases are not comparable.
+
+        Returns:
+            Points of the flat space, (B, m).
+
+        """
+
+    @abstractmethod
+    def distance(self, h: Tensor, other: Tensor) -> Tensor:
+        """Return the closed-form Fisher-Rao distance between p(x|h) and p(x|other), of shape (B,), in nats^(1/2).
+
+        Reference: Atkinson & Mitchell, "Rao's distance measure" (1981).
+        """

@@ -1,0 +1,79 @@
+"""The contract of every model: a Lightning module with a latent space and two clocks of its own.
+
+Lightning's `global_step` counts the steps of all optimisers, so it runs at another speed for every model.
+`generator_steps` counts updates of what generates, `images_seen` counts observations over all processes;
+both are saved in the checkpoint, schedules and `max_steps` are expressed in them, and they are the x axis
+of every log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lsgen.latent import LatentSpace
+
+__all__ = ["Batch", "LatentModel", "OptimizerFactory"]
+
+Batch = Mapping[str, Tensor]
+OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
+
+
+class LatentModel(LightningModule):
+    """Abstract Lightning module with a `latent_space`.
+
+    Args:
+        latent_space: what the model learns.
+        max_steps: generator steps after which training stops; for ever where it is None.
+
+    Raises:
+        ValueError: max_steps is not positive.
+
+    """
+
+    def __init__(self, latent_space: LatentSpace, max_steps: int | None = None) -> None:
+        super().__init__()
+        if max_steps is not None and max_steps < 1:
+            raise ValueError(f"expected model.max_steps of at least 1 generator step, got {max_steps}")
+        self.latent_space = latent_space
+        self.max_steps = max_steps
+        self.generator_steps = 0
+        self.images_seen = 0
+
+    def tick(self, observations: int) -> None:
+        """Advance the clocks by one generator step that saw `observations` observations on this process.
+
+        Raises StopIteration never: it asks the trainer to stop once `max_steps` is reached.
+        """
+        self.generator_steps += 1
+        self.images_seen += observations * self.trainer.world_size
+        if self.max_steps is not None and self.generator_steps >= self.max_steps:
+            self.trainer.should_stop = True
+
+    def on_fit_start(self) -> None:
+        """Check the first batch against the likelihood before any step is taken."""
+        self._unchecked = True
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
+        """Refuse data that the likelihood cannot give; skip the rest where the step limit is reached already."""
+        if self._unchecked:
+            self.latent_space.likelihood.validate(batch["x"])
+            self._unchecked = False
+        if self.max_steps is not None and self.generator_steps >= self.max_steps:
+            self.trainer.should_stop = True
+            return -1
+        return None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the clocks."""
+        checkpoint["clocks"] = {"generator_steps": self.generator_steps, "images_seen": self.images_seen}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the clocks."""
+        clocks = checkpoint["clocks"]
+        self.generator_steps, self.images_seen = clocks["generator_steps"], clocks["images_seen"]

@@ -1,0 +1,37 @@
+"""What a training objective returns: one number to minimise, and the terms it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+__all__ = ["Losses"]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The loss of one batch of B observations, in nats, summed over data dimensions.
+
+    Attributes:
+        loss: scalar to minimise; the average over the batch of the weighted terms.
+        reconstruction: -log p(x|z) per observation, (B,).
+        kl: KL(q(z|x) || p(z)) per observation and latent dimension, (B, d).
+        weights: scalars worth logging beside the terms, such as the current beta.
+
+    """
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def elbo(self) -> Tensor:
+        """The evidence lower bound per observation, (B,), whatever weights the loss puts on its terms."""
+        return -(self.reconstruction + self.kl.sum(-1))
+
+    def detach(self) -> Losses:
+        """Return the same numbers without their graph."""
+        return Losses(self.loss.detach(), self.reconstruction.detach(), self.kl.detach(), self.weights)

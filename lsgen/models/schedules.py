@@ -1,0 +1,94 @@
+"""Schedules: a weight as a function of generator steps.
+
+A schedule is called with the number of completed generator steps and returns a float. Wherever a weight is
+asked for, a plain number stands for the constant schedule.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from math import cos, pi
+
+__all__ = ["Constant", "Cosine", "Cyclic", "Linear", "Schedule", "as_schedule"]
+
+
+class Schedule(ABC):
+    """Abstract function of the generator step."""
+
+    @abstractmethod
+    def __call__(self, step: int) -> float:
+        """Return the weight after `step` generator steps."""
+
+
+class Constant(Schedule):
+    """One value for ever."""
+
+    def __init__(self, value: float) -> None:
+        self.value = float(value)
+
+    def __call__(self, step: int) -> float:
+        """Return the value."""
+        return self.value
+
+
+class _Ramp(Schedule):
+    def __init__(self, start: float, end: float, steps: int) -> None:
+        if steps < 1:
+            raise ValueError(f"expected a ramp of at least 1 generator step, got steps = {steps}")
+        self.start, self.end, self.steps = float(start), float(end), int(steps)
+
+    def _between(self, fraction: float) -> float:
+        return self.start + (self.end - self.start) * fraction
+
+
+class Linear(_Ramp):
+    """A straight ramp from `start` to `end` over `steps` generator steps, then `end` (warm-up).
+
+    Example:
+        >>> Linear(0, 4, steps=100)(25)
+        1.0
+
+    """
+
+    def __call__(self, step: int) -> float:
+        """Return the point of the ramp."""
+        return self._between(min(step / self.steps, 1.0))
+
+
+class Cosine(_Ramp):
+    """Half a cosine from `start` to `end` over `steps` generator steps, then `end`."""
+
+    def __call__(self, step: int) -> float:
+        """Return the point of the half cosine."""
+        return self._between((1 - cos(pi * min(step / self.steps, 1.0))) / 2)
+
+
+class Cyclic(_Ramp):
+    """Repeated ramps of period `steps`: up during the first `ramp` of each period, then level.
+
+    Reference: Fu et al., "Cyclical annealing schedule" (2019), https://arxiv.org/abs/1903.10145.
+    """
+
+    def __init__(self, start: float, end: float, steps: int, ramp: float = 0.5) -> None:
+        super().__init__(start, end, steps)
+        if not 0 < ramp <= 1:
+            raise ValueError(f"expected a ramp in (0, 1], the rising part of a period, got {ramp}")
+        self.ramp = float(ramp)
+
+    def __call__(self, step: int) -> float:
+        """Return the point of the current period."""
+        return self._between(min((step % self.steps) / (self.steps * self.ramp), 1.0))
+
+
+def as_schedule(weight: float | Schedule) -> Schedule:
+    """Return the weight itself where it is a schedule, else the constant one.
+
+    Raises:
+        TypeError: weight is neither a number nor a schedule.
+
+    """
+    if isinstance(weight, Schedule):
+        return weight
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise TypeError(f"expected a number or a schedule, got {type(weight).__name__}")
+    return Constant(weight)

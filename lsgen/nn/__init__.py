@@ -1,0 +1,6 @@
+"""Backbones: tensors in, tensors out; no loss, no probability."""
+
+from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
+from lsgen.nn.mlp import MLPDecoder, MLPEncoder
+
+__all__ = ["Conv64Decoder", "Conv64Encoder", "MLPDecoder", "MLPEncoder"]

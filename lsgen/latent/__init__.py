@@ -5,4 +5,12 @@ from lsgen.latent.posteriors import DiagonalNormal, Posterior
 from lsgen.latent.priors import Prior, StandardNormal
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
 
-__all__ = ["DiagonalNormal", "EncodableLatentSpace", "LatentSpace", "Posterior", "Prior", "StandardNormal", "paths"]
+__all__ = [
+    "DiagonalNormal",
+    "EncodableLatentSpace",
+    "LatentSpace",
+    "Posterior",
+    "Prior",
+    "StandardNormal",
+    "paths",
+]

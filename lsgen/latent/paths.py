@@ -102,7 +102,7 @@ def axis_traversal(anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
 
     """
     d = anchor.shape[-1]
-    if axes.numel() and not (0 <= int(axes.min()) and int(axes.max()) < d):
+    if axes.numel() and not (int(axes.min()) >= 0 and int(axes.max()) < d):
         raise ValueError(f"expected axes between 0 and {d - 1}, got {axes.tolist()}")
     moved = anchor[..., None, None, :].expand(*anchor.shape[:-1], len(axes), len(values), d)
     mask = torch.nn.functional.one_hot(axes, d).to(torch.bool)[:, None, :]

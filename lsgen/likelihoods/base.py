@@ -95,8 +95,9 @@ class Likelihood(nn.Module, ABC):
         """
         name = type(self).__name__
         if tuple(x.shape[-len(self.shape) :]) != self.shape:
-            raise ValueError(f"{name} expected observations of shape (B, {', '.join(map(str, self.shape))}), "
-                             f"got {tuple(x.shape)}")
+            raise ValueError(
+                f"{name} expected observations of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
+            )
         if not bool(self.in_support(x).all()):
             raise ValueError(
                 f"{name} expected observations that are {self.support}, got values between "

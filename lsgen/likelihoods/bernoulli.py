@@ -3,8 +3,10 @@ r"""Bernoulli: x in {0, 1}, p(x = 1) = sigmoid(h).
     F(h) = p (1 - p) = 1/4 sech^2(h/2),    e(h) = 2 arcsin sqrt(p) = 2 atan exp(h/2),    e'(h) = 1/2 sech(h/2).
 
 The embedding is evaluated on exp(-|h|/2) with one branch for either sign, so that automatic differentiation
-returns e' to full relative precision however saturated p is (`clamp` would not do: its derivative at 0 is 0). Grey values in [0, 1] are accepted: the
-negative log-likelihood is then the cross-entropy, which is customary but no normalised density.
+returns e' to full relative precision however saturated p is (`clamp` would not do: its derivative at 0 is 0).
+
+Grey values in [0, 1] are accepted: the negative log-likelihood is then the cross-entropy, which is customary
+but no normalised density.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
 from torch.distributions import Bernoulli as _Bernoulli
+from torch.distributions import Distribution, Independent
 
 from lsgen.likelihoods.base import FlatLikelihood
 

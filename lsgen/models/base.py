@@ -46,9 +46,11 @@ class LatentModel(LightningModule):
         self.images_seen = 0
 
     def tick(self, observations: int) -> None:
-        """Advance the clocks by one generator step that saw `observations` observations on this process.
+        """Advance the clocks by one generator step and ask the trainer to stop once `max_steps` is reached.
 
-        Raises StopIteration never: it asks the trainer to stop once `max_steps` is reached.
+        Args:
+            observations: observations that this process saw in the step.
+
         """
         self.generator_steps += 1
         self.images_seen += observations * self.trainer.world_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import prod
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ __all__ = ["MLPDecoder", "MLPEncoder"]
 
 def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for width, following in zip(sizes[:-1], sizes[1:], strict=True):
+    for width, following in pairwise(sizes):
         layers += [nn.Linear(width, following), activation()]
     return nn.Sequential(*layers[:-1])
 

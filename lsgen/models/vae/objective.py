@@ -36,7 +36,6 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor:
         TypeError: one of the two does not factorise over latent dimensions.
 
     """
-    for role, distribution in (("posterior", q), ("prior", p)):
-        if not isinstance(distribution, Independent):
-            raise TypeError(f"expected a {role} that factorises over latent dimensions, got {distribution}")
+    if not isinstance(q, Independent) or not isinstance(p, Independent):
+        raise TypeError(f"expected a posterior and a prior that factorise over latent dimensions, got {q} and {p}")
     return kl_divergence(q.base_dist, p.base_dist)

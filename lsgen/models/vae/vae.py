@@ -75,11 +75,11 @@ class VAE(LatentModel):
         """Advance the clocks."""
         self.tick(len(batch["x"]))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Losses:
+    def validation_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
         """Return the losses of a validation batch."""
         return self._evaluation_step(batch, "val/loss")
 
-    def test_step(self, batch: Batch, batch_idx: int) -> Losses:
+    def test_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
         """Return the losses of a test batch."""
         return self._evaluation_step(batch, "test/loss")
 
@@ -88,7 +88,10 @@ class VAE(LatentModel):
         optimizer = self.optimizer(self.parameters())
         if self.scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
+        }
 
     def _evaluation_step(self, batch: Batch, key: str) -> Losses:
         losses = self.loss(batch)

@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch import nn
+
+from lsgen.nn import Conv64Decoder, Conv64Encoder, MLPDecoder, MLPEncoder
+
+
+def _parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
+
+
+def test_conv64_has_the_size_of_disentanglement_lib() -> None:
+    conv = lambda i, o, k: i * o * k * k + o
+    dense = lambda i, o: i * o + o
+    encoder = conv(1, 32, 4) + conv(32, 32, 4) + conv(32, 64, 2) + conv(64, 64, 2) + dense(1024, 256) + dense(256, 20)
+    decoder = dense(10, 256) + dense(256, 1024) + conv(64, 64, 4) + conv(64, 32, 4) + conv(32, 32, 4) + conv(32, 1, 4)
+    assert _parameters(Conv64Encoder((1, 64, 64), 10)) == encoder
+    assert _parameters(Conv64Decoder(10, (1, 64, 64))) == decoder
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_conv64_shapes(channels: int, heads: int) -> None:
+    x = torch.rand(5, channels, 64, 64)
+    assert Conv64Encoder((channels, 64, 64), 7)(x).shape == (5, 14)
+    assert Conv64Decoder(7, (channels, 64, 64), heads=heads)(torch.zeros(5, 7)).shape == (5, heads * channels, 64, 64)
+
+
+def test_memory_format_changes_no_number() -> None:
+    torch.manual_seed(0)
+    encoder, decoder = Conv64Encoder((3, 64, 64), 4).double(), Conv64Decoder(4, (3, 64, 64)).double()
+    x, z = torch.rand(2, 3, 64, 64, dtype=torch.float64), torch.randn(2, 4, dtype=torch.float64)
+    fast = encoder(x), decoder(z)
+    for net in (encoder, decoder):
+        net.to(memory_format=torch.contiguous_format)
+    torch.testing.assert_close(fast[0], encoder.layers(x))
+    torch.testing.assert_close(fast[1], decoder.convolutions(decoder.dense(z).unflatten(1, (64, 4, 4))))
+
+
+def test_conv64_refuses_other_sizes() -> None:
+    with pytest.raises(ValueError, match=r"conv64 expected images of shape \(C, 64, 64\), got \(1, 28, 28\)"):
+        Conv64Encoder((1, 28, 28), 10)
+
+
+def test_mlp_shapes() -> None:
+    assert MLPEncoder((2, 3, 3), 5, hidden=[7])(torch.rand(4, 2, 3, 3)).shape == (4, 10)
+    decoder = MLPDecoder(5, (2, 3, 3), hidden=[7], heads=2)
+    assert decoder(torch.rand(4, 5)).shape == (4, 4, 3, 3)
+    assert [type(layer) for layer in decoder.layers] == [nn.Linear, nn.ReLU, nn.Linear]

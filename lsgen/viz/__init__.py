@@ -1,0 +1,21 @@
+"""Figures: tensors and arrays in, pixels out. Computes nothing, logs nothing."""
+
+from lsgen.viz.encode import gif, png
+from lsgen.viz.grid import animate, grid
+from lsgen.viz.images import to_pixels, upscale, value_range
+from lsgen.viz.plots import curves, plane_maps, spectra
+from lsgen.viz.style import Pixels
+
+__all__ = [
+    "Pixels",
+    "animate",
+    "curves",
+    "gif",
+    "grid",
+    "plane_maps",
+    "png",
+    "spectra",
+    "to_pixels",
+    "upscale",
+    "value_range",
+]

@@ -1,0 +1,59 @@
+"""Pixels as files: PNG, and GIF with one palette shared by all frames."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from PIL import Image
+
+from lsgen.viz.style import Pixels
+
+__all__ = ["gif", "png"]
+
+_SAMPLE = 1 << 18
+
+
+def png(pixels: Pixels) -> bytes:
+    """Return an image (H, W, 3) as PNG."""
+    out = BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
+
+
+def gif(frames: Pixels, fps: float = 12.0) -> bytes:
+    """Return frames (T, H, W, 3) as a GIF that repeats for ever.
+
+    The palette is made from pixels of all frames and shared by them: colours cannot flicker, and encoding
+    takes a tenth of the time of a palette per frame.
+
+    Args:
+        frames: pixels (T, H, W, 3).
+        fps: frames per second; the format counts in hundredths of a second, and viewers slow down above 50.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        ValueError: there is no frame, or fps is not in (0, 50].
+
+    """
+    if not len(frames):
+        raise ValueError("expected at least one frame, got none")
+    if not 0 < fps <= 50:
+        raise ValueError(f"expected frames per second in (0, 50], got {fps}")
+    palette = _palette(frames)
+    indexed = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    out = BytesIO()
+    indexed[0].save(
+        out, "GIF", save_all=True, append_images=indexed[1:], duration=round(100 / fps) * 10, loop=0, optimize=False
+    )
+    return out.getvalue()
+
+
+def _palette(frames: Pixels) -> Image.Image:
+    """Return a palette image: a median cut of the pixels of all frames, or of an even sample of them."""
+    colours = frames.reshape(-1, 3)
+    colours = colours[:: (len(colours) // _SAMPLE) | 1]
+    height = min(len(colours), 512)
+    mosaic = colours[: len(colours) // height * height].reshape(height, -1, 3)
+    return Image.fromarray(mosaic).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

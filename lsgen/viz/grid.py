@@ -1,0 +1,101 @@
+"""Labelled grids of images: a template drawn once, into which images are pasted, so that animation is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from lsgen.viz.images import upscale
+from lsgen.viz.style import INK, MUTED, PAPER, Pixels
+
+__all__ = ["animate", "grid"]
+
+_PAD, _GAP, _MARGIN, _SIZE = 2, 12, 10, 12
+
+
+def grid(
+    images: Pixels,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    title: str = "",
+    gaps: Sequence[int] = (),
+    smallest: int = 48,
+) -> Pixels:
+    """Return one picture of images laid out in rows and columns.
+
+    Args:
+        images: pixels (R, C, H, W, 3).
+        rows: a label for each row, to its left.
+        columns: a label for each column, above it.
+        title: a line above everything.
+        gaps: columns before which a wider gap separates blocks.
+        smallest: images are enlarged by a whole factor until their sides have this many pixels.
+
+    Returns:
+        Pixels (H', W', 3).
+
+    Raises:
+        ValueError: images or labels have the wrong shape or number.
+
+    """
+    return animate(images[None], rows, columns, title, gaps, smallest)[0]
+
+
+def animate(
+    images: Pixels,
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    title: str = "",
+    gaps: Sequence[int] = (),
+    smallest: int = 48,
+) -> Pixels:
+    """Return the frames (T, H', W', 3) of a grid whose images (T, R, C, H, W, 3) change; see `grid`."""
+    if images.ndim != 6 or images.shape[-1] != 3 or images.dtype != np.uint8:
+        raise ValueError(f"expected uint8 images (R, C, H, W, 3), got {images.dtype} {images.shape[1:]}")
+    for name, labels, count in (("row", rows, images.shape[1]), ("column", columns, images.shape[2])):
+        if labels is not None and len(labels) != count:
+            raise ValueError(f"expected {count} {name} labels, got {len(labels)}")
+    images = upscale(images, smallest)
+    _, R, C, H, W, _ = images.shape
+    left = _MARGIN + (max(_extent(label)[0] for label in rows) + 8 if rows else 0)
+    top = _MARGIN + (24 if title else 0) + (20 if columns else 0)
+    x = [left + c * (W + _PAD) + _GAP * sum(gap <= c for gap in gaps if gap) for c in range(C)]
+    y = [top + r * (H + _PAD) for r in range(R)]
+    width = max(x[-1] + W, _MARGIN + _extent(title, 13)[0]) + _MARGIN
+    template = _template((y[-1] + H + _MARGIN, width), title)
+    draw = ImageDraw.Draw(template)
+    for label, row in zip(rows or (), y, strict=False):
+        draw.text((left - 8, row + H / 2), label, INK, _font(_SIZE), anchor="rm")
+    for label, column in zip(columns or (), x, strict=False):
+        draw.text((column + W / 2, top - 4), label, MUTED, _fitting(label, W), anchor="mb")
+    frames = np.repeat(np.asarray(template)[None], len(images), axis=0)
+    for r, row in enumerate(y):
+        for c, column in enumerate(x):
+            frames[:, row : row + H, column : column + W] = images[:, r, c]
+    return frames
+
+
+def _template(size: tuple[int, int], title: str) -> Image.Image:
+    template = Image.new("RGB", (size[1], size[0]), ImageColor.getrgb(PAPER))
+    ImageDraw.Draw(template).text((_MARGIN, _MARGIN), title, INK, _font(13))
+    return template
+
+
+def _fitting(label: str, width: int) -> ImageFont.FreeTypeFont:
+    """Return the largest font from 12 down to 7 in which the label is no wider than its column."""
+    return next((_font(s) for s in range(_SIZE, 7, -1) if _extent(label, s)[0] <= width), _font(7))
+
+
+def _extent(label: str, size: int = _SIZE) -> tuple[int, int]:
+    left, top, right, bottom = _font(size).getbbox(label)
+    return int(right - left), int(bottom - top)
+
+
+@lru_cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

@@ -1,0 +1,151 @@
+"""Plots: spectra, maps over a plane of z, distributions and curves. What is plotted has been computed elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from lsgen.viz.style import ACCENT, GRID, INK, MUTED, SERIES, Pixels, canvas, rasterise
+
+__all__ = ["curves", "plane_maps", "spectra"]
+
+
+def spectra(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabel: str = "eigenvalue") -> Pixels:
+    """Return sorted spectra on a logarithmic axis, one panel for each name.
+
+    Args:
+        panels: by name, the spectra (N, d), drawn thin, and one to be drawn thick over them, (d,). Values
+            that are not positive have no logarithm and leave a gap.
+        title: a line above all panels.
+        ylabel: what the values are.
+
+    Returns:
+        Pixels (H, W, 3).
+
+    """
+    with canvas(4.2 * len(panels), 3.4, len(panels)) as (figure, axes):
+        for ax, (name, (every, thick)) in zip(axes, panels.items(), strict=True):
+            _spectrum(ax, _positive(every), _positive(thick))
+            ax.set_title(name, fontweight="normal")
+        axes[0].set_ylabel(ylabel)
+        _headline(figure, title)
+        return rasterise(figure)
+
+
+def plane_maps(
+    maps: Mapping[str, ArrayLike],
+    extent: tuple[float, float],
+    axes_labels: tuple[str, str],
+    title: str,
+    diverging: Sequence[str] = (),
+    points: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    paths: Mapping[str, Sequence[ArrayLike]] | None = None,
+) -> Pixels:
+    """Return maps of scalar fields over one plane of z side by side, with encoded data and paths on top.
+
+    Args:
+        maps: fields (N, N) by name, the first index from top to bottom as `lsgen.latent.paths.plane` lays it
+            out; values that are not finite are left blank.
+        extent: least and greatest coordinate of the outer grid points, along both axes.
+        axes_labels: what the horizontal and the vertical coordinate are.
+        title: a line above all maps.
+        diverging: names of the maps coloured about zero, so that the sign is the hue.
+        points: encoded data in the plane's coordinates, (M, 2).
+        groups: an integer label (M,) for every point, shown by colour.
+        paths: curves (K, 2) in the plane's coordinates, by name.
+
+    Returns:
+        Pixels (H, W, 3).
+
+    """
+    with canvas(4.7 * len(maps), 4.2, len(maps)) as (figure, axes):
+        for ax, (name, values) in zip(axes, maps.items(), strict=True):
+            edges = _map(figure, ax, np.asarray(values, dtype=float), extent, name in diverging)
+            _scatter(ax, points, groups)
+            for colour, (label, lines) in zip(SERIES[1:], (paths or {}).items(), strict=False):
+                for i, line in enumerate(lines):
+                    ax.plot(*np.asarray(line).T, color=colour, label=None if i else label)
+            if paths:
+                ax.legend(loc="upper right")
+            ax.set(title=name, xlabel=axes_labels[0], xlim=edges, ylim=edges)
+            ax.title.set_fontweight("normal")
+        axes[0].set_ylabel(axes_labels[1])
+        _headline(figure, title)
+        return rasterise(figure)
+
+
+def curves(
+    series: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, xlabel: str = "step", ylabel: str = ""
+) -> Pixels:
+    """Return curves y(x), each given by name as the pair (x, y)."""
+    with canvas(6.4, 3.4) as (figure, (ax,)):
+        for i, (name, (x, y)) in enumerate(series.items()):
+            ax.plot(np.asarray(x), np.asarray(y), color=SERIES[i % len(SERIES)], label=name)
+        ax.set(xlabel=xlabel, ylabel=ylabel)
+        if len(series) > 1:
+            ax.legend()
+        _headline(figure, title)
+        return rasterise(figure)
+
+
+def _headline(figure: Figure, title: str) -> None:
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+
+
+def _positive(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.atleast_2d(np.asarray(values, dtype=float))
+    return np.where(array > 0, array, np.nan)
+
+
+def _spectrum(ax: Axes, every: NDArray[np.float64], thick: NDArray[np.float64]) -> None:
+    index = np.arange(1, every.shape[1] + 1)
+    ax.plot(index, every.T, color=ACCENT, alpha=min(1.0, max(0.08, 4 / len(every))), linewidth=0.9)
+    ax.plot(index, thick[0], color=INK, marker="o", markersize=3.5, linewidth=1.8, label="median")
+    ax.set(xlabel="index, largest first", yscale="log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="upper right")
+
+
+def _map(
+    figure: Figure, ax: Axes, values: NDArray[np.float64], extent: tuple[float, float], diverging: bool
+) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    low, high = (float(v) for v in np.quantile(finite, (0.01, 0.99))) if finite.size else (0.0, 1.0)
+    half = (extent[1] - extent[0]) / max(len(values) - 1, 1) / 2
+    edges = (extent[0] - half, extent[1] + half)
+    norm: TwoSlopeNorm | None = None
+    cmap: str | Colormap = "viridis"
+    if diverging:
+        reach = max(abs(low), abs(high)) or 1.0
+        norm, cmap = TwoSlopeNorm(0.0, -reach, reach), "RdBu_r"
+    picture = ax.imshow(
+        values,
+        extent=(*edges, *edges),
+        cmap=cmap,
+        norm=norm,
+        vmin=None if norm else low,
+        vmax=None if norm else high,
+        aspect="equal",
+        interpolation="nearest",
+    )
+    ax.grid(visible=False)
+    ax.set_facecolor(GRID)
+    beyond = bool(finite.size and (finite.min() < low or finite.max() > high))
+    bar = figure.colorbar(picture, ax=ax, extend="both" if beyond else "neither", shrink=0.85)
+    bar.outline.set_visible(False)
+    return edges
+
+
+def _scatter(ax: Axes, points: ArrayLike | None, groups: ArrayLike | None) -> None:
+    if points is None:
+        return
+    x, y = np.asarray(points, dtype=float).T
+    colours = MUTED if groups is None else [SERIES[int(g) % len(SERIES)] for g in np.asarray(groups)]
+    ax.scatter(x, y, s=14, c=colours, edgecolors="white", linewidths=0.6, zorder=3)

@@ -1,0 +1,74 @@
+"""One look for every figure: colours, type and the canvas.
+
+Figures are built with matplotlib's object interface on the Agg canvas, so no global figure list exists, no
+display is needed, and nothing leaks however often a callback draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+__all__ = ["ACCENT", "GRID", "INK", "MUTED", "PAPER", "SERIES", "Pixels", "canvas", "rasterise"]
+
+Pixels = NDArray[np.uint8]
+
+INK, MUTED, GRID, PAPER = "#1c2430", "#697386", "#e4e8ee", "#ffffff"
+ACCENT = "#2f6bde"
+SERIES = (ACCENT, "#e2572b", "#159a8c", "#e6a019", "#8a57cf", "#d1477f", "#5d8a2f", "#4aa8d8", "#a0652a", "#697386")
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+}
+
+
+@contextmanager
+def canvas(width: float, height: float, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Yield a figure in the common style with `columns` axes side by side; size in inches at 110 dots per inch."""
+    with rc_context(_RC):
+        figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure, list(figure.subplots(1, columns, squeeze=False)[0])
+
+
+def rasterise(figure: Figure) -> Pixels:
+    """Return the figure as pixels (H, W, 3)."""
+    agg = figure.canvas
+    if not isinstance(agg, FigureCanvasAgg):
+        raise TypeError(f"expected a figure on the Agg canvas, got {type(agg).__name__}")
+    with rc_context(_RC):
+        agg.draw()
+    return np.array(agg.buffer_rgba(), dtype=np.uint8)[..., :3]

@@ -1,0 +1,28 @@
+"""The run directory on disk: layout, frozen config, provenance, status, and an index over many runs."""
+
+from lsgen.runs.directory import RunDirectory
+from lsgen.runs.errors import RunError
+from lsgen.runs.files import read_json, read_yaml, write_atomically, write_json, write_yaml
+from lsgen.runs.index import find_runs, flatten, index
+from lsgen.runs.metrics import last_metrics
+from lsgen.runs.provenance import new_id, now, provenance
+from lsgen.runs.secrets import literal_secrets, redact
+
+__all__ = [
+    "RunDirectory",
+    "RunError",
+    "find_runs",
+    "flatten",
+    "index",
+    "last_metrics",
+    "literal_secrets",
+    "new_id",
+    "now",
+    "provenance",
+    "read_json",
+    "read_yaml",
+    "redact",
+    "write_atomically",
+    "write_json",
+    "write_yaml",
+]

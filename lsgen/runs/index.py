@@ -1,0 +1,106 @@
+"""Read many runs at once: config, status and last metrics of each, as flat rows."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lsgen.runs.directory import RunDirectory
+from lsgen.runs.errors import RunError
+from lsgen.runs.metrics import last_metrics
+
+__all__ = ["find_runs", "flatten", "index"]
+
+
+def find_runs(patterns: Iterable[str | Path]) -> list[RunDirectory]:
+    """Return the runs at or below what the patterns name, sorted by path.
+
+    Args:
+        patterns: directories or glob patterns (`**` spans directories).
+
+    Raises:
+        RunError: a pattern leads to no run.
+
+    """
+    found: dict[str, RunDirectory] = {}
+    for pattern in patterns:
+        places = [str(pattern)] if os.path.isdir(pattern) else glob.glob(str(pattern), recursive=True)
+        runs = [path for place in places for path in _below(place)]
+        if not runs:
+            raise RunError(f"expected runs (directories that hold config.yaml) at {pattern}, found none")
+        found |= {os.path.realpath(path): RunDirectory(path) for path in runs}
+    return sorted(found.values(), key=lambda run: str(run.path))
+
+
+def _below(place: str) -> Iterator[str]:
+    if not os.path.isdir(place):
+        return
+    for path, directories, files in os.walk(place):
+        if "config.yaml" in files and "provenance.json" in files:
+            directories.clear()
+            yield path
+        else:
+            directories[:] = [name for name in directories if name != "wandb" and not name.startswith(".")]
+
+
+def index(runs: Iterable[RunDirectory]) -> list[dict[str, Any]]:
+    """Return one flat row a run: run, id, state, choices, config keys, last metrics, evaluations.
+
+    Where a metric bears the name of a config key the metric is kept under `metric:KEY`. A run that cannot be read
+    is a row with the reason under "error".
+
+    """
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(_row, runs))
+
+
+def _row(run: RunDirectory) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": str(run.path)}
+    try:
+        provenance, status = run.provenance(), run.status()
+        config = flatten(run.config()) | run.overrides()
+    except RunError as error:
+        return {**row, "state": "unreadable", "error": str(error)}
+    state = status["state"]
+    if state == "running" and not run.is_locked():
+        state = "interrupted"
+    row |= {"id": provenance.get("id"), "state": state, "created": provenance.get("created")}
+    row |= {group: choice for group, choice in provenance.get("choices", {}).items() if group not in config}
+    row |= config
+    row |= {key if key not in row else f"metric:{key}": value for key, value in last_metrics(run.metrics_file).items()}
+    row |= _evaluations(run)
+    if status.get("error"):
+        row["error"] = status["error"]
+    return row
+
+
+def _evaluations(run: RunDirectory) -> dict[str, Any]:
+    """Return the metrics of `evaluation/CHECKPOINT.json`, those of the last checkpoint under their bare names."""
+    found: dict[str, Any] = {}
+    for file in sorted((run.path / "evaluation").glob("*.json")):
+        metrics = json.loads(file.read_text(encoding="utf-8")).get("metrics", {})
+        prefix = "" if file.stem == "last" else f"{file.stem}:"
+        found |= {f"{prefix}{key}": value for key, value in metrics.items()}
+    return found
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, by dotted key; lists stay values.
+
+    Example:
+        >>> flatten({"model": {"objective": {"beta": 4}}, "seed": 0})
+        {'model.objective.beta': 4, 'seed': 0}
+
+    """
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,105 @@
+"""Where a run came from: code, packages, command line, machine. Nothing here imports what it describes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import socket
+import string
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from lsgen.runs.secrets import redact
+
+__all__ = ["new_id", "now", "provenance"]
+
+_DIFF_LIMIT = 1_000_000
+
+
+def new_id() -> str:
+    """Return a fresh run id of 8 lower-case letters and digits, as Weights & Biases makes them."""
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, in ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def provenance(
+    run_id: str,
+    seed: int | None,
+    argv: Sequence[str],
+    choices: Mapping[str, Any],
+    overrides: Sequence[str],
+) -> dict[str, Any]:
+    """Describe a run about to start.
+
+    Args:
+        run_id: the stable id of the run, its W&B id as well.
+        seed: the seed, or None.
+        argv: the command line as typed.
+        choices: the config group choices, by group.
+        overrides: the config overrides.
+
+    Returns:
+        Plain containers; secrets of the environment and of the command line are masked.
+
+    """
+    return {
+        "id": run_id,
+        "created": now(),
+        "seed": seed,
+        "argv": [redact(argument) for argument in argv],
+        "choices": {group: choice for group, choice in choices.items() if not group.startswith("hydra/")},
+        "overrides": [redact(override) for override in overrides],
+        "git": _git(),
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "cpus": os.cpu_count(),
+        "packages": _packages(),
+        "cwd": str(Path.cwd()),
+        "attempts": [],
+    }
+
+
+def _packages() -> dict[str, str]:
+    found = {dist.metadata["Name"]: dist.version for dist in distributions()}
+    return {name: found[name] for name in sorted(found, key=str.lower)}
+
+
+def _git() -> dict[str, Any] | None:
+    """Describe the checkout that the package runs from, else the one around the current directory."""
+    for place in (Path(__file__).parent, Path.cwd()):
+        tracked = _ask(place, "ls-files", "--error-unmatch", "." if place == Path.cwd() else Path(__file__).name)
+        sha = _ask(place, "rev-parse", "HEAD")
+        if tracked is not None and sha is not None:
+            diff = redact(_ask(place, "diff", "HEAD", "--no-ext-diff") or "")
+            return {
+                "root": (_ask(place, "rev-parse", "--show-toplevel") or "").strip(),
+                "sha": sha.strip(),
+                "branch": (_ask(place, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
+                "dirty": bool(diff),
+                "diff": diff[:_DIFF_LIMIT],
+                "diff_truncated": len(diff) > _DIFF_LIMIT,
+            }
+    return None
+
+
+def _ask(place: Path, *arguments: str) -> str | None:
+    """Return what git prints, or None where there is no git, no repository or no commit."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(place), *arguments], capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", errors="replace")

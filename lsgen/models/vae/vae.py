@@ -55,6 +55,7 @@ class VAE(LatentModel):
     ) -> None:
         super().__init__(EncodableLatentSpace(encoder, decoder, likelihood, prior, posterior), max_steps)
         self.objective = objective
+        self._pending = 0
         self.optimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
         self.scheduler = scheduler
 
@@ -69,11 +70,14 @@ class VAE(LatentModel):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss and its detached terms."""
         losses = self.loss(batch)
+        self._pending += len(batch["x"])
         return {"loss": losses.loss, "losses": losses.detach()}
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Advance the clocks."""
-        self.tick(len(batch["x"]))
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Update the parameters, and advance the clocks with them, so that every callback sees both in step."""
+        super().optimizer_step(*args, **kwargs)
+        self.tick(self._pending)
+        self._pending = 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
         """Return the losses of a validation batch."""

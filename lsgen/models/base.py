@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lsgen.latent import LatentSpace
+from lsgen.models.losses import Losses
 
 __all__ = ["Batch", "LatentModel", "OptimizerFactory"]
 
@@ -31,6 +32,11 @@ class LatentModel(LightningModule):
         latent_space: what the model learns.
         max_steps: generator steps after which training stops; for ever where it is None.
 
+    Attributes:
+        generator_steps: updates of what generates, so far.
+        images_seen: observations seen in training, over all processes.
+        last_losses: the terms of the current training batch, which tell what a loss is made of.
+
     Raises:
         ValueError: max_steps is not positive.
 
@@ -44,6 +50,7 @@ class LatentModel(LightningModule):
         self.max_steps = max_steps
         self.generator_steps = 0
         self.images_seen = 0
+        self.last_losses: Losses | None = None
 
     def tick(self, observations: int) -> None:
         """Advance the clocks by one generator step and ask the trainer to stop once `max_steps` is reached.
@@ -54,22 +61,22 @@ class LatentModel(LightningModule):
         """
         self.generator_steps += 1
         self.images_seen += observations * self.trainer.world_size
-        if self.max_steps is not None and self.generator_steps >= self.max_steps:
-            self.trainer.should_stop = True
+        self._stop_at_limit()
 
     def on_fit_start(self) -> None:
-        """Check the first batch against the likelihood before any step is taken."""
+        """Train no further where the step limit is reached already; else have the first batch checked."""
         self._unchecked = True
+        self._stop_at_limit()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> int | None:
-        """Refuse data that the likelihood cannot give; skip the rest where the step limit is reached already."""
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Refuse data that the likelihood cannot give, before any step is taken."""
         if self._unchecked:
             self.latent_space.likelihood.validate(batch["x"])
             self._unchecked = False
+
+    def _stop_at_limit(self) -> None:
         if self.max_steps is not None and self.generator_steps >= self.max_steps:
             self.trainer.should_stop = True
-            return -1
-        return None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the clocks."""

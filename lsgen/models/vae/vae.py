@@ -70,8 +70,9 @@ class VAE(LatentModel):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss and its detached terms."""
         losses = self.loss(batch)
+        self.last_losses = losses.detach()
         self._pending += len(batch["x"])
-        return {"loss": losses.loss, "losses": losses.detach()}
+        return {"loss": losses.loss, "losses": self.last_losses}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Update the parameters, and advance the clocks with them, so that every callback sees both in step."""

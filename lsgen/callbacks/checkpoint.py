@@ -1,0 +1,236 @@
+"""When to save, and at which places of a run a checkpoint resumes it exactly.
+
+Every checkpoint is taken between two batches: everything that belongs to the batches before has happened
+(validation, logs, schedules, the end of the epoch), and nothing of the next has. The one other place is the end of
+training. Whatever asks for a checkpoint, such as the end of a validation or a signal, is served at the next of these.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from math import inf, isnan
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
+from pytorch_lightning.trainer.states import TrainerFn
+
+from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, duplicate, plain
+from lsgen.callbacks.clock import bind_clock, generator_steps
+from lsgen.callbacks.guard import NonFiniteError
+from lsgen.callbacks.interrupt import Interrupted, SignalWatch, signal_name
+from lsgen.callbacks.loops import mend_counters, settled
+
+__all__ = ["BEST", "Checkpoint"]
+
+BEST = "best.ckpt"
+
+
+class Checkpoint(LightningCheckpoint):
+    """Saves checkpoints/last.ckpt, keeps the one before as previous.ckpt, and the best one as best.ckpt.
+
+    It counts as Lightning's checkpoint callback: leave the trainer's `enable_checkpointing` on and it adds none of its
+    own. Files hold tensors and plain containers only. Ctrl-C and SIGTERM save, then raise `Interrupted`.
+
+    Args:
+        every_n_steps: generator steps between two saves; None saves by the other rules only.
+        every_n_minutes: minutes between two saves; None saves by the other rules only.
+        every_n_epochs: save at the end of every so many epochs; None saves by the other rules only. The end of
+            training always saves.
+        monitor: logged validation value that decides on best.ckpt, such as "val/elbo"; None keeps no best.ckpt.
+        mode: "max" or "min": what is best.
+        dirpath: where to save; the folder `checkpoints` in the trainer's `default_root_dir` unless given.
+        config: plain containers to store under "config", such as the resolved config of the run.
+
+    Raises:
+        ValueError: a cadence is not positive, or the mode is neither "max" nor "min"; while training, the monitored
+            value was not logged by the end of a validation.
+        TypeError: when training starts, something that would go into the checkpoint is no tensor or plain container.
+        RunError: a checkpoint could not be written.
+        NonFiniteError: the weights to save are NaN or infinite.
+
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_minutes: float | None = 5.0,
+        every_n_epochs: int | None = 1,
+        monitor: str | None = None,
+        mode: str = "max",
+        dirpath: str | Path | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        cadences = {
+            "every_n_steps": every_n_steps,
+            "every_n_minutes": every_n_minutes,
+            "every_n_epochs": every_n_epochs,
+        }
+        for name, cadence in cadences.items():
+            if cadence is not None and not cadence > 0:
+                raise ValueError(f"expected {name} above 0 or None, got {cadence}")
+        if mode not in ("max", "min"):
+            raise ValueError(f"expected mode max or min, got {mode!r}")
+        self.every_n_steps, self.every_n_epochs = every_n_steps, every_n_epochs
+        self.every_n_seconds = inf if every_n_minutes is None else 60 * every_n_minutes
+        self.monitor, self.mode = monitor, mode
+        self.dirpath = None if dirpath is None else Path(dirpath)
+        self.config = config
+        self.best_score: float | None = None
+        self.best_step: int | None = None
+        self.best_model_path = ""
+        self.last_saved: str | None = None
+        self._signals = SignalWatch()
+        self._resumed = self._due = self._better = self._finished = False
+        self._saved_step = 0
+        self._saved_at = time.monotonic()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Have the trainer write plain checkpoints atomically, and the loggers log on generator steps."""
+        if self.dirpath is None:
+            self.dirpath = Path(trainer.default_root_dir) / "checkpoints"
+        io = trainer.strategy.checkpoint_io
+        if type(io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        elif not isinstance(io, AtomicCheckpointIO):
+            raise ValueError(
+                f"expected no other checkpoint plugin beside {type(self).__name__}, got {type(io).__name__}"
+            )
+        bind_clock(trainer, pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check that what there is can be saved, before any work; take over the signals."""
+        if self._resumed:
+            mend_counters(trainer)
+        self._resumed = self._due = self._better = self._finished = False
+        self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
+        plain(trainer._checkpoint_connector.dump_checkpoint(weights_only=False))
+        self._signals.start()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Save where a save is due, and stop where a signal came."""
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
+        stop = self._must_stop(trainer)
+        if stop or self._due or self._better or self._is_time(trainer, pl_module):
+            self._save(trainer, pl_module)
+        if stop:
+            raise self._interruption(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare the monitored value with the best one so far."""
+        if self.monitor is None or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        if self.monitor not in trainer.callback_metrics:
+            raise ValueError(
+                f"expected monitor = {self.monitor!r} among the values that validation logs, "
+                f"got {', '.join(sorted(trainer.callback_metrics)) or 'none'}"
+            )
+        score = float(trainer.callback_metrics[self.monitor])
+        if self._is_better(score):
+            self.best_score, self.best_step = score, generator_steps(trainer, pl_module)
+            self._better = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Have the end of the epoch saved."""
+        self._due |= self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end of training."""
+        self._finished = True
+        self._save(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._signals.stop()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self._signals.stop()
+
+    # what goes into the file
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far."""
+        return {"monitor": self.monitor, "best_score": self.best_score, "best_step": self.best_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best score, unless another value is monitored now."""
+        if state_dict["monitor"] == self.monitor:
+            self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the config, and whether training has ended."""
+        checkpoint["finished"] = self._finished
+        if self.config is not None:
+            checkpoint["config"] = dict(self.config)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Know a file of ours."""
+        self._resumed = "finished" in checkpoint
+
+    # when
+
+    def _is_time(self, trainer: Trainer, pl_module: LightningModule) -> bool:
+        step = generator_steps(trainer, pl_module)
+        if self.every_n_steps is not None and step // self.every_n_steps > self._saved_step // self.every_n_steps:
+            return True
+        return self.every_n_seconds < inf and _any_rank(
+            trainer, time.monotonic() - self._saved_at >= self.every_n_seconds
+        )
+
+    def _must_stop(self, trainer: Trainer) -> bool:
+        return _any_rank(trainer, self._signals.received is not None)
+
+    def _is_better(self, score: float) -> bool:
+        if isnan(score):
+            return False
+        if self.best_score is None:
+            return True
+        return score > self.best_score if self.mode == "max" else score < self.best_score
+
+    # how
+
+    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert self.dirpath is not None
+        self._refuse_bad_weights(trainer, pl_module)
+        path = self.dirpath / LAST
+        with settled(trainer, self._finished):
+            trainer.save_checkpoint(path)
+        self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
+        self.last_saved = f"{path} of generator step {self._saved_step}"
+        if self._better:
+            self.best_model_path = str(self.dirpath / BEST)
+            if trainer.is_global_zero:
+                duplicate(path, self.dirpath / BEST)
+        self._due = self._better = False
+
+    def _refuse_bad_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        weights = {name: weight.detach() for name, weight in pl_module.named_parameters()}
+        if weights and not bool(torch.stack([weight.isfinite().all() for weight in weights.values()]).all()):
+            bad = next(name for name, weight in weights.items() if not bool(weight.isfinite().all()))
+            kept = f"; {self.last_saved} is kept" if self.last_saved else ""
+            raise NonFiniteError(
+                f"training stopped after {generator_steps(trainer, pl_module)} generator steps: the weights {bad} "
+                f"are not finite, so they were not saved{kept}"
+            )
+
+    def _interruption(self, trainer: Trainer, pl_module: LightningModule) -> Interrupted:
+        signum = self._signals.received or signal.SIGTERM
+        return Interrupted(
+            signum,
+            f"stopped by {signal_name(signum)} after {generator_steps(trainer, pl_module)} generator steps; "
+            f"{self.last_saved} holds all of it, resume from there",
+        )
+
+
+def _any_rank(trainer: Trainer, decision: bool) -> bool:
+    """Return whether any process decided so: all of them must save together."""
+    if trainer.world_size == 1:
+        return decision
+    return bool(trainer.strategy.reduce_boolean_decision(decision, all=False))

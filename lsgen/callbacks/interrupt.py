@@ -1,0 +1,68 @@
+"""Ctrl-C and SIGTERM: remembered when they come, acted upon where the run can be resumed exactly."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+__all__ = ["Interrupted", "SignalWatch", "signal_name"]
+
+
+class Interrupted(SystemExit):
+    """Training stopped on a signal, after its state was saved; the exit status is 128 + the signal's number.
+
+    Attributes:
+        signum: the signal.
+        message: one sentence for the user.
+
+    """
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+        self.message = message
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return self.message
+
+
+class SignalWatch:
+    """Notes the first SIGINT or SIGTERM; a second SIGINT interrupts at once.
+
+    Attributes:
+        received: the signal that came, or None.
+
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def start(self) -> None:
+        """Take over both signals; only a process's main thread can."""
+        self.received = None
+        if threading.current_thread() is threading.main_thread() and not self._before:
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(self) -> None:
+        """Give both signals back."""
+        if self._before and threading.current_thread() is threading.main_thread():
+            for number, handler in self._before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before = {}
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if self.received is not None and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self.received is None and signum == signal.SIGINT:
+            print("\nCtrl-C: saving after this batch; press it again to stop at once.", file=sys.stderr, flush=True)
+        self.received = self.received or signum
+
+
+def signal_name(signum: int) -> str:
+    """Return what the user knows a signal by."""
+    return "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name

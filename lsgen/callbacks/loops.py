@@ -1,0 +1,70 @@
+"""Lightning's counters of epochs and batches, brought to the form from which it resumes exactly.
+
+A trainer restores whatever its counters say, and reads from them what it was doing. Most states make it repeat or
+skip something: a validation, the end of an epoch, a count. Two do not, and checkpoints are written in these only:
+
+    inside an epoch     epoch e started and not processed; k batches completed, the next one ready and not started
+    between two epochs  e epochs completed; no batch of the next
+
+On resuming, Lightning counts the ready batch twice in its totals; `mend_counters` takes that back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pytorch_lightning import Trainer
+
+__all__ = ["mend_counters", "settled"]
+
+
+@contextmanager
+def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
+    """Within the context the trainer's counters have one of the two forms; afterwards they are what they were.
+
+    Args:
+        trainer: the trainer, at the start of a training batch or at the end of training.
+        ended: whether training has ended.
+
+    """
+    fit = trainer.fit_loop
+    epochs, batches = fit.epoch_progress, fit.epoch_loop.batch_progress
+    before = epochs.state_dict(), batches.state_dict(), fit.epoch_loop._batches_that_stepped
+    if ended and not _epoch_is_whole(trainer):
+        _add(epochs, -1, "processed", "completed")
+        _add(batches, 1, "ready")
+    elif ended:
+        batches.current.reset()
+        _add(batches, 1, "ready")
+    batches.is_last_batch = False
+    if not _accumulates(trainer):
+        fit.epoch_loop._batches_that_stepped -= 1  # the trainer adds it when it resumes here
+    try:
+        yield
+    finally:
+        epochs.load_state_dict(before[0])
+        batches.load_state_dict(before[1])
+        fit.epoch_loop._batches_that_stepped = before[2]
+
+
+def mend_counters(trainer: Trainer) -> None:
+    """Set back, at the start of resumed training, what counts the batch that was ready twice."""
+    total = trainer.fit_loop.epoch_loop.batch_progress.total
+    total.ready = total.completed
+
+
+def _epoch_is_whole(trainer: Trainer) -> bool:
+    batches = trainer.fit_loop.epoch_loop.batch_progress
+    return batches.is_last_batch or batches.current.completed >= trainer.num_training_batches
+
+
+def _accumulates(trainer: Trainer) -> bool:
+    return bool(trainer.fit_loop.epoch_loop._should_accumulate())
+
+
+def _add(progress: Any, n: int, *counts: str) -> None:
+    for tracker in (progress.total, progress.current):
+        for count in counts:
+            setattr(tracker, count, getattr(tracker, count) + n)

@@ -1,7 +1,7 @@
 """Figures: tensors and arrays in, pixels out. Computes nothing, logs nothing."""
 
 from lsgen.viz.encode import gif, png
-from lsgen.viz.grid import animate, grid
+from lsgen.viz.grid import animate, grid, in_rows
 from lsgen.viz.images import to_pixels, upscale, value_range
 from lsgen.viz.plots import curves, plane_maps, spectra
 from lsgen.viz.style import Pixels
@@ -12,6 +12,7 @@ __all__ = [
     "curves",
     "gif",
     "grid",
+    "in_rows",
     "plane_maps",
     "png",
     "spectra",

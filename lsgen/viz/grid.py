@@ -13,7 +13,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from lsgen.viz.images import upscale
 from lsgen.viz.style import INK, MUTED, PAPER, Pixels
 
-__all__ = ["animate", "grid"]
+__all__ = ["animate", "grid", "in_rows"]
 
 _PAD, _GAP, _MARGIN, _SIZE = 2, 12, 10, 12
 
@@ -78,6 +78,14 @@ def animate(
         for c, column in enumerate(x):
             frames[:, row : row + H, column : column + W] = images[:, r, c]
     return frames
+
+
+def in_rows(images: Pixels, columns: int) -> Pixels:
+    """Return images (N, H, W, 3) in rows of `columns`, (R, columns, H, W, 3); places left over are white."""
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    empty = ((0, rows * columns - len(images)), (0, 0), (0, 0), (0, 0))
+    return np.pad(images, empty, constant_values=255).reshape(rows, columns, *images.shape[1:])
 
 
 def _template(size: tuple[int, int], title: str) -> Image.Image:

@@ -2,6 +2,7 @@
 
 Images of one or three channels are shown as they are, those of any other number of channels with their
 channels side by side, and vectors as profiles: one bar per entry, drawn from the bottom up.
+What is not finite is magenta.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lsgen.viz.style import Pixels
 __all__ = ["to_pixels", "upscale", "value_range"]
 
 _PROFILE = 48
+_NOT_FINITE = (214, 0, 147)
 
 
 def value_range(x: Tensor) -> tuple[float, float]:
@@ -40,8 +42,7 @@ def to_pixels(x: Tensor, event: int, bounds: tuple[float, float] = (0.0, 1.0)) -
         Pixels (B, H, W, 3).
 
     Raises:
-        ValueError: an observation has no dimension or more than three, x holds non-finite values, or the
-            bounds are not in order.
+        ValueError: an observation has no dimension or more than three, or the bounds are not in order.
 
     Example:
         >>> to_pixels(torch.tensor([[[[0.0, 1.0]]]]), event=3)[0, 0, :, 0].tolist()
@@ -53,16 +54,12 @@ def to_pixels(x: Tensor, event: int, bounds: tuple[float, float] = (0.0, 1.0)) -
         raise ValueError(f"expected bounds (low, high) in order, got ({low}, {high})")
     if not 1 <= event <= 3 or x.dim() < event:
         raise ValueError(f"expected observations of 1 to 3 dimensions, got {event} of a tensor {tuple(x.shape)}")
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError(f"expected finite values to show, got {int((~torch.isfinite(x)).sum())} that are not")
     unit = ((x.detach().float() - low) / max(high - low, torch.finfo(torch.float32).tiny)).clamp(0, 1)
-    grey = (unit * 255).round().byte().cpu()
-    if event == 1:
-        return _profiles(grey.numpy())
-    pixels = grey.unsqueeze(-3) if event == 2 else grey
-    if pixels.shape[-3] not in (1, 3):
-        pixels = pixels.movedim(-3, -2).flatten(-2).unsqueeze(-3)
-    return pixels.movedim(-3, -1).expand(*pixels.shape[:-3], *pixels.shape[-2:], 3).contiguous().numpy()
+    pixels = _laid_out((unit.nan_to_num() * 255).round().byte(), event)
+    finite = torch.isfinite(x)
+    if not bool(finite.all()):
+        pixels = np.where(_laid_out(finite.byte(), event, bars=False) > 0, pixels, _NOT_FINITE).astype(np.uint8)
+    return pixels
 
 
 def upscale(pixels: Pixels, smallest: int = 48) -> Pixels:
@@ -71,10 +68,13 @@ def upscale(pixels: Pixels, smallest: int = 48) -> Pixels:
     return pixels if factor == 1 else pixels.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
-def _profiles(grey: Pixels) -> Pixels:
-    """Draw vectors (B, D) of values 0 .. 255 as bars on a dark ground, (B, 48, >= 48, 3)."""
-    bars = grey.repeat(max(1, _PROFILE // grey.shape[-1]), axis=-1)
-    height = (bars.astype(np.float32) / 255 * (_PROFILE - 1)).round()
-    rows = np.arange(_PROFILE - 1, -1, -1, dtype=np.float32)[:, None]
-    lit = np.where(rows <= height[..., None, :], 255, 24).astype(np.uint8)
-    return np.repeat(lit[..., None], 3, axis=-1)
+def _laid_out(values: Tensor, event: int, bars: bool = True) -> Pixels:
+    """Bring bytes (B, *shape) into the layout of an image, (B, H, W, 3)."""
+    if event == 1:
+        wide = values.repeat_interleave(max(1, _PROFILE // values.shape[-1]), dim=-1).unsqueeze(-2)
+        height = torch.arange(_PROFILE - 1, -1, -1, device=values.device)[:, None] * (255 / (_PROFILE - 1))
+        values = torch.where(height <= wide, 255, 24).byte() if bars else wide.expand(*wide.shape[:-2], _PROFILE, -1)
+    channels = values if event == 3 else values.unsqueeze(-3)
+    if channels.shape[-3] not in (1, 3):
+        channels = channels.movedim(-3, -2).flatten(-2).unsqueeze(-3)
+    return channels.movedim(-3, -1).expand(*channels.shape[:-3], *channels.shape[-2:], 3).contiguous().cpu().numpy()

@@ -1,0 +1,197 @@
+"""What every latent-space callback does alike: when it fires, what it leaves untouched, what its turn costs.
+
+A turn is due at every multiple of `every_n_steps` generator steps, or after every `every_n_epochs` epochs, and
+once more at the end of training; it depends on the step alone, so a resumed run fires at the same steps as an
+uninterrupted one, and no turn is ever skipped. During a turn the model is in eval mode, without gradients, and
+random numbers start from a fixed seed; afterwards the mode of every module and the states of all random number
+generators are what they were.
+
+Every callback logs, in its own family of keys:
+
+| key                       | meaning                                                                  |
+|---------------------------|--------------------------------------------------------------------------|
+| FAMILY/seconds            | duration of this turn                                                    |
+| FAMILY/share_of_training  | seconds of all turns so far over seconds since this fit began            |
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from lsgen.callbacks.clock import generator_steps
+from lsgen.callbacks.probes import Probe, fixed_probe
+from lsgen.callbacks.sink import Sink
+from lsgen.latent import EncodableLatentSpace, LatentSpace
+
+__all__ = ["LatentCallback", "undisturbed"]
+
+
+class LatentCallback(Callback, ABC):
+    """Abstract callback that looks at `pl_module.latent_space`.
+
+    Args:
+        every_n_steps: generator steps between turns; 5000 where neither cadence is given.
+        every_n_epochs: epochs between turns, instead of steps.
+        at_end: whether it fires once more at the end of training.
+        probes: observations (N, *shape) to look at; fixed ones from the validation data where none are given.
+        seed: seed of the random numbers within a turn.
+
+    Raises:
+        ValueError: both cadences are given, or one is not positive.
+
+    """
+
+    family: ClassVar[str]
+    needs_encoder: bool = False
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        if every_n_steps is not None and every_n_epochs is not None:
+            raise ValueError("expected every_n_steps or every_n_epochs, got both")
+        for name, value in (("every_n_steps", every_n_steps), ("every_n_epochs", every_n_epochs)):
+            if value is not None and value < 1:
+                raise ValueError(f"expected {name} of at least 1, got {value}")
+        self.every_n_steps = 5000 if every_n_steps is None and every_n_epochs is None else every_n_steps
+        self.every_n_epochs = every_n_epochs
+        self.at_end = at_end
+        self.seed = seed
+        self._probe = None if probes is None else Probe(probes)
+        self._began = self._spent = 0.0
+        self._before = self._last = 0
+
+    @property
+    @abstractmethod
+    def wanted(self) -> int:
+        """How many fixed observations a turn looks at."""
+
+    @abstractmethod
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Compute and log; called in eval mode, without gradients, with seeded random numbers.
+
+        Args:
+            space: what to look at.
+            probe: fixed observations on the device of the space; None, for a space without encoder, where
+                there are no data.
+            sink: where the results go.
+
+        """
+
+    def run(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Take one turn, within training or without any; the sink is left open.
+
+        Args:
+            space: what to look at; its modes and all random number generators are restored.
+            probe: fixed observations on any device; a space without encoder can do without.
+            sink: where the results go.
+
+        """
+        with undisturbed(space, self.seed), torch.no_grad():
+            space.eval()
+            self.render(space, None if probe is None else _on(space, probe), sink)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a module without the latent space that is needed, before any work starts."""
+        needed = EncodableLatentSpace if self.needs_encoder else LatentSpace
+        space = getattr(pl_module, "latent_space", None)
+        if not isinstance(space, needed):
+            raise TypeError(
+                f"{type(self).__name__} expected {type(pl_module).__name__}.latent_space to be a "
+                f"lsgen.latent.{needed.__name__}, got {type(space).__name__}"
+            )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of the cost."""
+        self._began, self._spent = perf_counter(), 0.0
+        self._last = generator_steps(trainer, pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Note the step before this batch."""
+        self._before = generator_steps(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Fire where this batch reached or passed a multiple of `every_n_steps`."""
+        every, step = self.every_n_steps, generator_steps(trainer, pl_module)
+        if every is not None and step // every > self._before // every:
+            self._fire(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fire after every `every_n_epochs` epochs."""
+        if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            self._fire(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fire at the end, unless the last step had its turn already or no step was taken."""
+        if self.at_end and generator_steps(trainer, pl_module) > self._last:
+            self._fire(trainer, pl_module)
+
+    def _fire(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        start = perf_counter()
+        self._last = step = generator_steps(trainer, pl_module)
+        if not trainer.is_global_zero:
+            return
+        space = pl_module.latent_space
+        assert isinstance(space, LatentSpace)
+        self._find_probe(trainer, space)
+        sink = Sink(trainer.default_root_dir, step, trainer.loggers)
+        self.run(space, self._probe, sink)
+        seconds = perf_counter() - start
+        share = (self._spent + seconds) / (perf_counter() - self._began)
+        sink.scalars({f"{self.family}/seconds": seconds, f"{self.family}/share_of_training": share})
+        sink.close()
+        self._spent += perf_counter() - start
+
+    def _find_probe(self, trainer: Trainer, space: LatentSpace) -> None:
+        if self._probe is None:
+            with undisturbed(space, self.seed):
+                self._probe = fixed_probe(trainer, self.wanted)
+        if self._probe is None and isinstance(space, EncodableLatentSpace):
+            raise ValueError(
+                f"{type(self).__name__} expected a data module with `probe`, a validation loader or a map-style "
+                "training set to take fixed observations from, got none of them: pass probes=..."
+            )
+
+
+@contextmanager
+def undisturbed(module: nn.Module, seed: int) -> Iterator[None]:
+    """Restore the mode of every submodule and every random number generator on leaving; seed them on entering."""
+    modes = [(part, part.training) for part in module.modules()]
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        random.setstate(states[2])
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
+
+
+def _on(space: LatentSpace, probe: Probe) -> Probe:
+    """Return the probe on the device, and in the floating-point type, of the space."""
+    like = next(space.parameters(), None)
+    x = probe.x if like is None else probe.x.to(like.device, like.dtype)
+    return Probe(x, probe.label)

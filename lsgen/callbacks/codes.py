@@ -1,0 +1,78 @@
+"""Codes to look at: anchors, the activity of every axis, and decoding in chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from lsgen import viz
+from lsgen.callbacks.probes import Probe
+from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.models.vae.objective import kl_per_dimension
+from lsgen.viz import Pixels
+
+__all__ = ["Codes", "axis_name", "codes", "means", "show"]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What is known of the codes of a probe set.
+
+    Attributes:
+        z: posterior means of the probes, or draws from the prior where there is no encoder, (N, d).
+        draws: one sample from each posterior, or the same draws from the prior, (N, d).
+        kl: KL(q(z|x) || p(z)) per axis in nats, averaged over the probes, (d,); None where it has no closed
+            form or there is no encoder.
+
+    """
+
+    z: Tensor
+    draws: Tensor
+    kl: Tensor | None
+
+    @property
+    def order(self) -> Tensor:
+        """Axes (d,), the most active first; in natural order where the KL is not known."""
+        if self.kl is None:
+            return torch.arange(self.z.shape[-1], device=self.z.device)
+        return torch.argsort(self.kl.nan_to_num(-1.0), descending=True, stable=True)
+
+
+def codes(space: LatentSpace, probe: Probe | None, n: int) -> Codes:
+    """Encode the probes, or draw n codes from the prior where the space has no encoder."""
+    if not isinstance(space, EncodableLatentSpace):
+        z = space.prior().sample((n,))
+        return Codes(z, z, None)
+    if probe is None:
+        raise ValueError("expected observations to encode, got none")
+    q = space.encode(probe.x)
+    return Codes(q.mean, q.sample(), _mean_kl(q, space.prior()))
+
+
+def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:
+    """Return the means of p(x|z), (B, *shape), at codes (B, d), decoding `chunk_size` of them at a time."""
+    parts = [space.decode(part).mean for part in z.reshape(-1, space.dim).split(chunk_size)]
+    return torch.cat(parts).unflatten(0, z.shape[:-1])
+
+
+def show(space: LatentSpace, x: Tensor, bounds: tuple[float, float]) -> Pixels:
+    """Return observations (B, *shape) of a space as pixels (B, H, W, 3)."""
+    return viz.to_pixels(x, len(space.likelihood.shape), bounds)
+
+
+def axis_name(known: Codes, axis: int, unit: bool = True) -> str:
+    """Return the label of an axis, with its KL where that is known."""
+    if known.kl is None:
+        return f"z{axis}"
+    kl = float(known.kl[axis])
+    return f"z{axis}  KL {kl:.2f} nats" if unit else f"z{axis}  {kl:.1f}"
+
+
+def _mean_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    try:
+        return kl_per_dimension(q, p).mean(0)
+    except (TypeError, NotImplementedError):
+        return None

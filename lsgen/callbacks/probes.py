@@ -1,0 +1,99 @@
+"""Fixed observations, for callbacks that look at the same ones every time they fire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+__all__ = ["Probe", "fixed_probe", "observations_of"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Fixed observations.
+
+    Attributes:
+        x: observations (N, *shape).
+        label: what they show, (N,) integers, where the data say so.
+
+    """
+
+    x: Tensor
+    label: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def first(self, n: int) -> Probe:
+        """Return the first n observations, or all where there are fewer."""
+        return Probe(self.x[:n], None if self.label is None else self.label[:n])
+
+
+def observations_of(batch: Any) -> Probe:
+    """Return the observations of a batch, with their labels where it has them.
+
+    Args:
+        batch: a mapping with the key "x", a tensor, or a sequence whose first item is the tensor (and whose
+            second, where it is an integer for every observation, is the label).
+
+    Raises:
+        TypeError: the batch is none of these.
+
+    """
+    x, label = batch, None
+    if isinstance(batch, Mapping):
+        x, label = batch.get("x"), batch.get("label")
+    elif isinstance(batch, list | tuple) and batch:
+        x, label = batch[0], batch[1] if len(batch) > 1 else None
+    if not isinstance(x, Tensor) or not x.dim():
+        raise TypeError(
+            'expected a batch that is a tensor, a mapping with the tensor "x", or a sequence that begins with '
+            f"the tensor; got {type(batch).__name__}"
+        )
+    known = isinstance(label, Tensor) and label.shape == x.shape[:1] and not label.is_floating_point()
+    return Probe(x, label if known else None)
+
+
+def fixed_probe(trainer: Trainer, n: int) -> Probe | None:
+    """Return n observations that are the same in every run and at every moment of it.
+
+    They come from the data module's `probe`, else from the beginning of the validation data, else from that of
+    the training data: in the order of the data set, past any sampler, so that no iterator or generator that
+    training uses moves. Where there are fewer than n, all are returned; None where there are no such data, as
+    with nothing but a training loader over an iterable data set.
+    """
+    data: Any = getattr(trainer, "datamodule", None)
+    if hasattr(data, "probe") and hasattr(data, "dataset"):
+        return observations_of(data.probe(min(n, len(data.dataset("val"))), "val"))
+    for loader in (trainer.val_dataloaders, trainer.train_dataloader):
+        for one in loader if isinstance(loader, list | tuple) else [loader]:
+            if isinstance(one, Iterable) and (found := _beginning(one, n, trainable=one is trainer.train_dataloader)):
+                return found
+    return None
+
+
+def _beginning(loader: Iterable[Any], n: int, trainable: bool) -> Probe | None:
+    """Collate the first n items of a map-style data set; read other loaders from their start, training ones never."""
+    if isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset) and loader.batch_size:
+        items = [loader.dataset[i] for i in range(min(n, len(loader.dataset)))]  # type: ignore[arg-type]
+        return observations_of(loader.collate_fn(items)) if items else None
+    if trainable:
+        return None
+    batches: list[Probe] = []
+    for batch in loader:
+        batches.append(observations_of(batch))
+        if sum(map(len, batches)) >= n:
+            break
+    return _joined(batches).first(n) if batches else None
+
+
+def _joined(probes: list[Probe]) -> Probe:
+    labels = [probe.label for probe in probes if probe.label is not None]
+    label = torch.cat(labels) if len(labels) == len(probes) else None
+    return Probe(torch.cat([probe.x for probe in probes]), label)

@@ -1,0 +1,229 @@
+"""Traversals, interpolations and planes of the latent space while it is learnt.
+
+| key                     | kind         | meaning                                                          |
+|-------------------------|--------------|------------------------------------------------------------------|
+| traversal/axes          | image        | one row an axis, most active first; each anchor is one block      |
+| traversal/animation     | animated GIF | one column an axis, one row an anchor, swept to and fro           |
+| traversal/plane         | image        | decoded means over the plane of the two most active axes          |
+| traversal/kl            | table        | by axis: KL in nats, mean and spread of z, all over the probes    |
+| interpolation/linear    | image        | straight segments between codes; the ends are the observations    |
+| interpolation/spherical | image        | the same pairs joined along the sphere                            |
+
+`traversal/seconds` and `traversal/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.codes import Codes, axis_name, codes, means, show
+from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.sink import Sink
+from lsgen.latent import EncodableLatentSpace, LatentSpace, paths
+from lsgen.viz import Pixels
+
+__all__ = ["LatentTraversal"]
+
+
+class LatentTraversal(LatentCallback):
+    """Draws what each latent axis does, around fixed anchors.
+
+    Anchors are the encodings of fixed observations, or fixed draws from the prior for a space without encoder.
+    Axes are sorted by their KL averaged over the probes; without a KL they keep their order. Values on an axis
+    are equidistant in standard deviations of the prior about its mean, or quantiles of the aggregate posterior.
+
+    Args:
+        every_n_steps: see `LatentCallback`.
+        every_n_epochs: see `LatentCallback`.
+        at_end: see `LatentCallback`.
+        anchors: anchors in the animation.
+        grid_anchors: how many of them the still grid shows.
+        points: values on each axis of the still grid.
+        frames: values on each axis of the animation, which runs through them to and fro.
+        extent: greatest value, in standard deviations of the prior; 3 where neither this nor `quantile` is given.
+        quantile: instead, the lower of the two extreme quantiles of the aggregate posterior, in (0, 1/2).
+        max_axes: axes shown, the most active ones.
+        pairs: pairs of observations that are interpolated.
+        path_points: points of an interpolation.
+        plane_points: points on each side of the plane.
+        fps: frames per second of the animation.
+        value_range: data values shown as black and white; taken from the data where not given.
+        kl_probes: observations over which the KL is averaged.
+        chunk_size: codes decoded at a time.
+        probes: see `LatentCallback`.
+        seed: see `LatentCallback`.
+
+    Raises:
+        ValueError: a number is out of its range, or both `extent` and `quantile` are given.
+        TypeError: quantiles of the aggregate posterior are asked of a space without encoder.
+
+    """
+
+    family: ClassVar[str] = "traversal"
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        anchors: int = 4,
+        grid_anchors: int = 2,
+        points: int = 9,
+        frames: int = 15,
+        extent: float | None = None,
+        quantile: float | None = None,
+        max_axes: int = 32,
+        pairs: int = 6,
+        path_points: int = 10,
+        plane_points: int = 12,
+        fps: float = 12.0,
+        value_range: tuple[float, float] | None = None,
+        kl_probes: int = 256,
+        chunk_size: int = 512,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        counts = {"anchors": anchors, "grid_anchors": grid_anchors, "max_axes": max_axes, "pairs": pairs}
+        sizes = {"points": points, "frames": frames, "path_points": path_points, "plane_points": plane_points}
+        for name, value in {**counts, "kl_probes": kl_probes, "chunk_size": chunk_size, **sizes}.items():
+            if value < (least := 2 if name in sizes else 1):
+                raise ValueError(f"LatentTraversal expected {name} of at least {least}, got {value}")
+        if extent is not None and quantile is not None:
+            raise ValueError("LatentTraversal expected extent or quantile, got both")
+        if extent is not None and extent <= 0:
+            raise ValueError(f"LatentTraversal expected extent > 0, in standard deviations of the prior, got {extent}")
+        if quantile is not None and not 0 < quantile < 0.5:
+            raise ValueError(f"LatentTraversal expected quantile in (0, 1/2), got {quantile}")
+        self.anchors, self.grid_anchors = anchors, min(grid_anchors, anchors)
+        self.points, self.frames, self.max_axes = points, frames, max_axes
+        self.extent, self.quantile = 3.0 if extent is None else extent, quantile
+        self.pairs, self.path_points, self.plane_points = pairs, path_points, plane_points
+        self.fps, self.kl_probes, self.chunk_size = fps, kl_probes, chunk_size
+        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        self.needs_encoder = quantile is not None
+
+    @property
+    def wanted(self) -> int:
+        """Enough observations for the mean KL, the anchors and the pairs."""
+        return max(self.kl_probes, self.anchors, 2 * self.pairs)
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Draw the axes, the animation, the interpolations and the plane."""
+        known = codes(space, probe, self.wanted)
+        view = _View(self, space, probe, known)
+        sink.image("traversal/axes", view.axes())
+        sink.animation("traversal/animation", view.animation(), self.fps)
+        if space.dim > 1:
+            sink.image("traversal/plane", view.plane())
+        if len(known.z) > 1:
+            start, end = known.z[: 2 * min(self.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
+            for name, path in (("linear", paths.linear), ("spherical", paths.slerp)):
+                sink.image(f"interpolation/{name}", view.interpolation(path(start, end, self.path_points), name))
+        _log_kl(known, sink)
+
+
+class _View:
+    """One turn: what is drawn, and how."""
+
+    def __init__(self, of: LatentTraversal, space: LatentSpace, probe: Probe | None, known: Codes) -> None:
+        self.of, self.space, self.known = of, space, known
+        self.anchors = known.z[: of.anchors]
+        self.axis_list = known.order[: of.max_axes]
+        prior = space.prior()
+        self.mean, self.scale = prior.mean, prior.stddev
+        self.x = probe.x if probe is not None and isinstance(space, EncodableLatentSpace) else None
+        shown = probe.x if probe is not None else means(space, self.anchors, of.chunk_size)
+        self.bounds = of.value_range or viz.value_range(shown)
+
+    def axes(self) -> Pixels:
+        anchors = self.anchors[: self.of.grid_anchors]
+        levels, labels = self.levels(self.of.points)
+        images = self.decoded(self.swept(anchors, levels))
+        blocks = np.concatenate([self.originals(anchors, len(self.axis_list)), images], axis=2)
+        columns = [self.original_name, *labels] * len(anchors)
+        names = [axis_name(self.known, int(axis)) for axis in self.axis_list]
+        gaps = [i * (len(labels) + 1) for i in range(1, len(anchors))]
+        return viz.grid(np.concatenate(list(blocks), axis=1), names, columns, self.title("Axes"), gaps)
+
+    def animation(self) -> Pixels:
+        levels, _ = self.levels(self.of.frames)
+        there = self.decoded(self.swept(self.anchors, levels)).swapaxes(0, 2).swapaxes(1, 2)
+        frames = np.concatenate([there, there[-2:0:-1]])
+        originals = self.originals(self.anchors, 1)[None, :, 0]
+        frames = np.concatenate([np.broadcast_to(originals, (len(frames), *originals.shape[1:])), frames], axis=2)
+        names = [axis_name(self.known, int(axis), unit=False) for axis in self.axis_list]
+        title = self.title("Axes and their KL in nats" if self.known.kl is not None else "Axes")
+        return viz.animate(frames, None, [self.original_name, *names], title, gaps=[1])
+
+    def plane(self) -> Pixels:
+        across, down = self.known.order[:2]
+        levels, labels = self.levels(self.of.plane_points)
+        origin = self.known.z.mean(0)
+        rows = paths.axis_traversal(origin, down[None], levels[:, down].flip(0))[0]
+        z = paths.axis_traversal(rows, across[None], levels[:, across])[:, 0]
+        names = [axis_name(self.known, int(axis)) for axis in (across, down)]
+        title = f"{names[0]} across, {names[1]} upwards, the other axes at their mean"
+        return viz.grid(self.decoded(z), labels[::-1], labels, title)
+
+    def interpolation(self, z: Tensor, name: str) -> Pixels:
+        images = self.decoded(z)
+        title = f"{name.capitalize()} interpolation"
+        if self.x is None:
+            return viz.grid(images, title=title)
+        ends = show(self.space, self.x[: 2 * len(z)], self.bounds).reshape(len(z), 2, *images.shape[2:])
+        images = np.concatenate([ends[:, :1], images, ends[:, 1:]], axis=1)
+        columns = ["input", *[""] * z.shape[1], "input"]
+        return viz.grid(images, None, columns, title, gaps=[1, z.shape[1] + 1])
+
+    def levels(self, count: int) -> tuple[Tensor, list[str]]:
+        """Return the values (count, d) that each axis takes, and their names."""
+        quantile = self.of.quantile
+        if quantile is None:
+            t = torch.linspace(-self.of.extent, self.of.extent, count, device=self.mean.device, dtype=self.mean.dtype)
+            return self.mean + t[:, None] * self.scale, [f"{value:+.2g}σ" for value in t.tolist()]
+        t = torch.linspace(quantile, 1 - quantile, count, device=self.mean.device, dtype=self.mean.dtype)
+        return torch.quantile(self.known.draws, t, dim=0), [f"{value:.2g}" for value in t.tolist()]
+
+    def swept(self, anchors: Tensor, levels: Tensor) -> Tensor:
+        """Return codes (A, K, N, d): each axis shown takes its N levels around each anchor."""
+        axes = [paths.axis_traversal(anchors, axis[None], levels[:, axis]) for axis in self.axis_list]
+        return torch.cat(axes, dim=1)
+
+    def decoded(self, z: Tensor) -> Pixels:
+        return show(self.space, means(self.space, z, self.of.chunk_size), self.bounds)
+
+    def originals(self, anchors: Tensor, rows: int) -> Pixels:
+        """Return what the anchors are, (A, rows, 1, H, W, 3): observations, or decoded codes where there are none."""
+        x = means(self.space, anchors, self.of.chunk_size) if self.x is None else self.x[: len(anchors)]
+        pixels = show(self.space, x, self.bounds)[:, None, None]
+        return np.broadcast_to(pixels, (len(pixels), rows, *pixels.shape[2:]))
+
+    @property
+    def original_name(self) -> str:
+        return "anchor" if self.x is None else "input"
+
+    def title(self, what: str) -> str:
+        q = self.of.quantile
+        span = (
+            f"±{self.of.extent:g} prior σ" if q is None else f"quantiles {q:g} to {1 - q:g} of the aggregate posterior"
+        )
+        total = self.space.dim
+        shown = "" if len(self.axis_list) == total else f", the first {len(self.axis_list)} of {total}"
+        return f"{what}{shown}: {span}"
+
+
+def _log_kl(known: Codes, sink: Sink) -> None:
+    if known.kl is None:
+        return
+    mean, spread = known.z.mean(0), known.z.std(0, correction=0)
+    rows = torch.stack([known.kl, mean, spread], dim=1)[known.order].tolist()
+    axes = known.order.tolist()
+    columns = ["axis", "KL (nats)", "mean of z", "standard deviation of z"]
+    sink.table("traversal/kl", columns, [[axis, *row] for axis, row in zip(axes, rows, strict=True)])

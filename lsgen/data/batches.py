@@ -1,0 +1,91 @@
+"""A split of a data set that is indexed by a whole batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lsgen.data.draws import Purpose, key, uniform
+from lsgen.data.encodings import Encoding
+from lsgen.data.sampler import Request
+
+__all__ = ["Batch", "BatchDataset", "Source", "TensorSource"]
+
+Batch = dict[str, Tensor]
+
+
+class Source(Protocol):
+    """What has observations: rows (B,) -> {"x": stored values (B, *shape), "label": ..., "factors": ...}."""
+
+    def __call__(self, rows: Tensor) -> Batch:
+        """Return the stored values and whatever is known of these rows."""
+
+
+class TensorSource:
+    """Observations held in memory, as tensors whose first dimension counts them.
+
+    Args:
+        tensors: "x" and, where known, "label" and "factors".
+
+    """
+
+    def __init__(self, **tensors: Tensor) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors["x"])
+
+    def __call__(self, rows: Tensor) -> Batch:
+        """Gather the rows."""
+        return {name: tensor[rows] for name, tensor in self.tensors.items()}
+
+
+class BatchDataset(Dataset[Batch]):
+    """A split: some rows of a source, encoded.
+
+    Indexed by positions, int64 (B,), it returns {"x": float32 (B, *shape)} and, where the data have them, "label"
+    int64 (B,) and "factors" int64 (B, K). Random numbers of the encoding depend on the seed, the epoch and the row.
+
+    Args:
+        source: where observations come from.
+        rows: the rows of the source that belong to the split, (N,).
+        encoding: stored values -> x.
+        seed: seed of the random draws.
+        redrawn: whether draws change from epoch to epoch, for encodings that do so in training.
+        flip: whether half of the images, chosen anew in every epoch, are mirrored left to right.
+        part: number of the source, where a data set has several; the same row of two sources draws differently.
+
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        rows: Tensor,
+        encoding: Encoding,
+        seed: int,
+        redrawn: bool = False,
+        flip: bool = False,
+        part: int = 0,
+    ) -> None:
+        self.source, self.rows, self.encoding, self.seed = source, rows, encoding, seed
+        self.redrawn, self.flip, self.part = redrawn, flip, part
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, request: Request | Tensor) -> Batch:
+        indices, epoch = request if isinstance(request, Request) else (request, 0)
+        rows = self.rows[indices].to(torch.int64)
+        batch = self.source(rows)
+        batch["x"] = self.encoding(batch["x"], self._uniform(rows, Purpose.VALUES, epoch if self.redrawn else 0))
+        if self.flip:
+            mirrored = self._uniform(rows, Purpose.FLIP, epoch)(1)[:, :, None, None] < 0.5
+            batch["x"] = torch.where(mirrored, batch["x"].flip(-1), batch["x"])
+        return batch
+
+    def _uniform(self, rows: Tensor, purpose: Purpose, epoch: int) -> Callable[[int], Tensor]:
+        return lambda size: uniform(key(self.seed, purpose, epoch, self.part), rows, size)

@@ -1,0 +1,172 @@
+r"""From stored values to the numbers a model sees.
+
+Images are stored as levels v in {0, ..., L-1}. Four encodings make x of them:
+
+    grey levels     x = v / (L - 1)                    discrete, L levels
+    dequantised     x = (v + u) / L                    a density: log2 P(v) >= log2 p(x) - log2 L per dimension
+    threshold       x = [v / (L - 1) >= 1/2]           binary
+    stochastic      x = [u < v / (L - 1)]              binary, E[x] = the grey value
+
+with u uniform on [0, 1). In training, u of the stochastic encoding is drawn anew in every epoch ("dynamic") or once
+for all ("static"); in validation and test, and for `static`, every draw is fixed. The inequality of the second line
+is Jensen's (Theis, van den Oord & Bethge, "A note on the evaluation of generative models", ICLR 2016, section 3.1);
+stochastic binarisation is that of Salakhutdinov & Murray (ICML 2008, static) and Burda, Grosse & Salakhutdinov,
+"Importance weighted autoencoders" (ICLR 2016, dynamic).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log2
+
+import torch
+from torch import Tensor
+
+__all__ = ["AsStored", "Binarise", "Dequantise", "Encoding", "Grey", "Values", "image_encoding"]
+
+Uniform = Callable[[int], Tensor]
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the numbers of an observation are.
+
+    Attributes:
+        levels: number of equidistant values that x takes, or that it took before it was dequantised; None for
+            continuous data.
+        dequantised: whether uniform noise of the width of a level was added.
+
+    """
+
+    levels: int | None
+    dequantised: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The words "binary", "grey levels", "dequantised" or "continuous"."""
+        if self.levels is None:
+            return "continuous"
+        if self.dequantised:
+            return "dequantised"
+        return "binary" if self.levels == 2 else "grey levels"
+
+    @property
+    def discrete(self) -> bool:
+        """Whether x takes finitely many values."""
+        return self.levels is not None and not self.dequantised
+
+    @property
+    def bits(self) -> float:
+        """What is added to -log2 p(x)/D so that it bounds the bits per dimension of the stored levels.
+
+        It is log2 L for a density of dequantised data and 0 for a probability of discrete data.
+
+        Raises:
+            ValueError: the data are continuous; they have no bits per dimension.
+
+        """
+        if self.levels is None:
+            raise ValueError("expected discrete or dequantised data, got continuous data: quote nats per dimension")
+        return log2(self.levels) if self.dequantised else 0.0
+
+
+class Encoding(ABC):
+    """Abstract map from stored values (B, *shape) to x, float32 (B, *shape).
+
+    Attributes:
+        values: what the result is.
+        redrawn: whether random numbers are drawn anew in every epoch of training.
+
+    """
+
+    values: Values
+    redrawn: bool = False
+
+    @abstractmethod
+    def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
+        """Return x; `uniform(D)` gives random numbers (B, D) that belong to these observations."""
+
+
+class AsStored(Encoding):
+    """Numbers as they are.
+
+    Args:
+        levels: number of values in use; None for continuous data.
+
+    """
+
+    def __init__(self, levels: int | None) -> None:
+        self.values = Values(levels)
+
+    def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
+        """Return float32."""
+        return stored.to(torch.float32)
+
+
+class Grey(Encoding):
+    """Levels scaled to [0, 1]."""
+
+    def __init__(self, levels: int) -> None:
+        self.values = Values(levels)
+        self.scale = 1.0 / (levels - 1)
+
+    def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
+        """Return v / (L - 1)."""
+        return stored.to(torch.float32).mul_(self.scale)
+
+
+class Dequantise(Encoding):
+    """Levels with uniform noise, scaled to [0, 1)."""
+
+    redrawn = True
+
+    def __init__(self, levels: int) -> None:
+        self.values = Values(levels, dequantised=True)
+        self.levels = levels
+
+    def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
+        """Return (v + u) / L, kept below the next level whatever the rounding."""
+        noise = uniform(stored[0].numel()).view(stored.shape).clamp_(max=1 - 2.0**-16)
+        return noise.add_(stored).div_(self.levels)
+
+
+class Binarise(Encoding):
+    """Levels turned into 0 or 1.
+
+    Args:
+        levels: number of levels.
+        mode: "threshold", "static" or "dynamic".
+
+    """
+
+    values = Values(2)
+
+    def __init__(self, levels: int, mode: str) -> None:
+        if mode not in ("threshold", "static", "dynamic"):
+            raise ValueError(f'expected binarise to be "none", "threshold", "static" or "dynamic", got {mode!r}')
+        self.top, self.mode, self.redrawn = levels - 1, mode, mode == "dynamic"
+
+    def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
+        """Return [v / (L - 1) >= 1/2] or [u < v / (L - 1)]."""
+        if self.mode == "threshold":
+            return (stored.to(torch.int16) * 2 >= self.top).to(torch.float32)
+        noise = uniform(stored[0].numel()).view(stored.shape)
+        return (noise.mul_(self.top) < stored).to(torch.float32)
+
+
+def image_encoding(levels: int, dequantise: bool, binarise: str = "none") -> Encoding:
+    """Return the encoding that two options of a data set ask for.
+
+    Raises:
+        ValueError: an unknown kind of binarisation, or both options at once.
+
+    """
+    if binarise == "none":
+        return Dequantise(levels) if dequantise else Grey(levels)
+    if dequantise:
+        raise ValueError(
+            f'expected dequantise: false or binarise: none, got dequantise: true and binarise: "{binarise}"'
+        )
+    return Binarise(levels, binarise)

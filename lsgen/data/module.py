@@ -1,0 +1,203 @@
+"""A data set as a Lightning data module whose batches can be had again, exactly, at any point of a run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lsgen.data.batches import Batch, BatchDataset, Source
+from lsgen.data.draws import Purpose, stream
+from lsgen.data.encodings import Encoding, Values
+from lsgen.data.sampler import OrderedBatches, Position, ShuffledBatches
+
+__all__ = ["DataModule", "Split"]
+
+Split = Literal["train", "val", "test"]
+
+
+class DataModule(LightningDataModule, ABC):
+    """Abstract data set with splits "train", "val" and "test".
+
+    A batch is {"x": float32 (B, *shape)} and, where the data have them, "label" int64 (B,) and "factors" int64 (B, K).
+    Which observations are held out, and the random draws for them, depend on `split_seed` alone, so that runs with
+    different seeds are judged on the same images. The order of training and the draws in it depend on `seed`.
+
+    Args:
+        shape: shape of one observation that the configuration states.
+        provides: the shape that the data have.
+        encoding: stored values -> x.
+        batch_size: observations in a batch, on each process.
+        seed: seed of the order of training and of the random draws in it.
+        split_seed: seed of the splits and of everything held fixed.
+        num_workers: processes that prepare batches; 0 prepares them in the training process.
+        drop_last: whether training leaves out the last batch of an epoch where it is not full.
+
+    Attributes:
+        factor_names: names of the ground-truth factors, in the order of their columns in "factors".
+        factor_sizes: number of values of each.
+
+    Raises:
+        ValueError: shape is not what the data have; batch_size or num_workers is out of range.
+
+    """
+
+    factor_names: ClassVar[tuple[str, ...]] = ()
+    factor_sizes: ClassVar[tuple[int, ...]] = ()
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        provides: Sequence[int],
+        encoding: Encoding,
+        batch_size: int,
+        seed: int,
+        split_seed: int,
+        num_workers: int,
+        drop_last: bool,
+    ) -> None:
+        super().__init__()
+        self.shape = tuple(int(size) for size in shape)
+        if self.shape != tuple(provides):
+            raise ValueError(f"expected shape {tuple(provides)}, which {self._name} provides, got {self.shape}")
+        if batch_size < 1:
+            raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
+        if num_workers < 0:
+            raise ValueError(f"expected num_workers of at least 0, got {num_workers}")
+        if seed < 0 or split_seed < 0:
+            raise ValueError(f"expected seeds of at least 0, got seed = {seed}, split_seed = {split_seed}")
+        self.encoding = encoding
+        self.batch_size, self.num_workers, self.drop_last = batch_size, num_workers, drop_last
+        self.seed, self.split_seed = seed, split_seed
+        self._splits: dict[str, BatchDataset] = {}
+        self._start = Position()
+
+    @abstractmethod
+    def build(self, split: Split) -> BatchDataset:
+        """Return a split; called once for each, in every process that needs it."""
+
+    def subset(self, source: Source, rows: Tensor, split: Split, flip: bool = False, part: int = 0) -> BatchDataset:
+        """Return some rows of a source as a split: draws change from epoch to epoch in training only."""
+        training = split == "train"
+        redrawn = training and self.encoding.redrawn
+        seed = self.seed if redrawn or (training and flip) else self.split_seed
+        return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part)
+
+    @property
+    def values(self) -> Values:
+        """What the numbers in x are: binary, grey levels, dequantised or continuous."""
+        return self.encoding.values
+
+    def dataset(self, split: Split) -> BatchDataset:
+        """Return a split, built when it is first asked for.
+
+        Raises:
+            ValueError: there is no such split.
+
+        """
+        if split not in get_args(Split):
+            raise ValueError(f'expected a split out of "train", "val" and "test", got {split!r}')
+        if split not in self._splits:
+            self._splits[split] = self.build(split)
+        return self._splits[split]
+
+    def probe(self, n: int, split: Split = "val") -> Batch:
+        """Return n observations of a split chosen at random, the same in every call, in every run.
+
+        Args:
+            n: number of observations; a smaller probe is the beginning of a larger one.
+            split: where they come from.
+
+        Raises:
+            ValueError: n is not positive or the split has fewer observations.
+
+        """
+        data = self.dataset(split)
+        if not 1 <= n <= len(data):
+            raise ValueError(f"expected between 1 and {len(data)} observations of the {split} split, got {n}")
+        order = torch.randperm(len(data), generator=stream(self.split_seed, Purpose.PROBE))
+        return data[order[:n]]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Build what a stage needs and refuse an impossible batch size before any work starts."""
+        if stage in ("fit", None):
+            self._start = Position()
+            self._training_batches()
+        for split in ("val",) if stage in ("fit", "validate") else ("test",) if stage == "test" else get_args(Split):
+            self.dataset(split)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches of training, from where the run was interrupted on."""
+        overfit = getattr(self.trainer, "overfit_batches", 0) > 0
+        return self._loader("train", self._ordered("train") if overfit else self._training_batches())
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches of the validation split."""
+        return self._loader("val", self._ordered("val"))
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Return the batches of the test split."""
+        return self._loader("test", self._ordered("test"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position in the order of training, and what the order depends on."""
+        if self.trainer is None:
+            return {}
+        loop = self.trainer.fit_loop
+        epoch, batch = loop.epoch_progress.current, loop.epoch_loop.batch_progress.current
+        inside = epoch.started > epoch.processed  # type: ignore[attr-defined]
+        done = batch.processed if inside else 0  # type: ignore[attr-defined]
+        return {"epoch": epoch.processed, "batch": done, **self._order_key()}  # type: ignore[attr-defined]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a stored position; warn where the rest of its epoch cannot be what it would have been."""
+        if not state_dict:
+            return
+        self._start = Position(state_dict["epoch"], state_dict["batch"])
+        now = self._order_key()
+        changed = [f"{name} {state_dict[name]} -> {value}" for name, value in now.items() if state_dict[name] != value]
+        if changed and self._start.batch:
+            rank_zero_warn(
+                f"Resuming inside epoch {self._start.epoch} with another {', '.join(changed)}: the rest of this epoch "
+                "is not made of the observations it still lacks."
+            )
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def _ranks(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _order_key(self) -> dict[str, int]:
+        return {
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "processes": self._ranks[1],
+            "observations": len(self.dataset("train")),
+        }
+
+    def _training_batches(self) -> ShuffledBatches:
+        data = self.dataset("train")
+        return ShuffledBatches(data, self.batch_size, self.seed, self._start, *self._ranks, drop_last=self.drop_last)
+
+    def _ordered(self, split: Split) -> OrderedBatches:
+        return OrderedBatches(self.dataset(split), self.batch_size, *self._ranks)
+
+    def _loader(self, split: Split, batches: ShuffledBatches | OrderedBatches) -> DataLoader[Batch]:
+        return DataLoader(
+            self.dataset(split),
+            batch_size=None,
+            sampler=batches,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=stream(self.seed, Purpose.ORDER),
+        )

@@ -1,0 +1,154 @@
+"""Which observations make up which batch: a pure function of (seed, epoch), whoever asks and however often.
+
+An epoch is a permutation of the N observations, cut into rounds of one batch for each of the W processes. All
+processes count the same rounds; without `drop_last` every observation occurs exactly once, and what remains for the
+last round is shared out evenly, so that nothing is padded with repetitions and evaluation is exact.
+
+Resuming inside an epoch is a starting point: in epoch e the order begins at batch k, in any later epoch at 0. It does
+not matter that workers prefetch before the trainer announces the epoch, or that an iterator is made twice.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sized
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DistributedSampler, SequentialSampler
+
+from lsgen.data.draws import Purpose, stream
+
+__all__ = ["OrderedBatches", "Position", "Request", "ShuffledBatches"]
+
+
+class Request(NamedTuple):
+    """One batch asked of a data set: positions in it, int64 (B,), and the epoch, which random draws depend on."""
+
+    indices: Tensor
+    epoch: int
+
+
+class Position(NamedTuple):
+    """The next batch to come: `batch` batches of epoch `epoch` are done."""
+
+    epoch: int = 0
+    batch: int = 0
+
+
+class _Batches(DistributedSampler[Any], ABC):
+    # A DistributedSampler, so that a trainer that would wrap a foreign sampler for its processes leaves this one.
+
+    def __init__(self, data: Sized, batch_size: int, rank: int, world_size: int, drop_last: bool) -> None:
+        super().__init__(data, num_replicas=world_size, rank=rank, drop_last=drop_last)  # type: ignore[arg-type]
+        if batch_size < 1:
+            raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
+        self.batch_size = batch_size
+        self._sizes = self._batch_sizes(len(data))
+
+    def _batch_sizes(self, observations: int) -> list[int]:
+        """Return the sizes of all batches of an epoch, of which every W-th belongs to this process."""
+        world = self.num_replicas
+        rounds, rest = divmod(observations, self.batch_size * world)
+        if not self.drop_last and 0 < rest < world and rounds > 0:
+            rounds, rest = rounds - 1, rest + self.batch_size * world
+        sizes = [self.batch_size] * (rounds * world)
+        if rest and not self.drop_last:
+            batches = world * -(-rest // (self.batch_size * world))
+            sizes += [rest // batches + (batch < rest % batches) for batch in range(batches)]
+        if not sizes or min(sizes) == 0:
+            needed = f"{self.batch_size * world} (drop_last)" if self.drop_last else f"{world}"
+            raise ValueError(
+                f"expected at least {needed} observations for batch_size {self.batch_size} on {world} process(es), "
+                f"got {observations}"
+            )
+        return sizes
+
+    def __len__(self) -> int:
+        """Return the number of batches of a whole epoch on each process, wherever the order begins."""
+        return len(self._sizes) // self.num_replicas
+
+    def __iter__(self) -> Iterator[Request]:
+        """Return the batches of this process, from the starting point on."""
+        epoch, start = self.begin()
+        return self._batches(self.order(epoch), epoch, start)
+
+    def _batches(self, order: Tensor, epoch: int, start: int) -> Iterator[Request]:
+        batches = order[: sum(self._sizes)].split(self._sizes)[self.rank :: self.num_replicas]
+        yield from (Request(indices, epoch) for indices in batches[start:])
+
+    @abstractmethod
+    def begin(self) -> Position:
+        """Return the epoch and the batch at which an iterator made now starts."""
+
+    @abstractmethod
+    def order(self, epoch: int) -> Tensor:
+        """Return the order of all observations, int64 (N,)."""
+
+
+class ShuffledBatches(_Batches):
+    """Batches for training, in an order given by (seed, epoch).
+
+    Args:
+        data: what is indexed.
+        batch_size: observations in a batch, on each process.
+        seed: seed of the order.
+        start: where the order begins.
+        rank: number of this process.
+        world_size: number of processes.
+        drop_last: whether only full batches are made.
+
+    Raises:
+        ValueError: batch_size is not positive, or there are too few observations for one batch on each process.
+
+    """
+
+    def __init__(
+        self,
+        data: Sized,
+        batch_size: int,
+        seed: int,
+        start: Position | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(data, batch_size, rank, world_size, drop_last)
+        self.seed = seed
+        self.start = Position() if start is None else start
+
+    def begin(self) -> Position:
+        """Return the starting point, or the beginning of the present epoch where that is later."""
+        start = self.start if self.start.batch < len(self) else Position(self.start.epoch + 1)
+        return max(start, Position(self.epoch))
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the permutation of an epoch."""
+        return torch.randperm(len(self.dataset), generator=stream(self.seed, Purpose.ORDER, epoch))  # type: ignore[arg-type]
+
+
+class OrderedBatches(_Batches, SequentialSampler):  # type: ignore[misc]
+    """Batches for evaluation: every observation once, in the order of the data, the same in every epoch.
+
+    Args:
+        data: what is indexed.
+        batch_size: largest number of observations in a batch, on each process.
+        rank: number of this process.
+        world_size: number of processes.
+
+    Raises:
+        ValueError: batch_size is not positive, or there are fewer observations than processes.
+
+    """
+
+    def __init__(self, data: Sized, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(data, batch_size, rank, world_size, drop_last=False)
+
+    def begin(self) -> Position:
+        """Return the beginning."""
+        return Position()
+
+    def order(self, epoch: int) -> Tensor:
+        """Return 0 .. N-1."""
+        return torch.arange(len(self.dataset))  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""What the image sets read through torchvision and kept in memory have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lsgen.data.batches import BatchDataset, TensorSource
+from lsgen.data.encodings import Encoding
+from lsgen.data.files import data_root, require
+from lsgen.data.module import DataModule, Split
+from lsgen.data.splits import random_split
+
+__all__ = ["TorchvisionImages"]
+
+
+class TorchvisionImages(DataModule):
+    """Abstract image set with an official training part, from which validation images are held out, and test part.
+
+    With val_size = 0 all official training images are trained on and the validation split is the test split: then
+    nothing may be chosen by a validation score.
+
+    Args:
+        shape: shape of one observation that the configuration states.
+        encoding: stored values -> x.
+        root: directory of data sets, in torchvision's layout.
+        download: whether torchvision may download what is missing.
+        val_size: images of the training part held out for validation, a number or a fraction.
+        flip: whether training images are mirrored left to right at random.
+        batch_size: observations in a batch, on each process.
+        seed: seed of the order of training and of the random draws in it.
+        split_seed: seed of the splits and of everything held fixed.
+        num_workers: processes that prepare batches.
+        drop_last: whether training leaves out a last batch that is not full.
+
+    Raises:
+        ValueError: an option is out of its range.
+        FileNotFoundError: the data are not there and may not be downloaded.
+        NotADirectoryError: root is not a directory.
+
+    """
+
+    provides: ClassVar[tuple[int, ...]]
+    title: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        encoding: Encoding,
+        root: str,
+        download: bool,
+        val_size: int | float,
+        flip: bool,
+        batch_size: int,
+        seed: int,
+        split_seed: int,
+        num_workers: int,
+        drop_last: bool,
+    ) -> None:
+        super().__init__(shape, self.provides, encoding, batch_size, seed, split_seed, num_workers, drop_last)
+        self.root, self.download, self.val_size, self.flip = data_root(root), download, val_size, flip
+        if not download:
+            advice = "set LSGEN_DATA_DIR to the directory that holds it in torchvision's layout, or data.download=true"
+            require(self.title, [self.root / file for file in self.files], advice)
+        self._parts: Callable[[bool], TensorSource] = cache(self._part)
+
+    @abstractmethod
+    def load(self, train: bool, download: bool) -> tuple[Tensor, Tensor]:
+        """Return an official part: images uint8 (N, C, H, W) and labels (N,)."""
+
+    def prepare_data(self) -> None:
+        """Download what is missing, on one process, where that is allowed."""
+        if self.download:
+            self.load(train=True, download=True)
+            self.load(train=False, download=True)
+
+    def build(self, split: Split) -> BatchDataset:
+        """Return the images of a split."""
+        train = self._parts(True)
+        if split == "test" or (split == "val" and self.val_size == 0):
+            test = self._parts(False)
+            return self.subset(test, torch.arange(len(test)), split, part=1)
+        rows = random_split(len(train), {"val_size": self.val_size}, self.split_seed)
+        return self.subset(train, rows[split], split, flip=self.flip)
+
+    def _part(self, train: bool) -> TensorSource:
+        images, labels = self.load(train, download=False)
+        return TensorSource(x=images, label=labels.to(torch.int64))

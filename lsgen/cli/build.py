@@ -1,0 +1,130 @@
+"""Instantiate what a thawed config describes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lsgen.cli.errors import UsageError
+from lsgen.cli.schema import check_shape, check_signatures
+from lsgen.cli.targets import check_names, resolve
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+
+__all__ = ["Parts", "build", "instantiate", "verify", "verify_part"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The objects of a run."""
+
+    data: LightningDataModule
+    model: LightningModule
+    callbacks: Mapping[str, Any]
+    trainer: Trainer
+
+
+def verify(config: DictConfig) -> None:
+    """Check names, shape and signatures of a whole config before anything is built.
+
+    Raises:
+        UsageError: the first thing that is wrong.
+
+    """
+    plain: Any = OmegaConf.to_container(config)
+    check_names(plain)
+    check_shape(plain)
+    check_signatures(plain)
+
+
+def verify_part(config: DictConfig, key: str) -> None:
+    """Check names and signatures of one part before it is built.
+
+    Raises:
+        UsageError: the first thing that is wrong.
+
+    """
+    plain: Any = {key: OmegaConf.to_container(config)}
+    check_names(plain)
+    check_signatures(plain)
+
+
+def build(
+    config: DictConfig,
+    frozen: Mapping[str, Any],
+    *,
+    loggers: bool = True,
+    callbacks: Callable[[str], bool] = lambda target: True,
+) -> Parts:
+    """Instantiate a verified config, the random numbers of its model seeded.
+
+    Args:
+        config: a thawed config.
+        frozen: the same before it was thawed; handed to callbacks and loggers whose constructor takes `config`.
+        loggers: whether the trainer gets any.
+        callbacks: which callbacks the trainer gets, by the names of their targets.
+
+    Raises:
+        UsageError: a part refuses its arguments, with the sentence it gives.
+
+    """
+    from pytorch_lightning import seed_everything
+
+    data = instantiate(config.data, "data")
+    seed_everything(config.seed, verbose=False)
+    model = instantiate(config.model, "model")
+    hooks = _members(config.callbacks, "callbacks", frozen, callbacks)
+    sinks = _members(config.logger, "logger", frozen, lambda target: loggers)
+    options: dict[str, Any] = {"callbacks": list(hooks.values()), "logger": list(sinks.values()) or False}
+    if not any(_is_checkpoint(hook) for hook in hooks.values()):
+        options["enable_checkpointing"] = False
+    return Parts(data, model, hooks, instantiate(config.trainer, "trainer", **options))
+
+
+def _members(group: DictConfig, key: str, frozen: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:
+    found = {}
+    for name, part in group.items():
+        if wanted(part._target_):
+            target = resolve(f"{key}.{name}", part)
+            takes_config = "config" in signature(target).parameters and "config" not in part
+            found[str(name)] = instantiate(part, f"{key}.{name}", **({"config": frozen} if takes_config else {}))
+    return found
+
+
+def _is_checkpoint(hook: Any) -> bool:
+    from pytorch_lightning.callbacks import Checkpoint
+
+    return isinstance(hook, Checkpoint)
+
+
+def instantiate(config: DictConfig, key: str, **given: Any) -> Any:
+    """Call what a checked mapping names; `given` are arguments that no config can hold.
+
+    Raises:
+        UsageError: the constructor refuses, with the sentence it gives.
+
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate as hydra_instantiate
+
+    try:
+        factory = hydra_instantiate(config, _convert_="all", _partial_=True)
+        return factory(**given)
+    except (InstantiationException, TypeError, ValueError, ImportError, OSError, RuntimeError) as error:
+        raise UsageError(_reason(error, key)) from error
+
+
+def _reason(error: BaseException, key: str) -> str:
+    """Find the constructor's own sentence under what Hydra wraps around it."""
+    where = key
+    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
+        for line in str(error).splitlines():
+            if line.startswith("full_key: "):
+                where = line.removeprefix("full_key: ")
+        error = error.__cause__
+    return f"{where}: {error}"

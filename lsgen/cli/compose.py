@@ -1,0 +1,147 @@
+"""Compose a config with Hydra and hand it over; the rest of the room does not know how that is done."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsgen.cli.errors import UsageError
+from lsgen.cli.searchpath import SHIPPED, register
+
+__all__ = ["Composed", "compose_and_run", "environment"]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A composed config and how it came about.
+
+    Attributes:
+        config: the config, interpolations unresolved.
+        without_overlay: the same group choices without the experiment; None where there is no experiment.
+        choices: group -> chosen config.
+        overrides: the overrides of the command line, without Hydra's own.
+        number: the number of the job in a sweep; None for a single run.
+        output: the directory that the user asked Hydra to use; None where the user did not.
+
+    """
+
+    config: Any
+    without_overlay: Any
+    choices: Mapping[str, Any]
+    overrides: Sequence[str]
+    number: int | None
+    output: Path | None
+
+
+def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Composed], Any]) -> None:
+    """Give the arguments to Hydra and run `job` on what it composes, once, or for every job of a sweep.
+
+    Args:
+        arguments: Hydra's flags and overrides.
+        sweep_dir: where a sweep goes; used with `-m` only.
+        job: called with each composed config, under the process's own sys.argv and environment. What it raises
+            goes through Hydra, so it had better not.
+
+    Raises:
+        UsageError: the arguments do not compose.
+
+    """
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    register(*_config_directories(arguments))
+    own_argv, own_environment = sys.argv, dict(os.environ)
+
+    def task(config: Any) -> Any:
+        with environment(own_environment), _argv(own_argv):
+            return job(_describe(config))
+
+    hydra_environment = {**own_environment, "HYDRA_FULL_ERROR": "1", "LSGEN_SWEEP_DIR": sweep_dir}
+    try:
+        with environment(hydra_environment), _argv([own_argv[0], *arguments]):
+            hydra.main(version_base="1.3", config_path=SHIPPED, config_name="train")(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        raise UsageError(_sentence(error)) from error
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def _describe(config: Any) -> Composed:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    own = HydraConfig.get()
+    choices = dict(own.runtime.choices)
+    output = Path(own.runtime.output_dir)
+    return Composed(
+        config=config,
+        without_overlay=_without_overlay(own.job.config_name, choices),
+        choices=choices,
+        overrides=list(own.overrides.task),
+        number=int(own.job.num) if own.mode == RunMode.MULTIRUN else None,
+        output=None if output == Path(own.sweep.dir if own.mode == RunMode.MULTIRUN else ".").absolute() else output,
+    )
+
+
+def _without_overlay(config_name: str | None, choices: Mapping[str, Any]) -> Any:
+    from hydra import compose
+
+    if choices.get("experiment") in (None, "none"):
+        return None
+    kept = {group: choice for group, choice in choices.items() if "/" not in group or not group.startswith("hydra/")}
+    groups = [f"{group}={choice}" for group, choice in kept.items() if choice is not None and group != "experiment"]
+    return compose(config_name or "train", overrides=[*groups, "experiment=none"])
+
+
+def _config_directories(arguments: Sequence[str]) -> list[str]:
+    found = []
+    for index, argument in enumerate(arguments):
+        if argument in ("--config-dir", "-cd") and index + 1 < len(arguments):
+            found.append(arguments[index + 1])
+        elif argument.startswith("--config-dir="):
+            found.append(argument.split("=", 1)[1])
+    return found
+
+
+def _sentence(error: BaseException) -> str:
+    """Say what Hydra says, in one sentence."""
+    causes = [error]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    first, last = str(error).strip(), str(causes[-1]).strip()
+    text = first if last in first else f"{first}\n{last}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    dropped = ("object_type=", "reference_type=", "full_key:", "Set the environment variable")
+    kept = [line for line in lines if not line.startswith(dropped)]
+    return "; ".join(dict.fromkeys(kept)).replace(":;", ":").replace(".;", ";")
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have exactly these environment variables inside, and the former ones again afterwards."""
+    former = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(former)
+
+
+@contextmanager
+def _argv(argv: list[str]) -> Iterator[None]:
+    former = sys.argv
+    sys.argv = argv
+    try:
+        yield
+    finally:
+        sys.argv = former

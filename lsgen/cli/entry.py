@@ -1,0 +1,77 @@
+"""The `lsgen` command: find the verb, run it, turn what went wrong into one sentence and an exit code.
+
+Nothing heavy is imported before the verb is known.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from lsgen import __version__
+from lsgen.cli.errors import UsageError
+from lsgen.runs.errors import RunError
+
+__all__ = ["main"]
+
+OK, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_VERBS = {
+    "train": ("lsgen.cli.train_verb", "train a model, or continue a run"),
+    "evaluate": ("lsgen.cli.evaluate_verb", "measure a trained run on its validation and test sets"),
+    "traverse": ("lsgen.cli.traverse_verb", "draw the traversals and the geometry of a trained run again"),
+    "report": ("lsgen.cli.report_verb", "write the page of a run"),
+    "table": ("lsgen.cli.table_verb", "compare many runs"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        argv: arguments after the program's name; those of the process unless given.
+
+    Returns:
+        0 where all went well, 2 after bad input, 1 after a failure, 130 after Ctrl-C.
+
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verb = arguments[0] if arguments else "--help"
+    if verb in ("-h", "--help", "help"):
+        print(_help())
+        return OK
+    if verb in ("-V", "--version"):
+        print(f"lsgen {__version__}")
+        return OK
+    try:
+        if verb not in _VERBS:
+            raise UsageError(f"expected a verb among {', '.join(_VERBS)}, got {verb!r}")
+        result: int = importlib.import_module(_VERBS[verb][0]).run(arguments[1:])
+        return result
+    except (UsageError, RunError) as error:
+        return complain(error)
+    except KeyboardInterrupt:
+        print("lsgen: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return OK
+
+
+def complain(error: BaseException) -> int:
+    """Print one sentence on standard error and return the exit code of bad input."""
+    print(f"lsgen: {' '.join(str(error).split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _help() -> str:
+    width = max(map(len, _VERBS))
+    verbs = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in _VERBS.items())
+    return f"""lsgen {__version__}: generative models and the geometry of their latent spaces
+
+usage: lsgen VERB ...
+
+{verbs}
+
+`lsgen VERB --help` says more. A first run: lsgen train experiment=vae_digits"""

@@ -1,0 +1,108 @@
+"""`lsgen evaluate`: measure a trained run again, on all of its validation and test sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lsgen.cli.entry import OK
+from lsgen.cli.errors import UsageError
+from lsgen.cli.flags import take
+from lsgen.runs import RunDirectory, now, write_json
+
+__all__ = ["evaluate", "run"]
+
+_USAGE = """usage: lsgen evaluate RUN [checkpoint=last|best|PATH] [device=cpu|cuda]
+
+Measure a trained run on its whole validation and test sets, print the values and write them to
+RUN/evaluation/CHECKPOINT.json, where `lsgen table` finds them.
+
+  checkpoint=...   which weights (default last)
+  device=...       where to compute (default cpu)
+
+  lsgen evaluate runs/NAME checkpoint=best"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return OK
+    flags, rest = take(arguments, ("checkpoint", "device"))
+    if len(rest) != 1:
+        raise UsageError(f"expected one run directory, got {' '.join(rest) or 'none'}")
+    directory = RunDirectory.open(rest[0])
+    metrics = evaluate(directory, flags.get("checkpoint", "last"), flags.get("device", "cpu"))
+    _show(directory, metrics)
+    return OK
+
+
+def evaluate(directory: RunDirectory, checkpoint: str = "last", device: str = "cpu") -> dict[str, float]:
+    """Return, and write to evaluation/CHECKPOINT.json, the metrics of a run's validation and test sets.
+
+    Raises:
+        RunError: there is no such checkpoint, or it is damaged.
+        UsageError: a part of the run refuses its arguments.
+
+    """
+    from lsgen.callbacks.checkpoint_io import read_checkpoint
+    from lsgen.cli.console import messages
+    from lsgen.cli.load import model_of
+    from lsgen.cli.task import run_variables
+
+    file = directory.checkpoint(checkpoint)
+    with run_variables(directory), messages(None):
+        content = read_checkpoint(file)
+        metrics = _measure(directory, model_of(directory.config(), content), device)
+    place = directory.path / "evaluation" / f"{file.stem}.json"
+    place.parent.mkdir(exist_ok=True)
+    step = content.get("clocks", {}).get("generator_steps", content.get("global_step"))
+    write_json(place, {"checkpoint": _relative(file, directory), "step": step, "time": now(), "metrics": metrics})
+    return metrics
+
+
+def _measure(directory: RunDirectory, model: Any, device: str) -> dict[str, float]:
+    from lsgen.cli.build import build, verify
+    from lsgen.cli.freeze import thaw
+
+    changes = {
+        "trainer.accelerator": "cpu" if device == "cpu" else "gpu",
+        "trainer.devices": 1,
+        "trainer.num_nodes": 1,
+        "trainer.limit_val_batches": None,
+        "trainer.limit_test_batches": None,
+    }
+    frozen = directory.config()
+    config = thaw(frozen, directory.overrides() | changes)
+    if "strategy" in config.trainer:
+        config.trainer.strategy = "auto"
+    verify(config)
+    parts = build(config, frozen, loggers=False, callbacks=_measures)
+    metrics: Mapping[str, Any] = {}
+    for stage in (parts.trainer.validate, parts.trainer.test):
+        stage(model, datamodule=parts.data, verbose=False)
+        metrics = {**metrics, **parts.trainer.callback_metrics}
+    return {key: float(value) for key, value in sorted(metrics.items())}
+
+
+def _measures(target: str) -> bool:
+    """Tell the callbacks that measure from those that train, save, draw or show."""
+    return target.rsplit(".", 1)[-1] in ("Metrics", "Seeding")
+
+
+def _relative(file: Path, directory: RunDirectory) -> str:
+    path = file.resolve()
+    return str(path.relative_to(directory.path.resolve()) if path.is_relative_to(directory.path.resolve()) else path)
+
+
+def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    names = list(dict.fromkeys(key.partition("/")[2] for key in metrics))
+    table = Table("metric", "val", "test", title=directory.path.name, title_justify="left")
+    for name in names:
+        values = [metrics.get(f"{stage}/{name}") for stage in ("val", "test")]
+        table.add_row(name, *("" if value is None else f"{value:,.6g}" for value in values))
+    Console().print(table)

@@ -1,0 +1,91 @@
+"""From a composed config to the plain one that a run keeps.
+
+All interpolations are resolved but those of the machine, `${oc.env:NAME}`: they stay, wherever they are used, so
+that a run moved to another machine finds that machine's data, and no secret of the environment is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers import oc
+
+from lsgen.cli.errors import UsageError
+from lsgen.runs import literal_secrets
+
+__all__ = ["freeze", "references", "thaw"]
+
+
+def freeze(config: DictConfig) -> dict[str, Any]:
+    """Return the config as plain containers, resolved but for `${oc.env:NAME}`.
+
+    Raises:
+        UsageError: a value is missing, cannot be resolved, or is a secret written out.
+
+    """
+    OmegaConf.register_new_resolver("oc.env", _kept, replace=True)
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UsageError(
+            f"the config cannot be resolved: {str(error).splitlines()[0]} (at {error.full_key})"
+        ) from error
+    finally:
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+    secrets = literal_secrets(cast(dict[str, Any], plain))
+    if secrets:
+        raise UsageError(
+            f"{secrets[0]} looks like a secret, and a run keeps its config: write '${{oc.env:NAME}}' and set NAME"
+        )
+    return cast(dict[str, Any], plain)
+
+
+def thaw(plain: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> DictConfig:
+    """Return a frozen config with the values of this machine, after the given changes by dotted key.
+
+    Raises:
+        UsageError: an environment variable that it needs is not set.
+
+    """
+    config = OmegaConf.create(dict(plain))
+    for key, value in (overrides or {}).items():
+        OmegaConf.update(config, key, value)
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        raise UsageError(f"the config cannot be resolved here: {str(error).splitlines()[0]}") from error
+    return config
+
+
+def references(config: DictConfig) -> Iterator[str]:
+    """Yield the text of every interpolation in a config that is not resolved yet."""
+    yield from _texts(OmegaConf.to_container(config, resolve=False))
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for value in node.values():
+            yield from _texts(value)
+    elif isinstance(node, list | ListConfig):
+        for value in node:
+            yield from _texts(value)
+    elif isinstance(node, str) and "${" in node:
+        yield node
+
+
+def _kept(name: str, *default: Any) -> str:
+    """Stand in for the resolver `oc.env`: give back what was written."""
+    return f"${{oc.env:{','.join([name, *map(_literal, default)])}}}"
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return str(value)

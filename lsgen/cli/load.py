@@ -1,0 +1,69 @@
+"""Trained models back in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsgen.runs import RunDirectory, RunError
+
+if TYPE_CHECKING:
+    from pytorch_lightning import LightningModule
+
+__all__ = ["load", "model_of"]
+
+
+def load(path: str | Path, checkpoint: str = "last", device: str = "cpu") -> LightningModule:
+    """Return the trained model of a run, in eval mode.
+
+    Args:
+        path: a run directory, wherever it was moved to, or a checkpoint file.
+        checkpoint: "last", "best", or the path of a checkpoint; not used where `path` is a file.
+        device: where the model goes, such as "cpu" or "cuda".
+
+    Returns:
+        The model with the checkpoint's weights; where a callback averages weights, those are the averaged ones, as
+        Lightning stores them under "state_dict" then.
+
+    Raises:
+        RunError: there is no run or checkpoint at `path`, or it is damaged.
+        UsageError: the config names what it may not.
+
+    Example:
+        >>> model = lsgen.load("runs/2026-01-31_12-00-00_vae_digits_x1y2z3ab")  # doctest: +SKIP
+        >>> model.latent_space.sample(16).shape  # doctest: +SKIP
+        torch.Size([16, 1, 8, 8])
+
+    """
+    from lsgen.callbacks.checkpoint_io import read_checkpoint
+
+    if Path(path).is_file():
+        content = read_checkpoint(path)
+        if not isinstance(content.get("config"), Mapping):
+            raise RunError(f"expected a checkpoint that holds its config, or a run directory, got {path}")
+        return model_of(content["config"], content).to(device)
+    run = RunDirectory.open(path)
+    return model_of(run.config(), read_checkpoint(run.checkpoint(checkpoint))).to(device)
+
+
+def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> LightningModule:
+    """Build the model that a frozen config describes and give it the weights of a checkpoint, in eval mode.
+
+    Raises:
+        UsageError: the config names what it may not.
+        RunError: the weights do not fit the config.
+
+    """
+    from lsgen.cli.build import instantiate, verify_part
+    from lsgen.cli.freeze import thaw
+
+    part = thaw({"model": config["model"]}).model
+    verify_part(part, "model")
+    model: LightningModule = instantiate(part, "model")
+    try:
+        model.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise RunError(f"the checkpoint does not fit the config: {error}") from error
+    model.on_load_checkpoint(dict(content))
+    return model.eval()

@@ -1,0 +1,54 @@
+"""Misspelt keys in an experiment file.
+
+Hydra refuses an unknown key on the command line, but merges one from an overlay without a word. So the config is
+composed twice: with the overlay, and with nothing but the group choices that the overlay made. A key that only the
+first one has came from the overlay, and no part knows it: it is refused, unless it lies within a mapping
+with `_target_`, whose constructor is asked later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lsgen.cli.errors import UsageError
+from lsgen.cli.schema import close_to
+
+__all__ = ["check_overlay", "new_keys"]
+
+
+def check_overlay(overlaid: Mapping[str, Any], plain: Mapping[str, Any], name: str) -> None:
+    """Refuse an overlay that brings keys no part knows.
+
+    Args:
+        overlaid: the config composed with the overlay.
+        plain: the config composed with the same group choices and without the overlay.
+        name: the overlay, for the message.
+
+    Raises:
+        UsageError: the first such key.
+
+    """
+    for key, siblings in new_keys(overlaid, plain):
+        hint = close_to(key.rsplit(".", 1)[-1], siblings)
+        raise UsageError(f"unknown config key '{key}' in experiment={name}: no chosen config has it{hint}")
+
+
+def new_keys(
+    overlaid: Mapping[str, Any], plain: Mapping[str, Any], prefix: str = "", *, strict: bool = False
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the dotted keys that only `overlaid` has, with the keys beside them that both have.
+
+    Args:
+        overlaid: a config with an overlay.
+        plain: the same without.
+        prefix: the dotted key of both.
+        strict: whether keys within a `_target_` mapping count too.
+
+    """
+    by_constructor = "_target_" in overlaid and not strict
+    for key, value in overlaid.items():
+        if isinstance(value, Mapping) and isinstance(plain.get(key), Mapping):
+            yield from new_keys(value, plain[key], f"{prefix}{key}.", strict=strict)
+        elif key not in plain and not by_constructor and not (isinstance(value, Mapping) and "_target_" in value):
+            yield f"{prefix}{key}", [str(name) for name in plain]

@@ -1,0 +1,83 @@
+"""`lsgen train resume=PATH`: the frozen config decides; nothing is composed and nothing is frozen again."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from lsgen.cli.entry import OK
+from lsgen.cli.errors import UsageError
+from lsgen.cli.schema import close_to
+from lsgen.runs import RunDirectory, flatten, now, redact
+
+__all__ = ["resume"]
+
+_ADMITTED = ("model.max_steps", "trainer.max_epochs", "trainer.devices")
+
+
+def resume(path: str, arguments: Sequence[str]) -> int:
+    """Continue a run and return the exit code.
+
+    Args:
+        path: its directory.
+        arguments: changes `KEY=VALUE` of what a resumed run may change; they are recorded and stay.
+
+    Raises:
+        UsageError: something else is asked for.
+        RunError: there is no run at `path`, or it is being trained.
+
+    """
+    directory = RunDirectory.open(path)
+    frozen = flatten(directory.config())
+    changes = {key: value for key, value in _parse(arguments, frozen).items()}
+    known = frozen | directory.overrides()
+    changes = {key: value for key, value in changes.items() if known[key] != value}
+    with directory.lock():
+        pass
+    if directory.status()["state"] == "finished" and not _goes_on(directory, changes):
+        print(f"finished {directory.path}: nothing is left to train (extend it with model.max_steps=N)")
+        return OK
+    directory.record_attempt(
+        {
+            "time": now(),
+            "host": socket.gethostname(),
+            "argv": [redact(argument) for argument in sys.argv],
+            "overrides": changes,
+        }
+    )
+    from lsgen.cli.task import execute
+
+    return execute(directory)
+
+
+def _goes_on(directory: RunDirectory, changes: dict[str, Any]) -> bool:
+    """Tell whether the changes ask a finished run for more."""
+    status = directory.status()
+    steps, epochs = changes.get("model.max_steps", 0), changes.get("trainer.max_epochs", 0)
+    more_steps = "model.max_steps" in changes and (steps is None or steps > status.get("generator_steps", 0))
+    return more_steps or ("trainer.max_epochs" in changes and (epochs == -1 or epochs > status.get("epochs", 0)))
+
+
+def _parse(arguments: Sequence[str], frozen: dict[str, Any]) -> dict[str, Any]:
+    import yaml
+
+    changes: dict[str, Any] = {}
+    for argument in arguments:
+        key, separator, value = argument.partition("=")
+        if not separator or not (key in _ADMITTED or key.startswith("logger.")):
+            raise UsageError(
+                f"a resumed run keeps its frozen config, which {argument!r} would change: admitted are "
+                f"{', '.join(_ADMITTED)} and logger.KEY"
+            )
+        if key not in frozen:
+            raise UsageError(f"unknown config key {key!r}: the frozen config has no such key{close_to(key, frozen)}")
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"expected {key}=VALUE with a yaml value, got {value!r}") from error
+    for key in _ADMITTED[:2]:
+        if key in changes and changes[key] is not None and not isinstance(changes[key], int):
+            raise UsageError(f"expected a whole number for {key}, got {changes[key]!r}")
+    return changes

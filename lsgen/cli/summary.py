@@ -1,0 +1,43 @@
+"""The table that closes a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lsgen.runs import RunDirectory, last_metrics
+
+__all__ = ["print_summary"]
+
+_ROWS = (
+    ("elbo", "ELBO", "nats"),
+    ("reconstruction", "reconstruction", "nats"),
+    ("kl", "KL", "nats"),
+    ("bits_per_dim", "bits per dimension", "bits"),
+    ("nats_per_dim", "nats per dimension", "nats"),
+    ("active_units", "active units", ""),
+)
+_SPEED = "train/images_per_second"
+
+
+def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
+    """Print the main metrics of validation and test, the speed, and where everything is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    every = {**last_metrics(directory.metrics_file), **metrics}
+    table = Table("", "val", "test", "", title=directory.path.name, title_justify="left")
+    for key, name, unit in _ROWS:
+        cells = [_number(every.get(f"{stage}/{key}")) for stage in ("val", "test")]
+        if any(cells):
+            table.add_row(name, *cells, unit)
+    console = Console()
+    console.print(table)
+    if _SPEED in every:
+        console.print(f"speed    {every[_SPEED]:,.0f} images/s", highlight=False)
+    for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
+        if place.exists():
+            console.print(f"{name:<8} {place}", highlight=False, soft_wrap=True)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}" if abs(value) < 100 else f"{value:,.1f}"

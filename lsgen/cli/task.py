@@ -1,0 +1,177 @@
+"""Train the run that a run directory describes: nothing is composed here, all is read from the frozen config."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.console import messages
+from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
+from lsgen.cli.errors import UsageError
+from lsgen.cli.freeze import thaw
+from lsgen.runs import RunDirectory, RunError
+
+if TYPE_CHECKING:
+    from lsgen.cli.build import Parts
+
+__all__ = ["execute", "run_variables"]
+
+_log = logging.getLogger(__name__)
+_SENTENCES = (UsageError, RunError, ValueError, TypeError, FileNotFoundError)
+
+
+@dataclass
+class _Progress:
+    """How far a run came, for whoever has to say why it ended."""
+
+    parts: Parts | None = None
+    start: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        if self.parts is None:
+            return 0
+        return int(getattr(self.parts.model, "generator_steps", self.parts.trainer.global_step))
+
+    @property
+    def stepped(self) -> bool:
+        return self.parts is not None and self.steps > self.start
+
+
+def execute(directory: RunDirectory, *, discard: bool = False) -> int:
+    """Train, from the last checkpoint where there is one, and return the exit code.
+
+    Args:
+        directory: the run.
+        discard: whether a run that is refused before its first step leaves nothing behind.
+
+    """
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+        with run_variables(directory), messages(None):
+            _train(directory, _Progress())
+        return OK
+    print(f"run      {directory.path}", flush=True)
+    with directory.lock(), run_variables(directory), messages(directory.log_file):
+        progress = _Progress()
+        directory.set_status("running")
+        code = _guarded(directory, progress)
+    if code == BAD_INPUT and discard and not progress.stepped:
+        directory.discard()
+    return code
+
+
+@contextmanager
+def run_variables(directory: RunDirectory) -> Iterator[None]:
+    """Tell everything that runs, in this process and in those it starts, where the run is."""
+    former = dict(os.environ)
+    os.environ["LSGEN_RUN_DIR"] = str(directory.path.absolute())
+    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(former)
+
+
+def _guarded(directory: RunDirectory, progress: _Progress) -> int:
+    """Run and give every way to end its status, its words and its exit code."""
+    try:
+        _train(directory, progress)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        return _stopped(directory, progress, stop)
+    except Exception as error:  # noqa: BLE001 (every failure is recorded, then told)
+        return _failed(directory, progress, error)
+    return OK
+
+
+def _stopped(directory: RunDirectory, progress: _Progress, stop: BaseException) -> int:
+    """Record Ctrl-C or a signal; 128 + the number of the signal is its exit code."""
+    directory.set_status("interrupted", generator_steps=progress.steps)
+    print(f"stopped  {stop or f'after {progress.steps} generator steps'}")
+    print(f"continue lsgen train resume={directory.path}")
+    code = stop.code if isinstance(stop, SystemExit) else INTERRUPTED
+    return code if isinstance(code, int) and code > INTERRUPTED else INTERRUPTED
+
+
+def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> int:
+    with suppress(OSError):
+        directory.set_status(
+            "failed",
+            generator_steps=progress.steps,
+            error=f"{type(error).__name__}: {' '.join(str(error).split())}",
+            traceback="".join(traceback.format_exception(error)),
+        )
+    _log.error("failed", exc_info=error, extra={"file_only": True})
+    if isinstance(error, _SENTENCES) and not progress.stepped:
+        return complain(error)
+    if _speaks(error):
+        complain(error)
+    else:
+        traceback.print_exception(error)
+    print(f"lsgen: the run stopped after {progress.steps} steps; see {directory.log_file}", file=sys.stderr)
+    return FAILURE
+
+
+def _speaks(error: Exception) -> bool:
+    """Tell whether an error is a sentence meant for the user."""
+    return isinstance(error, UsageError | RunError | OSError) or type(error).__module__.startswith("lsgen.")
+
+
+def _train(directory: RunDirectory, progress: _Progress) -> None:
+    from lsgen.cli.build import build, verify
+
+    frozen = directory.config()
+    config = thaw(frozen, directory.overrides())
+    verify(config)
+    parts = progress.parts = build(config, frozen)
+    checkpoint = _checkpoint(directory, progress)
+    parts.trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint)
+    if parts.trainer.interrupted:
+        raise KeyboardInterrupt
+    progress.metrics = _numbers(parts.trainer.callback_metrics)
+    if config.test:
+        parts.trainer.test(parts.model, datamodule=parts.data, verbose=False)
+        progress.metrics |= _numbers(parts.trainer.callback_metrics)
+    if parts.trainer.is_global_zero:
+        _conclude(directory, config, progress)
+
+
+def _checkpoint(directory: RunDirectory, progress: _Progress) -> str | None:
+    """Return the checkpoint to go on from; make place for the rows of a first attempt where there is none."""
+    from lsgen.callbacks.checkpoint_io import newest_checkpoint, read_checkpoint
+
+    newest = newest_checkpoint(directory.path)
+    if newest is None:
+        directory.metrics_file.unlink(missing_ok=True)
+        return None
+    progress.start = int(read_checkpoint(newest).get("clocks", {}).get("generator_steps", 0))
+    print(f"resumed  at step {progress.start} from {newest.name}", flush=True)
+    return str(newest)
+
+
+def _numbers(metrics: Any) -> dict[str, float]:
+    return {str(key): float(value) for key, value in metrics.items()}
+
+
+def _conclude(directory: RunDirectory, config: Any, progress: _Progress) -> None:
+    from lsgen.cli.summary import print_summary
+
+    assert progress.parts is not None
+    for logger in progress.parts.trainer.loggers:
+        close = getattr(logger, "close", None)
+        if close is not None:
+            close()
+    epochs = progress.parts.trainer.current_epoch
+    directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, metrics=progress.metrics)
+    if config.report:
+        from lsgen.report import write_report
+
+        write_report(directory.path)
+    print_summary(directory, progress.metrics)

@@ -21,7 +21,7 @@ from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
 from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, duplicate, plain
-from lsgen.callbacks.clock import bind_clock, generator_steps
+from lsgen.callbacks.clock import bind_clock, continue_loggers, generator_steps
 from lsgen.callbacks.guard import NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted, SignalWatch, signal_name
 from lsgen.callbacks.loops import mend_counters, settled
@@ -107,6 +107,7 @@ class Checkpoint(LightningCheckpoint):
         """Check that what there is can be saved, before any work; take over the signals."""
         if self._resumed:
             mend_counters(trainer)
+        continue_loggers(trainer, pl_module)
         self._resumed = self._due = self._better = self._finished = False
         self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
         plain(trainer._checkpoint_connector.dump_checkpoint(weights_only=False))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pytorch_lightning import LightningModule, Trainer
 
-__all__ = ["Clocked", "bind_clock", "generator_steps", "images_seen"]
+__all__ = ["Clocked", "bind_clock", "continue_loggers", "generator_steps", "images_seen"]
 
 
 def generator_steps(trainer: Trainer, pl_module: LightningModule) -> int:
@@ -34,6 +34,14 @@ class Clocked:
 
     def continue_from(self, step: int) -> None:
         """Prepare for rows after `step`; rows that an interrupted attempt logged beyond it will come again."""
+
+
+def continue_loggers(trainer: Trainer, pl_module: LightningModule) -> None:
+    """Tell every such logger, when training starts, after which generator step it continues."""
+    bind_clock(trainer, pl_module)
+    for logger in trainer.loggers:
+        if isinstance(logger, Clocked):
+            logger.continue_from(generator_steps(trainer, pl_module))
 
 
 def bind_clock(trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,0 +1,49 @@
+"""Generative adversarial networks, one idea a file."""
+
+from lsgen.models.gan.adversarial import AdversarialModel
+from lsgen.models.gan.gan import GAN
+from lsgen.models.gan.losses import (
+    AdversarialLoss,
+    Hinge,
+    LeastSquares,
+    NonSaturating,
+    Relativistic,
+    Saturating,
+    Wasserstein,
+)
+from lsgen.models.gan.regularisers import (
+    R1,
+    R2,
+    Consistency,
+    CriticRegulariser,
+    GeneratorRegulariser,
+    GradientPenalty,
+    PathLength,
+    Regulariser,
+)
+from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, GeneratorSpace
+from lsgen.models.gan.terms import AdversarialLosses
+
+__all__ = [
+    "GAN",
+    "R1",
+    "R2",
+    "AdversarialLoss",
+    "AdversarialLosses",
+    "AdversarialModel",
+    "Consistency",
+    "CriticRegulariser",
+    "DataUnits",
+    "EncodableGeneratorSpace",
+    "GeneratorRegulariser",
+    "GeneratorSpace",
+    "GradientPenalty",
+    "Hinge",
+    "LeastSquares",
+    "NonSaturating",
+    "PathLength",
+    "Regulariser",
+    "Relativistic",
+    "Saturating",
+    "Wasserstein",
+]

@@ -1,0 +1,231 @@
+r"""Two players under manual optimisation: who moves when, and what a step is.
+
+Every `accumulate` batches the critic is updated once; after every `n_critic` updates of the critic the generator is
+updated once, from codes as many as the batches had observations. `generator_steps` counts updates of the generator,
+`images_seen` observations that training has read; Lightning's `global_step`, the sum over both players, is used
+for nothing. Batches that wait for their update are part of the checkpoint.
+
+Gradients are averaged over processes once an update, by one reduction of our own, for which it is no matter which
+parameters took part; so plain `strategy=ddp` trains two players. Codes are drawn for all processes together and
+each takes its part: processes with equal seeds do not repeat one another.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lsgen.latent import LatentSpace
+from lsgen.models.base import Batch, LatentModel, OptimizerFactory
+from lsgen.models.gan.terms import AdversarialLosses
+
+__all__ = ["AdversarialModel"]
+
+_SAFE_PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+
+
+class AdversarialModel(LatentModel, ABC):
+    """Abstract game of a critic and a generator.
+
+    Args:
+        latent_space: what the model learns.
+        generator_optimizer: parameters -> optimiser of the generator; Adam(2e-4, betas (0, 0.9)) unless given.
+        critic_optimizer: parameters -> optimiser of the critic; the same unless given.
+        scheduler: optimiser -> learning-rate scheduler, one for either player, stepped once a generator step.
+        n_critic: updates of the critic for one of the generator.
+        accumulate: batches that one update of either player is made of.
+        clip_norm: largest gradient norm of either player's update; unbounded where it is None.
+        max_steps: generator steps after which training stops.
+
+    Raises:
+        ValueError: a count or the norm is not positive.
+
+    """
+
+    last_losses: AdversarialLosses | None  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        latent_space: LatentSpace,
+        generator_optimizer: OptimizerFactory | None = None,
+        critic_optimizer: OptimizerFactory | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        n_critic: int = 1,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        max_steps: int | None = None,
+    ) -> None:
+        super().__init__(latent_space, max_steps)
+        self.automatic_optimization = False
+        for name, count in (("n_critic", n_critic), ("accumulate", accumulate)):
+            if count < 1:
+                raise ValueError(f"expected {name} of at least 1, got {count}")
+        if clip_norm is not None and not clip_norm > 0:
+            raise ValueError(f"expected a clip_norm above 0, got {clip_norm}")
+        adam = partial(torch.optim.Adam, lr=2e-4, betas=(0.0, 0.9))
+        self.generator_optimizer = adam if generator_optimizer is None else generator_optimizer
+        self.critic_optimizer = adam if critic_optimizer is None else critic_optimizer
+        self.scheduler = scheduler
+        self.n_critic, self.accumulate, self.clip_norm = n_critic, accumulate, clip_norm
+        self.critic_steps = 0
+        self._waiting: list[Batch] = []
+
+    @abstractmethod
+    def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the parameters of the critic and of the generator."""
+
+    @abstractmethod
+    def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
+        """Return what the critic minimises as terms, scalars, that add up to its loss.
+
+        Args:
+            batch: the batch.
+            updates: completed updates of the critic, which decide on lazy regularisers; None skips regularisers.
+
+        """
+
+    @abstractmethod
+    def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
+        """Return what the generator minimises as terms, scalars, that add up to its loss."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Update the players whose turn it is; return the latest terms of both."""
+        self.images_seen += len(batch["x"]) * self.trainer.world_size
+        self._waiting.append(batch)
+        if len(self._waiting) == self.accumulate:
+            critic, generator = self.optimizers()  # type: ignore[attr-defined]
+            critic_parameters, generator_parameters = self.players()
+            self._update("critic", critic, critic_parameters, partial(self.critic_terms, updates=self.critic_steps))
+            self.critic_steps += 1
+            if self.critic_steps % self.n_critic == 0:
+                terms = partial(self.generator_terms, updates=self.generator_steps)
+                with _frozen(critic_parameters):
+                    self._update("generator", generator, generator_parameters, terms)
+                self._schedule()
+                self.tick(0)
+            self._waiting.clear()
+        losses = self.last_losses
+        return {} if losses is None else {"loss": losses.loss, "losses": losses}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> AdversarialLosses:  # type: ignore[override]
+        """Return the critic's terms on a validation batch."""
+        return self._evaluation_step(batch, "val/loss")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> AdversarialLosses:  # type: ignore[override]
+        """Return the critic's terms on a test batch."""
+        return self._evaluation_step(batch, "test/loss")
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimisers of critic and generator, in this order, with their schedulers."""
+        critic, generator = self.players()
+        optimizers = [self.critic_optimizer(critic), self.generator_optimizer(generator)]
+        if self.scheduler is None:
+            return optimizers
+        return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
+
+    def codes(self, n: int) -> Tensor:
+        """Return n codes from the prior, (n, d); other processes get others."""
+        world = self.trainer.world_size if self._trainer is not None else 1
+        z: Tensor = self.latent_space.prior().sample((n * world,))
+        return z.chunk(world)[self.global_rank]
+
+    def on_fit_start(self) -> None:
+        """Refuse a strategy or a precision under which two players cannot be trained exactly."""
+        super().on_fit_start()
+        strategy, precision = self.trainer.strategy, str(self.trainer.precision)
+        if not isinstance(strategy, SingleDeviceStrategy | DDPStrategy):
+            raise ValueError(
+                f"{type(self).__name__} expected one device or strategy=ddp, got {type(strategy).__name__}"
+            )
+        if precision not in _SAFE_PRECISIONS:
+            raise ValueError(f"{type(self).__name__} expected precision {_listed(_SAFE_PRECISIONS)}, got {precision}")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the clocks, and the batches that wait for their update."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["clocks"]["critic_steps"] = self.critic_steps
+        checkpoint["waiting"] = [dict(batch) for batch in self._waiting]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the clocks and the batches."""
+        super().on_load_checkpoint(checkpoint)
+        self.critic_steps = checkpoint["clocks"]["critic_steps"]
+        self._waiting = list(checkpoint["waiting"])
+
+    def _update(
+        self,
+        player: str,
+        optimizer: Any,
+        parameters: Sequence[nn.Parameter],
+        terms_of: Callable[[Batch], Mapping[str, Tensor]],
+    ) -> None:
+        """Take one step of a player, from the average of its loss over the waiting batches."""
+        optimizer.zero_grad()
+        totals: dict[str, Tensor] = {}
+        with self._unsynchronised():
+            for batch in self._waiting:
+                batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+                terms = {f"{player}/{name}": term / len(self._waiting) for name, term in terms_of(batch).items()}
+                for name, term in terms.items():
+                    totals[name] = totals[name] + term.detach() if name in totals else term.detach()
+                self.last_losses = self._merged(player, totals)
+                self.manual_backward(torch.stack(list(terms.values())).sum())
+        self._average_gradients(parameters)
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        optimizer.step()
+
+    def _merged(self, player: str, terms: Mapping[str, Tensor]) -> AdversarialLosses:
+        """Return the terms of one player with the latest ones of the other."""
+        kept = {} if self.last_losses is None else self.last_losses.scalars
+        other = {name: term for name, term in kept.items() if not name.startswith(f"{player}/")}
+        return AdversarialLosses({**other, **terms})
+
+    def _average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if self.trainer.world_size == 1 or not gradients:
+            return
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        flat = self.trainer.strategy.reduce(flat, reduce_op="mean")
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _unsynchronised(self) -> AbstractContextManager[Any]:
+        strategy = self.trainer.strategy
+        return strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext()
+
+    def _schedule(self) -> None:
+        schedulers = self.lr_schedulers()
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers] if schedulers else []:
+            scheduler.step()  # type: ignore[call-arg]
+
+    def _evaluation_step(self, batch: Batch, key: str) -> AdversarialLosses:
+        losses = AdversarialLosses({f"critic/{name}": t for name, t in self.critic_terms(batch, None).items()})
+        self.log(key, losses.loss, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
+        return losses
+
+
+@contextmanager
+def _frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Leave parameters out of the graph: gradients go through them, not into them."""
+    wanted = [parameter.requires_grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, was in zip(parameters, wanted, strict=True):
+            parameter.requires_grad_(was)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,174 @@
+"""The generative adversarial network, assembled from parts: variants are objects passed in, not subclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lsgen.latent import Prior
+from lsgen.likelihoods import Likelihood
+from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.gan.adversarial import AdversarialModel
+from lsgen.models.gan.losses import AdversarialLoss
+from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser
+from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range
+
+__all__ = ["GAN"]
+
+
+class GAN(AdversarialModel):
+    """A generative adversarial network.
+
+    Args:
+        generator: codes (N, d) -> observations (N, *shape).
+        critic: observations (N, *shape) -> scores (N,); of a conditional one, with `classes`, its second argument
+            is a one-hot label (N, classes), which also makes up the last dimensions of the codes.
+        likelihood: what lends the latent space its geometry, a Gaussian of fixed sigma as a rule.
+        prior: p(z).
+        loss: what the two players minimise.
+        regularisers: penalties in either player's loss.
+        value_range: data values that the networks see as -1 and 1; None where they see the data as they are.
+        generator_optimizer: see `AdversarialModel`.
+        critic_optimizer: see `AdversarialModel`.
+        scheduler: see `AdversarialModel`.
+        n_critic: see `AdversarialModel`.
+        accumulate: see `AdversarialModel`.
+        clip_norm: see `AdversarialModel`.
+        max_steps: see `AdversarialModel`.
+
+    Attributes:
+        generator: the network that is trained; `latent_space` decodes with it, or with its moving average where
+            one is kept.
+
+    Raises:
+        ValueError: the generator and the prior disagree on the latent dimension, or the critic and the prior on
+            the number of classes; an argument is out of its range.
+        TypeError: a regulariser is neither for the critic nor for the generator.
+
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        loss: AdversarialLoss,
+        regularisers: Sequence[Regulariser] = (),
+        value_range: Sequence[float] | None = None,
+        generator_optimizer: OptimizerFactory | None = None,
+        critic_optimizer: OptimizerFactory | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        n_critic: int = 1,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        max_steps: int | None = None,
+    ) -> None:
+        space = GeneratorSpace(DataUnits(generator, check_value_range(value_range)), likelihood, prior)
+        super().__init__(
+            space, generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps
+        )
+        for regulariser in regularisers:
+            if not isinstance(regulariser, CriticRegulariser | GeneratorRegulariser):
+                raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
+        self.generator, self.critic, self.adversarial = generator, critic, loss
+        self.regularisers = nn.ModuleList(regularisers)
+        self.classes = int(getattr(critic, "classes", 0))
+        if self.classes != getattr(prior, "classes", 0):
+            raise ValueError(
+                f"expected a critic and a prior of one number of classes, got critic.classes = {self.classes}, "
+                f"prior.classes = {getattr(prior, 'classes', 0)}"
+            )
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the latent space decodes with a copy of the generator, which somebody else keeps up to date."""
+        return self.decoder.generator is not self.generator
+
+    @property
+    def decoder(self) -> DataUnits:
+        """The decoder of the latent space."""
+        decoder = self.latent_space.decoder
+        assert isinstance(decoder, DataUnits)
+        return decoder
+
+    def separate(self) -> None:
+        """Give the latent space a copy of the generator that training does not touch."""
+        if not self.averaged:
+            self.decoder.generator = deepcopy(self.generator).requires_grad_(False)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights; where they hold an averaged generator beside the trained one, keep the two apart."""
+        averaged = "latent_space.decoder.generator."
+        pairs = [
+            (value, name.removeprefix(averaged)) for name, value in state_dict.items() if name.startswith(averaged)
+        ]
+        if any(not torch.equal(value, state_dict.get(f"generator.{name}", value)) for value, name in pairs):
+            self.separate()
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return generated observations (N, *shape), in data units, at codes (N, d)."""
+        return self.latent_space.raw(z)
+
+    def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the parameters of critic and generator, each with those of their regularisers."""
+        critic, generator = list(self.critic.parameters()), list(self.generator.parameters())
+        for regulariser in self.regularisers:
+            (critic if isinstance(regulariser, CriticRegulariser) else generator).extend(regulariser.parameters())
+        return critic, generator
+
+    def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
+        """Return the adversarial loss of the critic, and its penalties."""
+        real, z, critic = self._play(batch)
+        with torch.no_grad():
+            fake = self.generator(z).to(real.dtype)
+        terms = {"adversarial": self.adversarial.critic(critic(real), critic(fake))}
+        if updates is not None:
+            terms |= self._penalties(CriticRegulariser, updates, critic, real, fake)
+        return terms
+
+    def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
+        """Return the adversarial loss of the generator, and its penalties."""
+        real, z, critic = self._play(batch)
+        fake = self.generator(z).to(real.dtype)
+        scores = critic(fake)
+        against = critic(real) if self.adversarial.relative else scores
+        terms = {"adversarial": self.adversarial.generator(against, scores)}
+        return terms | self._penalties(GeneratorRegulariser, updates, self.generator, z, fake)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Refuse data outside the value range that the networks are built for, before any step is taken."""
+        first = self._unchecked
+        super().on_train_batch_start(batch, batch_idx)
+        if first and self.decoder.value_range is not None:
+            low, high = self.decoder.value_range
+            if bool(((batch["x"] < low) | (batch["x"] > high)).any()):
+                raise ValueError(
+                    f"expected observations in model.value_range = [{low:g}, {high:g}], got values between "
+                    f"{batch['x'].min().item():.6g} and {batch['x'].max().item():.6g}"
+                )
+
+    def _play(self, batch: Batch) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+        """Return real observations, codes as many, and the critic, conditioned on the labels of both if it asks."""
+        real = self.decoder.inverse(batch["x"])
+        z = self.codes(len(real))
+        if not self.classes:
+            return real, z, self.critic
+        if "label" not in batch:
+            raise ValueError("a conditional critic expected batches with a label, got none")
+        label = nn.functional.one_hot(batch["label"], self.classes).to(z.dtype)
+        return real, torch.cat([z[:, : -self.classes], label], 1), partial(self.critic, label=label)
+
+    def _penalties(self, side: type[Regulariser], updates: int, *arguments: Any) -> dict[str, Tensor]:
+        """Return the weighted penalties of one player, those that are due, in full precision."""
+        due = [r for r in self.regularisers if isinstance(r, side) and r.factor(updates)]
+        with torch.autocast(self.device.type, enabled=False):
+            return {regulariser.name: regulariser.factor(updates) * regulariser(*arguments) for regulariser in due}

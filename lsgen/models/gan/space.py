@@ -1,0 +1,80 @@
+"""The latent space of a generator: an implicit model that a fixed Gaussian around its output lends a geometry.
+
+A generator defines samples, not densities. With the likelihood N(G(z), sigma^2 I) its pulled-back Fisher metric
+is J^T J / sigma^2; no noise of that Gaussian is ever added to a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lsgen.latent import EncodableLatentSpace, LatentSpace
+
+__all__ = ["DataUnits", "EncodableGeneratorSpace", "GeneratorSpace", "check_value_range"]
+
+
+class DataUnits(nn.Module):
+    """A generator whose outputs in [-1, 1] are put into the value range of the data.
+
+    Args:
+        generator: codes (N, d) -> observations (N, *shape).
+        value_range: data values that -1 and 1 stand for; None leaves the outputs as they are.
+
+    """
+
+    def __init__(self, generator: nn.Module, value_range: tuple[float, float] | None = None) -> None:
+        super().__init__()
+        self.generator = generator
+        self.value_range = value_range
+        if isinstance(dim := getattr(generator, "dim", None), int):
+            self.dim = dim
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return observations (N, *shape) in data units."""
+        x: Tensor = self.generator(z)
+        if self.value_range is None:
+            return x
+        low, high = self.value_range
+        return (x + 1) * ((high - low) / 2) + low
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Return observations in data units as the critic sees them, in [-1, 1]."""
+        if self.value_range is None:
+            return x
+        low, high = self.value_range
+        return (x - low) * (2 / (high - low)) - 1
+
+
+class GeneratorSpace(LatentSpace):
+    """A latent space whose samples are the generator's outputs, without noise."""
+
+    def sample(self, n: int) -> Tensor:
+        """Return G(z) for n codes from the prior, (n, *shape)."""
+        with torch.no_grad():
+            return self.raw(self.prior().sample((n,)))
+
+
+class EncodableGeneratorSpace(EncodableLatentSpace):
+    """A generator with an encoder; its samples, too, are without noise."""
+
+    def sample(self, n: int) -> Tensor:
+        """Return G(z) for n codes from the prior, (n, *shape)."""
+        with torch.no_grad():
+            return self.raw(self.prior().sample((n,)))
+
+
+def check_value_range(value_range: Sequence[float] | None) -> tuple[float, float] | None:
+    """Return the range as a pair of floats.
+
+    Raises:
+        ValueError: it is not a lower and a higher value.
+
+    """
+    if value_range is None:
+        return None
+    if len(value_range) != 2 or not value_range[0] < value_range[1]:
+        raise ValueError(f"expected a value_range of a lower and a higher value, got {list(value_range)}")
+    return float(value_range[0]), float(value_range[1])

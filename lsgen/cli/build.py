@@ -83,16 +83,16 @@ def build(
     options: dict[str, Any] = {"callbacks": list(hooks.values()), "logger": list(sinks.values()) or False}
     if not any(_is_checkpoint(hook) for hook in hooks.values()):
         options["enable_checkpointing"] = False
-    return Parts(data, model, hooks, instantiate(config.trainer, "trainer", **options))
+    return Parts(data, model, hooks, instantiate(config.trainer, "trainer", options))
 
 
 def _members(group: DictConfig, key: str, frozen: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:
     found = {}
     for name, part in group.items():
         if wanted(part._target_):
-            target = resolve(f"{key}.{name}", part)
-            takes_config = "config" in signature(target).parameters and "config" not in part
-            found[str(name)] = instantiate(part, f"{key}.{name}", **({"config": frozen} if takes_config else {}))
+            place = f"{key}.{name!s}"
+            takes_config = "config" in signature(resolve(place, part)).parameters and "config" not in part
+            found[str(name)] = instantiate(part, place, {"config": frozen} if takes_config else None)
     return found
 
 
@@ -102,7 +102,7 @@ def _is_checkpoint(hook: Any) -> bool:
     return isinstance(hook, Checkpoint)
 
 
-def instantiate(config: DictConfig, key: str, **given: Any) -> Any:
+def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = None) -> Any:
     """Call what a checked mapping names; `given` are arguments that no config can hold.
 
     Raises:
@@ -113,8 +113,8 @@ def instantiate(config: DictConfig, key: str, **given: Any) -> Any:
     from hydra.utils import instantiate as hydra_instantiate
 
     try:
-        factory = hydra_instantiate(config, _convert_="all", _partial_=True)
-        return factory(**given)
+        factory = hydra_instantiate(part, _convert_="all", _partial_=True)
+        return factory(**(given or {}))
     except (InstantiationException, TypeError, ValueError, ImportError, OSError, RuntimeError) as error:
         raise UsageError(_reason(error, key)) from error
 

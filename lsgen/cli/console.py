@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = ["messages"]
+
+_HINTS = (
+    ".*does not have many workers.*",
+    ".*smaller than the logging interval.*",
+    ".*LeafSpec.*",
+)
 
 
 @contextmanager
@@ -25,7 +32,10 @@ def messages(file: Path | None) -> Iterator[None]:
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
-        yield
+        with warnings.catch_warnings():
+            for hint in _HINTS:
+                warnings.filterwarnings("ignore", message=hint)
+            yield
     finally:
         logging.captureWarnings(False)
         for handler in root.handlers:
@@ -48,8 +58,8 @@ def _console() -> logging.Handler:
 
 
 def _matters(record: logging.LogRecord) -> bool:
-    """Leave Lightning's hints on how to set the trainer, and what was logged for the file alone, off the screen."""
-    return "PossibleUserWarning" not in record.getMessage() and not getattr(record, "file_only", False)
+    """Leave what was logged for the file alone off the screen."""
+    return not getattr(record, "file_only", False)
 
 
 class _Short(logging.Formatter):

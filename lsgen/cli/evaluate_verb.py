@@ -46,7 +46,7 @@ def evaluate(directory: RunDirectory, checkpoint: str = "last", device: str = "c
         UsageError: a part of the run refuses its arguments.
 
     """
-    from lsgen.callbacks.checkpoint_io import read_checkpoint
+    from lsgen.callbacks import read_checkpoint
     from lsgen.cli.console import messages
     from lsgen.cli.load import model_of
     from lsgen.cli.task import run_variables
@@ -88,7 +88,7 @@ def _measure(directory: RunDirectory, model: Any, device: str) -> dict[str, floa
 
 def _measures(target: str) -> bool:
     """Tell the callbacks that measure from those that train, save, draw or show."""
-    return target.rsplit(".", 1)[-1] in ("Metrics", "Seeding")
+    return target.rsplit(".", 1)[-1] in ("LikelihoodMetrics", "Seeding")
 
 
 def _relative(file: Path, directory: RunDirectory) -> str:

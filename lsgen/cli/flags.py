@@ -5,11 +5,13 @@ Their values are literal strings: a path may hold `=`, commas and brackets, whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from lsgen.cli.errors import UsageError
+from lsgen.cli.schema import close_to
 
-__all__ = ["take"]
+__all__ = ["assignments", "take"]
 
 
 def take(arguments: Sequence[str], names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -39,3 +41,30 @@ def take(arguments: Sequence[str], names: Iterable[str]) -> tuple[dict[str, str]
             raise UsageError(f"expected {name}=VALUE, got nothing after the =")
         taken[name] = value
     return taken, rest
+
+
+def assignments(arguments: Sequence[str], known: Collection[str]) -> dict[str, Any]:
+    """Read `KEY=VALUE` changes of a frozen config, values as yaml.
+
+    Args:
+        arguments: the changes.
+        known: the dotted keys that the config has.
+
+    Raises:
+        UsageError: an argument is no assignment, its key is unknown, or its value is no yaml.
+
+    """
+    import yaml
+
+    changes: dict[str, Any] = {}
+    for argument in arguments:
+        key, separator, value = argument.partition("=")
+        if not separator:
+            raise UsageError(f"expected KEY=VALUE, got {argument!r}")
+        if key not in known:
+            raise UsageError(f"unknown config key {key!r}: the frozen config does not have it{close_to(key, known)}")
+        try:
+            changes[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"expected {key}=VALUE with a yaml value, got {value!r}") from error
+    return changes

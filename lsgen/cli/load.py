@@ -36,7 +36,7 @@ def load(path: str | Path, checkpoint: str = "last", device: str = "cpu") -> Lig
         torch.Size([16, 1, 8, 8])
 
     """
-    from lsgen.callbacks.checkpoint_io import read_checkpoint
+    from lsgen.callbacks import read_checkpoint
 
     if Path(path).is_file():
         content = read_checkpoint(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
-from lsgen.cli.schema import close_to
+from lsgen.cli.flags import assignments
 from lsgen.runs import RunDirectory, flatten, now, redact
 
 __all__ = ["resume"]
@@ -31,9 +31,8 @@ def resume(path: str, arguments: Sequence[str]) -> int:
     """
     directory = RunDirectory.open(path)
     frozen = flatten(directory.config())
-    changes = {key: value for key, value in _parse(arguments, frozen).items()}
     known = frozen | directory.overrides()
-    changes = {key: value for key, value in changes.items() if known[key] != value}
+    changes = {key: value for key, value in _parse(arguments, frozen).items() if known[key] != value}
     with directory.lock():
         pass
     if directory.status()["state"] == "finished" and not _goes_on(directory, changes):
@@ -61,23 +60,15 @@ def _goes_on(directory: RunDirectory, changes: dict[str, Any]) -> bool:
 
 
 def _parse(arguments: Sequence[str], frozen: dict[str, Any]) -> dict[str, Any]:
-    import yaml
-
-    changes: dict[str, Any] = {}
     for argument in arguments:
-        key, separator, value = argument.partition("=")
-        if not separator or not (key in _ADMITTED or key.startswith("logger.")):
+        key = argument.partition("=")[0]
+        if not (key in _ADMITTED or key.startswith("logger.")):
             raise UsageError(
                 f"a resumed run keeps its frozen config, which {argument!r} would change: admitted are "
                 f"{', '.join(_ADMITTED)} and logger.KEY"
             )
-        if key not in frozen:
-            raise UsageError(f"unknown config key {key!r}: the frozen config has no such key{close_to(key, frozen)}")
-        try:
-            changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"expected {key}=VALUE with a yaml value, got {value!r}") from error
+    changes = assignments(arguments, frozen)
     for key in _ADMITTED[:2]:
-        if key in changes and changes[key] is not None and not isinstance(changes[key], int):
+        if changes.get(key) is not None and not isinstance(changes[key], int):
             raise UsageError(f"expected a whole number for {key}, got {changes[key]!r}")
     return changes

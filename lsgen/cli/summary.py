@@ -12,11 +12,11 @@ _ROWS = (
     ("elbo", "ELBO", "nats"),
     ("reconstruction", "reconstruction", "nats"),
     ("kl", "KL", "nats"),
-    ("bits_per_dim", "bits per dimension", "bits"),
-    ("nats_per_dim", "nats per dimension", "nats"),
+    ("bits_per_dimension", "bits per dimension", "bits"),
+    ("nats_per_dimension", "nats per dimension", "nats"),
     ("active_units", "active units", ""),
 )
-_SPEED = "train/images_per_second"
+_SPEED = "train/images_per_s"
 
 
 def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None:

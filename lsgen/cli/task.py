@@ -144,12 +144,11 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
 
 
 def _checkpoint(directory: RunDirectory, progress: _Progress) -> str | None:
-    """Return the checkpoint to go on from; make place for the rows of a first attempt where there is none."""
-    from lsgen.callbacks.checkpoint_io import newest_checkpoint, read_checkpoint
+    """Return the checkpoint to go on from; None where the run has none yet and begins at its beginning."""
+    from lsgen.callbacks import newest_checkpoint, read_checkpoint
 
     newest = newest_checkpoint(directory.path)
     if newest is None:
-        directory.metrics_file.unlink(missing_ok=True)
         return None
     progress.start = int(read_checkpoint(newest).get("clocks", {}).get("generator_steps", 0))
     print(f"resumed  at step {progress.start} from {newest.name}", flush=True)

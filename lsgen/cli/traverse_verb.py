@@ -1,0 +1,144 @@
+"""`lsgen traverse`: draw what the latent-space callbacks of a run draw, from one of its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.entry import OK
+from lsgen.cli.errors import UsageError
+from lsgen.cli.flags import assignments, take
+from lsgen.runs import RunDirectory, flatten
+
+if TYPE_CHECKING:
+    from lsgen.callbacks.base import LatentCallback
+
+__all__ = ["run", "traverse"]
+
+_USAGE = """usage: lsgen traverse RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [callbacks.NAME.KEY=VALUE ...]
+
+Draw the traversals, interpolations, geometry, reconstructions and samples of a trained run again, into RUN/figures,
+with the callbacks of the run's config.
+
+  checkpoint=...            which weights (default last)
+  device=...                where to compute (default cpu)
+  callbacks.NAME.KEY=VALUE  another setting for a callback; the frozen config stays as it is
+
+  lsgen traverse runs/NAME checkpoint=best callbacks.traversal.extent=2.5"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return OK
+    flags, rest = take(arguments, ("checkpoint", "device"))
+    places = [argument for argument in rest if not argument.startswith("callbacks.")]
+    if len(places) != 1:
+        raise UsageError(f"expected one run directory, got {' '.join(places) or 'none'}")
+    directory = RunDirectory.open(places[0])
+    frozen = flatten(directory.config())
+    changes = assignments([argument for argument in rest if argument.startswith("callbacks.")], frozen)
+    scalars = traverse(directory, flags.get("checkpoint", "last"), flags.get("device", "cpu"), changes)
+    _show(directory, scalars)
+    return OK
+
+
+def traverse(
+    directory: RunDirectory,
+    checkpoint: str = "last",
+    device: str = "cpu",
+    changes: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """Have every latent-space callback of a run take one turn, and return the numbers that they log.
+
+    Args:
+        directory: the run; figures go into it.
+        checkpoint: "last", "best", or a path.
+        device: where to compute.
+        changes: settings of the callbacks that differ from the frozen config, by dotted key.
+
+    Raises:
+        RunError: there is no such checkpoint, or it is damaged.
+        UsageError: the run has no latent-space callback, or one refuses its arguments.
+
+    """
+    from lsgen.callbacks import read_checkpoint
+    from lsgen.cli.console import messages
+    from lsgen.cli.load import model_of
+    from lsgen.cli.task import run_variables
+
+    file = directory.checkpoint(checkpoint)
+    with run_variables(directory), messages(None):
+        content = read_checkpoint(file)
+        model = model_of(directory.config(), content).to(device)
+        return _draw(directory, model, int(content.get("clocks", content).get("generator_steps", 0)), changes or {})
+
+
+def _draw(directory: RunDirectory, model: Any, step: int, changes: Mapping[str, Any]) -> dict[str, float]:
+    from lsgen.callbacks.probes import observations_of
+    from lsgen.callbacks.sink import Sink
+    from lsgen.cli.build import instantiate, verify
+    from lsgen.cli.freeze import thaw
+    from lsgen.latent import EncodableLatentSpace
+
+    config = thaw(directory.config(), {**directory.overrides(), **changes})
+    verify(config)
+    data = instantiate(config.data, "data")
+    data.prepare_data()
+    data.setup("validate")
+    collected = _collector()
+    for callback in _latent_callbacks(config):
+        probe = None
+        if isinstance(model.latent_space, EncodableLatentSpace):
+            probe = observations_of(data.probe(min(callback.wanted, len(data.dataset("val")))))
+        sink = Sink(directory.path, step, [collected])
+        callback.run(model.latent_space, probe, sink)
+        sink.close()
+    scalars: dict[str, float] = collected.scalars
+    return scalars
+
+
+def _latent_callbacks(config: Any) -> Iterator[LatentCallback]:
+    from lsgen.callbacks.base import LatentCallback
+    from lsgen.cli.build import instantiate
+    from lsgen.cli.targets import resolve
+
+    found = {
+        name: part
+        for name, part in config.callbacks.items()
+        if isinstance(target := resolve(f"callbacks.{name}", part), type) and issubclass(target, LatentCallback)
+    }
+    if not found:
+        raise UsageError("expected a run whose config has a latent-space callback such as LatentTraversal, got none")
+    for name, part in found.items():
+        yield instantiate(part, f"callbacks.{name}")
+
+
+def _collector() -> Any:
+    """Return a logger that keeps scalars in `scalars`."""
+    from pytorch_lightning.loggers.logger import DummyLogger
+
+    class Collector(DummyLogger):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scalars: dict[str, float] = {}
+
+        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+            """Keep them."""
+            self.scalars |= {key: float(value) for key, value in metrics.items()}
+
+    return Collector()
+
+
+def _show(directory: RunDirectory, scalars: Mapping[str, float]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if scalars:
+        table = Table("key", "value", title=directory.path.name, title_justify="left")
+        for key, value in scalars.items():
+            table.add_row(key, f"{value:,.6g}")
+        console.print(table)
+    console.print(f"figures  {directory.figures}", highlight=False, soft_wrap=True)

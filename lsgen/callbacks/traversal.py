@@ -187,7 +187,7 @@ class _View:
         quantile = self.of.quantile
         if quantile is None:
             t = torch.linspace(-self.of.extent, self.of.extent, count, device=self.mean.device, dtype=self.mean.dtype)
-            return self.mean + t[:, None] * self.scale, [f"{value:+.2g}σ" for value in t.tolist()]
+            return self.mean + t[:, None] * self.scale, [_in_sigmas(value) for value in t.tolist()]
         t = torch.linspace(quantile, 1 - quantile, count, device=self.mean.device, dtype=self.mean.dtype)
         return torch.quantile(self.known.draws, t, dim=0), [f"{value:.2g}" for value in t.tolist()]
 
@@ -217,6 +217,10 @@ class _View:
         total = self.space.dim
         shown = "" if len(self.axis_list) == total else f", the first {len(self.axis_list)} of {total}"
         return f"{what}{shown}: {span}"
+
+
+def _in_sigmas(value: float) -> str:
+    return f"{value:+.2g}σ".replace("-", "−") if abs(value) > 1e-6 else "0"
 
 
 def _log_kl(known: Codes, sink: Sink) -> None:

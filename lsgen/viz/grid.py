@@ -72,7 +72,7 @@ def animate(
     for label, row in zip(rows or (), y, strict=False):
         draw.text((left - 8, row + H / 2), label, INK, _font(_SIZE), anchor="rm")
     for label, column in zip(columns or (), x, strict=False):
-        draw.text((column + W / 2, top - 4), label, MUTED, _fitting(label, W), anchor="mb")
+        draw.text((column + W / 2, top - 6), label, MUTED, _fitting(label, W), anchor="ms")
     frames = np.repeat(np.asarray(template)[None], len(images), axis=0)
     for r, row in enumerate(y):
         for c, column in enumerate(x):

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.samples import Samples
+from lsgen.callbacks.sink import Sink
+
+
+def _picture(tmp_path, step=1):
+    return np.asarray(Image.open(tmp_path / "figures" / "sample" / "grid" / f"{step:08d}.png"))
+
+
+def test_it_fires_as_promised_for_spaces_with_and_without_encoder(tmp_path, toys):
+    for encodable in (True, False):
+        path = tmp_path / str(encodable)
+        _, recorder, _ = toys.fit(path, [Samples(4, n=9)], module=toys.ThirdParty(encodable))
+        names = sorted(found.name for found in (path / "figures" / "sample" / "grid").iterdir())
+        assert names == ["00000004.png", "00000008.png", "00000010.png"]
+        assert recorder.steps("sample/seconds") == [4, 8, 10]
+
+
+def test_samples_are_the_decoded_means_of_fixed_draws_from_the_prior(tmp_path, toys):
+    space, probe = toys.space(), Probe(toys.images(4))
+    for step in (1, 2):
+        Samples(n=6, columns=4, seed=9).run(space, probe, Sink(tmp_path, step))
+        torch.rand(10)
+    assert (_picture(tmp_path, 1) == _picture(tmp_path, 2)).all()
+    z = torch.randn(6, toys.DIM, generator=torch.Generator().manual_seed(9))
+    with torch.no_grad():
+        x = space.decoder(z).sigmoid()
+    found = [toys.places(_picture(tmp_path), toys.enlarged(image)) for image in x]
+    assert [len(places) for places in found] == [1] * 6
+    in_order = [places[0] for places in found]
+    assert in_order == sorted(in_order)
+    assert len({row for row, _ in in_order}) == 2
+
+
+def test_the_number_of_codes_decoded_at_a_time_changes_nothing(tmp_path, toys):
+    space, probe = toys.space(), Probe(toys.images(4))
+    Samples(n=7).run(space, probe, Sink(tmp_path, 1))
+    Samples(n=7, chunk_size=2).run(space, probe, Sink(tmp_path, 2))
+    assert np.abs(_picture(tmp_path, 1).astype(int) - _picture(tmp_path, 2)).max() <= 1
+
+
+def test_impossible_options_are_refused():
+    with pytest.raises(ValueError, match="Samples expected columns of at least 1, got 0"):
+        Samples(columns=0)

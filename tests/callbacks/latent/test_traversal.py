@@ -1,0 +1,197 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageSequence
+from torch.distributions import Normal, kl_divergence
+
+from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.sink import Sink
+from lsgen.callbacks.traversal import LatentTraversal
+
+KEYS = ("traversal/axes", "traversal/animation", "traversal/plane", "interpolation/linear", "interpolation/spherical")
+
+
+def _pictures(space, probe, tmp_path, **kwargs):
+    LatentTraversal(**kwargs).run(space, probe, Sink(tmp_path, 1))
+    return {
+        key: np.asarray(Image.open(tmp_path / "figures" / key / "00000001.png"))
+        for key in KEYS
+        if (tmp_path / "figures" / key / "00000001.png").exists()
+    }
+
+
+def _posterior(space, x):
+    mean, log_variance = space.encoder(x).detach().chunk(2, -1)
+    return Normal(mean, (log_variance / 2).exp())
+
+
+def _decoded(space, z):
+    with torch.no_grad():
+        return space.decoder(z).sigmoid()
+
+
+def test_every_firing_writes_every_picture_and_logs_its_cost(tmp_path, toys):
+    _, recorder, _ = toys.fit(tmp_path, [LatentTraversal(3, kl_probes=16, frames=4)])
+    for key in KEYS:
+        suffix = "gif" if key == "traversal/animation" else "png"
+        names = sorted(path.name for path in (tmp_path / "figures" / key).iterdir())
+        assert names == [f"{step:08d}.{suffix}" for step in (3, 6, 9, 10)]
+    assert recorder.steps("traversal/seconds") == [3, 6, 9, 10]
+    assert recorder.keys() >= {"traversal/seconds", "traversal/share_of_training"}
+
+
+def test_rows_are_axes_by_decreasing_kl_and_columns_their_values_around_the_encodings(tmp_path, toys):
+    space, x = toys.space(), toys.images(30)
+    picture = _pictures(space, Probe(x), tmp_path, points=5, extent=2.0, anchors=2, grid_anchors=2)["traversal/axes"]
+    q = _posterior(space, x)
+    kl = kl_divergence(q, Normal(0.0, 1.0)).mean(0)
+    assert len(set(kl.tolist())) == toys.DIM
+    rows, columns = [], []
+    for axis in kl.argsort(descending=True).tolist():
+        for anchor in range(2):
+            z = q.mean[anchor].repeat(5, 1)
+            z[:, axis] = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0])
+            found = [toys.places(picture, toys.enlarged(image)) for image in _decoded(space, z)]
+            assert [len(place) for place in found] == [1] * 5
+            rows.append({place[0][0] for place in found})
+            columns.append([place[0][1] for place in found])
+    assert all(len(row) == 1 for row in rows)
+    heights = [min(row) for row in rows]
+    assert heights[::2] == heights[1::2] == sorted(set(heights))
+    assert columns[0::2] == columns[:1] * 3
+    assert columns[0] == sorted(columns[0])
+    assert max(columns[0]) < min(columns[1])
+    for anchor in range(2):
+        assert len(toys.places(picture, toys.enlarged(x[anchor]))) == toys.DIM, "each row begins with the observation"
+
+
+def test_quantiles_are_those_of_the_aggregate_posterior(tmp_path, toys):
+    space, x = toys.space(), toys.images(400)
+    low, high = (
+        _pictures(space, Probe(x), tmp_path / str(q), points=2, quantile=q, anchors=1, kl_probes=400)["traversal/axes"]
+        for q in (0.1, 0.4)
+    )
+    assert (low != high).any()
+    turn = LatentTraversal(points=2, quantile=0.1, anchors=1, kl_probes=400)
+    levels = {}
+
+    class Spying(Sink):
+        def table(self, key, columns, rows):
+            levels.update({int(row[0]): row[2:] for row in rows})
+
+    turn.run(space, Probe(x), Spying(tmp_path, 2))
+    q = _posterior(space, x)
+    for axis, (mean, spread) in levels.items():
+        assert mean == pytest.approx(q.mean[:, axis].mean().item(), rel=1e-5)
+        assert spread == pytest.approx(q.mean[:, axis].std(correction=0).item(), rel=1e-5)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        draws = q.sample()
+    edges = torch.quantile(draws, torch.tensor([0.1, 0.9]), dim=0)
+    kl = kl_divergence(q, Normal(0.0, 1.0)).mean(0)
+    axis = int(kl.argmax())
+    z = q.mean[0].repeat(2, 1)
+    z[:, axis] = edges[:, axis]
+    assert all(toys.places(low, toys.enlarged(image)) for image in _decoded(space, z))
+
+
+def test_the_animation_runs_to_and_fro_over_every_axis(tmp_path, toys):
+    space, x = toys.space(), toys.images(20)
+    LatentTraversal(frames=4, anchors=3, extent=2.0, fps=10).run(space, Probe(x), Sink(tmp_path, 1))
+    image = Image.open(tmp_path / "figures" / "traversal" / "animation" / "00000001.gif")
+    frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(image)]
+    assert len(frames) == 6
+    assert np.abs(frames[1] - frames[5]).max() <= 4
+    assert np.abs(frames[2] - frames[4]).max() <= 4
+    assert np.abs(frames[0] - frames[3]).max() > 20
+    q = _posterior(space, x)
+    axis = int(kl_divergence(q, Normal(0.0, 1.0)).mean(0).argmax())
+    z = q.mean[:1].clone()
+    z[:, axis] = 2.0
+    expected = toys.enlarged(_decoded(space, z)[0]).astype(int)
+    h, w = expected.shape[:2]
+    windows = np.lib.stride_tricks.sliding_window_view(frames[3][..., 0], (h, w))[::1, ::1]
+    errors = np.abs(windows - expected[..., 0]).max((-1, -2))
+    assert (errors <= 4).sum() == 1, "the farthest frame shows the anchor moved to +2"
+
+
+def test_interpolations_join_the_encodings_and_end_in_the_observations(tmp_path, toys):
+    space, x = toys.space(), toys.images(12)
+    pictures = _pictures(space, Probe(x), tmp_path, pairs=3, path_points=3)
+    means = _posterior(space, x).mean
+    straight, spherical = pictures["interpolation/linear"], pictures["interpolation/spherical"]
+    for i in range(3):
+        a, b = means[2 * i], means[2 * i + 1]
+        middle = _decoded(space, ((a + b) / 2)[None])[0]
+        (place,) = toys.places(straight, toys.enlarged(middle))
+        (first,), (last,) = (toys.places(straight, toys.enlarged(x[2 * i + j])) for j in range(2))
+        assert first[0] == place[0] == last[0]
+        assert first[1] < place[1] < last[1]
+        direction = a / a.norm() + b / b.norm()
+        round_ = direction / direction.norm() * (a.norm() + b.norm()) / 2
+        assert toys.places(spherical, toys.enlarged(_decoded(space, round_[None])[0]))[0][0] == place[0]
+
+
+def test_the_plane_spans_the_two_most_active_axes_with_the_others_at_their_mean(tmp_path, toys):
+    space, x = toys.space(), toys.images(25)
+    picture = _pictures(space, Probe(x), tmp_path, plane_points=3, extent=1.0, kl_probes=25)["traversal/plane"]
+    q = _posterior(space, x)
+    across, up = kl_divergence(q, Normal(0.0, 1.0)).mean(0).argsort(descending=True)[:2].tolist()
+    found = {}
+    for a in (-1.0, 0.0, 1.0):
+        for b in (-1.0, 0.0, 1.0):
+            z = q.mean.mean(0)
+            z[across], z[up] = a, b
+            (found[a, b],) = toys.places(picture, toys.enlarged(_decoded(space, z[None])[0]))
+    assert found[-1, 0][1] < found[0, 0][1] < found[1, 0][1]
+    assert found[0, 1][0] < found[0, 0][0] < found[0, -1][0], "upwards is up"
+
+
+def test_a_space_without_encoder_is_traversed_around_the_same_prior_draws(tmp_path, toys):
+    space = toys.ThirdParty(encodable=False).latent_space
+    first = _pictures(space, None, tmp_path / "a", value_range=(-2, 2))
+    torch.rand(100)
+    second = _pictures(space, None, tmp_path / "b", value_range=(-2, 2))
+    assert set(first) == set(KEYS) - {"traversal/animation"}
+    assert all((first[key] == second[key]).all() for key in first)
+    other = _pictures(space, None, tmp_path / "c", value_range=(-2, 2), seed=1)
+    assert (other["traversal/axes"] != first["traversal/axes"]).any()
+
+
+def test_one_latent_dimension_has_no_plane_and_many_show_the_most_active(tmp_path, toys):
+    assert "traversal/plane" not in _pictures(toys.space(dim=1), Probe(toys.images(8)), tmp_path / "1")
+    few = _pictures(toys.space(dim=5), Probe(toys.images(8)), tmp_path / "2", max_axes=2)["traversal/axes"]
+    all_ = _pictures(toys.space(dim=5), Probe(toys.images(8)), tmp_path / "5")["traversal/axes"]
+    assert len(all_) - len(few) == 3 * 50, "three rows of 48 pixels and their padding"
+
+
+def test_images_in_colour_and_vectors_are_drawn(tmp_path, toys):
+    for shape in ((3, 5, 5), (7,)):
+        probe = Probe(torch.rand(8, *shape))
+        pictures = _pictures(toys.space(shape=shape), probe, tmp_path / str(len(shape)))
+        assert set(pictures) == set(KEYS) - {"traversal/animation"}
+    assert np.ptp(pictures["traversal/axes"], axis=-1).max() < 60
+    coloured = np.asarray(Image.open(tmp_path / "3" / "figures" / "traversal" / "axes" / "00000001.png"))
+    assert np.ptp(coloured, axis=-1).max() > 100
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "sentence"),
+    [
+        ({"points": 1}, "LatentTraversal expected points of at least 2, got 1"),
+        ({"anchors": 0}, "LatentTraversal expected anchors of at least 1, got 0"),
+        ({"extent": 1.0, "quantile": 0.1}, "LatentTraversal expected extent or quantile, got both"),
+        ({"extent": -1.0}, "LatentTraversal expected extent > 0, in standard deviations of the prior, got -1.0"),
+        ({"quantile": 0.7}, "LatentTraversal expected quantile in (0, 1/2), got 0.7"),
+    ],
+)
+def test_impossible_options_are_refused(kwargs, sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        LatentTraversal(**kwargs)
+
+
+def test_quantiles_of_a_space_without_encoder_are_refused_before_training(tmp_path, toys):
+    with pytest.raises(TypeError, match=r"expected ThirdParty.latent_space to be a lsgen.latent.EncodableLatentSpace"):
+        toys.fit(tmp_path, [LatentTraversal(quantile=0.1)], module=toys.ThirdParty(encodable=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 __all__ = ["Losses"]
@@ -17,8 +18,10 @@ class Losses:
     Attributes:
         loss: scalar to minimise; the average over the batch of the weighted terms.
         reconstruction: -log p(x|z) per observation, (B,).
-        kl: KL(q(z|x) || p(z)) per observation and latent dimension, (B, d).
+        kl: KL(q(z|x) || p(z)) per observation and latent dimension, (B, d). It has one column where posterior and
+            prior do not factorise over latent dimensions, and none where the posterior is a point (infinite KL).
         weights: scalars worth logging beside the terms, such as the current beta.
+        scalars: what else the objective knows of the batch, such as a total correlation: 0-d tensors without a graph.
 
     """
 
@@ -26,12 +29,19 @@ class Losses:
     reconstruction: Tensor
     kl: Tensor
     weights: Mapping[str, float] = field(default_factory=dict)
+    scalars: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def elbo(self) -> Tensor:
-        """The evidence lower bound per observation, (B,), whatever weights the loss puts on its terms."""
+        """The evidence lower bound per observation, (B,), whatever weights the loss puts on its terms.
+
+        NaN where the posterior is a point: there is no bound then.
+        """
+        if not self.kl.shape[-1]:
+            return torch.full_like(self.reconstruction, torch.nan)
         return -(self.reconstruction + self.kl.sum(-1))
 
     def detach(self) -> Losses:
         """Return the same numbers without their graph."""
-        return Losses(self.loss.detach(), self.reconstruction.detach(), self.kl.detach(), self.weights)
+        scalars = {name: value.detach() for name, value in self.scalars.items()}
+        return Losses(self.loss.detach(), self.reconstruction.detach(), self.kl.detach(), self.weights, scalars)

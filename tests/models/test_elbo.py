@@ -1,7 +1,7 @@
 """The objectives against a model whose evidence is known.
 
-    z ~ N(0, I),  x | z ~ N(W z, s^2 I)   =>   log p(x) = log N(x; 0, W W^T + s^2 I),
-    p(z|x) = N(M^-1 W^T x / s^2, M^-1),  M = I + W^T W / s^2,  diagonal where the columns of W are orthogonal.
+z ~ N(0, I),  x | z ~ N(W z, s^2 I)   =>   log p(x) = log N(x; 0, W W^T + s^2 I),
+p(z|x) = N(M^-1 W^T x / s^2, M^-1),  M = I + W^T W / s^2,  diagonal where the columns of W are orthogonal.
 """
 
 import pytest

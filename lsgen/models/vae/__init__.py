@@ -1,8 +1,37 @@
 """Variational autoencoders and their objectives, one idea a file."""
 
+from lsgen.models.vae.adversarial import AdversarialObjective
+from lsgen.models.vae.beta_tcvae import BetaTCVAE
 from lsgen.models.vae.capacity import Capacity
+from lsgen.models.vae.ciwae import CIWAE
+from lsgen.models.vae.dip_vae import DIPVAE
 from lsgen.models.vae.elbo import ELBO
-from lsgen.models.vae.objective import Objective
+from lsgen.models.vae.factor_vae import FactorVAE
+from lsgen.models.vae.info_vae import InfoVAE
+from lsgen.models.vae.iwae import IWAE, MIWAE
+from lsgen.models.vae.objective import DataSetObjective, Objective
+from lsgen.models.vae.piwae import PIWAE
+from lsgen.models.vae.renyi import Renyi
 from lsgen.models.vae.vae import VAE
+from lsgen.models.vae.wae_gan import WAEGAN
+from lsgen.models.vae.wae_mmd import WAEMMD
 
-__all__ = ["ELBO", "VAE", "Capacity", "Objective"]
+__all__ = [
+    "CIWAE",
+    "DIPVAE",
+    "ELBO",
+    "IWAE",
+    "MIWAE",
+    "PIWAE",
+    "VAE",
+    "WAEGAN",
+    "WAEMMD",
+    "AdversarialObjective",
+    "BetaTCVAE",
+    "Capacity",
+    "DataSetObjective",
+    "FactorVAE",
+    "InfoVAE",
+    "Objective",
+    "Renyi",
+]

@@ -16,7 +16,7 @@ from torch import Tensor
 from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.objective import Objective, kl_per_dimension
+from lsgen.models.vae.objective import Objective, kl_terms
 
 __all__ = ["ELBO", "elbo_terms"]
 
@@ -41,6 +41,7 @@ class ELBO(Objective):
 
 
 def elbo_terms(space: EncodableLatentSpace, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a one-sample -log p(x|z), (B,), and the closed-form KL per dimension, (B, d), in nats."""
+    """Return a one-sample -log p(x|z), (B,), and the KL, (B, d), in nats; see `kl_terms`."""
     q = space.encode(x)
-    return -space.decode(q.rsample()).log_prob(x), kl_per_dimension(q, space.prior())
+    z = q.rsample()
+    return -space.decode(z).log_prob(x), kl_terms(q, space.prior(), z)

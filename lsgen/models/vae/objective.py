@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
-from lsgen.latent import EncodableLatentSpace
+from lsgen.latent import EncodableLatentSpace, Point
 from lsgen.models.losses import Losses
 
-__all__ = ["Objective", "kl_per_dimension"]
+__all__ = ["DataSetObjective", "Objective", "kl_per_dimension", "kl_terms"]
 
 
 class Objective(nn.Module, ABC):
@@ -29,6 +30,54 @@ class Objective(nn.Module, ABC):
         """
 
 
+class DataSetObjective(Objective):
+    """Abstract objective that depends on the number N of training observations, which the checkpoint keeps.
+
+    Args:
+        observations: N; where it is not given, it is taken from the training data when training starts.
+
+    """
+
+    def __init__(self, observations: int | None = None) -> None:
+        super().__init__()
+        if observations is not None and observations < 1:
+            raise ValueError(f"expected at least 1 training observation, got {observations}")
+        self._given, self._observations = observations is not None, observations or 0
+
+    @property
+    def observations(self) -> int:
+        """The number N of training observations.
+
+        Raises:
+            RuntimeError: it is not known.
+
+        """
+        if not self._observations:
+            raise RuntimeError(
+                f"{type(self).__name__} expected to know the size of the training set: "
+                "give it observations=N, call prepare(N), or start training"
+            )
+        return self._observations
+
+    def prepare(self, observations: int) -> None:
+        """Take note of the size of the training set, over all processes, unless it was given."""
+        if not self._given:
+            self._observations = int(observations)
+
+    def get_extra_state(self) -> Tensor:
+        """Return N for the checkpoint."""
+        return torch.tensor(self._observations)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Restore N."""
+        self._observations = int(state)
+
+
+def factorises(*distributions: Distribution) -> bool:
+    """Return whether every distribution over codes is a product over latent dimensions."""
+    return all(isinstance(p, Independent) and p.reinterpreted_batch_ndims == 1 for p in distributions)
+
+
 def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor:
     """Return KL(q || p) in nats for every latent dimension of two factorised distributions, (B, d).
 
@@ -36,6 +85,33 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor:
         TypeError: one of the two does not factorise over latent dimensions.
 
     """
-    if not isinstance(q, Independent) or not isinstance(p, Independent):
+    if not (isinstance(q, Independent) and isinstance(p, Independent) and factorises(q, p)):
         raise TypeError(f"expected a posterior and a prior that factorise over latent dimensions, got {q} and {p}")
     return kl_divergence(q.base_dist, p.base_dist)
+
+
+def kl_terms(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+    """Return KL(q || p) in nats: in closed form where there is one, else estimated as log q(z|x) - log p(z).
+
+    Args:
+        q: posterior, of batch shape (B,).
+        p: prior.
+        z: codes drawn from q, (B, d) or (k, B, d), for the estimate.
+
+    Returns:
+        (B, d) where both factorise over latent dimensions, else (B, 1); (B, 0) where q is a point.
+
+    """
+    if isinstance(q, Point):
+        return z.new_zeros(len(q.mean), 0)
+    if isinstance(q, Independent) and isinstance(p, Independent) and factorises(q, p):
+        return _divergence(q.base_dist, p.base_dist, z)
+    return _divergence(q, p, z).unsqueeze(-1)
+
+
+def _divergence(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
+    try:
+        return kl_divergence(q, p)
+    except NotImplementedError:
+        estimate = q.log_prob(z) - p.log_prob(z)
+        return estimate.mean(0) if estimate.ndim > len(q.batch_shape) else estimate

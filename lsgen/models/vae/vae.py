@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -15,7 +18,8 @@ from lsgen.latent import EncodableLatentSpace, Posterior, Prior
 from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch, LatentModel, OptimizerFactory
 from lsgen.models.losses import Losses
-from lsgen.models.vae.objective import Objective
+from lsgen.models.vae.adversarial import AdversarialObjective
+from lsgen.models.vae.objective import DataSetObjective, Objective
 
 __all__ = ["VAE"]
 
@@ -59,6 +63,35 @@ class VAE(LatentModel):
         self.optimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
         self.scheduler = scheduler
 
+    def setup(self, stage: str) -> None:
+        """Take optimisation into our own hands where there is an adversary.
+
+        Lightning refuses a Trainer that clips gradients for a model that optimises by hand, although
+        `clip_gradients` honours its settings: this hook runs after that check.
+
+        Raises:
+            ValueError: gradients are to be accumulated over batches, which an adversary rules out.
+
+        """
+        if stage != "fit" or not isinstance(self.objective, AdversarialObjective):
+            return
+        if self.trainer.accumulate_grad_batches != 1:
+            raise ValueError(
+                f"{type(self.objective).__name__} expected trainer.accumulate_grad_batches = 1, "
+                f"got {self.trainer.accumulate_grad_batches}: the adversary answers every batch"
+            )
+        self.automatic_optimization = False
+
+    def teardown(self, stage: str) -> None:
+        """Give optimisation back."""
+        self.automatic_optimization = True
+
+    def on_fit_start(self) -> None:
+        """Tell an objective that asks for it how many observations there are."""
+        super().on_fit_start()
+        if isinstance(self.objective, DataSetObjective):
+            self.objective.prepare(training_observations(self.trainer))
+
     def loss(self, batch: Batch) -> Losses:
         """Return the losses of a batch at the current generator step."""
         return cast(Losses, self.objective(self.latent_space, batch, self.generator_steps))
@@ -68,11 +101,37 @@ class VAE(LatentModel):
         return self.latent_space.decode(self.latent_space.encode(x).mean).mean
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the loss and its detached terms."""
+        """Return the loss and its detached terms; with an adversary, update both sides as well."""
+        self._pending += len(batch["x"])
+        if isinstance(self.objective, AdversarialObjective):
+            return self._adversarial_step(self.objective, batch)
         losses = self.loss(batch)
         self.last_losses = losses.detach()
-        self._pending += len(batch["x"])
         return {"loss": losses.loss, "losses": self.last_losses}
+
+    def _adversarial_step(self, objective: AdversarialObjective, batch: Batch) -> dict[str, Any]:
+        losses, codes = objective.play(self.latent_space, batch, self.generator_steps)
+        adversary_loss = objective.adversary_loss(self.latent_space, codes.detach())
+        self.last_losses = losses.detach()
+        self.last_losses = replace(
+            self.last_losses, scalars={**self.last_losses.scalars, "adversary_loss": adversary_loss.detach()}
+        )
+        optimizers = cast(list[LightningOptimizer], self.optimizers())
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        self.manual_backward(losses.loss + adversary_loss)
+        for optimizer in optimizers:
+            optimizer.step()
+        if self.scheduler is not None:
+            cast(LRScheduler, self.lr_schedulers()).step()
+        self.tick(self._pending)
+        self._pending = 0
+        return {"loss": losses.loss.detach(), "losses": self.last_losses}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clip the gradients of each side on its own, as the trainer is told to, where optimisation is ours."""
+        if not self.automatic_optimization:
+            self.clip_gradients(optimizer)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Update the parameters, and advance the clocks with them, so that every callback sees both in step."""
@@ -89,16 +148,35 @@ class VAE(LatentModel):
         return self._evaluation_step(batch, "test/loss")
 
     def configure_optimizers(self) -> Any:
-        """Return the optimiser, and the scheduler stepped every generator step."""
-        optimizer = self.optimizer(self.parameters())
-        if self.scheduler is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
-        }
+        """Return the optimiser, the scheduler stepped every generator step, and the adversary's optimiser."""
+        adversary = self.objective.discriminator if isinstance(self.objective, AdversarialObjective) else nn.Module()
+        apart = {id(parameter) for parameter in adversary.parameters()}
+        optimizer = self.optimizer(parameter for parameter in self.parameters() if id(parameter) not in apart)
+        config: dict[str, Any] = {"optimizer": optimizer}
+        if self.scheduler is not None:
+            config["lr_scheduler"] = {"scheduler": self.scheduler(optimizer), "interval": "step"}
+        if isinstance(self.objective, AdversarialObjective):
+            return [config, {"optimizer": self.objective.optimizer(adversary.parameters())}]
+        return config
 
     def _evaluation_step(self, batch: Batch, key: str) -> Losses:
         losses = self.loss(batch)
         self.log(key, losses.loss, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
         return losses
+
+
+def training_observations(trainer: Trainer) -> int:
+    """Return the number of training observations, over all processes.
+
+    Raises:
+        ValueError: the training data do not know their length.
+
+    """
+    trainer.fit_loop.setup_data()
+    data = getattr(trainer.train_dataloader, "dataset", None)
+    if not isinstance(data, Sized):
+        raise ValueError(
+            "expected training data of known length, got "
+            f"{type(trainer.train_dataloader).__name__} of {type(data).__name__}: give the objective its observations"
+        )
+    return len(data)

@@ -1,0 +1,49 @@
+"""The posterior of a deterministic encoder: all mass at one point."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from lsgen.latent.posteriors import Posterior
+
+__all__ = ["Deterministic", "Point"]
+
+
+class Point(Distribution):
+    """The Dirac measure at `mean`, (B, d); it has no density, so `log_prob` raises NotImplementedError."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support = constraints.real_vector
+    has_rsample = True
+
+    def __init__(self, mean: Tensor) -> None:
+        self._mean = mean
+        super().__init__(mean.shape[:-1], mean.shape[-1:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The point, (B, d)."""
+        return self._mean
+
+    @property
+    def variance(self) -> Tensor:
+        """Zero, (B, d)."""
+        return torch.zeros_like(self._mean)
+
+    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """Return the point, (*sample_shape, B, d)."""
+        return self._mean.expand(torch.Size(sample_shape) + self._mean.shape)
+
+
+class Deterministic(Posterior):
+    """A deterministic encoder; its only head is the code itself."""
+
+    heads: ClassVar[int] = 1
+
+    def forward(self, raw: Tensor) -> Point:
+        """Return the point at raw outputs (B, d)."""
+        return Point(raw)

@@ -1,0 +1,56 @@
+r"""InfoVAE: the KL of each posterior, and a divergence of the aggregate posterior from the prior.
+
+    loss = E_q[ -log p(x|z) ] + (1 - alpha) KL( q(z|x) || p(z) ) + (alpha + lambda - 1) MMD^2( q(z), p(z) )
+
+alpha = 0, lambda = 1 is the ELBO; alpha = 1 leaves the information between x and z alone ("MMD-VAE").
+
+Reference: Zhao, Song & Ermon (2019), equation 6, https://arxiv.org/abs/1706.02262.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from lsgen.latent import RBF, EncodableLatentSpace, Kernel, mmd_squared
+from lsgen.models.losses import Losses
+from lsgen.models.schedules import Schedule, as_schedule
+from lsgen.models.vae.objective import Objective, kl_terms
+
+__all__ = ["InfoVAE"]
+
+
+class InfoVAE(Objective):
+    """Reconstruction, KL and maximum mean discrepancy.
+
+    Args:
+        alpha: how much of the mutual information the KL no longer penalises.
+        weight: lambda, a number or a schedule in generator steps.
+        kernel: kernel of the discrepancy; Gaussian with l = d / sqrt(2), as in the authors' code, unless given.
+        unbiased: whether the discrepancy leaves out pairs of a code with itself.
+
+    """
+
+    def __init__(
+        self,
+        alpha: float | Schedule = 0.0,
+        weight: float | Schedule = 1000.0,
+        kernel: Kernel | None = None,
+        unbiased: bool = False,
+    ) -> None:
+        super().__init__()
+        self.alpha, self.weight, self.kernel, self.unbiased = as_schedule(alpha), as_schedule(weight), kernel, unbiased
+
+    def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
+        """Return reconstruction + (1 - alpha) KL + (alpha + lambda - 1) MMD^2."""
+        x, prior = batch["x"], space.prior()
+        q = space.encode(x)
+        z = q.rsample()
+        reconstruction, kl = -space.decode(z).log_prob(x), kl_terms(q, prior, z)
+        kernel = RBF([space.dim / 2**0.5]) if self.kernel is None else self.kernel
+        mmd = mmd_squared(z, prior.sample((len(z),)), kernel, self.unbiased)
+        weights = {"alpha": self.alpha(step), "lambda": self.weight(step)}
+        loss = (reconstruction + (1 - weights["alpha"]) * kl.sum(-1)).mean()
+        loss = loss + (weights["alpha"] + weights["lambda"] - 1) * mmd
+        return Losses(loss, reconstruction, kl, weights, {"mmd_squared": mmd.detach()})

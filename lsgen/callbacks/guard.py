@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -58,13 +58,21 @@ class FiniteLoss(Callback):
 
 def _culprits(pl_module: LightningModule) -> str:
     losses = getattr(pl_module, "last_losses", None)
-    if not isinstance(losses, Losses):
+    if not isinstance(getattr(losses, "scalars", None), Mapping):
         return "the loss that training_step returned"
     return ", ".join(_bad_terms(losses)) or "the loss itself, as each of its terms is finite"
 
 
-def _bad_terms(losses: Losses) -> Iterator[str]:
+def _bad_terms(losses: Any) -> Iterator[str]:
     """Name every term with values that are not finite, and in how many observations."""
+    if isinstance(losses, Losses):
+        yield from _bad_bounds(losses)
+    for name, value in losses.scalars.items():
+        if not torch.isfinite(value).all():
+            yield f"the term {name}"
+
+
+def _bad_bounds(losses: Losses) -> Iterator[str]:
     bad = ~torch.isfinite(losses.reconstruction)
     if bad.any():
         yield f"the reconstruction of {int(bad.sum())} of {bad.numel()} observations"

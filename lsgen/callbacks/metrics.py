@@ -3,7 +3,8 @@
 | key                                                   | meaning                                            |
 |-------------------------------------------------------|----------------------------------------------------|
 | train/loss, train/elbo, train/reconstruction, train/kl | averages over one batch                            |
-| train/NAME                                            | weights in the loss, such as train/beta             |
+| train/NAME                                            | weights in the loss, such as train/beta, and its own |
+|                                                       | scalars, such as train/critic/adversarial of a GAN  |
 | train/images_per_s                                    | training throughput since the row before            |
 | train/elbo_epoch, ...reconstruction_epoch, ...kl_epoch | averages over the observations of the epoch         |
 | val/elbo, val/reconstruction, val/kl                  | averages over the data set; test/ likewise          |
@@ -181,6 +182,7 @@ class LikelihoodMetrics(Callback):
             terms = losses.elbo.mean(), losses.reconstruction.mean(), losses.kl.sum(-1).mean()
             named = {"loss": losses.loss, **dict(zip(_TERMS, terms, strict=True))}
             values.update({f"train/{name}": float(weight) for name, weight in losses.weights.items()})
+        named |= getattr(losses, "scalars", {})
         if named:
             row = trainer.strategy.reduce(torch.stack([term.detach() for term in named.values()]), reduce_op="mean")
             values.update({f"train/{name}": value for name, value in zip(named, row.tolist(), strict=True)})

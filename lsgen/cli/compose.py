@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.cli.errors import UsageError
+from lsgen.cli.schema import close_to
 from lsgen.cli.searchpath import SHIPPED, register
+from lsgen.runs import flatten
 
 __all__ = ["Composed", "compose_and_run", "environment"]
 
@@ -59,8 +62,9 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
     own_argv, own_environment = sys.argv, dict(os.environ)
 
     def task(config: Any) -> Any:
+        composed = _describe(config)
         with environment(own_environment), _argv(own_argv):
-            return job(_describe(config))
+            return job(composed)
 
     hydra_environment = {**own_environment, "HYDRA_FULL_ERROR": "1", "LSGEN_SWEEP_DIR": sweep_dir}
     try:
@@ -77,6 +81,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
 def _describe(config: Any) -> Composed:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from omegaconf import OmegaConf
 
     own = HydraConfig.get()
     choices = dict(own.runtime.choices)
@@ -85,7 +90,7 @@ def _describe(config: Any) -> Composed:
         config=config,
         without_overlay=_without_overlay(own.job.config_name, choices),
         choices=choices,
-        overrides=list(own.overrides.task),
+        overrides=OmegaConf.to_container(own.overrides.task, resolve=False),  # type: ignore[arg-type]
         number=int(own.job.num) if own.mode == RunMode.MULTIRUN else None,
         output=None if output == Path(own.sweep.dir if own.mode == RunMode.MULTIRUN else ".").absolute() else output,
     )
@@ -116,12 +121,29 @@ def _sentence(error: BaseException) -> str:
     causes = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
-    first, last = str(error).strip(), str(causes[-1]).strip()
-    text = first if last in first else f"{first}\n{last}"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    dropped = ("object_type=", "reference_type=", "full_key:", "Set the environment variable")
-    kept = [line for line in lines if not line.startswith(dropped)]
-    return "; ".join(dict.fromkeys(kept)).replace(":;", ":").replace(".;", ";")
+    text = "\n".join(dict.fromkeys(str(cause).strip() for cause in causes))
+    if unknown := re.search(r"Could not override '([^']+)'|delete from config. '([^']+)' does not exist", text):
+        key = unknown[1] or unknown[2]
+        return f"unknown config key {key!r}{_suggestion(key)} (`lsgen train --cfg job` prints all keys)"
+    if choice := re.search(r"Could not find '(.+)/([^/]+)'\n+Available options in '.+':((?:\n\t.+)*)", text):
+        names = ", ".join(choice[3].split())
+        return f"expected {choice[1]} to be one of {names}, got {choice[2]!r}{close_to(choice[2], names.split(', '))}"
+    lines = [line.strip() for line in text.split("Config search path")[0].splitlines() if line.strip()]
+    dropped = ("object_type=", "reference_type=", "full_key:", "Set the environment variable", "See https://hydra.cc")
+    return "; ".join(dict.fromkeys(line for line in lines if not line.startswith(dropped)))
+
+
+def _suggestion(key: str) -> str:
+    """Name the known key that looks most like a mistyped one."""
+    from hydra import compose, initialize_config_module
+    from omegaconf import OmegaConf
+
+    with initialize_config_module("lsgen.conf", version_base="1.3"):
+        plain: Any = OmegaConf.to_container(compose("train"), resolve=False)
+    parent, _, name = key.rpartition(".")
+    beside = f"{parent}." if parent else ""
+    names = {known.removeprefix(beside).split(".")[0] for known in flatten(plain) if known.startswith(beside)}
+    return close_to(name, names)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ _HINTS = (
     ".*does not have many workers.*",
     ".*smaller than the logging interval.*",
     ".*LeafSpec.*",
+    ".*sync_dist=True.*",
 )
 
 

@@ -98,10 +98,11 @@ def _relative(file: Path, directory: RunDirectory) -> str:
 
 def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     names = list(dict.fromkeys(key.partition("/")[2] for key in metrics))
-    table = Table("metric", "val", "test", title=directory.path.name, title_justify="left")
+    table = Table("metric", "val", "test", title=escape(directory.path.name), title_justify="left")
     for name in names:
         values = [metrics.get(f"{stage}/{name}") for stage in ("val", "test")]
         table.add_row(name, *("" if value is None else f"{value:,.6g}" for value in values))

@@ -7,6 +7,7 @@ that a run moved to another machine finds that machine's data, and no secret of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -16,7 +17,7 @@ from omegaconf.resolvers import oc
 from lsgen.cli.errors import UsageError
 from lsgen.runs import literal_secrets
 
-__all__ = ["freeze", "references", "thaw"]
+__all__ = ["freeze", "references", "resolving", "thaw"]
 
 
 def freeze(config: DictConfig) -> dict[str, Any]:
@@ -53,11 +54,25 @@ def thaw(plain: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -
     config = OmegaConf.create(dict(plain))
     for key, value in (overrides or {}).items():
         OmegaConf.update(config, key, value)
-    try:
+    with resolving():
         OmegaConf.resolve(config)
-    except OmegaConfBaseException as error:
-        raise UsageError(f"the config cannot be resolved here: {str(error).splitlines()[0]}") from error
     return config
+
+
+@contextmanager
+def resolving() -> Iterator[None]:
+    """Turn what OmegaConf says of a config that cannot be resolved into one sentence.
+
+    Raises:
+        UsageError: that sentence.
+
+    """
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0].removeprefix("KeyError raised while resolving interpolation: ")
+        place = f" (at {error.full_key})" if error.full_key else ""
+        raise UsageError(f"the config cannot be resolved: {reason}{place}") from error
 
 
 def references(config: DictConfig) -> Iterator[str]:

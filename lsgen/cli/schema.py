@@ -78,10 +78,8 @@ def _check_node(key: str, node: Mapping[str, Any], found: Any, given: set[str]) 
     if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in node:
             if name not in names and name not in _HYDRA_KEYS:
-                raise UsageError(
-                    f"unknown config key '{key}.{name}': {node['_target_']} takes {', '.join(names) or 'nothing'}"
-                    f"{close_to(name, names)}"
-                )
+                hint = close_to(name, names) or f"; it takes {', '.join(names) or 'nothing'}"
+                raise UsageError(f"unknown config key '{key}.{name}': {node['_target_']} does not take it{hint}")
     if node.get("_partial_") or node.get("_args_"):
         return
     for name in names:

@@ -64,7 +64,7 @@ def _options(group: str) -> Iterator[str]:
         folder = place / group
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
         for entry in entries:
-            if group and entry.suffix == ".yaml":
+            if group and entry.suffix == ".yaml" and not entry.name.startswith("_"):
                 yield entry.stem
             elif not group and entry.is_dir() and any(entry.glob("*.yaml")):
                 yield entry.name

@@ -22,10 +22,11 @@ _SPEED = "train/images_per_s"
 def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
     """Print the main metrics of validation and test, the speed, and where everything is."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     every = {**last_metrics(directory.metrics_file), **metrics}
-    table = Table("", "val", "test", "", title=directory.path.name, title_justify="left")
+    table = Table("", "val", "test", "", title=escape(directory.path.name), title_justify="left")
     for key, name, unit in _ROWS:
         cells = [_number(every.get(f"{stage}/{key}")) for stage in ("val", "test")]
         if any(cells):
@@ -36,7 +37,7 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
         console.print(f"speed    {every[_SPEED]:,.0f} images/s", highlight=False)
     for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
         if place.exists():
-            console.print(f"{name:<8} {place}", highlight=False, soft_wrap=True)
+            console.print(f"{name:<8} {place}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

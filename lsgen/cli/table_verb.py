@@ -25,7 +25,7 @@ Compare runs. RUNS are run directories, directories of runs, or quoted patterns 
 
   lsgen table runs --columns model.objective.beta,seed,test/elbo --sort -test/elbo"""
 _METRICS = ("val/elbo", "test/elbo", "test/reconstruction", "test/kl", "test/active_units")
-_NOT_SETTINGS = ("run", "id", "created", "error", "run.id", "run.name", "run.group", "run.tags")
+_NOT_SETTINGS = ("run", "id", "state", "created", "overrides", "error", "step", "epoch")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -44,11 +44,22 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def columns_of(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the state, the settings in which the runs differ, and the main metrics that some run has."""
+    """Return the state, the settings in which the runs differ, and the main metrics that some run has.
+
+    Of settings that always go together, such as `seed` and `data.seed`, one is shown: the one that was set on a
+    command line, else the shortest.
+    """
     keys = list(dict.fromkeys(key for row in found for key in row))
-    settings = [key for key in keys if "/" not in key and key not in _NOT_SETTINGS and key != "state"]
-    differ = [key for key in settings if len({repr(row.get(key)) for row in found}) > 1]
-    return ["state", *differ[:12], *(key for key in _METRICS if any(key in row for row in found))]
+    settings = [key for key in keys if "/" not in key and key not in _NOT_SETTINGS]
+    settings = [key for key in settings if not key.startswith(("run.", "logger."))]
+    typed = " ".join(str(row.get("overrides", "")) for row in found)
+    distinct: dict[tuple[str, ...], str] = {}
+    for key in sorted(settings, key=lambda key: (f"{key}=" not in typed, len(key))):
+        values = tuple(repr(row.get(key)) for row in found)
+        if len(set(values)) > 1:
+            distinct.setdefault(values, key)
+    shown = [key for key in settings if key in distinct.values()]
+    return ["state", *shown[:12], *(key for key in _METRICS if any(key in row for row in found))]
 
 
 def rows_of(found: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[list[str]]:
@@ -99,13 +110,14 @@ def _sorted(found: Sequence[dict[str, Any]], key: str, keys: set[str]) -> list[d
 
 def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(escape(column), overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     Console().print(table)
 
 

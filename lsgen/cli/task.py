@@ -54,11 +54,11 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
 
     """
     if int(os.environ.get("LOCAL_RANK", 0)) > 0:
-        with run_variables(directory), messages(None):
+        with run_variables(directory), messages(None), _process_group():
             _train(directory, _Progress())
         return OK
     print(f"run      {directory.path}", flush=True)
-    with directory.lock(), run_variables(directory), messages(directory.log_file):
+    with directory.lock(), run_variables(directory), messages(directory.log_file), _process_group():
         progress = _Progress()
         directory.set_status("running")
         code = _guarded(directory, progress)
@@ -78,6 +78,17 @@ def run_variables(directory: RunDirectory) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(former)
+
+
+@contextmanager
+def _process_group() -> Iterator[None]:
+    """Leave the group of processes that Lightning joined, so that the next run of a sweep can form its own."""
+    try:
+        yield
+    finally:
+        distributed = sys.modules.get("torch.distributed")
+        if distributed is not None and distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def _guarded(directory: RunDirectory, progress: _Progress) -> int:
@@ -137,8 +148,9 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
         raise KeyboardInterrupt
     progress.metrics = _numbers(parts.trainer.callback_metrics)
     if config.test:
-        parts.trainer.test(parts.model, datamodule=parts.data, verbose=False)
-        progress.metrics |= _numbers(parts.trainer.callback_metrics)
+        for measure in (parts.trainer.validate, parts.trainer.test):
+            measure(parts.model, datamodule=parts.data, verbose=False)
+            progress.metrics |= _numbers(parts.trainer.callback_metrics)
     if parts.trainer.is_global_zero:
         _conclude(directory, config, progress)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -80,6 +81,9 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str]) -> int:
             codes.append(_execute(directory, discard=composed.number is None))
         except (UsageError, RunError) as error:
             codes.append(complain(error))
+        except Exception:  # noqa: BLE001 (the jobs that follow must run)
+            traceback.print_exc()
+            codes.append(FAILURE)
         if codes[-1] >= INTERRUPTED:
             raise KeyboardInterrupt
         return codes[-1]
@@ -104,12 +108,13 @@ def create(composed: Composed, run_dir: str | None, sweep_dir: str) -> RunDirect
         RunError: the directory holds a run already or cannot be written.
 
     """
-    from lsgen.cli.freeze import freeze, references
+    from lsgen.cli.freeze import freeze, references, resolving
     from lsgen.cli.overlay import check_overlay
     from lsgen.cli.schema import check_shape
     from lsgen.cli.targets import check_names
 
-    run_id, name = _identify(composed, sweep_dir)
+    with resolving():
+        run_id, name = _identify(composed, sweep_dir)
     config = freeze(composed.config)
     if composed.without_overlay is not None:
         from omegaconf import OmegaConf

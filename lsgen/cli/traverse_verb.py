@@ -133,12 +133,13 @@ def _collector() -> Any:
 
 def _show(directory: RunDirectory, scalars: Mapping[str, float]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
     if scalars:
-        table = Table("key", "value", title=directory.path.name, title_justify="left")
+        table = Table("key", "value", title=escape(directory.path.name), title_justify="left")
         for key, value in scalars.items():
             table.add_row(key, f"{value:,.6g}")
         console.print(table)
-    console.print(f"figures  {directory.figures}", highlight=False, soft_wrap=True)
+    console.print(f"figures  {directory.figures}", markup=False, highlight=False, soft_wrap=True)

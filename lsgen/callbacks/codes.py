@@ -24,6 +24,7 @@ class Codes:
     Attributes:
         z: posterior means of the probes, or draws from the prior where there is no encoder, (N, d).
         draws: one sample from each posterior, or the same draws from the prior, (N, d).
+        covariance: of the aggregate posterior of the probes, or of the prior, (d, d).
         kl: KL(q(z|x) || p(z)) per axis in nats, averaged over the probes, (d,); None where it has no closed
             form or there is no encoder.
 
@@ -31,6 +32,7 @@ class Codes:
 
     z: Tensor
     draws: Tensor
+    covariance: Tensor
     kl: Tensor | None
 
     @property
@@ -45,11 +47,13 @@ def codes(space: LatentSpace, probe: Probe | None, n: int) -> Codes:
     """Encode the probes, or draw n codes from the prior where the space has no encoder."""
     if not isinstance(space, EncodableLatentSpace):
         z = space.prior().sample((n,))
-        return Codes(z, z, None)
+        return Codes(z, z, torch.diag(space.prior().variance), None)
     if probe is None:
         raise ValueError("expected observations to encode, got none")
     q = space.encode(probe.x)
-    return Codes(q.mean, q.sample(), _mean_kl(q, space.prior()))
+    centred = q.mean - q.mean.mean(0)
+    covariance = centred.mT @ centred / len(centred) + torch.diag(q.variance.mean(0))
+    return Codes(q.mean, q.sample(), covariance, _mean_kl(q, space.prior()))
 
 
 def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:

@@ -1,0 +1,119 @@
+"""Priors made of independent parts: noise beside a class, or beside codes that are meant to mean something.
+
+A one-hot class is a point of a simplex, so classes too can be traversed: a code between two of them is the mixture
+of their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, OneHotCategorical
+from torch.distributions import Uniform as UniformDistribution
+
+from lsgen.latent.priors import Prior
+
+__all__ = ["Joint", "OneHot", "Product", "Uniform"]
+
+
+class Uniform(Prior):
+    """Independent uniform coordinates on [low, high].
+
+    Args:
+        dim: latent dimension d.
+        low: lower end.
+        high: upper end.
+
+    Raises:
+        ValueError: dim is not positive, or low is not below high.
+
+    """
+
+    ends: Tensor
+
+    def __init__(self, dim: int, low: float = -1.0, high: float = 1.0) -> None:
+        super().__init__(dim)
+        if not low < high:
+            raise ValueError(f"expected low below high, got {low} and {high}")
+        self.register_buffer("ends", torch.tensor([[float(low)], [float(high)]]).expand(2, dim), persistent=False)
+
+    def forward(self) -> Distribution:
+        """Return the uniform distribution on the cube."""
+        low, high = self.ends
+        return Independent(UniformDistribution(low, high, validate_args=False), 1, validate_args=False)
+
+
+class OneHot(Prior):
+    """One of `dim` classes with equal probability, as a one-hot vector."""
+
+    logits: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.register_buffer("logits", torch.zeros(dim), persistent=False)
+
+    def forward(self) -> Distribution:
+        """Return the uniform distribution over classes."""
+        return OneHotCategorical(logits=self.logits, validate_args=False)
+
+
+class Product(Prior):
+    """Independent priors side by side in one code.
+
+    Args:
+        parts: priors; their codes are joined in this order.
+
+    Attributes:
+        classes: size of the last part where it is a `OneHot`, else 0.
+
+    Raises:
+        ValueError: there is no part.
+
+    """
+
+    def __init__(self, parts: Sequence[Prior]) -> None:
+        super().__init__(sum(part.dim for part in parts))
+        self.parts = nn.ModuleList(parts)
+        self.sizes = [part.dim for part in parts]
+        self.classes = parts[-1].dim if isinstance(parts[-1], OneHot) else 0
+
+    def forward(self) -> Distribution:
+        """Return the joint distribution."""
+        return Joint([part() for part in self.parts])
+
+
+class Joint(Distribution):
+    """The joint distribution of independent vectors, side by side in one.
+
+    Args:
+        parts: distributions of batch shape () and event shape (d_i,).
+
+    """
+
+    arg_constraints = {}  # noqa: RUF012 (the name and the type are those of torch.distributions)
+
+    def __init__(self, parts: Sequence[Distribution]) -> None:
+        self.parts = list(parts)
+        self.sizes = [part.event_shape[0] for part in parts]
+        super().__init__(torch.Size(), torch.Size([sum(self.sizes)]), validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The means side by side, (d,)."""
+        return torch.cat([part.mean for part in self.parts])
+
+    @property
+    def variance(self) -> Tensor:
+        """The variances side by side, (d,)."""
+        return torch.cat([part.variance for part in self.parts])
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Return draws (*sample_shape, d)."""
+        return torch.cat([part.sample(torch.Size(sample_shape)) for part in self.parts], -1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log density of codes (B, d) in nats, (B,)."""
+        pieces = zip(self.parts, value.split(self.sizes, -1), strict=True)
+        return torch.stack([part.log_prob(piece) for part, piece in pieces]).sum(0)

@@ -1,9 +1,11 @@
 """Variational autoencoders and their objectives, one idea a file."""
 
 from lsgen.models.vae.adversarial import AdversarialObjective
+from lsgen.models.vae.autoencoder import Autoencoder, Corruption, Denoising, GaussianNoise, Masking
 from lsgen.models.vae.beta_tcvae import BetaTCVAE
 from lsgen.models.vae.capacity import Capacity
 from lsgen.models.vae.ciwae import CIWAE
+from lsgen.models.vae.contractive import Contractive
 from lsgen.models.vae.dip_vae import DIPVAE
 from lsgen.models.vae.elbo import ELBO
 from lsgen.models.vae.factor_vae import FactorVAE
@@ -11,6 +13,7 @@ from lsgen.models.vae.info_vae import InfoVAE
 from lsgen.models.vae.iwae import IWAE, MIWAE
 from lsgen.models.vae.objective import DataSetObjective, Objective
 from lsgen.models.vae.piwae import PIWAE
+from lsgen.models.vae.rae import RAEGP, RAEL2
 from lsgen.models.vae.renyi import Renyi
 from lsgen.models.vae.vae import VAE
 from lsgen.models.vae.wae_gan import WAEGAN
@@ -23,15 +26,23 @@ __all__ = [
     "IWAE",
     "MIWAE",
     "PIWAE",
+    "RAEGP",
+    "RAEL2",
     "VAE",
     "WAEGAN",
     "WAEMMD",
     "AdversarialObjective",
+    "Autoencoder",
     "BetaTCVAE",
     "Capacity",
+    "Contractive",
+    "Corruption",
     "DataSetObjective",
+    "Denoising",
     "FactorVAE",
+    "GaussianNoise",
     "InfoVAE",
+    "Masking",
     "Objective",
     "Renyi",
 ]

@@ -19,7 +19,7 @@ from lsgen.latent import EncodableLatentSpace, aggregate_terms
 from lsgen.latent.aggregate import Sampling
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.objective import DataSetObjective, kl_terms
+from lsgen.models.vae.objective import DataSetObjective, sample_terms
 
 __all__ = ["BetaTCVAE"]
 
@@ -59,10 +59,8 @@ class BetaTCVAE(DataSetObjective):
 
         """
         x, prior = batch["x"], space.prior()
-        q = space.encode(x)
-        z = q.rsample()
-        reconstruction, kl = -space.decode(z).log_prob(x), kl_terms(q, prior, z)
-        parts = aggregate_terms(q, prior, z, self.observations, self.sampling)
+        terms = sample_terms(space, x)
+        parts = aggregate_terms(terms.q, prior, terms.z, self.observations, self.sampling)
         weights = {"alpha": self.alpha(step), "beta": self.beta(step), "gamma": self.gamma(step)}
         extra = (
             (weights["alpha"] - 1) * parts.mutual_information
@@ -71,4 +69,4 @@ class BetaTCVAE(DataSetObjective):
         )
         label = "" if self.sampling == "stratified" else "_mws"
         scalars = {f"{name}{label}": value.detach().mean() for name, value in vars(parts).items()}
-        return Losses((reconstruction + kl.sum(-1) + extra).mean(), reconstruction, kl, weights, scalars)
+        return terms.losses((terms.reconstruction + terms.kl.sum(-1) + extra).mean(), weights, scalars)

@@ -16,8 +16,7 @@ from torch import Tensor
 from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.elbo import elbo_terms
-from lsgen.models.vae.objective import Objective
+from lsgen.models.vae.objective import Objective, sample_terms
 
 __all__ = ["Capacity"]
 
@@ -38,7 +37,6 @@ class Capacity(Objective):
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + gamma |KL - C|."""
-        reconstruction, kl = elbo_terms(space, batch["x"])
-        capacity = self.capacity(step)
-        loss = reconstruction.mean() + self.gamma * (kl.sum(-1).mean() - capacity).abs()
-        return Losses(loss, reconstruction, kl, {"capacity": capacity})
+        terms, capacity = sample_terms(space, batch["x"]), self.capacity(step)
+        loss = terms.reconstruction.mean() + self.gamma * (terms.kl.sum(-1).mean() - capacity).abs()
+        return terms.losses(loss, {"capacity": capacity})

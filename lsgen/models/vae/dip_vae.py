@@ -22,7 +22,7 @@ from torch.distributions import Distribution
 from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.objective import Objective, kl_terms
+from lsgen.models.vae.objective import Objective, sample_terms
 
 __all__ = ["DIPVAE"]
 
@@ -50,14 +50,12 @@ class DIPVAE(Objective):
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + KL + the penalty."""
         x = batch["x"]
-        q = space.encode(x)
-        z = q.rsample()
-        reconstruction, kl = -space.decode(z).log_prob(x), kl_terms(q, space.prior(), z)
-        off_diagonal, diagonal = self.penalties(q)
+        terms = sample_terms(space, x)
+        off_diagonal, diagonal = self.penalties(terms.q)
         weights = {"lambda_od": self.lambda_od(step), "lambda_d": self.lambda_d(step)}
         penalty = weights["lambda_od"] * off_diagonal + weights["lambda_d"] * diagonal
         scalars = {"dip_off_diagonal": off_diagonal.detach(), "dip_diagonal": diagonal.detach()}
-        return Losses((reconstruction + kl.sum(-1)).mean() + penalty, reconstruction, kl, weights, scalars)
+        return terms.losses((terms.reconstruction + terms.kl.sum(-1)).mean() + penalty, weights, scalars)
 
     def penalties(self, q: Distribution) -> tuple[Tensor, Tensor]:
         """Return sum_{i != j} C_ij^2 and sum_i (C_ii - 1)^2, scalars, for a batch of posteriors."""

@@ -16,9 +16,9 @@ from torch import Tensor
 from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.objective import Objective, kl_terms
+from lsgen.models.vae.objective import Objective, sample_terms
 
-__all__ = ["ELBO", "elbo_terms"]
+__all__ = ["ELBO"]
 
 
 class ELBO(Objective):
@@ -35,13 +35,6 @@ class ELBO(Objective):
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + beta KL."""
-        reconstruction, kl = elbo_terms(space, batch["x"])
-        beta = self.beta(step)
-        return Losses((reconstruction + beta * kl.sum(-1)).mean(), reconstruction, kl, {"beta": beta})
-
-
-def elbo_terms(space: EncodableLatentSpace, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a one-sample -log p(x|z), (B,), and the KL, (B, d), in nats; see `kl_terms`."""
-    q = space.encode(x)
-    z = q.rsample()
-    return -space.decode(z).log_prob(x), kl_terms(q, space.prior(), z)
+        terms, beta = sample_terms(space, batch["x"]), self.beta(step)
+        loss = (terms.reconstruction + beta * terms.kl.sum(-1)).mean()
+        return terms.losses(loss, {"beta": beta})

@@ -25,7 +25,7 @@ from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.adversarial import AdversarialObjective, frozen
-from lsgen.models.vae.objective import kl_terms
+from lsgen.models.vae.objective import sample_terms
 
 __all__ = ["FactorVAE", "permute_dimensions"]
 
@@ -52,15 +52,13 @@ class FactorVAE(AdversarialObjective):
     def play(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> tuple[Losses, Tensor]:
         """Return reconstruction + KL + gamma TC, and the codes."""
         x = batch["x"]
-        q = space.encode(x)
-        z = q.rsample()
-        reconstruction, kl = -space.decode(z).log_prob(x), kl_terms(q, space.prior(), z)
+        terms = sample_terms(space, x)
         with frozen(self.discriminator):
-            total_correlation = self.discriminator(z).mean()
+            total_correlation = self.discriminator(terms.z).mean()
         gamma = self.gamma(step)
-        loss = (reconstruction + kl.sum(-1)).mean() + gamma * total_correlation
+        loss = (terms.reconstruction + terms.kl.sum(-1)).mean() + gamma * total_correlation
         scalars = {"total_correlation_by_ratio": total_correlation.detach()}
-        return Losses(loss, reconstruction, kl, {"gamma": gamma}, scalars), z
+        return terms.losses(loss, {"gamma": gamma}, scalars), terms.z
 
     def adversary_loss(self, space: EncodableLatentSpace, codes: Tensor) -> Tensor:
         """Return the cross-entropy of telling codes from permuted codes, in nats per code."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from lsgen.latent import RBF, EncodableLatentSpace, Kernel, mmd_squared
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.objective import Objective, kl_terms
+from lsgen.models.vae.objective import Objective, sample_terms
 
 __all__ = ["InfoVAE"]
 
@@ -45,12 +45,10 @@ class InfoVAE(Objective):
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + (1 - alpha) KL + (alpha + lambda - 1) MMD^2."""
         x, prior = batch["x"], space.prior()
-        q = space.encode(x)
-        z = q.rsample()
-        reconstruction, kl = -space.decode(z).log_prob(x), kl_terms(q, prior, z)
+        terms = sample_terms(space, x)
         kernel = RBF([space.dim / 2**0.5]) if self.kernel is None else self.kernel
-        mmd = mmd_squared(z, prior.sample((len(z),)), kernel, self.unbiased)
+        mmd = mmd_squared(terms.z, prior.sample((len(terms.z),)), kernel, self.unbiased)
         weights = {"alpha": self.alpha(step), "lambda": self.weight(step)}
-        loss = (reconstruction + (1 - weights["alpha"]) * kl.sum(-1)).mean()
+        loss = (terms.reconstruction + (1 - weights["alpha"]) * terms.kl.sum(-1)).mean()
         loss = loss + (weights["alpha"] + weights["lambda"] - 1) * mmd
-        return Losses(loss, reconstruction, kl, weights, {"mmd_squared": mmd.detach()})
+        return terms.losses(loss, weights, {"mmd_squared": mmd.detach()})

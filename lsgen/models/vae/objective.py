@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.distributions import Distribution, Independent, kl_divergence
 from lsgen.latent import EncodableLatentSpace, Point
 from lsgen.models.losses import Losses
 
-__all__ = ["DataSetObjective", "Objective", "kl_per_dimension", "kl_terms"]
+__all__ = ["DataSetObjective", "Objective", "SampleTerms", "kl_per_dimension", "kl_terms", "sample_terms"]
 
 
 class Objective(nn.Module, ABC):
@@ -107,6 +108,46 @@ def kl_terms(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
     if isinstance(q, Independent) and isinstance(p, Independent) and factorises(q, p):
         return _divergence(q.base_dist, p.base_dist, z)
     return _divergence(q, p, z).unsqueeze(-1)
+
+
+@dataclass(frozen=True)
+class SampleTerms:
+    """What one sample of the posterior gives.
+
+    Attributes:
+        q: the posterior, of batch shape (B,).
+        z: the sample, (B, d).
+        reconstruction: -log p(x|z), (B,), in nats.
+        kl: the divergence, (B, d); see `kl_terms`.
+
+    """
+
+    q: Distribution
+    z: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+    def losses(
+        self, loss: Tensor, weights: Mapping[str, float] | None = None, scalars: Mapping[str, Tensor] | None = None
+    ) -> Losses:
+        """Return a loss with these terms; the scalars lose their graph."""
+        detached = {name: value.detach() for name, value in (scalars or {}).items()}
+        return Losses(loss, self.reconstruction, self.kl, weights or {}, detached)
+
+
+def sample_terms(space: EncodableLatentSpace, x: Tensor, *, seen: Tensor | None = None) -> SampleTerms:
+    """Return the terms of one reparameterised sample.
+
+    Args:
+        space: encoder, prior, decoder and likelihood.
+        x: observations (B, *shape).
+        seen: what the encoder sees in their place, such as a corrupted copy.
+
+    """
+    q = space.encode(x if seen is None else seen)
+    z = q.rsample()
+    reconstruction = -space.decode(z).log_prob(x)
+    return SampleTerms(q, z, reconstruction, kl_terms(q, space.prior(), z))
 
 
 def _divergence(q: Distribution, p: Distribution, z: Tensor) -> Tensor:

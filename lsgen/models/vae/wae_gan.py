@@ -20,7 +20,7 @@ from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.adversarial import AdversarialObjective, frozen
-from lsgen.models.vae.objective import kl_terms
+from lsgen.models.vae.objective import sample_terms
 
 __all__ = ["WAEGAN"]
 
@@ -47,14 +47,12 @@ class WAEGAN(AdversarialObjective):
     def play(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> tuple[Losses, Tensor]:
         """Return reconstruction - lambda log D, and the codes."""
         x = batch["x"]
-        q = space.encode(x)
-        z = q.rsample()
-        reconstruction, kl = -space.decode(z).log_prob(x), kl_terms(q, space.prior(), z)
+        terms = sample_terms(space, x)
         with frozen(self.discriminator):
-            deceit = softplus(-self.discriminator(z)).mean()
+            deceit = softplus(-self.discriminator(terms.z)).mean()
         weight = self.weight(step)
-        loss = reconstruction.mean() + weight * deceit
-        return Losses(loss, reconstruction, kl, {"lambda": weight}, {"adversarial": deceit.detach()}), z
+        loss = terms.reconstruction.mean() + weight * deceit
+        return terms.losses(loss, {"lambda": weight}, {"adversarial": deceit.detach()}), terms.z
 
     def adversary_loss(self, space: EncodableLatentSpace, codes: Tensor) -> Tensor:
         """Return the cross-entropy of telling draws from the prior from codes, in nats per code."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from lsgen.latent import EncodableLatentSpace, InverseMultiquadric, Kernel, mmd_squared
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.objective import Objective, kl_terms
+from lsgen.models.vae.objective import Objective, sample_terms
 
 __all__ = ["WAEMMD"]
 
@@ -39,12 +39,12 @@ class WAEMMD(Objective):
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + lambda MMD^2."""
         x, prior = batch["x"], space.prior()
-        q = space.encode(x)
-        z = q.rsample()
-        reconstruction, kl = -space.decode(z).log_prob(x), kl_terms(q, prior, z)
+        terms = sample_terms(space, x)
         kernel = InverseMultiquadric.for_dimension(space.dim) if self.kernel is None else self.kernel
-        mmd = mmd_squared(z, prior.sample((len(z),)), kernel, self.unbiased)
+        mmd = mmd_squared(terms.z, prior.sample((len(terms.z),)), kernel, self.unbiased)
         weight = self.weight(step)
-        return Losses(
-            reconstruction.mean() + weight * mmd, reconstruction, kl, {"lambda": weight}, {"mmd_squared": mmd.detach()}
+        return terms.losses(
+            terms.reconstruction.mean() + weight * mmd,
+            {"lambda": weight},
+            {"mmd_squared": mmd.detach()},
         )

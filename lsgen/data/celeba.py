@@ -130,5 +130,6 @@ class _Faces:
         left, top = (WIDTH - self.crop) // 2, (HEIGHT - self.crop) // 2
         box = (left, top, left + self.crop, top + self.crop)
         with Image.open(self.folder / name) as picture:
-            resized: Any = picture.convert("RGB").resize((self.size, self.size), Image.Resampling.BILINEAR, box)
+            square: Any = picture.convert("RGB").crop(box)
+        resized = square.resize((self.size, self.size), Image.Resampling.BILINEAR)
         return pil_to_tensor(resized)

@@ -6,21 +6,24 @@ r"""Distributions in the plane, most of them with a known density.
     pinwheel                  no closed form: a normal in (radial, tangential) coordinates, turned by an angle
                               that grows with the radial one
 
-The integral along a curve is a midpoint sum whose step is far below sigma, exact to rounding error.
+The integral along a curve is taken by Gauss-Legendre quadrature on panels of a width proportional to sigma, to about
+twelve digits.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from math import log, pi
+from math import ceil, log, pi
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 __all__ = ["TOY_SETS", "KnownDensity", "ToySet", "toy_set"]
 
-QUADRATURE = 4096
+PANEL = 0.2
+NODES = 16
 CHUNK = 1024
 
 
@@ -59,7 +62,8 @@ class GaussianMixture(KnownDensity):
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log p(x)."""
-        return _log_mixture(x, self.centres, self.noise)
+        log_weights = torch.full((len(self.centres),), -log(len(self.centres)), dtype=torch.float64)
+        return _log_mixture(x, self.centres, self.noise, log_weights)
 
 
 class NoisyCurves(KnownDensity):
@@ -83,9 +87,12 @@ class NoisyCurves(KnownDensity):
 
     def log_density(self, x: Tensor) -> Tensor:
         """Return log p(x)."""
-        t = (torch.arange(QUADRATURE, dtype=torch.float64) + 0.5) / QUADRATURE
-        component = torch.arange(self.components).repeat_interleave(QUADRATURE)
-        return _log_mixture(x, self.curve(t.repeat(self.components), component), self.noise)
+        panels = ceil(1 / (PANEL * self.noise))
+        nodes, weights = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(NODES))
+        t = ((torch.arange(panels)[:, None] + (nodes + 1) / 2) / panels).flatten()
+        log_weights = torch.log(weights / (2 * panels * self.components)).repeat(panels * self.components)
+        component = torch.arange(self.components).repeat_interleave(len(t))
+        return _log_mixture(x, self.curve(t.repeat(self.components), component), self.noise, log_weights)
 
 
 class Checkerboard(KnownDensity):
@@ -103,7 +110,7 @@ class Checkerboard(KnownDensity):
         """Return -log 32 on dark squares, -inf elsewhere."""
         cell = torch.floor((x + 4) / 2)
         dark = ((cell >= 0) & (cell < 4)).all(-1) & (cell.sum(-1) % 2 == 0)
-        return torch.where(dark, -log(32.0), float("-inf")).to(x.dtype)
+        return torch.full_like(x[:, 0], -log(32.0)).masked_fill(~dark, float("-inf"))
 
 
 class Pinwheel(ToySet):
@@ -190,11 +197,11 @@ def _normal(n: int, generator: Generator) -> Tensor:
     return torch.randn(n, 2, generator=generator, dtype=torch.float64)
 
 
-def _log_mixture(x: Tensor, centres: Tensor, sigma: float) -> Tensor:
-    constant = log(2 * pi * sigma**2 * len(centres))
-    means = centres.to(x)
-    chunks = [
-        torch.logsumexp(-((part[:, None] - means) ** 2).sum(-1) / (2 * sigma**2), dim=1) - constant
-        for part in x.split(CHUNK)
-    ]
-    return torch.cat(chunks)
+def _log_mixture(x: Tensor, centres: Tensor, sigma: float, log_weights: Tensor) -> Tensor:
+    means, offset = centres.to(x), log_weights.to(x) - log(2 * pi * sigma**2)
+    return torch.cat([_log_kernel(part, means, sigma, offset) for part in x.split(CHUNK)])
+
+
+def _log_kernel(x: Tensor, means: Tensor, sigma: float, offset: Tensor) -> Tensor:
+    distance = torch.cdist(x, means, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.logsumexp(offset - distance.square() / (2 * sigma**2), dim=1)

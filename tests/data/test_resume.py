@@ -154,5 +154,5 @@ def test_resuming_inside_an_epoch_with_another_batch_size_warns(tmp_path):
     state = torch.load(path, weights_only=True)["Digits"]
     assert (state["epoch"], state["batch"]) == (0, 2)
     other = Digits(batch_size=32, seed=3, val_size=97, test_size=1400)
-    with pytest.warns(UserWarning, match="inside epoch 0 with another batch_size 64 -> 32"):
+    with pytest.warns(UserWarning, match=r"inside epoch 0 with another batch_size 64 -> 32"):
         other.load_state_dict(state)

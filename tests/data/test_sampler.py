@@ -1,0 +1,125 @@
+"""The order of batches: a partition of the data for every epoch, every number of processes, every starting point."""
+
+import pytest
+import torch
+from torch.utils.data import DistributedSampler
+
+from lsgen.data import OrderedBatches, Position, ShuffledBatches
+
+SHAPES = [
+    (100, 10, 1),
+    (100, 7, 1),
+    (100, 7, 3),
+    (101, 10, 2),
+    (61, 10, 3),
+    (5, 2, 2),
+    (3, 64, 3),
+    (31, 10, 3),
+    (64, 64, 1),
+]
+
+
+def epochs_of(size, batch_size, world, **options):
+    return [
+        ShuffledBatches(range(size), batch_size, 4, rank=rank, world_size=world, **options) for rank in range(world)
+    ]
+
+
+def indices(batches):
+    return torch.cat([request.indices for request in batches])
+
+
+@pytest.mark.parametrize(("size", "batch_size", "world"), SHAPES)
+def test_every_observation_once_and_equally_many_batches_on_every_process(size, batch_size, world):
+    for make in (epochs_of, lambda n, b, w: [OrderedBatches(range(n), b, rank, w) for rank in range(w)]):
+        ranks = make(size, batch_size, world)
+        drawn = [list(rank) for rank in ranks]
+        assert {len(batches) for batches in drawn} == {len(ranks[0])}
+        assert sorted(torch.cat([indices(batches) for batches in drawn]).tolist()) == list(range(size))
+        sizes = [len(request.indices) for batches in drawn for request in batches]
+        assert min(sizes) >= 1
+        assert max(sizes) <= batch_size
+
+
+@pytest.mark.parametrize(("size", "batch_size", "world"), [(100, 7, 1), (100, 7, 3), (64, 64, 1)])
+def test_drop_last_leaves_full_batches_of_distinct_observations(size, batch_size, world):
+    drawn = [list(rank) for rank in epochs_of(size, batch_size, world, drop_last=True)]
+    assert {len(request.indices) for batches in drawn for request in batches} == {batch_size}
+    together = torch.cat([indices(batches) for batches in drawn])
+    assert len(together.unique()) == len(together) == size // (batch_size * world) * batch_size * world
+
+
+def test_one_process_batches_as_a_data_loader_would():
+    sizes = [len(request.indices) for request in ShuffledBatches(range(100), 30, seed=0)]
+    assert sizes == [30, 30, 30, 10]
+
+
+def test_order_is_a_function_of_seed_and_epoch():
+    def order(seed, epoch):
+        batches = ShuffledBatches(range(1000), 10, seed)
+        batches.set_epoch(epoch)
+        return indices(batches).tolist()
+
+    torch.manual_seed(1)
+    first = order(0, 0)
+    torch.manual_seed(2)
+    assert order(0, 0) == first
+    others = [order(0, 1), order(0, 2), order(1, 0), order(1, 1)]
+    assert all(other != first for other in others)
+    assert len({tuple(other) for other in others}) == 4
+
+
+def test_the_global_generator_is_left_alone():
+    before = torch.get_rng_state()
+    list(ShuffledBatches(range(50), 10, seed=0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("batch", range(5))
+def test_a_starting_point_is_the_tail_of_its_epoch_and_leaves_later_epochs_whole(batch):
+    whole, resumed = ShuffledBatches(range(45), 10, 0), ShuffledBatches(range(45), 10, 0, Position(2, batch))
+    whole.set_epoch(2)
+    expected = [request.indices.tolist() for request in whole][batch:]
+    # Workers ask before the trainer has announced the epoch, and may ask again after it has.
+    assert [request.indices.tolist() for request in resumed] == expected
+    resumed.set_epoch(2)
+    assert [request.indices.tolist() for request in resumed] == expected
+    whole.set_epoch(3)
+    resumed.set_epoch(3)
+    assert [r.indices.tolist() for r in resumed] == [r.indices.tolist() for r in whole]
+    assert len(resumed) == len(whole) == 5
+
+
+def test_the_end_of_an_epoch_is_the_beginning_of_the_next():
+    whole, resumed = ShuffledBatches(range(45), 10, 0), ShuffledBatches(range(45), 10, 0, Position(2, 5))
+    whole.set_epoch(3)
+    assert [r.indices.tolist() for r in resumed] == [r.indices.tolist() for r in whole]
+    assert {request.epoch for request in resumed} == {3}
+
+
+def test_an_iterator_keeps_the_epoch_it_was_made_in():
+    batches = ShuffledBatches(range(45), 10, 0)
+    iterator = iter(batches)
+    batches.set_epoch(1)
+    assert {request.epoch for request in iterator} == {0}
+
+
+def test_evaluation_ignores_the_epoch():
+    batches = OrderedBatches(range(25), 10)
+    batches.set_epoch(7)
+    assert indices(batches).tolist() == list(range(25))
+    assert {request.epoch for request in batches} == {0}
+
+
+def test_a_trainer_does_not_replace_the_sampler():
+    assert isinstance(ShuffledBatches(range(5), 2, 0), DistributedSampler)
+    assert isinstance(OrderedBatches(range(5), 2), DistributedSampler)
+
+
+def test_impossible_batches_are_refused():
+    with pytest.raises(ValueError, match=r"batch_size of at least 1, got 0"):
+        ShuffledBatches(range(5), 0, 0)
+    with pytest.raises(ValueError, match=r"at least 8 \(drop_last\) observations for batch_size 8 .* got 5"):
+        ShuffledBatches(range(5), 8, 0, drop_last=True)
+    with pytest.raises(ValueError, match=r"at least 3 observations .* on 3 process"):
+        OrderedBatches(range(2), 8, world_size=3)

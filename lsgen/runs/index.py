@@ -49,7 +49,7 @@ def _below(place: str) -> Iterator[str]:
 
 
 def index(runs: Iterable[RunDirectory]) -> list[dict[str, Any]]:
-    """Return one flat row a run: run, id, state, choices, config keys, last metrics, evaluations.
+    """Return one flat row a run: run, id, state, created, overrides, choices, config keys, last metrics, evaluations.
 
     Where a metric bears the name of a config key the metric is kept under `metric:KEY`. A run that cannot be read
     is a row with the reason under "error".
@@ -70,6 +70,7 @@ def _row(run: RunDirectory) -> dict[str, Any]:
     if state == "running" and not run.is_locked():
         state = "interrupted"
     row |= {"id": provenance.get("id"), "state": state, "created": provenance.get("created")}
+    row["overrides"] = " ".join(provenance.get("overrides", []))
     row |= {group: choice for group, choice in provenance.get("choices", {}).items() if group not in config}
     row |= config
     row |= {key if key not in row else f"metric:{key}": value for key, value in last_metrics(run.metrics_file).items()}

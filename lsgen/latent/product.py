@@ -64,17 +64,20 @@ class Product(Prior):
 
     Args:
         parts: priors; their codes are joined in this order.
+        dim: the latent dimension, for whoever has to state it; the sum of the parts' where it is None.
 
     Attributes:
         classes: size of the last part where it is a `OneHot`, else 0.
 
     Raises:
-        ValueError: there is no part.
+        ValueError: there is no part, or dim is not the sum of theirs.
 
     """
 
-    def __init__(self, parts: Sequence[Prior]) -> None:
+    def __init__(self, parts: Sequence[Prior], dim: int | None = None) -> None:
         super().__init__(sum(part.dim for part in parts))
+        if dim is not None and dim != self.dim:
+            raise ValueError(f"expected dim = {' + '.join(str(part.dim) for part in parts)} = {self.dim}, got {dim}")
         self.parts = nn.ModuleList(parts)
         self.sizes = [part.dim for part in parts]
         self.classes = parts[-1].dim if isinstance(parts[-1], OneHot) else 0

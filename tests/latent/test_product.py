@@ -35,3 +35,5 @@ def test_classes_are_those_of_a_last_one_hot_part() -> None:
     assert Product([OneHot(4), Uniform(1)]).classes == 0
     with pytest.raises(ValueError, match="expected low below high, got 1 and 1"):
         Uniform(2, 1, 1)
+    with pytest.raises(ValueError, match=r"expected dim = 4 \+ 1 = 5, got 6"):
+        Product([OneHot(4), Uniform(1)], dim=6)

@@ -142,15 +142,15 @@ class Checkpoint(LightningCheckpoint):
         self._due |= self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the end of training."""
+        """Save the end of training, and give the signals back."""
         self._finished = True
         self._save(trainer, pl_module)
+        stop = self._must_stop(trainer)
+        self._signals.stop()
+        if stop:
+            raise self._interruption(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
-        self._signals.stop()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signals back."""
         self._signals.stop()
 
@@ -202,7 +202,7 @@ class Checkpoint(LightningCheckpoint):
         self._refuse_bad_weights(trainer, pl_module)
         path = self.dirpath / LAST
         with settled(trainer, self._finished):
-            trainer.save_checkpoint(path)
+            trainer.save_checkpoint(path, weights_only=False)
         self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
         self.last_saved = f"{path} of generator step {self._saved_step}"
         if self._better:

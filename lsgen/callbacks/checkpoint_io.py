@@ -186,4 +186,4 @@ def _unwritten(target: Path, size: int, error: OSError) -> str:
     kept = [name for name in (target.name, PREVIOUS) if target.with_name(name).exists()]
     remains = f"{kept[0]} from before is kept" if kept else "there is no earlier checkpoint"
     reason = error.strerror or str(error)
-    return f"could not write the checkpoint {target} ({size / 1e6:.1f} MB): {reason}; {remains}"
+    return f"could not write the checkpoint {target} ({size / 1e6:.3g} MB): {reason}; {remains}"

@@ -211,7 +211,8 @@ class WandbLogger(Clocked, LightningWandbLogger):
             os.environ["WANDB_ERROR_REPORTING"] = "false"  # or it would send telemetry, offline or not
         import wandb
 
-        run = wandb.init(**{**self._wandb_init, "id": self._run_id()})
+        options = {key: value for key, value in self._wandb_init.items() if value is not None}
+        run = wandb.init(**{**options, "id": self._run_id()})
         run.define_metric("step")
         run.define_metric("*", step_metric="step", step_sync=True)
         return run

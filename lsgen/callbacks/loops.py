@@ -32,14 +32,15 @@ def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
     fit = trainer.fit_loop
     epochs, batches = fit.epoch_progress, fit.epoch_loop.batch_progress
     before = epochs.state_dict(), batches.state_dict(), fit.epoch_loop._batches_that_stepped
-    if ended and not _epoch_is_whole(trainer):
-        _add(epochs, -1, "processed", "completed")
-        _add(batches, 1, "ready")
-    elif ended:
+    between_epochs = ended and _epoch_is_whole(trainer)
+    if between_epochs:
         batches.current.reset()
+    elif ended:
+        _add(epochs, -1, "processed", "completed")
+    if ended:
         _add(batches, 1, "ready")
     batches.is_last_batch = False
-    if not _accumulates(trainer):
+    if not fit.epoch_loop._should_accumulate() and (not between_epochs or fit._iteration_based_training()):
         fit.epoch_loop._batches_that_stepped -= 1  # the trainer adds it when it resumes here
     try:
         yield
@@ -58,10 +59,6 @@ def mend_counters(trainer: Trainer) -> None:
 def _epoch_is_whole(trainer: Trainer) -> bool:
     batches = trainer.fit_loop.epoch_loop.batch_progress
     return batches.is_last_batch or batches.current.completed >= trainer.num_training_batches
-
-
-def _accumulates(trainer: Trainer) -> bool:
-    return bool(trainer.fit_loop.epoch_loop._should_accumulate())
 
 
 def _add(progress: Any, n: int, *counts: str) -> None:

@@ -1,0 +1,120 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class WandbRun:
+    """What an offline W&B run holds, over all its segments in the order in which they were written.
+
+    Attributes:
+        id, project, group, job_type, name: of the run.
+        tags: labels.
+        config: nested.
+        history: one nested mapping a row; media are mappings with "_type" and "path".
+        summary: last values.
+        segments: directories, one an attempt; media paths are below their folder `files`.
+        exit_codes: one for each segment that was finished.
+
+    """
+
+    id: str = ""
+    project: str = ""
+    group: str = ""
+    job_type: str = ""
+    name: str = ""
+    tags: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    segments: list[Path] = field(default_factory=list)
+    exit_codes: list[int] = field(default_factory=list)
+
+    def values(self, key: str) -> list[tuple[float, Any]]:
+        """Return the (step, value) pairs of a logged key, which may contain slashes."""
+        return [(row["step"], row[key]) for row in self.history if key in row]
+
+    def files(self, key: str) -> list[Path]:
+        """Return the media files of a logged key."""
+        paths = {Path(value["path"]) for _, value in self.values(key)}
+        return [segment / "files" / path for segment in self.segments for path in sorted(paths)
+                if (segment / "files" / path).exists()]
+
+
+@pytest.fixture()
+def read_wandb() -> Callable[[Path], WandbRun]:
+    """Return a reader: run directory -> what its offline W&B run holds."""
+    return _read_run
+
+
+def _read_run(run_dir: Path) -> WandbRun:
+    run = WandbRun()
+    for file in sorted(Path(run_dir).glob("wandb/*run-*/run-*.wandb")):
+        run.segments.append(file.parent)
+        for record in _records(file):
+            _take(run, record)
+    return run
+
+
+def _take(run: WandbRun, record: Any) -> None:
+    kind = record.WhichOneof("record_type")
+    if kind == "run":
+        about = record.run
+        run.id, run.project, run.name = about.run_id, about.project, about.display_name
+        run.group, run.job_type, run.tags = about.run_group, about.job_type, list(about.tags)
+        _put(run.config, about.config.update)
+    elif kind == "config":
+        _put(run.config, record.config.update)
+    elif kind == "history":
+        row: dict[str, Any] = {}
+        _put(row, record.history.item)
+        run.history.append(row)
+    elif kind == "summary":
+        _put(run.summary, record.summary.update)
+    elif kind == "exit":
+        run.exit_codes.append(record.exit.exit_code)
+
+
+def _put(target: dict[str, Any], items: Any) -> None:
+    """Set every item at its key, or at its path of keys."""
+    for item in items:
+        *parents, last = list(item.nested_key) or [item.key]
+        place = target
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = json.loads(item.value_json)
+
+
+def _records(file: Path) -> Iterator[Any]:
+    """Yield the records of a .wandb file: a LevelDB log of protocol buffers after a header of 7 bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    for data in _log(file.read_bytes()):
+        record = Record()
+        record.ParseFromString(data)
+        yield record
+
+
+def _log(content: bytes, block: int = 32768) -> Iterator[bytes]:
+    parts, at = b"", 7
+    while at + 7 <= len(content):
+        if block - at % block < 7:
+            at += block - at % block
+            continue
+        length, kind = struct.unpack("<HB", content[at + 4 : at + 7])
+        parts += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if at > len(content) or kind == 0:
+            return
+        if kind in (1, 4):
+            yield parts
+            parts = b""

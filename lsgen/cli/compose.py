@@ -25,7 +25,9 @@ class Composed:
 
     Attributes:
         config: the config, interpolations unresolved.
-        without_overlay: the same group choices without the experiment; None where there is no experiment.
+        without_overlay: composes the same group choices without the experiment.
+        overlay_alone: composes the experiment without anything else from the command line.
+        overlay: the name of the experiment; None where there is none.
         choices: group -> chosen config.
         overrides: the overrides of the command line, without Hydra's own.
         number: the number of the job in a sweep; None for a single run.
@@ -34,7 +36,9 @@ class Composed:
     """
 
     config: Any
-    without_overlay: Any
+    without_overlay: Callable[[], Any]
+    overlay_alone: Callable[[], Any]
+    overlay: str | None
     choices: Mapping[str, Any]
     overrides: Sequence[str]
     number: int | None
@@ -79,31 +83,38 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
 
 
 def _describe(config: Any) -> Composed:
+    from hydra import compose
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     own = HydraConfig.get()
     choices = dict(own.runtime.choices)
-    output = Path(own.runtime.output_dir)
+    sweep = own.mode == RunMode.MULTIRUN
+    name, output = own.job.config_name, Path(own.runtime.output_dir)
+    overlay = choices.get("experiment")
+    overlay = None if overlay in (None, "none") else str(overlay)
+    groups = [f"{group}={choice}" for group, choice in choices.items() if _is_ours(group) and choice is not None]
     return Composed(
         config=config,
-        without_overlay=_without_overlay(own.job.config_name, choices),
+        without_overlay=lambda: _plain(compose(name, overrides=[*groups, "experiment=none"])),
+        overlay_alone=lambda: _plain(compose(name, overrides=[f"experiment={overlay}"])),
+        overlay=overlay,
         choices=choices,
         overrides=OmegaConf.to_container(own.overrides.task, resolve=False),  # type: ignore[arg-type]
-        number=int(own.job.num) if own.mode == RunMode.MULTIRUN else None,
-        output=None if output == Path(own.sweep.dir if own.mode == RunMode.MULTIRUN else ".").absolute() else output,
+        number=int(own.job.num) if sweep else None,
+        output=None if output == Path(own.sweep.dir if sweep else ".").absolute() else output,
     )
 
 
-def _without_overlay(config_name: str | None, choices: Mapping[str, Any]) -> Any:
-    from hydra import compose
+def _plain(config: Any) -> Any:
+    from omegaconf import OmegaConf
 
-    if choices.get("experiment") in (None, "none"):
-        return None
-    kept = {group: choice for group, choice in choices.items() if "/" not in group or not group.startswith("hydra/")}
-    groups = [f"{group}={choice}" for group, choice in kept.items() if choice is not None and group != "experiment"]
-    return compose(config_name or "train", overrides=[*groups, "experiment=none"])
+    return OmegaConf.to_container(config, resolve=False)
+
+
+def _is_ours(group: str) -> bool:
+    return group != "experiment" and not group.startswith("hydra/")
 
 
 def _config_directories(arguments: Sequence[str]) -> list[str]:

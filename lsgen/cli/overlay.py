@@ -8,13 +8,38 @@ with `_target_`, whose constructor is asked later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lsgen.cli.errors import UsageError
 from lsgen.cli.schema import close_to
 
-__all__ = ["check_overlay", "new_keys"]
+__all__ = ["check_overlay", "drop_deselected", "new_keys"]
+
+
+def drop_deselected(config: dict[str, Any], overlay_alone: Callable[[], Mapping[str, Any]]) -> None:
+    """Remove what an overlay sets of callbacks and loggers that the command line chose not to have.
+
+    `experiment=NAME callbacks=none` leaves settings without anything to set. They are no mistake where the
+    overlay by itself has the part.
+
+    Args:
+        config: the composed config; changed.
+        overlay_alone: composes the overlay without anything else from the command line.
+
+    """
+    for group in ("callbacks", "logger"):
+        members = config.get(group)
+        bare = [name for name, part in members.items() if _is_bare(part)] if isinstance(members, dict) else []
+        if bare:
+            known = overlay_alone()[group]
+            for name in bare:
+                if name in known and not _is_bare(known[name]):
+                    del config[group][name]
+
+
+def _is_bare(part: Any) -> bool:
+    return not (isinstance(part, Mapping) and "_target_" in part)
 
 
 def check_overlay(overlaid: Mapping[str, Any], plain: Mapping[str, Any], name: str) -> None:

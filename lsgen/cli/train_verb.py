@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from secrets import randbelow
-from typing import Any
 
 from lsgen.cli.compose import Composed, compose_and_run
 from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
@@ -109,18 +108,16 @@ def create(composed: Composed, run_dir: str | None, sweep_dir: str) -> RunDirect
 
     """
     from lsgen.cli.freeze import freeze, references, resolving
-    from lsgen.cli.overlay import check_overlay
+    from lsgen.cli.overlay import check_overlay, drop_deselected
     from lsgen.cli.schema import check_shape
     from lsgen.cli.targets import check_names
 
     with resolving():
         run_id, name = _identify(composed, sweep_dir)
     config = freeze(composed.config)
-    if composed.without_overlay is not None:
-        from omegaconf import OmegaConf
-
-        plain: Any = OmegaConf.to_container(composed.without_overlay, resolve=False)
-        check_overlay(config, plain, str(composed.choices["experiment"]))
+    if composed.overlay is not None:
+        drop_deselected(config, composed.overlay_alone)
+        check_overlay(config, composed.without_overlay(), composed.overlay)
     check_shape(config, references(composed.config))
     check_names(config)
     place = run_dir or composed.output or _default_place(composed.number, sweep_dir, name, run_id)

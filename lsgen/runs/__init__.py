@@ -3,9 +3,9 @@
 from lsgen.runs.directory import RunDirectory
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, write_atomically, write_json, write_yaml
-from lsgen.runs.index import find_runs, flatten, index
 from lsgen.runs.metrics import last_metrics
-from lsgen.runs.provenance import new_id, now, provenance
+from lsgen.runs.origin import new_id, now, provenance
+from lsgen.runs.rows import find_runs, flatten, index
 from lsgen.runs.secrets import literal_secrets, redact
 
 __all__ = [

@@ -23,7 +23,7 @@ from typing import Any
 
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, write_json, write_yaml
-from lsgen.runs.provenance import now
+from lsgen.runs.origin import now
 
 __all__ = ["RunDirectory"]
 

@@ -11,7 +11,7 @@ __all__ = ["literal_secrets", "redact"]
 
 _WORDS = r"(?:api_?key|access_?key|private_?key|secret|token|password|passwd|credentials?)"
 _SECRET_NAME = re.compile(rf"(?i)(?:^|[._\-]){_WORDS}(?:$|[._\-])|(?:^|_){_WORDS}$")
-_ASSIGNMENT = re.compile(rf"(?i)([\w.\-+]*{_WORDS}[\w.\-]*\s*[=:]\s*)(?!\$\{{oc\.env:)(\S+)")
+_ASSIGNMENT = re.compile(rf"(?i)([\w.\-+]*(?<![a-z]){_WORDS}(?![a-z])[\w.\-]*\s*[=:]\s*)(?!\$\{{oc\.env:)(\S+)")
 _URL_USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _MASK = "***"
 

@@ -29,6 +29,7 @@ from lsgen.callbacks.loops import mend_counters, settled
 __all__ = ["BEST", "Checkpoint"]
 
 BEST = "best.ckpt"
+_LEAST_RATIO = 20  # seconds since the last save over the seconds it took
 
 
 class Checkpoint(LightningCheckpoint):
@@ -40,8 +41,9 @@ class Checkpoint(LightningCheckpoint):
     Args:
         every_n_steps: generator steps between two saves; None saves by the other rules only.
         every_n_minutes: minutes between two saves; None saves by the other rules only.
-        every_n_epochs: save at the end of every so many epochs; None saves by the other rules only. The end of
-            training always saves.
+        every_n_epochs: save at the end of every so many epochs, unless the last save was so short ago that saving
+            took more than 5 % of the time since; None saves by the other rules only. The end of training, and a
+            value that is the best so far, are always saved.
         monitor: logged validation value that decides on best.ckpt, such as "val/elbo"; None keeps no best.ckpt.
         mode: "max" or "min": what is best.
         dirpath: where to save; the folder `checkpoints` in the trainer's `default_root_dir` unless given.
@@ -88,6 +90,7 @@ class Checkpoint(LightningCheckpoint):
         self._signals = SignalWatch()
         self._resumed = self._due = self._better = self._finished = False
         self._saved_step = 0
+        self._saving_seconds = 0.0
         self._saved_at = time.monotonic()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -139,7 +142,8 @@ class Checkpoint(LightningCheckpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Have the end of the epoch saved."""
-        self._due |= self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
+            self._due |= _any_rank(trainer, time.monotonic() - self._saved_at >= _LEAST_RATIO * self._saving_seconds)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the end of training, and give the signals back."""
@@ -200,7 +204,7 @@ class Checkpoint(LightningCheckpoint):
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert self.dirpath is not None
         self._refuse_bad_weights(trainer, pl_module)
-        path = self.dirpath / LAST
+        path, start = self.dirpath / LAST, time.monotonic()
         with settled(trainer, self._finished):
             trainer.save_checkpoint(path, weights_only=False)
         self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
@@ -210,6 +214,7 @@ class Checkpoint(LightningCheckpoint):
             if trainer.is_global_zero:
                 duplicate(path, self.dirpath / BEST)
         self._due = self._better = False
+        self._saving_seconds = self._saved_at - start
 
     def _refuse_bad_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
         weights = {name: weight.detach() for name, weight in pl_module.named_parameters()}

@@ -80,7 +80,7 @@ class LatentTraversal(LatentCallback):
         quantile: float | None = None,
         max_axes: int = 32,
         pairs: int = 6,
-        path_points: int = 10,
+        path_points: int = 8,
         plane_points: int = 12,
         fps: float = 12.0,
         value_range: tuple[float, float] | None = None,

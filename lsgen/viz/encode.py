@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
+import numpy as np
 from PIL import Image
 
 from lsgen.viz.style import Pixels
@@ -51,9 +52,14 @@ def gif(frames: Pixels, fps: float = 12.0) -> bytes:
 
 
 def _palette(frames: Pixels) -> Image.Image:
-    """Return a palette image: a median cut of the pixels of all frames, or of an even sample of them."""
+    """Return a palette image: a median cut of the pixels of all frames, or of an even sample, with black and white."""
     colours = frames.reshape(-1, 3)
     colours = colours[:: (len(colours) // _SAMPLE) | 1]
     height = min(len(colours), 512)
     mosaic = colours[: len(colours) // height * height].reshape(height, -1, 3)
-    return Image.fromarray(mosaic).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = Image.fromarray(mosaic).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    entries = np.array(palette.getpalette(), dtype=int).reshape(-1, 3)
+    for extreme in (0, 255):
+        entries[np.abs(entries - extreme).sum(1).argmin()] = extreme
+    palette.putpalette(entries.ravel().tolist())
+    return palette

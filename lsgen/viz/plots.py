@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from lsgen.viz.style import ACCENT, GRID, INK, MUTED, SERIES, Pixels, canvas, rasterise
@@ -29,7 +29,7 @@ def spectra(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabe
         Pixels (H, W, 3).
 
     """
-    with canvas(4.2 * len(panels), 3.4, len(panels)) as (figure, axes):
+    with canvas(4.2, 3.4, len(panels)) as (figure, axes):
         for ax, (name, (every, thick)) in zip(axes, panels.items(), strict=True):
             _spectrum(ax, _positive(every), _positive(thick))
             ax.set_title(name, fontweight="normal")
@@ -65,7 +65,7 @@ def plane_maps(
         Pixels (H, W, 3).
 
     """
-    with canvas(4.7 * len(maps), 4.2, len(maps)) as (figure, axes):
+    with canvas(4.9, 4.4, len(maps), right=0.75) as (figure, axes):
         for ax, (name, values) in zip(axes, maps.items(), strict=True):
             edges = _map(figure, ax, np.asarray(values, dtype=float), extent, name in diverging)
             _scatter(ax, points, groups)
@@ -96,7 +96,8 @@ def curves(
 
 
 def _headline(figure: Figure, title: str) -> None:
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+    height = figure.get_figheight()
+    figure.text(0.01, 1 - 0.1 / height, title, va="top", fontsize=10, fontweight="bold", color=INK)
 
 
 def _positive(values: ArrayLike) -> NDArray[np.float64]:
@@ -110,6 +111,10 @@ def _spectrum(ax: Axes, every: NDArray[np.float64], thick: NDArray[np.float64]) 
     ax.plot(index, thick[0], color=INK, marker="o", markersize=3.5, linewidth=1.8, label="median")
     ax.set(xlabel="index, largest first", yscale="log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    narrow = np.nanmax(every) < 30 * np.nanmin(every) if np.isfinite(every).any() else True
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(np.inf, np.inf)))
     ax.legend(loc="upper right")
 
 
@@ -138,7 +143,8 @@ def _map(
     ax.grid(visible=False)
     ax.set_facecolor(GRID)
     beyond = bool(finite.size and (finite.min() < low or finite.max() > high))
-    bar = figure.colorbar(picture, ax=ax, extend="both" if beyond else "neither", shrink=0.85)
+    beside = ax.inset_axes((1.035, 0.06, 0.04, 0.88))
+    bar = figure.colorbar(picture, cax=beside, extend="both" if beyond else "neither")
     bar.outline.set_visible(False)
     return edges
 

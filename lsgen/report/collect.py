@@ -1,0 +1,135 @@
+"""What a run directory holds, read with patience: a run that ended early lacks parts, and parts may be damaged."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lsgen.runs import RunDirectory, RunError, read_json, read_yaml, redact
+
+__all__ = ["Medium", "Run", "collect"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A picture of one step."""
+
+    step: int
+    path: Path
+
+
+@dataclass
+class Run:
+    """What is known of a run.
+
+    Attributes:
+        path: the run directory.
+        config_text: the frozen config as it was written; empty where there is none.
+        config: the same, parsed.
+        provenance: where it came from.
+        status: how it ended.
+        curves: finite values by key, each with its step, in order.
+        latest: the last value logged under each key and its step, finite or not.
+        media: pictures by key, in the order of their steps.
+        evaluations: the evaluation of each checkpoint, by its name.
+        problems: what could not be read, in sentences.
+
+    """
+
+    path: Path
+    config_text: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    status: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    latest: dict[str, tuple[float, float]] = field(default_factory=dict)
+    media: dict[str, list[Medium]] = field(default_factory=dict)
+    evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def read(self, path: Path, reader: Callable[[Path], T], default: T) -> T:
+        """Return what a file holds; the default, and a note of the problem, where it cannot be read."""
+        if not path.exists():
+            return default
+        try:
+            return reader(path)
+        except (OSError, ValueError, RunError) as error:
+            self.problems.append(f"{path.name} could not be read: {error}")
+            return default
+
+
+def collect(run_dir: str | Path) -> Run:
+    """Read a run directory.
+
+    Raises:
+        RunError: there is no such directory, or nothing of a run in it.
+
+    """
+    directory = RunDirectory(run_dir)
+    run = Run(directory.path.resolve())
+    if not directory.path.is_dir():
+        raise RunError(
+            f"expected a run directory at {run_dir}, got {'a file' if directory.path.exists() else 'nothing'}"
+        )
+    run.config_text = redact(run.read(directory.config_file, lambda path: path.read_text(encoding="utf-8"), ""))
+    run.config = run.read(directory.config_file, read_yaml, {})
+    run.provenance = run.read(directory.provenance_file, read_json, {})
+    run.status = run.read(directory.status_file, read_json, {})
+    _read_metrics(run, directory.metrics_file)
+    _find_media(run, directory.figures)
+    for file in sorted((directory.path / "evaluation").glob("*.json")):
+        run.evaluations[file.stem] = run.read(file, read_json, {})
+    if not (run.config_text or run.latest or run.media):
+        raise RunError(f"expected a run at {run_dir} (config.yaml, metrics.csv or figures/), found none of these")
+    return run
+
+
+def _read_metrics(run: Run, path: Path) -> None:
+    """Read metrics.csv; cells that are no numbers and rows without a step are passed over."""
+    rows: list[dict[str, str]] = run.read(path, _table, [])
+    for row in rows:
+        step = _number(row.get("step"))
+        if step is None or not math.isfinite(step):
+            continue
+        for key, cell in row.items():
+            value = _number(cell)
+            if value is None or key in ("step", "epoch"):
+                continue
+            run.latest[key] = (step, value)
+            if math.isfinite(value):
+                run.curves.setdefault(key, []).append((step, value))
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a wide CSV file; a last line cut short, as a kill may leave it, is left out."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    return [row for row in csv.DictReader(lines) if None not in row and None not in row.values()]
+
+
+def _number(cell: Any) -> float | None:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return None
+
+
+def _find_media(run: Run, figures: Path) -> None:
+    for path in sorted(figures.rglob("*")):
+        if path.suffix in (".png", ".gif") and path.stem.isdigit() and path.is_file():
+            key = path.parent.relative_to(figures).as_posix()
+            run.media.setdefault(key, []).append(Medium(int(path.stem), path))
+    for pictures in run.media.values():
+        pictures.sort(key=lambda picture: picture.step)
+
+
+def as_script(data: Any) -> str:
+    """Return data as JSON that is safe inside a script element, whatever text it holds."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028")

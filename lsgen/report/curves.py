@@ -1,0 +1,66 @@
+"""Which curves are shown together, and how many of their points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["charts", "thinned"]
+
+Points = Sequence[tuple[float, float]]
+
+_POINTS = 400
+_FEATURED: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+    ("ELBO", "nats per observation", (("train", "train/elbo"), ("validation", "val/elbo"))),
+    ("Reconstruction", "nats, −log p(x|z)", (("train", "train/reconstruction"), ("validation", "val/reconstruction"))),
+    ("KL", "nats, q(z|x) from p(z)", (("train", "train/kl"), ("validation", "val/kl"))),
+    ("Loss", "", (("train", "train/loss"), ("validation", "val/loss"))),
+    (
+        "Scalar curvature",
+        "median over codes",
+        (("active sub-latent", "curvature/active/q50"), ("plane", "curvature/plane/q50")),
+    ),
+    ("Log-volume", "nats, median over codes", (("active sub-latent", "metric/log_volume_active/q50"),)),
+    ("Path length over distance", "straight segments, median", (("ratio", "metric/path_ratio/q50"),)),
+    ("Active axes", "", (("validation", "val/active_units"), ("above the KL threshold", "metric/active_axes"))),
+)
+
+
+def charts(curves: Mapping[str, Points]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the charts worth seeing at once, and those of all other keys.
+
+    Each is {"title", "unit", "series": [{"name", "key", "points": [[x, y], ...]}]}; keys NAME/q05 ... NAME/q95 and
+    NAME/00, NAME/01, ... share a chart.
+    """
+    featured = [
+        chart
+        for title, unit, series in _FEATURED
+        if (chart := _chart(title, unit, {name: (key, curves[key]) for name, key in series if key in curves}))
+    ]
+    shown = {series["key"] for chart in featured for series in chart["series"]}
+    groups: dict[str, dict[str, tuple[str, Points]]] = {}
+    for key in sorted(set(curves) - shown):
+        stem, _, last = key.rpartition("/")
+        family = stem if stem and (last.isdigit() or (last[:1] == "q" and last[1:].isdigit())) else key
+        groups.setdefault(family, {})[last if family == stem else key] = (key, curves[key])
+    return featured, [chart for title, group in groups.items() if (chart := _chart(title, "", group))]
+
+
+def thinned(points: Points, most: int = _POINTS) -> list[list[float]]:
+    """Return at most about `most` points that keep every peak: the least and the greatest of each stretch."""
+    if len(points) <= most:
+        return [[x, y] for x, y in points]
+    stretches = most // 2
+    kept: set[int] = {0, len(points) - 1}
+    for i in range(stretches):
+        low, high = i * len(points) // stretches, (i + 1) * len(points) // stretches
+        kept |= {min(range(low, high), key=lambda j: points[j][1]), max(range(low, high), key=lambda j: points[j][1])}
+    return [list(points[j]) for j in sorted(kept)]
+
+
+def _chart(title: str, unit: str, series: Mapping[str, tuple[str, Points]]) -> dict[str, Any] | None:
+    drawn = [
+        {"name": name, "key": key, "points": [[float(f"{v:.6g}") for v in point] for point in thinned(points)]}
+        for name, (key, points) in series.items()
+    ]
+    return {"title": title, "unit": unit, "series": drawn} if drawn else None

@@ -1,0 +1,66 @@
+"""Pictures as data URIs, within a budget: the latest of each key always, its history as far as there is room."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+
+from PIL import Image
+
+from lsgen.report.collect import Medium
+
+__all__ = ["BUDGET", "choose", "size", "uri"]
+
+BUDGET = 5_500_000
+_HISTORY = 10
+
+
+def choose(media: Mapping[str, Sequence[Medium]], budget: int = BUDGET) -> dict[str, list[Medium]]:
+    """Return the pictures to show by key, in the order of their steps.
+
+    The latest of every key is always among them. Stills get a history of up to ten steps, evenly spread, all keys
+    one step each in turn for as long as all that is chosen stays within the budget; animations get none.
+
+    Args:
+        media: pictures by key, in the order of their steps.
+        budget: bytes of all files together; in the page they take a third more.
+
+    """
+    chosen = {key: [pictures[-1]] for key, pictures in media.items() if pictures}
+    spent = sum(picture.path.stat().st_size for (picture,) in chosen.values())
+    waiting = {key: _spread(media[key]) for key, (latest,) in chosen.items() if latest.path.suffix == ".png"}
+    for turn in range(_HISTORY):
+        for key, pictures in waiting.items():
+            size = pictures[turn].path.stat().st_size if turn < len(pictures) else 0
+            if size and spent + size <= budget:
+                chosen[key].append(pictures[turn])
+                spent += size
+    return {key: sorted(pictures, key=lambda picture: picture.step) for key, pictures in chosen.items()}
+
+
+def _spread(pictures: Sequence[Medium]) -> list[Medium]:
+    """Return an even choice of all pictures but the last, the first one first, then those that halve the gaps."""
+    earlier = list(pictures[:-1])
+    count = min(len(earlier), _HISTORY - 1)
+    if not count:
+        return []
+    even = [earlier[round(i * (len(earlier) - 1) / max(count - 1, 1))] for i in range(count)]
+    return sorted(even, key=lambda picture: _binary_rank(even.index(picture), count))
+
+
+def _binary_rank(index: int, count: int) -> int:
+    """Return a rank in which 0 comes first, then the middle, then the quarters."""
+    bits = max(count - 1, 1).bit_length()
+    return int(format(index, f"0{bits}b")[::-1], 2)
+
+
+def size(picture: Medium) -> tuple[int, int]:
+    """Return width and height in pixels."""
+    with Image.open(picture.path) as image:
+        return image.size
+
+
+def uri(picture: Medium) -> str:
+    """Return a picture as a data URI."""
+    kind = picture.path.suffix.removeprefix(".")
+    return f"data:image/{kind};base64,{b64encode(picture.path.read_bytes()).decode('ascii')}"

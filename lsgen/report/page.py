@@ -1,0 +1,302 @@
+"""The page: one HTML file that needs nothing else, no network, no other file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from lsgen import __version__
+from lsgen.report.collect import Medium, Run, as_script, collect
+from lsgen.report.curves import charts
+from lsgen.report.media import choose, size, uri
+from lsgen.runs import RunError, write_atomically
+
+__all__ = ["write_report"]
+
+_FIGURES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Reconstructions and samples",
+        "What the model makes of data it does not train on, and of draws from the prior.",
+        (("reconstruction/grid", "Reconstructions"), ("sample/grid", "Samples at fixed draws from the prior")),
+    ),
+    (
+        "Traversals",
+        "One latent axis moves while the others stay. Axes are sorted by the information they carry.",
+        (
+            ("traversal/animation", "Every axis, to and fro"),
+            ("traversal/plane", "The plane of the two most active axes"),
+            ("traversal/axes", "Axes around fixed anchors"),
+        ),
+    ),
+    (
+        "Interpolations",
+        "From one observation to another, straight and along the sphere.",
+        (("interpolation/linear", "Linear"), ("interpolation/spherical", "Spherical")),
+    ),
+    (
+        "Geometry",
+        "The metric that the decoder induces: volume, curvature, and the spectrum of its eigenvalues.",
+        (("metric/plane", "Log-volume and scalar curvature"), ("metric/spectrum", "Eigenvalues of the metric")),
+    ),
+)
+
+_KEY_FIGURES = (
+    ("ELBO", "val/elbo", "nats, validation"),
+    ("Code length", "val/bits_per_dimension", "bits per dimension"),
+    ("Code length", "val/nats_per_dimension", "nats per dimension"),
+    ("Reconstruction", "val/reconstruction", "nats, validation"),
+    ("KL", "val/kl", "nats, validation"),
+    ("Active units", "val/active_units", "latent dimensions"),
+    ("Curvature", "curvature/active/q50", "scalar, active axes, median"),
+    ("Path ratio", "metric/path_ratio/q50", "straight over shortest, median"),
+    ("Throughput", "train/images_per_s", "images per second"),
+)
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """Write report.html into a run directory and return its path.
+
+    The page holds what there is: a run that ended early has fewer sections, and what could not be read is said.
+
+    Args:
+        run_dir: the run directory.
+
+    Raises:
+        RunError: there is nothing of a run, or the page cannot be written.
+
+    """
+    run = collect(run_dir)
+    path = Path(run_dir) / "report.html"
+    try:
+        write_atomically(path, render(run))
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def render(run: Run) -> str:
+    """Return the page."""
+    featured, others = charts(run.curves)
+    sections = [
+        _header(run),
+        _problems(run.problems),
+        _key_figures(run),
+        _charts("Curves", featured, 0),
+        *_figures(run),
+        _evaluations(run),
+        _metrics(run),
+        _charts("All other curves", others, len(featured), folded=True),
+        _config(run),
+        _provenance(run.provenance),
+    ]
+    return Template(_asset("report.html")).substitute(
+        name=escape(_name(run)),
+        style=_asset("report.css"),
+        content="\n".join(section for section in sections if section),
+        version=__version__,
+        charts=as_script([*featured, *others]),
+        script=_asset("report.js"),
+    )
+
+
+def _asset(name: str) -> str:
+    return files("lsgen.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _name(run: Run) -> str:
+    about = run.config.get("run")
+    name = about.get("name") if isinstance(about, Mapping) else None
+    return str(name or run.path.name)
+
+
+def _header(run: Run) -> str:
+    choices = run.provenance.get("choices")
+    choices = choices if isinstance(choices, Mapping) else {}
+    state = str(run.status.get("state", "unknown"))
+    last = max((points[-1][0] for points in run.curves.values()), default=None)
+    facts = [
+        ("model", choices.get("model") or _target(run.config.get("model"))),
+        ("data", choices.get("data") or _target(run.config.get("data"))),
+        ("seed", run.config.get("seed", run.provenance.get("seed"))),
+        ("step", f"{last:,.0f}" if last is not None else None),
+        ("duration", _duration(run)),
+        ("began", str(run.provenance.get("created", "")).replace("T", " ").replace("+00:00", " UTC")),
+        ("run", run.provenance.get("id")),
+    ]
+    shown = "".join(f"<div><dt>{k}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts if v not in (None, ""))
+    about = run.config.get("run")
+    tags = about.get("tags", []) if isinstance(about, Mapping) else []
+    labels = "".join(f'<span class="tag">{escape(str(tag))}</span>' for tag in tags if isinstance(tags, list))
+    error = f'<p class="error">{escape(str(run.status["error"]))}</p>' if run.status.get("error") else ""
+    return (
+        f'<header><div class="title"><h1>{escape(_name(run))}</h1>'
+        f'<span class="state {escape(state)}">{escape(state)}</span>{labels}</div><dl>{shown}</dl>{error}</header>'
+    )
+
+
+def _target(part: Any) -> str | None:
+    return str(part["_target_"]).rpartition(".")[2] if isinstance(part, Mapping) and "_target_" in part else None
+
+
+def _duration(run: Run) -> str | None:
+    """Return the time from the run's creation to its last status, in words."""
+    try:
+        began = datetime.fromisoformat(str(run.provenance["created"]))
+        seconds = int((datetime.fromisoformat(str(run.status["time"])) - began).total_seconds())
+    except (KeyError, ValueError, TypeError):
+        return None
+    days, rest = divmod(seconds, 86400)
+    hours, rest = divmod(rest, 3600)
+    parts = ((days, "d"), (hours, "h"), (rest // 60, "min"), (rest % 60, "s"))
+    shown = [f"{value} {unit}" for value, unit in parts if value]
+    return " ".join(shown[:2]) or "0 s"
+
+
+def _problems(problems: Iterable[str]) -> str:
+    return "".join(f'<p class="error">{escape(problem)}</p>' for problem in problems)
+
+
+def _key_figures(run: Run) -> str:
+    cards = [
+        f"<div><dt>{escape(name)}</dt><dd>{_number(run.latest[key][1])}</dd><small>{escape(unit)}</small></div>"
+        for name, key, unit in _KEY_FIGURES
+        if key in run.latest
+    ]
+    cost = [value for key, (_, value) in run.latest.items() if key.endswith("/share_of_training")]
+    if cost:
+        cards.append(f"<div><dt>Callbacks</dt><dd>{sum(cost):.1%}</dd><small>of the training time</small></div>")
+    return f'<dl class="cards">{"".join(cards)}</dl>' if cards else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}".replace("-", "−")
+
+
+def _charts(title: str, drawn: list[dict[str, Any]], first: int, folded: bool = False) -> str:
+    if not drawn:
+        return ""
+    body = "".join(f'<figure class="chart" data-chart="{first + i}"></figure>' for i in range(len(drawn)))
+    body = f'<div class="charts">{body}</div>'
+    if folded:
+        return _folded(title, body, f"{len(drawn)} charts")
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def _figures(run: Run) -> Iterable[str]:
+    chosen = choose(run.media)
+    known = {key for _, _, keys in _FIGURES for key, _ in keys}
+    rest = tuple((key, key) for key in chosen if key not in known)
+    for title, about, keys in (*_FIGURES, ("Other figures", "", rest)):
+        figures = "".join(_figure(name, key, chosen[key]) for key, name in keys if key in chosen)
+        if figures:
+            head = f"<h2>{escape(title)}</h2><p>{escape(about)}</p>"
+            yield f'<section>{head}<div class="gallery">{figures}</div></section>'
+
+
+def _figure(name: str, key: str, pictures: list[Medium]) -> str:
+    latest = len(pictures) - 1
+    width, height = size(pictures[latest])
+    images = "".join(
+        f'<img alt="{escape(name)}, step {picture.step}" data-step="{picture.step}" width="{width}" height="{height}" '
+        f'src="{uri(picture)}"{"" if i == latest else " hidden"}>'
+        for i, picture in enumerate(pictures)
+    )
+    label = escape(f"{name}: step")
+    slider = f'<input type="range" min="0" max="{latest}" value="{latest}" aria-label="{label}">' if latest else ""
+    return (
+        f'<figure class="media" style="flex-basis:{width + 34}px"><figcaption><b>{escape(name)}</b>'
+        f'<code>{escape(key)}</code><span class="history">{slider}<output>step {pictures[latest].step:,}</output>'
+        f'</span></figcaption><div class="pictures">{images}</div></figure>'
+    )
+
+
+def _evaluations(run: Run) -> str:
+    """Return what the run measured at its end, and what `lsgen evaluate` measured since."""
+    measured = {"at the end of training": run.status} | {f"checkpoint {k}": v for k, v in run.evaluations.items()}
+    tables = ""
+    for title, about in measured.items():
+        metrics = about.get("metrics")
+        if isinstance(metrics, Mapping) and metrics:
+            step = about.get("step", about.get("generator_steps"))
+            tables += _by_split(f"{title}, step {step:,}" if isinstance(step, int) else title, metrics)
+    return f"<section><h2>Evaluation</h2>{tables}</section>" if tables else ""
+
+
+def _by_split(title: str, metrics: Mapping[str, Any]) -> str:
+    names = list(dict.fromkeys(key.partition("/")[2] for key in metrics))
+    splits = list(dict.fromkeys(key.partition("/")[0] for key in metrics))
+    head = "".join(f"<th>{escape(split)}</th>" for split in splits)
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>"
+        + "".join(f"<td>{_cell(metrics.get(f'{split}/{name}', ''))}</td>" for split in splits)
+        + "</tr>"
+        for name in names
+    )
+    return (
+        f'<div class="wide"><table><caption>{escape(title)}</caption><tr><th>metric</th>{head}</tr>{rows}</table></div>'
+    )
+
+
+def _metrics(run: Run) -> str:
+    if not run.latest:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(key)}</td><td>{_cell(value)}</td><td>{step:,.0f}</td></tr>"
+        for key, (step, value) in sorted(run.latest.items())
+    )
+    head = "<tr><th>key</th><th>last value</th><th>step</th></tr>"
+    search = '<input type="search" placeholder="filter keys" aria-label="filter keys">'
+    return _folded("All metrics", search + _table(head + rows, "keys"), f"{len(run.latest)} keys")
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,.6g}" if isinstance(value, float) else escape(str(value))
+
+
+def _config(run: Run) -> str:
+    return _folded("Configuration", f"<pre>{escape(run.config_text)}</pre>", "config.yaml") if run.config_text else ""
+
+
+def _provenance(provenance: Mapping[str, Any]) -> str:
+    if not provenance:
+        return ""
+    git, packages = provenance.get("git"), provenance.get("packages")
+    facts = {k: v for k, v in provenance.items() if k not in ("git", "packages", "attempts")}
+    body = _facts(facts)
+    if isinstance(git, Mapping):
+        body += "<h3>Source</h3>" + _facts({k: v for k, v in git.items() if k != "diff"})
+        if git.get("diff"):
+            body += _folded("Uncommitted changes", f"<pre>{escape(str(git['diff'])[:200_000])}</pre>", "git diff", 3)
+    attempts = provenance.get("attempts")
+    if isinstance(attempts, list) and attempts:
+        body += "<h3>Attempts</h3>" + "".join(_facts(a) for a in attempts if isinstance(a, Mapping))
+    if isinstance(packages, Mapping):
+        body += _folded("Packages", _facts(packages), f"{len(packages)} installed", 3)
+    return _folded("Provenance", body, str(provenance.get("host", "")))
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    cells = ((escape(str(key)), escape(_plain(value))) for key, value in facts.items())
+    return _table("".join(f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in cells), "facts")
+
+
+def _table(rows: str, kind: str = "values") -> str:
+    return f'<div class="wide"><table class="{kind}">{rows}</table></div>'
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {_plain(item)}" for key, item in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _folded(title: str, body: str, note: str = "", level: int = 2) -> str:
+    return (
+        f'<details class="level{level}"><summary><h{level}>{escape(title)}</h{level}><small>{escape(note)}</small>'
+        f"</summary>{body}</details>"
+    )

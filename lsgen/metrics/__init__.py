@@ -1,5 +1,18 @@
 """Metrics over a data set, as torchmetrics."""
 
+from lsgen.metrics.aggregate_posterior import AggregatePosterior
+from lsgen.metrics.annealed import Annealed, annealed_log_evidence
+from lsgen.metrics.evidence import Evidence, NegativeLogLikelihood, log_evidence
 from lsgen.metrics.likelihood import ActiveUnits, EvidenceLowerBound, bits_per_dimension
 
-__all__ = ["ActiveUnits", "EvidenceLowerBound", "bits_per_dimension"]
+__all__ = [
+    "ActiveUnits",
+    "AggregatePosterior",
+    "Annealed",
+    "Evidence",
+    "EvidenceLowerBound",
+    "NegativeLogLikelihood",
+    "annealed_log_evidence",
+    "bits_per_dimension",
+    "log_evidence",
+]

@@ -39,7 +39,8 @@ class EvidenceLowerBound(Metric):
     scalars, and `kl_per_dimension`, (d,). Sums are kept in float64 and add up over processes.
 
     Args:
-        dim: latent dimension d.
+        dim: columns of the KL terms: the latent dimension d, 1 where the KL does not factorise over dimensions, 0
+            for point posteriors, which have no bound: `kl` and `elbo` are NaN then.
 
     """
 
@@ -67,7 +68,7 @@ class EvidenceLowerBound(Metric):
         """Return the averages over all observations."""
         reconstruction = self.reconstruction_sum / self.observations
         kl_per_dimension = self.kl_sum / self.observations
-        kl = kl_per_dimension.sum()
+        kl = kl_per_dimension.sum() if len(kl_per_dimension) else reconstruction * torch.nan
         return {
             "elbo": -(reconstruction + kl),
             "reconstruction": reconstruction,

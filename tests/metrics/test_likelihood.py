@@ -54,3 +54,12 @@ def test_bits_of_a_uniform_image_are_its_depth() -> None:
 def test_negative_threshold_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a variance threshold of at least 0, got -1"):
         ActiveUnits(3, threshold=-1)
+
+
+def test_point_posteriors_have_a_reconstruction_and_no_bound() -> None:
+    metric = EvidenceLowerBound(0)
+    metric.update(Losses(torch.zeros(()), torch.ones(4), torch.zeros(4, 0)))
+    value = metric.compute()
+    assert value["reconstruction"].item() == 1
+    assert math.isnan(value["elbo"].item())
+    assert math.isnan(value["kl"].item())

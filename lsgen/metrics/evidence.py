@@ -1,0 +1,108 @@
+r"""The evidence log p(x) of observations under a model, estimated by importance sampling.
+
+    log p(x) ~ log 1/K sum_k w_k,    w_k = p(x|z_k) p(z_k) / q(z_k|x),    z_k ~ q(z|x),
+
+a lower bound in expectation that tightens with K. Samples are drawn and summed in chunks, so that memory depends on the
+chunk and not on K. The effective sample size (sum w)^2 / sum w^2 tells how many of the samples carry the estimate.
+
+Reference: Burda, Grosse & Salakhutdinov (2016), section 5.1, https://arxiv.org/abs/1509.00519.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from lsgen.latent import EncodableLatentSpace
+
+__all__ = ["Evidence", "NegativeLogLikelihood", "log_evidence"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Estimates per observation.
+
+    Attributes:
+        log_evidence: log p(x) in nats, (B,).
+        effective_samples: between 1 and the number of samples, (B,).
+
+    """
+
+    log_evidence: Tensor
+    effective_samples: Tensor
+
+
+@torch.no_grad()
+def log_evidence(space: EncodableLatentSpace, x: Tensor, samples: int = 5000, chunk_size: int = 100) -> Evidence:
+    """Return the importance-sampled evidence of observations (B, *shape).
+
+    Args:
+        space: encoder, prior, decoder and likelihood.
+        x: observations (B, *shape).
+        samples: codes K for every observation.
+        chunk_size: codes for every observation that are decoded at once; it bounds the memory.
+
+    Raises:
+        ValueError: samples or chunk_size is not positive.
+
+    """
+    if min(samples, chunk_size) < 1:
+        raise ValueError(f"expected samples and chunk_size of at least 1, got {samples} and {chunk_size}")
+    q, p = space.encode(x), space.prior()
+    first = second = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
+    for start in range(0, samples, chunk_size):
+        z = q.sample((min(chunk_size, samples - start),))
+        log_w = (space.decode(z).log_prob(x) + p.log_prob(z) - q.log_prob(z)).double()
+        first = torch.logaddexp(first, torch.logsumexp(log_w, 0))
+        second = torch.logaddexp(second, torch.logsumexp(2 * log_w, 0))
+    return Evidence(first - log(samples), torch.exp(2 * first - second))
+
+
+class NegativeLogLikelihood(Metric):
+    """-log p(x) in nats per observation, importance-sampled, exact over all observations seen.
+
+    `update(space, x)` estimates it for a batch; `compute()` returns the average, a scalar.
+
+    Args:
+        samples: codes for every observation; 5000 in most papers.
+        chunk_size: codes for every observation decoded at once.
+
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    observations: Tensor
+    total: Tensor
+    effective: Tensor
+
+    def __init__(self, samples: int = 5000, chunk_size: int = 100, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if min(samples, chunk_size) < 1:
+            raise ValueError(f"expected samples and chunk_size of at least 1, got {samples} and {chunk_size}")
+        self.samples, self.chunk_size = samples, chunk_size
+        self.add_state("observations", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("effective", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, space: EncodableLatentSpace, x: Tensor) -> None:
+        """Add observations (B, *shape)."""
+        evidence = log_evidence(space, x, self.samples, self.chunk_size)
+        self.observations += len(x)
+        self.total -= evidence.log_evidence.sum()
+        self.effective += evidence.effective_samples.sum()
+
+    @property
+    def effective_samples(self) -> Tensor:
+        """The average effective sample size, a scalar; a handful out of thousands means a poor estimate."""
+        return self.effective / self.observations
+
+    def compute(self) -> Tensor:
+        """Return the average over all observations."""
+        return self.total / self.observations

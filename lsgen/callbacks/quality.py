@@ -1,28 +1,35 @@
 """How good samples are, measured while training.
 
-| key                   | meaning                                                                      |
-|-----------------------|------------------------------------------------------------------------------|
-| sample/quality/NAME   | value NAME of a metric of the samples, such as `modes` and `good` of coverage |
+| key                     | meaning                                                                       |
+|-------------------------|-------------------------------------------------------------------------------|
+| sample/quality/NAME     | value NAME of a metric of the samples, such as `modes` and `good` of coverage |
+| sample/comparison/NAME  | value NAME of `lsgen.metrics.quality.Comparison`, such as fid or fd_classifier |
 
-`sample/quality/seconds` and `sample/quality/share_of_training` are the cost: see `lsgen.callbacks.base`. Samples
-are those of `latent_space.sample`, drawn with the same seed every time. A value that is not finite is left out.
+The provenance of a comparison is in figures/sample/comparison/STEP.npz. `FAMILY/seconds` and
+`FAMILY/share_of_training` are the cost: see `lsgen.callbacks.base`. Samples are those of `latent_space.sample`,
+drawn with the same seed every time. A value that is not finite is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
+from pathlib import Path
 from typing import ClassVar
 
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
+from lsgen.data import DataModule, Split
 from lsgen.latent import LatentSpace
+from lsgen.metrics.quality.comparison import Comparison, as_row, real_features
+from lsgen.metrics.quality.features import FeatureExtractor
 
-__all__ = ["SampleQuality"]
+__all__ = ["SampleComparison", "SampleQuality"]
 
 
 class SampleQuality(LatentCallback):
@@ -85,3 +92,91 @@ class SampleQuality(LatentCallback):
             )
             metric.reset()
         sink.scalars({f"{self.family}/{name}": value for name, value in values.items() if isfinite(value)})
+
+
+class SampleComparison(LatentCallback):
+    """Compares samples with real observations in a feature space: Frechet and kernel distance, precision, recall.
+
+    Args:
+        extractor: what they are compared by; it carries its name into the keys.
+        every_n_steps: see `LatentCallback`.
+        every_n_epochs: see `LatentCallback`.
+        at_end: see `LatentCallback`.
+        n: samples.
+        n_real: real observations; the whole split where it is None.
+        split: which split they come from.
+        k: see `Comparison`.
+        subsets: see `Comparison`.
+        subset_size: see `Comparison`.
+        cache: folder of real features that runs may share; None computes them once a run.
+        chunk_size: samples drawn at a time.
+        probes: see `LatentCallback`; not looked at.
+        seed: see `LatentCallback`; it fixes the codes and the subsets.
+
+    Raises:
+        ValueError: n or chunk_size is not positive.
+        TypeError: when training starts, the data are no `lsgen.data.DataModule`.
+
+    """
+
+    family: ClassVar[str] = "sample/comparison"
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 10_000,
+        n_real: int | None = None,
+        split: Split = "train",
+        k: int = 3,
+        subsets: int = 100,
+        subset_size: int = 1000,
+        cache: str | Path | None = None,
+        chunk_size: int = 500,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        for name, value in (("n", n), ("chunk_size", chunk_size)):
+            if value < 1:
+                raise ValueError(f"SampleComparison expected {name} of at least 1, got {value}")
+        self.extractor, self.n, self.n_real, self.split = extractor, n, n_real, split
+        self.k, self.subsets, self.subset_size = k, subsets, subset_size
+        self.cache, self.chunk_size = cache, chunk_size
+        self._data: DataModule | None = None
+        self._comparison: Comparison | None = None
+
+    @property
+    def wanted(self) -> int:
+        """One observation, which is not looked at."""
+        return 1
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take note of the data."""
+        super().setup(trainer, pl_module, stage)
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, DataModule):
+            raise TypeError(f"SampleComparison expected a lsgen.data.DataModule, got {type(data).__name__}")
+        self._data, self._comparison = data, None
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Draw the samples, compare, and log values and provenance."""
+        x = space.sample(min(self.chunk_size, self.n))
+        comparison = self._comparison = self._comparison or self._prepared(x)
+        comparison.update(x)
+        for start in range(len(x), self.n, self.chunk_size):
+            comparison.update(space.sample(min(self.chunk_size, self.n - start)))
+        sink.arrays(self.family, **as_row(comparison.provenance()))
+        values = comparison.compute()
+        sink.scalars({f"{self.family}/{name}": value for name, value in values.items() if isfinite(value)})
+
+    def _prepared(self, like: Tensor) -> Comparison:
+        assert self._data is not None
+        self.extractor.to(like.device).prepare(self._data)
+        self.extractor.eval()
+        real = real_features(
+            self.extractor, self._data, self.split, self.n_real, self.cache, self.chunk_size, like.device
+        )
+        return Comparison(self.extractor, real, self.split, self.k, self.subsets, self.subset_size, self.seed)

@@ -1,0 +1,186 @@
+"""Generated against real observations, in one pass of one extractor, with the provenance of every value.
+
+| key                                          | meaning                                                 |
+|----------------------------------------------|---------------------------------------------------------|
+| fid, or fd_NAME for any other extractor      | Frechet distance                                        |
+| kid_NAME, kid_NAME_std                       | kernel distance over subsets                            |
+| precision_NAME, recall_NAME, density_NAME, coverage_NAME | balls of k nearest neighbours               |
+
+NAME is that of the extractor. Values are comparable only where the whole provenance agrees: a Frechet distance of
+5,000 samples is several units above that of 50,000.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lsgen.data import DataModule
+from lsgen.data.module import Split
+from lsgen.metrics.quality.features import FeatureExtractor
+from lsgen.metrics.quality.frechet import FrechetDistance
+from lsgen.metrics.quality.kernel import KernelDistance
+from lsgen.metrics.quality.manifold import PrecisionRecall
+
+__all__ = ["Comparison", "Provenance", "real_features"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that a sample-quality value depends on beside the model.
+
+    Attributes:
+        extractor: name of the extractor.
+        weights: fingerprint of its weights.
+        resize: what happens to an image before.
+        n_real: number of real observations.
+        n_fake: number of generated observations.
+        split: which split the real ones come from.
+        seed: seed of subsets.
+        k: neighbour of the balls of precision and recall.
+
+    """
+
+    extractor: str
+    weights: str
+    resize: str
+    n_real: int
+    n_fake: int
+    split: str
+    seed: int
+    k: int
+
+
+class Comparison:
+    """Frechet distance, kernel distance, precision and recall between real features and generated observations.
+
+    Args:
+        extractor: what observations are compared by.
+        real: features of real observations, (N, extractor.dim).
+        split: which split they come from; stated in the provenance.
+        k: neighbour of the balls of precision and recall.
+        subsets: see `KernelDistance`.
+        subset_size: see `KernelDistance`.
+        seed: see `KernelDistance`.
+
+    Raises:
+        ValueError: the features have another dimension than the extractor's.
+
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        real: Tensor,
+        split: str,
+        k: int = 3,
+        subsets: int = 100,
+        subset_size: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        if real.ndim != 2 or real.shape[1] != extractor.dim:
+            raise ValueError(f"expected features of shape (N, {extractor.dim}), got {tuple(real.shape)}")
+        self.extractor, self.real, self.split, self.seed, self.k = extractor, real, split, seed, k
+        self.kernel = KernelDistance(subsets, subset_size, seed, sync_on_compute=False)
+        self.manifold = PrecisionRecall(k, sync_on_compute=False)
+        moments = FrechetDistance(extractor.dim, sync_on_compute=False).to(real.device)
+        moments.update(real, real=True)
+        self._real_moments = moments.moments(real=True)
+        self._fake: list[Tensor] = []
+
+    @torch.no_grad()
+    def update(self, x: Tensor) -> None:
+        """Add generated observations (N, *shape)."""
+        self._fake.append(self.extractor(x))
+
+    def provenance(self) -> Provenance:
+        """Return what the values depend on so far."""
+        n_fake = sum(map(len, self._fake))
+        name, resize, weights = self.extractor.name, self.extractor.resize, self.extractor.fingerprint()
+        return Provenance(name, weights, resize, len(self.real), n_fake, self.split, self.seed, self.k)
+
+    def compute(self) -> dict[str, float]:
+        """Return the values by key, and forget the generated observations."""
+        fake = torch.cat(self._fake)
+        self._fake = []
+        frechet = FrechetDistance(self.extractor.dim, sync_on_compute=False).to(fake.device)
+        frechet.put_real(self._real_moments)
+        frechet.update(fake, real=False)
+        for metric in (self.kernel, self.manifold):
+            metric.reset()
+            metric.update(self.real, real=True)
+            metric.update(fake, real=False)
+        name, kid = self.extractor.name, self.kernel.compute()
+        values = {self.extractor.frechet_key(): frechet.compute(), f"kid_{name}": kid["mean"]}
+        values |= {f"kid_{name}_std": kid["std"]}
+        values |= {f"{key}_{name}": value for key, value in self.manifold.compute().items()}
+        return {key: float(value) for key, value in values.items()}
+
+
+@torch.no_grad()
+def real_features(
+    extractor: FeatureExtractor,
+    data: DataModule,
+    split: Split = "train",
+    n: int | None = None,
+    cache: str | Path | None = None,
+    batch_size: int = 256,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Return features of the first n observations of a split in a fixed random order, float32 (n, dim).
+
+    Args:
+        extractor: what observations are compared by.
+        data: where they come from.
+        split: "train", "val" or "test".
+        n: how many; all where it is None.
+        cache: folder of stored features; a file is used only where the fingerprint of extractor, data and choice
+            agrees, which its name holds. None stores nothing.
+        batch_size: observations at a time.
+        device: where the features go.
+
+    Raises:
+        ValueError: the split has fewer than n observations.
+
+    """
+    rows = data.dataset(split)
+    n = len(rows) if n is None else n
+    if not 1 <= n <= len(rows):
+        raise ValueError(f"expected between 1 and {len(rows)} observations of the {split} split, got {n}")
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(data.split_seed))[:n]
+    path = None if cache is None else Path(cache) / f"features_{_fingerprint(extractor, data, split, order)}.npy"
+    if path is not None and path.exists():
+        return torch.from_numpy(np.load(path)).to(device)
+    parts = [extractor(rows[part]["x"].to(device)).float() for part in order.split(batch_size)]
+    features = torch.cat(parts)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part.npy")
+        np.save(partial, features.cpu().numpy())
+        partial.replace(path)
+    return features
+
+
+def _fingerprint(extractor: FeatureExtractor, data: DataModule, split: Split, order: Tensor) -> str:
+    """Return 16 hexadecimal digits that depend on the extractor, the choice and some of the observations."""
+    some = data.dataset(split)[order[:64]]["x"].contiguous().numpy().tobytes()
+    facts = {
+        "extractor": extractor.fingerprint(),
+        "data": type(data).__name__,
+        "shape": data.shape,
+        "split": split,
+        "order": hashlib.sha256(order.numpy().tobytes()).hexdigest(),
+        "observations": hashlib.sha256(some).hexdigest(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def as_row(provenance: Provenance) -> dict[str, str]:
+    """Return the provenance as texts by name."""
+    return {name: str(value) for name, value in asdict(provenance).items()}

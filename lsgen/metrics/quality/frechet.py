@@ -1,0 +1,131 @@
+r"""The Frechet distance between Gaussians fitted to two sets of features.
+
+    FD = |m_1 - m_2|^2 + tr( C_1 + C_2 - 2 (C_1^{1/2} C_2 C_1^{1/2})^{1/2} )
+
+Moments are float64 sums over everything seen, so they stream, add up over processes and do not depend on batches;
+covariances divide by n - 1. Only on the features of the Inception network that FID was defined with is this
+distance the FID; on others it is `fd_NAME`.
+
+Reference: Heusel et al., "GANs trained by a two time-scale update rule" (2017), https://arxiv.org/abs/1706.08500;
+Dowson & Landau (1982) for the formula.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+__all__ = ["FrechetDistance", "Moments", "frechet_distance", "gram"]
+
+_COLUMNS = 512
+
+
+class Moments(NamedTuple):
+    """Mean and covariance of features.
+
+    Attributes:
+        n: number of observations.
+        mean: float64 (m,).
+        covariance: float64 (m, m), divided by n - 1.
+
+    """
+
+    n: int
+    mean: Tensor
+    covariance: Tensor
+
+
+def gram(x: Tensor) -> Tensor:
+    """Return x^T x, (m, m), for x (N, m), at a little over half the cost of the full product."""
+    m = x.shape[1]
+    out = x.new_empty(m, m)
+    for i in range(0, m, _COLUMNS):
+        block = x[:, i : i + _COLUMNS].T @ x[:, i:]
+        out[i : i + _COLUMNS, i:] = block
+        out[i:, i : i + _COLUMNS] = block.T
+    return out
+
+
+def frechet_distance(a: Moments, b: Moments) -> Tensor:
+    """Return the Frechet distance of two Gaussians, a float64 scalar; it is symmetric, and 0 for equal moments.
+
+    The trace of the root is the sum of the roots of the eigenvalues of C_1^{1/2} C_2 C_1^{1/2}, which is symmetric
+    and positive semi-definite also where there are fewer observations than features.
+    """
+    values, vectors = torch.linalg.eigh(a.covariance)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    overlap = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
+    distance = (a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() - 2 * overlap
+    return distance.clamp(min=0)
+
+
+class FrechetDistance(Metric):
+    """The Frechet distance between features of real and of generated observations.
+
+    Args:
+        dim: number of features m.
+
+    Raises:
+        ValueError: dim is not positive; on `compute`, there are fewer than two observations of a kind.
+
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+
+    real_n: Tensor
+    real_sum: Tensor
+    real_gram: Tensor
+    fake_n: Tensor
+    fake_sum: Tensor
+    fake_gram: Tensor
+
+    def __init__(self, dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if dim < 1:
+            raise ValueError(f"expected at least 1 feature, got {dim}")
+        for kind in ("real", "fake"):
+            self.add_state(f"{kind}_n", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+            self.add_state(f"{kind}_sum", torch.zeros(dim, dtype=torch.float64), dist_reduce_fx="sum")
+            self.add_state(f"{kind}_gram", torch.zeros(dim, dim, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, features: Tensor, real: bool) -> None:
+        """Add features (N, m) of real or of generated observations."""
+        x = features.double()
+        if real:
+            self.real_n, self.real_sum, self.real_gram = self._added(self.real_n, self.real_sum, self.real_gram, x)
+        else:
+            self.fake_n, self.fake_sum, self.fake_gram = self._added(self.fake_n, self.fake_sum, self.fake_gram, x)
+
+    def moments(self, real: bool) -> Moments:
+        """Return the moments of one kind.
+
+        Raises:
+            ValueError: there are fewer than two observations of it.
+
+        """
+        kind = "real" if real else "fake"
+        n, total, squares = (getattr(self, f"{kind}_{state}") for state in ("n", "sum", "gram"))
+        if int(n) < 2:
+            raise ValueError(f"expected at least 2 {'real' if real else 'generated'} observations, got {int(n)}")
+        mean = total / n
+        return Moments(int(n), mean, (squares - n * torch.outer(mean, mean)) / (n - 1))
+
+    def put_real(self, moments: Moments) -> None:
+        """Take stored moments as those of the real observations."""
+        n, mean = moments.n, moments.mean.to(self.real_sum)
+        self.real_n.fill_(n)
+        self.real_sum = n * mean
+        self.real_gram = (n - 1) * moments.covariance.to(self.real_gram) + n * torch.outer(mean, mean)
+
+    def compute(self) -> Tensor:
+        """Return the distance, a float64 scalar."""
+        return frechet_distance(self.moments(real=True), self.moments(real=False))
+
+    @staticmethod
+    def _added(n: Tensor, total: Tensor, squares: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return n + len(x), total + x.sum(0), squares + gram(x)

@@ -46,11 +46,15 @@ class WandbRun:
     def files(self, key: str) -> list[Path]:
         """Return the media files of a logged key."""
         paths = {Path(value["path"]) for _, value in self.values(key)}
-        return [segment / "files" / path for segment in self.segments for path in sorted(paths)
-                if (segment / "files" / path).exists()]
+        return [
+            segment / "files" / path
+            for segment in self.segments
+            for path in sorted(paths)
+            if (segment / "files" / path).exists()
+        ]
 
 
-@pytest.fixture()
+@pytest.fixture
 def read_wandb() -> Callable[[Path], WandbRun]:
     """Return a reader: run directory -> what its offline W&B run holds."""
     return _read_run

@@ -20,7 +20,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
-from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, duplicate, plain
+from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, plain
 from lsgen.callbacks.clock import bind_clock, continue_loggers, generator_steps
 from lsgen.callbacks.guard import NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted, SignalWatch, signal_name
@@ -202,19 +202,22 @@ class Checkpoint(LightningCheckpoint):
     # how
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save last.ckpt; best.ckpt comes before it, so that no last.ckpt speaks of a best one that is not there."""
         assert self.dirpath is not None
         self._refuse_bad_weights(trainer, pl_module)
-        path, start = self.dirpath / LAST, time.monotonic()
+        last, best, start = self.dirpath / LAST, self.dirpath / BEST, time.monotonic()
         with settled(trainer, self._finished):
-            trainer.save_checkpoint(path, weights_only=False)
-        self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
-        self.last_saved = f"{path} of generator step {self._saved_step}"
+            trainer.save_checkpoint(best if self._better else last, weights_only=False)
         if self._better:
-            self.best_model_path = str(self.dirpath / BEST)
+            self.best_model_path = str(best)
             if trainer.is_global_zero:
-                duplicate(path, self.dirpath / BEST)
+                io = trainer.strategy.checkpoint_io
+                assert isinstance(io, AtomicCheckpointIO)
+                io.duplicate(best, last)
         self._due = self._better = False
+        self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
         self._saving_seconds = self._saved_at - start
+        self.last_saved = f"{last} of generator step {self._saved_step}"
 
     def _refuse_bad_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
         weights = {name: weight.detach() for name, weight in pl_module.named_parameters()}

@@ -8,10 +8,10 @@ that was there before becomes previous.ckpt. A kill at any moment leaves a compl
 from __future__ import annotations
 
 import os
-import shutil
 import warnings
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             RunError: the file could not be written; what was there before is untouched.
 
         """
-        target = Path(path)
         buffer = BytesIO()
         torch.save(plain(checkpoint), buffer)
+        self._put(Path(path), buffer.getbuffer().nbytes, lambda partial: _write(partial, buffer.getbuffer()))
+
+    def duplicate(self, source: Path, target: Path) -> None:
+        """Make `target` the same file as `source`, as if it had been saved, without a second copy where links exist.
+
+        Checkpoints are replaced and never written into, so two names can share one file.
+
+        Raises:
+            RunError: the file could not be written.
+
+        """
+        self._put(target, source.stat().st_size, lambda partial: _link(source, partial))
+
+    def _put(self, target: Path, size: int, make: Callable[[Path], None]) -> None:
+        """Make a file beside its place and rename it; a last.ckpt known to be good becomes previous.ckpt."""
         partial = target.with_name(f".{target.name}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(partial, buffer.getbuffer())
+            make(partial)
             if target.name == LAST and target.exists() and self._last_is_good:
                 os.replace(target, target.with_name(PREVIOUS))
             os.replace(partial, target)
@@ -65,7 +79,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             self._last_is_good |= target.name == LAST
         except OSError as error:
             partial.unlink(missing_ok=True)
-            raise RunError(_unwritten(target, buffer.getbuffer().nbytes, error)) from error
+            raise RunError(_unwritten(target, size, error)) from error
 
 
 def plain(value: Any, place: str = "checkpoint") -> Any:
@@ -143,34 +157,19 @@ def newest_checkpoint(run_dir: str | Path) -> Path | None:
     return None
 
 
-def duplicate(source: Path, target: Path) -> None:
-    """Make `target` the same file as `source`, atomically, without a second copy where the disk knows hard links.
-
-    Checkpoints are replaced and never written into, so two names can share one file.
-
-    Raises:
-        RunError: the file could not be written.
-
-    """
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        partial.unlink(missing_ok=True)
-        try:
-            os.link(source, partial)
-        except OSError:
-            shutil.copyfile(source, partial)
-        os.replace(partial, target)
-        _synchronise(target.parent)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise RunError(_unwritten(target, source.stat().st_size, error)) from error
-
-
 def _write(path: Path, data: memoryview) -> None:
     with open(path, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        _write(target, memoryview(source.read_bytes()))
 
 
 def _synchronise(folder: Path) -> None:

@@ -11,7 +11,7 @@ from lsgen.viz.style import Pixels
 
 __all__ = ["gif", "png"]
 
-_SAMPLE = 1 << 18
+_SAMPLE, _NEAR = 1 << 18, 12
 
 
 def png(pixels: Pixels) -> bytes:
@@ -52,7 +52,7 @@ def gif(frames: Pixels, fps: float = 12.0) -> bytes:
 
 
 def _palette(frames: Pixels) -> Image.Image:
-    """Return a palette image: a median cut of the pixels of all frames, or of an even sample, with black and white."""
+    """Return a palette image: a median cut of the pixels of all frames, or of an even sample; near black and white are exact."""
     colours = frames.reshape(-1, 3)
     colours = colours[:: (len(colours) // _SAMPLE) | 1]
     height = min(len(colours), 512)
@@ -60,6 +60,8 @@ def _palette(frames: Pixels) -> Image.Image:
     palette = Image.fromarray(mosaic).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     entries = np.array(palette.getpalette(), dtype=int).reshape(-1, 3)
     for extreme in (0, 255):
-        entries[np.abs(entries - extreme).sum(1).argmin()] = extreme
+        distance = np.abs(entries - extreme).sum(1)
+        if distance.min() <= _NEAR:
+            entries[distance.argmin()] = extreme
     palette.putpalette(entries.ravel().tolist())
     return palette

@@ -1,0 +1,265 @@
+import json
+import re
+import shutil
+import subprocess
+from base64 import b64decode
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from lsgen import viz
+from lsgen.report import write_report
+from lsgen.report.collect import Medium, collect
+from lsgen.report.curves import charts, thinned
+from lsgen.report.media import choose
+from lsgen.runs import RunDirectory, RunError, provenance
+
+HOSTILE = "<script>alert('tag')</script>&\"$name"
+KEYS = ("reconstruction/grid", "sample/grid", "traversal/axes", "traversal/plane", "interpolation/linear")
+
+
+def _picture(step, seed=0):
+    return np.random.default_rng(seed + step).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+
+
+def _run(path, steps=(100, 200, 300)):
+    """Write a run directory with every part that a finished run has."""
+    config = {
+        "run": {"name": f"name {HOSTILE}", "tags": [HOSTILE, "second"]},
+        "seed": 3,
+        "model": {"_target_": "lsgen.models.VAE", "note": HOSTILE},
+        "data": {"_target_": "lsgen.data.Digits"},
+    }
+    run = RunDirectory.create(path, config, provenance("abcd1234", 3, ["lsgen", HOSTILE], {"model": "vae"}, []))
+    run.set_status("finished", generator_steps=300, metrics={"test/elbo": -23.5, "val/elbo": -24.25})
+    lines = ["step,train/elbo,val/elbo,metric/eigenvalue/00,metric/eigenvalue/01,odd/" + "key"]
+    lines += [f"{i},{-50 + i / 20},,,," for i in range(1, 1001)]
+    lines += [f"{1000 + step},,-24.25,2.5,1.25,nan" for step in steps]
+    run.metrics_file.write_text("\n".join(lines) + "\n")
+    for key in (*KEYS, "metric/plane", "own/figure"):
+        for step in steps:
+            file = run.figures / key / f"{step:08d}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(viz.png(_picture(step)))
+    animation = run.figures / "traversal" / "animation" / f"{steps[-1]:08d}.gif"
+    animation.parent.mkdir(parents=True)
+    animation.write_bytes(viz.gif(np.stack([_picture(i) for i in range(3)])))
+    (run.path / "evaluation").mkdir()
+    best = {"checkpoint": "checkpoints/best.ckpt", "step": 250, "metrics": {"val/kl": 2.5, "test/kl": 2.625}}
+    (run.path / "evaluation" / "best.json").write_text(json.dumps(best))
+    return run
+
+
+class Page(HTMLParser):
+    """Collects elements with their attributes, and the text outside scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text, self._stack = [], [], []
+        self.scripts = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._stack.append(tag)
+
+    def handle_endtag(self, tag):
+        if self._stack and self._stack[-1] == tag:
+            self._stack.pop()
+
+    def handle_data(self, data):
+        if self._stack:
+            if self._stack[-1] == "script":
+                self.scripts.append(data)
+        else:
+            self.text.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = write_report(_run(tmp_path / "run").path)
+    assert path == tmp_path / "run" / "report.html"
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_text_of_a_config_stays_text(page):
+    assert len(page.all("script")) == 1
+    assert "alert('tag')" not in page.scripts[0]
+    text = "".join(page.text)
+    assert text.count(HOSTILE) >= 3, "name, tag and config are shown as they are"
+
+
+def test_nothing_is_asked_from_the_network_or_from_other_files(page):
+    for tag, attrs in page.elements:
+        for name in ("src", "href", "srcset", "data", "action", "poster"):
+            if name in attrs:
+                assert (attrs[name] or "").startswith("data:image/"), (tag, name)
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    styles = [attrs.get("style") or "" for _, attrs in page.elements]
+    assert not any("url(" in style for style in styles)
+
+
+def test_every_picture_is_there_pixel_for_pixel_with_its_history(page, tmp_path):
+    shown = [image for image in page.all("img") if "src" in image]
+    for key in KEYS:
+        steps = [int(image["data-step"]) for image in shown if image["src"].startswith("data:image/png")]
+        assert steps.count(300) == len(KEYS) + 2, key
+    contents = [b64decode(image["src"].partition("base64,")[2]) for image in shown]
+    for path in (tmp_path / "run" / "figures").rglob("*.*"):
+        assert path.read_bytes() in contents
+    visible = [image for image in shown if "hidden" not in image]
+    assert {int(image["data-step"]) for image in visible} == {300}
+    assert len(visible) == len(KEYS) + 3
+    assert "own/figure" in "".join(page.text), "figures that the page does not know are shown too"
+
+
+def test_numbers_of_the_run_are_on_the_page(page):
+    text = " ".join("".join(page.text).split())
+    for expected in ("−24.25", "finished", "seed", "abcd1234", "step 250", "2.625", "-23.5", "second", "nan"):
+        assert expected in text
+    data = json.loads(re.search(r"const CHARTS = (.*);\n", page.scripts[0]).group(1))
+    elbo = next(chart for chart in data if chart["title"] == "ELBO")
+    assert [series["key"] for series in elbo["series"]] == ["train/elbo", "val/elbo"]
+    assert elbo["series"][1]["points"] == [[1100, -24.25], [1200, -24.25], [1300, -24.25]]
+    assert elbo["series"][0]["points"][0] == [1, -49.95]
+    (eigenvalues,) = [chart for chart in data if chart["title"] == "metric/eigenvalue"]
+    assert [series["name"] for series in eigenvalues["series"]] == ["00", "01"]
+    assert not [chart for chart in data if "odd/key" in json.dumps(chart)], "what is never finite has no curve"
+
+
+@pytest.mark.parametrize(
+    "missing", ["config.yaml", "provenance.json", "status.json", "metrics.csv", "figures", "evaluation"]
+)
+def test_a_run_that_lacks_a_part_has_a_page_all_the_same(tmp_path, missing):
+    run = _run(tmp_path / "run")
+    part = run.path / missing
+    shutil.rmtree(part) if part.is_dir() else part.unlink()
+    text = write_report(run.path).read_text(encoding="utf-8")
+    assert ("metric/eigenvalue" in text) == (missing != "metrics.csv")
+    assert ("data:image/png" in text) == (missing != "figures")
+
+
+def test_a_run_that_ended_before_its_first_step_has_a_page(tmp_path):
+    run = RunDirectory.create(tmp_path / "run", {"seed": 0}, {"id": "x"})
+    run.set_status("failed", error=f"it broke: {HOSTILE}")
+    page = Page(write_report(run.path).read_text(encoding="utf-8"))
+    assert f"it broke: {HOSTILE}" in page.text
+    assert len(page.all("script")) == 1
+
+
+def test_damaged_parts_are_named_and_the_others_shown(tmp_path):
+    run = _run(tmp_path / "run")
+    run.status_file.write_text("{")
+    run.provenance_file.write_text("[1]")
+    run.config_file.write_text("a: [1")
+    with run.metrics_file.open("a") as file:
+        file.write("1400,1,2,3")
+    found = collect(run.path)
+    assert [problem.split(" could not be read: ")[0] for problem in found.problems] == [
+        "config.yaml",
+        "provenance.json",
+        "status.json",
+    ]
+    assert found.latest["val/elbo"] == (1300, -24.25), "a line cut short does not count"
+    text = write_report(run.path).read_text(encoding="utf-8")
+    assert "provenance.json could not be read" in text
+    assert "a: [1" in text
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"expected a run directory at .*, got nothing"):
+        write_report(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="got a file"):
+        write_report(tmp_path / "file")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match=r"expected a run at .* \(config.yaml, metrics.csv or figures/\), found none"):
+        write_report(tmp_path / "empty")
+
+
+def test_thinned_curves_keep_ends_peaks_and_order():
+    points = [(float(i), float(np.sin(i / 50))) for i in range(5000)]
+    points[1234] = (1234.0, 99.0)
+    points[777] = (777.0, -99.0)
+    thin = thinned(points, 200)
+    assert len(thin) <= 202
+    assert [list(points[0]), list(points[-1])] == [thin[0], thin[-1]]
+    assert [1234.0, 99.0] in thin
+    assert [777.0, -99.0] in thin
+    assert thin == sorted(thin)
+    assert thinned(points[:10], 200) == [list(point) for point in points[:10]]
+
+
+def test_quantiles_share_a_chart_and_featured_keys_come_once():
+    curves = {key: [(1.0, 2.0)] for key in ("train/kl", "val/kl", "a/b/q05", "a/b/q50", "a/b/other", "c")}
+    featured, others = charts(curves)
+    assert [chart["title"] for chart in featured] == ["KL"]
+    assert {chart["title"]: [s["name"] for s in chart["series"]] for chart in others} == {
+        "a/b": ["q05", "q50"],
+        "a/b/other": ["a/b/other"],
+        "c": ["c"],
+    }
+
+
+def test_the_latest_pictures_always_fit_and_history_is_even_and_within_the_budget(tmp_path):
+    def medium(key, step, size, suffix="png"):
+        file = tmp_path / f"{key}{step}.{suffix}"
+        file.write_bytes(bytes(size))
+        return Medium(step, file)
+
+    many = [medium("a", step, 100) for step in range(0, 2100, 100)]
+    few = [medium("b", step, 100) for step in (1, 2)]
+    moving = [medium("c", step, 100, "gif") for step in (1, 2)]
+    chosen = choose({"a": many, "b": few, "c": moving}, budget=10_000)
+    assert [picture.step for picture in chosen["b"]] == [1, 2]
+    assert [picture.step for picture in chosen["c"]] == [2]
+    steps = [picture.step for picture in chosen["a"]]
+    assert len(steps) == 10
+    assert (steps[0], steps[-1]) == (0, 2000)
+    assert max(np.diff(steps)) <= 400
+    tight = choose({"a": many, "b": few, "c": moving}, budget=500)
+    assert [picture.step for picture in tight["a"]] == [0, 2000]
+    assert [picture.step for picture in choose({"a": many}, budget=10)["a"]] == [2000]
+
+
+def _open(path, tmp_path):
+    """Return the page as a browser left it, what its console said, and how many requests the page itself made."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium on the PATH")
+    log = tmp_path / f"{path.stem}.net.json"
+    quiet = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    watched = [f"--user-data-dir={tmp_path / path.stem}", f"--log-net-log={log}", "--enable-logging=stderr"]
+    command = [chromium, *quiet, *watched, "--virtual-time-budget=5000", "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    initiators = re.findall(r'"initiator":"([^"]*)"', log.read_text(errors="replace"))
+    return Page(done.stdout), console, [one for one in initiators if one != "not an origin"]
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_browser_opens_it_without_a_request_or_an_error(tmp_path):
+    page, console, requests = _open(write_report(_run(tmp_path / "run").path), tmp_path)
+    assert console == []
+    assert requests == []
+    assert dict(page.elements)["html"].get("data-ready") == "true", "the script ran to its end"
+    assert len(page.all("svg")) >= 1
+    assert len([image for image in page.all("img") if "src" in image]) >= len(KEYS)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_requests_and_errors_of_a_page_would_be_noticed(tmp_path):
+    bad = tmp_path / "bad.html"
+    bad.write_text('<img src="http://example.invalid/a.png"><script>throw Error("oh")</script>')
+    _, console, requests = _open(bad, tmp_path)
+    assert any("oh" in line for line in console)
+    assert requests

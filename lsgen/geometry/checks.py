@@ -1,0 +1,99 @@
+"""What geometry refuses, each in one sentence that says what was expected and what came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lsgen.geometry.trace import reachable
+
+__all__ = ["check_codes", "check_map", "check_signature", "check_vectors"]
+
+
+def check_map(fn: Any, dim: Any) -> None:
+    """Refuse what is no map of a positive number of dimensions."""
+    if not callable(fn):
+        raise TypeError(f"expected a map z -> f(z), got {type(fn).__name__}")
+    if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+        raise ValueError(f"expected a latent dimension of at least 1, got {dim!r}")
+
+
+def check_signature(signature: Tensor | Sequence[float]) -> Tensor:
+    """Return the signature as a tensor (m,) of +1 and -1."""
+    signs = torch.as_tensor(signature, dtype=torch.get_default_dtype())
+    if signs.ndim != 1 or not bool((signs.abs() == 1).all()):
+        raise ValueError(
+            f"expected a signature (m,) of values +1 and -1, got shape {tuple(signs.shape)} with values "
+            f"{sorted(set(signs.flatten().tolist()))[:5]}"
+        )
+    return signs
+
+
+def check_codes(fn: Callable[[Tensor], Tensor], dim: int, z: Tensor) -> Tensor:
+    """Return codes (B, d) as (N, d), or refuse them.
+
+    Raises:
+        TypeError: z is no tensor, neither float32 nor float64, or of another dtype than the map's weights.
+        ValueError: z has another shape, is not finite, is on another device, or a module of the map is in train mode.
+
+    """
+    if not isinstance(z, Tensor):
+        raise TypeError(f"expected codes as a tensor, got {type(z).__name__}")
+    if z.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"expected codes of dtype float32 or float64, got {_name(z.dtype)}")
+    if z.ndim < 1 or z.shape[-1] != dim:
+        raise ValueError(f"expected codes of shape (B, {dim}), got {tuple(z.shape)}")
+    if not bool(torch.isfinite(z).all()):
+        bad = int((~torch.isfinite(z)).any(-1).sum())
+        raise ValueError(f"expected finite codes, got {bad} of {z[..., 0].numel()} that are not")
+    check_modules(fn, z)
+    return z.reshape(-1, dim)
+
+
+def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:
+    """Return tangent vectors (B, d) at codes (B, d) as (N, d), or refuse them."""
+    if not isinstance(v, Tensor) or v.dtype != z.dtype or v.shape != z.shape:
+        got = f"{_name(v.dtype)} {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__
+        raise ValueError(
+            f"expected {name} of dtype {_name(z.dtype)} and shape {tuple(z.shape)} like the codes, got {got}"
+        )
+    if not bool(torch.isfinite(v).all()):
+        raise ValueError(f"expected finite {name}, got values that are not")
+    return v.reshape(-1, z.shape[-1])
+
+
+def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
+    """Refuse modules in train mode that would act otherwise in eval mode, and weights of another dtype or device."""
+    for thing in reachable(fn):
+        if not isinstance(thing, nn.Module):
+            continue
+        if thing.training and _depends_on_mode(type(thing)):
+            raise ValueError(
+                f"expected a map in eval mode, got {type(thing).__name__} in train mode: call .eval() first"
+            )
+        for weight in (w for w in thing._parameters.values() if w is not None):
+            if weight.is_floating_point() and weight.dtype != z.dtype:
+                raise TypeError(f"expected codes of dtype {_name(weight.dtype)} like the weights, got {_name(z.dtype)}")
+            if weight.device != z.device:
+                raise ValueError(f"expected codes on {weight.device} like the weights, got {z.device}")
+
+
+@cache
+def _depends_on_mode(kind: Hashable) -> bool:
+    """Whether a module class reads its own train mode, which its code shows."""
+    assert isinstance(kind, type)
+    for base in kind.__mro__:
+        if base is nn.Module:
+            break
+        methods = (m for m in vars(base).values() if hasattr(m, "__code__"))
+        if any("training" in m.__code__.co_names for m in methods):
+            return True
+    return False
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

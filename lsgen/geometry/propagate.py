@@ -1,0 +1,145 @@
+r"""Running a traced map on Taylor expansions.
+
+`propagate` is the one door: it returns the value of a map with its first and, if asked for, second derivatives along
+given directions, from one pass over the operations of the map.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.fx import Node
+from torch.fx.node import map_arg
+
+from lsgen.geometry import algebra, nested, norms, rules
+from lsgen.geometry.tables import PIECEWISE_LINEAR
+from lsgen.geometry.taylor import Frame, Taylor
+from lsgen.geometry.trace import Step, Trace, Untraceable, reachable, trace
+
+__all__ = ["kinks", "propagate"]
+
+log = logging.getLogger(__name__)
+RULES, CONSTANT = rules.RULES, rules.CONSTANT
+assert algebra.RULES is norms.RULES is rules.RULES
+_told: weakref.WeakSet[Any] = weakref.WeakSet()
+_told_operations: set[str] = set()
+
+
+def propagate(fn: Callable[[Tensor], Tensor], z: Tensor, directions: Tensor, order: int) -> Taylor:
+    r"""Return f(z) with its derivatives along the given directions.
+
+        J_i = Df(z)[v_i],    H_ij = D^2 f(z)[v_i, v_j].
+
+    Args:
+        fn: a map (N, n) -> (N, ...), each point by itself.
+        z: points (N, n).
+        directions: vectors (d, n), shared by all points, or (d, N, n).
+        order: 1 or 2.
+
+    Returns:
+        The expansion, of value (N, ...).
+
+    """
+    frame = Frame(directions.shape[0], order)
+    seeds = directions[:, None].expand(frame.d, *z.shape) if directions.ndim == 2 else directions
+    start = Taylor(frame, z, seeds)
+    try:
+        operations = trace(fn, z)
+    except Untraceable as reason:
+        _tell(fn, str(reason))
+        result: Taylor = nested.expand(fn, [start])
+        return result
+    return _interpret(operations, start)
+
+
+def kinks(fn: Callable[[Tensor], Tensor], z: Tensor) -> list[str]:
+    """Return the names of the piecewise linear activations of a map, by its trace or else by its modules."""
+    try:
+        packets = trace(fn, z).packets
+        return sorted({PIECEWISE_LINEAR[p] for p in packets if p in PIECEWISE_LINEAR})
+    except Untraceable:
+        modules = {type(x).__name__ for x in reachable(fn) if isinstance(x, nn.Module)}
+        return sorted(modules & set(PIECEWISE_LINEAR.values()))
+
+
+def _tell(fn: Any, reason: str) -> None:
+    try:
+        if fn in _told:
+            return
+        _told.add(fn)
+    except TypeError:
+        pass
+    log.warning("The map %s is differentiated as a whole, which is several times slower: %s", _name(fn), reason)
+
+
+def _name(fn: Any) -> str:
+    return getattr(fn, "__qualname__", type(fn).__name__)
+
+
+def _interpret(operations: Trace, start: Taylor) -> Taylor:
+    known: dict[str, Any] = {operations.input: start}
+    known.update((name, source()) for name, source in operations.constants)
+
+    def fill(node: Node) -> Any:
+        return known[node.name]
+
+    for step in operations.steps:
+        args, kwargs = map_arg(step.args, fill), map_arg(step.kwargs, fill)
+        known[step.name] = _apply(step, args, kwargs)
+        for name in step.free:
+            known.pop(name, None)
+    result: Taylor = known[operations.output]
+    return result
+
+
+def _apply(step: Step, args: Any, kwargs: Any) -> Any:
+    if not _moves(args) and not _moves(kwargs.values()):
+        return step.target(*args, **kwargs)
+    packet = getattr(step.target, "overloadpacket", step.target)
+    if packet in CONSTANT or _indicator(step):
+        return step.target(*_still(args), **{key: _still(value) for key, value in kwargs.items()})
+    rule = RULES.get(packet)
+    if rule is not None:
+        try:
+            return rule(*args, **kwargs)
+        except rules.NoRule as reason:
+            _tell_operation(str(reason))
+    else:
+        _tell_operation(f"{step.target} has no rule")
+    if _moves(kwargs.values()) or any(isinstance(a, list | tuple) and _moves(a) for a in args):
+        raise NotImplementedError(f"{step.target} cannot be differentiated with respect to lists of tensors")
+    return nested.expand(partial(step.target, **kwargs), args)
+
+
+def _moves(values: Any) -> bool:
+    return any(isinstance(x, Taylor) or (isinstance(x, list | tuple) and _moves(x)) for x in values)
+
+
+def _still(x: Any) -> Any:
+    if isinstance(x, Taylor):
+        return x.v
+    return type(x)(_still(y) for y in x) if type(x) in (list, tuple) else x
+
+
+def _indicator(step: Step) -> bool:
+    """Comparisons, logic and index arithmetic: nothing to differentiate."""
+    returns = getattr(getattr(step.target, "_schema", None), "returns", ())
+    name = str(step.target)
+    return bool(returns) and name.split(".")[1] in INDICATORS
+
+
+INDICATORS = frozenset(
+    """gt ge lt le eq ne logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not
+    isfinite isnan isinf signbit argmax argmin argsort any all sgn floor_divide""".split()  # noqa: SIM905
+)
+
+
+def _tell_operation(reason: str) -> None:
+    if reason not in _told_operations:
+        _told_operations.add(reason)
+        log.info("differentiated automatically, which is slower: %s", reason)

@@ -1,0 +1,183 @@
+r"""Second-order Taylor propagation of a map along many directions at once.
+
+Let x depend on a parameter s in R^d. Beside its value x the propagation carries the first derivatives
+J_i = dx/ds_i and the second derivatives H_ij = d^2 x/ds_i ds_j, i <= j. Through y = f(x) they become
+
+    J_i <- f'(x) J_i,        H_ij <- f'(x) H_ij + f''(x)[J_i, J_j],
+
+so the d first derivatives are shared by all d(d+1)/2 pairs, and a linear f acts on all of them as on one
+larger batch. `Taylor` stores J and H in one tensor t of shape (K, *x.shape): K = d where every H_ij is zero (or
+not asked for) and K = d + d(d+1)/2 otherwise, the pairs in the order (0,0), (0,1), ..., (0,d-1), (1,1), ...
+
+Reference: Griewank & Walther, "Evaluating Derivatives" (2008), chapter 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["Frame", "Taylor", "chain", "matrix_product", "pair_products", "product", "widened"]
+
+
+class Frame:
+    """The directions of a propagation: how many, and to which order.
+
+    Args:
+        d: number of directions.
+        order: 1 for first derivatives only, 2 for both.
+
+    """
+
+    def __init__(self, d: int, order: int) -> None:
+        self.d, self.order = d, order
+        self.pairs = d * (d + 1) // 2
+        self.blocks = []
+        start = 0
+        for i in range(d):
+            self.blocks.append((i, start, start + d - i))
+            start += d - i
+
+    def indices(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return the members i and j of every pair, each of shape (pairs,)."""
+        i, j = torch.triu_indices(self.d, self.d, device=device).unbind(0)
+        return i, j
+
+
+class Cell:
+    """A value that is computed when it is first asked for."""
+
+    __slots__ = ("make", "value")
+
+    def __init__(self, make: Callable[[], Tensor] | None = None, value: Tensor | None = None) -> None:
+        self.make, self.value = make, value
+
+    def get(self) -> Tensor:
+        """Return the value."""
+        if self.value is None:
+            assert self.make is not None
+            self.value, self.make = self.make(), None
+        return self.value
+
+
+class Taylor:
+    """A tensor with its first and second derivatives along the directions of a frame."""
+
+    __slots__ = ("cell", "frame", "t")
+
+    def __init__(self, frame: Frame, value: Tensor | Cell, t: Tensor) -> None:
+        self.frame, self.t = frame, t
+        self.cell = value if isinstance(value, Cell) else Cell(value=value)
+
+    @property
+    def v(self) -> Tensor:
+        """The value."""
+        return self.cell.get()
+
+    @property
+    def curved(self) -> bool:
+        """Whether second derivatives are stored; otherwise they are zero."""
+        return self.t.shape[0] > self.frame.d
+
+    @property
+    def j(self) -> Tensor:
+        """First derivatives (d, *shape)."""
+        return self.t[: self.frame.d]
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions of the value."""
+        return self.t.ndim - 1
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape of the value."""
+        return self.t.shape[1:]
+
+    def lead(self, ndim: int) -> Tensor:
+        """Return t with ones inserted after its first dimension, so that the rest broadcasts as `ndim` dimensions."""
+        missing = ndim - self.ndim
+        return self.t if missing <= 0 else self.t.reshape(self.t.shape[0], *[1] * missing, *self.shape)
+
+    def map(self, on_value: Callable[[Tensor], Tensor], on_t: Callable[[Tensor], Tensor]) -> Taylor:
+        """Return the image under an affine map, given on values and (its linear part) on derivatives."""
+        cell = self.cell
+        return Taylor(self.frame, Cell(lambda: on_value(cell.get())), on_t(self.t))
+
+
+def widened(x: Taylor) -> Taylor:
+    """Return x with second derivatives stored, zeros where there were none."""
+    if x.curved or x.frame.order == 1:
+        return x
+    return Taylor(x.frame, x.cell, torch.cat([x.t, x.t.new_zeros(x.frame.pairs, *x.shape)]))
+
+
+def chain(x: Taylor, f: Tensor, f1: Tensor, second: Callable[[], Tensor] | None) -> Taylor:
+    """Return an elementwise function of x from f(x), f'(x) and a function that gives f''(x) (None: zero)."""
+    frame = x.frame
+    t = x.t * f1
+    if second is None or frame.order == 1:
+        return Taylor(frame, f, t)
+    f2 = second()
+    if not x.curved:
+        return Taylor(frame, f, torch.cat([t, *((f2 * x.t[i]) * x.t[i:] for i, _, _ in frame.blocks)]))
+    h = t[frame.d :]
+    for i, start, stop in frame.blocks:
+        h[start:stop].addcmul_(x.t[i : frame.d], f2 * x.t[i])
+    return Taylor(frame, f, t)
+
+
+def product(a: Taylor, b: Taylor) -> Taylor:
+    """Return the elementwise product of two expansions, with broadcasting."""
+    frame = a.frame
+    if a.curved != b.curved:
+        a, b = widened(a), widened(b)
+    ndim = max(a.ndim, b.ndim)
+    a_t, b_t = a.lead(ndim), b.lead(ndim)
+    t = torch.addcmul(b_t * a.v, a_t, b.v)
+    if frame.order == 2:
+        h = t[frame.d :]
+        blocks = []
+        for i, start, stop in frame.blocks:
+            a_i, b_i, a_j, b_j = a_t[i], b_t[i], a_t[i : frame.d], b_t[i : frame.d]
+            if a.curved:
+                h[start:stop].addcmul_(a_i, b_j).addcmul_(b_i, a_j)
+            else:
+                blocks.append(torch.addcmul(a_i * b_j, b_i, a_j))
+        t = t if a.curved else torch.cat([t, *blocks])
+    return Taylor(frame, a.v * b.v, t)
+
+
+def matrix_product(a: Taylor, b: Taylor) -> Taylor:
+    """Return the products of two expansions of matrices (N, p, q) and (N, q, r).
+
+    One direction at a time: the sums of up to four products stay in cache, and nothing is gathered or expanded.
+    """
+    frame = a.frame
+    slabs = [_slab(a, b, k) for k in range(max(a.t.shape[0], b.t.shape[0]))]
+    if frame.order == 2:
+        slabs += [torch.zeros_like(slabs[0]) for _ in range(frame.d + frame.pairs - len(slabs))]
+        for i, start, stop in frame.blocks:
+            for j, k in zip(range(i, frame.d), range(start, stop), strict=True):
+                slabs[frame.d + k].baddbmm_(a.t[i], b.t[j], alpha=2 if i == j else 1)
+                if i != j:
+                    slabs[frame.d + k].baddbmm_(a.t[j], b.t[i])
+    return Taylor(frame, torch.bmm(a.v, b.v), torch.stack(slabs))
+
+
+def _slab(a: Taylor, b: Taylor, k: int) -> Tensor:
+    """Return the part of direction k that is linear in it."""
+    if k >= a.t.shape[0]:
+        return torch.bmm(a.v, b.t[k])
+    slab = torch.bmm(a.t[k], b.v)
+    return slab.baddbmm_(a.v, b.t[k]) if k < b.t.shape[0] else slab
+
+
+def pair_products(frame: Frame, x: Tensor) -> Tensor:
+    """Return <x_i, x_j> over the last dimension of first derivatives (d, ..., m), of shape (pairs, ..., 1)."""
+    flat = x.flatten(1, -2).transpose(0, 1)
+    gram = flat @ flat.mT
+    i, j = frame.indices(x.device)
+    return gram[:, i, j].transpose(0, 1).reshape(frame.pairs, *x.shape[1:-1], 1)

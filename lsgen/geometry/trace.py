@@ -1,0 +1,264 @@
+r"""Tracing a map z -> f(z) once into a list of aten operations, with its weights left live.
+
+The trace belongs to its owner (a module or function) and is forgotten with it. It holds weights by their place in
+their module, so that an optimiser step, a swap for averaged weights or a load shows at once; what would change the
+operations themselves (shape, dtype, device, a replaced submodule, a changed attribute, train or eval mode) is part
+of the key.
+"""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import CellType, FunctionType, MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Graph, GraphModule, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+__all__ = ["Step", "Trace", "Untraceable", "reachable", "trace"]
+
+KEPT = 16
+_EMPTY = CellType()
+
+
+class Untraceable(Exception):
+    """The map cannot be written as a fixed list of operations; the reason is the message."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation: its target, arguments (with `Node` as placeholders), and the names it is the last to use."""
+
+    name: str
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    free: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The operations of a map for one shape, dtype and device.
+
+    Attributes:
+        input: name of the input.
+        constants: name and source of each weight or fixed tensor.
+        steps: the operations in order.
+        output: name of the result.
+        packets: the operations that depend on the input.
+        widest: number of elements per point of the largest intermediate result that depends on the input.
+
+    """
+
+    input: str
+    constants: tuple[tuple[str, Callable[[], Tensor]], ...]
+    steps: tuple[Step, ...]
+    output: str
+    packets: frozenset[Any]
+    widest: int
+
+
+_traces: weakref.WeakKeyDictionary[Any, dict[Any, Trace | Untraceable]] = weakref.WeakKeyDictionary()
+
+
+def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
+    """Return the trace of fn for inputs like z, from the cache where nothing has changed since.
+
+    Args:
+        fn: a map (N, d) -> (N, ...).
+        z: an input (N, d).
+
+    Raises:
+        Untraceable: fn decides by values of z, or PyTorch cannot trace it.
+        ValueError: fn draws random numbers.
+
+    """
+    owner, token = _owner(fn)
+    things = list(reachable(fn))
+    key = (token, tuple(z.shape), z.dtype, z.device, tuple(_mark(x) for x in things))
+    try:
+        kept = _traces.setdefault(owner, {})
+    except TypeError:
+        kept = {}
+    if key not in kept:
+        while len(kept) >= KEPT:
+            kept.pop(next(iter(kept)))
+        try:
+            kept[key] = _build(fn, z, [x for x in things if isinstance(x, nn.Module)])
+        except Untraceable as reason:
+            kept[key] = reason
+    found = kept[key]
+    if isinstance(found, Untraceable):
+        raise found
+    return found
+
+
+def _owner(fn: Any) -> tuple[Any, Any]:
+    """Return what a map belongs to, and which of its maps it is."""
+    if isinstance(fn, MethodType):
+        return fn.__self__, fn.__func__.__qualname__
+    if hasattr(fn, "belongs_to"):
+        owner, token = fn.belongs_to()
+        return owner, token
+    return fn, None
+
+
+def reachable(thing: Any, seen: set[int] | None = None) -> Iterator[Any]:
+    """Yield the modules, tensors and numbers that a callable refers to: attributes, closures, globals it names."""
+    seen = set() if seen is None else seen
+    if isinstance(thing, bool | int | float | str | torch.dtype):
+        yield thing
+        return
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, nn.Module):
+        for module in thing.modules():
+            seen.add(id(module))
+            yield module
+    elif isinstance(thing, Tensor):
+        yield thing
+    else:
+        for part in _parts(thing):
+            yield from reachable(part, seen)
+
+
+def _parts(thing: Any) -> list[Any]:
+    if isinstance(thing, list | tuple):
+        return list(thing)
+    if isinstance(thing, dict):
+        return list(thing.values())
+    if isinstance(thing, partial):
+        return [thing.func, *thing.args, *thing.keywords.values()]
+    if isinstance(thing, MethodType):
+        return [thing.__self__, thing.__func__]
+    if isinstance(thing, FunctionType):
+        cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != _EMPTY]
+        names = [thing.__globals__[name] for name in thing.__code__.co_names if name in thing.__globals__]
+        named = [x for x in names if isinstance(x, nn.Module | Tensor | bool | int | float | FunctionType)]
+        return [*cells, *(thing.__defaults__ or ()), *named]
+    if callable(thing) and not isinstance(thing, type) and hasattr(thing, "__dict__"):
+        return list(vars(thing).values())
+    return []
+
+
+def _mark(thing: Any) -> Any:
+    """Return what has to stay the same for a trace to stay valid."""
+    if isinstance(thing, nn.Module):
+        plain = tuple(v for v in vars(thing).values() if type(v) in (bool, int, float, str))
+        return id(thing), type(thing), plain
+    return id(thing) if isinstance(thing, Tensor) else thing
+
+
+def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module]) -> Trace:
+    traced = _traced(fn, z)
+    if any(_mutates(node) for node in traced.graph.nodes):
+        traced = _traced(torch.func.functionalize(fn), z)
+        if any(_mutates(node) for node in traced.graph.nodes):
+            raise Untraceable("it changes tensors in place in a way that cannot be undone")
+    traced.graph.eliminate_dead_code()
+    return _read(traced.graph, traced, modules)
+
+
+def _traced(fn: Callable[[Tensor], Tensor], z: Tensor) -> GraphModule:
+    fast = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        with torch.inference_mode(False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+            module: GraphModule = make_fx(lambda x: fn(x))(z.detach().clone())
+            return module
+    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+        with torch.no_grad():
+            fn(z)
+        raise Untraceable(str(error).split("\n")[0]) from error
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _mutates(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return bool(schema is not None and schema.is_mutable and not _inference_norm(node))
+
+
+def _inference_norm(node: Node) -> bool:
+    """Normalisations declare running statistics mutable, and leave them alone in eval mode."""
+    return "norm" in str(node.target) and (True not in node.args or node.args[3] is None)
+
+
+def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
+    places = {id(t): place for module in modules for t, place in _weights(module)}
+    constants, steps = [], []
+    last: dict[str, str] = {}
+    depends: set[str] = set()
+    packets, widest, points, source, result = set(), 1, 1, "", ""
+    for node in graph.nodes:
+        for used in node.all_input_nodes:
+            last[used.name] = node.name
+        if node.op == "placeholder":
+            source, points = node.name, max(1, node.meta["val"].shape[0])
+            depends.add(source)
+        elif node.op == "get_attr":
+            tensor = operator.attrgetter(node.target)(root)
+            constants.append((node.name, places.get(id(tensor), partial(_same, tensor))))
+        elif node.op == "output":
+            result = _single(node.args[0])
+        else:
+            steps.append(node)
+            if any(used.name in depends for used in node.all_input_nodes):
+                _refuse_random(node)
+                depends.add(node.name)
+                packets.add(getattr(node.target, "overloadpacket", node.target))
+                widest = max(widest, _size(node) // points)
+    if result not in depends:
+        raise ValueError("expected a map of z, got one whose result does not depend on z")
+    frees: dict[str, list[str]] = {}
+    for used_name, user in last.items():
+        if used_name != result:
+            frees.setdefault(user, []).append(used_name)
+    made = tuple(Step(n.name, n.target, n.args, dict(n.kwargs), tuple(frees.get(n.name, ()))) for n in steps)
+    return Trace(source, tuple(constants), made, result, frozenset(packets), widest)
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _weights(module: nn.Module) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
+    held = weakref.ref(module)
+    for table in ("_parameters", "_buffers"):
+        for name, tensor in getattr(module, table).items():
+            if tensor is not None:
+                yield tensor, partial(_look_up, held, name)
+    for name, value in vars(module).items():
+        if isinstance(value, Tensor):
+            yield value, partial(_look_up, held, name)
+
+
+def _look_up(held: weakref.ref[nn.Module], name: str) -> Tensor:
+    tensor: Tensor = getattr(held(), name)
+    return tensor
+
+
+def _single(result: Any) -> str:
+    if not isinstance(result, Node):
+        raise TypeError(f"expected a map that returns one tensor, got {type(result).__name__}")
+    return result.name
+
+
+def _size(node: Node) -> int:
+    value = node.meta.get("val")
+    return max(
+        (t.numel() for t in (value if isinstance(value, list | tuple) else [value]) if isinstance(t, Tensor)), default=0
+    )
+
+
+def _refuse_random(node: Node) -> None:
+    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        raise ValueError(f"expected a deterministic map, got one that draws random numbers ({node.target})")

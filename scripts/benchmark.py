@@ -52,8 +52,15 @@ def main() -> int:
     for name in arguments.names or known:
         for row in rows_of(known[name]):
             results.append({"benchmark": name, **row})
-            table.add_row(name, row["work"], row["bound_or_peer"], f"{row['ratio']:.3g}", row["target"],
-                          "yes" if row["met"] else "[red]no", row.get("note", ""))
+            table.add_row(
+                name,
+                row["work"],
+                row["bound_or_peer"],
+                f"{row['ratio']:.3g}",
+                row["target"],
+                "yes" if row["met"] else "[red]no",
+                row.get("note", ""),
+            )
     Console(width=160).print(table)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")

@@ -50,8 +50,11 @@ def main() -> int:
         found.append(f"the median file has {file_median} lines, at most {FILE_MEDIAN}")
     if function_median > FUNCTION_MEDIAN:
         found.append(f"the median function has {function_median} lines, at most {FUNCTION_MEDIAN}")
-    print("\n".join(found) or f"{len(files)} files, median {file_median:g} lines; "
-          f"{len(functions)} functions, median {function_median:g} lines")
+    print(
+        "\n".join(found)
+        or f"{len(files)} files, median {file_median:g} lines; "
+        f"{len(functions)} functions, median {function_median:g} lines"
+    )
     return min(len(found), 100)
 
 

@@ -99,7 +99,7 @@ def resolve(key: str, node: Mapping[str, Any]) -> Any:
 
 def _named(key: str, node: Mapping[str, Any]) -> str:
     name = node["_target_"]
-    if name in _LOOKUPS:
+    if isinstance(name, str) and name in _LOOKUPS:
         name = node.get("path", (node.get("_args_") or [None])[0])
     if not isinstance(name, str):
         raise UsageError(f"{key}._target_: expected the dotted name of a class or function, got {name!r}")

@@ -1,0 +1,182 @@
+"""Every file of the config tree composes, resolves, is known to what reads it, and builds; every experiment runs."""
+
+import os
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import lsgen.conf
+import pytest
+import yaml
+from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from lsgen.cli import main
+from lsgen.cli.build import build, instantiate, verify
+from lsgen.cli.errors import UsageError
+from lsgen.cli.freeze import freeze, references, thaw
+from lsgen.cli.overlay import check_overlay, new_keys
+from lsgen.cli.schema import check_shape
+
+TREE = Path(next(iter(lsgen.conf.__path__)))
+FILES = sorted(path.relative_to(TREE) for path in TREE.glob("*/*.yaml") if not path.name.startswith("_"))
+EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment" and path.stem != "none"]
+CHOICES = [f"{path.parent}={path.stem}" for path in FILES if path.parent.name not in ("experiment",)]
+PARTS = {"data", "model", "trainer", "logger", "callbacks"}
+
+
+@cache
+def composed(*overrides):
+    """Return the config, resolved but for the machine's values, and the choices, as `lsgen train` freezes them."""
+    with initialize_config_module("lsgen.conf", version_base="1.3"):
+        config = compose("train", overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        choices = dict(config.hydra.runtime.choices)
+        job = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        job.run.update({"id": "abc12345", "name": "test", "group": "test"})
+        frozen = freeze(job)
+        check_shape(frozen, references(job))
+    return frozen, choices
+
+
+def partner(choice):
+    """Return what has to be chosen along with a choice for the two to fit."""
+    group, name = choice.split("=")
+    if group == "data":
+        return ["net=mlp"] if name not in ("sprites", "dsprites", "celeba") else []
+    if group == "model" and composed(choice)[1]["net"] == composed()[1]["net"]:
+        return ["net=mlp", "data=digits"]
+    return PARTNERS.get(choice, [])
+
+
+PARTNERS = {
+    "net=mlp": ["data=digits"],
+    "net=none": ["model=pca", "data=digits"],
+    "net=gan_mlp": ["model=gan", "data=digits"],
+    "net=gan_mlp_spectral": ["model=sngan", "data=digits"],
+    "net=dcgan": ["model=dcgan", "data=sprites"],
+    "net=resnet_gan": ["model=gan", "data=cifar10"],
+    "net=resnet_gan_plain": ["model=gan", "data=cifar10"],
+    "net=resnet_gan_64": ["model=gan", "data=celeba"],
+    "likelihood=generator": ["model=gan", "data=digits"],
+    "likelihood=none": ["model=pca", "data=digits"],
+    "optimizer=gan_adam": ["model=gan", "data=digits"],
+    "optimizer=none": ["model=pca", "data=digits"],
+    "callbacks=gan": ["model=gan", "data=digits"],
+    "callbacks=gan_ema": ["model=gan", "data=digits"],
+}
+
+
+@pytest.fixture
+def run_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSGEN_RUN_DIR", str(tmp_path))
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    return tmp_path
+
+
+def test_the_tree_holds_what_is_promised():
+    promised = "vae_digits beta_vae_sprites beta_vae_sprites_long beta_vae_mnist beta_vae_fashion_mnist"
+    assert set(promised.split()) <= set(EXPERIMENTS)
+    assert {"trainer=cpu", "trainer=gpu", "trainer=ddp", "trainer=debug"} <= set(CHOICES)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes_and_fits_its_constructors(choice, run_dir):
+    frozen, choices = composed(*partner(choice), choice)
+    group, name = choice.split("=")
+    assert choices[group] == name
+    verify(thaw(frozen))
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice.split("=")[0] != "trainer"])
+def test_every_choice_builds(choice, run_dir):
+    frozen, _ = composed(*partner(choice), choice)
+    config = thaw(frozen)
+    group = choice.split("=")[0]
+    part = group if group in PARTS else "model"
+    if part == "data":
+        with suppress(UsageError):  # data that are not on this machine; test_bad_input holds the sentence
+            assert instantiate(config.data, "data").shape == tuple(config.data.shape)
+    elif part == "model":
+        model = instantiate(config.model, "model")
+        assert model.latent_space.dim == model.latent_space.prior.dim
+    else:
+        for name, member in config[part].items():
+            instantiate(member, f"{part}.{name}")
+
+
+@pytest.mark.parametrize("name", ["cpu", "debug", "ddp"])
+def test_every_trainer_that_this_machine_has_builds(name, run_dir):
+    frozen, _ = composed("data=digits", "net=mlp", f"trainer={name}")
+    parts = build(thaw(frozen), frozen)
+    assert parts.trainer.default_root_dir == str(run_dir)
+    assert parts.trainer.max_steps == -1
+    assert len(parts.trainer.loggers) == len(frozen["logger"])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiments_bring_no_key_that_no_part_knows(name, run_dir):
+    frozen, choices = composed(f"experiment={name}")
+    groups = [f"{group}={choice}" for group, choice in choices.items() if "/" not in group and group != "experiment"]
+    with initialize_config_module("lsgen.conf", version_base="1.3"):
+        plain = OmegaConf.to_container(compose("train", overrides=groups), resolve=False)
+    check_overlay(frozen, plain, name)
+    verify(thaw(frozen))
+
+
+def test_the_check_would_find_a_misspelt_key():
+    frozen, _ = composed("experiment=vae_digits")
+    for path in (("trainer", "max_epoch"), ("sed",), ("callbacks", "latent_traversal")):
+        misspelt = yaml.safe_load(yaml.safe_dump(frozen))
+        place = misspelt
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = {"every_n_steps": 1} if path[0] == "callbacks" else 3
+        assert [key for key, _ in new_keys(misspelt, frozen, strict=True)] == [".".join(path)]
+
+
+def test_no_key_becomes_null_by_an_empty_choice():
+    empty = {path.parent.name: yaml.safe_load((TREE / path).read_text()) for path in FILES if path.stem == "none"}
+    assert {"callbacks", "logger", "experiment"} <= set(empty)
+    assert all(content == {} for group, content in empty.items() if group in ("callbacks", "logger", "experiment"))
+
+
+def test_the_shape_is_stated_by_the_data_only():
+    for path in FILES:
+        if path.parent.name != "data":
+            text = (TREE / path).read_text()
+            assert all("${data.shape}" in line for line in text.splitlines() if line.strip().startswith("shape:")), path
+
+
+@pytest.mark.parametrize("choice", ["bernoulli", "gaussian", "gaussian_fixed"])
+def test_likelihoods_tell_the_decoder_its_heads(choice, run_dir):
+    frozen, _ = composed("data=digits", "net=mlp", f"likelihood={choice}")
+    model = instantiate(thaw(frozen).model, "model")
+    assert model.latent_space.decoder.heads == model.latent_space.likelihood.heads
+
+
+def test_beta_takes_a_schedule_from_the_command_line(run_dir):
+    beta = "model.objective.beta={_target_: lsgen.models.schedules.Linear, start: 0, end: 4, steps: 10}"
+    frozen, _ = composed("data=digits", "net=mlp", beta)
+    config = thaw(frozen)
+    verify(config)
+    assert [instantiate(config.model, "model").objective.beta(step) for step in (0, 5, 20)] == [0.0, 2.0, 4.0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_trains_two_batches(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    limits = [f"trainer.limit_{stage}_batches=2" for stage in ("train", "val", "test")]
+    small = ["model.max_steps=2", "data.batch_size=4", "callbacks=engine", "report=false", *limits]
+    if "gan" in name:
+        small.remove("callbacks=engine")
+    arguments = ["train", f"experiment={name}", f"run_dir={tmp_path}/run", *small]
+    code = main(arguments)
+    output = capsys.readouterr()
+    if code == 2 and "LSGEN_DATA_DIR" in output.err:
+        pytest.skip(f"needs data: {output.err.strip()}")
+    assert code == 0, output.err
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert os.environ.get("LSGEN_RUN_DIR") is None

@@ -2,27 +2,40 @@
 
 from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
+from lsgen.latent.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, Laplacian, RationalQuadratic, mmd_squared
 from lsgen.latent.points import Deterministic, Point
 from lsgen.latent.posteriors import DiagonalNormal, Posterior
-from lsgen.latent.priors import Prior, StandardNormal
+from lsgen.latent.priors import BoundPrior, Prior, StandardNormal
+from lsgen.latent.product import Joint, OneHot, Product, Uniform
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
+from lsgen.latent.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 
 __all__ = [
     "RBF",
     "AggregateTerms",
+    "BoundPrior",
     "Deterministic",
     "DiagonalNormal",
     "EncodableLatentSpace",
+    "HypersphericalUniform",
     "InverseMultiquadric",
+    "Joint",
     "Kernel",
     "Laplacian",
     "LatentSpace",
+    "MixtureOfNormals",
+    "OneHot",
     "Point",
     "Posterior",
     "Prior",
+    "Product",
     "RationalQuadratic",
     "StandardNormal",
+    "Uniform",
+    "VampPrior",
+    "VonMisesFisher",
+    "VonMisesFisherPosterior",
     "aggregate_terms",
     "mmd_squared",
     "paths",

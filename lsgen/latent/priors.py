@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-__all__ = ["Prior", "StandardNormal"]
+__all__ = ["BoundPrior", "Prior", "StandardNormal"]
 
 
 class Prior(nn.Module, ABC):
@@ -31,6 +32,33 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def forward(self) -> Distribution:
         """Return p(z), of batch shape () and event shape (d,)."""
+
+
+class BoundPrior(Prior):
+    """Abstract prior that is made from the encoder of the latent space it belongs to."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self._encode: Callable[[Tensor], Distribution] | None = None
+
+    def bind(self, encode: Callable[[Tensor], Distribution]) -> None:
+        """Take the encoder, observations (N, *shape) -> q(z|x), without registering it as a part."""
+        self._encode = encode
+
+    def forward(self) -> Distribution:
+        """Return p(z).
+
+        Raises:
+            RuntimeError: the prior belongs to no latent space.
+
+        """
+        if self._encode is None:
+            raise RuntimeError(f"{type(self).__name__} expected to belong to a latent space with an encoder")
+        return self.given(self._encode)
+
+    @abstractmethod
+    def given(self, encode: Callable[[Tensor], Distribution]) -> Distribution:
+        """Return p(z) from the encoder."""
 
 
 class StandardNormal(Prior):

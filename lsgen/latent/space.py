@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lsgen.latent.posteriors import DiagonalNormal, Posterior
-from lsgen.latent.priors import Prior
+from lsgen.latent.priors import BoundPrior, Prior
 from lsgen.likelihoods import Likelihood
 
 __all__ = ["EncodableLatentSpace", "LatentSpace"]
@@ -96,6 +96,8 @@ class EncodableLatentSpace(LatentSpace):
         self.posterior = DiagonalNormal() if posterior is None else posterior
         _agree("encoder.dim", getattr(encoder, "dim", None), "prior.dim", prior.dim)
         _agree("encoder.heads", getattr(encoder, "heads", None), "posterior.heads", self.posterior.heads)
+        if isinstance(prior, BoundPrior):
+            prior.bind(self.encode)
 
     def encode(self, x: Tensor) -> Distribution:
         """Return q(z|x), of batch shape (N,) and event shape (d,), for observations (N, *shape)."""

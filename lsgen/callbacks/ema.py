@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lsgen.models.gan import GAN
+from lsgen.models.gan import AdversarialModel
 
 __all__ = ["GeneratorEMA"]
 
@@ -36,7 +36,7 @@ class GeneratorEMA(Callback):
 
     Raises:
         ValueError: half_life or ramp_up is not positive.
-        TypeError: when training starts, the model is no `GAN`.
+        TypeError: when training starts, the model is no `AdversarialModel`.
 
     """
 
@@ -50,8 +50,8 @@ class GeneratorEMA(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Separate the averaged generator from the trained one, before weights are loaded or moved."""
-        if not isinstance(pl_module, GAN):
-            raise TypeError(f"GeneratorEMA expected a lsgen.models.gan.GAN, got {type(pl_module).__name__}")
+        if not isinstance(pl_module, AdversarialModel):
+            raise TypeError(f"GeneratorEMA expected an AdversarialModel, got {type(pl_module).__name__}")
         if stage == "fit":
             pl_module.separate()
 
@@ -71,7 +71,7 @@ class GeneratorEMA(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Update the average after a generator step."""
-        assert isinstance(pl_module, GAN)
+        assert isinstance(pl_module, AdversarialModel)
         if pl_module.generator_steps == self._steps:
             return
         beta = self.beta(pl_module.images_seen - self._images, pl_module.images_seen)

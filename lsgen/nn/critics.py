@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-__all__ = ["MLPCritic", "spectrally_normalised"]
+__all__ = ["MLPCritic", "MLPPairCritic", "spectrally_normalised"]
 
 
 def spectrally_normalised(net: nn.Module) -> nn.Module:
@@ -59,3 +60,32 @@ class MLPCritic(nn.Module):
         """Return scores (N,)."""
         out: Tensor = self.score(self.features(x))
         return out.squeeze(1)
+
+
+class MLPPairCritic(nn.Module):
+    """Observations (N, *shape) and codes (N, d) -> scores (N,) of the pairs.
+
+    Args:
+        shape: shape of one observation.
+        dim: latent dimension d.
+        hidden: widths of the hidden layers.
+        activation: constructor of the activation between layers.
+        spectral: whether every layer is spectrally normalised.
+
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dim: int,
+        hidden: Sequence[int] = (1024, 1024),
+        activation: Callable[[], nn.Module] = nn.ReLU,
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        self.pair = MLPCritic((prod(shape) + dim,), hidden, activation, spectral)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return scores (N,)."""
+        out: Tensor = self.pair(torch.cat([x.flatten(1), z], 1))
+        return out

@@ -1,7 +1,9 @@
 """Generative adversarial networks, one idea a file."""
 
 from lsgen.models.gan.adversarial import AdversarialModel
+from lsgen.models.gan.bigan import BiGAN
 from lsgen.models.gan.gan import GAN
+from lsgen.models.gan.info import MutualInformation
 from lsgen.models.gan.losses import (
     AdversarialLoss,
     Hinge,
@@ -23,14 +25,17 @@ from lsgen.models.gan.regularisers import (
 )
 from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, GeneratorSpace
 from lsgen.models.gan.terms import AdversarialLosses
+from lsgen.models.gan.vae_gan import VAEGAN
 
 __all__ = [
     "GAN",
     "R1",
     "R2",
+    "VAEGAN",
     "AdversarialLoss",
     "AdversarialLosses",
     "AdversarialModel",
+    "BiGAN",
     "Consistency",
     "CriticRegulariser",
     "DataUnits",
@@ -40,6 +45,7 @@ __all__ = [
     "GradientPenalty",
     "Hinge",
     "LeastSquares",
+    "MutualInformation",
     "NonSaturating",
     "PathLength",
     "Regulariser",

@@ -15,6 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import LatentSpace
 from lsgen.models.base import Batch, LatentModel, OptimizerFactory
+from lsgen.models.gan.space import DataUnits
 from lsgen.models.gan.terms import AdversarialLosses
 
 __all__ = ["AdversarialModel"]
@@ -37,7 +39,7 @@ class AdversarialModel(LatentModel, ABC):
     """Abstract game of a critic and a generator.
 
     Args:
-        latent_space: what the model learns.
+        latent_space: what the model learns; its decoder is a generator in `DataUnits`.
         generator_optimizer: parameters -> optimiser of the generator; Adam(2e-4, betas (0, 0.9)) unless given.
         critic_optimizer: parameters -> optimiser of the critic; the same unless given.
         scheduler: optimiser -> learning-rate scheduler, one for either player, stepped once a generator step.
@@ -45,6 +47,10 @@ class AdversarialModel(LatentModel, ABC):
         accumulate: batches that one update of either player is made of.
         clip_norm: largest gradient norm of either player's update; unbounded where it is None.
         max_steps: generator steps after which training stops.
+
+    Attributes:
+        generator: the network that is trained; `latent_space` decodes with it, or with its moving average where
+            one is kept.
 
     Raises:
         ValueError: a count or the norm is not positive.
@@ -76,8 +82,36 @@ class AdversarialModel(LatentModel, ABC):
         self.critic_optimizer = adam if critic_optimizer is None else critic_optimizer
         self.scheduler = scheduler
         self.n_critic, self.accumulate, self.clip_norm = n_critic, accumulate, clip_norm
+        self.generator = self.decoder.generator
         self.critic_steps = 0
         self._waiting: list[Batch] = []
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the latent space decodes with a copy of the generator, which somebody else keeps up to date."""
+        return self.decoder.generator is not self.generator
+
+    @property
+    def decoder(self) -> DataUnits:
+        """The decoder of the latent space."""
+        decoder = self.latent_space.decoder
+        assert isinstance(decoder, DataUnits)
+        return decoder
+
+    def separate(self) -> None:
+        """Give the latent space a copy of the generator that training does not touch."""
+        if not self.averaged:
+            self.decoder.generator = deepcopy(self.generator).requires_grad_(False)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights; where they hold an averaged generator beside the trained one, keep the two apart."""
+        averaged = "latent_space.decoder.generator."
+        pairs = [
+            (value, name.removeprefix(averaged)) for name, value in state_dict.items() if name.startswith(averaged)
+        ]
+        if any(not torch.equal(value, state_dict.get(f"generator.{name}", value)) for value, name in pairs):
+            self.separate()
+        return super().load_state_dict(state_dict, strict, assign)
 
     @abstractmethod
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -148,6 +182,18 @@ class AdversarialModel(LatentModel, ABC):
             )
         if precision not in _SAFE_PRECISIONS:
             raise ValueError(f"{type(self).__name__} expected precision {_listed(_SAFE_PRECISIONS)}, got {precision}")
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Refuse data outside the value range that the networks are built for, before any step is taken."""
+        first = self._unchecked
+        super().on_train_batch_start(batch, batch_idx)
+        if first and self.decoder.value_range is not None:
+            low, high = self.decoder.value_range
+            if bool(((batch["x"] < low) | (batch["x"] > high)).any()):
+                raise ValueError(
+                    f"expected observations in model.value_range = [{low:g}, {high:g}], got values between "
+                    f"{batch['x'].min().item():.6g} and {batch['x'].max().item():.6g}"
+                )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the clocks, and the batches that wait for their update."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -43,10 +42,6 @@ class GAN(AdversarialModel):
         clip_norm: see `AdversarialModel`.
         max_steps: see `AdversarialModel`.
 
-    Attributes:
-        generator: the network that is trained; `latent_space` decodes with it, or with its moving average where
-            one is kept.
-
     Raises:
         ValueError: the generator and the prior disagree on the latent dimension, or the critic and the prior on
             the number of classes; an argument is out of its range.
@@ -78,41 +73,14 @@ class GAN(AdversarialModel):
         for regulariser in regularisers:
             if not isinstance(regulariser, CriticRegulariser | GeneratorRegulariser):
                 raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
-        self.generator, self.critic, self.adversarial = generator, critic, loss
+        self.critic, self.adversarial = critic, loss
         self.regularisers = nn.ModuleList(regularisers)
         self.classes = int(getattr(critic, "classes", 0))
-        if self.classes != getattr(prior, "classes", 0):
+        if self.classes and self.classes != getattr(prior, "classes", 0):
             raise ValueError(
-                f"expected a critic and a prior of one number of classes, got critic.classes = {self.classes}, "
-                f"prior.classes = {getattr(prior, 'classes', 0)}"
+                f"expected a prior whose codes end in a one-hot label of critic.classes = {self.classes} classes, "
+                f"got prior.classes = {getattr(prior, 'classes', 0)}"
             )
-
-    @property
-    def averaged(self) -> bool:
-        """Whether the latent space decodes with a copy of the generator, which somebody else keeps up to date."""
-        return self.decoder.generator is not self.generator
-
-    @property
-    def decoder(self) -> DataUnits:
-        """The decoder of the latent space."""
-        decoder = self.latent_space.decoder
-        assert isinstance(decoder, DataUnits)
-        return decoder
-
-    def separate(self) -> None:
-        """Give the latent space a copy of the generator that training does not touch."""
-        if not self.averaged:
-            self.decoder.generator = deepcopy(self.generator).requires_grad_(False)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load weights; where they hold an averaged generator beside the trained one, keep the two apart."""
-        averaged = "latent_space.decoder.generator."
-        pairs = [
-            (value, name.removeprefix(averaged)) for name, value in state_dict.items() if name.startswith(averaged)
-        ]
-        if any(not torch.equal(value, state_dict.get(f"generator.{name}", value)) for value, name in pairs):
-            self.separate()
-        return super().load_state_dict(state_dict, strict, assign)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return generated observations (N, *shape), in data units, at codes (N, d)."""
@@ -143,18 +111,6 @@ class GAN(AdversarialModel):
         against = critic(real) if self.adversarial.relative else scores
         terms = {"adversarial": self.adversarial.generator(against, scores)}
         return terms | self._penalties(GeneratorRegulariser, updates, self.generator, z, fake)
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Refuse data outside the value range that the networks are built for, before any step is taken."""
-        first = self._unchecked
-        super().on_train_batch_start(batch, batch_idx)
-        if first and self.decoder.value_range is not None:
-            low, high = self.decoder.value_range
-            if bool(((batch["x"] < low) | (batch["x"] > high)).any()):
-                raise ValueError(
-                    f"expected observations in model.value_range = [{low:g}, {high:g}], got values between "
-                    f"{batch['x'].min().item():.6g} and {batch['x'].max().item():.6g}"
-                )
 
     def _play(self, batch: Batch) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
         """Return real observations, codes as many, and the critic, conditioned on the labels of both if it asks."""

@@ -43,10 +43,13 @@ class AdversarialLoss(nn.Module, ABC):
 
     Attributes:
         relative: whether the generator's loss depends on the scores of real observations too.
+        symmetric: whether the two kinds exchange their roles with the sign of the scores, which joint critics of
+            (x, z) ask for: there the encoder wants real pairs to score low.
 
     """
 
     relative: ClassVar[bool] = False
+    symmetric: ClassVar[bool] = True
 
     @abstractmethod
     def critic(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -92,6 +95,8 @@ class LeastSquares(AdversarialLoss):
         c: the generator's target for generated observations.
 
     """
+
+    symmetric: ClassVar[bool] = False
 
     def __init__(self, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> None:
         super().__init__()
@@ -143,6 +148,7 @@ class Relativistic(AdversarialLoss):
     """
 
     relative: ClassVar[bool] = True
+    symmetric: ClassVar[bool] = False
 
     def __init__(self, average: bool = False) -> None:
         super().__init__()

@@ -104,7 +104,7 @@ def test_a_resumed_average_is_bitwise_the_uninterrupted_one(tmp_path: Path) -> N
 
 
 def test_what_has_no_generator_to_average_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"GeneratorEMA expected a lsgen.models.gan.GAN, got LightningModule"):
+    with pytest.raises(TypeError, match="GeneratorEMA expected an AdversarialModel, got LightningModule"):
         GeneratorEMA().setup(Trainer(accelerator="cpu", logger=False), LightningModule(), "fit")
     with pytest.raises(ValueError, match="expected a half_life above 0 images, got 0"):
         GeneratorEMA(0)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lsgen.latent import Prior, StandardNormal
+from lsgen.latent.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, R1, GradientPenalty, Hinge, NonSaturating, Relativistic, Wasserstein
 
@@ -205,6 +206,34 @@ def test_networks_see_minus_one_to_one_and_everybody_else_data_units() -> None:
     z = torch.randn(4, 2)
     torch.testing.assert_close(gan(z), (gan.generator(z) + 1) * 127.5)
     torch.testing.assert_close(gan.decoder.inverse(gan(z)), gan.generator(z))
+
+
+class Conditional(nn.Module):
+    """A critic that keeps what it was asked about."""
+
+    classes = 3
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        self.label = label
+        return x.sum(1)
+
+
+def test_labels_condition_both_players() -> None:
+    prior = Product([StandardNormal(2), OneHot(3)])
+    gan = _gan(generator=nn.Linear(5, 3), critic=Conditional(), prior=prior)
+    codes: list[Tensor] = []
+    gan.generator.register_forward_hook(lambda module, inputs, output: codes.append(inputs[0]))
+    batch = {"x": torch.randn(4, 3), "label": torch.tensor([2, 0, 1, 1])}
+    gan.critic_terms(batch, 0)
+    gan.generator_terms(batch, 0)
+    onehot = nn.functional.one_hot(batch["label"], 3).float()
+    assert torch.equal(gan.critic.label, onehot)
+    assert all(torch.equal(z[:, 2:], onehot) for z in codes)
+    assert (codes[0][:, :2] != codes[1][:, :2]).all()
+    with pytest.raises(ValueError, match="a conditional critic expected batches with a label, got none"):
+        gan.critic_terms({"x": batch["x"]}, 0)
+    with pytest.raises(ValueError, match=r"one-hot label of critic.classes = 3 classes, got prior.classes = 0"):
+        _gan(critic=Conditional())
 
 
 def test_samples_carry_no_noise() -> None:

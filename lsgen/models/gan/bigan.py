@@ -1,0 +1,119 @@
+r"""Adversarially learned inference: a critic of pairs teaches a generator and an encoder each other's inverse.
+
+    critic      pairs (x, E(x)) against pairs (G(z), z)
+    players     G wants (G(z), z) to score high, E wants (x, E(x)) to score low
+
+At the optimum the joint distributions agree, so G and E invert each other. A deterministic encoder makes a BiGAN, a
+stochastic one ALI; which of the two is the posterior's business.
+
+Reference: Donahue, Krahenbuhl & Darrell (2017), https://arxiv.org/abs/1605.09782; Dumoulin et al. (2017),
+https://arxiv.org/abs/1606.00704.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lsgen.latent import Deterministic, EncodableLatentSpace, Posterior, Prior
+from lsgen.likelihoods import Likelihood
+from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.gan.adversarial import AdversarialModel
+from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
+from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, check_value_range
+
+__all__ = ["BiGAN"]
+
+
+class BiGAN(AdversarialModel):
+    """A generator and an encoder against a critic of pairs.
+
+    Args:
+        encoder: observations in data units (N, *shape) -> posterior parameters (N, posterior.heads * d).
+        generator: codes (N, d) -> observations (N, *shape).
+        critic: observations (N, *shape) and codes (N, d) -> scores (N,).
+        likelihood: what lends the latent space its geometry.
+        prior: p(z).
+        posterior: family of q(z|x); a point (BiGAN) unless another is given (ALI).
+        loss: what the players minimise; non-saturating unless another is given.
+        value_range: data values that generator and critic see as -1 and 1.
+        generator_optimizer: see `AdversarialModel`; it trains the encoder too.
+        critic_optimizer: see `AdversarialModel`.
+        scheduler: see `AdversarialModel`.
+        n_critic: see `AdversarialModel`.
+        accumulate: see `AdversarialModel`.
+        clip_norm: see `AdversarialModel`.
+        max_steps: see `AdversarialModel`.
+
+    Raises:
+        ValueError: the loss is not symmetric in the two kinds of pairs.
+
+    """
+
+    latent_space: EncodableLatentSpace
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        generator: nn.Module,
+        critic: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        posterior: Posterior | None = None,
+        loss: AdversarialLoss | None = None,
+        value_range: Sequence[float] | None = None,
+        generator_optimizer: OptimizerFactory | None = None,
+        critic_optimizer: OptimizerFactory | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        n_critic: int = 1,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        max_steps: int | None = None,
+    ) -> None:
+        decoder = DataUnits(generator, check_value_range(value_range))
+        point = Deterministic() if posterior is None else posterior
+        super().__init__(
+            EncodableGeneratorSpace(encoder, decoder, likelihood, prior, point),
+            generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps,
+        )  # fmt: skip
+        self.critic = critic
+        self.adversarial = NonSaturating() if loss is None else loss
+        if not self.adversarial.symmetric:
+            raise ValueError(f"BiGAN expected a loss symmetric in its pairs, got {type(self.adversarial).__name__}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return reconstructions (N, *shape), G(E(x)), in data units."""
+        return self.latent_space.raw(self.latent_space.encode(x).mean)
+
+    def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the parameters of the critic, and those of generator and encoder."""
+        space = self.latent_space
+        return list(self.critic.parameters()), [
+            *self.generator.parameters(),
+            *space.encoder.parameters(),
+            *space.posterior.parameters(),
+        ]
+
+    def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
+        """Return the critic's loss on pairs."""
+        with torch.no_grad():
+            pairs = self._pairs(batch)
+        return {"adversarial": self.adversarial.critic(*(self.critic(x, z) for x, z in pairs))}
+
+    def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
+        """Return the losses of the generator and of the encoder."""
+        real, fake = (self.critic(x, z) for x, z in self._pairs(batch))
+        return {
+            "adversarial": self.adversarial.generator(real, fake),
+            "encoder": self.adversarial.generator(-fake, -real),
+        }
+
+    def _pairs(self, batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return (x, E(x)) and (G(z), z)."""
+        z = self.codes(len(batch["x"]))
+        inferred = self.latent_space.encode(batch["x"]).rsample()
+        return (self.decoder.inverse(batch["x"]), inferred), (self.generator(z), z)

@@ -1,0 +1,133 @@
+r"""The VAE-GAN: a variational autoencoder whose reconstruction is judged by the features of a critic.
+
+    L_prior    = KL( q(z|x) || p(z) )
+    L_features = E_q[ 1/2 |phi(x) - phi(G(z))|^2 ],   phi(x) features within the critic
+    L_GAN      = the adversarial loss, generated observations being G(z) and G(z_q), z ~ p(z), z_q ~ q(z|x)
+
+    encoder minimises L_prior + L_features,   generator  gamma L_features + L_GAN,   critic  its side of L_GAN.
+
+Reference: Larsen et al., "Autoencoding beyond pixels using a learned similarity metric" (2016),
+https://arxiv.org/abs/1512.09300, algorithm 1 and section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import kl_divergence
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lsgen.latent import EncodableLatentSpace, Posterior, Prior
+from lsgen.likelihoods import Likelihood
+from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.gan.adversarial import AdversarialModel
+from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
+from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, check_value_range
+
+__all__ = ["VAEGAN"]
+
+
+class VAEGAN(AdversarialModel):
+    """An encoder and a generator with a learned similarity.
+
+    Args:
+        encoder: observations in data units (N, *shape) -> posterior parameters (N, posterior.heads * d).
+        generator: codes (N, d) -> observations (N, *shape).
+        critic: observations (N, *shape) -> scores (N,), with `features`: observations -> features (N, ...).
+        likelihood: what lends the latent space its geometry.
+        prior: p(z).
+        gamma: weight of the features' reconstruction for the generator.
+        posterior: family of q(z|x); a diagonal normal unless another is given.
+        loss: the adversarial loss; non-saturating unless another is given.
+        value_range: data values that generator and critic see as -1 and 1.
+        generator_optimizer: see `AdversarialModel`; it trains the encoder too.
+        critic_optimizer: see `AdversarialModel`.
+        scheduler: see `AdversarialModel`.
+        n_critic: see `AdversarialModel`.
+        accumulate: see `AdversarialModel`.
+        clip_norm: see `AdversarialModel`.
+        max_steps: see `AdversarialModel`.
+
+    Raises:
+        ValueError: gamma is not positive, or the generator's loss is relative to real scores.
+        TypeError: the critic has no `features`.
+
+    """
+
+    latent_space: EncodableLatentSpace
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        generator: nn.Module,
+        critic: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        gamma: float = 1e-2,
+        posterior: Posterior | None = None,
+        loss: AdversarialLoss | None = None,
+        value_range: Sequence[float] | None = None,
+        generator_optimizer: OptimizerFactory | None = None,
+        critic_optimizer: OptimizerFactory | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        n_critic: int = 1,
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        max_steps: int | None = None,
+    ) -> None:
+        decoder = DataUnits(generator, check_value_range(value_range))
+        super().__init__(
+            EncodableGeneratorSpace(encoder, decoder, likelihood, prior, posterior),
+            generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps,
+        )  # fmt: skip
+        self.adversarial = NonSaturating() if loss is None else loss
+        if not gamma > 0:
+            raise ValueError(f"expected gamma above 0, got {gamma}")
+        if self.adversarial.relative:
+            raise ValueError(f"VAEGAN expected a loss of single scores, got {type(self.adversarial).__name__}")
+        if not callable(getattr(critic, "features", None)):
+            raise TypeError(f"VAEGAN expected a critic with features, got {type(critic).__name__} without")
+        self.critic, self.gamma = critic, float(gamma)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the critic's features of observations (N, *shape)."""
+        features: Callable[[Tensor], Tensor] = self.critic.features  # type: ignore[assignment]
+        return features(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return reconstructions (N, *shape), in data units, through the posterior mean."""
+        return self.latent_space.raw(self.latent_space.encode(x).mean)
+
+    def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the parameters of the critic, and those of generator and encoder."""
+        encoder = self.latent_space.encoder
+        return list(self.critic.parameters()), [*self.generator.parameters(), *encoder.parameters()]
+
+    def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
+        """Return the critic's loss; half of what is generated are reconstructions."""
+        with torch.no_grad():
+            z = self.latent_space.encode(batch["x"]).rsample()
+            fake = self.generator(torch.cat([z, self.codes(len(z))]))
+        return {
+            "adversarial": self.adversarial.critic(self.critic(self.decoder.inverse(batch["x"])), self.critic(fake))
+        }
+
+    def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
+        """Return the terms of generator and encoder; the encoder gets no gradient of the adversarial one."""
+        real, q = self.decoder.inverse(batch["x"]), self.latent_space.encode(batch["x"])
+        z = q.rsample()
+        difference = self.features(real) - self.features(self.generator(_scaled(z, 1 / self.gamma)))
+        scores = self.critic(self.generator(torch.cat([z.detach(), self.codes(len(z))])))
+        return {
+            "adversarial": self.adversarial.generator(scores, scores),
+            "features": self.gamma * difference.flatten(1).square().sum(1).mean() / 2,
+            "kl": kl_divergence(q, self.latent_space.prior()).mean(),
+        }
+
+
+def _scaled(z: Tensor, factor: float) -> Tensor:
+    """Return z, whose gradient is multiplied by a factor on its way back."""
+    return z.detach() + factor * (z - z.detach())

@@ -1,0 +1,128 @@
+"""Games with an encoder or a recogniser, on linear networks whose terms can be written down."""
+
+from math import log, pi
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import kl_divergence
+from torch.nn.functional import softplus
+
+from lsgen.latent import EncodableLatentSpace, StandardNormal
+from lsgen.latent.product import OneHot, Product
+from lsgen.likelihoods import FixedGaussian
+from lsgen.models.gan import GAN, VAEGAN, BiGAN, Hinge, LeastSquares, MutualInformation, NonSaturating, Wasserstein
+from lsgen.models.gan.losses import AdversarialLoss
+from lsgen.nn.critics import MLPCritic, MLPPairCritic
+
+X = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))
+
+
+def _bigan(loss: AdversarialLoss | None = None) -> BiGAN:
+    torch.manual_seed(0)
+    return BiGAN(
+        nn.Linear(3, 2), nn.Linear(2, 3), MLPPairCritic((3,), 2, [8]), FixedGaussian((3,)), StandardNormal(2), loss=loss
+    )
+
+
+def _seeded(model: BiGAN | VAEGAN, part: str) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return dict(getattr(model, part)({"x": X}, 0))
+
+
+def test_a_bigan_compares_the_two_kinds_of_pairs() -> None:
+    model = _bigan()
+    torch.manual_seed(1)
+    z = model.codes(6)
+    real, fake = model.critic(X, model.latent_space.encoder(X)), model.critic(model.generator(z), z)
+    torch.testing.assert_close(
+        _seeded(model, "critic_terms")["adversarial"], softplus(-real).mean() + softplus(fake).mean()
+    )
+    terms = _seeded(model, "generator_terms")
+    torch.testing.assert_close(terms["adversarial"], softplus(-fake).mean())
+    torch.testing.assert_close(terms["encoder"], softplus(real).mean())
+
+
+@pytest.mark.parametrize("loss", [NonSaturating(), Wasserstein(), Hinge()])
+def test_the_encoder_lowers_real_pairs_and_the_generator_raises_generated_ones(loss: AdversarialLoss) -> None:
+    model = _bigan(loss)
+    terms = _seeded(model, "generator_terms")
+    generator, encoder = model.generator.weight, model.latent_space.encoder.weight
+    for name, weights in (("adversarial", [generator, encoder]), ("encoder", [encoder, generator])):
+        gradients = torch.autograd.grad(terms[name], weights, retain_graph=True, allow_unused=True)
+        assert gradients[0].abs().max() > 0
+        assert gradients[1] is None
+
+
+def test_a_bigan_has_a_latent_space_that_can_be_entered() -> None:
+    model = _bigan()
+    assert isinstance(model.latent_space, EncodableLatentSpace)
+    torch.testing.assert_close(model(X), model.generator(model.latent_space.encoder(X)))
+    assert len(model.players()[1]) == 4
+    with pytest.raises(ValueError, match="BiGAN expected a loss symmetric in its pairs, got LeastSquares"):
+        _bigan(LeastSquares())
+
+
+def _vaegan(gamma: float) -> VAEGAN:
+    torch.manual_seed(0)
+    return VAEGAN(
+        nn.Linear(3, 4), nn.Linear(2, 3), MLPCritic((3,), [8], nn.Tanh), FixedGaussian((3,)), StandardNormal(2), gamma
+    )
+
+
+@pytest.mark.parametrize("gamma", [1.0, 0.01])
+def test_gamma_weighs_the_features_for_the_generator_only(gamma: float) -> None:
+    model = _vaegan(gamma)
+    terms = _seeded(model, "generator_terms")
+    torch.manual_seed(1)
+    q = model.latent_space.encode(X)
+    features = model.critic.features
+    plain = (features(X) - features(model.generator(q.rsample()))).square().sum(1).mean() / 2
+    torch.testing.assert_close(terms["features"], gamma * plain)
+    torch.testing.assert_close(terms["kl"], kl_divergence(q, StandardNormal(2)()).mean())
+    weights = [model.generator.weight, model.latent_space.encoder.weight]
+    ours, theirs = torch.autograd.grad(terms["features"], weights), torch.autograd.grad(plain, weights)
+    torch.testing.assert_close(ours[0], gamma * theirs[0])
+    torch.testing.assert_close(ours[1], theirs[1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_encoder_gets_no_adversarial_gradient() -> None:
+    terms = _seeded(model := _vaegan(1.0), "generator_terms")
+    encoder, generator = model.latent_space.encoder.weight, model.generator.weight
+    gradients = torch.autograd.grad(terms["adversarial"], [encoder, generator], allow_unused=True)
+    assert gradients[0] is None
+    assert gradients[1].abs().max() > 0
+
+
+def test_mutual_information_of_a_recogniser_that_knows() -> None:
+    prior = Product([StandardNormal(2), OneHot(4), StandardNormal(3)])
+    z = prior().sample((500,))
+    knows = MutualInformation(lambda x: torch.cat([1000 * x[:, 2:6], x[:, 6:]], 1), classes=4, continuous=3)  # type: ignore[arg-type]
+    assert knows(nn.Identity(), z, z).item() == pytest.approx(1.5 * log(2 * pi), rel=1e-6)
+    ignorant = MutualInformation(lambda x: torch.zeros(len(x), 7), classes=4, continuous=3)  # type: ignore[arg-type]
+    expected = log(4) + 1.5 * log(2 * pi) + z[:, 6:].square().sum(1).mean() / 2
+    torch.testing.assert_close(ignorant(nn.Identity(), z, z), expected)
+
+
+def test_the_recogniser_is_trained_with_the_generator() -> None:
+    recogniser = nn.Linear(3, 4)
+    gan = GAN(
+        nn.Linear(6, 3), MLPCritic((3,), [4]), FixedGaussian((3,)), Product([StandardNormal(2), OneHot(4)]),
+        NonSaturating(), [MutualInformation(recogniser, classes=4)],
+    )  # fmt: skip
+    critic, generator = ({id(p) for p in player} for player in gan.players())
+    assert {id(p) for p in recogniser.parameters()} < generator
+    assert not critic & generator
+    terms = gan.generator_terms({"x": X}, 0)
+    assert set(terms) == {"adversarial", "mutual_information"}
+    gradients = torch.autograd.grad(terms["mutual_information"], [recogniser.weight, gan.generator.weight])
+    assert all(g.abs().max() > 0 for g in gradients)
+
+
+def test_parts_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected classes or continuous codes, got 0 and 0"):
+        MutualInformation(nn.Identity(), 0, 0)
+    with pytest.raises(TypeError, match="VAEGAN expected a critic with features, got Linear without"):
+        VAEGAN(nn.Linear(3, 4), nn.Linear(2, 3), nn.Linear(3, 1), FixedGaussian((3,)), StandardNormal(2))
+    with pytest.raises(ValueError, match="expected gamma above 0, got 0"):
+        _vaegan(0)

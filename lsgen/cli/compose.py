@@ -32,6 +32,7 @@ class Composed:
         overrides: the overrides of the command line, without Hydra's own.
         number: the number of the job in a sweep; None for a single run.
         output: the directory that the user asked Hydra to use; None where the user did not.
+        variables: environment variables that `hydra.job.env_set` asks for.
 
     """
 
@@ -43,6 +44,7 @@ class Composed:
     overrides: Sequence[str]
     number: int | None
     output: Path | None
+    variables: Mapping[str, str]
 
 
 def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Composed], Any]) -> None:
@@ -67,7 +69,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
 
     def task(config: Any) -> Any:
         composed = _describe(config)
-        with environment(own_environment), _argv(own_argv):
+        with environment({**own_environment, **_set_by_config(composed.variables)}), _argv(own_argv):
             return job(composed)
 
     hydra_environment = {**own_environment, "HYDRA_FULL_ERROR": "1", "LSGEN_SWEEP_DIR": sweep_dir}
@@ -104,7 +106,13 @@ def _describe(config: Any) -> Composed:
         overrides=OmegaConf.to_container(own.overrides.task, resolve=False),  # type: ignore[arg-type]
         number=int(own.job.num) if sweep else None,
         output=None if output == Path(own.sweep.dir if sweep else ".").absolute() else output,
+        variables=dict(own.job.env_set),
     )
+
+
+def _set_by_config(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a config may set: not those by which the user tells lsgen whom to trust."""
+    return {name: str(value) for name, value in variables.items() if not name.startswith("LSGEN_")}
 
 
 def _plain(config: Any) -> Any:

@@ -1,0 +1,108 @@
+"""Bad input: exit code 2, one sentence on standard error, and nothing left behind."""
+
+import pytest
+
+from lsgen.cli import main
+
+DIGITS = ("experiment=vae_digits", "logger=csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing"], "expected a verb among train, evaluate, traverse, report, table, got 'nothing'"),
+        (["train", "model.max_step=1"], "unknown config key 'model.max_step'; did you mean max_steps?"),
+        (["train", "modle=vae"], "unknown config key 'modle'; did you mean model?"),
+        (["train", "~callbacks.nothing"], "unknown config key 'callbacks.nothing'"),
+        (["train", "+sed=1"], "unknown config key 'sed': nothing reads it; did you mean seed?"),
+        (["train", *DIGITS, "+trainer.max_epoch=1"], "unknown config key 'trainer.max_epoch': "),
+        (["train", *DIGITS, "+model.objective.betta=1"], "does not take it; did you mean beta?"),
+        (["train", "model=beta_vea"], "expected model to be one of "),
+        (["train", "experiment=nothing"], "expected experiment to be one of "),
+        (["train", "seed=${nothing}"], "the config cannot be resolved: Interpolation key 'nothing' not found"),
+        (["train", "word"], "Error parsing override 'word'"),
+        (
+            ["train", "trainer.max_steps=5"],
+            "trainer.max_steps counts the steps of every optimiser: set model.",
+        ),
+        (["train", "+trainer.max_steps=5"], "set model.max_steps, which counts generator steps"),
+        (["train", "model._target_=os.system"], "model._target_ names os.system: "),
+        (["train", "+model.x._target_=builtins.exec"], "model.x._target_ names builtins.exec: "),
+        (["train", "+logger.wandb.api_key=abc"], "logger.wandb.api_key looks like a secret"),
+        (["train", "resume=nothing"], "expected a run directory (one that holds config.yaml) at nothing, got no such"),
+        (["train", "run_dir="], "expected run_dir=VALUE"),
+        (["train", "run_dir=a", "run_dir=b"], "run_dir= is given twice"),
+        (["train", "resume=a", "run_dir=b"], "resume= continues one run where it is"),
+        (["train", "-m", "resume=a"], "resume= continues one run where it is"),
+        (["train", "-m", "run_dir=a"], "run_dir= is the place of one run: give sweep_dir= with -m"),
+        (["train", "sweep_dir=a"], "sweep_dir= is the place of a sweep: give -m with it"),
+        (["train", *DIGITS, "run_dir=/proc/nothing"], "cannot write the run directory /proc/nothing: "),
+        (["train", "--config-dir", "nothing"], "'"),
+        (["train", *DIGITS, "data=mnist"], "expected the MNIST data at nowhere/MNIST/raw/"),
+        (["train", *DIGITS, "net=conv64", "~model.encoder.hidden", "~model.decoder.hidden"], "conv64 expected images"),
+        (["train", *DIGITS, "model.prior.dim=0"], "expected a latent dimension of at least 1, got 0"),
+        (["train", *DIGITS, "likelihood=gaussian_fixed", "model.likelihood.sigma=0"], "sigma > 0, got 0"),
+        (["train", *DIGITS, "data.batch_size=0"], "expected a batch_size of at least 1, got 0"),
+        (["evaluate", "nothing"], "expected a run directory"),
+        (["evaluate", "a", "b"], "expected one run directory, got a b"),
+        (["traverse", "nothing"], "expected a run directory"),
+        (["report", "nothing"], "expected a run directory"),
+        (["table", "nothing"], "expected runs (directories that hold config.yaml) at nothing, found none"),
+        (["table"], None),
+        (["table", "x", "--sorted"], "expected --columns, --sort or --format, got --sorted"),
+        (["table", "x", "--format", "pdf"], "expected --format rich, csv, md, got 'pdf'"),
+    ],
+)
+def test_one_sentence(arguments, sentence, lsgen, tmp_path, monkeypatch):
+    monkeypatch.setenv("LSGEN_DATA_DIR", "nowhere")
+    outcome = lsgen(*arguments)
+    if sentence is None:
+        assert (outcome.code, outcome.out[:6]) == (0, "usage:")
+        return
+    assert outcome.code == 2, outcome.err
+    said = [line for line in outcome.err.splitlines() if not line.startswith("warning: ")]
+    assert len(said) == 1, outcome.err
+    assert said[0].startswith("lsgen: ")
+    assert sentence in said[0]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "something was left behind"
+
+
+def test_a_misspelt_key_in_the_users_overlay(lsgen, tmp_path):
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    text = "# @package _global_\ndefaults: [vae_digits, _self_]\n{}\n"
+    for body, sentence in (
+        ("sed: 3", "unknown config key 'sed' in experiment=mine: no chosen config has it; did you mean seed?"),
+        ("callbacks: {traversl: {every_n_steps: 3}}", "'callbacks.traversl' in experiment=mine"),
+        ("trainer: {max_epoch: 3}", "unknown config key 'trainer.max_epoch': pytorch_lightning.Trainer"),
+        ("model: {objective: {betta: 3}}", "unknown config key 'model.objective.betta': "),
+        ("model: {_target_: os.system}", "model._target_ names os.system"),
+    ):
+        (folder / "mine.yaml").write_text(text.format(body))
+        outcome = lsgen("train", "experiment=mine", "logger=csv")
+        assert outcome.code == 2
+        assert sentence in outcome.err
+        assert outcome.err.count("\n") == 1
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_a_config_cannot_extend_its_own_list(lsgen, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("def prior(dim):\n    raise SystemExit('called')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ("train", *DIGITS, "model.prior._target_=mine.prior")
+    outcome = lsgen(*arguments, "+LSGEN_TARGETS=mine", "+hydra.job.env_set.LSGEN_TARGETS=mine")
+    assert outcome.code == 2
+    assert "LSGEN_TARGETS" in outcome.err
+    outcome = lsgen(*arguments, "+hydra.job.env_set={LSGEN_TARGETS: mine}")
+    assert outcome.code == 2
+    assert "model.prior._target_ names mine.prior" in outcome.err
+
+
+def test_help_and_version_at_each_level(capsys):
+    for verb in ("train", "evaluate", "traverse", "report", "table"):
+        for flag in ("--help", "-h"):
+            assert main([verb, flag]) == 0
+            assert f"usage: lsgen {verb}" in capsys.readouterr().out
+    assert main(["--help"]) == main([]) == 0
+    assert main(["--version"]) == 0
+    assert "lsgen 0." in capsys.readouterr().out

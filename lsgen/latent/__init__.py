@@ -2,6 +2,9 @@
 
 from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
+from lsgen.latent.flows import FlowDistribution, FlowPosterior, FlowPrior
+from lsgen.latent.hyperbolic import WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.manifolds import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, Laplacian, RationalQuadratic, mmd_squared
 from lsgen.latent.points import Deterministic, Point
@@ -18,24 +21,33 @@ __all__ = [
     "Deterministic",
     "DiagonalNormal",
     "EncodableLatentSpace",
+    "Euclidean",
+    "FlowDistribution",
+    "FlowPosterior",
+    "FlowPrior",
     "HypersphericalUniform",
     "InverseMultiquadric",
     "Joint",
     "Kernel",
     "Laplacian",
     "LatentSpace",
+    "Manifold",
     "MixtureOfNormals",
     "OneHot",
+    "PoincareBall",
     "Point",
     "Posterior",
     "Prior",
     "Product",
     "RationalQuadratic",
+    "Sphere",
     "StandardNormal",
     "Uniform",
     "VampPrior",
     "VonMisesFisher",
     "VonMisesFisherPosterior",
+    "WrappedNormalPosterior",
+    "WrappedNormalPrior",
     "aggregate_terms",
     "mmd_squared",
     "paths",

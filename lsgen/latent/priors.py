@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from lsgen.latent.manifolds import Euclidean, Manifold
+
 __all__ = ["BoundPrior", "Prior", "StandardNormal"]
 
 
@@ -28,6 +30,11 @@ class Prior(nn.Module, ABC):
         if dim < 1:
             raise ValueError(f"expected a latent dimension of at least 1, got {dim}")
         self.dim = int(dim)
+
+    @property
+    def manifold(self) -> Manifold:
+        """The geometry that codes have by construction; flat unless a prior says otherwise."""
+        return Euclidean()
 
     @abstractmethod
     def forward(self) -> Distribution:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from lsgen.latent.manifolds import Manifold
 from lsgen.latent.posteriors import DiagonalNormal, Posterior
 from lsgen.latent.priors import BoundPrior, Prior
 from lsgen.likelihoods import Likelihood
@@ -44,6 +45,11 @@ class LatentSpace(nn.Module):
     def dim(self) -> int:
         """The latent dimension d."""
         return self.prior.dim
+
+    @property
+    def manifold(self) -> Manifold:
+        """The geometry that codes have by construction, which paths through them follow."""
+        return self.prior.manifold
 
     def raw(self, z: Tensor) -> Tensor:
         """Return the decoder's raw outputs (B, heads * C, ...) at codes (B, d), for any batch shape B.

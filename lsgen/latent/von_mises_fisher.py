@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
 from torch.nn.functional import normalize, softplus
 
+from lsgen.latent.manifolds import Sphere
 from lsgen.latent.posteriors import Posterior
 from lsgen.latent.priors import Prior
 
@@ -91,6 +92,11 @@ class HypersphericalUniform(Prior):
         if dim < 2:
             raise ValueError(f"expected codes on a sphere in at least 2 dimensions, got {dim}")
         self.register_buffer("origin", torch.zeros(dim), persistent=False)
+
+    @property
+    def manifold(self) -> Sphere:
+        """The unit sphere."""
+        return Sphere()
 
     def forward(self) -> Distribution:
         """Return the uniform distribution on the sphere."""

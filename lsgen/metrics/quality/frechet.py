@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-__all__ = ["FrechetDistance", "Moments", "frechet_distance", "gram"]
+__all__ = ["FrechetDistance", "Moments", "add_gram", "frechet_distance", "symmetric"]
 
 _COLUMNS = 512
 
@@ -38,28 +38,37 @@ class Moments(NamedTuple):
     covariance: Tensor
 
 
-def gram(x: Tensor) -> Tensor:
-    """Return x^T x, (m, m), for x (N, m), at a little over half the cost of the full product."""
-    m = x.shape[1]
-    out = x.new_empty(m, m)
-    for i in range(0, m, _COLUMNS):
-        block = x[:, i : i + _COLUMNS].T @ x[:, i:]
-        out[i : i + _COLUMNS, i:] = block
-        out[i:, i : i + _COLUMNS] = block.T
-    return out
+def add_gram(total: Tensor, x: Tensor) -> None:
+    """Add x^T x, for x (N, m), to the upper triangle of `total` (m, m), at a little over half the cost of all of it."""
+    for i in range(0, x.shape[1], _COLUMNS):
+        total[i : i + _COLUMNS, i:].addmm_(x[:, i : i + _COLUMNS].T, x[:, i:])
+
+
+def symmetric(total: Tensor) -> Tensor:
+    """Return the symmetric matrix that has the upper triangle of `total`."""
+    upper = total.triu(1)
+    return upper + upper.T + total.diagonal().diag()
 
 
 def frechet_distance(a: Moments, b: Moments) -> Tensor:
     """Return the Frechet distance of two Gaussians, a float64 scalar; it is symmetric, and 0 for equal moments.
 
-    The trace of the root is the sum of the roots of the eigenvalues of C_1^{1/2} C_2 C_1^{1/2}, which is symmetric
-    and positive semi-definite also where there are fewer observations than features.
+    The trace of the root is the sum of the roots of the eigenvalues of R^T C_2 R, for any C_1 = R R^T; that matrix is
+    symmetric and positive semi-definite also where there are fewer observations than features.
     """
-    values, vectors = torch.linalg.eigh(a.covariance)
-    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    overlap = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
+    root = _root(a.covariance)
+    overlap = torch.linalg.eigvalsh(root.T @ b.covariance @ root).clamp(min=0).sqrt().sum()
     distance = (a.mean - b.mean).square().sum() + a.covariance.trace() + b.covariance.trace() - 2 * overlap
     return distance.clamp(min=0)
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """Return R with R R^T the covariance: the Cholesky factor, or where there is none, by eigenvectors."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if not int(failed):
+        return factor
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors * values.clamp(min=0).sqrt()
 
 
 class FrechetDistance(Metric):
@@ -96,10 +105,11 @@ class FrechetDistance(Metric):
     def update(self, features: Tensor, real: bool) -> None:
         """Add features (N, m) of real or of generated observations."""
         x = features.double()
-        if real:
-            self.real_n, self.real_sum, self.real_gram = self._added(self.real_n, self.real_sum, self.real_gram, x)
-        else:
-            self.fake_n, self.fake_sum, self.fake_gram = self._added(self.fake_n, self.fake_sum, self.fake_gram, x)
+        kind = "real" if real else "fake"
+        n, total, squares = (getattr(self, f"{kind}_{state}") for state in ("n", "sum", "gram"))
+        n += len(x)
+        total += x.sum(0)
+        add_gram(squares, x)
 
     def moments(self, real: bool) -> Moments:
         """Return the moments of one kind.
@@ -113,7 +123,7 @@ class FrechetDistance(Metric):
         if int(n) < 2:
             raise ValueError(f"expected at least 2 {'real' if real else 'generated'} observations, got {int(n)}")
         mean = total / n
-        return Moments(int(n), mean, (squares - n * torch.outer(mean, mean)) / (n - 1))
+        return Moments(int(n), mean, (symmetric(squares) - n * torch.outer(mean, mean)) / (n - 1))
 
     def put_real(self, moments: Moments) -> None:
         """Take stored moments as those of the real observations."""
@@ -125,7 +135,3 @@ class FrechetDistance(Metric):
     def compute(self) -> Tensor:
         """Return the distance, a float64 scalar."""
         return frechet_distance(self.moments(real=True), self.moments(real=False))
-
-    @staticmethod
-    def _added(n: Tensor, total: Tensor, squares: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return n + len(x), total + x.sum(0), squares + gram(x)

@@ -3,21 +3,25 @@
 from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
 from lsgen.latent.flows import FlowDistribution, FlowPosterior, FlowPrior
-from lsgen.latent.hyperbolic import WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.hyperbolic import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.ladder import LadderDecoder, LadderNormal, LadderPosterior
 from lsgen.latent.manifolds import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, Laplacian, RationalQuadratic, mmd_squared
 from lsgen.latent.points import Deterministic, Point
-from lsgen.latent.posteriors import DiagonalNormal, Posterior
+from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, Posterior
 from lsgen.latent.priors import BoundPrior, Prior, StandardNormal
 from lsgen.latent.product import Joint, OneHot, Product, Uniform
+from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
 from lsgen.latent.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 
 __all__ = [
     "RBF",
     "AggregateTerms",
+    "BoundPosterior",
     "BoundPrior",
+    "CodebookPrior",
     "Deterministic",
     "DiagonalNormal",
     "EncodableLatentSpace",
@@ -29,6 +33,9 @@ __all__ = [
     "InverseMultiquadric",
     "Joint",
     "Kernel",
+    "LadderDecoder",
+    "LadderNormal",
+    "LadderPosterior",
     "Laplacian",
     "LatentSpace",
     "Manifold",
@@ -44,8 +51,10 @@ __all__ = [
     "StandardNormal",
     "Uniform",
     "VampPrior",
+    "VectorQuantiser",
     "VonMisesFisher",
     "VonMisesFisherPosterior",
+    "WrappedNormal",
     "WrappedNormalPosterior",
     "WrappedNormalPrior",
     "aggregate_terms",

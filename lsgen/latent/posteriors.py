@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-__all__ = ["DiagonalNormal", "Posterior"]
+__all__ = ["BoundPosterior", "DiagonalNormal", "Posterior"]
 
 
 class Posterior(nn.Module, ABC):
@@ -19,6 +19,30 @@ class Posterior(nn.Module, ABC):
     @abstractmethod
     def forward(self, raw: Tensor) -> Distribution:
         """Return q(z|x), of batch shape B and event shape (d,), from raw outputs (B, heads * d)."""
+
+
+class BoundPosterior(Posterior):
+    """Abstract family that also needs the decoder of the latent space it belongs to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoder: list[nn.Module] = []
+
+    def bind(self, decoder: nn.Module) -> None:
+        """Take the decoder, without registering it as a part."""
+        self._decoder = [decoder]
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The decoder.
+
+        Raises:
+            RuntimeError: the posterior belongs to no latent space.
+
+        """
+        if not self._decoder:
+            raise RuntimeError(f"{type(self).__name__} expected to belong to a latent space")
+        return self._decoder[0]
 
 
 class DiagonalNormal(Posterior):

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lsgen.latent.manifolds import Manifold
-from lsgen.latent.posteriors import DiagonalNormal, Posterior
+from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, Posterior
 from lsgen.latent.priors import BoundPrior, Prior
+from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
 from lsgen.likelihoods import Likelihood
 
 __all__ = ["EncodableLatentSpace", "LatentSpace"]
@@ -102,8 +103,12 @@ class EncodableLatentSpace(LatentSpace):
         self.posterior = DiagonalNormal() if posterior is None else posterior
         _agree("encoder.dim", getattr(encoder, "dim", None), "prior.dim", prior.dim)
         _agree("encoder.heads", getattr(encoder, "heads", None), "posterior.heads", self.posterior.heads)
+        if isinstance(self.posterior, BoundPosterior):
+            self.posterior.bind(decoder)
         if isinstance(prior, BoundPrior):
             prior.bind(self.encode)
+        if isinstance(prior, CodebookPrior) and isinstance(self.posterior, VectorQuantiser):
+            prior.bind(self.posterior)
 
     def encode(self, x: Tensor) -> Distribution:
         """Return q(z|x), of batch shape (N,) and event shape (d,), for observations (N, *shape)."""

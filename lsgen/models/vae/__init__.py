@@ -16,6 +16,7 @@ from lsgen.models.vae.piwae import PIWAE
 from lsgen.models.vae.rae import RAEGP, RAEL2
 from lsgen.models.vae.renyi import Renyi
 from lsgen.models.vae.vae import VAE
+from lsgen.models.vae.vq_vae import VQVAE
 from lsgen.models.vae.wae_gan import WAEGAN
 from lsgen.models.vae.wae_mmd import WAEMMD
 
@@ -29,6 +30,7 @@ __all__ = [
     "RAEGP",
     "RAEL2",
     "VAE",
+    "VQVAE",
     "WAEGAN",
     "WAEMMD",
     "AdversarialObjective",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
-from lsgen.latent import EncodableLatentSpace, Point
+from lsgen.latent import EncodableLatentSpace, LadderNormal, Point
 from lsgen.models.losses import Losses
 
 __all__ = ["DataSetObjective", "Objective", "SampleTerms", "kl_per_dimension", "kl_terms", "sample_terms"]
@@ -100,11 +100,15 @@ def kl_terms(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
         z: codes drawn from q, (B, d) or (k, B, d), for the estimate.
 
     Returns:
-        (B, d) where both factorise over latent dimensions, else (B, 1); (B, 0) where q is a point.
+        (B, d) where both factorise over latent dimensions (for a ladder: given the level above), else (B, 1); (B, 0)
+        where q is a point.
 
     """
     if isinstance(q, Point):
         return z.new_zeros(len(q.mean), 0)
+    if isinstance(q, LadderNormal) and isinstance(p, Independent) and factorises(p):
+        kl = kl_divergence(q.factors(z).base_dist, p.base_dist)
+        return kl.mean(0) if kl.ndim > 2 else kl
     if isinstance(q, Independent) and isinstance(p, Independent) and factorises(q, p):
         return _divergence(q.base_dist, p.base_dist, z)
     return _divergence(q, p, z).unsqueeze(-1)

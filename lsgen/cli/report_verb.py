@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
+from lsgen.cli.flags import take
 from lsgen.runs import RunDirectory
 
 __all__ = ["run"]
 
-_USAGE = """usage: lsgen report RUN
+_USAGE = """usage: lsgen report RUN [checkpoint=last|best|PATH] [device=cpu|cuda]
 
-Write RUN/report.html from what the run directory holds: one file that needs no network. `lsgen traverse RUN` draws the
-figures of a checkpoint again, `lsgen evaluate RUN` its metrics.
+Write RUN/report.html from what the run directory holds: one file that needs no network.
+
+  checkpoint=...   first measure and draw that checkpoint, as `lsgen evaluate` and `lsgen traverse` do
+  device=...       where to compute (default cpu)
 
   lsgen report runs/NAME"""
 
@@ -23,9 +26,18 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or "-h" in arguments or "--help" in arguments:
         print(_USAGE)
         return OK
-    if len(arguments) != 1:
-        raise UsageError(f"expected one run directory, got {' '.join(arguments)}")
-    directory = RunDirectory.open(arguments[0])
+    flags, rest = take(arguments, ("checkpoint", "device"))
+    if len(rest) != 1:
+        raise UsageError(f"expected one run directory, got {' '.join(rest) or 'none'}")
+    if "device" in flags and "checkpoint" not in flags:
+        raise UsageError("device= says where a checkpoint is measured and drawn: give checkpoint= with it")
+    directory = RunDirectory.open(rest[0])
+    if "checkpoint" in flags:
+        from lsgen.cli.evaluate_verb import evaluate
+        from lsgen.cli.traverse_verb import traverse
+
+        for look in (evaluate, traverse):
+            look(directory, flags["checkpoint"], flags.get("device", "cpu"))
     from lsgen.report import write_report
 
     print(f"report   {write_report(directory.path)}")

@@ -103,7 +103,7 @@ class LatentGeometry(LatentCallback):
         pairs: int = 8,
         intervals: int = 16,
         kl_probes: int = 256,
-        chunk_size: int = 64,
+        chunk_size: int = 32,
         probes: Tensor | None = None,
         seed: int = 0,
     ) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lsgen.callbacks.codes import Codes
-from lsgen.geometry import Immersion, log_volume, scalar_curvature, spectrum
+from lsgen.geometry import Immersion, log_volume, scalar_curvature, spectrum, volume_and_curvature
 from lsgen.latent import LatentSpace, paths
 from lsgen.likelihoods import FlatLikelihood
 
@@ -80,17 +80,16 @@ def on_active_axes(
     origin = mean.clone()
     origin[active] = 0
     sub, a = im.restrict(origin, basis), z[:, active]
-    measured = {"log_volume_active": log_volume(sub, a, chunk_size)}
-    return measured | ({"curvature_active": scalar_curvature(sub, a, chunk_size)} if curved else {})
+    if not curved:
+        return {"log_volume_active": log_volume(sub, a, chunk_size)}
+    volume, curvature = volume_and_curvature(sub, a, chunk_size)
+    return {"log_volume_active": volume, "curvature_active": curvature}
 
 
 def over_plane(im: Immersion, plane: Plane, chunk_size: int) -> dict[str, Tensor]:
     """Return log-volume and scalar curvature (N, N) of the surface that the plane becomes."""
-    surface, grid = im.restrict(plane.origin, plane.basis), plane.grid()
-    return {
-        "plane_log_volume": log_volume(surface, grid, chunk_size),
-        "plane_curvature": scalar_curvature(surface, grid, chunk_size),
-    }
+    volume, curvature = volume_and_curvature(im.restrict(plane.origin, plane.basis), plane.grid(), chunk_size)
+    return {"plane_log_volume": volume, "plane_curvature": curvature}
 
 
 def path_lengths(

@@ -1,6 +1,6 @@
 """The geometry of an immersion: pure functions of any decoder, at any batch shape."""
 
-from lsgen.geometry.curvature import scalar_curvature
+from lsgen.geometry.curvature import scalar_curvature, volume_and_curvature
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
 from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
 
@@ -14,4 +14,5 @@ __all__ = [
     "metric",
     "scalar_curvature",
     "spectrum",
+    "volume_and_curvature",
 ]

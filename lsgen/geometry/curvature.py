@@ -24,11 +24,11 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric import check_definite, cholesky, eigenvalues, inner, tolerance
+from lsgen.geometry.metric import check_definite, cholesky, eigenvalues, finite, inner, tolerance
 from lsgen.geometry.propagate import kinks
 from lsgen.geometry.taylor import Frame
 
-__all__ = ["scalar_curvature"]
+__all__ = ["scalar_curvature", "volume_and_curvature"]
 
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -56,18 +56,41 @@ def scalar_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) ->
         do Carmo, "Riemannian Geometry" (1992), chapter 6, theorem 2.5 (Gauss).
 
     """
+    return volume_and_curvature(im, z, chunk_size)[1]
+
+
+def volume_and_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> tuple[Tensor, Tensor]:
+    r"""Return the logarithm of the volume element and the scalar curvature, at the cost of the latter alone.
+
+        log sqrt(det g),    R = g^ik g^jl R_ijkl
+
+    Args:
+        im: the immersion.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        Two tensors (B,), see `log_volume` and `scalar_curvature`: -inf and NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    """
     flat = check_codes(im.fn, im.dim, z)
     warn_of_kinks(im, flat)
-    (r,) = in_chunks(lambda part: (_scalar(im, part),), im, flat, chunk_size, order=2)
-    return r.reshape(z.shape[:-1])
+    volume, r = in_chunks(lambda part: _volume_and_scalar(im, part), im, flat, chunk_size, order=2)
+    return volume.reshape(z.shape[:-1]), r.reshape(z.shape[:-1])
 
 
-def _scalar(im: Immersion, z: Tensor) -> Tensor:
+def _volume_and_scalar(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
     frame = Frame(im.dim, 2)
     g, normal = normal_products(im, z)
     check_definite(im, g, z.dtype)
     full = eigenvalues(g.detach(), tolerance(im.dim, z.dtype))[1] == im.dim
-    inverse = torch.cholesky_inverse(cholesky(g, full))
+    root = cholesky(g, full)
+    volume = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    volume = torch.where(full, volume, torch.where(finite(g), -torch.inf, torch.nan))
+    inverse = torch.cholesky_inverse(root)
     i, j = frame.indices(z.device)
     weight = torch.where(i == j, 1.0, 2.0).to(g)
     trace = weight * inverse[:, i, j]
@@ -75,7 +98,7 @@ def _scalar(im: Immersion, z: Tensor) -> Tensor:
     il, jk = inverse[:, i][..., j], inverse[:, j][..., i]
     mixed = weight[:, None] * weight * (ik * jl + il * jk) / 2
     r = ((trace[:, :, None] * trace[:, None, :] - mixed) * normal).sum((-2, -1))
-    return torch.where(full, r, torch.nan).to(z.dtype)
+    return volume.to(z.dtype), torch.where(full, r, torch.nan).to(z.dtype)
 
 
 def normal_products(im: Immersion, z: Tensor, directions: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,8 @@ _FIGURES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
 )
 
+_WIDE = 1000  # wider pictures have a row of their own; others share one where they fit
+
 _KEY_FIGURES = (
     ("ELBO", "val/elbo", "nats, validation"),
     ("Code length", "val/bits_per_dimension", "bits per dimension"),
@@ -201,6 +203,7 @@ def _figures(run: Run) -> Iterable[str]:
 def _figure(name: str, key: str, pictures: list[Medium]) -> str:
     latest = len(pictures) - 1
     width, height = size(pictures[latest])
+    basis = width + 34 if width > _WIDE else min(width + 34, _WIDE // 2 + 80)
     images = "".join(
         f'<img alt="{escape(name)}, step {picture.step}" data-step="{picture.step}" width="{width}" height="{height}" '
         f'src="{uri(picture)}"{"" if i == latest else " hidden"}>'
@@ -209,7 +212,7 @@ def _figure(name: str, key: str, pictures: list[Medium]) -> str:
     label = escape(f"{name}: step")
     slider = f'<input type="range" min="0" max="{latest}" value="{latest}" aria-label="{label}">' if latest else ""
     return (
-        f'<figure class="media" style="flex-basis:{width + 34}px"><figcaption><b>{escape(name)}</b>'
+        f'<figure class="media" style="flex-basis:{basis}px"><figcaption><b>{escape(name)}</b>'
         f'<code>{escape(key)}</code><span class="history">{slider}<output>step {pictures[latest].step:,}</output>'
         f'</span></figcaption><div class="pictures">{images}</div></figure>'
     )

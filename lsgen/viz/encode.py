@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from io import BytesIO
 
-import numpy as np
 from PIL import Image
 
 from lsgen.viz.style import Pixels
 
 __all__ = ["gif", "png"]
 
-_SAMPLE, _NEAR = 1 << 18, 12
+_SAMPLE = 1 << 18
 
 
 def png(pixels: Pixels) -> bytes:
@@ -52,16 +51,12 @@ def gif(frames: Pixels, fps: float = 12.0) -> bytes:
 
 
 def _palette(frames: Pixels) -> Image.Image:
-    """Return a palette image: a median cut of the pixels of all frames, or of an even sample; near black and white are exact."""
+    """Return a palette image: a median cut of the pixels of all frames, or of an even sample, with black and white."""
     colours = frames.reshape(-1, 3)
     colours = colours[:: (len(colours) // _SAMPLE) | 1]
     height = min(len(colours), 512)
     mosaic = colours[: len(colours) // height * height].reshape(height, -1, 3)
-    palette = Image.fromarray(mosaic).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    entries = np.array(palette.getpalette(), dtype=int).reshape(-1, 3)
-    for extreme in (0, 255):
-        distance = np.abs(entries - extreme).sum(1)
-        if distance.min() <= _NEAR:
-            entries[distance.argmin()] = extreme
-    palette.putpalette(entries.ravel().tolist())
+    palette = Image.fromarray(mosaic).quantize(254, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    entries = (palette.getpalette() or [])[: 254 * 3]
+    palette.putpalette([*entries, *[0] * (254 * 3 - len(entries)), 0, 0, 0, 255, 255, 255])
     return palette

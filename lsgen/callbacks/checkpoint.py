@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
+import warnings
 from collections.abc import Mapping
 from math import inf, isnan
 from pathlib import Path
@@ -25,10 +26,12 @@ from lsgen.callbacks.clock import bind_clock, continue_loggers, generator_steps
 from lsgen.callbacks.guard import NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted, SignalWatch, signal_name
 from lsgen.callbacks.loops import mend_counters, settled
+from lsgen.data import DataModule
 
 __all__ = ["BEST", "Checkpoint"]
 
 BEST = "best.ckpt"
+_NOTHING, _SAVE, _STOP = range(3)
 _LEAST_RATIO = 20  # seconds since the last save over the seconds it took
 
 
@@ -110,6 +113,8 @@ class Checkpoint(LightningCheckpoint):
         """Check that what there is can be saved, before any work; take over the signals."""
         if self._resumed:
             mend_counters(trainer)
+            if isinstance(trainer.datamodule, DataModule):  # type: ignore[attr-defined]
+                warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
         continue_loggers(trainer, pl_module)
         self._resumed = self._due = self._better = self._finished = False
         self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
@@ -120,10 +125,10 @@ class Checkpoint(LightningCheckpoint):
         """Save where a save is due, and stop where a signal came."""
         if batch_idx % trainer.accumulate_grad_batches:
             return
-        stop = self._must_stop(trainer)
-        if stop or self._due or self._better or self._is_time(trainer, pl_module):
+        wish = _agree(trainer, self._wish(trainer, pl_module))
+        if wish or self._due or self._better:
             self._save(trainer, pl_module)
-        if stop:
+        if wish == _STOP:
             raise self._interruption(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -143,15 +148,16 @@ class Checkpoint(LightningCheckpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Have the end of the epoch saved."""
         if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
-            self._due |= _any_rank(trainer, time.monotonic() - self._saved_at >= _LEAST_RATIO * self._saving_seconds)
+            worth_it = time.monotonic() - self._saved_at >= _LEAST_RATIO * self._saving_seconds
+            self._due |= _agree(trainer, int(worth_it)) > 0
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the end of training, and give the signals back."""
         self._finished = True
         self._save(trainer, pl_module)
-        stop = self._must_stop(trainer)
+        wish = _agree(trainer, self._wish(trainer, pl_module))
         self._signals.stop()
-        if stop:
+        if wish == _STOP:
             raise self._interruption(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -181,16 +187,12 @@ class Checkpoint(LightningCheckpoint):
 
     # when
 
-    def _is_time(self, trainer: Trainer, pl_module: LightningModule) -> bool:
-        step = generator_steps(trainer, pl_module)
-        if self.every_n_steps is not None and step // self.every_n_steps > self._saved_step // self.every_n_steps:
-            return True
-        return self.every_n_seconds < inf and _any_rank(
-            trainer, time.monotonic() - self._saved_at >= self.every_n_seconds
-        )
-
-    def _must_stop(self, trainer: Trainer) -> bool:
-        return _any_rank(trainer, self._signals.received is not None)
+    def _wish(self, trainer: Trainer, pl_module: LightningModule) -> int:
+        if self._signals.received is not None:
+            return _STOP
+        every, step = self.every_n_steps, generator_steps(trainer, pl_module)
+        due = every is not None and step // every > self._saved_step // every
+        return _SAVE if due or time.monotonic() - self._saved_at >= self.every_n_seconds else _NOTHING
 
     def _is_better(self, score: float) -> bool:
         if isnan(score):
@@ -238,8 +240,8 @@ class Checkpoint(LightningCheckpoint):
         )
 
 
-def _any_rank(trainer: Trainer, decision: bool) -> bool:
-    """Return whether any process decided so: all of them must save together."""
+def _agree(trainer: Trainer, wish: int) -> int:
+    """Return the strongest wish of any process: all of them save and stop together."""
     if trainer.world_size == 1:
-        return decision
-    return bool(trainer.strategy.reduce_boolean_decision(decision, all=False))
+        return wish
+    return int(trainer.strategy.reduce(torch.tensor(wish, device=trainer.strategy.root_device), reduce_op="max"))

@@ -6,6 +6,8 @@ skip something: a validation, the end of an epoch, a count. Two do not, and chec
     inside an epoch     epoch e started and not processed; k batches completed, the next one ready and not started
     between two epochs  e epochs completed; no batch of the next
 
+No validation is under way in either, so its counters are at 0.
+
 On resuming, Lightning counts the ready batch twice in its totals; `mend_counters` takes that back.
 """
 
@@ -30,8 +32,10 @@ def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
 
     """
     fit = trainer.fit_loop
-    epochs, batches = fit.epoch_progress, fit.epoch_loop.batch_progress
-    before = epochs.state_dict(), batches.state_dict(), fit.epoch_loop._batches_that_stepped
+    epochs, batches, validation = fit.epoch_progress, fit.epoch_loop.batch_progress, fit.epoch_loop.val_loop
+    counters = epochs, batches, validation.batch_progress
+    before = [counter.state_dict() for counter in counters], fit.epoch_loop._batches_that_stepped
+    validation.batch_progress.reset()
     between_epochs = ended and _epoch_is_whole(trainer)
     if between_epochs:
         batches.current.reset()
@@ -45,9 +49,9 @@ def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        epochs.load_state_dict(before[0])
-        batches.load_state_dict(before[1])
-        fit.epoch_loop._batches_that_stepped = before[2]
+        for counter, state in zip(counters, before[0], strict=True):
+            counter.load_state_dict(state)
+        fit.epoch_loop._batches_that_stepped = before[1]
 
 
 def mend_counters(trainer: Trainer) -> None:

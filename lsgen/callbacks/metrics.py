@@ -216,8 +216,8 @@ class LikelihoodMetrics(Callback):
         if self._bound is None or trainer.sanity_checking:
             return
         values = self._bound.compute()
-        row: dict[str, Any] = {f"{stage}/{term}": values[term] for term in _TERMS}
-        per_dimension = values["kl_per_dimension"].tolist()
+        row: dict[str, Tensor] = {f"{stage}/{term}": values[term] for term in _TERMS}
+        per_dimension = values["kl_per_dimension"]
         if len(per_dimension) <= _MOST_DIMENSIONS:
             row.update({f"{stage}/kl_dimension/{i:02d}": value for i, value in enumerate(per_dimension)})
         if self._active is not None and bool(self._active.observations):
@@ -284,12 +284,10 @@ def _bound_like(losses: Losses) -> EvidenceLowerBound:
     return bound
 
 
-def _log(trainer: Trainer, pl_module: LightningModule, values: Mapping[str, Any]) -> None:
-    """Send values to the loggers as they are, and to `trainer.callback_metrics`."""
-    numbers = {key: float(value) for key, value in values.items()}
-    for key, value in numbers.items():
-        pl_module.log(key, value, logger=False, rank_zero_only=False)
-    _send(trainer, pl_module, numbers)
+def _log(trainer: Trainer, pl_module: LightningModule, values: Mapping[str, Tensor]) -> None:
+    """Log values that are reduced already as they are, in float64: to the loggers and to `callback_metrics`."""
+    for key, value in values.items():
+        pl_module.log(key, value.double(), batch_size=1, sync_dist=trainer.world_size > 1)
 
 
 def _send(trainer: Trainer, pl_module: LightningModule, values: Mapping[str, float]) -> None:

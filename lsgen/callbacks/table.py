@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from typing import TextIO
@@ -49,7 +49,7 @@ class StepTable:
         """Drop the rows beyond a step; the file is left alone where there are none."""
         self.close()
         if self.path.exists():
-            rows = list(self._read())
+            rows = self._read()
             kept = [row for row in rows if int(row[STEP]) <= step]
             if len(kept) < len(rows):
                 self._rewrite(kept)
@@ -85,19 +85,18 @@ class StepTable:
             self._row = _pair(self._header, next(csv.reader(lines[-1:]))) if len(lines) > 1 else {}
 
     def _extend(self, keys: list[str]) -> None:
-        rows, header = list(self._read()), [*self._header, *keys]
         self.close()
-        self._header = header
+        rows = self._read()
+        self._header += keys
         self._rewrite(rows)
         self._open()
 
-    def _read(self) -> Iterator[dict[str, str]]:
-        with open(self.path, encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [STEP])
-            if self._handle is None:
-                self._header = header
-            yield from (_pair(header, cells) for cells in reader if len(cells) == len(header))
+    def _read(self) -> list[dict[str, str]]:
+        """Return all rows and learn the header; a last line without its end is none."""
+        text = self.path.read_bytes().decode()
+        reader = csv.reader(StringIO(text[: text.rfind("\n") + 1], newline=""))
+        self._header = next(reader, [STEP])
+        return [_pair(self._header, cells) for cells in reader]
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         partial = self.path.with_name(f".{self.path.name}.part")

@@ -57,7 +57,8 @@ def fit(
 ) -> Trainer:
     """Train, or continue from the newest checkpoint."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    options: dict[str, Any] = {"max_epochs": -1, "devices": 1, "log_every_n_steps": 5, **trainer}
+    defaults = {"max_epochs": -1, "devices": 1, "log_every_n_steps": 5, "enable_progress_bar": False}
+    options: dict[str, Any] = {**defaults, **trainer}
     callbacks = [
         Seeding(11),
         FiniteLoss(),
@@ -70,7 +71,6 @@ def fit(
         accelerator="cpu",
         logger=[CSVLogger(run_dir), *loggers],
         callbacks=callbacks,
-        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,

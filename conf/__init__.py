@@ -1,0 +1,1 @@
+"""The configuration tree, shipped with the package as `lsgen.conf`."""

@@ -14,7 +14,9 @@ from lsgen.likelihoods import FlatLikelihood, Gaussian, Likelihood
 
 
 def _families() -> list[type[Likelihood]]:
-    modules = [importlib.import_module(m.name) for m in pkgutil.iter_modules(lsgen.likelihoods.__path__, "lsgen.likelihoods.")]
+    modules = [
+        importlib.import_module(m.name) for m in pkgutil.iter_modules(lsgen.likelihoods.__path__, "lsgen.likelihoods.")
+    ]
     classes = {c for m in modules for _, c in inspect.getmembers(m, inspect.isclass) if issubclass(c, Likelihood)}
     return sorted((c for c in classes if not inspect.isabstract(c)), key=lambda c: c.__name__)
 
@@ -223,7 +225,7 @@ def test_log_probability_has_exact_gradients(family: type[Likelihood]) -> None:
 def test_wrong_raw_outputs_are_refused(family: type[Likelihood]) -> None:
     likelihood = family((3, 2, 2))
     channels = 3 * likelihood.heads
-    with pytest.raises(ValueError, match=rf"expected raw outputs of shape \(B, {channels}, 2, 2\), got \(1, 99, 2, 2\)"):
+    with pytest.raises(ValueError, match=rf"raw outputs of shape \(B, {channels}, 2, 2\), got \(1, 99, 2, 2\)"):
         likelihood(torch.zeros(1, 99, 2, 2))
 
 

@@ -73,7 +73,7 @@ def test_averages_settle_on_the_centres_of_the_clusters() -> None:
 def test_entries_that_nobody_chooses_start_again_on_the_data() -> None:
     quantiser, raw = _quantiser(decay=0.5, restart_below=0.2), _raw(30)
     with torch.no_grad():
-        quantiser.codebook[0] = 100.0
+        quantiser.codebook[0], quantiser.sums[0] = 100.0, 100.0
     for _ in range(3):
         q = quantiser(raw)
         assert not (q.indices == 0).any()
@@ -86,8 +86,8 @@ def test_perplexity_counts_the_entries_in_use() -> None:
     with torch.no_grad():
         quantiser.codebook.copy_(torch.eye(K, D) * 10 + torch.arange(K)[:, None])
     code = quantiser.codebook[[0, 1, 2]].flatten()[None]
-    assert quantiser(code.expand(4, -1)).perplexity.item() == pytest.approx(3)
-    assert quantiser(quantiser.codebook[[1, 1, 1]].flatten()[None]).perplexity.item() == pytest.approx(1)
+    assert quantiser(code.expand(4, -1)).batch_perplexity.item() == pytest.approx(3)
+    assert quantiser(quantiser.codebook[[1, 1, 1]].flatten()[None]).batch_perplexity.item() == pytest.approx(1)
 
 
 def test_bound_charges_the_code_length_of_the_uniform_prior() -> None:
@@ -104,18 +104,15 @@ def test_objective_is_reconstruction_and_commitment_and_moves_the_codebook_in_tr
     space, objective = _space(), VQVAE(commitment=0.5)
     x = torch.rand(7, 6, dtype=torch.float64).round()
     before = space.posterior.codebook.clone()
+    distance = (space.encoder(x) - space.encode(x).codes.flatten(1)).square().sum(1)
     losses = objective(space, {"x": x}, 0)
-    distance = (space.encoder(x) - before[space.encode(x).indices].flatten(1)).square().sum(1)
-    q = VectorQuantiser.forward(space.posterior, space.encoder(x))
     assert not torch.equal(space.posterior.codebook, before)
-    torch.testing.assert_close(losses.scalars["commitment"] * 0.5 + losses.reconstruction.mean(), losses.loss)
-    assert distance.shape == (7,)
+    torch.testing.assert_close(losses.loss, (losses.reconstruction + 0.5 * distance).mean())
     moved = space.posterior.codebook.clone()
     with torch.no_grad():
         objective(space, {"x": x}, 0)
     objective.eval()(space, {"x": x}, 0)
     torch.testing.assert_close(space.posterior.codebook, moved, rtol=0, atol=0)
-    assert q.entries == K
 
 
 def test_commitment_pulls_the_encoder_and_not_the_codebook() -> None:
@@ -124,11 +121,9 @@ def test_commitment_pulls_the_encoder_and_not_the_codebook() -> None:
     raw = space.encoder(x)
     codes = space.posterior(raw).codes.flatten(1)
     expected = torch.autograd.grad((raw - codes.detach()).square().sum(1).mean(), space.encoder.layers[0].weight)[0]
-    objective = VQVAE(commitment=1.0).eval()
     with_, without = (VQVAE(commitment=c).eval()(space, {"x": x}, 0).loss for c in (1.0, 0.0))
     (gradient,) = torch.autograd.grad(with_ - without, space.encoder.layers[0].weight)
     torch.testing.assert_close(gradient, expected)
-    assert objective.commitment(0) == 1
 
 
 def test_impossible_codebooks_are_refused() -> None:

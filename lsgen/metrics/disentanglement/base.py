@@ -1,0 +1,98 @@
+"""What the supervised disentanglement metrics have in common: codes and factors are gathered, then scored at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+__all__ = ["DisentanglementMetric", "split_indices"]
+
+
+class DisentanglementMetric(Metric, ABC):
+    """Abstract score of codes (N, d) against ground-truth factors (N, k).
+
+    `update` gathers, `compute` returns one scalar, `terms` everything that was found on the way.
+
+    Args:
+        part: the entry of `terms` that `compute` returns.
+
+    Raises:
+        ValueError: there is no such part.
+
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    parts: ClassVar[tuple[str, ...]]
+    least_factors: ClassVar[int] = 1
+
+    codes: list[Tensor]
+    factors: list[Tensor]
+
+    def __init__(self, part: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.part = self.parts[0] if part is None else part
+        if self.part not in self.parts:
+            raise ValueError(f"expected part to be one of {', '.join(self.parts)}, got {part!r}")
+        self.add_state("codes", [], dist_reduce_fx="cat")
+        self.add_state("factors", [], dist_reduce_fx="cat")
+        self._terms: dict[str, Tensor] = {}
+
+    def update(self, codes: Tensor, factors: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            codes: finite codes, one row for an observation, (B, d).
+            factors: values of the ground-truth factors, integers (B, k).
+
+        Raises:
+            ValueError: wrong shapes, non-finite codes, or factors that are not integers.
+
+        """
+        if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors):
+            shapes = f"{tuple(codes.shape)} and {tuple(factors.shape)}"
+            raise ValueError(f"expected codes (B, d) and factors (B, k), got {shapes}")
+        if factors.is_floating_point() or factors.shape[1] < self.least_factors:
+            got = f"{factors.dtype} of shape {tuple(factors.shape)}"
+            raise ValueError(f"expected integer factors with at least {self.least_factors} column(s), got {got}")
+        if not bool(torch.isfinite(codes).all()):
+            raise ValueError("expected finite codes, got NaN or infinity")
+        self.codes.append(codes.detach())
+        self.factors.append(factors.detach().to(torch.int64))
+
+    def compute(self) -> Tensor:
+        """Return the chosen part, a scalar."""
+        codes, factors = dim_zero_cat(self.codes), dim_zero_cat(self.factors)
+        if len(codes) < 2:
+            raise ValueError(f"expected at least 2 observations, got {len(codes)}")
+        self._terms = self.score(codes.double(), factors)
+        return self._terms[self.part]
+
+    def terms(self) -> dict[str, Tensor]:
+        """Return all parts, scalars, and whatever else the score is made of."""
+        self.compute()
+        return self._terms
+
+    @abstractmethod
+    def score(self, codes: Tensor, factors: Tensor) -> dict[str, Tensor]:
+        """Return the terms for codes, float64 (N, d), and factors, int64 (N, k)."""
+
+
+def split_indices(n: int, test_fraction: float, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return disjoint random indices for fitting and for testing, at least one of each.
+
+    Raises:
+        ValueError: test_fraction is not inside (0, 1).
+
+    """
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"expected test_fraction between 0 and 1, got {test_fraction}")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(device)
+    test = min(max(round(n * test_fraction), 1), n - 1)
+    return order[test:], order[:test]

@@ -71,7 +71,8 @@ def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
     for thing in reachable(fn):
         if not isinstance(thing, nn.Module):
             continue
-        if thing.training and _depends_on_mode(type(thing)):
+        kind: Any = type(thing)
+        if thing.training and _depends_on_mode(kind):
             raise ValueError(
                 f"expected a map in eval mode, got {type(thing).__name__} in train mode: call .eval() first"
             )

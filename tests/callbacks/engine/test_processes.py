@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 import torch
@@ -13,18 +13,29 @@ import torch
 from lsgen.data import Digits
 from lsgen.models.vae.objective import kl_per_dimension
 
-OPTIONS: dict[str, Any] = {"devices": 2, "strategy": "ddp_fork", "max_steps": 15}
+SCRIPT = """
+import signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import toy_engine as engine
+
+whole, cut = Path(sys.argv[2]), Path(sys.argv[3])
+two = {"devices": 2, "strategy": "ddp_fork", "max_steps": 15}
+kill = engine.Send(signal.SIGKILL, "on_train_batch_end", 9)
+assert engine.in_child(lambda: engine.fit(whole, **two)) == 0
+assert engine.in_child(lambda: engine.fit(cut, extra=[kill], every_n_steps=4, **two)) != 0
+assert engine.load(cut)["clocks"]["generator_steps"] == 8
+assert engine.in_child(lambda: engine.fit(cut, resume=True, **two)) == 0
+"""
 
 
 @pytest.mark.slow
 def test_two_processes(engine: ModuleType, tmp_path: Path) -> None:
     """Metrics are those over the whole data set; killed and resumed inside an epoch, all bits are the same."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert engine.in_child(lambda: engine.fit(whole, **OPTIONS)) == 0
-    kill = engine.Send(signal.SIGKILL, "on_train_batch_end", 9)
-    assert engine.in_child(lambda: engine.fit(cut, extra=[kill], every_n_steps=4, **OPTIONS)) != 0
-    assert engine.load(cut)["clocks"]["generator_steps"] == 8
-    assert engine.in_child(lambda: engine.fit(cut, resume=True, **OPTIONS)) == 0
+    command = [sys.executable, "-c", SCRIPT, str(Path(str(engine.__file__)).parent), str(whole), str(cut)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert engine.same_run(whole, cut) == []
 
     clocks = engine.load(whole)["clocks"]

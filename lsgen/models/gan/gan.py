@@ -16,8 +16,9 @@ from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch, OptimizerFactory
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.losses import AdversarialLoss
-from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser
+from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
 from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range
+from lsgen.nn.augment import AdaptiveAugment
 
 __all__ = ["GAN"]
 
@@ -33,6 +34,8 @@ class GAN(AdversarialModel):
         prior: p(z).
         loss: what the two players minimise.
         regularisers: penalties in either player's loss.
+        augment: what every observation undergoes before the critic sees it in training, such as
+            `lsgen.nn.augment.DiffAugment`; an `AdaptiveAugment` is told how the critic overfits.
         value_range: data values that the networks see as -1 and 1; None where they see the data as they are.
         generator_optimizer: see `AdversarialModel`.
         critic_optimizer: see `AdversarialModel`.
@@ -57,6 +60,7 @@ class GAN(AdversarialModel):
         prior: Prior,
         loss: AdversarialLoss,
         regularisers: Sequence[Regulariser] = (),
+        augment: nn.Module | None = None,
         value_range: Sequence[float] | None = None,
         generator_optimizer: OptimizerFactory | None = None,
         critic_optimizer: OptimizerFactory | None = None,
@@ -74,6 +78,7 @@ class GAN(AdversarialModel):
             if not isinstance(regulariser, CriticRegulariser | GeneratorRegulariser):
                 raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
         self.critic, self.adversarial = critic, loss
+        self.augment = nn.Identity() if augment is None else augment
         self.regularisers = nn.ModuleList(regularisers)
         self.classes = int(getattr(critic, "classes", 0))
         if self.classes and self.classes != getattr(prior, "classes", 0):
@@ -95,24 +100,27 @@ class GAN(AdversarialModel):
 
     def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
         """Return the adversarial loss of the critic, and its penalties."""
-        real, z, critic = self._play(batch)
+        real, z, plain = self._play(batch)
         with torch.no_grad():
             fake = self.generator(z).to(real.dtype)
-        terms = {"adversarial": self.adversarial.critic(critic(real), critic(fake))}
-        if updates is not None:
-            terms |= self._penalties(CriticRegulariser, updates, critic, real, fake)
-        return terms
+        if updates is None:
+            return {"adversarial": self.adversarial.critic(plain(real), plain(fake))}
+        critic = self._augmented(plain)
+        scores = critic(real)
+        self._observe(scores.detach())
+        terms = {"adversarial": self.adversarial.critic(scores, critic(fake))}
+        return terms | self._penalties(CriticRegulariser, updates, critic, real, fake)
 
     def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
         """Return the adversarial loss of the generator, and its penalties."""
-        real, z, critic = self._play(batch)
-        fake = self.generator(z).to(real.dtype)
+        real, z, plain = self._play(batch)
+        critic, fake = self._augmented(plain), self.generator(z).to(real.dtype)
         scores = critic(fake)
         against = critic(real) if self.adversarial.relative else scores
         terms = {"adversarial": self.adversarial.generator(against, scores)}
         return terms | self._penalties(GeneratorRegulariser, updates, self.generator, z, fake)
 
-    def _play(self, batch: Batch) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    def _play(self, batch: Batch) -> tuple[Tensor, Tensor, Scores]:
         """Return real observations, codes as many, and the critic, conditioned on the labels of both if it asks."""
         real = self.decoder.inverse(batch["x"])
         z = self.codes(len(real))
@@ -122,6 +130,18 @@ class GAN(AdversarialModel):
             raise ValueError("a conditional critic expected batches with a label, got none")
         label = nn.functional.one_hot(batch["label"], self.classes).to(z.dtype)
         return real, torch.cat([z[:, : -self.classes], label], 1), partial(self.critic, label=label)
+
+    def _augmented(self, critic: Scores) -> Scores:
+        return lambda x: critic(self.augment(x))
+
+    def _observe(self, real_scores: Tensor) -> None:
+        """Tell an adaptive augmentation how the critic overfits, the same in every process."""
+        if isinstance(self.augment, AdaptiveAugment):
+            overfitting, world = real_scores.sign().mean(), 1
+            if self._trainer is not None:
+                world = self.trainer.world_size
+                overfitting = self.trainer.strategy.reduce(overfitting, reduce_op="mean")
+            self.augment.observe(overfitting, len(real_scores) * world)
 
     def _penalties(self, side: type[Regulariser], updates: int, *arguments: Any) -> dict[str, Tensor]:
         """Return the weighted penalties of one player, those that are due, in full precision."""

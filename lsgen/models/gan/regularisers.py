@@ -35,6 +35,7 @@ __all__ = [
     "GradientPenalty",
     "PathLength",
     "Regulariser",
+    "Scores",
     "path_lengths",
     "squared_gradient_norms",
 ]

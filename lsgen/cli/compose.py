@@ -18,6 +18,10 @@ from lsgen.runs import flatten
 
 __all__ = ["Composed", "compose_and_run", "environment"]
 
+_WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+_WITH_VALUE |= {"--experimental-rerun"}
+_INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
 
 @dataclass(frozen=True)
 class Composed:
@@ -64,6 +68,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    arguments = _flags_first(arguments)
     register(*_config_directories(arguments))
     own_argv, own_environment = sys.argv, dict(os.environ)
 
@@ -123,6 +128,20 @@ def _plain(config: Any) -> Any:
 
 def _is_ours(group: str) -> bool:
     return group != "experiment" and not group.startswith("hydra/")
+
+
+def _flags_first(arguments: Sequence[str]) -> list[str]:
+    """Put flags, with their values, before overrides: Hydra's parser takes overrides in one piece only."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        (flags if argument.startswith("-") else overrides).append(argument)
+        takes_next = argument in _WITH_VALUE or (argument in ("--info", "-i") and rest and rest[0] in _INFOS)
+        if takes_next and rest:
+            flags.append(rest.pop(0))
+    return flags + overrides
 
 
 def _config_directories(arguments: Sequence[str]) -> list[str]:

@@ -46,13 +46,14 @@ def evaluate(directory: RunDirectory, checkpoint: str = "last", device: str = "c
         UsageError: a part of the run refuses its arguments.
 
     """
-    from lsgen.callbacks import read_checkpoint
     from lsgen.cli.console import messages
     from lsgen.cli.load import model_of
     from lsgen.cli.task import run_variables
 
     file = directory.checkpoint(checkpoint)
     with run_variables(directory), messages(None):
+        from lsgen.callbacks import read_checkpoint
+
         content = read_checkpoint(file)
         metrics = _measure(directory, model_of(directory.config(), content), device)
     place = directory.path / "evaluation" / f"{file.stem}.json"
@@ -72,6 +73,7 @@ def _measure(directory: RunDirectory, model: Any, device: str) -> dict[str, floa
         "trainer.num_nodes": 1,
         "trainer.limit_val_batches": None,
         "trainer.limit_test_batches": None,
+        "trainer.enable_progress_bar": False,
     }
     frozen = directory.config()
     config = thaw(frozen, directory.overrides() | changes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
 from lsgen.cli.flags import assignments, take
-from lsgen.runs import RunDirectory, flatten
+from lsgen.runs import RunDirectory
 
 if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
@@ -37,8 +37,10 @@ def run(arguments: Sequence[str]) -> int:
     if len(places) != 1:
         raise UsageError(f"expected one run directory, got {' '.join(places) or 'none'}")
     directory = RunDirectory.open(places[0])
-    frozen = flatten(directory.config())
-    changes = assignments([argument for argument in rest if argument.startswith("callbacks.")], frozen)
+    settings = [argument for argument in rest if argument.startswith("callbacks.")]
+    parts = {f"callbacks.{name}." for name in directory.config()["callbacks"]}
+    theirs = {key for setting in settings if (key := setting.partition("=")[0]).startswith(tuple(parts))}
+    changes = assignments(settings, theirs | parts)
     scalars = traverse(directory, flags.get("checkpoint", "last"), flags.get("device", "cpu"), changes)
     _show(directory, scalars)
     return OK
@@ -63,16 +65,22 @@ def traverse(
         UsageError: the run has no latent-space callback, or one refuses its arguments.
 
     """
-    from lsgen.callbacks import read_checkpoint
     from lsgen.cli.console import messages
     from lsgen.cli.load import model_of
     from lsgen.cli.task import run_variables
 
     file = directory.checkpoint(checkpoint)
     with run_variables(directory), messages(None):
+        from lsgen.callbacks import read_checkpoint
+
         content = read_checkpoint(file)
         model = model_of(directory.config(), content).to(device)
-        return _draw(directory, model, int(content.get("clocks", content).get("generator_steps", 0)), changes or {})
+        return _draw(
+            directory,
+            model,
+            int(content.get("clocks", {}).get("generator_steps", content["global_step"])),
+            changes or {},
+        )
 
 
 def _draw(directory: RunDirectory, model: Any, step: int, changes: Mapping[str, Any]) -> dict[str, float]:

@@ -187,6 +187,44 @@ def test_load_evaluate_and_traverse(lsgen, trained, tmp_path):
     assert "expected a run whose config has a latent-space callback" in outcome.err
 
 
+def test_traverse_draws_what_training_drew_and_report_shows_it(lsgen, small, tmp_path):
+    arguments = [argument for argument in small if not argument.startswith("callbacks")]
+    assert lsgen("train", *arguments, "~callbacks.geometry", "run_dir=run").code == 0
+    drawn = files("run/figures")
+    kinds = {path.relative_to("run/figures").parts[0] for path in drawn}
+    assert {"traversal", "interpolation", "reconstruction", "sample"} <= kinds
+    for path in drawn:
+        path.unlink()
+    outcome = lsgen("traverse", "run")
+    assert outcome.code == 0, outcome.err
+    assert files("run/figures") == drawn
+    assert lsgen("traverse", "run", "callbacks.samples.n=4").code == 0
+    changed = {path for path, content in files("run/figures").items() if content != drawn[path]}
+    assert {path.parts[2] for path in changed} == {"sample"}
+    assert lsgen("traverse", "run", "callbacks.samples.m=4").code == 2
+    assert lsgen("report", "run", "checkpoint=last").code == 0
+    assert Path("run/report.html").read_text().startswith("<!")
+    assert Path("run/evaluation/last.json").is_file()
+
+
+def test_wandb_knows_the_run_as_its_directory_does(lsgen, small, tmp_path, monkeypatch, read_wandb):
+    monkeypatch.delenv("WANDB_MODE")
+    arguments = [argument for argument in small if argument not in ("logger=csv", "model.max_steps=6")]
+    sweep = ("-m", "run.tags=[first,second]", "model.max_steps=2", "seed=0,1", "sweep_dir=sweep")
+    assert lsgen("train", *arguments, *sweep).code == 0
+    runs = [RunDirectory(path) for path in sorted((tmp_path / "sweep").iterdir()) if path.is_dir()]
+    for run in runs:
+        record = read_wandb(run.path)
+        assert record.id == run.id
+        assert (record.group, record.job_type, record.name) == ("sweep", "vae", "vae_digits")
+        assert record.tags == ["first", "second"]
+        assert record.config["seed"] == run.config()["seed"]
+        assert record.config["model"]["objective"]["beta"] == 1.0
+        assert record.values("train/loss")
+        assert record.exit_codes == [0]
+    assert runs[0].id != runs[1].id
+
+
 def test_a_checkpoint_names_no_more_than_a_config_may(trained, tmp_path):
     path = trained / "checkpoints" / "last.ckpt"
     content = read_checkpoint(path)

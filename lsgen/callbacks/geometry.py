@@ -98,7 +98,7 @@ class LatentGeometry(LatentCallback):
         n: int = 16,
         active_kl: float = 0.1,
         max_curved: int = 16,
-        plane_points: int = 24,
+        plane_points: int = 20,
         extent: float = 3.0,
         pairs: int = 8,
         intervals: int = 16,
@@ -164,7 +164,10 @@ class LatentGeometry(LatentCallback):
     def _measure(self, space: LatentSpace, im: Immersion, known: Codes, active: Tensor) -> dict[str, Tensor]:
         z = known.z[: self.n]
         found = at_probes(im, z, known.covariance, space.dim <= self.max_curved, self.chunk_size)
-        if len(active):
+        if len(active) == space.dim:
+            names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}
+            found |= {alias: found[name] for name, alias in names.items() if name in found}
+        elif len(active):
             found |= on_active_axes(im, z, known.z.mean(0), active, len(active) <= self.max_curved, self.chunk_size)
         pairs = min(self.pairs, len(known.z) // 2)
         if pairs:

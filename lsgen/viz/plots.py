@@ -78,6 +78,7 @@ def plane_maps(
             ax.title.set_fontweight("normal")
         axes[0].set_ylabel(axes_labels[1])
         _headline(figure, title)
+        _name_groups(figure, groups)
         return rasterise(figure)
 
 
@@ -98,6 +99,15 @@ def curves(
 def _headline(figure: Figure, title: str) -> None:
     height = figure.get_figheight()
     figure.text(0.01, 1 - 0.1 / height, title, va="top", fontsize=10, fontweight="bold", color=INK)
+
+
+def _name_groups(figure: Figure, groups: ArrayLike | None) -> None:
+    """Name up to ten groups of points in their colours, at the upper right."""
+    names = [] if groups is None else sorted({int(g) for g in np.asarray(groups)})
+    width, height = figure.get_size_inches()
+    for i, name in enumerate(reversed(names if len(names) <= len(SERIES) else [])):
+        colour = SERIES[name % len(SERIES)]
+        figure.text(1 - (0.15 + 0.24 * i) / width, 1 - 0.1 / height, f"{name}", color=colour, va="top", ha="right")
 
 
 def _positive(values: ArrayLike) -> NDArray[np.float64]:

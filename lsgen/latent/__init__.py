@@ -2,8 +2,10 @@
 
 from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
+from lsgen.latent.class_codes import ClassCodes, ClassPosterior
 from lsgen.latent.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.hyperbolic import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.imputation import Imputation, impute, observed_log_prob, pseudo_gibbs
 from lsgen.latent.ladder import LadderDecoder, LadderNormal, LadderPosterior
 from lsgen.latent.manifolds import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.mixtures import MixtureOfNormals, VampPrior
@@ -21,6 +23,8 @@ __all__ = [
     "AggregateTerms",
     "BoundPosterior",
     "BoundPrior",
+    "ClassCodes",
+    "ClassPosterior",
     "CodebookPrior",
     "Deterministic",
     "DiagonalNormal",
@@ -30,6 +34,7 @@ __all__ = [
     "FlowPosterior",
     "FlowPrior",
     "HypersphericalUniform",
+    "Imputation",
     "InverseMultiquadric",
     "Joint",
     "Kernel",
@@ -58,6 +63,9 @@ __all__ = [
     "WrappedNormalPosterior",
     "WrappedNormalPrior",
     "aggregate_terms",
+    "impute",
     "mmd_squared",
+    "observed_log_prob",
     "paths",
+    "pseudo_gibbs",
 ]

@@ -1,5 +1,6 @@
 """Variational autoencoders and their objectives, one idea a file."""
 
+from lsgen.models.vae.ada_gvae import AdaGVAE
 from lsgen.models.vae.adversarial import AdversarialObjective
 from lsgen.models.vae.autoencoder import Autoencoder, Corruption, Denoising, GaussianNoise, Masking
 from lsgen.models.vae.beta_tcvae import BetaTCVAE
@@ -11,10 +12,12 @@ from lsgen.models.vae.elbo import ELBO
 from lsgen.models.vae.factor_vae import FactorVAE
 from lsgen.models.vae.info_vae import InfoVAE
 from lsgen.models.vae.iwae import IWAE, MIWAE
+from lsgen.models.vae.missing import MissingDataIWAE
 from lsgen.models.vae.objective import DataSetObjective, Objective
 from lsgen.models.vae.piwae import PIWAE
 from lsgen.models.vae.rae import RAEGP, RAEL2
 from lsgen.models.vae.renyi import Renyi
+from lsgen.models.vae.semi_supervised import SemiSupervised
 from lsgen.models.vae.vae import VAE
 from lsgen.models.vae.vq_vae import VQVAE
 from lsgen.models.vae.wae_gan import WAEGAN
@@ -33,6 +36,7 @@ __all__ = [
     "VQVAE",
     "WAEGAN",
     "WAEMMD",
+    "AdaGVAE",
     "AdversarialObjective",
     "Autoencoder",
     "BetaTCVAE",
@@ -45,6 +49,8 @@ __all__ = [
     "GaussianNoise",
     "InfoVAE",
     "Masking",
+    "MissingDataIWAE",
     "Objective",
     "Renyi",
+    "SemiSupervised",
 ]

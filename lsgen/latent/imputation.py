@@ -1,0 +1,152 @@
+r"""Missing values of an observation, from what is observed of it.
+
+    p(x_m | x_o) = int p(x_m|z) p(z|x_o) dz,    z_k ~ q(z|x_o),    w_k = p(x_o|z_k) p(z_k) / q(z_k|x_o)
+
+Self-normalised importance sampling: E[x_m|x_o] ~ sum_k w_k E[x_m|z_k] / sum_k w_k, and draws of x_m from z_k chosen in
+proportion to w_k. The encoder sees zeros where values are missing. Codes are chosen on the way by the largest of
+log w_k + Gumbel noise, which is a draw in proportion to w_k, so that memory depends on the chunk only.
+
+Pseudo-Gibbs sampling: x_m ~ p(x_m|z), z ~ q(z|x_o, x_m) in turn, exact only where q is.
+
+Reference: Mattei & Frellsen, "MIWAE" (2019), equations 10 to 12, https://arxiv.org/abs/1812.02633; Rezende, Mohamed &
+Wierstra (2014), appendix F, https://arxiv.org/abs/1401.4082.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from lsgen.latent.space import EncodableLatentSpace
+
+__all__ = ["Imputation", "impute", "observed_log_prob", "pseudo_gibbs"]
+
+
+@dataclass(frozen=True)
+class Imputation:
+    """Observations with their gaps filled.
+
+    Attributes:
+        mean: the observed values, and the expectation of the missing ones, (B, *shape).
+        draws: the observed values, and draws of the missing ones, (draws, B, *shape).
+        effective_samples: (sum w)^2 / sum w^2, (B,).
+
+    """
+
+    mean: Tensor
+    draws: Tensor
+    effective_samples: Tensor
+
+
+def observed_log_prob(p: Distribution, x: Tensor, observed: Tensor) -> Tensor:
+    """Return log p(x_o|z), of the batch shape of p, for a distribution with independent data dimensions.
+
+    Args:
+        p: p(x|z), of event shape `shape`.
+        x: observations (B, *shape); what stands at missing values must be possible, and does not matter.
+        observed: boolean, (B, *shape).
+
+    Raises:
+        TypeError: the data dimensions of p are not independent.
+
+    """
+    if not isinstance(p, Independent):
+        raise TypeError(f"expected a likelihood with independent data dimensions, got {p}")
+    each = p.base_dist.log_prob(x)
+    return torch.where(observed, each, 0.0).flatten(-len(p.event_shape)).sum(-1)
+
+
+@torch.no_grad()
+def impute(
+    space: EncodableLatentSpace,
+    x: Tensor,
+    observed: Tensor,
+    samples: int = 10_000,
+    draws: int = 100,
+    chunk_size: int = 100,
+) -> Imputation:
+    """Return expectation and draws of missing values by self-normalised importance sampling.
+
+    Args:
+        space: encoder, prior, decoder and a likelihood with independent data dimensions.
+        x: observations (B, *shape); what stands at missing values is ignored.
+        observed: boolean, (B, *shape).
+        samples: codes for every observation.
+        draws: draws returned.
+        chunk_size: codes for every observation that are decoded at once.
+
+    Raises:
+        ValueError: shapes differ or a number is not positive.
+
+    """
+    _check(x, observed, samples, draws, chunk_size)
+    seen = torch.where(observed, x, 0.0)
+    q, p = space.encode(seen), space.prior()
+    batch = len(x)
+    total = torch.full((batch,), -torch.inf, dtype=x.dtype, device=x.device)
+    squares, mean = total.clone(), torch.zeros_like(x)
+    best = torch.full((draws, batch), -torch.inf, dtype=x.dtype, device=x.device)
+    chosen = torch.zeros(draws, batch, space.dim, dtype=x.dtype, device=x.device)
+    for start in range(0, samples, chunk_size):
+        z = q.sample(torch.Size((min(chunk_size, samples - start),)))
+        decoded = space.decode(z)
+        log_w = observed_log_prob(decoded, seen, observed) + p.log_prob(z) - q.log_prob(z)
+        part = torch.logsumexp(log_w, 0)
+        share = torch.sigmoid(part - total)
+        inside = _weighted(torch.softmax(log_w, 0), decoded.mean)
+        mean = torch.lerp(mean, inside, share.reshape(-1, *[1] * (x.ndim - 1)))
+        total, squares = torch.logaddexp(total, part), torch.logaddexp(squares, torch.logsumexp(2 * log_w, 0))
+        score, index = (log_w + _gumbel(torch.Size((draws, *log_w.shape)), log_w)).max(1)
+        better = score > best
+        picked = z.gather(0, index.unsqueeze(-1).expand(-1, -1, space.dim))
+        chosen, best = torch.where(better.unsqueeze(-1), picked, chosen), torch.where(better, score, best)
+    filled = torch.where(observed, x, space.decode(chosen).sample())
+    return Imputation(torch.where(observed, x, mean), filled, torch.exp(2 * total - squares))
+
+
+@torch.no_grad()
+def pseudo_gibbs(
+    space: EncodableLatentSpace, x: Tensor, observed: Tensor, steps: int = 1000, draws: int = 100
+) -> Tensor:
+    """Return the last `draws` states of a pseudo-Gibbs chain, (draws, B, *shape), observed values unchanged.
+
+    Args:
+        space: encoder, prior, decoder and likelihood.
+        x: observations (B, *shape); what stands at missing values is ignored.
+        observed: boolean, (B, *shape).
+        steps: length of the chain, which starts at zeros for missing values.
+        draws: states returned.
+
+    Raises:
+        ValueError: shapes differ, a number is not positive, or there are more draws than steps.
+
+    """
+    _check(x, observed, steps, draws, 1)
+    if draws > steps:
+        raise ValueError(f"expected no more draws than steps, got {draws} and {steps}")
+    state, states = torch.where(observed, x, 0.0), []
+    for step in range(steps):
+        state = torch.where(observed, x, space.decode(space.encode(state).sample()).sample())
+        if step >= steps - draws:
+            states.append(state)
+    return torch.stack(states)
+
+
+def _weighted(weights: Tensor, values: Tensor) -> Tensor:
+    return (weights.reshape(*weights.shape, *[1] * (values.ndim - weights.ndim)) * values).sum(0)
+
+
+def _gumbel(shape: torch.Size, like: Tensor) -> Tensor:
+    return -torch.empty(shape, dtype=like.dtype, device=like.device).exponential_().log()
+
+
+def _check(x: Tensor, observed: Tensor, *numbers: int) -> None:
+    if x.shape != observed.shape or observed.dtype != torch.bool:
+        raise ValueError(
+            f"expected a boolean mask of shape {tuple(x.shape)}, got {observed.dtype} {tuple(observed.shape)}"
+        )
+    if min(numbers) < 1:
+        raise ValueError(f"expected numbers of samples, draws and steps of at least 1, got {numbers}")

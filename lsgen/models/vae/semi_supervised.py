@@ -1,0 +1,72 @@
+r"""M2: a class and a code behind every observation, from data of which only a part is labelled.
+
+    L(x, y) = E_{q(z|x,y)}[ log p(x|z, y) ] + log p(y) - KL( q(z|x, y) || p(z) )          labelled
+    U(x)    = sum_y q(y|x) L(x, y) + H( q(y|x) )                                          unlabelled
+
+    loss = -1/B ( sum_labelled L(x, y) + sum_unlabelled U(x) + alpha sum_labelled log q(y|x) )
+
+A label of -1 says that the class is not known. Where every observation is labelled this is a conditional VAE with its
+classifier trained beside it: sampling and traversals at a chosen class are those of its latent space.
+
+Reference: Kingma, Rezende, Mohamed & Welling (2014), equations 6 to 9, https://arxiv.org/abs/1406.5298.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lsgen.latent import ClassCodes, EncodableLatentSpace
+from lsgen.latent.class_codes import divergence_given_class
+from lsgen.latent.product import Joint
+from lsgen.models.losses import Losses
+from lsgen.models.schedules import Schedule, as_schedule
+from lsgen.models.vae.objective import Objective
+
+__all__ = ["SemiSupervised"]
+
+
+class SemiSupervised(Objective):
+    """The bounds of M2 and a classification loss on what is labelled.
+
+    Args:
+        alpha: weight of the classification loss, a number or a schedule in generator steps; the paper takes a tenth of
+            the number of observations for every labelled one.
+
+    """
+
+    def __init__(self, alpha: float | Schedule = 1.0) -> None:
+        super().__init__()
+        self.alpha = as_schedule(alpha)
+
+    def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
+        """Return the loss of a batch with "label", (B,) integers, -1 where the class is not known.
+
+        Raises:
+            ValueError: the batch has no labels, or one is out of range.
+            TypeError: the latent space has no classes.
+
+        """
+        q, p = space.encode(batch["x"]), space.prior()
+        if not isinstance(q, ClassCodes) or not isinstance(p, Joint):
+            raise TypeError("SemiSupervised expected a ClassPosterior and a prior Product([StandardNormal, OneHot])")
+        if "label" not in batch:
+            raise ValueError(f'SemiSupervised expected batches with "label", got {", ".join(sorted(batch))}')
+        label = batch["label"]
+        known = label >= 0
+        own = torch.nn.functional.one_hot(label.clamp(min=0), q.classes).to(q.log_classes)
+        weights = torch.where(known.unsqueeze(-1), own, q.log_classes.exp())
+        every_reconstruction = -space.decode(q.every_class()).log_prob(batch["x"]).T
+        reconstruction = (weights * every_reconstruction).sum(-1)
+        kl = (weights * divergence_given_class(q, p)).sum(-1) - torch.special.entr(weights).sum(-1)
+        classification = -(own * q.log_classes).sum(-1) * known
+        alpha = self.alpha(step)
+        right = (q.log_classes.argmax(-1) == label) & known
+        scalars = {
+            "classification": classification.detach().sum() / known.sum().clamp(min=1),
+            "accuracy": right.sum() / known.sum(),
+        }
+        loss = (reconstruction + kl + alpha * classification).mean()
+        return Losses(loss, reconstruction, kl.unsqueeze(-1), {"alpha": alpha}, scalars)

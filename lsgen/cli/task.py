@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["execute", "run_variables"]
 
 _log = logging.getLogger(__name__)
-_SENTENCES = (UsageError, RunError, ValueError, TypeError, FileNotFoundError)
 
 
 @dataclass
@@ -120,10 +119,10 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
             traceback="".join(traceback.format_exception(error)),
         )
     _log.error("failed", exc_info=error, extra={"file_only": True})
-    if isinstance(error, _SENTENCES) and not progress.stepped:
-        return complain(error)
     if _speaks(error):
         complain(error)
+        if not progress.stepped:
+            return BAD_INPUT
     else:
         traceback.print_exception(error)
     print(f"lsgen: the run stopped after {progress.steps} steps; see {directory.log_file}", file=sys.stderr)
@@ -131,8 +130,12 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
 
 
 def _speaks(error: Exception) -> bool:
-    """Tell whether an error is a sentence meant for the user."""
-    return isinstance(error, UsageError | RunError | OSError) or type(error).__module__.startswith("lsgen.")
+    """Tell whether an error is a sentence meant for the user: raised by lsgen's own code, or by the disk."""
+    innermost = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return isinstance(error, UsageError | RunError | OSError) or (
+        isinstance(error, ValueError | TypeError | RuntimeError)
+        and str(innermost.f_globals.get("__name__")).startswith("lsgen.")
+    )
 
 
 def _train(directory: RunDirectory, progress: _Progress) -> None:

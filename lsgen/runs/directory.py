@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,6 +49,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.figures = self.path / "figures"
         self.report_file = self.path / "report.html"
+        self._before: frozenset[str] | None = None
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> RunDirectory:
@@ -65,6 +67,7 @@ class RunDirectory:
             )
         try:
             run.path.mkdir(parents=True, exist_ok=True)
+            run._before = frozenset(entry.name for entry in run.path.iterdir())
             write_json(run.provenance_file, dict(provenance))
             write_yaml(run.config_file, dict(config))
             run.set_status("created")
@@ -184,9 +187,21 @@ class RunDirectory:
             return False
 
     def discard(self) -> None:
-        """Remove a run that never started: the files made by `create`, and the directory where it is empty then."""
-        for file in (self.config_file, self.provenance_file, self.status_file, self.log_file, self.path / ".lock"):
-            file.unlink(missing_ok=True)
+        """Remove a run that never took a step: all that appeared since `create`, and nothing that was there before.
+
+        Raises:
+            ValueError: this object did not create the run.
+
+        """
+        if self._before is None:
+            raise ValueError(f"expected a run created here, got one opened at {self.path}")
+        for entry in self.path.iterdir():
+            if entry.name in self._before:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
         if not any(self.path.iterdir()):
             self.path.rmdir()
 

@@ -43,6 +43,11 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
         (["train", *DIGITS, "model.prior.dim=0"], "expected a latent dimension of at least 1, got 0"),
         (["train", *DIGITS, "likelihood=gaussian_fixed", "model.likelihood.sigma=0"], "sigma > 0, got 0"),
         (["train", *DIGITS, "data.batch_size=0"], "expected a batch_size of at least 1, got 0"),
+        (["train", *DIGITS, "+data.x=1", "~data.seed"], "unknown config key 'data.x': lsgen.data.Digits does not take"),
+        (
+            ["train", "data=toy", "net=mlp", "logger=csv", "callbacks=engine"],
+            "Bernoulli expected observations that are",
+        ),
         (["evaluate", "nothing"], "expected a run directory"),
         (["evaluate", "a", "b"], "expected one run directory, got a b"),
         (["traverse", "nothing"], "expected a run directory"),

@@ -37,6 +37,9 @@ def test_a_taken_place_is_refused_and_left_alone(tmp_path):
 def test_a_directory_with_other_files_may_become_a_run(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     run = make(tmp_path)
+    run.checkpoints.mkdir()
+    with pytest.raises(ValueError, match="expected a run created here"):
+        RunDirectory.open(tmp_path).discard()
     run.discard()
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 

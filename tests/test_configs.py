@@ -63,6 +63,9 @@ PARTNERS = {
     "likelihood=none": ["model=pca", "data=digits"],
     "optimizer=gan_adam": ["model=gan", "data=digits"],
     "optimizer=none": ["model=pca", "data=digits"],
+    "net=bigan_mlp": ["model=bigan", "data=digits"],
+    "net=dcgan_encoder": ["model=vae_gan", "data=sprites"],
+    "callbacks=gan_encoder": ["model=bigan", "data=digits"],
     "callbacks=gan": ["model=gan", "data=digits"],
     "callbacks=gan_ema": ["model=gan", "data=digits"],
 }

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lsgen.nn.critics import spectrally_normalised
 
-__all__ = ["DCGANCritic", "DCGANGenerator"]
+__all__ = ["DCGANCritic", "DCGANEncoder", "DCGANGenerator"]
 
 
 class DCGANGenerator(nn.Module):
@@ -76,17 +76,8 @@ class DCGANCritic(nn.Module):
         super().__init__()
         if batch_norm and spectral:
             raise ValueError("expected batch_norm or spectral, got both")
-        bottom, halvings = _bottom(shape)
-        layers: list[nn.Module] = []
-        inputs = int(shape[0])
-        for i in range(halvings):
-            outputs, normalised = width * 2**i, batch_norm and i > 0
-            layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not normalised))
-            layers += [nn.BatchNorm2d(outputs)] if normalised else []
-            layers.append(nn.LeakyReLU(0.2))
-            inputs = outputs
-        self.features = nn.Sequential(*layers, nn.Flatten())
-        self.score = nn.Linear(inputs * bottom**2, 1)
+        self.features, size = _halvings(shape, width, batch_norm)
+        self.score = nn.Linear(size, 1)
         _initialise(self)
         if spectral:
             spectrally_normalised(self)
@@ -95,6 +86,50 @@ class DCGANCritic(nn.Module):
         """Return scores (N,)."""
         score: Tensor = self.score(self.features(x))
         return score.squeeze(1)
+
+
+class DCGANEncoder(nn.Module):
+    """Images (N, C, S, S) -> raw outputs (N, heads * dim), through the layers of the critic.
+
+    Args:
+        shape: shape of one image, (C, S, S), S = 4 * 2^n or 7 * 2^n.
+        dim: latent dimension d.
+        width: channels behind the first layer.
+        heads: posterior parameters per latent dimension.
+        batch_norm: whether all layers but the first and the last are followed by batch normalisation.
+
+    Raises:
+        ValueError: S is no such number.
+
+    """
+
+    def __init__(
+        self, shape: Sequence[int], dim: int, width: int = 64, heads: int = 2, batch_norm: bool = True
+    ) -> None:
+        super().__init__()
+        self.dim, self.heads = dim, heads
+        features, size = _halvings(shape, width, batch_norm)
+        self.layers = nn.Sequential(features, nn.Linear(size, heads * dim))
+        _initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return raw outputs (N, heads * dim)."""
+        out: Tensor = self.layers(x)
+        return out
+
+
+def _halvings(shape: Sequence[int], width: int, batch_norm: bool) -> tuple[nn.Sequential, int]:
+    """Return 4x4/2 convolutions down to the smallest size, and how many features they give."""
+    bottom, halvings = _bottom(shape)
+    layers: list[nn.Module] = []
+    inputs = int(shape[0])
+    for i in range(halvings):
+        outputs, normalised = width * 2**i, batch_norm and i > 0
+        layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not normalised))
+        layers += [nn.BatchNorm2d(outputs)] if normalised else []
+        layers.append(nn.LeakyReLU(0.2))
+        inputs = outputs
+    return nn.Sequential(*layers, nn.Flatten()), inputs * bottom**2
 
 
 def _bottom(shape: Sequence[int]) -> tuple[int, int]:

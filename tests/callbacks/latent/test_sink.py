@@ -6,6 +6,7 @@ import pytest
 from PIL import Image, ImageSequence
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
+from lsgen import callbacks
 from lsgen.callbacks.sink import Sink
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
@@ -78,17 +79,22 @@ def test_tensorboard_gets_pixels_the_animation_and_the_finite_numbers(tmp_path):
 
 
 @pytest.mark.slow
-def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "axis"), [(WandbLogger, "trainer/global_step"), (callbacks.WandbLogger, "step")], ids=["lightning", "own"]
+)
+def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch, kind, axis):
     for name, value in (("WANDB_ERROR_REPORTING", "false"), ("WANDB_SILENT", "true")):
         monkeypatch.setenv(name, value)
-    logger = WandbLogger(save_dir=tmp_path, offline=True, project="test")
+    logger = kind(
+        save_dir=tmp_path, project="test", **({"offline": True} if kind is WandbLogger else {"mode": "offline"})
+    )
     rows = []
     log = logger.experiment.log
     monkeypatch.setattr(logger.experiment, "log", lambda row, **kwargs: (rows.append(row), log(row, **kwargs)))
     _fill(Sink(tmp_path, 300, [logger]))
     logger.experiment.finish()
     assert len(rows) == 1
-    assert rows[0]["trainer/global_step"] == 300
+    assert rows[0][axis] == 300
     assert set(rows[0]) == {
         "sample/grid",
         "traversal/animation",
@@ -96,7 +102,7 @@ def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch):
         "traversal/kl",
         "metric/rank",
         "metric/log_volume",
-        "trainer/global_step",
+        axis,
     }
     assert sum(rows[0]["metric/eigenvalues"].histogram) == 3
     media = next(tmp_path.glob("wandb/offline-run-*/files/media"))

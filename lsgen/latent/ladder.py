@@ -34,14 +34,23 @@ class LadderDecoder(nn.Module):
         bottom: codes z_1 (N, bottom_dim) -> raw outputs.
         top_dim: dimension of z_2; the first coordinates of a code.
         bottom_dim: dimension of z_1.
+        heads: raw outputs per data channel, for whoever has to state them; those of `bottom` where it is None.
+
+    Raises:
+        ValueError: heads is not that of `bottom`.
 
     """
 
-    def __init__(self, top: nn.Module, bottom: nn.Module, top_dim: int, bottom_dim: int) -> None:
+    def __init__(
+        self, top: nn.Module, bottom: nn.Module, top_dim: int, bottom_dim: int, heads: int | None = None
+    ) -> None:
         super().__init__()
+        own = getattr(bottom, "heads", heads)
+        if heads is not None and heads != own:
+            raise ValueError(f"expected heads = bottom.heads = {own}, got {heads}")
         self.top, self.bottom, self.top_dim, self.bottom_dim = top, bottom, top_dim, bottom_dim
         self.dim = top_dim + bottom_dim
-        self.heads = getattr(bottom, "heads", None)
+        self.heads = own
 
     def below(self, e2: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of z_1 given z_2, (B, bottom_dim) each."""

@@ -1,7 +1,24 @@
 """Backbones: tensors in, tensors out; no loss, no probability."""
 
+from lsgen.nn.class_encoder import ClassEncoder
 from lsgen.nn.code_discriminator import CodeDiscriminator
+from lsgen.nn.conv import ConvDecoder, ConvEncoder
 from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
+from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.mlp import MLPDecoder, MLPEncoder
+from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
 
-__all__ = ["CodeDiscriminator", "Conv64Decoder", "Conv64Encoder", "MLPDecoder", "MLPEncoder"]
+__all__ = [
+    "ClassEncoder",
+    "CodeDiscriminator",
+    "Conv64Decoder",
+    "Conv64Encoder",
+    "ConvDecoder",
+    "ConvEncoder",
+    "GridDecoder",
+    "GridEncoder",
+    "MLPDecoder",
+    "MLPEncoder",
+    "ResNetDecoder",
+    "ResNetEncoder",
+]

@@ -84,6 +84,11 @@ def test_levels_learn_and_bounds_compose() -> None:
     assert space.encode(x).mean.shape == (6, TOP + BOTTOM)
 
 
+def test_heads_that_disagree_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected heads = bottom\.heads = 1, got 2"):
+        LadderDecoder(nn.Linear(2, 6), MLPDecoder(3, (D,)), 2, 3, heads=2)
+
+
 def test_other_decoders_are_refused() -> None:
     encoder, decoder = MLPEncoder((D,), 2, hidden=()), MLPDecoder(2, (D,), hidden=())
     space = EncodableLatentSpace(encoder, decoder, FixedGaussian((D,)), StandardNormal(2), LadderPosterior())

@@ -109,7 +109,7 @@ def nearest_neighbour_information(x: Tensor, labels: Tensor, neighbours: int = 1
     reach = _reach(points, (count.cumsum(0) - count)[of_group], size, k, neighbours)
     nearer = _nearer(x.gather(1, by_value), points, reach)
     psi = torch.special.digamma
-    constant = psi(torch.tensor(float(len(labels)), device=x.device)) + (psi(k.to(x)) - psi(size.to(x))).mean()
+    constant = psi(x.new_tensor(len(labels))) + (psi(k.to(x)) - psi(size.to(x))).mean()
     return (constant - psi(nearer.to(x)).mean(1)).clamp(min=0)
 
 

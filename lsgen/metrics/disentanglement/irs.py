@@ -57,8 +57,10 @@ class IRS(DisentanglementMetric):
         count = torch.bincount(value, minlength=size)
         mean = codes.new_zeros(size, codes.shape[1]).index_add_(0, value, codes) / count[:, None]
         deviation = (codes - mean[value]).abs().T
-        order = deviation.argsort(dim=1)
-        grouped = deviation.gather(1, order.gather(1, value[order].argsort(dim=1, stable=True)))
+        # Group and deviation as one number: a single sort orders deviations within each group.
+        scale = 2 * deviation.amax(1, keepdim=True).clamp(min=torch.finfo(codes.dtype).tiny)
+        group = torch.arange(size, device=codes.device).repeat_interleave(count)
+        grouped = ((deviation / scale + value).sort(dim=1).values - group) * scale
         position = self.quantile * (count - 1)
         below = position.floor().to(torch.int64)
         start = count.cumsum(0) - count

@@ -78,18 +78,24 @@ class LogisticRegression:
         """Move to the minimum and return the largest entry of the gradient."""
         value, log_p = self._objective(self.coefficients)
         gradient = self._gradient(log_p)
+        largest, slow = gradient.abs().max(), True
         for _ in range(self.max_iter):
-            if gradient.abs().max() <= self.tolerance:
+            if largest <= self.tolerance:
                 break
-            step = torch.linalg.solve(self._hessian(log_p), gradient.flatten()).view_as(gradient)
+            # A Hessian serves as long as a step with it makes the gradient ten times smaller.
+            if slow:
+                factors = torch.linalg.lu_factor(self._hessian(log_p))
+            step = torch.linalg.lu_solve(*factors, gradient.flatten()[:, None]).view_as(gradient)
             for _ in range(HALVINGS):
                 new_value, log_p = self._objective(self.coefficients - step)
                 if new_value <= value:
                     break
                 step = step / 2
             self.coefficients, value = self.coefficients - step, new_value
-            gradient = self._gradient(log_p)
-        return gradient.abs().max()
+            gradient, before = self._gradient(log_p), largest
+            largest = gradient.abs().max()
+            slow = bool(largest > before / 10)
+        return largest
 
     def _hessian(self, log_p: Tensor) -> Tensor:
         rows, columns = self.coefficients.shape

@@ -73,5 +73,5 @@ def test_nearest_neighbours_meet_the_truth_of_two_shifted_uniform_laws():
     labels = torch.arange(n) % 2
     x = torch.rand(n, 1, generator=generator, dtype=torch.float64) + labels[:, None] / 2
     estimate = nearest_neighbour_information(x, labels, 10).item()
-    # Points are informative or not with probability 1/2: a standard deviation of log(2)/2 per point, and psi noise below.
+    # Points are informative or not with probability 1/2: a standard deviation of log(2)/2 each, and noise of psi below.
     assert abs(estimate - log(2) / 2) < 4 * (log(2) / 2 + 1 / sqrt(10)) / sqrt(n)

@@ -89,9 +89,10 @@ def test_dci_equals_the_reference_where_bins_hold_all_values():
     grid = torch.sort(torch.randn(40, generator=generator(5), dtype=torch.float64)).values
     codes = grid[torch.clamp((CODES * 8 + 20).long(), 0, 39)]
     factors = torch.stack([FACTORS[:, 0], FACTORS[:, 1], FACTORS[:, 3] // 8], dim=1)
-    metric = DCI(rounds=20)
+    metric = DCI(rounds=20, depth=2)
     metric.update(codes, factors)
-    importance = reference.boosted_importance(codes.numpy(), factors.numpy(), TRAIN, n_estimators=20, random_state=0)
+    options = {"n_estimators": 20, "max_depth": 2}
+    importance = reference.boosted_importance(codes.numpy(), factors.numpy(), TRAIN, **options)
     terms = metric.terms()
     np.testing.assert_allclose(terms["importance"].numpy(), importance, atol=1e-4)
     assert abs(terms["disentanglement"].item() - reference.disentanglement(importance)) < 1e-4
@@ -99,6 +100,7 @@ def test_dci_equals_the_reference_where_bins_hold_all_values():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 @pytest.mark.parametrize(
     ("metric", "expected"), [(FactorVAEScore, reference.factor_vae), (BetaVAEScore, reference.beta_vae)]
 )
@@ -155,12 +157,15 @@ def rotated(codes, angle):
 )
 def test_rotation_lowers_axis_aligned_scores(metric):
     factors = sprites(2000)[:, 3:]
+    if isinstance(metric, SAP) and not metric.continuous:
+        # A machine that sees one number tells few classes apart.
+        factors = factors // 16
     straight = value(metric, rotated(perfect(factors), 0.0), factors)
     metric.reset()
     assert value(metric, rotated(perfect(factors), pi / 4), factors) < straight - 0.1
 
 
-@pytest.mark.parametrize("name", [name for name in disentanglement_metrics("fast") if name not in ("beta_vae",)])
+@pytest.mark.parametrize("name", list(disentanglement_metrics("fast")))
 def test_scores_do_not_depend_on_the_order_or_the_signs_of_codes(name):
     factors = sprites(600)[:, [0, 1, 3]]
     codes = mixed(factors, d=4)

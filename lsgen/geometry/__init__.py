@@ -1,18 +1,36 @@
 """The geometry of an immersion: pure functions of any decoder, at any batch shape."""
 
-from lsgen.geometry.curvature import scalar_curvature, volume_and_curvature
+from lsgen.geometry.curvature import (
+    christoffel,
+    ricci,
+    riemann,
+    scalar_curvature,
+    sectional_curvature,
+    volume_and_curvature,
+)
+from lsgen.geometry.extrinsic import MeanCurvature, mean_curvature, second_fundamental_form
+from lsgen.geometry.field import MetricField, metric_field
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
 from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
 
 __all__ = [
     "Immersion",
     "Jet",
+    "MeanCurvature",
+    "MetricField",
     "Spectrum",
+    "christoffel",
     "immersion",
     "jet",
     "log_volume",
+    "mean_curvature",
     "metric",
+    "metric_field",
+    "ricci",
+    "riemann",
     "scalar_curvature",
+    "second_fundamental_form",
+    "sectional_curvature",
     "spectrum",
     "volume_and_curvature",
 ]

@@ -1,13 +1,11 @@
-r"""Curvature of an immersion by Gauss' equation, from first and second derivatives only.
+r"""Curvature: by Gauss' equation of an immersion, intrinsically of a metric given directly.
 
-    g_ij = <J_i, J_j>,    II_ij = H_ij - Gamma^k_ij J_k,    Gamma^k_ij = g^kl <J_l, H_ij>,
-    R_ijkl = <II_ik, II_jl> - <II_il, II_jk>,    R = g^ik g^jl R_ijkl = |tr II|^2 - |II|^2 .
+    Gamma^k_ij = g^kl <J_l, H_ij>,    II_ij = H_ij - Gamma^k_ij J_k,
+    R_ijkl = <II_ik, II_jl> - <II_il, II_jk>,    Ric_jl = g^ik R_ijkl,
+    R = g^ik g^jl R_ijkl = |tr II|^2 - |II|^2 .
 
-The flat space enters through inner products alone: no D x D projector is formed, since
-
-    <II_ij, II_kl> = <H_ij, H_kl> - (J^T H_ij)^T g^-1 (J^T H_kl) .
-
-All of them are one Gram matrix of the d + d(d+1)/2 derivatives, in any signature.
+First and second derivatives of the immersion are enough; see `lsgen.geometry.tensors` for how they enter, and for the
+intrinsic formulas that a `MetricField` takes.
 
 Reference: do Carmo, "Riemannian Geometry" (1992), chapter 6; O'Neill, "Semi-Riemannian Geometry" (1983), chapter 4.
 """
@@ -21,19 +19,142 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
+from lsgen.geometry.checks import check_codes, check_vectors
 from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric import check_definite, cholesky, eigenvalues, finite, inner, tolerance
+from lsgen.geometry.metric import cholesky, finite
 from lsgen.geometry.propagate import kinks
 from lsgen.geometry.taylor import Frame
+from lsgen.geometry.tensors import (
+    connection,
+    curvature_tensor,
+    full_rank,
+    inverse_metric,
+    normal_products,
+    sectional_products,
+)
 
-__all__ = ["scalar_curvature", "volume_and_curvature"]
+__all__ = [
+    "christoffel",
+    "ricci",
+    "riemann",
+    "scalar_curvature",
+    "sectional_curvature",
+    "volume_and_curvature",
+]
 
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def scalar_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def christoffel(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    r"""Return the Christoffel symbols of the second kind.
+
+        Gamma^k_ij = g^kl <d_l f, d_i d_j f>
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        A tensor (B, d, d, d), indexed [k, i, j]; NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+    (gamma,) = in_chunks(lambda part: (connection(im, part),), im, flat, chunk_size, order=2)
+    return gamma.reshape(*z.shape[:-1], im.dim, im.dim, im.dim)
+
+
+def riemann(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    r"""Return the covariant Riemann tensor.
+
+        R_ijkl = <II_ik, II_jl> - <II_il, II_jk>
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        A tensor (B, d, d, d, d); R_ijij > 0 on a sphere. NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    Reference:
+        do Carmo, "Riemannian Geometry" (1992), chapter 6, theorem 2.5 (Gauss).
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+    (r,) = in_chunks(lambda part: (curvature_tensor(im, part)[1].to(z.dtype),), im, flat, chunk_size, order=2)
+    return r.reshape(*z.shape[:-1], *[im.dim] * 4)
+
+
+def ricci(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    r"""Return the Ricci tensor.
+
+        Ric_jl = g^ik R_ijkl
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        Symmetric matrices (B, d, d); (n-1) g on the unit sphere of dimension n. NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+
+    def one(part: Tensor) -> tuple[Tensor, ...]:
+        g, r = curvature_tensor(im, part)
+        return (torch.einsum("nik,nijkl->njl", inverse_metric(g, z.dtype), r).to(z.dtype),)
+
+    return in_chunks(one, im, flat, chunk_size, order=2)[0].reshape(*z.shape[:-1], im.dim, im.dim)
+
+
+def sectional_curvature(
+    im: Immersion | MetricField, z: Tensor, u: Tensor, v: Tensor, chunk_size: int | None = None
+) -> Tensor:
+    r"""Return the sectional curvature of the plane that two tangent vectors span.
+
+        K(u, v) = R_ijkl u^i v^j u^k v^l / (|u|^2 |v|^2 - <u, v>^2)
+                = (<II(u,u), II(v,v)> - |II(u,v)|^2) / (|u|^2 |v|^2 - <u, v>^2)
+
+    Of an immersion this takes d first and three second derivatives, whatever d: the Riemann tensor is not built.
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        u: tangent vectors (B, d).
+        v: tangent vectors (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        A tensor (B,); NaN where u and v are parallel or the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`; also for vectors of another shape or dtype than the codes.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    pair = check_vectors("vectors u", u, z), check_vectors("vectors v", v, z)
+    warn_of_kinks(im, flat)
+    (k,) = in_chunks(lambda *part: (_sectional(im, *part),), im, flat, chunk_size, order=1, beside=pair)
+    return k.reshape(z.shape[:-1])
+
+
+def scalar_curvature(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the scalar curvature of the induced metric.
 
         R = g^ik g^jl R_ijkl = |tr II|^2 - |II|^2
@@ -42,7 +163,7 @@ def scalar_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) ->
     has zero second derivatives almost everywhere, and a warning says so, once per map.
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         z: codes (B, d).
         chunk_size: number of codes to work on at once.
 
@@ -59,13 +180,15 @@ def scalar_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) ->
     return volume_and_curvature(im, z, chunk_size)[1]
 
 
-def volume_and_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> tuple[Tensor, Tensor]:
+def volume_and_curvature(
+    im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Return the logarithm of the volume element and the scalar curvature, at the cost of the latter alone.
 
         log sqrt(det g),    R = g^ik g^jl R_ijkl
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         z: codes (B, d).
         chunk_size: number of codes to work on at once.
 
@@ -82,39 +205,43 @@ def volume_and_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None
     return volume.reshape(z.shape[:-1]), r.reshape(z.shape[:-1])
 
 
-def _volume_and_scalar(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
-    frame = Frame(im.dim, 2)
-    g, normal = normal_products(im, z)
-    check_definite(im, g, z.dtype)
-    full = eigenvalues(g.detach(), tolerance(im.dim, z.dtype))[1] == im.dim
-    root = cholesky(g, full)
-    volume = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+def _volume_and_scalar(im: Immersion | MetricField, z: Tensor) -> tuple[Tensor, Tensor]:
+    g, r = _field_scalar(im, z) if isinstance(im, MetricField) else _gauss_scalar(im, z)
+    full = full_rank(g, z.dtype)
+    volume = cholesky(g, full).diagonal(dim1=-2, dim2=-1).log().sum(-1)
     volume = torch.where(full, volume, torch.where(finite(g), -torch.inf, torch.nan))
-    inverse = torch.cholesky_inverse(root)
-    i, j = frame.indices(z.device)
+    return volume.to(z.dtype), r.to(z.dtype)
+
+
+def _field_scalar(im: MetricField, z: Tensor) -> tuple[Tensor, Tensor]:
+    g, r = curvature_tensor(im, z)
+    inverse = inverse_metric(g, z.dtype)
+    return g, torch.einsum("nik,njl,nijkl->n", inverse, inverse, r)
+
+
+def _gauss_scalar(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum over pairs i <= j and k <= l, each weighted by the number of its orderings."""
+    g, normal = normal_products(im, z)
+    inverse = inverse_metric(g, z.dtype)
+    i, j = Frame(im.dim, 2).indices(z.device)
     weight = torch.where(i == j, 1.0, 2.0).to(g)
     trace = weight * inverse[:, i, j]
     ik, jl = inverse[:, i][..., i], inverse[:, j][..., j]
     il, jk = inverse[:, i][..., j], inverse[:, j][..., i]
     mixed = weight[:, None] * weight * (ik * jl + il * jk) / 2
-    r = ((trace[:, :, None] * trace[:, None, :] - mixed) * normal).sum((-2, -1))
-    return volume.to(z.dtype), torch.where(full, r, torch.nan).to(z.dtype)
+    return g, ((trace[:, :, None] * trace[:, None, :] - mixed) * normal).sum((-2, -1))
 
 
-def normal_products(im: Immersion, z: Tensor, directions: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return g (N, d, d) and <II_ij, II_kl> (N, pairs, pairs) at codes (N, d), in float64."""
-    x = im.expansion(z, 2, directions)
-    d, pairs = x.frame.d, x.frame.pairs
-    products = inner(im, x.t.movedim(0, 1)).double()
-    g = products[:, :d, :d]
-    if not x.curved:
-        return g, g.new_zeros(len(z), pairs, pairs)
-    mixed, second = products[:, :d, d:], products[:, d:, d:]
-    full = eigenvalues(g.detach(), tolerance(d, z.dtype))[1] == d
-    return g, second - mixed.mT @ torch.cholesky_solve(mixed, cholesky(g, full))
+def _sectional(im: Immersion | MetricField, z: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    g, top = sectional_products(im, z, u, v)
+    u, v = u.double(), v.double()
+    uu, uv, vv = (torch.einsum("nij,ni,nj->n", g, a, b) for a, b in ((u, u), (u, v), (v, v)))
+    area = uu * vv - uv**2
+    spanned = (area > 10 * torch.finfo(z.dtype).eps * uu * vv) & full_rank(g, z.dtype)
+    return torch.where(spanned, top / torch.where(spanned, area, torch.ones_like(area)), torch.nan).to(z.dtype)
 
 
-def warn_of_kinks(im: Immersion, z: Tensor) -> None:
+def warn_of_kinks(im: Immersion | MetricField, z: Tensor) -> None:
     """Warn, once per map, of activations whose second derivative is zero almost everywhere."""
     owner = getattr(im.fn, "belongs_to", lambda: (im.fn, None))()[0]
     try:

@@ -139,7 +139,7 @@ class Immersion:
         return x.map(lambda v: v.reshape(len(z), m), lambda t: t.reshape(t.shape[0], len(z), m))
 
 
-class _SpaceMap:
+class SpaceMap:
     """The map of a latent space that an immersion of some kind takes."""
 
     def __init__(self, space: LatentSpace, kind: Kind, features: nn.Module | Map | None, local: bool = False) -> None:
@@ -190,12 +190,12 @@ def immersion(space: LatentSpace, kind: Kind = "fisher", features: nn.Module | M
         raise ValueError(f'expected kind "fisher", "euclidean" or "expected", got {kind!r}')
     if features is not None and kind != "euclidean":
         raise ValueError(f'expected features with kind "euclidean" only, got them with {kind!r}')
-    made = Immersion(_SpaceMap(space, kind, features), space.dim)
+    made = Immersion(SpaceMap(space, kind, features), space.dim)
     if kind == "fisher":
         likelihood = _flat(space.likelihood)
         if bool((likelihood.signature < 0).any()):
             made.signature = likelihood.signature
-            made._local = _SpaceMap(space, kind, features, local=True)
+            made._local = SpaceMap(space, kind, features, local=True)
     return made
 
 
@@ -203,7 +203,7 @@ def _flat(likelihood: Likelihood) -> FlatLikelihood:
     if not isinstance(likelihood, FlatLikelihood):
         raise TypeError(
             f"expected a likelihood with a flat embedding (a FlatLikelihood), got {type(likelihood).__name__}: "
-            'its Fisher-Rao metric has none; kind "euclidean" or "expected" works'
+            "metric_field(space) is its Fisher-Rao metric; kinds euclidean and expected work too"
         )
     return likelihood
 
@@ -252,7 +252,4 @@ def full_hessian(x: Taylor) -> Tensor:
     d, (n, m) = x.frame.d, x.shape
     if not x.curved:
         return x.t.new_zeros(n, d, d, m)
-    i, j = x.frame.indices(x.t.device)
-    place = torch.empty(d, d, dtype=torch.long, device=x.t.device)
-    place[i, j] = place[j, i] = torch.arange(len(i), device=x.t.device)
-    return x.t[d:].movedim(0, 1)[:, place]
+    return x.t[d:].movedim(0, 1)[:, x.frame.places(x.t.device)]

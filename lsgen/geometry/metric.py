@@ -3,8 +3,9 @@ r"""The metric that an immersion induces.
     g_ij = <J_i, J_j>,        volume element sqrt(det g)   (magnification factor).
 
 Eigenvalues are those of the Gram matrix accumulated in float64, so that singular values of J are known to the
-precision of J. The numerical rank counts singular values above 10 d eps times the largest, eps that of the codes'
-dtype. Eigenvalues depend on the scale of the latent coordinates; those of g Cov(z) do not.
+precision of J. The numerical rank counts eigenvalues above (10 d eps)^2 times the largest, eps that of the codes'
+dtype, and above 10 d eps in float64, where the products round too. Curvature needs more: it is NaN below 10 d eps
+in either dtype. Eigenvalues depend on the scale of the latent coordinates; those of g Cov(z) do not.
 
 Reference: Bishop, Svensen & Williams, "Magnification factors for the SOM and GTM algorithms" (1997);
 Arvanitidis, Hansen & Hauberg (2018), https://arxiv.org/abs/1710.11379.
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 
 __all__ = ["Spectrum", "log_volume", "metric", "spectrum"]
@@ -32,13 +34,13 @@ class Spectrum(NamedTuple):
     rank: Tensor
 
 
-def metric(im: Immersion, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def metric(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the induced metric.
 
         g_ij = <d_i f, d_j f>
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         z: codes (B, d).
         chunk_size: number of codes to work on at once.
 
@@ -55,13 +57,13 @@ def metric(im: Immersion, z: Tensor, chunk_size: int | None = None) -> Tensor:
     return g.reshape(*z.shape[:-1], im.dim, im.dim)
 
 
-def log_volume(im: Immersion, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def log_volume(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the logarithm of the volume element (the log magnification factor).
 
         log sqrt(det g)
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         z: codes (B, d).
         chunk_size: number of codes to work on at once.
 
@@ -81,13 +83,13 @@ def log_volume(im: Immersion, z: Tensor, chunk_size: int | None = None) -> Tenso
     return half.to(z.dtype).reshape(z.shape[:-1])
 
 
-def spectrum(im: Immersion, z: Tensor, chunk_size: int | None = None) -> Spectrum:
+def spectrum(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Spectrum:
     r"""Return the eigenvalues of the metric, its condition number and its numerical rank.
 
         g = V diag(lambda) V^T,    condition number = lambda_1 / lambda_d.
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         z: codes (B, d).
         chunk_size: number of codes to work on at once.
 
@@ -107,15 +109,18 @@ def spectrum(im: Immersion, z: Tensor, chunk_size: int | None = None) -> Spectru
     return Spectrum(values.to(z.dtype).reshape(*batch, im.dim), ratio.to(z.dtype).reshape(batch), rank.reshape(batch))
 
 
-def _wide(im: Immersion, z: Tensor, chunk_size: int | None) -> Tensor:
+def _wide(im: Immersion | MetricField, z: Tensor, chunk_size: int | None) -> Tensor:
     flat = check_codes(im.fn, im.dim, z)
     (g,) = in_chunks(lambda part: (gram(im, part, wide=True),), im, flat, chunk_size, order=1)
     check_definite(im, g, z.dtype)
     return g
 
 
-def gram(im: Immersion, z: Tensor, wide: bool) -> Tensor:
+def gram(im: Immersion | MetricField, z: Tensor, wide: bool) -> Tensor:
     """Return <J_i, J_j> at codes (N, d), of shape (N, d, d); accumulated in float64 if wide."""
+    if isinstance(im, MetricField):
+        g = im.matrices(z)
+        return g.double() if wide else g
     j = im.expansion(z, 1).t.movedim(0, 1)
     return inner(im, j.double() if wide else j)
 
@@ -127,16 +132,23 @@ def inner(im: Immersion, t: Tensor) -> Tensor:
     return (products + products.mT) / 2
 
 
-def tolerance(dim: int, dtype: torch.dtype) -> float:
-    """Return the ratio of singular values of J below which they are rounding errors."""
-    return 10 * dim * torch.finfo(dtype).eps
+def tolerance(dim: int, dtype: torch.dtype, products: torch.dtype = torch.float64) -> float:
+    """Return the ratio of eigenvalues below which they are rounding errors, of J or of the products of its columns.
+
+    Args:
+        dim: latent dimension d.
+        dtype: the precision of J.
+        products: the precision of the inner products.
+
+    """
+    return max((10 * dim * torch.finfo(dtype).eps) ** 2, 10 * dim * torch.finfo(products).eps)
 
 
 def eigenvalues(g: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Return the eigenvalues of g, largest first and at least 0, and the number above ratio^2 times the largest."""
+    """Return the eigenvalues of g, largest first and at least 0, and the number above ratio times the largest."""
     ok = finite(g)
     values = torch.linalg.eigvalsh(replaced(g, ok)).flip(-1).clamp(min=0)
-    rank = ((values > ratio**2 * values[:, :1]) & (values > 0)).sum(-1)
+    rank = ((values > ratio * values[:, :1]) & (values > 0)).sum(-1)
     return torch.where(ok[:, None], values, torch.nan), torch.where(ok, rank, 0)
 
 
@@ -155,15 +167,17 @@ def cholesky(g: Tensor, ok: Tensor) -> Tensor:
     return torch.linalg.cholesky_ex(replaced(g, ok))[0]
 
 
-def check_definite(im: Immersion, g: Tensor, dtype: torch.dtype | None = None) -> None:
-    """Refuse a user's own signature whose metric is not positive definite somewhere."""
+def check_definite(im: Immersion | MetricField, g: Tensor, dtype: torch.dtype | None = None) -> None:
+    """Refuse a user's own signature or metric that is not positive definite somewhere."""
     if im.trusted:
         return
     values = torch.linalg.eigvalsh(replaced(g, finite(g)).detach().double())
     slack = 10 * im.dim * torch.finfo(dtype or g.dtype).eps * values.abs().amax(-1)
     bad = values[:, 0] < -slack
     if bool(bad.any()):
+        field = isinstance(im, MetricField)
+        what = "a positive definite metric" if field else "a signature that makes the metric positive definite"
         raise ValueError(
-            f"expected a signature that makes the metric positive definite, got a smallest eigenvalue of "
+            f"expected {what}, got a smallest eigenvalue of "
             f"{values[:, 0].min().item():.3g} ({int(bad.sum())} of {len(bad)} codes have a negative one)"
         )

@@ -93,8 +93,10 @@ def _interpret(operations: Trace, start: Taylor) -> Taylor:
         known[step.name] = _apply(step, args, kwargs)
         for name in step.free:
             known.pop(name, None)
-    result: Taylor = known[operations.output]
-    return result
+    result = known[operations.output]
+    if isinstance(result, Taylor):
+        return result
+    return Taylor(start.frame, result, result.new_zeros(start.frame.d, *result.shape))
 
 
 def _apply(step: Step, args: Any, kwargs: Any) -> Any:

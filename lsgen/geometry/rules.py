@@ -193,6 +193,8 @@ RULES |= {
     aten.expand: expand,
     aten.clone: _clone,
     aten.contiguous: _clone,
+    aten.detach: lambda x: x,
+    aten.alias: lambda x: x,
     aten._to_copy: _to_copy,
     aten.select: select,
     aten.slice: _slice,
@@ -253,8 +255,7 @@ RULES |= {
 }
 
 CONSTANT = {
-    aten.detach,
-    aten.alias,
+    torch.ops.lsgen.constant,
     aten.sign,
     aten.floor,
     aten.ceil,

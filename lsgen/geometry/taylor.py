@@ -45,6 +45,13 @@ class Frame:
         i, j = torch.triu_indices(self.d, self.d, device=device).unbind(0)
         return i, j
 
+    def places(self, device: torch.device) -> Tensor:
+        """Return the number of the pair of i and j, in either order, of shape (d, d)."""
+        i, j = self.indices(device)
+        place = torch.empty(self.d, self.d, dtype=torch.long, device=device)
+        place[i, j] = place[j, i] = torch.arange(self.pairs, device=device)
+        return place
+
 
 class Cell:
     """A value that is computed when it is first asked for."""

@@ -21,11 +21,32 @@ from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 __all__ = ["Step", "Trace", "Untraceable", "reachable", "trace"]
 
 KEPT = 16
 _EMPTY = CellType()
+
+
+@torch.library.custom_op("lsgen::constant", mutates_args=())
+def constant(x: Tensor) -> Tensor:
+    """Return a copy of x that is constant to every derivative: what `detach` becomes in a trace."""
+    return x.clone()
+
+
+@constant.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+class _Detaching(TorchFunctionMode):
+    """Writes a map's own `detach` into the trace, apart from those that PyTorch's derivative formulas leave there."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.detach, torch.detach):
+            return constant(args[0])
+        return func(*args, **(kwargs or {}))
 
 
 class Untraceable(Exception):
@@ -171,7 +192,7 @@ def _traced(fn: Callable[[Tensor], Tensor], z: Tensor) -> GraphModule:
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.inference_mode(False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        with torch.inference_mode(False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Detaching():
             module: GraphModule = make_fx(lambda x: fn(x))(z.detach().clone())
             return module
     except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
@@ -216,8 +237,6 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
                 depends.add(node.name)
                 packets.add(getattr(node.target, "overloadpacket", node.target))
                 widest = max(widest, _size(node) // points)
-    if result not in depends:
-        raise ValueError("expected a map of z, got one whose result does not depend on z")
     frees: dict[str, list[str]] = {}
     for used_name, user in last.items():
         if used_name != result:

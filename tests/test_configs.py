@@ -63,6 +63,8 @@ PARTNERS = {
     "likelihood=none": ["model=pca", "data=digits"],
     "optimizer=gan_adam": ["model=gan", "data=digits"],
     "optimizer=none": ["model=pca", "data=digits"],
+    "model=stylegan": ["data=cifar10"],
+    "net=stylegan": ["model=gan", "data=cifar10"],
     "net=bigan_mlp": ["model=bigan", "data=digits"],
     "net=dcgan_encoder": ["model=vae_gan", "data=sprites"],
     "callbacks=gan_encoder": ["model=bigan", "data=digits"],

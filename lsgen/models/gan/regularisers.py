@@ -26,6 +26,8 @@ from math import prod, sqrt
 import torch
 from torch import Tensor, nn
 
+from lsgen.nn.stylegan import StyleGenerator
+
 __all__ = [
     "R1",
     "R2",
@@ -186,6 +188,8 @@ def path_lengths(x: Tensor, z: Tensor, y: Tensor) -> Tensor:
 class PathLength(GeneratorRegulariser):
     """The path-length regulariser of StyleGAN2: |J^T y| should not depend on the code.
 
+    The code is w where the generator is a `StyleGenerator`, as in the paper, else z.
+
     Args:
         weight: factor, 2 in the paper.
         decay: how fast the running mean a follows the batch mean.
@@ -204,8 +208,12 @@ class PathLength(GeneratorRegulariser):
 
     def forward(self, generator: nn.Module, z: Tensor, fake: Tensor) -> Tensor:
         """Return E (|J^T y| - a)^2 and move the running mean a."""
-        z = z.detach().requires_grad_(True)
-        x = generator(z)
-        lengths = path_lengths(x, z, torch.randn_like(x) / sqrt(prod(x.shape[2:])))
+        if isinstance(generator, StyleGenerator):
+            code = generator.styles(z)
+            x = generator.synthesis(code)
+        else:
+            code = z.detach().requires_grad_(True)
+            x = generator(code)
+        lengths = path_lengths(x, code, torch.randn_like(x) / sqrt(prod(x.shape[2:])))
         self.mean.lerp_(lengths.detach().mean(), self.decay)
         return (lengths - self.mean).square().mean()

@@ -51,9 +51,7 @@ def codes(space: LatentSpace, probe: Probe | None, n: int) -> Codes:
     if probe is None:
         raise ValueError("expected observations to encode, got none")
     q = space.encode(probe.x)
-    centred = q.mean - q.mean.mean(0)
-    covariance = centred.mT @ centred / len(centred) + torch.diag(q.variance.mean(0))
-    return Codes(q.mean, q.sample(), covariance, _mean_kl(q, space.prior()))
+    return Codes(q.mean, q.sample(), _covariance(q), _mean_kl(q, space.prior()))
 
 
 def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:
@@ -73,6 +71,20 @@ def axis_name(known: Codes, axis: int, unit: bool = True) -> str:
         return f"z{axis}"
     kl = float(known.kl[axis])
     return f"z{axis}  KL {kl:.2f} nats" if unit else f"z{axis}  {kl:.1f}"
+
+
+def _covariance(q: Distribution) -> Tensor:
+    """Return the covariance of the mixture of all q(z|x): of their means and, averaged, within each.
+
+    A family without a variance in closed form has it estimated from 16 draws from each.
+    """
+    try:
+        within = torch.diag(q.variance.mean(0))
+    except NotImplementedError:
+        draws = q.sample((16,)).flatten(0, 1)
+        return torch.cov(draws.mT, correction=0).reshape(draws.shape[-1], -1)
+    centred = q.mean - q.mean.mean(0)
+    return centred.mT @ centred / len(centred) + within
 
 
 def _mean_kl(q: Distribution, p: Distribution) -> Tensor | None:

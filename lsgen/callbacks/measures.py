@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lsgen.callbacks.codes import Codes
-from lsgen.geometry import Immersion, log_volume, scalar_curvature, spectrum, volume_and_curvature
+from lsgen.geometry import Immersion, log_volume, metric, scalar_curvature, spectrum, volume_and_curvature
 from lsgen.latent import LatentSpace, paths
 from lsgen.likelihoods import FlatLikelihood
 
@@ -60,11 +60,9 @@ def at_probes(im: Immersion, z: Tensor, covariance: Tensor, curved: bool, chunk_
     change of the coordinates of z changes them.
     """
     found = spectrum(im, z, chunk_size)
-    whitened = im.restrict(torch.zeros_like(z[0]), torch.linalg.cholesky(covariance).mT)
-    white = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), z.mT, upper=False).mT
     measured = {
         "eigenvalues": found.eigenvalues,
-        "eigenvalues_whitened": spectrum(whitened, white, chunk_size).eigenvalues,
+        "eigenvalues_whitened": _whitened(metric(im, z, chunk_size), covariance),
         "condition_number": found.condition_number,
         "rank": found.rank,
         "log_volume": _log_volume(found.eigenvalues, found.rank),
@@ -123,6 +121,16 @@ def path_lengths(
         assert isinstance(likelihood, FlatLikelihood)
         distance = likelihood.distance(space.raw(start), space.raw(end))
     return {"path_length": speed @ weight / (3 * intervals), "path_distance": distance}
+
+
+def _whitened(g: Tensor, covariance: Tensor) -> Tensor:
+    """Return the eigenvalues of L^T G L, largest first, for a factor L L^T of the covariance, singular or not."""
+    values, vectors = torch.linalg.eigh(covariance.double())
+    factor = vectors * values.clamp(min=0).sqrt()
+    finite = torch.isfinite(g).flatten(1).all(-1)
+    products = factor.mT @ torch.where(finite[:, None, None], g, 0).double() @ factor
+    found = torch.linalg.eigvalsh((products + products.mT) / 2).flip(-1).clamp(min=0)
+    return torch.where(finite[:, None], found, torch.nan).to(g.dtype)
 
 
 def _log_volume(eigenvalues: Tensor, rank: Tensor) -> Tensor:

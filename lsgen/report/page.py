@@ -35,8 +35,12 @@ _FIGURES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ),
     (
         "Interpolations",
-        "From one observation to another, straight and along the sphere.",
-        (("interpolation/linear", "Linear"), ("interpolation/spherical", "Spherical")),
+        "From one observation to another, along different paths.",
+        (
+            ("interpolation/linear", "Linear"),
+            ("interpolation/spherical", "Spherical"),
+            ("interpolation/geodesic", "Geodesic"),
+        ),
     ),
     (
         "Geometry",
@@ -55,7 +59,7 @@ _KEY_FIGURES = (
     ("KL", "val/kl", "nats, validation"),
     ("Active units", "val/active_units", "latent dimensions"),
     ("Curvature", "curvature/active/q50", "scalar, active axes, median"),
-    ("Path ratio", "metric/path_ratio/q50", "straight over shortest, median"),
+    ("Path ratio", "metric/path_ratio/q50", "length over distance, median"),
     ("Throughput", "train/images_per_s", "images per second"),
 )
 

@@ -28,7 +28,7 @@ from lsgen.models import VAE
 from lsgen.models.vae import ELBO
 from lsgen.nn import Conv64Decoder, Conv64Encoder, MLPDecoder, MLPEncoder
 
-ROUNDS = 7
+ROUNDS = 5
 
 
 class RandomImages(DataModule):
@@ -133,8 +133,8 @@ def rows() -> list[dict[str, Any]]:
     """Measure."""
     found = []
     for name, build, shape, batch, steps in (
-        ("conv64, batch 64", conv64, (1, 64, 64), 64, 30),
-        ("MLP, batch 512", mlp, (1, 28, 28), 512, 100),
+        ("conv64, batch 64", conv64, (1, 64, 64), 64, 24),
+        ("MLP, batch 512", mlp, (1, 28, 28), 512, 60),
     ):
         bare, engine = compare(build, shape, batch, steps)
         found.append(

@@ -19,7 +19,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log2
 
 import torch
 from torch import Tensor
@@ -56,20 +55,6 @@ class Values:
     def discrete(self) -> bool:
         """Whether x takes finitely many values."""
         return self.levels is not None and not self.dequantised
-
-    @property
-    def bits(self) -> float:
-        """What is added to -log2 p(x)/D so that it bounds the bits per dimension of the stored levels.
-
-        It is log2 L for a density of dequantised data and 0 for a probability of discrete data.
-
-        Raises:
-            ValueError: the data are continuous; they have no bits per dimension.
-
-        """
-        if self.levels is None:
-            raise ValueError("expected discrete or dequantised data, got continuous data: quote nats per dimension")
-        return log2(self.levels) if self.dequantised else 0.0
 
 
 class Encoding(ABC):

@@ -10,7 +10,7 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 __all__ = ["Interval", "over_seeds"]
 
@@ -33,6 +33,6 @@ def over_seeds(scores: Sequence[float], level: float = 0.95) -> Interval:
     if len(scores) < 2 or not 0 < level < 1:
         raise ValueError(f"expected at least 2 scores and a level in (0, 1), got {len(scores)} and {level}")
     values = np.asarray(scores, dtype=np.float64)
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / sqrt(len(values)))
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / sqrt(len(values)))
     mean = float(values.mean())
     return Interval(mean, mean - half, mean + half)

@@ -32,12 +32,12 @@ def disentanglement_metrics(preset: str = "full") -> dict[str, DisentanglementMe
     fast = preset == "fast"
     return {
         "mig": MutualInformationGap(),
-        "dci": DCI(rounds=10, bins=32) if fast else DCI(),
+        "dci": DCI(rounds=5, bins=32) if fast else DCI(),
         "sap": SAP(continuous=fast),
         "factor_vae": FactorVAEScore(train_votes=2000, test_votes=1000) if fast else FactorVAEScore(),
         "beta_vae": BetaVAEScore(train_points=2000, test_points=1000) if fast else BetaVAEScore(),
         "modularity": Modularity(),
-        "explicitness": Explicitness(max_iter=5) if fast else Explicitness(),
+        "explicitness": Explicitness(max_iter=3) if fast else Explicitness(),
         "irs": IRS(),
-        "infomec": InfoMEC(max_iter=5) if fast else InfoMEC(),
+        "infomec": InfoMEC(max_iter=3) if fast else InfoMEC(),
     }

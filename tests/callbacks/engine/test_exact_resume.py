@@ -13,8 +13,20 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from lsgen.callbacks import Interrupted, newest_checkpoint
+from lsgen.callbacks import (
+    Checkpoint,
+    CSVLogger,
+    FiniteLoss,
+    Interrupted,
+    LikelihoodMetrics,
+    Seeding,
+    newest_checkpoint,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -155,3 +167,55 @@ def test_resuming_a_finished_run_changes_nothing(engine: ModuleType, tmp_path: P
 
 def _state(run_dir: Path) -> dict[Path, tuple[int, int]]:
     return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in run_dir.rglob("*") if path.is_file()}
+
+
+class Foreign(LightningModule):
+    """A module of somebody else: no clocks, no losses, dropout that draws noise, batches that are tuples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        loss: torch.Tensor = self.net(batch[0]).square().mean()
+        self.log("train/foreign", loss)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters())
+
+
+def _fit_foreign(run_dir: Path, resume: bool = False, extra: tuple[Callback, ...] = ()) -> None:
+    trainer = Trainer(
+        default_root_dir=run_dir,
+        accelerator="cpu",
+        max_epochs=3,
+        log_every_n_steps=2,
+        logger=CSVLogger(run_dir),
+        callbacks=[Seeding(0), FiniteLoss(), LikelihoodMetrics(), Checkpoint(every_n_steps=1), *extra],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    data = DataLoader(TensorDataset(torch.arange(48.0).reshape(12, 4)), batch_size=2)
+    trainer.fit(Foreign(), data, ckpt_path=newest_checkpoint(run_dir) if resume else None, weights_only=True)
+
+
+def test_a_module_without_clocks(engine: ModuleType, tmp_path: Path) -> None:
+    """Lightning's global_step is its clock; between two epochs, where its loader begins anew, it resumes exactly."""
+    _fit_foreign(tmp_path / "whole")
+    logged = [int(row["step"]) for row in engine.rows(tmp_path / "whole") if "train/foreign" in row]
+    assert logged == list(range(2, 19, 2))
+    with pytest.raises(Interrupted):
+        _fit_foreign(tmp_path / "cut", extra=(_StopInEpoch(1),))
+    _fit_foreign(tmp_path / "cut", resume=True)
+    assert engine.same_run(tmp_path / "whole", tmp_path / "cut", best=False) == []
+
+
+class _StopInEpoch(Callback):
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.current_epoch == self.epoch:
+            os.kill(os.getpid(), signal.SIGTERM)

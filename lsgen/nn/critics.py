@@ -37,6 +37,11 @@ class MLPCritic(nn.Module):
         hidden: widths of the hidden layers.
         activation: constructor of the activation between layers.
         spectral: whether every layer is spectrally normalised.
+        scale: factor of the scores; with activations of slope at most one it bounds the Lipschitz constant of a
+            spectrally normalised critic.
+
+    Raises:
+        ValueError: the scale is not positive.
 
     """
 
@@ -46,8 +51,12 @@ class MLPCritic(nn.Module):
         hidden: Sequence[int] = (256, 256, 256),
         activation: Callable[[], nn.Module] = nn.ReLU,
         spectral: bool = False,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
+        if not scale > 0:
+            raise ValueError(f"expected a scale above 0, got {scale}")
+        self.scale = float(scale)
         layers: list[nn.Module] = []
         for width, following in pairwise([prod(shape), *hidden]):
             layers += [nn.Linear(width, following), activation()]
@@ -59,7 +68,7 @@ class MLPCritic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return scores (N,)."""
         out: Tensor = self.score(self.features(x))
-        return out.squeeze(1)
+        return self.scale * out.squeeze(1)
 
 
 class MLPPairCritic(nn.Module):

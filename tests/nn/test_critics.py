@@ -22,12 +22,12 @@ def test_every_layer_has_largest_singular_value_one(layer: nn.Module) -> None:
 
 
 def test_a_normalised_critic_is_lipschitz() -> None:
-    critic = MLPCritic((2, 3), [16, 16], spectral=True).double()
+    critic = MLPCritic((2, 3), [16, 16], spectral=True, scale=3.0).double()
     for _ in range(300):
         critic(torch.randn(1, 2, 3, dtype=torch.float64))
     critic.eval()
     x, y = torch.randn(2, 500, 2, 3, dtype=torch.float64)
-    assert ((critic(x) - critic(y)).abs() <= (x - y).flatten(1).norm(dim=1) * (1 + 1e-9)).all()
+    assert ((critic(x) - critic(y)).abs() <= 3 * (x - y).flatten(1).norm(dim=1) * (1 + 1e-9)).all()
 
 
 def test_a_score_depends_on_its_own_observation_alone() -> None:

@@ -23,8 +23,8 @@ def load(path: str | Path, checkpoint: str = "last", device: str = "cpu") -> Lig
         device: where the model goes, such as "cpu" or "cuda".
 
     Returns:
-        The model with the checkpoint's weights; where a callback averages weights, those are the averaged ones, as
-        Lightning stores them under "state_dict" then.
+        The model with the weights under "state_dict" of the checkpoint; where a callback averages weights, its
+        latent space decodes with the averaged ones.
 
     Raises:
         RunError: there is no run or checkpoint at `path`, or it is damaged.
@@ -62,8 +62,8 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
     verify_part(part, "model")
     model: LightningModule = instantiate(part, "model")
     try:
+        model.on_load_checkpoint(dict(content))
         model.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
+    except (KeyError, RuntimeError) as error:
         raise RunError(f"the checkpoint does not fit the config: {error}") from error
-    model.on_load_checkpoint(dict(content))
     return model.eval()

@@ -294,3 +294,28 @@ def test_two_processes_share_one_run_in_a_sweep_too(tmp_path, small):
     for run in runs:
         assert read_checkpoint(run.checkpoint())["clocks"]["generator_steps"] == 6
         assert run.metrics_file.read_text().startswith("step,")
+
+
+def test_the_checkouts_own_configs_are_not_taken_for_the_users(lsgen, tmp_path, monkeypatch):
+    checkout = Path(package.__file__).parents[1]
+    if not (checkout / "conf" / "train.yaml").exists():
+        pytest.skip("lsgen runs from a wheel, which has no checkout")
+    monkeypatch.chdir(checkout)
+    assert lsgen("train", "--info", "searchpath").out.count("lsgen.conf") == 1
+    assert "lsgen-user" not in lsgen("train", "--info", "searchpath").out
+    (tmp_path / "conf").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert "lsgen-user" in lsgen("train", "--info", "searchpath").out
+
+
+def test_loading_keeps_an_averaged_generator_apart(lsgen, tmp_path):
+    small = ("model.max_steps=6", "data.batch_size=32", "logger=csv", "report=false", "test=false", "trainer=debug")
+    choices = ("data=toy", "model=gan", "callbacks=gan_ema", "~callbacks.traversal", "~callbacks.samples")
+    outcome = lsgen("train", *choices, *small, "trainer.max_epochs=2", "run_dir=gan")
+    assert outcome.code == 0, outcome.err
+    weights = read_checkpoint("gan/checkpoints/last.ckpt")["state_dict"]
+    averaged = {name: weight for name, weight in weights.items() if name.startswith("latent_space.decoder.generator")}
+    raw = [weights[name.removeprefix("latent_space.decoder.")] for name in averaged]
+    assert any(not torch.equal(one, other) for one, other in zip(averaged.values(), raw, strict=True))
+    state = package.load("gan").state_dict()
+    assert all(torch.equal(weight, state[name]) for name, weight in averaged.items())

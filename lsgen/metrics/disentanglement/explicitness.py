@@ -71,13 +71,14 @@ def area_under_curve(scores: Tensor, labels: Tensor) -> Tensor:
         A scalar; a tie counts one half.
 
     """
-    columns = scores.T.contiguous()
-    ordered = columns.sort(dim=1).values
-    below = torch.searchsorted(ordered, columns)
-    up_to = torch.searchsorted(ordered, columns, right=True)
-    rank = (below + up_to + 1).to(scores) / 2
-    positive = torch.nn.functional.one_hot(labels, scores.shape[1]).T.to(scores)
-    count = positive.sum(1)
-    rest = len(labels) - count
-    area = ((rank * positive).sum(1) - count * (count + 1) / 2) / (count * rest)
-    return area[(count > 0) & (rest > 0)].mean()
+    ordered = scores.T.contiguous().sort(dim=1).values
+    areas = []
+    for number, column in enumerate(ordered):
+        positive = scores[labels == number, number]
+        count, rest = len(positive), len(labels) - len(positive)
+        if count and rest:
+            below = torch.searchsorted(column, positive)
+            up_to = torch.searchsorted(column, positive, right=True)
+            rank = (below + up_to + 1).to(scores) / 2
+            areas.append((rank.sum() - count * (count + 1) / 2) / (count * rest))
+    return torch.stack(areas).mean()

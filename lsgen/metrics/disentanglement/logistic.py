@@ -82,7 +82,7 @@ class LogisticRegression:
         for _ in range(self.max_iter):
             if largest <= self.tolerance:
                 break
-            # A Hessian serves as long as a step with it makes the gradient ten times smaller.
+            # A Hessian serves as long as a step with it makes the gradient three times smaller.
             if slow:
                 factors = torch.linalg.lu_factor(self._hessian(log_p))
             step = torch.linalg.lu_solve(*factors, gradient.flatten()[:, None]).view_as(gradient)
@@ -94,7 +94,7 @@ class LogisticRegression:
             self.coefficients, value = self.coefficients - step, new_value
             gradient, before = self._gradient(log_p), largest
             largest = gradient.abs().max()
-            slow = bool(largest > before / 10)
+            slow = bool(largest > before / 3)
         return largest
 
     def _hessian(self, log_p: Tensor) -> Tensor:

@@ -82,6 +82,6 @@ class CollapseWatch(LatentCallback):
         if collapsed and not self._collapsed:
             rank_zero_warn(
                 f"Mode collapse at generator step {sink.step}: two samples differ by {ratio:.1%} of what two "
-                "observations differ by. A lower learning rate, a gradient penalty or spectral normalisation often helps."
+                "observations differ by. A lower learning rate or a gradient penalty often helps."
             )
         self._collapsed = collapsed

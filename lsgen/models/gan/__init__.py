@@ -3,6 +3,7 @@
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.bigan import BiGAN
 from lsgen.models.gan.gan import GAN
+from lsgen.models.gan.hessian_penalty import HessianPenalty
 from lsgen.models.gan.info import MutualInformation
 from lsgen.models.gan.losses import (
     AdversarialLoss,
@@ -43,6 +44,7 @@ __all__ = [
     "GeneratorRegulariser",
     "GeneratorSpace",
     "GradientPenalty",
+    "HessianPenalty",
     "Hinge",
     "LeastSquares",
     "MutualInformation",

@@ -1,0 +1,64 @@
+r"""The Hessian penalty: coordinates of the code should act on what is generated one by one.
+
+    L = max_i Var_v( v^T H_i v ),   H_i the Hessian of output i,  v of independent random signs,
+    Var_v( v^T H v ) = 2 sum_{a != b} H_ab^2 ,
+
+so it vanishes where all Hessians are diagonal. v^T H v is a second central difference,
+( G(z + eps v) - 2 G(z) + G(z - eps v) ) / eps^2, and the variance is estimated from `samples` draws of v, without bias.
+The maximum runs over output dimensions; the mean over codes.
+
+Reference: Peebles et al., "The Hessian penalty: a weak prior for unsupervised disentanglement" (2020),
+https://arxiv.org/abs/2008.10599, equations 4-6.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lsgen.models.gan.regularisers import GeneratorRegulariser
+
+__all__ = ["HessianPenalty", "hessian_variances"]
+
+
+def hessian_variances(generator: nn.Module, z: Tensor, x: Tensor, samples: int, eps: float) -> Tensor:
+    """Return an unbiased estimate of Var_v(v^T H_i v) for every code and output, (N, D).
+
+    Args:
+        generator: codes (N, d) -> observations (N, *shape).
+        z: codes (N, d).
+        x: generator(z), (N, *shape).
+        samples: number of draws of v, at least 2.
+        eps: step of the difference.
+
+    """
+    draws = []
+    for _ in range(samples):
+        v = eps * (2 * torch.randint_like(z, 2) - 1)
+        draws.append((generator(z + v) - 2 * x + generator(z - v)).flatten(1) / eps**2)
+    return torch.stack(draws).var(0)
+
+
+class HessianPenalty(GeneratorRegulariser):
+    """Penalise off-diagonal second derivatives of the generator.
+
+    Args:
+        weight: factor; 0.1 in the paper.
+        samples: draws of v; 2 in the paper.
+        eps: step of the difference; 0.1 in the paper.
+        every: see `Regulariser`.
+
+    Raises:
+        ValueError: there are fewer than 2 samples, or eps is not positive.
+
+    """
+
+    def __init__(self, weight: float = 0.1, samples: int = 2, eps: float = 0.1, every: int = 1) -> None:
+        super().__init__(weight, every)
+        if samples < 2 or not eps > 0:
+            raise ValueError(f"expected at least 2 samples and eps above 0, got {samples} and {eps}")
+        self.samples, self.eps = int(samples), float(eps)
+
+    def forward(self, generator: nn.Module, z: Tensor, fake: Tensor) -> Tensor:
+        """Return the mean over codes of the largest variance over outputs."""
+        return hessian_variances(generator, z, fake, self.samples, self.eps).amax(1).mean()

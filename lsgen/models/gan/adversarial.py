@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from pytorch_lightning import Callback
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -171,6 +172,15 @@ class AdversarialModel(LatentModel, ABC):
         world = self.trainer.world_size if self._trainer is not None else 1
         z: Tensor = self.latent_space.prior().sample((n * world,))
         return z.chunk(world)[self.global_rank]
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Say what takes the place of the trainer's options that two players cannot use; add no callbacks."""
+        unused = (("gradient_clip_val", "clip_norm", (None, 0)), ("accumulate_grad_batches", "accumulate", (1,)))
+        for option, ours, without in unused:
+            value = getattr(self.trainer, option)
+            if value not in without:
+                raise ValueError(f"expected model.{ours} = {value} for a GAN, got trainer.{option} = {value}")
+        return []
 
     def on_fit_start(self) -> None:
         """Refuse a strategy or a precision under which two players cannot be trained exactly."""

@@ -255,6 +255,17 @@ def test_options_out_of_range_are_refused(build: Callable[[], GAN], sentence: st
         build()
 
 
+@pytest.mark.parametrize(
+    ("option", "ours"),
+    [({"gradient_clip_val": 0.5}, "clip_norm = 0.5"), ({"accumulate_grad_batches": 4}, "accumulate = 4")],
+)
+def test_options_of_the_trainer_are_led_to_those_of_the_model(
+    tmp_path: Path, option: dict[str, Any], ours: str
+) -> None:
+    with pytest.raises(ValueError, match=f"expected model.{ours} for a GAN, got trainer.{next(iter(option))}"):
+        _trainer(tmp_path, **option).fit(_gan(), _data(1))
+
+
 def test_what_cannot_be_trained_exactly_is_refused_before_any_step(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="GAN expected precision 32-true, 64-true or bf16-mixed, got bf16-true"):
         _trainer(tmp_path, precision="bf16-true").fit(_gan(), _data(1))

@@ -68,7 +68,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     command = [sys.executable, "-c", script, str(tmp_path)]
     trace = tmp_path / "trace"
     if shutil.which("strace"):
-        command = ["strace", "-f", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace), *command]
+        command = ["strace", "-f", "--seccomp-bpf", "-e", "trace=connect,sendto,sendmsg", "-o", str(trace), *command]
     subprocess.run(command, check=False, capture_output=True)
     assert [row["step"] for row in read_wandb(tmp_path).history] == list(range(100))
     if not trace.exists():

@@ -10,18 +10,23 @@ from lsgen.geometry.curvature import (
 )
 from lsgen.geometry.extrinsic import MeanCurvature, mean_curvature, second_fundamental_form
 from lsgen.geometry.field import MetricField, metric_field
+from lsgen.geometry.geodesic import Geodesic, distance, geodesic, log_map
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
 from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
 
 __all__ = [
+    "Geodesic",
     "Immersion",
     "Jet",
     "MeanCurvature",
     "MetricField",
     "Spectrum",
     "christoffel",
+    "distance",
+    "geodesic",
     "immersion",
     "jet",
+    "log_map",
     "log_volume",
     "mean_curvature",
     "metric",

@@ -8,12 +8,14 @@
 | traversal/kl            | table        | by axis: KL in nats, mean and spread of z, all over the probes    |
 | interpolation/linear    | image        | straight segments between codes; the ends are the observations    |
 | interpolation/spherical | image        | the same pairs joined along the sphere                            |
+| interpolation/geodesic  | image        | in place of both where codes live on a curved space of their own  |
 
 `traversal/seconds` and `traversal/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +27,7 @@ from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.codes import Codes, axis_name, codes, means, show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
-from lsgen.latent import EncodableLatentSpace, LatentSpace, paths
+from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, Manifold, paths
 from lsgen.viz import Pixels
 
 __all__ = ["LatentTraversal"]
@@ -124,7 +126,7 @@ class LatentTraversal(LatentCallback):
             sink.image("traversal/plane", view.plane())
         if len(known.z) > 1:
             start, end = known.z[: 2 * min(self.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
-            for name, path in (("linear", paths.linear), ("spherical", paths.slerp)):
+            for name, path in _interpolations(space.manifold):
                 sink.image(f"interpolation/{name}", view.interpolation(path(start, end, self.path_points), name))
         _log_kl(known, sink)
 
@@ -165,11 +167,13 @@ class _View:
     def plane(self) -> Pixels:
         across, down = self.known.order[:2]
         levels, labels = self.levels(self.of.plane_points)
-        origin = self.known.z.mean(0)
-        rows = paths.axis_traversal(origin, down[None], levels[:, down].flip(0))[0]
-        z = paths.axis_traversal(rows, across[None], levels[:, across])[:, 0]
+        flat = isinstance(self.space.manifold, Euclidean)
+        origin = self.known.z.mean(0) if flat else self.known.z[0]
+        rows = self.moved(origin, down, levels.flip(0))[0]
+        z = self.moved(rows, across, levels)[:, 0]
         names = [axis_name(self.known, int(axis)) for axis in (across, down)]
-        title = f"{names[0]} across, {names[1]} upwards, the other axes at their mean"
+        rest = "the other axes at their mean" if flat else "along geodesics from the first anchor"
+        title = f"{names[0]} across, {names[1]} upwards, {rest}"
         return viz.grid(self.decoded(z), labels[::-1], labels, title)
 
     def interpolation(self, z: Tensor, name: str) -> Pixels:
@@ -193,8 +197,14 @@ class _View:
 
     def swept(self, anchors: Tensor, levels: Tensor) -> Tensor:
         """Return codes (A, K, N, d): each axis shown takes its N levels around each anchor."""
-        axes = [paths.axis_traversal(anchors, axis[None], levels[:, axis]) for axis in self.axis_list]
-        return torch.cat(axes, dim=1)
+        return torch.cat([self.moved(anchors, axis, levels) for axis in self.axis_list], dim=1)
+
+    def moved(self, z: Tensor, axis: Tensor, levels: Tensor) -> Tensor:
+        """Return codes (B, 1, N, d): one axis at its levels; off flat space, moved as far along its geodesic."""
+        manifold, values = self.space.manifold, levels[:, axis]
+        return manifold.traversal(
+            z, axis[None], values if isinstance(manifold, Euclidean) else values - self.mean[axis]
+        )
 
     def decoded(self, z: Tensor) -> Pixels:
         return show(self.space, means(self.space, z, self.of.chunk_size), self.bounds)
@@ -221,6 +231,13 @@ class _View:
 
 def _in_sigmas(value: float) -> str:
     return f"{value:+.2g}σ".replace("-", "−") if abs(value) > 1e-6 else "0"
+
+
+def _interpolations(manifold: Manifold) -> list[tuple[str, Callable[[Tensor, Tensor, int], Tensor]]]:
+    """Return the paths between two codes, by name: geodesics where codes live on a curved space."""
+    if isinstance(manifold, Euclidean):
+        return [("linear", paths.linear), ("spherical", paths.slerp)]
+    return [("geodesic", manifold.geodesic)]
 
 
 def _log_kl(known: Codes, sink: Sink) -> None:

@@ -66,6 +66,14 @@ class ClassCodes(Distribution):
         weights = self.log_classes.exp()
         return torch.cat([(weights.unsqueeze(-1) * self.given.loc).sum(-2), weights], -1)
 
+    @property
+    def variance(self) -> Tensor:
+        """The variance of z and of the class indicators, (B, d + K)."""
+        weights = self.log_classes.exp()
+        second = (weights.unsqueeze(-1) * (self.given.variance + self.given.loc.square())).sum(-2)
+        z = second - (weights.unsqueeze(-1) * self.given.loc).sum(-2).square()
+        return torch.cat([z, weights * (1 - weights)], -1)
+
     def every_class(self) -> Tensor:
         """Return one reparameterised code for every class, (K, B, d + K)."""
         z = self.given.rsample()

@@ -45,6 +45,12 @@ class FlowDistribution(Distribution):
         centre: Tensor = self.flow.transform.inv(self.flow.base.mean)
         return centre
 
+    @property
+    def variance(self) -> Tensor:
+        """The variance of 1000 draws, (B, d), an estimate that differs from call to call."""
+        with torch.no_grad():
+            return self.rsample((1000,)).var(0)
+
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Return reparameterised codes (*sample_shape, B, d)."""
         codes: Tensor = self.flow.rsample(torch.Size(sample_shape))

@@ -50,6 +50,11 @@ class WrappedNormal(Distribution):
         """The centre m, (B, d), the Frechet mean."""
         return self._mean
 
+    @property
+    def variance(self) -> Tensor:
+        """The variance s^2 of the tangent vector, (B, d), in units of hyperbolic length."""
+        return self.scale.square().expand_as(self._mean)
+
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Return reparameterised points (*sample_shape, B, d)."""
         mean = self._mean.expand(torch.Size(sample_shape) + self._mean.shape)

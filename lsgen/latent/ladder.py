@@ -89,6 +89,11 @@ class LadderNormal(Distribution):
         """The mean of e_2, and of e_1 given that, (B, d): the centre, as E[e_1] has no closed form."""
         return torch.cat([self.top.loc, self._given(self.top.loc).loc], -1)
 
+    @property
+    def variance(self) -> Tensor:
+        """The variance of e_2, and of e_1 given the mean of e_2, (B, d)."""
+        return self.factors(self.mean).variance
+
     def factors(self, z: Tensor) -> Independent:
         """Return the normals of each coordinate given the level above at codes (B, d)."""
         e2 = z[..., : self.decoder.top_dim]

@@ -126,6 +126,13 @@ class VonMisesFisher(Distribution):
         return self.direction
 
     @property
+    def variance(self) -> Tensor:
+        """The variance (A/kappa) (1 - mu^2) + (1 - A^2 - (d-1) A/kappa) mu^2 of every coordinate about E[z], (B, d)."""
+        A = self.mean_resultant_length.unsqueeze(-1)
+        across, square = A / self.concentration.unsqueeze(-1), self.direction.square()
+        return across * (1 - square) + (1 - A**2 - (self.event_shape[0] - 1) * across) * square
+
+    @property
     def mean_resultant_length(self) -> Tensor:
         """A(kappa) = E[mu.z], (B,)."""
         t, log_weights = _quadrature(self.concentration, self.event_shape[0])

@@ -69,6 +69,8 @@ def test_samples_lie_on_the_sphere_and_have_the_moments(d: int, kappa: float) ->
     variance = 1 - A**2 - (d - 1) / kappa * A
     spread = (along - A).square()
     assert spread.mean().item() == pytest.approx(variance, abs=5 * spread.std().item() / n**0.5)
+    deviation = (z - z.mean(0)).square()
+    assert bool(((deviation.mean(0) - q.variance).abs() < 6 * deviation.std(0) / n**0.5).all())
     across = z - along[:, None] * q.direction
     assert bool((across.mean(0).abs() < 6 * across.std(0) / n**0.5).all())
 

@@ -42,6 +42,7 @@ def test_codes_are_distributed_as_class_and_normal() -> None:
     scale = q.given.scale.expand(4000, B, K, d).gather(2, index[..., None, None].expand(-1, -1, 1, d)).squeeze(2)
     expected = Categorical(weights).log_prob(index) + Normal(loc, scale).log_prob(c[..., :d]).sum(-1)
     torch.testing.assert_close(q.log_prob(c), expected)
+    torch.testing.assert_close(c.var(0), q.variance, rtol=0.2, atol=0.02)
     deviation = c[..., :d].std(0) / 4000**0.5
     assert bool(((c[..., :d].mean(0) - q.mean[:, :d]).abs() < 5 * deviation).all())
 

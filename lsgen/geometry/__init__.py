@@ -13,8 +13,10 @@ from lsgen.geometry.field import MetricField, metric_field
 from lsgen.geometry.geodesic import Geodesic, distance, geodesic, log_map
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
 from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
+from lsgen.geometry.transport import Exponential, exp_map, holonomy, parallel_transport
 
 __all__ = [
+    "Exponential",
     "Geodesic",
     "Immersion",
     "Jet",
@@ -23,7 +25,9 @@ __all__ = [
     "Spectrum",
     "christoffel",
     "distance",
+    "exp_map",
     "geodesic",
+    "holonomy",
     "immersion",
     "jet",
     "log_map",
@@ -31,6 +35,7 @@ __all__ = [
     "mean_curvature",
     "metric",
     "metric_field",
+    "parallel_transport",
     "ricci",
     "riemann",
     "scalar_curvature",

@@ -224,7 +224,7 @@ def _length(im: Immersion, curves: Tensor) -> Tensor:
 
 
 class _System(NamedTuple):
-    """Metric (B, N-2, d, d) at interior points, coupling to the next (B, N-3, d, d), J^T of second differences, rank."""
+    """Metric (B, N-2, d, d) inside, coupling to the next (B, N-3, d, d), J^T of second differences, which full rank."""
 
     g: Tensor
     next: Tensor

@@ -7,7 +7,8 @@ With B(x) the closed ball around x that reaches its k-th nearest neighbour withi
 
 for real features x_i and generated ones y_j, i <= N, j <= M.
 
-Distances are computed `chunk_size` rows at a time, so memory grows with N + M.
+Distances are computed in float64, by matrix products, `chunk_size` rows at a time, so memory grows with N + M: in
+float32 the rounding of |x|^2 + |y|^2 - 2 <x, y> decides on membership where features lie far from the origin.
 
 Reference: Kynkaanniemi et al. (2019), https://arxiv.org/abs/1904.06991, k = 3; Naeem et al. (2020),
 https://arxiv.org/abs/2002.09797, k = 5.
@@ -34,11 +35,13 @@ def radii(x: Tensor, k: int, chunk_size: int = 2048) -> Tensor:
     """
     if not 1 <= k < len(x):
         raise ValueError(f"expected k between 1 and {len(x) - 1}, as there are {len(x)} observations, got {k}")
+    x = x.double()
     return torch.cat([torch.cdist(part, x).topk(k + 1, largest=False).values[:, -1] for part in x.split(chunk_size)])
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3, chunk_size: int = 2048) -> dict[str, Tensor]:
     """Return precision, recall, density and coverage of generated features (M, m) against real ones (N, m)."""
+    real, fake = real.double(), fake.double()
     real_radii, fake_radii = radii(real, k, chunk_size), radii(fake, k, chunk_size)
     inside = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
     recalled, covered = [], []

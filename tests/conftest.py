@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,8 +62,20 @@ def read_wandb() -> Callable[[Path], WandbRun]:
 
 
 def _read_run(run_dir: Path) -> WandbRun:
+    """Read once every segment is finished, or unchanged for longer than W&B takes to write what it was given."""
+    unchanged, size = 0, -1
+    while True:
+        run = _read_now(Path(run_dir))
+        now = sum(file.stat().st_size for file in Path(run_dir).glob("wandb/*run-*/run-*.wandb"))
+        unchanged, size = unchanged + 1 if now == size else 0, now
+        if 0 < len(run.segments) == len(run.exit_codes) or unchanged >= 15:
+            return run
+        time.sleep(0.1)
+
+
+def _read_now(run_dir: Path) -> WandbRun:
     run = WandbRun()
-    for file in sorted(Path(run_dir).glob("wandb/*run-*/run-*.wandb")):
+    for file in sorted(run_dir.glob("wandb/*run-*/run-*.wandb")):
         run.segments.append(file.parent)
         for record in _records(file):
             _take(run, record)

@@ -14,7 +14,7 @@ __all__ = ["Deterministic", "Point"]
 
 
 class Point(Distribution):
-    """The Dirac measure at `mean`, (B, d); it has no density, so `log_prob` raises NotImplementedError."""
+    """The Dirac measure at `mean`, (B, d)."""
 
     arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
     support = constraints.real_vector
@@ -37,6 +37,15 @@ class Point(Distribution):
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Return the point, (*sample_shape, B, d)."""
         return self._mean.expand(torch.Size(sample_shape) + self._mean.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Refuse: a point has no density.
+
+        Raises:
+            NotImplementedError: always.
+
+        """
+        raise NotImplementedError("a deterministic code has no density: choose a posterior such as DiagonalNormal")
 
 
 class Deterministic(Posterior):

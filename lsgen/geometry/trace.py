@@ -41,10 +41,10 @@ def _(x: Tensor) -> Tensor:
 
 
 class _Detaching(TorchFunctionMode):
-    """Writes a map's own `detach` into the trace, apart from those that PyTorch's derivative formulas leave there."""
+    """Writes a map's own `detach` and `data` into the trace, apart from those that PyTorch's formulas leave there."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.detach, torch.detach):
+        if func in (Tensor.detach, torch.detach, Tensor.data.__get__):  # type: ignore[attr-defined]
             return constant(args[0])
         return func(*args, **(kwargs or {}))
 

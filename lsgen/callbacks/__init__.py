@@ -3,6 +3,7 @@
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.checkpoint import Checkpoint
 from lsgen.callbacks.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
+from lsgen.callbacks.factors import FactorMetrics
 from lsgen.callbacks.geometry import LatentGeometry
 from lsgen.callbacks.guard import FiniteLoss, NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted
@@ -18,6 +19,7 @@ __all__ = [
     "AtomicCheckpointIO",
     "CSVLogger",
     "Checkpoint",
+    "FactorMetrics",
     "FiniteLoss",
     "Interrupted",
     "LatentCallback",

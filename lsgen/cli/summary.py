@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from lsgen.runs import RunDirectory, last_metrics
@@ -31,6 +32,10 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
         cells = [_number(every.get(f"{stage}/{key}")) for stage in ("val", "test")]
         if any(cells):
             table.add_row(name, *cells, unit)
+    for key, value in every.items():
+        if (factor := re.fullmatch(r"test/factor/(.+)/r2", key)) is not None:
+            single = every.get(f"{key}_single")
+            table.add_row(f"{factor[1]} from all latents, from one", "", f"{_number(value)}, {_number(single)}", "R²")
     console = Console()
     console.print(table)
     if _SPEED in every:

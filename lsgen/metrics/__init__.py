@@ -4,6 +4,7 @@ from lsgen.metrics.aggregate_posterior import AggregatePosterior
 from lsgen.metrics.annealed import Annealed, annealed_log_evidence
 from lsgen.metrics.evidence import Evidence, NegativeLogLikelihood, log_evidence
 from lsgen.metrics.likelihood import ActiveUnits, EvidenceLowerBound, bits_per_dimension
+from lsgen.metrics.regression import FactorRegression
 
 __all__ = [
     "ActiveUnits",
@@ -11,6 +12,7 @@ __all__ = [
     "Annealed",
     "Evidence",
     "EvidenceLowerBound",
+    "FactorRegression",
     "NegativeLogLikelihood",
     "annealed_log_evidence",
     "bits_per_dimension",

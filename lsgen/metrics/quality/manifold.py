@@ -23,30 +23,25 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-__all__ = ["PrecisionRecall", "nearest_neighbours", "precision_recall", "radii"]
-
-
-def radii(x: Tensor, k: int, chunk_size: int = 2048) -> Tensor:
-    """Return the distance of every row of x (N, m) to its k-th nearest other row, (N,).
-
-    Raises:
-        ValueError: there are no k other rows.
-
-    """
-    if not 1 <= k < len(x):
-        raise ValueError(f"expected k between 1 and {len(x) - 1}, as there are {len(x)} observations, got {k}")
-    x = x.double()
-    return torch.cat([torch.cdist(part, x).topk(k + 1, largest=False).values[:, -1] for part in x.split(chunk_size)])
+__all__ = ["PrecisionRecall", "nearest_neighbours", "precision_recall"]
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3, chunk_size: int = 2048) -> dict[str, Tensor]:
-    """Return precision, recall, density and coverage of generated features (M, m) against real ones (N, m)."""
+    """Return precision, recall, density and coverage of generated features (M, m) against real ones (N, m).
+
+    Raises:
+        ValueError: there are no k + 1 observations of a kind.
+
+    """
     real, fake = real.double(), fake.double()
-    real_radii, fake_radii = radii(real, k, chunk_size), radii(fake, k, chunk_size)
+    for x in (real, fake):
+        if not 1 <= k < len(x):
+            raise ValueError(f"expected k between 1 and {len(x) - 1}, as there are {len(x)} observations, got {k}")
+    real_radii, fake_radii = (_squared_radii(x, k, chunk_size) for x in (real, fake))
     inside = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
     recalled, covered = [], []
     for part, part_radii in zip(real.split(chunk_size), real_radii.split(chunk_size), strict=True):
-        distances = torch.cdist(part, fake)
+        distances = _squared_distances(part, fake)
         within = distances <= part_radii[:, None]
         inside += within.sum(0)
         covered.append(within.any(1))
@@ -69,6 +64,16 @@ def nearest_neighbours(x: Tensor, data: Tensor, k: int = 1, chunk_size: int = 20
     distances = torch.linalg.vector_norm(data[indices] - x[:, None], dim=-1)
     order = distances.argsort(1)
     return distances.gather(1, order), indices.gather(1, order)
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """Return |x_i - y_j|^2, (N, M)."""
+    return (x @ y.T).mul_(-2).add_(x.square().sum(1, keepdim=True)).add_(y.square().sum(1))
+
+
+def _squared_radii(x: Tensor, k: int, chunk_size: int) -> Tensor:
+    parts = x.split(chunk_size)
+    return torch.cat([_squared_distances(part, x).topk(k + 1, largest=False).values[:, -1] for part in parts])
 
 
 class PrecisionRecall(Metric):

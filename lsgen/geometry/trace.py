@@ -2,8 +2,8 @@ r"""Tracing a map z -> f(z) once into a list of aten operations, with its weight
 
 The trace belongs to its owner (a module or function) and is forgotten with it. It holds weights by their place in
 their module, so that an optimiser step, a swap for averaged weights or a load shows at once; what would change the
-operations themselves (shape, dtype, device, a replaced submodule, a changed attribute, train or eval mode) is part
-of the key.
+operations themselves (shape, dtype, device, a replaced submodule, a changed attribute, a hook, weights tied or untied,
+train or eval mode) is part of the key.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ __all__ = ["Step", "Trace", "Untraceable", "reachable", "trace"]
 
 KEPT = 16
 _EMPTY = CellType()
+_PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 
 
 @torch.library.custom_op("lsgen::constant", mutates_args=())
@@ -102,8 +103,9 @@ def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
 
     """
     owner, token = _owner(fn)
-    things = list(reachable(fn))
-    key = (token, tuple(z.shape), z.dtype, z.device, tuple(_mark(x) for x in things))
+    modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
+    live = {id(t) for module in modules for t, _ in _weights(module)}
+    key = (token, tuple(z.shape), z.dtype, z.device, _mark(fn, live, {}))
     try:
         kept = _traces.setdefault(owner, {})
     except TypeError:
@@ -112,7 +114,7 @@ def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
         while len(kept) >= KEPT:
             kept.pop(next(iter(kept)))
         try:
-            kept[key] = _build(fn, z, [x for x in things if isinstance(x, nn.Module)])
+            kept[key] = _build(fn, z, modules)
         except Untraceable as reason:
             kept[key] = reason
     found = kept[key]
@@ -170,12 +172,35 @@ def _parts(thing: Any) -> list[Any]:
     return []
 
 
-def _mark(thing: Any) -> Any:
-    """Return what has to stay the same for a trace to stay valid."""
+def _mark(thing: Any, live: set[int], seen: dict[int, int]) -> Any:
+    """Return what has to stay the same for a trace to stay valid; things met before by their number.
+
+    A weight in its module (live) counts by where it occurs, its shape and its dtype, and may be another tensor.
+    """
+    if thing is None or isinstance(thing, _PLAIN):
+        return type(thing), thing
+    if id(thing) in seen:
+        return seen[id(thing)]
+    seen[id(thing)] = len(seen)
     if isinstance(thing, nn.Module):
-        plain = tuple(v for v in vars(thing).values() if type(v) in (bool, int, float, str))
-        return id(thing), type(thing), plain
-    return id(thing) if isinstance(thing, Tensor) else thing
+        return id(thing), type(thing), _mark_all(vars(thing), live, seen)
+    if isinstance(thing, Tensor):
+        return None if id(thing) in live else id(thing), tuple(thing.shape), thing.dtype, thing.device
+    if isinstance(thing, dict):
+        return _mark_all(thing, live, seen)
+    if isinstance(thing, list | tuple):
+        return tuple(_mark(x, live, seen) for x in thing)
+    if isinstance(thing, FunctionType):
+        named = [thing.__globals__[name] for name in thing.__code__.co_names if name in thing.__globals__]
+        return id(thing.__code__), tuple(_mark(x, live, seen) for x in (*_parts(thing), *named))
+    parts = _parts(thing)
+    plain = tuple(v for v in getattr(thing, "__dict__", {}).values() if isinstance(v, _PLAIN))
+    return id(thing), type(thing), plain, tuple(_mark(x, live, seen) for x in parts)
+
+
+def _mark_all(table: dict[Any, Any], live: set[int], seen: dict[int, int]) -> tuple[Any, ...]:
+    marked = (x for x in table.items() if not (isinstance(x[1], dict) and not x[1]))
+    return tuple((str(name), _mark(value, live, seen)) for name, value in marked)
 
 
 def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module]) -> Trace:

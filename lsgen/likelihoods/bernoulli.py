@@ -11,7 +11,7 @@ but no normalised density.
 
 from __future__ import annotations
 
-from math import pi
+from math import log, pi
 from typing import ClassVar
 
 import torch
@@ -54,5 +54,14 @@ class Bernoulli(FlatLikelihood):
         return torch.where(positive, above, below)
 
     def distance(self, h: Tensor, other: Tensor) -> Tensor:
-        """Return the norm of 2 arcsin sqrt(p) - 2 arcsin sqrt(p')."""
-        return torch.linalg.vector_norm(self.embed(h) - self.embed(other), dim=-1)
+        r"""Return the norm of 2 arcsin sqrt(p) - 2 arcsin sqrt(p').
+
+        For a >= b, 2 atan exp(a/2) - 2 atan exp(b/2) = 2 atan((1 - exp((b-a)/2)) / (exp(-a/2) + exp(b/2))), which keeps
+        small distances, and those between saturated p.
+        """
+        first, second = (self.split(x).flatten(-len(self.shape) - 1) for x in (h, other))
+        a, b = torch.maximum(first, second), torch.minimum(first, second)
+        info = torch.finfo(a.dtype)
+        inverse = torch.exp((-a / 2).clamp(max=log(info.max))) + torch.exp((b / 2).clamp(max=log(info.max)))
+        ratio = -torch.expm1((b - a) / 2) / inverse.clamp(min=info.tiny)
+        return torch.linalg.vector_norm(2 * torch.atan(ratio), dim=-1)

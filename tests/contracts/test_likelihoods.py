@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 import lsgen.likelihoods
-from lsgen.likelihoods import FlatLikelihood, Gaussian, Likelihood
+from lsgen.likelihoods import Bernoulli, FlatLikelihood, Gaussian, Likelihood
 
 
 def _families() -> list[type[Likelihood]]:
@@ -194,6 +194,18 @@ def test_distance_of_one_parameter_is_the_integral_of_the_information(flat: type
     h = (b - a) / 2 * nodes[:, None] + (a + b) / 2
     length = (b - a)[0, 0] / 2 * (weights @ likelihood.fisher(h).reshape(-1).sqrt())
     torch.testing.assert_close(likelihood.distance(a, b)[0], length, rtol=1e-5, atol=1e-8)
+
+
+def test_bernoulli_distance_is_as_precise_near_one_as_near_zero() -> None:
+    likelihood = Bernoulli((1,))
+    low = torch.tensor([[-80.0], [-40.0], [-30.0], [-5.0], [0.0], [-30.0]], requires_grad=True)
+    other = torch.tensor([[-81.0], [-50.0], [-30.001], [-5.001], [-1e-4], [30.0]])
+    exact = 2 * (torch.atan(torch.exp(low.double() / 2)) - torch.atan(torch.exp(other.double() / 2))).abs().squeeze(-1)
+    for distance in (likelihood.distance(low, other), likelihood.distance(-low, -other)):
+        torch.testing.assert_close(distance.double(), exact, rtol=1e-6, atol=0)
+        (gradient,) = torch.autograd.grad(distance.sum(), low)
+        (slope,) = torch.autograd.grad(exact.sum(), low, retain_graph=True)
+        torch.testing.assert_close(gradient, slope, rtol=1e-5, atol=0)
 
 
 def test_gaussian_distance_is_hyperbolic() -> None:

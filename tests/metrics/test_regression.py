@@ -38,6 +38,29 @@ def test_a_constant_factor_has_no_coefficient() -> None:
     assert value["r2_single"].isnan().all()
 
 
+def test_a_constant_factor_that_is_no_binary_fraction_has_no_coefficient() -> None:
+    metric = FactorRegression(2, 1)
+    codes = torch.cat([_data()[0][:, :1], torch.full((4000, 1), 0.3, dtype=torch.float64)], 1)
+    for start in range(0, 4000, 999):
+        metric.update(codes[start : start + 999], torch.full_like(codes[start : start + 999, :1], 0.1))
+    value = metric.compute()
+    assert value["r2"].isnan().all()
+    assert value["r2_single"].isnan().all()
+
+
+def test_coefficients_do_not_depend_on_the_origin_nor_on_the_processes() -> None:
+    codes, factors = _data()
+    origins = torch.tensor([0.0, 1e7, -1e8, 1.0, 0.0]).double(), torch.tensor([2.0**31, 1e8, -1e9]).double()
+    whole, near, far = FactorRegression(5, 3), FactorRegression(5, 3), FactorRegression(5, 3)
+    whole.update(codes, factors)
+    for metric, half in ((near, slice(0, 1000)), (far, slice(1000, None))):
+        for part_codes, part_factors in zip(codes[half].split(300), factors[half].split(300), strict=True):
+            metric.update(part_codes + origins[0], part_factors + origins[1])
+    near.merge_state(far)
+    for name, value in near.compute().items():
+        torch.testing.assert_close(value, whole.compute()[name], rtol=1e-6, atol=0)
+
+
 def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected codes \(4, 2\) and factors \(4, 1\), got \(4, 3\) and \(4, 1\)"):
         FactorRegression(2, 1).update(torch.zeros(4, 3), torch.zeros(4, 1))

@@ -111,11 +111,13 @@ def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = No
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate as hydra_instantiate
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+    refusals = (InstantiationException, MisconfigurationException, TypeError, ValueError, ImportError, OSError)
     try:
         factory = hydra_instantiate(part, _convert_="all", _partial_=True)
         return factory(**(given or {}))
-    except (InstantiationException, TypeError, ValueError, ImportError, OSError, RuntimeError) as error:
+    except (*refusals, RuntimeError) as error:
         raise UsageError(_reason(error, key)) from error
 
 

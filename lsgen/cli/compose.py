@@ -137,6 +137,9 @@ def _flags_first(arguments: Sequence[str]) -> list[str]:
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
+        name, separator, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and separator and f"--{name}" not in {*_WITH_VALUE, "--info"}:
+            raise UsageError(f"unknown flag --{name}: groups and keys go without dashes, {name}={value}")
         (flags if argument.startswith("-") else overrides).append(argument)
         takes_next = argument in _WITH_VALUE or (argument in ("--info", "-i") and rest and rest[0] in _INFOS)
         if takes_next and rest:
@@ -162,7 +165,9 @@ def _sentence(error: BaseException) -> str:
     text = "\n".join(dict.fromkeys(str(cause).strip() for cause in causes))
     if unknown := re.search(r"Could not override '([^']+)'|delete from config. '([^']+)' does not exist", text):
         key = unknown[1] or unknown[2]
-        return f"unknown config key {key!r}{_suggestion(key)} (`lsgen train --cfg job` prints all keys)"
+        adding = f"; write +{key} if its class takes it" if unknown[1] and "." in key else ""
+        hint = _suggestion(key) or adding
+        return f"unknown config key {key!r}{hint} (`lsgen train --cfg job` prints all keys)"
     if choice := re.search(r"Could not find '(.+)/([^/]+)'\n+Available options in '.+':((?:\n\t.+)*)", text):
         names = ", ".join(choice[3].split())
         return f"expected {choice[1]} to be one of {names}, got {choice[2]!r}{close_to(choice[2], names.split(', '))}"
@@ -181,7 +186,7 @@ def _suggestion(key: str) -> str:
     parent, _, name = key.rpartition(".")
     beside = f"{parent}." if parent else ""
     names = {known.removeprefix(beside).split(".")[0] for known in flatten(plain) if known.startswith(beside)}
-    return close_to(name, names)
+    return close_to(name, names) or (close_to(key, flatten(plain)) if parent.split(".")[0] not in plain else "")
 
 
 @contextmanager

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.cli.entry import OK
-from lsgen.cli.errors import UsageError
-from lsgen.cli.flags import take
+from lsgen.cli.flags import device_of, only_run, take
 from lsgen.runs import RunDirectory, now, write_json
 
 __all__ = ["evaluate", "run"]
@@ -30,10 +29,9 @@ def run(arguments: Sequence[str]) -> int:
         print(_USAGE)
         return OK
     flags, rest = take(arguments, ("checkpoint", "device"))
-    if len(rest) != 1:
-        raise UsageError(f"expected one run directory, got {' '.join(rest) or 'none'}")
-    directory = RunDirectory.open(rest[0])
-    metrics = evaluate(directory, flags.get("checkpoint", "last"), flags.get("device", "cpu"))
+    place = only_run(rest)
+    directory = RunDirectory.open(place)
+    metrics = evaluate(directory, flags.get("checkpoint", "last"), device_of(flags))
     _show(directory, metrics)
     return OK
 

@@ -5,13 +5,16 @@ Their values are literal strings: a path may hold `=`, commas and brackets, whic
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lsgen.cli.errors import UsageError
 from lsgen.cli.schema import close_to
 
-__all__ = ["assignments", "take"]
+__all__ = ["assignments", "device_of", "only_run", "take"]
+
+_ON_CHECKPOINTS = ("checkpoint", "device")
 
 
 def take(arguments: Sequence[str], names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
@@ -41,6 +44,41 @@ def take(arguments: Sequence[str], names: Iterable[str]) -> tuple[dict[str, str]
             raise UsageError(f"expected {name}=VALUE, got nothing after the =")
         taken[name] = value
     return taken, rest
+
+
+def only_run(arguments: Sequence[str]) -> str:
+    """Return the one run directory that is left when the flags are taken off.
+
+    Raises:
+        UsageError: there is none, there are several, or one of them looks like a mistyped flag.
+
+    """
+    for argument in arguments:
+        name, separator, _ = argument.partition("=")
+        if separator and not Path(argument).exists():
+            hint = close_to(name, _ON_CHECKPOINTS)
+            raise UsageError(f"unknown option {argument!r}: expected checkpoint= or device={hint}")
+    if len(arguments) != 1:
+        raise UsageError(f"expected one run directory, got {' '.join(arguments) or 'none'}")
+    return arguments[0]
+
+
+def device_of(flags: Mapping[str, str]) -> str:
+    """Return the device that `device=` asks for, "cpu" where it is not given.
+
+    Raises:
+        UsageError: it is neither cpu nor cuda, or this machine has no CUDA device.
+
+    """
+    device = flags.get("device", "cpu")
+    if device not in ("cpu", "cuda"):
+        raise UsageError(f"expected device=cpu or device=cuda, got {device!r}")
+    if device == "cuda":
+        from torch.cuda import is_available
+
+        if not is_available():
+            raise UsageError("expected a CUDA device for device=cuda, got a machine where torch finds none")
+    return device
 
 
 def assignments(arguments: Sequence[str], known: Collection[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
-from lsgen.cli.flags import take
+from lsgen.cli.flags import device_of, only_run, take
 from lsgen.runs import RunDirectory
 
 __all__ = ["run"]
@@ -27,17 +27,17 @@ def run(arguments: Sequence[str]) -> int:
         print(_USAGE)
         return OK
     flags, rest = take(arguments, ("checkpoint", "device"))
-    if len(rest) != 1:
-        raise UsageError(f"expected one run directory, got {' '.join(rest) or 'none'}")
+    place = only_run(rest)
     if "device" in flags and "checkpoint" not in flags:
         raise UsageError("device= says where a checkpoint is measured and drawn: give checkpoint= with it")
-    directory = RunDirectory.open(rest[0])
+    directory = RunDirectory.open(place)
     if "checkpoint" in flags:
         from lsgen.cli.evaluate_verb import evaluate
         from lsgen.cli.traverse_verb import traverse
 
+        device = device_of(flags)
         for look in (evaluate, traverse):
-            look(directory, flags["checkpoint"], flags.get("device", "cpu"))
+            look(directory, flags["checkpoint"], device)
     from lsgen.report import write_report
 
     print(f"report   {write_report(directory.path)}")

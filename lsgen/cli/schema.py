@@ -20,6 +20,7 @@ __all__ = ["ROOT_KEYS", "check_shape", "check_signatures", "close_to"]
 
 ROOT_KEYS = ("seed", "test", "report", "run", "data", "model", "trainer", "callbacks", "logger")
 _PARTS, _COLLECTIONS = ("data", "model", "trainer"), ("callbacks", "logger")
+_NUMBERS = ("int", "float")
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
@@ -80,6 +81,11 @@ def _check_node(key: str, node: Mapping[str, Any], found: Any, given: set[str]) 
             if name not in names and name not in _HYDRA_KEYS:
                 hint = close_to(name, names) or f"; it takes {', '.join(names) or 'nothing'}"
                 raise UsageError(f"unknown config key '{key}.{name}': {node['_target_']} does not take it{hint}")
+    for name in names:
+        annotation = parameters[name].annotation
+        kind = getattr(annotation, "__name__", str(annotation)).removesuffix(" | None")
+        if kind in _NUMBERS and isinstance(node.get(name), str):
+            raise UsageError(f"expected {key}.{name} to be a number ({kind}), got {node[name]!r}")
     if node.get("_partial_") or node.get("_args_"):
         return
     for name in names:

@@ -37,9 +37,12 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
             single = every.get(f"{key}_single")
             table.add_row(f"{factor[1]} from all latents, from one", "", f"{_number(value)}, {_number(single)}", "R²")
     console = Console()
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     if _SPEED in every:
         console.print(f"speed    {every[_SPEED]:,.0f} images/s", highlight=False)
+    if not directory.checkpoints.exists():
+        console.print("weights  none kept: the run has no checkpoint callback (callbacks=engine brings one)")
     for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
         if place.exists():
             console.print(f"{name:<8} {place}", markup=False, highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ Compare runs. RUNS are run directories, directories of runs, or quoted patterns 
 
   lsgen table runs --columns model.objective.beta,seed,test/elbo --sort -test/elbo"""
 _METRICS = ("val/elbo", "test/elbo", "test/reconstruction", "test/kl", "test/active_units")
+_UNBOUNDED = 10_000
 _NOT_SETTINGS = ("run", "id", "state", "created", "overrides", "error", "step", "epoch")
 
 
@@ -47,12 +49,13 @@ def columns_of(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the state, the settings in which the runs differ, and the main metrics that some run has.
 
     Of settings that always go together, such as `seed` and `data.seed`, one is shown: the one that was set on a
-    command line, else the shortest.
+    command line, else the shortest. Of callbacks, only what was set on a command line is shown.
     """
     keys = list(dict.fromkeys(key for row in found for key in row))
     settings = [key for key in keys if "/" not in key and key not in _NOT_SETTINGS]
     settings = [key for key in settings if not key.startswith(("run.", "logger."))]
     typed = " ".join(str(row.get("overrides", "")) for row in found)
+    settings = [key for key in settings if not key.startswith("callbacks.") or f"{key}=" in typed]
     distinct: dict[tuple[str, ...], str] = {}
     for key in sorted(settings, key=lambda key: (f"{key}=" not in typed, len(key))):
         values = tuple(repr(row.get(key)) for row in found)
@@ -118,7 +121,12 @@ def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(escape(column), overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = max(
+            console.width, console.measure(table, options=console.options.update(width=_UNBOUNDED)).maximum
+        )
+    console.print(table)
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

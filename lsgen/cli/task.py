@@ -104,7 +104,8 @@ def _guarded(directory: RunDirectory, progress: _Progress) -> int:
 def _stopped(directory: RunDirectory, progress: _Progress, stop: BaseException) -> int:
     """Record Ctrl-C or a signal; 128 + the number of the signal is its exit code."""
     directory.set_status("interrupted", generator_steps=progress.steps)
-    print(f"stopped  {stop or f'after {progress.steps} generator steps'}")
+    said = str(stop).removeprefix("stopped ")
+    print(f"stopped  {said or f'after {progress.steps} generator steps'}")
     print(f"continue lsgen train resume={directory.path}")
     code = stop.code if isinstance(stop, SystemExit) else INTERRUPTED
     return code if isinstance(code, int) and code > INTERRUPTED else INTERRUPTED

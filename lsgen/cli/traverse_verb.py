@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
-from lsgen.cli.flags import assignments, take
+from lsgen.cli.flags import assignments, device_of, only_run, take
 from lsgen.runs import RunDirectory
 
 if TYPE_CHECKING:
@@ -34,14 +34,13 @@ def run(arguments: Sequence[str]) -> int:
         return OK
     flags, rest = take(arguments, ("checkpoint", "device"))
     places = [argument for argument in rest if not argument.startswith("callbacks.")]
-    if len(places) != 1:
-        raise UsageError(f"expected one run directory, got {' '.join(places) or 'none'}")
-    directory = RunDirectory.open(places[0])
+    place = only_run(places)
+    directory = RunDirectory.open(place)
     settings = [argument for argument in rest if argument.startswith("callbacks.")]
     parts = {f"callbacks.{name}." for name in directory.config()["callbacks"]}
     theirs = {key for setting in settings if (key := setting.partition("=")[0]).startswith(tuple(parts))}
     changes = assignments(settings, theirs | parts)
-    scalars = traverse(directory, flags.get("checkpoint", "last"), flags.get("device", "cpu"), changes)
+    scalars = traverse(directory, flags.get("checkpoint", "last"), device_of(flags), changes)
     _show(directory, scalars)
     return OK
 

@@ -278,6 +278,7 @@ def test_ctrl_c_saves_and_returns_130(tmp_path, small):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
+    assert b"stopped  by Ctrl-C after" in out
     assert b"continue lsgen train resume=run" in out
     status = run.status()
     assert status["state"] == "interrupted"
@@ -319,3 +320,18 @@ def test_loading_keeps_an_averaged_generator_apart(lsgen, tmp_path):
     assert any(not torch.equal(one, other) for one, other in zip(averaged.values(), raw, strict=True))
     state = package.load("gan").state_dict()
     assert all(torch.equal(weight, state[name]) for name, weight in averaged.items())
+
+
+def test_a_run_without_callbacks_says_that_it_keeps_nothing(lsgen, small, tmp_path):
+    outcome = lsgen("train", *small, "callbacks=none", f"run_dir={tmp_path}/bare")
+    assert outcome.code == 0, outcome.err
+    assert not (tmp_path / "bare" / "checkpoints").exists()
+    assert "weights  none kept: the run has no checkpoint callback" in outcome.out
+    assert "━━┳" not in outcome.out, "a table without rows was drawn"
+
+
+def test_a_table_that_no_terminal_limits_breaks_no_word(lsgen, trained, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    columns = "callbacks.checkpoint._target_,data._target_,model._target_,trainer._target_,model.decoder._target_"
+    out = lsgen("table", str(trained), "--columns", columns).out
+    assert all(word in out for word in (str(trained), *columns.split(","), "lsgen.callbacks.Checkpoint"))

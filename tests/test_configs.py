@@ -60,7 +60,7 @@ def run_dir(tmp_path, monkeypatch):
 
 
 def test_the_tree_holds_what_is_promised():
-    promised = "vae_digits beta_vae_sprites beta_vae_sprites_long beta_vae_mnist beta_vae_fashion_mnist"
+    promised = "vae_digits beta_vae_sprites beta_tcvae_sprites beta_vae_mnist beta_vae_fashion_mnist"
     assert set(promised.split()) <= set(EXPERIMENTS)
     assert {"trainer=cpu", "trainer=gpu", "trainer=ddp", "trainer=debug"} <= set(CHOICES)
 

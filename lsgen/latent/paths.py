@@ -40,7 +40,10 @@ def linear(start: Tensor, end: Tensor, points: int) -> Tensor:
 def slerp(start: Tensor, end: Tensor, points: int) -> Tensor:
     r"""Return the spherical interpolation of Shoemake (1985), with the norm interpolated linearly.
 
-        z(t) = |z(t)| (sin((1-t) w) u + sin(t w) v) / sin w,    w = angle(u, v),  u, v unit vectors.
+        z(t) = |z(t)| (cos(t a) u + sin(t a) w),    a = angle(u, v),  w the direction of v - <u, v> u,
+
+    for the directions u and v of the two ends; the same curve as (sin((1-t) a) u + sin(t a) v) / sin a, without
+    its cancellation for nearly opposite ends.
 
     A zero vector has no direction: such pairs, and parallel ones, take the straight segment. Antipodal
     directions have no unique great circle; they too take the straight segment.
@@ -66,19 +69,19 @@ def slerp(start: Tensor, end: Tensor, points: int) -> Tensor:
 
     """
     t = _times(start, end, points)
-    tiny = torch.finfo(start.dtype).tiny
+    limits = torch.finfo(start.dtype)
     norm_start = torch.linalg.vector_norm(start, dim=-1, keepdim=True)
     norm_end = torch.linalg.vector_norm(end, dim=-1, keepdim=True)
-    u, v = start / norm_start.clamp(min=tiny), end / norm_end.clamp(min=tiny)
-    chord = torch.linalg.vector_norm(u - v, dim=-1, keepdim=True)
-    sum_ = torch.linalg.vector_norm(u + v, dim=-1, keepdim=True)
+    u, v = start / norm_start.clamp(min=limits.tiny), end / norm_end.clamp(min=limits.tiny)
+    normal = v - (u * v).sum(-1, keepdim=True) * u
+    sine = torch.linalg.vector_norm(normal, dim=-1, keepdim=True)
+    degenerate = (sine < 8 * limits.eps) | (norm_start * norm_end == 0)
+    w = normal / sine.where(~degenerate, torch.ones_like(sine))
+    chord, sum_ = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (u - v, u + v))
     omega = (2 * torch.atan2(chord, sum_)).unsqueeze(-2)
-    sine = torch.sin(omega)
-    degenerate = (sine.abs() < 1e-6) | (norm_start * norm_end == 0).unsqueeze(-2)
-    safe = torch.where(degenerate, torch.ones_like(sine), sine)
-    arc = (torch.sin((1 - t) * omega) * u.unsqueeze(-2) + torch.sin(t * omega) * v.unsqueeze(-2)) / safe
+    arc = torch.cos(t * omega) * u.unsqueeze(-2) + torch.sin(t * omega) * w.unsqueeze(-2)
     norm = torch.lerp(norm_start.unsqueeze(-2), norm_end.unsqueeze(-2), t)
-    return torch.where(degenerate, linear(start, end, points), norm * arc)
+    return torch.where(degenerate.unsqueeze(-2), linear(start, end, points), norm * arc)
 
 
 def axis_traversal(anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
@@ -94,6 +97,7 @@ def axis_traversal(anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
 
     Raises:
         ValueError: an axis lies outside 0 .. d - 1.
+        TypeError: the anchor is of an integer type.
 
     Example:
         >>> axis_traversal(torch.zeros(2), torch.tensor([1]), torch.tensor([-1.0, 1.0]))
@@ -101,6 +105,7 @@ def axis_traversal(anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
                  [ 0.,  1.]]])
 
     """
+    _check_floating(anchor)
     d = anchor.shape[-1]
     if axes.numel() and not (int(axes.min()) >= 0 and int(axes.max()) < d):
         raise ValueError(f"expected axes between 0 and {d - 1}, got {axes.tolist()}")
@@ -121,7 +126,11 @@ def plane(origin: Tensor, u: Tensor, v: Tensor, values: Tensor) -> Tensor:
     Returns:
         Codes (N, N, d).
 
+    Raises:
+        TypeError: the origin is of an integer type.
+
     """
+    _check_floating(origin)
     values = values.to(origin)
     b, a = torch.meshgrid(values.flip(0), values, indexing="ij")
     return origin + a[..., None] * u + b[..., None] * v
@@ -132,4 +141,10 @@ def _times(start: Tensor, end: Tensor, points: int) -> Tensor:
         raise ValueError(f"expected two ends of one shape, got {tuple(start.shape)} and {tuple(end.shape)}")
     if points < 2:
         raise ValueError(f"expected at least 2 points, got {points}")
+    _check_floating(start)
     return torch.linspace(0, 1, points, dtype=start.dtype, device=start.device)[:, None]
+
+
+def _check_floating(codes: Tensor) -> None:
+    if not codes.is_floating_point():
+        raise TypeError(f"expected codes of a floating-point type, got {codes.dtype}")

@@ -48,6 +48,14 @@ def test_slerp_of_nearby_directions_keeps_its_precision() -> None:
     torch.testing.assert_close(middle[1], torch.tensor(math.sin(angle / 2)), rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize("gap", [1e-2, 1e-3, 1e-4])
+def test_slerp_of_nearly_opposite_directions_stays_on_the_sphere(gap: float) -> None:
+    a, b = torch.tensor([1.0, 0.0]), torch.tensor([-math.cos(gap), math.sin(gap)])
+    z = paths.slerp(a, b, 9)
+    torch.testing.assert_close(z.norm(dim=-1), torch.ones(9))
+    torch.testing.assert_close(z[4, 1], torch.tensor(math.cos(gap / 2)), rtol=1e-4, atol=0)
+
+
 def test_axis_traversal_moves_one_coordinate_at_a_time() -> None:
     anchor, values = _codes(3, 5, 4), torch.linspace(-2, 2, 7, dtype=torch.float64)
     z = paths.axis_traversal(anchor, torch.tensor([4, 1]), values)
@@ -78,3 +86,17 @@ def test_bad_input_is_refused(path) -> None:
 def test_axis_outside_the_space_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected axes between 0 and 2, got \[3\]"):
         paths.axis_traversal(torch.zeros(3), torch.tensor([3]), torch.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda z: paths.linear(z, z, 3),
+        lambda z: paths.axis_traversal(z, torch.tensor([0]), torch.tensor([0.5])),
+        lambda z: paths.plane(z, z, z, torch.tensor([0.5])),
+    ],
+    ids=["linear", "axis_traversal", "plane"],
+)
+def test_integer_codes_are_refused(call) -> None:
+    with pytest.raises(TypeError, match=r"expected codes of a floating-point type, got torch\.int64"):
+        call(torch.zeros(2, dtype=torch.int64))

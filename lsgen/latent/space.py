@@ -31,11 +31,15 @@ class LatentSpace(nn.Module):
     Raises:
         ValueError: the decoder and the likelihood disagree on the number of heads, or the decoder and the
             prior on the latent dimension.
+        TypeError: the likelihood or the prior is none.
 
     """
 
     def __init__(self, decoder: nn.Module, likelihood: Likelihood, prior: Prior) -> None:
         super().__init__()
+        for name, part, kind in (("likelihood", likelihood, Likelihood), ("prior", prior, Prior)):
+            if not isinstance(part, kind):
+                raise TypeError(f"expected {name} to be a {kind.__name__}, got {type(part).__name__}")
         _agree("decoder.heads", getattr(decoder, "heads", None), "likelihood.heads", likelihood.heads)
         _agree("decoder.dim", getattr(decoder, "dim", None), "prior.dim", prior.dim)
         self.decoder = decoder

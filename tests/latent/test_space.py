@@ -48,3 +48,10 @@ def test_parts_that_disagree_are_refused() -> None:
         StandardNormal(0)
     with pytest.raises(ValueError, match=r"expected codes of shape \(B, 3\), got \(2, 4\)"):
         LatentSpace(MLPDecoder(3, (6,)), Bernoulli((6,)), StandardNormal(3)).raw(torch.zeros(2, 4))
+
+
+def test_parts_in_each_others_place_are_refused() -> None:
+    with pytest.raises(TypeError, match="expected likelihood to be a Likelihood, got MLPDecoder"):
+        LatentSpace(Bernoulli((6,)), MLPDecoder(3, (6,)), StandardNormal(3))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="expected prior to be a Prior, got Bernoulli"):
+        LatentSpace(MLPDecoder(3, (6,)), Bernoulli((6,)), Bernoulli((6,)))  # type: ignore[arg-type]

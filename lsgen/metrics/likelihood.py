@@ -141,8 +141,8 @@ def bits_per_dimension(elbo: Tensor, dimensions: int, levels: int = 1) -> Tensor
         https://arxiv.org/abs/1511.01844.
 
     Example:
-        >>> bits_per_dimension(torch.tensor(-0.6931), dimensions=1)
-        tensor(1.0000)
+        >>> bits_per_dimension(torch.tensor(-0.693147), dimensions=1).round(decimals=3)
+        tensor(1.)
 
     """
     return -elbo / (dimensions * log(2)) + log2(levels)

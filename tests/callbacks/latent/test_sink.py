@@ -86,7 +86,7 @@ def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch, kind, axi
     for name, value in (("WANDB_ERROR_REPORTING", "false"), ("WANDB_SILENT", "true")):
         monkeypatch.setenv(name, value)
     logger = kind(
-        save_dir=tmp_path, project="test", **({"offline": True} if kind is WandbLogger else {"mode": "offline"})
+        save_dir=tmp_path, project="test", mode="offline"
     )
     rows = []
     log = logger.experiment.log

@@ -85,9 +85,7 @@ def test_tensorboard_gets_pixels_the_animation_and_the_finite_numbers(tmp_path):
 def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch, kind, axis):
     for name, value in (("WANDB_ERROR_REPORTING", "false"), ("WANDB_SILENT", "true")):
         monkeypatch.setenv(name, value)
-    logger = kind(
-        save_dir=tmp_path, project="test", mode="offline"
-    )
+    logger = kind(save_dir=tmp_path, project="test", mode="offline")
     rows = []
     log = logger.experiment.log
     monkeypatch.setattr(logger.experiment, "log", lambda row, **kwargs: (rows.append(row), log(row, **kwargs)))

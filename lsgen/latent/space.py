@@ -59,13 +59,15 @@ class LatentSpace(nn.Module):
     def raw(self, z: Tensor) -> Tensor:
         """Return the decoder's raw outputs (B, heads * C, ...) at codes (B, d), for any batch shape B.
 
+        They are in single precision at least, also where automatic mixed precision runs the decoder in half.
+
         Raises:
             ValueError: z does not end in the latent dimension.
 
         """
         if z.shape[-1:] != (self.dim,):
             raise ValueError(f"expected codes of shape (B, {self.dim}), got {tuple(z.shape)}")
-        h: Tensor = self.decoder(z.reshape(-1, self.dim))
+        h = _single(self.decoder(z.reshape(-1, self.dim)))
         return h.reshape(*z.shape[:-1], *h.shape[1:])
 
     def decode(self, z: Tensor) -> Distribution:
@@ -116,8 +118,12 @@ class EncodableLatentSpace(LatentSpace):
 
     def encode(self, x: Tensor) -> Distribution:
         """Return q(z|x), of batch shape (N,) and event shape (d,), for observations (N, *shape)."""
-        posterior: Distribution = self.posterior(self.encoder(x))
+        posterior: Distribution = self.posterior(_single(self.encoder(x)))
         return posterior
+
+
+def _single(h: Tensor) -> Tensor:
+    return h.to(torch.promote_types(h.dtype, torch.float32))
 
 
 def _agree(name: str, value: int | None, other_name: str, other: int) -> None:

@@ -9,7 +9,7 @@ of every log.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule
@@ -33,14 +33,17 @@ class LatentModel(LightningModule):
         max_steps: generator steps after which training stops; for ever where it is None.
 
     Attributes:
+        precisions: values of `trainer.precision` under which the model trains; weights stay in single or double.
         generator_steps: updates of what generates, so far.
         images_seen: observations seen in training, over all processes.
         last_losses: the terms of the current training batch, which tell what a loss is made of.
 
     Raises:
-        ValueError: max_steps is not positive.
+        ValueError: max_steps is not positive; at the start of training, another precision.
 
     """
+
+    precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true", "16-mixed", "bf16-mixed")
 
     def __init__(self, latent_space: LatentSpace, max_steps: int | None = None) -> None:
         super().__init__()
@@ -65,6 +68,9 @@ class LatentModel(LightningModule):
 
     def on_fit_start(self) -> None:
         """Train no further where the step limit is reached already; else have the first batch checked."""
+        precision, name = str(self.trainer.precision), type(self).__name__
+        if precision not in self.precisions:
+            raise ValueError(f"{name} expected trainer.precision of {' or '.join(self.precisions)}, got {precision}")
         self._unchecked = True
         self._stop_at_limit()
 

@@ -4,10 +4,14 @@ z ~ N(0, I),  x | z ~ N(W z, s^2 I)   =>   log p(x) = log N(x; 0, W W^T + s^2 I)
 p(z|x) = N(M^-1 W^T x / s^2, M^-1),  M = I + W^T W / s^2,  diagonal where the columns of W are orthogonal.
 """
 
+from pathlib import Path
+
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
+from torch.utils.data import DataLoader
 
 from lsgen.latent import EncodableLatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
@@ -114,3 +118,36 @@ def test_reconstruction_goes_through_the_posterior_mean() -> None:
     vae = VAE(space.encoder, space.decoder, space.likelihood, space.prior, ELBO())
     x = torch.randn(4, D, dtype=torch.float64)
     torch.testing.assert_close(vae(x), space.encode(x).mean @ W.T)
+
+
+def test_densities_are_in_single_precision_where_the_networks_run_in_half() -> None:
+    generator = torch.Generator().manual_seed(3)
+    space, _ = _linear_model(0.0)
+    space, x = space.float(), torch.randn(64, D, generator=generator)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert space.encoder(x).dtype == torch.bfloat16
+        q, h = space.encode(x), space.raw(x[:, :d])
+        losses = ELBO()(space, {"x": x}, 0)
+    heads = space.encoder.to(torch.bfloat16)(x.to(torch.bfloat16)).float()
+    mean, log_variance = heads.chunk(2, -1)
+    exact = (mean.double() ** 2 + log_variance.double().exp() - 1 - log_variance.double()).sum(-1) / 2
+    assert h.dtype == q.mean.dtype == losses.loss.dtype == torch.float32
+    torch.testing.assert_close(losses.kl.sum(-1).double(), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_half_precision_weights_are_refused(tmp_path: Path) -> None:
+    space, _ = _linear_model(0.0)
+    model = VAE(space.encoder, space.decoder, space.likelihood, space.prior, ELBO())
+    trainer = Trainer(
+        accelerator="cpu",
+        precision="bf16-true",
+        logger=False,
+        enable_checkpointing=False,
+        default_root_dir=tmp_path,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        max_steps=1,
+    )
+    expected = r"VAE expected trainer\.precision of 32-true or 64-true or 16-mixed or bf16-mixed, got bf16-true"
+    with pytest.raises(ValueError, match=expected):
+        trainer.fit(model, DataLoader([{"x": torch.zeros(D)}]))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import Callback
@@ -32,8 +32,6 @@ from lsgen.models.gan.space import DataUnits
 from lsgen.models.gan.terms import AdversarialLosses
 
 __all__ = ["AdversarialModel"]
-
-_SAFE_PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 
 
 class AdversarialModel(LatentModel, ABC):
@@ -57,6 +55,8 @@ class AdversarialModel(LatentModel, ABC):
         ValueError: a count or the norm is not positive.
 
     """
+
+    precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true", "bf16-mixed")
 
     last_losses: AdversarialLosses | None  # type: ignore[assignment]
 
@@ -183,15 +183,13 @@ class AdversarialModel(LatentModel, ABC):
         return []
 
     def on_fit_start(self) -> None:
-        """Refuse a strategy or a precision under which two players cannot be trained exactly."""
+        """Refuse a strategy under which two players cannot be trained exactly."""
         super().on_fit_start()
-        strategy, precision = self.trainer.strategy, str(self.trainer.precision)
+        strategy = self.trainer.strategy
         if not isinstance(strategy, SingleDeviceStrategy | DDPStrategy):
             raise ValueError(
                 f"{type(self).__name__} expected one device or strategy=ddp, got {type(strategy).__name__}"
             )
-        if precision not in _SAFE_PRECISIONS:
-            raise ValueError(f"{type(self).__name__} expected precision {_listed(_SAFE_PRECISIONS)}, got {precision}")
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Refuse data outside the value range that the networks are built for, before any step is taken."""
@@ -281,7 +279,3 @@ def _frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     finally:
         for parameter, was in zip(parameters, wanted, strict=True):
             parameter.requires_grad_(was)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} or {names[-1]}"

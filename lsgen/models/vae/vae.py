@@ -34,7 +34,7 @@ class VAE(LatentModel):
         prior: p(z).
         objective: what is minimised.
         posterior: family of q(z|x); a diagonal normal unless another is given.
-        optimizer: parameters -> optimiser; Adam with learning rate 1e-3 unless another is given.
+        optimizer: parameters -> optimiser; fused Adam with learning rate 1e-3 unless another is given.
         scheduler: optimiser -> learning-rate scheduler, stepped once a generator step; none unless given.
         max_steps: generator steps after which training stops.
 
@@ -60,7 +60,7 @@ class VAE(LatentModel):
         super().__init__(EncodableLatentSpace(encoder, decoder, likelihood, prior, posterior), max_steps)
         self.objective = objective
         self._pending = 0
-        self.optimizer = partial(torch.optim.Adam, lr=1e-3) if optimizer is None else optimizer
+        self.optimizer = partial(torch.optim.Adam, lr=1e-3, fused=True) if optimizer is None else optimizer
         self.scheduler = scheduler
 
     def setup(self, stage: str) -> None:

@@ -1,5 +1,6 @@
 """Data sets as Lightning data modules that own shape, values, splits, ground-truth factors and the order of batches."""
 
+from lsgen.data.additions import Addition, HiddenLabels, MissingValues, Pairs
 from lsgen.data.batches import Batch, BatchDataset, Source, TensorSource
 from lsgen.data.celeba import CelebA
 from lsgen.data.cifar10 import Cifar10
@@ -11,9 +12,11 @@ from lsgen.data.mnist import Mnist
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sampler import OrderedBatches, Position, Request, ShuffledBatches
 from lsgen.data.sprites import Sprites
+from lsgen.data.table import Table
 from lsgen.data.toy import Toy
 
 __all__ = [
+    "Addition",
     "AsStored",
     "Batch",
     "BatchDataset",
@@ -27,14 +30,18 @@ __all__ = [
     "Encoding",
     "FashionMnist",
     "Grey",
+    "HiddenLabels",
+    "MissingValues",
     "Mnist",
     "OrderedBatches",
+    "Pairs",
     "Position",
     "Request",
     "ShuffledBatches",
     "Source",
     "Split",
     "Sprites",
+    "Table",
     "TensorSource",
     "Toy",
     "Values",

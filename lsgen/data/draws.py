@@ -37,6 +37,9 @@ class Purpose(IntEnum):
     VALUES = 3
     FLIP = 4
     SYNTHESIS = 5
+    MISSING = 6
+    LABEL = 7
+    PAIR = 8
 
 
 def key(seed: int, *path: int) -> int:

@@ -22,6 +22,7 @@ class FashionMnist(TorchvisionImages):
         val_size: training images held out for validation; 0 trains on all 60,000 and validates on the test images.
         binarise: "none", "threshold", "static" (one binarisation for all epochs) or "dynamic" (a new one in each).
         dequantise: whether uniform noise makes the grey levels continuous.
+        labelled: training images whose label is known; all where it is None.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training and of the random draws in it.
         split_seed: seed of the splits and of everything held fixed.
@@ -51,6 +52,7 @@ class FashionMnist(TorchvisionImages):
         val_size: int | float = 5_000,
         binarise: str = "none",
         dequantise: bool = False,
+        labelled: int | None = None,
         batch_size: int = 128,
         seed: int = 0,
         split_seed: int = 0,
@@ -59,7 +61,18 @@ class FashionMnist(TorchvisionImages):
     ) -> None:
         encoding = image_encoding(256, dequantise, binarise)
         super().__init__(
-            shape, encoding, root, download, val_size, False, batch_size, seed, split_seed, num_workers, drop_last
+            shape,
+            encoding,
+            root,
+            download,
+            val_size,
+            False,
+            batch_size,
+            seed,
+            split_seed,
+            num_workers,
+            drop_last,
+            labelled,
         )
 
     def load(self, train: bool, download: bool) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lsgen.data.additions import Addition
 from lsgen.data.batches import Batch, BatchDataset, Source
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import Encoding, Values
@@ -25,7 +26,8 @@ Split = Literal["train", "val", "test"]
 class DataModule(LightningDataModule, ABC):
     """Abstract data set with splits "train", "val" and "test".
 
-    A batch is {"x": float32 (B, *shape)} and, where the data have them, "label" int64 (B,) and "factors" int64 (B, K).
+    A batch is {"x": float32 (B, *shape)} and, where the data have them, "label" int64 (B,), -1 where it is not known,
+    and "factors" int64 (B, K); on demand "observed" bool and "pair" float32, (B, *shape): see `lsgen.data.additions`.
     Which observations are held out, and the random draws for them, depend on `split_seed` alone, so that runs with
     different seeds are judged on the same images. The order of training and the draws in it depend on `seed`.
 
@@ -82,12 +84,20 @@ class DataModule(LightningDataModule, ABC):
     def build(self, split: Split) -> BatchDataset:
         """Return a split; called once for each, in every process that needs it."""
 
-    def subset(self, source: Source, rows: Tensor, split: Split, flip: bool = False, part: int = 0) -> BatchDataset:
+    def subset(
+        self,
+        source: Source,
+        rows: Tensor,
+        split: Split,
+        flip: bool = False,
+        part: int = 0,
+        additions: Sequence[Addition] = (),
+    ) -> BatchDataset:
         """Return some rows of a source as a split: draws change from epoch to epoch in training only."""
         training = split == "train"
         redrawn = training and self.encoding.redrawn
         seed = self.seed if redrawn or (training and flip) else self.split_seed
-        return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part)
+        return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part, additions)
 
     @property
     def values(self) -> Values:

@@ -24,6 +24,7 @@ from math import pi, prod
 import torch
 from torch import Tensor
 
+from lsgen.data.additions import Pairs
 from lsgen.data.batches import Batch, BatchDataset
 from lsgen.data.encodings import AsStored
 from lsgen.data.module import DataModule, Split
@@ -82,6 +83,8 @@ class Sprites(DataModule):
         train_size: images to train on, a number or a fraction; all that are not held out where it is None.
         val_size: images held out for validation, a number or a fraction.
         test_size: images held out for the test, a number or a fraction.
+        pairs: how many factors a partner in "pair" differs in, 0 for a random number from 1 to 4; no partners where
+            it is None.
         num_workers: processes that prepare batches.
         drop_last: whether training leaves out a last batch that is not full.
 
@@ -102,6 +105,7 @@ class Sprites(DataModule):
         train_size: int | float | None = None,
         val_size: int | float = 10_000,
         test_size: int | float = 10_000,
+        pairs: int | None = None,
         num_workers: int = 0,
         drop_last: bool = False,
     ) -> None:
@@ -109,10 +113,16 @@ class Sprites(DataModule):
         self._rows = random_split(
             prod(FACTOR_SIZES), {"val_size": val_size, "test_size": test_size}, split_seed, train_size
         )
+        if pairs is not None:
+            Pairs(render, FACTOR_SIZES, pairs, seed, redrawn=True)
+        self.pairs = pairs
 
     def build(self, split: Split) -> BatchDataset:
         """Return the images of a split."""
-        return self.subset(_draw, self._rows[split], split)
+        training = split == "train"
+        seed = self.seed if training else self.split_seed
+        pairs = [] if self.pairs is None else [Pairs(render, FACTOR_SIZES, self.pairs, seed, redrawn=training)]
+        return self.subset(_draw, self._rows[split], split, additions=pairs)
 
 
 def _draw(rows: Tensor) -> Batch:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from lsgen.data.additions import HiddenLabels
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.encodings import Encoding
 from lsgen.data.files import data_root, require
@@ -37,6 +38,7 @@ class TorchvisionImages(DataModule):
         split_seed: seed of the splits and of everything held fixed.
         num_workers: processes that prepare batches.
         drop_last: whether training leaves out a last batch that is not full.
+        labelled: training images whose label is known; all where it is None.
 
     Raises:
         ValueError: an option is out of its range.
@@ -62,9 +64,11 @@ class TorchvisionImages(DataModule):
         split_seed: int,
         num_workers: int,
         drop_last: bool,
+        labelled: int | None = None,
     ) -> None:
         super().__init__(shape, self.provides, encoding, batch_size, seed, split_seed, num_workers, drop_last)
         self.root, self.download, self.val_size, self.flip = data_root(root), download, val_size, flip
+        self.labelled = labelled
         if not download:
             advice = "set LSGEN_DATA_DIR to the directory that holds it in torchvision's layout, or data.download=true"
             require(self.title, [self.root / file for file in self.files], advice)
@@ -87,7 +91,10 @@ class TorchvisionImages(DataModule):
             test = self._parts(False)
             return self.subset(test, torch.arange(len(test)), split, part=1)
         rows = random_split(len(train), {"val_size": self.val_size}, self.split_seed)
-        return self.subset(train, rows[split], split, flip=self.flip)
+        hidden = split == "train" and self.labelled is not None
+        labels = train.tensors["label"]
+        additions = [HiddenLabels(labels, rows["train"], self.labelled or 0, self.split_seed)] if hidden else []
+        return self.subset(train, rows[split], split, flip=self.flip, additions=additions)
 
     def _part(self, train: bool) -> TensorSource:
         images, labels = self.load(train, download=False)

@@ -1,0 +1,156 @@
+r"""What is added to the batches of a split: gaps, labels that are not known, a partner for every observation.
+
+    missing completely at random    P(o_j = 0) = f                                   for every value
+    missing at random               P(o_j = 0 | x) = 1 / (1 + exp(-(b + 2 s(x))))    for two thirds of the values,
+
+where s(x) is the mean of the third that is always observed, standardised over the training data, and b makes the
+expected share of gaps f over all values. Which values are missing depends on the seed and the observation alone: the
+same ones in every epoch.
+
+Reference: Rubin, "Inference and missing data" (1976).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from lsgen.data.draws import Purpose, key, stream, uniform
+
+__all__ = ["Addition", "HiddenLabels", "Mechanism", "MissingValues", "Pairs"]
+
+Mechanism = Literal["mcar", "mar"]
+SLOPE = 2.0
+
+
+class Addition(Protocol):
+    """What adds to a batch: (batch, rows (B,), epoch) -> further entries, or others in place of those there are."""
+
+    def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Return the entries."""
+
+
+class MissingValues:
+    """Adds "observed", boolean (B, *shape); "x" keeps its values, for whoever judges an imputation.
+
+    Args:
+        shape: shape of one observation.
+        fraction: expected share of missing values, in (0, 1); below 2/3 for "mar".
+        mechanism: "mcar", missing completely at random, or "mar", missing at random.
+        seed: seed of the draws.
+
+    Raises:
+        ValueError: the fraction is out of range or there is no such mechanism.
+
+    """
+
+    def __init__(self, shape: Sequence[int], fraction: float, mechanism: Mechanism, seed: int) -> None:
+        if mechanism not in get_args(Mechanism):
+            raise ValueError(f'expected mechanism "mcar" or "mar", got {mechanism!r}')
+        self.shape, self.fraction, self.mechanism, self.seed = tuple(shape), float(fraction), mechanism, seed
+        size = prod(self.shape)
+        order = torch.randperm(size, generator=stream(seed, Purpose.MISSING))
+        self.always = order[: max(1, round(size / 3))] if mechanism == "mar" else order[:0]
+        limit = 1 - len(self.always) / size
+        if not 0 < fraction < limit:
+            raise ValueError(f"expected a share of missing values in (0, {limit:.2g}) for {mechanism}, got {fraction}")
+        self.share = self.fraction / limit
+        self.mean, self.deviation, self.offset = 0.0, 1.0, 0.0
+
+    def fit(self, x: Tensor) -> MissingValues:
+        """Take mean and deviation of s from the training observations (N, *shape), and find b."""
+        if self.mechanism == "mar":
+            s = x.flatten(1)[:, self.always].double().mean(1)
+            self.mean, self.deviation = s.mean().item(), max(s.std().item(), torch.finfo(torch.float32).tiny)
+            standard = (s - self.mean) / self.deviation
+            low, high = -50.0, 50.0
+            for _ in range(60):
+                self.offset = (low + high) / 2
+                share = torch.sigmoid(self.offset + SLOPE * standard).mean().item()
+                low, high = (self.offset, high) if share < self.share else (low, self.offset)
+        return self
+
+    def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Return the mask."""
+        flat = batch["x"].flatten(1)
+        draws = uniform(key(self.seed, Purpose.MISSING), rows, flat.shape[1])
+        if self.mechanism == "mcar":
+            return {"observed": (draws >= self.fraction).unflatten(1, self.shape)}
+        s = (flat[:, self.always].double().mean(1) - self.mean) / self.deviation
+        observed = draws >= torch.sigmoid(self.offset + SLOPE * s).unsqueeze(1)
+        observed[:, self.always] = True
+        return {"observed": observed.unflatten(1, self.shape)}
+
+
+class HiddenLabels:
+    """Sets "label" to -1, not known, but for a number of training observations, as many of every class as possible.
+
+    Args:
+        labels: labels of all rows of the source, (N,).
+        rows: rows of the training split.
+        known: how many keep their label.
+        seed: seed of the choice.
+
+    Raises:
+        ValueError: known is not between one for each class and the number of rows.
+
+    """
+
+    def __init__(self, labels: Tensor, rows: Tensor, known: int, seed: int) -> None:
+        shuffled = rows[torch.randperm(len(rows), generator=stream(seed, Purpose.LABEL))].to(torch.int64)
+        own = labels[shuffled]
+        classes = len(own.unique())
+        if not classes <= known <= len(rows):
+            raise ValueError(f"expected between {classes} and {len(rows)} labelled observations, got {known}")
+        # The first of every class come first, then the second of every class, and so on.
+        turn = torch.zeros_like(own)
+        for value in own.unique():
+            turn[own == value] = torch.arange(int((own == value).sum()))
+        self.known = torch.zeros(len(labels), dtype=torch.bool)
+        self.known[shuffled[turn.argsort(stable=True)[:known]]] = True
+
+    def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Return the labels."""
+        return {"label": torch.where(self.known[rows], batch["label"], -1)}
+
+
+class Pairs:
+    """Adds "pair", observations (B, *shape) that share all but a few factors with those in "x".
+
+    The factors that change are chosen at random, and take another value; partners come from the whole grid of factors,
+    held-out ones among them.
+
+    Args:
+        render: factors (B, K) -> observations.
+        sizes: number of values of each factor.
+        changes: how many factors change; 0 draws a number from 1 to K - 1 for every pair.
+        seed: seed of the draws.
+        redrawn: whether partners change from epoch to epoch.
+
+    Raises:
+        ValueError: changes is not between 0 and K.
+
+    """
+
+    def __init__(
+        self, render: Callable[[Tensor], Tensor], sizes: Sequence[int], changes: int, seed: int, redrawn: bool
+    ) -> None:
+        if not 0 <= changes <= len(sizes):
+            raise ValueError(f"expected pairs between 0 and {len(sizes)}, the number of factors, got {changes}")
+        self.render, self.sizes, self.changes = render, torch.tensor(sizes), changes
+        self.seed, self.redrawn = seed, redrawn
+
+    def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Return the partners."""
+        factors = batch["factors"]
+        state, K = key(self.seed, Purpose.PAIR, epoch if self.redrawn else 0), factors.shape[1]
+        draws = uniform(state, rows, 2 * K + 1)
+        steps = 1 + (draws[:, :K] * (self.sizes - 1)).to(torch.int64)
+        rank = draws[:, K : 2 * K].argsort(1).argsort(1)
+        count = 1 + (draws[:, -1:] * (K - 1)).to(torch.int64) if self.changes == 0 else self.changes
+        moved = torch.where(rank < count, (factors + steps) % self.sizes, factors)
+        return {"pair": self.render(moved)}

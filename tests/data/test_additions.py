@@ -1,0 +1,126 @@
+"""Gaps, hidden labels and partners: shares, what they depend on, and what stays fixed."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from lsgen.data import Digits, Sprites, Table
+from lsgen.data.additions import MissingValues
+from lsgen.data.sampler import Request
+from lsgen.data.sprites import FACTOR_SIZES, render
+
+N = 20_000
+
+
+def _mask(fraction: float, mechanism, x: Tensor, seed: int = 0) -> Tensor:
+    gaps = MissingValues(x.shape[1:], fraction, mechanism, seed).fit(x)
+    return gaps({"x": x}, torch.arange(len(x)), 0)["observed"]
+
+
+def _x() -> Tensor:
+    torch.manual_seed(0)
+    return torch.randn(N, 9) + torch.randn(N, 1)
+
+
+@pytest.mark.parametrize("mechanism", ["mcar", "mar"])
+def test_gaps_have_the_stated_share_and_stay_where_they_are(mechanism) -> None:
+    x = _x()
+    observed = _mask(0.4, mechanism, x)
+    assert 1 - observed.double().mean().item() == pytest.approx(0.4, abs=5 * 0.5 / N**0.5)
+    gaps = MissingValues((9,), 0.4, mechanism, 0).fit(x)
+    rows = torch.tensor([5, 3, 800])
+    assert torch.equal(gaps({"x": x[rows]}, rows, 7)["observed"], observed[rows])
+    assert not torch.equal(_mask(0.4, mechanism, x, seed=1), observed)
+
+
+def test_completely_at_random_tells_nothing_of_the_values() -> None:
+    x = _x()
+    observed = _mask(0.3, "mcar", x).double()
+    correlation = torch.corrcoef(torch.cat([x.double().T, observed.T]))[:9, 9:]
+    assert correlation.abs().max().item() < 5 / N**0.5
+    assert observed.mean(0).std().item() < 5 * 0.46 / N**0.5
+
+
+def test_at_random_depends_on_what_is_always_observed_alone() -> None:
+    x = _x()
+    observed = _mask(0.4, "mar", x)
+    always = observed.all(0)
+    assert int(always.sum()) == 3
+    s = x[:, always].mean(1)
+    low, high = (observed[part][:, ~always].double().mean().item() for part in (s < s.median(), s >= s.median()))
+    assert low - high > 0.2
+    # Within a thin slice of s, whether a value is missing says nothing of the value.
+    slice_ = (s - s.median()).abs() < 0.05
+    values, seen = x[slice_][:, ~always].double(), observed[slice_][:, ~always].double()
+    each = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(values.T, seen.T, strict=True)])
+    assert each.abs().max().item() < 5 / int(slice_.sum()) ** 0.5
+
+
+def test_the_truth_is_kept_beside_the_mask() -> None:
+    data, whole = Digits(missing=0.5), Digits()
+    rows = torch.arange(30)
+    batch = data.dataset("val")[rows]
+    assert torch.equal(batch["x"], whole.dataset("val")[rows]["x"])
+    assert batch["observed"].shape == batch["x"].shape
+    assert batch["observed"].dtype == torch.bool
+
+
+@pytest.mark.parametrize("known", [10, 57, 1257])
+def test_known_labels_are_spread_over_the_classes(known: int) -> None:
+    data = Digits(labelled=known)
+    rows = torch.arange(1257)
+    label, truth = data.dataset("train")[rows]["label"], Digits().dataset("train")[rows]["label"]
+    assert int((label >= 0).sum()) == known
+    assert torch.equal(label[label >= 0], truth[label >= 0])
+    counts = torch.bincount(label[label >= 0], minlength=10)
+    assert int(counts.max() - counts.min()) <= (1 if known < 1000 else 40)
+    assert torch.equal(Digits(labelled=known, seed=3).dataset("train")[rows]["label"], label)
+    assert bool((data.dataset("val")[rows[:100]]["label"] >= 0).all())
+
+
+@pytest.mark.parametrize("changes", [1, 3, 0])
+def test_partners_share_all_but_the_stated_factors(changes: int) -> None:
+    data = Sprites(pairs=changes)
+    rows = torch.arange(300)
+    pairs = data.dataset("train").additions[0]
+    pairs.render = lambda factors: factors
+    batch = data.dataset("train")[rows]
+    differ = (batch["pair"] != batch["factors"]).sum(1)
+    assert bool((batch["pair"] < torch.tensor(FACTOR_SIZES)).all())
+    assert bool((batch["pair"] >= 0).all())
+    assert set(differ.tolist()) == ({changes} if changes else {1, 2, 3, 4})
+    each = (batch["pair"] != batch["factors"]).double().mean(0)
+    expected = (changes or 2.5) / 5
+    assert bool(((each - expected).abs() < 5 * (0.25 / 300) ** 0.5).all())
+
+
+def test_partners_are_drawn_anew_in_training_and_held_fixed_elsewhere() -> None:
+    data, rows = Sprites(pairs=1), torch.arange(50)
+    first, again, later = (data.dataset("train")[Request(rows, epoch)]["pair"] for epoch in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
+    val = [data.dataset("val")[Request(rows, epoch)] for epoch in (0, 1)]
+    assert torch.equal(val[0]["pair"], val[1]["pair"])
+    assert torch.equal(render(val[0]["factors"]), val[0]["x"])
+    assert not torch.equal(val[0]["pair"], val[0]["x"])
+
+
+def test_tables_are_standardised_over_the_training_split() -> None:
+    data = Table(shape=(13,), name="wine")
+    x = data.dataset("train")[torch.arange(len(data.dataset("train")))]["x"].double()
+    torch.testing.assert_close(x.mean(0), torch.zeros(13, dtype=torch.float64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x.std(0, correction=0), torch.ones(13, dtype=torch.float64), atol=1e-5, rtol=0)
+    assert set(Table(shape=(10,), name="diabetes").dataset("val")[torch.arange(3)]) == {"x"}
+
+
+def test_impossible_options_are_refused() -> None:
+    with pytest.raises(ValueError, match='expected mechanism "mcar" or "mar", got \'mnar\''):
+        Digits(missing=0.5, mechanism="mnar")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"expected a share of missing values in \(0, 0.67\) for mar, got 0.7"):
+        Digits(missing=0.7, mechanism="mar")
+    with pytest.raises(ValueError, match="expected between 10 and 1257 labelled observations, got 5"):
+        Digits(labelled=5).dataset("train")
+    with pytest.raises(ValueError, match="expected pairs between 0 and 5, the number of factors, got 6"):
+        Sprites(pairs=6)
+    with pytest.raises(ValueError, match="expected a table out of breast_cancer, diabetes, iris, wine, got 'yeast'"):
+        Table(name="yeast")

@@ -6,6 +6,7 @@ from lsgen.nn.conv import ConvDecoder, ConvEncoder
 from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
 from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.mlp import MLPDecoder, MLPEncoder
+from lsgen.nn.rbf import RBFDecoder, RBFPrecision
 from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "GridEncoder",
     "MLPDecoder",
     "MLPEncoder",
+    "RBFDecoder",
+    "RBFPrecision",
     "ResNetDecoder",
     "ResNetEncoder",
 ]

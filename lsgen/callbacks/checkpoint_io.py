@@ -14,6 +14,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,12 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RunError(f"expected a checkpoint at {path}, got no such file") from error
-    except Exception as error:  # a damaged pickle raises nearly anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"expected a readable checkpoint at {path}, got a damaged file ({reason})") from error
+    except UnpicklingError as error:
+        raise RunError(f"expected tensors and plain containers in {path}, got other Python objects") from error
+    except OSError as error:
+        raise RunError(f"expected a readable checkpoint at {path}, got: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file raises nearly anything
+        raise RunError(f"expected a checkpoint at {path}, got a damaged file: cut short or overwritten") from error
     return content
 
 

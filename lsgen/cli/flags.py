@@ -92,7 +92,9 @@ def assignments(arguments: Sequence[str], known: Collection[str]) -> dict[str, A
         UsageError: an argument is no assignment, its key is unknown, or its value is no yaml.
 
     """
-    import yaml
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     changes: dict[str, Any] = {}
     for argument in arguments:
@@ -102,7 +104,7 @@ def assignments(arguments: Sequence[str], known: Collection[str]) -> dict[str, A
         if key not in known:
             raise UsageError(f"unknown config key {key!r}: the frozen config does not have it{close_to(key, known)}")
         try:
-            changes[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            (changes[key],) = OmegaConf.from_dotlist([f"value={value}"]).values()
+        except (OmegaConfBaseException, YAMLError) as error:
             raise UsageError(f"expected {key}=VALUE with a yaml value, got {value!r}") from error
     return changes

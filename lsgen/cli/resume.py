@@ -36,7 +36,8 @@ def resume(path: str, arguments: Sequence[str]) -> int:
     with directory.lock():
         pass
     if directory.status()["state"] == "finished" and not _goes_on(directory, changes):
-        print(f"finished {directory.path}: nothing is left to train (extend it with model.max_steps=N)")
+        steps = directory.status().get("generator_steps", 0)
+        print(f"finished {directory.path}: nothing is left to train (extend it with model.max_steps above {steps})")
         return OK
     directory.record_attempt(
         {

@@ -63,6 +63,7 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
         code = _guarded(directory, progress)
     if code == BAD_INPUT and discard and not progress.stepped:
         directory.discard()
+        print(f"removed  {directory.path}: the run was refused before its first step")
     return code
 
 

@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
     settings = [argument for argument in rest if argument.startswith("callbacks.")]
     parts = {f"callbacks.{name}." for name in directory.config()["callbacks"]}
     theirs = {key for setting in settings if (key := setting.partition("=")[0]).startswith(tuple(parts))}
-    changes = assignments(settings, theirs | parts)
+    changes = assignments(settings, theirs or {part.removesuffix(".") for part in parts})
     scalars = traverse(directory, flags.get("checkpoint", "last"), device_of(flags), changes)
     _show(directory, scalars)
     return OK

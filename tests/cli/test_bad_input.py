@@ -3,6 +3,7 @@
 import pytest
 
 from lsgen.cli import main
+from lsgen.cli.flags import assignments
 
 DIGITS = ("experiment=vae_digits", "logger=csv")
 
@@ -120,3 +121,9 @@ def test_help_and_version_at_each_level(capsys):
     assert main(["--help"]) == main([]) == 0
     assert main(["--version"]) == 0
     assert "lsgen 0." in capsys.readouterr().out
+
+
+def test_changes_of_a_frozen_config_follow_the_grammar_of_the_command_line() -> None:
+    known = ("model.lr", "model.beta", "data.root")
+    read = assignments(["model.lr=1e-3", "model.beta=[1,2]", "data.root=null"], known)
+    assert read == {"model.lr": 1e-3, "model.beta": [1, 2], "data.root": None}

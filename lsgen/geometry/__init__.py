@@ -12,6 +12,7 @@ from lsgen.geometry.extrinsic import MeanCurvature, mean_curvature, second_funda
 from lsgen.geometry.field import MetricField, metric_field
 from lsgen.geometry.geodesic import Geodesic, distance, geodesic, log_map
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
+from lsgen.geometry.large import MetricOperator, TopSpectrum, VolumeEstimate, log_volume_estimate, top_spectrum
 from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
 from lsgen.geometry.transport import Exponential, exp_map, holonomy, parallel_transport
 
@@ -22,7 +23,10 @@ __all__ = [
     "Jet",
     "MeanCurvature",
     "MetricField",
+    "MetricOperator",
     "Spectrum",
+    "TopSpectrum",
+    "VolumeEstimate",
     "christoffel",
     "distance",
     "exp_map",
@@ -32,6 +36,7 @@ __all__ = [
     "jet",
     "log_map",
     "log_volume",
+    "log_volume_estimate",
     "mean_curvature",
     "metric",
     "metric_field",
@@ -42,5 +47,6 @@ __all__ = [
     "second_fundamental_form",
     "sectional_curvature",
     "spectrum",
+    "top_spectrum",
     "volume_and_curvature",
 ]

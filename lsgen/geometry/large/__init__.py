@@ -1,0 +1,13 @@
+"""The metric of large latents as an operator: what can be known without its d x d matrices."""
+
+from lsgen.geometry.large.operator import MetricOperator
+from lsgen.geometry.large.spectra import TopSpectrum, top_spectrum
+from lsgen.geometry.large.volume import VolumeEstimate, log_volume_estimate
+
+__all__ = [
+    "MetricOperator",
+    "TopSpectrum",
+    "VolumeEstimate",
+    "log_volume_estimate",
+    "top_spectrum",
+]

@@ -8,7 +8,8 @@ as in DiffAugment, where the transformation is invertible in distribution.
     translation   by up to 1/8 of the image, zeros coming in
     cutout        a square of half the size set to zero
 
-`AdaptiveAugment` applies them to each image with probability p, which follows the overfitting heuristic
+`AdaptiveAugment` has a probability p, with which each transformation of an `lsgen.nn.augment_pipe.AugmentPipe`
+happens, or all of another augmentation together. It follows the overfitting heuristic
 
     r = E sign( C(x) ),    p <- p + sign(r - target) n / speed ,
 
@@ -25,6 +26,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from lsgen.nn.augment_pipe import AugmentPipe
 
 __all__ = ["AdaptiveAugment", "DiffAugment"]
 
@@ -54,10 +57,11 @@ class DiffAugment(nn.Module):
 
 
 class AdaptiveAugment(nn.Module):
-    """Augmentations that each image undergoes with a probability that follows the critic's overfitting.
+    """Augmentations with a probability that follows the critic's overfitting.
 
     Args:
-        augment: observations (N, *shape) -> observations, at random; `DiffAugment` unless given.
+        augment: an `AugmentPipe`, the one of the paper unless given; or observations (N, *shape) -> observations at
+            random, which each image undergoes with probability p.
         target: the wanted E sign(C(x)), 0.6 in the paper.
         speed: images in which the probability can go from 0 to 1; 500,000 in the paper.
 
@@ -75,12 +79,15 @@ class AdaptiveAugment(nn.Module):
         super().__init__()
         if not -1 < target < 1 or not speed > 0:
             raise ValueError(f"expected a target in (-1, 1) and a speed above 0 images, got {target} and {speed}")
-        self.augment = DiffAugment() if augment is None else augment
+        self.augment = AugmentPipe() if augment is None else augment
         self.target, self.speed = float(target), float(speed)
         self.register_buffer("p", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the images, each augmented with probability p."""
+        """Return the images, augmented with probability p."""
+        if isinstance(self.augment, AugmentPipe):
+            out: Tensor = self.augment(x, self.p)
+            return out
         chosen = _per_image(x) < self.p
         return torch.where(chosen, self.augment(x), x)
 

@@ -4,21 +4,26 @@
 
 A convolution's weight counts as the matrix (out channels, in channels x window).
 
+Statistics of a minibatch tell a critic of single observations how diverse they are: for groups of observations,
+
+    s = mean over features of the standard deviation within the group,  appended as one constant channel.
+
 Reference: Miyato et al., "Spectral normalization for generative adversarial networks" (2018),
-https://arxiv.org/abs/1802.05957; implemented by `torch.nn.utils.parametrizations.spectral_norm`.
+https://arxiv.org/abs/1802.05957; implemented by `torch.nn.utils.parametrizations.spectral_norm`. Karras et al.,
+"Progressive growing of GANs" (2018), https://arxiv.org/abs/1710.10196, section 3, for the standard deviation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from math import prod
+from math import gcd, prod
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-__all__ = ["MLPCritic", "MLPPairCritic", "spectrally_normalised"]
+__all__ = ["AuxiliaryCritic", "MLPCritic", "MLPPairCritic", "MinibatchStd", "spectrally_normalised"]
 
 
 def spectrally_normalised(net: nn.Module) -> nn.Module:
@@ -98,3 +103,69 @@ class MLPPairCritic(nn.Module):
         """Return scores (N,)."""
         out: Tensor = self.pair(torch.cat([x.flatten(1), z], 1))
         return out
+
+
+class AuxiliaryCritic(nn.Module):
+    """A critic with a second head, linear in its features, that recognises classes.
+
+    Args:
+        critic: with `features`: observations -> (N, width), and a linear layer `score`, such as `MLPCritic`,
+            `DCGANCritic` or `ResNetCritic`.
+        classes: number of classes K.
+        spectral: whether the second head is spectrally normalised.
+
+    Raises:
+        ValueError: there are fewer than two classes.
+        TypeError: the critic has no `features` and `score`.
+
+    """
+
+    def __init__(self, critic: nn.Module, classes: int, spectral: bool = False) -> None:
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"expected at least 2 classes, got {classes}")
+        score = getattr(critic, "score", None)
+        if not isinstance(score, nn.Linear) or not callable(getattr(critic, "features", None)):
+            raise TypeError(f"AuxiliaryCritic expected a critic with features and score, got {type(critic).__name__}")
+        self.critic, self.classes = critic, int(classes)
+        self.head = nn.Linear(score.in_features, classes)
+        if spectral:
+            spectrally_normalised(self.head)
+
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (N,) and logits (N, K), from features that are computed once."""
+        features: Callable[[Tensor], Tensor] = self.critic.features  # type: ignore[assignment]
+        score: nn.Module = self.critic.score  # type: ignore[assignment]
+        h = features(x)
+        return getattr(self.critic, "scale", 1.0) * score(h).squeeze(1), self.head(h)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return scores (N,)."""
+        return self.judge(x)[0]
+
+
+class MinibatchStd(nn.Module):
+    """Images of features (N, C, H, W) -> (N, C + 1, H, W): the diversity of a group of images as a channel.
+
+    Args:
+        group: images in a group, 4 in the paper; in batches that it does not divide, the largest divisor of both.
+        eps: added to variances.
+
+    Raises:
+        ValueError: the group is smaller than 2.
+
+    """
+
+    def __init__(self, group: int = 4, eps: float = 1e-8) -> None:
+        super().__init__()
+        if group < 2:
+            raise ValueError(f"expected groups of at least 2 images, got {group}")
+        self.group, self.eps = int(group), float(eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features with the standard deviation of each image's group as their last channel."""
+        size = gcd(len(x), self.group)
+        groups = x.unflatten(0, (size, -1))
+        deviation = (groups.var(0, correction=0) + self.eps).sqrt().flatten(1).mean(1)
+        channel = deviation.repeat(size).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
+        return torch.cat([x, channel], 1)

@@ -17,7 +17,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from lsgen.nn.critics import spectrally_normalised
+from lsgen.nn.critics import MinibatchStd, spectrally_normalised
 
 __all__ = ["DCGANCritic", "DCGANEncoder", "DCGANGenerator"]
 
@@ -66,17 +66,28 @@ class DCGANCritic(nn.Module):
         width: channels behind the first layer.
         batch_norm: whether all layers but the first and the last are followed by batch normalisation.
         spectral: whether every layer is spectrally normalised.
+        minibatch_std: whether the last features see how diverse the images are, by a `MinibatchStd`.
 
     Raises:
         ValueError: S is no such number, or both normalisations are asked for.
 
     """
 
-    def __init__(self, shape: Sequence[int], width: int = 64, batch_norm: bool = True, spectral: bool = False) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        width: int = 64,
+        batch_norm: bool = True,
+        spectral: bool = False,
+        minibatch_std: bool = False,
+    ) -> None:
         super().__init__()
         if batch_norm and spectral:
             raise ValueError("expected batch_norm or spectral, got both")
         self.features, size = _halvings(shape, width, batch_norm)
+        if minibatch_std:
+            self.features.insert(len(self.features) - 1, MinibatchStd())
+            size += _bottom(shape)[0] ** 2
         self.score = nn.Linear(size, 1)
         _initialise(self)
         if spectral:

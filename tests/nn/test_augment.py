@@ -58,7 +58,7 @@ def test_gradients_flow() -> None:
 
 
 def test_the_probability_follows_the_overfitting_heuristic() -> None:
-    ada = AdaptiveAugment(target=0.5, speed=1000)
+    ada = AdaptiveAugment(DiffAugment(), target=0.5, speed=1000)
     assert torch.equal(ada(X), X)
     for _ in range(3):
         ada.observe(torch.tensor(0.9), 100)

@@ -1,6 +1,7 @@
 """Generative adversarial networks, one idea a file."""
 
 from lsgen.models.gan.adversarial import AdversarialModel
+from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.bigan import BiGAN
 from lsgen.models.gan.gan import GAN
 from lsgen.models.gan.hessian_penalty import HessianPenalty
@@ -36,6 +37,7 @@ __all__ = [
     "AdversarialLoss",
     "AdversarialLosses",
     "AdversarialModel",
+    "AuxiliaryClassification",
     "BiGAN",
     "Consistency",
     "CriticRegulariser",

@@ -15,10 +15,12 @@ from lsgen.latent import Prior
 from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch, OptimizerFactory
 from lsgen.models.gan.adversarial import AdversarialModel
+from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.losses import AdversarialLoss
 from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
 from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range
 from lsgen.nn.augment import AdaptiveAugment
+from lsgen.nn.critics import AuxiliaryCritic
 
 __all__ = ["GAN"]
 
@@ -29,7 +31,8 @@ class GAN(AdversarialModel):
     Args:
         generator: codes (N, d) -> observations (N, *shape).
         critic: observations (N, *shape) -> scores (N,); of a conditional one, with `classes`, its second argument
-            is a one-hot label (N, classes), which also makes up the last dimensions of the codes.
+            is a one-hot label (N, classes), which also makes up the last dimensions of the codes. An
+            `lsgen.nn.critics.AuxiliaryCritic` recognises that label instead, under an `AuxiliaryClassification`.
         likelihood: what lends the latent space its geometry, a Gaussian of fixed sigma as a rule.
         prior: p(z).
         loss: what the two players minimise.
@@ -48,7 +51,7 @@ class GAN(AdversarialModel):
     Raises:
         ValueError: the generator and the prior disagree on the latent dimension, or the critic and the prior on
             the number of classes; an argument is out of its range.
-        TypeError: a regulariser is neither for the critic nor for the generator.
+        TypeError: a regulariser is for neither player, or an auxiliary critic and its regulariser are not together.
 
     """
 
@@ -74,9 +77,14 @@ class GAN(AdversarialModel):
         super().__init__(
             space, generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps
         )
+        kinds = CriticRegulariser | GeneratorRegulariser | AuxiliaryClassification
         for regulariser in regularisers:
-            if not isinstance(regulariser, CriticRegulariser | GeneratorRegulariser):
+            if not isinstance(regulariser, kinds):
                 raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
+        recognised = any(isinstance(regulariser, AuxiliaryClassification) for regulariser in regularisers)
+        if recognised != isinstance(critic, AuxiliaryCritic):
+            found = f"{type(critic).__name__} {'with' if recognised else 'without'} AuxiliaryClassification"
+            raise TypeError(f"expected an AuxiliaryCritic and an AuxiliaryClassification together, got {found}")
         self.critic, self.adversarial = critic, loss
         self.augment = nn.Identity() if augment is None else augment
         self.regularisers = nn.ModuleList(regularisers)
@@ -106,18 +114,19 @@ class GAN(AdversarialModel):
         if updates is None:
             return {"adversarial": self.adversarial.critic(plain(real), plain(fake))}
         critic = self._augmented(plain)
-        scores = critic(real)
+        (scores, recognised), (against, also) = (self._judged(x, z, critic, updates) for x in (real, fake))
         self._observe(scores.detach())
-        terms = {"adversarial": self.adversarial.critic(scores, critic(fake))}
+        terms = {"adversarial": self.adversarial.critic(scores, against)}
+        terms |= {name: term + also[name] for name, term in recognised.items()}
         return terms | self._penalties(CriticRegulariser, updates, critic, real, fake)
 
     def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
         """Return the adversarial loss of the generator, and its penalties."""
         real, z, plain = self._play(batch)
         critic, fake = self._augmented(plain), self.generator(z).to(real.dtype)
-        scores = critic(fake)
+        scores, recognised = self._judged(fake, z, critic, updates)
         against = critic(real) if self.adversarial.relative else scores
-        terms = {"adversarial": self.adversarial.generator(against, scores)}
+        terms = {"adversarial": self.adversarial.generator(against, scores)} | recognised
         return terms | self._penalties(GeneratorRegulariser, updates, self.generator, z, fake)
 
     def _play(self, batch: Batch) -> tuple[Tensor, Tensor, Scores]:
@@ -129,7 +138,16 @@ class GAN(AdversarialModel):
         if "label" not in batch:
             raise ValueError("a conditional critic expected batches with a label, got none")
         label = nn.functional.one_hot(batch["label"], self.classes).to(z.dtype)
-        return real, torch.cat([z[:, : -self.classes], label], 1), partial(self.critic, label=label)
+        z = torch.cat([z[:, : -self.classes], label], 1)
+        return real, z, self.critic if isinstance(self.critic, AuxiliaryCritic) else partial(self.critic, label=label)
+
+    def _judged(self, x: Tensor, z: Tensor, critic: Scores, updates: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return scores and, of an auxiliary critic, the weighted cross-entropy of the labels within the codes."""
+        if not isinstance(self.critic, AuxiliaryCritic):
+            return critic(x), {}
+        scores, logits = self.critic.judge(self.augment(x))
+        label = z[:, -self.classes :]
+        return scores, self._penalties(AuxiliaryClassification, updates, logits, label)
 
     def _augmented(self, critic: Scores) -> Scores:
         return lambda x: critic(self.augment(x))

@@ -19,7 +19,7 @@ of the values that are finite; NAME/not_finite counts the others, which are in n
 | metric/plane                      | image     | maps over the plane of the two most active axes, with encoded data   |
 | metric/geometry                   | npz       | everything, unreduced                                               |
 | curvature/scalar/...              | scalars   | scalar curvature, all axes                                          |
-| curvature/active/...              | scalars   | scalar curvature of the active sub-latent                           |
+| curvature/active/...              | scalars   | scalar curvature of the active sub-latent, where it has two axes    |
 | curvature/plane/...               | scalars   | scalar curvature of the surface which the plane becomes             |
 | curvature/piecewise_linear        | scalar    | 1 where the decoder has ReLU or the like, 0 elsewhere               |
 
@@ -168,7 +168,8 @@ class LatentGeometry(LatentCallback):
             names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}
             found |= {alias: found[name] for name, alias in names.items() if name in found}
         elif len(active):
-            found |= on_active_axes(im, z, known.z.mean(0), active, len(active) <= self.max_curved, self.chunk_size)
+            curved = 2 <= len(active) <= self.max_curved
+            found |= on_active_axes(im, z, known.z.mean(0), active, curved, self.chunk_size)
         pairs = min(self.pairs, len(known.z) // 2)
         if pairs:
             start, end = known.z[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)

@@ -180,7 +180,8 @@ def _key_figures(run: Run) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}".replace("-", "−")
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return (f"{value:.1e}" if "e" in text else text).replace("-", "−")
 
 
 def _charts(title: str, drawn: list[dict[str, Any]], first: int, folded: bool = False) -> str:

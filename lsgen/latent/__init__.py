@@ -2,6 +2,7 @@
 
 from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
+from lsgen.latent.autoregressive import AutoregressiveOverCodes, AutoregressivePrior
 from lsgen.latent.class_codes import ClassCodes, ClassPosterior
 from lsgen.latent.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.hyperbolic import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
@@ -16,11 +17,14 @@ from lsgen.latent.priors import BoundPrior, Prior, StandardNormal
 from lsgen.latent.product import Joint, OneHot, Product, Uniform
 from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
+from lsgen.latent.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 
 __all__ = [
     "RBF",
     "AggregateTerms",
+    "AutoregressiveOverCodes",
+    "AutoregressivePrior",
     "BoundPosterior",
     "BoundPrior",
     "ClassCodes",
@@ -53,6 +57,8 @@ __all__ = [
     "Product",
     "RationalQuadratic",
     "Sphere",
+    "StackedCodes",
+    "StackedPosterior",
     "StandardNormal",
     "Uniform",
     "VampPrior",

@@ -12,9 +12,16 @@ __all__ = ["BoundPosterior", "DiagonalNormal", "Posterior"]
 
 
 class Posterior(nn.Module, ABC):
-    """Abstract family; `heads` is the number of encoder outputs per latent dimension."""
+    """Abstract family.
+
+    Attributes:
+        heads: encoder outputs per latent dimension.
+        raw_dim: number of latent dimensions that the encoder speaks of; all of them where it is None.
+
+    """
 
     heads: ClassVar[int]
+    raw_dim: int | None = None
 
     @abstractmethod
     def forward(self, raw: Tensor) -> Distribution:

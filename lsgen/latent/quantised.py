@@ -183,6 +183,18 @@ class CodebookPrior(Prior):
         """Take the quantiser, without registering it as a part."""
         self._quantiser = [quantiser]
 
+    @property
+    def quantiser(self) -> VectorQuantiser:
+        """The quantiser.
+
+        Raises:
+            RuntimeError: the prior belongs to no latent space with a vector quantiser.
+
+        """
+        if not self._quantiser:
+            raise RuntimeError(f"{type(self).__name__} expected to belong to a latent space with a vector quantiser")
+        return self._quantiser[0]
+
     def forward(self) -> Distribution:
         """Return the uniform distribution over codes.
 
@@ -190,10 +202,7 @@ class CodebookPrior(Prior):
             RuntimeError: the prior belongs to no latent space with a vector quantiser.
 
         """
-        if not self._quantiser:
-            raise RuntimeError("CodebookPrior expected to belong to a latent space with a vector quantiser")
-        (quantiser,) = self._quantiser
-        return UniformOverCodes(quantiser.codebook, quantiser.length)
+        return UniformOverCodes(self.quantiser.codebook, self.quantiser.length)
 
 
 @register_kl(Quantised, UniformOverCodes)

@@ -107,7 +107,9 @@ class EncodableLatentSpace(LatentSpace):
         super().__init__(decoder, likelihood, prior)
         self.encoder = encoder
         self.posterior = DiagonalNormal() if posterior is None else posterior
-        _agree("encoder.dim", getattr(encoder, "dim", None), "prior.dim", prior.dim)
+        part = self.posterior.raw_dim
+        name, dim = ("prior.dim", prior.dim) if part is None else ("posterior.raw_dim", part)
+        _agree("encoder.dim", getattr(encoder, "dim", None), name, dim)
         _agree("encoder.heads", getattr(encoder, "heads", None), "posterior.heads", self.posterior.heads)
         if isinstance(self.posterior, BoundPosterior):
             self.posterior.bind(decoder)

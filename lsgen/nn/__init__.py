@@ -6,6 +6,7 @@ from lsgen.nn.conv import ConvDecoder, ConvEncoder
 from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
 from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.mlp import MLPDecoder, MLPEncoder
+from lsgen.nn.pixelcnn import PixelCNN
 from lsgen.nn.rbf import RBFDecoder, RBFPrecision
 from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
 
@@ -20,6 +21,7 @@ __all__ = [
     "GridEncoder",
     "MLPDecoder",
     "MLPEncoder",
+    "PixelCNN",
     "RBFDecoder",
     "RBFPrecision",
     "ResNetDecoder",

@@ -8,6 +8,7 @@ from lsgen.models.vae.capacity import Capacity
 from lsgen.models.vae.ciwae import CIWAE
 from lsgen.models.vae.contractive import Contractive
 from lsgen.models.vae.dip_vae import DIPVAE
+from lsgen.models.vae.dreg import DReG
 from lsgen.models.vae.elbo import ELBO
 from lsgen.models.vae.factor_vae import FactorVAE
 from lsgen.models.vae.info_vae import InfoVAE
@@ -18,6 +19,7 @@ from lsgen.models.vae.piwae import PIWAE
 from lsgen.models.vae.rae import RAEGP, RAEL2
 from lsgen.models.vae.renyi import Renyi
 from lsgen.models.vae.semi_supervised import SemiSupervised
+from lsgen.models.vae.stacked import StackedSemiSupervised
 from lsgen.models.vae.vae import VAE
 from lsgen.models.vae.vq_vae import VQVAE
 from lsgen.models.vae.wae_gan import WAEGAN
@@ -43,6 +45,7 @@ __all__ = [
     "Capacity",
     "Contractive",
     "Corruption",
+    "DReG",
     "DataSetObjective",
     "Denoising",
     "FactorVAE",
@@ -53,4 +56,5 @@ __all__ = [
     "Objective",
     "Renyi",
     "SemiSupervised",
+    "StackedSemiSupervised",
 ]

@@ -14,6 +14,7 @@ Reference: Kingma, Rezende, Mohamed & Welling (2014), equations 6 to 9, https://
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.objective import Objective
 
-__all__ = ["SemiSupervised"]
+__all__ = ["ClassBounds", "SemiSupervised", "class_bounds"]
 
 
 class SemiSupervised(Objective):
@@ -52,21 +53,60 @@ class SemiSupervised(Objective):
         q, p = space.encode(batch["x"]), space.prior()
         if not isinstance(q, ClassCodes) or not isinstance(p, Joint):
             raise TypeError("SemiSupervised expected a ClassPosterior and a prior Product([StandardNormal, OneHot])")
-        if "label" not in batch:
-            raise ValueError(f'SemiSupervised expected batches with "label", got {", ".join(sorted(batch))}')
-        label = batch["label"]
-        known = label >= 0
-        own = torch.nn.functional.one_hot(label.clamp(min=0), q.classes).to(q.log_classes)
-        weights = torch.where(known.unsqueeze(-1), own, q.log_classes.exp())
-        every_reconstruction = -space.decode(q.every_class()).log_prob(batch["x"]).T
-        reconstruction = (weights * every_reconstruction).sum(-1)
-        kl = (weights * divergence_given_class(q, p)).sum(-1) - torch.special.entr(weights).sum(-1)
-        classification = -(own * q.log_classes).sum(-1) * known
+        every = -space.decode(q.every_class()).log_prob(batch["x"]).T
+        bounds = class_bounds(q, p, every, batch)
         alpha = self.alpha(step)
-        right = (q.log_classes.argmax(-1) == label) & known
-        scalars = {
-            "classification": classification.detach().sum() / known.sum().clamp(min=1),
-            "accuracy": right.sum() / known.sum(),
-        }
-        loss = (reconstruction + kl + alpha * classification).mean()
-        return Losses(loss, reconstruction, kl.unsqueeze(-1), {"alpha": alpha}, scalars)
+        loss = (bounds.negative_bound + alpha * bounds.classification).mean()
+        return Losses(loss, bounds.reconstruction, bounds.kl.unsqueeze(-1), {"alpha": alpha}, bounds.scalars)
+
+
+@dataclass(frozen=True)
+class ClassBounds:
+    """What M2 gives for a batch, in nats, (B,) each.
+
+    Attributes:
+        reconstruction: -log p(x|z, y), averaged over the classes where y is not known.
+        kl: the divergence of (z, y).
+        classification: -log q(y|x) where y is known, else 0.
+        scalars: average classification loss and accuracy of what is labelled, 0-d tensors.
+
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    classification: Tensor
+    scalars: Mapping[str, Tensor]
+
+    @property
+    def negative_bound(self) -> Tensor:
+        """-L(x, y) or -U(x), (B,)."""
+        return self.reconstruction + self.kl
+
+
+def class_bounds(q: ClassCodes, p: Joint, every: Tensor, batch: Mapping[str, Tensor]) -> ClassBounds:
+    """Return the bounds of labelled and unlabelled observations.
+
+    Args:
+        q: q(y|x) q(z|x, y), of batch shape (B,).
+        p: p(z) p(y).
+        every: -log p(x|z, y) for every class, (B, K).
+        batch: with "label", (B,) integers, -1 where the class is not known.
+
+    Raises:
+        ValueError: the batch has no labels.
+
+    """
+    if "label" not in batch:
+        raise ValueError(f'SemiSupervised expected batches with "label", got {", ".join(sorted(batch))}')
+    label = batch["label"]
+    known = label >= 0
+    own = torch.nn.functional.one_hot(label.clamp(min=0), q.classes).to(q.log_classes)
+    weights = torch.where(known.unsqueeze(-1), own, q.log_classes.exp())
+    kl = (weights * divergence_given_class(q, p)).sum(-1) - torch.special.entr(weights).sum(-1)
+    classification = -(own * q.log_classes).sum(-1) * known
+    right = (q.log_classes.argmax(-1) == label) & known
+    scalars = {
+        "classification": classification.detach().sum() / known.sum().clamp(min=1),
+        "accuracy": right.sum() / known.sum(),
+    }
+    return ClassBounds((weights * every).sum(-1), kl, classification, scalars)

@@ -5,6 +5,9 @@ r"""VQ-VAE: discrete codes, with a codebook that follows the encoder by moving a
 where sg stops the gradient; the squared distance is summed over the code and averaged over the batch. Each training
 step moves the codebook once, after its loss is computed; see `lsgen.latent.quantised`.
 
+A learned prior, such as `lsgen.latent.AutoregressivePrior`, is fitted on the way: its -log p(z) joins the loss, and
+reaches neither encoder nor decoder. The paper fits it once the rest is trained; the uniform prior is a constant.
+
 Reference: van den Oord, Vinyals & Kavukcuoglu (2017), equation 3, https://arxiv.org/abs/1711.00937.
 """
 
@@ -49,7 +52,8 @@ class VQVAE(Objective):
         distance = (terms.q.raw - terms.q.codes).square().sum((1, 2))
         weight = self.commitment(step)
         scalars = {"commitment": distance.mean(), "perplexity": terms.q.batch_perplexity}
-        losses = terms.losses((terms.reconstruction + weight * distance).mean(), {"beta": weight}, scalars)
+        prior = terms.kl.sum(-1) if any(True for _ in space.prior.parameters()) else 0.0
+        losses = terms.losses((terms.reconstruction + weight * distance + prior).mean(), {"beta": weight}, scalars)
         if self.training and torch.is_grad_enabled():
             space.posterior.update(terms.q)
         return losses

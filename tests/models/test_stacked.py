@@ -1,0 +1,90 @@
+"""M1+M2: the density of its posterior, its bound, and who learns from what."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lsgen.latent import EncodableLatentSpace, LadderDecoder, StackedPosterior, StandardNormal
+from lsgen.latent.product import OneHot, Product
+from lsgen.likelihoods import FixedGaussian
+from lsgen.metrics.evidence import log_evidence
+from lsgen.models.vae import StackedSemiSupervised
+from lsgen.nn import ClassEncoder, MLPDecoder, MLPEncoder
+
+D, d1, d2, K, B = 4, 2, 1, 3, 6
+
+
+def _space() -> EncodableLatentSpace:
+    torch.manual_seed(0)
+    top = MLPEncoder((d2 + K,), d1, hidden=[6], activation=nn.Tanh)
+    decoder = LadderDecoder(top, MLPDecoder(d1, (D,), hidden=[6], activation=nn.Tanh), d2 + K, d1)
+    posterior = StackedPosterior(ClassEncoder((d1,), d2, K, hidden=[6], activation=nn.Tanh), d2, K, d1)
+    prior = Product([StandardNormal(d2), OneHot(K), StandardNormal(d1)])
+    encoder = MLPEncoder((D,), d1, hidden=[6], activation=nn.Tanh)
+    return EncodableLatentSpace(encoder, decoder, FixedGaussian((D,)), prior, posterior).double()
+
+
+def _x() -> Tensor:
+    return torch.randn(B, D, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def test_density_is_that_of_the_draws() -> None:
+    """E_p[ f q/p ] = E_q[ f ] for draws from the prior p, with f = 1 and the coordinates."""
+    space, n = _space(), 40_000
+    torch.manual_seed(1)
+    q, p = space.encode(_x()[:2]), space.prior()
+    c = p.sample((n,))[:, None].expand(-1, 2, -1)
+    ratio = torch.exp(q.log_prob(c) - p.log_prob(c))
+    drawn = q.sample((n,))
+    for from_prior, from_q in (
+        (ratio, torch.ones(n, 2)),
+        *zip((ratio[..., None] * c).unbind(-1), drawn.unbind(-1), strict=True),
+    ):
+        error = 5 * ((from_prior.var(0) + from_q.var(0)) / n).sqrt()
+        assert bool(((from_prior.mean(0) - from_q.mean(0)).abs() < error).all())
+
+
+def test_reported_bound_is_the_expected_log_weight_and_below_the_evidence() -> None:
+    space, x = _space(), _x()[:1]
+    n = 4000
+    batch = {"x": x.expand(n, D), "label": torch.full((n,), -1)}
+    with torch.no_grad():
+        torch.manual_seed(0)
+        bounds = StackedSemiSupervised()(space, batch, 0).elbo
+        q, p = space.encode(x), space.prior()
+        c = q.sample((n,))
+        weights = (space.decode(c).log_prob(x) + p.log_prob(c) - q.log_prob(c)).squeeze(1)
+        evidence = log_evidence(space, x, samples=40_000, chunk_size=4000).log_evidence.item()
+    error = 5 * ((bounds.var() + weights.var()) / n).sqrt().item()
+    assert bounds.mean().item() == pytest.approx(weights.mean().item(), abs=error)
+    assert bounds.var() < weights.var()  # the sum over classes is exact
+    assert bounds.mean().item() < evidence + error
+
+
+def test_each_part_learns_from_its_own_loss() -> None:
+    space, x = _space(), _x()
+    label = torch.tensor([0, 1, 2, -1, -1, 0])
+
+    def gradients(label: Tensor, alpha: float) -> dict[str, Tensor]:
+        space.zero_grad()
+        torch.manual_seed(0)
+        StackedSemiSupervised(alpha)(space, {"x": x, "label": label}, 0).loss.backward()
+        return {name: p.grad.clone() for name, p in space.named_parameters()}
+
+    first, second = gradients(label, 1.0), gradients(torch.full((B,), -1), 5.0)
+    assert all(bool(gradient.any()) for gradient in first.values())
+    for name, gradient in first.items():
+        lower = name.startswith(("encoder", "decoder.bottom"))
+        assert torch.equal(gradient, second[name]) == lower, name
+
+
+def test_other_spaces_are_refused() -> None:
+    encoder, decoder = MLPEncoder((D,), 2), MLPDecoder(2, (D,))
+    space = EncodableLatentSpace(encoder, decoder, FixedGaussian((D,)), StandardNormal(2))
+    with pytest.raises(TypeError, match="StackedSemiSupervised expected a StackedPosterior, a LadderDecoder"):
+        StackedSemiSupervised()(space, {"x": torch.zeros(1, D), "label": torch.zeros(1)}, 0)
+    posterior = StackedPosterior(ClassEncoder((d1,), d2, K), d2, K, d1)
+    prior = Product([StandardNormal(d2), OneHot(K), StandardNormal(d1)])
+    with pytest.raises(ValueError, match=r"expected encoder.dim = posterior.raw_dim = 2, got encoder.dim = 6"):
+        EncodableLatentSpace(MLPEncoder((D,), 6), MLPDecoder(6, (D,)), FixedGaussian((D,)), prior, posterior)

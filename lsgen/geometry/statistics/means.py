@@ -1,0 +1,164 @@
+r"""Frechet mean and variance: what replaces the average where distances are geodesic.
+
+    mu = argmin_z V(z),    V(z) = sum_i w_i dist(z, x_i)^2,    sum_i w_i = 1,
+    -(1/2) grad V = sum_i w_i log_mu(x_i) = 0    at the mean.
+
+Karcher's iteration mu <- exp_mu(t sum_i w_i log_mu(x_i)) has t = 1, halved until V falls. The mean is unique where the
+points lie in a ball of radius below half the injectivity radius and pi / (4 sqrt K), K a bound of the curvature;
+elsewhere what is found is a local minimum.
+
+Reference: Karcher, "Riemannian center of mass and mollifier smoothing" (1977); Pennec, "Intrinsic statistics on
+Riemannian manifolds" (2006), section 4; Afsari, Tron & Vidal, "On the convergence of gradient descent for finding the
+Riemannian center of mass" (2013).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.checks import check_codes
+from lsgen.geometry.geodesic import log_map
+from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.metric import metric
+from lsgen.geometry.transport import exp_map
+
+__all__ = ["FrechetMean", "frechet_mean", "logs", "norms"]
+
+HALVINGS = 8
+
+
+class FrechetMean(NamedTuple):
+    """Means (B, d), Frechet variances (B,), which converged (B,), residual (B,), iterations taken."""
+
+    mean: Tensor
+    variance: Tensor
+    converged: Tensor
+    residual: Tensor
+    iterations: int
+
+
+def frechet_mean(
+    im: Immersion,
+    codes: Tensor,
+    weights: Tensor | None = None,
+    *,
+    initial: Tensor | None = None,
+    tol: float = 1e-3,
+    max_iterations: int = 32,
+    points: int = 33,
+    **options: Any,
+) -> FrechetMean:
+    r"""Return the Frechet mean of sets of codes, and their Frechet variance.
+
+        mu = argmin_z sum_i w_i dist(z, x_i)^2,    variance = sum_i w_i dist(mu, x_i)^2
+
+    Args:
+        im: the immersion.
+        codes: sets of codes (B, n, d).
+        weights: non-negative weights (B, n), which are normalised; equal ones where they are not given.
+        initial: codes (B, d) to start from; the weighted average of the coordinates where they are not given.
+        tol: bound on |sum w log| over the root of the variance at a converged mean.
+        max_iterations: bound on the iterations.
+        points: number of points on each geodesic.
+        options: see `geodesic`.
+
+    Returns:
+        FrechetMean(mean (B, d), variance (B,), converged (B,), residual (B,), iterations). A set from which some
+        geodesic to the mean did not converge has converged = False, and its variance is NaN.
+
+    Raises:
+        TypeError, ValueError: see `geodesic`; also for codes that are no sets, or other weights than those above.
+
+    """
+    check_codes(im.fn, im.dim, codes)
+    if codes.ndim < 2 or codes.shape[-2] < 1:
+        raise ValueError(f"expected sets of codes (B, n, {im.dim}) with n >= 1, got {tuple(codes.shape)}")
+    batch, (n, d) = codes.shape[:-2], codes.shape[-2:]
+    sets, shares = codes.reshape(-1, n, d), _shares(codes, weights)
+    mean = torch.einsum("bn,bnd->bd", shares, sets)
+    if initial is not None:
+        if initial.shape != (*batch, d):
+            raise ValueError(f"expected initial codes {(*batch, d)}, got {tuple(initial.shape)}")
+        mean = check_codes(im.fn, im.dim, initial)
+    with torch.no_grad():
+        found = _descended(im, sets.detach(), shares, mean.detach(), tol, max_iterations, {"points": points, **options})
+    return FrechetMean(
+        found.mean.reshape(*batch, d),
+        found.variance.reshape(batch),
+        found.converged.reshape(batch),
+        found.residual.reshape(batch),
+        found.iterations,
+    )
+
+
+def logs(im: Immersion, base: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Return log_base(codes) (B, n, d) for bases (B, d) and codes (B, n, d), and the squared distances (B, n)."""
+    b, n, d = codes.shape
+    v = log_map(im, base[:, None].expand(b, n, d).reshape(-1, d), codes.reshape(-1, d), **options).reshape(b, n, d)
+    return v, norms(im, base, v) ** 2
+
+
+def norms(im: Immersion, base: Tensor, v: Tensor) -> Tensor:
+    """Return |v|_g of vectors (B, n, d) at codes (B, d), of shape (B, n)."""
+    return torch.einsum("bni,bij,bnj->bn", v, metric(im, base), v).clamp(min=0).sqrt()
+
+
+def _shares(codes: Tensor, weights: Tensor | None) -> Tensor:
+    """Return weights (M, n) that sum to one."""
+    if weights is None:
+        return codes.new_full((codes[..., 0, 0].numel(), codes.shape[-2]), 1 / codes.shape[-2])
+    if weights.shape != codes.shape[:-1] or not bool((weights >= 0).all() & (weights.sum(-1) > 0).all()):
+        raise ValueError(
+            f"expected non-negative weights {tuple(codes.shape[:-1])} with a positive sum, got {tuple(weights.shape)} "
+            f"with values from {weights.min().item():.3g} to {weights.max().item():.3g}"
+        )
+    flat = weights.to(codes).reshape(-1, codes.shape[-2])
+    return flat / flat.sum(-1, keepdim=True)
+
+
+def _descended(
+    im: Immersion,
+    sets: Tensor,
+    shares: Tensor,
+    mean: Tensor,
+    tol: float,
+    max_iterations: int,
+    options: dict[str, Any],
+) -> FrechetMean:
+    """Run Karcher's iteration; every set has its own step, and one that stays with a set that has settled is idle."""
+
+    def at(z: Tensor) -> tuple[Tensor, Tensor]:
+        v, square = logs(im, z, sets, options)
+        none = shares == 0
+        v, square = torch.where(none[..., None], 0, v), torch.where(none, 0, square)
+        return torch.einsum("bn,bnd->bd", shares, v), (shares * square).sum(-1)
+
+    direction, variance = at(mean)
+    step = torch.ones_like(variance)
+    done = 0
+    for iteration in range(max_iterations):
+        residual = _residual(im, mean, direction, variance)
+        active = (residual > tol) & (step > 0.5**HALVINGS)
+        if not bool(active.any()):
+            break
+        moves = torch.where(active[:, None], step[:, None] * direction, 0)
+        trial = exp_map(im, mean, moves)
+        next_direction, next_variance = at(torch.where(trial.converged[:, None], trial.point, mean))
+        better = active & trial.converged & (next_variance < variance)
+        mean = torch.where(better[:, None], trial.point, mean)
+        direction = torch.where(better[:, None], next_direction, direction)
+        variance = torch.where(better, next_variance, variance)
+        step = torch.where(better | ~active, torch.ones_like(step), step / 2)
+        done = iteration + 1
+    residual = _residual(im, mean, direction, variance)
+    return FrechetMean(mean, variance, residual <= tol, residual, done)
+
+
+def _residual(im: Immersion, mean: Tensor, direction: Tensor, variance: Tensor) -> Tensor:
+    """Return |sum w log|_g over the root of the variance; 0 where the variance is."""
+    size = norms(im, mean, torch.nan_to_num(direction)[:, None])[:, 0]
+    size = torch.where(torch.isfinite(direction).all(-1), size, torch.nan)
+    return torch.where(variance > 0, size / variance.clamp(min=torch.finfo(size.dtype).tiny).sqrt(), size)

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import pi, sqrt
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,6 +37,7 @@ __all__ = [
     "sphere",
     "swiss_roll",
     "torus",
+    "torus_distance",
     "veronese",
 ]
 
@@ -136,7 +138,60 @@ def torus(major: float = 2.0, minor: float = 1.0) -> Surface:
         cosine = z[..., 1].cos()
         return 2 * cosine / (minor * (major + minor * cosine))
 
-    return Surface(Immersion(fn, 2), g, scalar)
+    return Surface(Immersion(fn, 2), g, scalar, lambda x, y: torus_distance(major, minor, x, y))
+
+
+def torus_distance(major: float, minor: float, x: Tensor, y: Tensor) -> Tensor:
+    r"""Return the length of the shortest geodesic between codes of a torus, by quadrature of Clairaut's relation.
+
+        u' = c / w^2,   (b v')^2 = 1 - c^2 / w^2,   w = a + b cos v
+        |du| = int b c dv / (w sqrt(w^2 - c^2)),   L = int b w dv / sqrt(w^2 - c^2)
+
+    Either v runs from end to end, or beyond the end of smaller w to a turning point where w = c, and back.
+
+    Args:
+        major: radius a.
+        minor: radius b.
+        x: codes (B, 2) as (u, v), |v| < pi.
+        y: codes (B, 2), with |u_x - u_y| below pi sqrt(b / (a + b)), so that no conjugate point is on the way.
+
+    Returns:
+        A tensor (B,), to about 1e-10 in float64.
+
+    Reference:
+        do Carmo, "Differential Geometry of Curves and Surfaces" (1976), section 4.4, example 5.
+
+    """
+    across = (x[..., 0] - y[..., 0]).abs()
+    outer = torch.where(x[..., 1].abs() > y[..., 1].abs(), x[..., 1], y[..., 1])
+    inner = torch.where(x[..., 1].abs() > y[..., 1].abs(), y[..., 1], x[..., 1]) * torch.where(outer < 0, -1.0, 1.0)
+    outer = outer.abs()
+    nodes, weights = (torch.as_tensor(r).to(x) for r in np.polynomial.legendre.leggauss(200))
+
+    def run(low: Tensor, high: Tensor, c: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+        """Integrate from low to high <= turn, with v = turn - s^2, w(turn) = c or no turn within reach."""
+        first, last = (turn - high).clamp(min=0).sqrt(), (turn - low).clamp(min=0).sqrt()
+        s = first[..., None] + (last - first)[..., None] * (1 + nodes) / 2
+        v = turn[..., None] - s * s
+        w = major + minor * v.cos()
+        lift = 2 * minor * torch.sin((turn[..., None] + v) / 2) * torch.sin(s * s / 2)
+        gap = (lift + (major + minor * turn.cos() - c)[..., None]) * (w + c[..., None])
+        scale = weights * (last - first)[..., None] * s * minor / gap.clamp(min=torch.finfo(x.dtype).tiny).sqrt()
+        return (scale * c[..., None] / w).sum(-1), (scale * w).sum(-1)
+
+    def both(place: Tensor) -> tuple[Tensor, Tensor]:
+        """Return |du| and L for c = place w(outer) up to place = 1, and beyond it for a turn on the way to pi."""
+        turn = outer + (place - 1).clamp(min=0) * (pi - outer)
+        c = place.clamp(max=1) * (major + minor * turn.cos())
+        (du, length), (more, extra) = run(inner, outer, c, turn), run(outer, turn, c, turn)
+        return du + 2 * more, length + 2 * extra
+
+    low, high = torch.zeros_like(across), torch.full_like(across, 2.0)
+    for _ in range(60):
+        middle = (low + high) / 2
+        short = both(middle)[0] < across
+        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+    return both(low)[1]
 
 
 def catenoid() -> Surface:

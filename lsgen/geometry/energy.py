@@ -1,0 +1,187 @@
+r"""The discrete energy of curves, its gradient and its Hessian: of an immersion by chords, of a metric by midpoints.
+
+A curve of n segments z_0, ..., z_n with steps d_i = z_{i+1} - z_i and middles m_i has the energy
+
+    immersion    E = n sum_i <D_i, D_i>,        D_i = f(z_{i+1}) - f(z_i)
+    metric       E = n sum_i d_i^T g(m_i) d_i
+
+and at interior points the force F_i = -(1/2n) dE/dz_i, in full: the derivative of the metric belongs to it,
+
+    immersion    F_i = J_i^T (D_i - D_{i-1})
+    metric       F_i = g(m_i) d_i - g(m_{i-1}) d_{i-1} - (dg(m_i)(d_i, d_i) + dg(m_{i-1})(d_{i-1}, d_{i-1})) / 4 .
+
+Gauss and Newton replace D_i by its linearisation, which makes the Hessian of an immersion block-tridiagonal with 2 g_i
+on the diagonal and -J_i^T J_{i+1} beside it. In a space with negative signs that may be indefinite; there the coupling
+is replaced by (g_i + g_{i+1}) / 2. A metric has its exact Hessian, from second derivatives of g, and beside it the
+model g(m_{i-1}) + g(m_i), -g(m_i), which is positive definite. Differences of neighbours are taken in a frame that an
+isometry moves to one of them (`FlatLikelihood.embed`).
+
+Reference: Arvanitidis, Hansen & Hauberg (2018), https://arxiv.org/abs/1710.11379, for the energy of latent curves;
+Nocedal & Wright, "Numerical Optimization" (2006), chapter 10, for Gauss-Newton; Marsden & West, "Discrete mechanics and
+variational integrators" (2001), for the energy as a discrete action.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.field import MetricField
+from lsgen.geometry.immersion import Immersion, SpaceMap
+from lsgen.geometry.metric import check_definite, cholesky, inner
+from lsgen.geometry.tensors import full_rank
+from lsgen.likelihoods import FlatLikelihood
+
+__all__ = ["Blocks", "System", "chords", "dot", "momenta", "raw_energy", "segments", "system"]
+
+
+class Blocks(NamedTuple):
+    """A symmetric block-tridiagonal matrix: diagonal (B, k, d, d) and what couples to the next (B, k-1, d, d)."""
+
+    diagonal: Tensor
+    next: Tensor
+
+
+class System(NamedTuple):
+    """One linear system of a Newton iteration.
+
+    Attributes:
+        g: metric at interior points (B, N-2, d, d).
+        hessian: the Hessian over 2n, or its model.
+        safe: a model that is positive definite, where the first may not be.
+        force: F_i (B, N-2, d).
+        full: whether the metric has full rank at each interior point (B, N-2).
+
+    """
+
+    g: Tensor
+    hessian: Blocks
+    safe: Blocks | None
+    force: Tensor
+    full: Tensor
+
+
+def chords(im: Immersion, curves: Tensor) -> tuple[Tensor, Tensor]:
+    """Return f(z_{i+1}) - f(z_i) of curves (B, N, d), in the frame of z_i and in that of z_{i+1}; each (B, N-1, m)."""
+    b, n, d = curves.shape
+    if not isinstance(im.local, SpaceMap) or not im.local.local:
+        f = im.fn(im.lifted(curves.reshape(-1, d))).reshape(b, n, -1)
+        difference = f[:, 1:] - f[:, :-1]
+        return difference, difference
+    h = im.local.decoder(im.lifted(curves.reshape(-1, d)))
+    h = h.reshape(b, n, *h.shape[1:])
+    likelihood = im.local.likelihood
+    assert isinstance(likelihood, FlatLikelihood)
+    left, right = h[:, :-1], h[:, 1:]
+    in_left = likelihood.embed(right, at=left.detach()) - likelihood.embed(left, at=left.detach())
+    in_right = likelihood.embed(right, at=right.detach()) - likelihood.embed(left, at=right.detach())
+    return in_left, in_right
+
+
+def dot(im: Immersion, a: Tensor, b: Tensor) -> Tensor:
+    """Return the inner product over the last dimension, with broadcasting."""
+    product = a * b
+    return (product if im.signature is None else product * im.signature.to(product)).sum(-1)
+
+
+def segments(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+    """Return the squared length of every segment, by its chord or by the metric at its middle, of shape (B, N-1)."""
+    if isinstance(im, Immersion):
+        forward, _ = chords(im, curves)
+        return dot(im, forward, forward)
+    b, n, d = curves.shape
+    steps, g = curves.diff(dim=1), im.matrices(_middles(curves)).reshape(b, n - 1, d, d)
+    return torch.einsum("bni,bnij,bnj->bn", steps, g, steps)
+
+
+def raw_energy(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+    """Return the discrete energy (B,) of curves (B, N, d)."""
+    return (curves.shape[1] - 1) * segments(im, curves).sum(-1)
+
+
+def system(im: Immersion | MetricField, curves: Tensor) -> System:
+    """Return what one Newton iteration at curves (B, N, d) solves, in float64 but for the metric and the force."""
+    return _of_immersion(im, curves) if isinstance(im, Immersion) else _of_metric(im, curves)
+
+
+def momenta(im: Immersion | MetricField, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Return what a segment's energy gives to its ends, and the metric at the start.
+
+        p_0 = -(1/2) dE/dz_0,    p_1 = (1/2) dE/dz_1    for one segment, E = |f(z_1) - f(z_0)|^2 .
+
+    Args:
+        im: the immersion or the metric.
+        start: codes (N, d).
+        end: codes (N, d).
+
+    Returns:
+        p_0 (N, d), p_1 (N, d) and g(z_0) (N, d, d); of a metric g at the middle.
+
+    """
+    pair = torch.stack([start, end], 1)
+    if isinstance(im, MetricField):
+        g, dg = im.jet((start + end) / 2, 1)[:2]
+        step = end - start
+        main, bend = torch.einsum("nij,nj->ni", g, step), torch.einsum("nkij,ni,nj->nk", dg, step, step) / 4
+        return main - bend, main + bend, g
+    forward, backward = chords(im, pair)
+    j = im.expansion(pair.flatten(0, 1), 1).t.movedim(0, 1).unflatten(0, (-1, 2))
+    return _pulled(im, j[:, 0], forward[:, 0]), _pulled(im, j[:, 1], backward[:, 0]), inner(im, j[:, 0])
+
+
+def _pulled(im: Immersion, j: Tensor, v: Tensor) -> Tensor:
+    """Return J^T v of Jacobians (..., d, m) and vectors (..., m)."""
+    signed = v if im.signature is None else v * im.signature.to(v)
+    return (j @ signed[..., None])[..., 0]
+
+
+def _middles(curves: Tensor) -> Tensor:
+    return ((curves[:, 1:] + curves[:, :-1]) / 2).flatten(0, 1)
+
+
+def _of_immersion(im: Immersion, curves: Tensor) -> System:
+    b, n, d = curves.shape
+    j = im.expansion(curves[:, 1:-1].reshape(-1, d), 1).t.movedim(0, 1)
+    g = inner(im, j)
+    check_definite(im, g)
+    full = full_rank(g.double(), g.dtype).reshape(b, n - 2)
+    forward, backward = chords(im, curves)
+    j, g = j.reshape(b, n - 2, d, -1), g.reshape(b, n - 2, d, d)
+    force = _pulled(im, j, forward[:, 1:] - backward[:, :-1])
+    coupling = j[:, :-1] @ j[:, 1:].mT if im.signature is None else (g[:, 1:] + g[:, :-1]) / 2
+    return System(g, Blocks(2 * g.double(), -coupling.double()), None, force, full)
+
+
+def _of_metric(im: MetricField, curves: Tensor) -> System:
+    b, n, d = curves.shape
+    jet = im.jet(_middles(curves), 2)
+    check_definite(im, jet.g)
+    assert jet.second is not None
+    g, dg = jet.g.reshape(b, n - 1, d, d), jet.first.reshape(b, n - 1, d, d, d)
+    ddg, steps = jet.second.reshape(b, n - 1, d, d, d, d), curves.diff(dim=1)
+    main = torch.einsum("bnij,bnj->bni", g, steps)
+    bend = torch.einsum("bnkij,bni,bnj->bnk", dg, steps, steps) / 4
+    force = main[:, 1:] - main[:, :-1] - bend[:, 1:] - bend[:, :-1]
+    inside = (g[:, 1:] + g[:, :-1]) / 2
+    full = full_rank(inside.double().flatten(0, 1), g.dtype).reshape(b, n - 2)
+    g64 = (g + g.mT).double() / 2
+    mixed = torch.einsum("bnkij,bni->bnkj", dg, steps).double() / 2
+    twice = torch.einsum("bnklij,bni,bnj->bnkl", ddg, steps, steps).double() / 8
+    first, second = g64 - mixed - mixed.mT + twice, g64 + mixed + mixed.mT + twice
+    exact = Blocks(second[:, :-1] + first[:, 1:], (twice + mixed - mixed.mT - g64)[:, 1:-1])
+    safe = Blocks(g64[:, :-1] + g64[:, 1:], -g64[:, 1:-1])
+    return System(inside, exact, safe, force, full)
+
+
+def residual(found: System, n: int, length: Tensor) -> Tensor:
+    r"""Return the tangential acceleration of curves of n segments in units of their length; inf at deficient rank.
+
+    max_i n^2 |g_i^-1 F_i|_g / L
+    """
+    full, force = found.full.flatten(), found.force.double().flatten(0, 1)[..., None]
+    root = cholesky(found.g.double().flatten(0, 1), full)
+    square = (force * torch.cholesky_solve(force, root)).sum((-2, -1)).clamp(min=0).reshape(found.full.shape)
+    value = n**2 * square.sqrt().amax(-1) / length.double().clamp(min=torch.finfo(length.dtype).tiny)
+    return torch.where(found.full.all(-1) & torch.isfinite(value), value, torch.inf).to(length)

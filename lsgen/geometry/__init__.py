@@ -13,10 +13,13 @@ from lsgen.geometry.field import MetricField, metric_field
 from lsgen.geometry.geodesic import Geodesic, distance, geodesic, log_map
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
 from lsgen.geometry.large import MetricOperator, TopSpectrum, VolumeEstimate, log_volume_estimate, top_spectrum
+from lsgen.geometry.lengths import curve_energy, curve_length
 from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
+from lsgen.geometry.starts import CodeGraph
 from lsgen.geometry.transport import Exponential, exp_map, holonomy, parallel_transport
 
 __all__ = [
+    "CodeGraph",
     "Exponential",
     "Geodesic",
     "Immersion",
@@ -28,6 +31,8 @@ __all__ = [
     "TopSpectrum",
     "VolumeEstimate",
     "christoffel",
+    "curve_energy",
+    "curve_length",
     "distance",
     "exp_map",
     "geodesic",

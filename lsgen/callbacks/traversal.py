@@ -5,6 +5,7 @@
 | traversal/axes          | image        | one row an axis, most active first; each anchor is one block      |
 | traversal/animation     | animated GIF | one column an axis, one row an anchor, swept to and fro           |
 | traversal/plane         | image        | decoded means over the plane of the two most active axes          |
+| traversal/directions    | image        | one row a direction, named, with its scale; npz: the directions   |
 | traversal/kl            | table        | by axis: KL in nats, mean and spread of z, all over the probes    |
 | interpolation/linear    | image        | straight segments between codes; the ends are the observations    |
 | interpolation/spherical | image        | the same pairs joined along the sphere                            |
@@ -28,6 +29,7 @@ from lsgen.callbacks.codes import Codes, axis_name, codes, means, show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, Manifold, paths
+from lsgen.models.gan.directions import Directions
 from lsgen.viz import Pixels
 
 __all__ = ["LatentTraversal"]
@@ -56,6 +58,8 @@ class LatentTraversal(LatentCallback):
         plane_points: points on each side of the plane.
         fps: frames per second of the animation.
         value_range: data values shown as black and white; taken from the data where not given.
+        directions: unit vectors to traverse beside the axes, such as `lsgen.models.gan.Directions`, or what finds them
+            in a latent space, such as `lsgen.models.gan.sefa`; values are standard deviations of the prior along them.
         kl_probes: observations over which the KL is averaged.
         chunk_size: codes decoded at a time.
         probes: see `LatentCallback`.
@@ -86,6 +90,7 @@ class LatentTraversal(LatentCallback):
         plane_points: int = 12,
         fps: float = 12.0,
         value_range: tuple[float, float] | None = None,
+        directions: Directions | Callable[[LatentSpace], Directions] | None = None,
         kl_probes: int = 256,
         chunk_size: int = 512,
         probes: Tensor | None = None,
@@ -109,6 +114,7 @@ class LatentTraversal(LatentCallback):
         self.pairs, self.path_points, self.plane_points = pairs, path_points, plane_points
         self.fps, self.kl_probes, self.chunk_size = fps, kl_probes, chunk_size
         self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        self.directions = directions
         self.needs_encoder = quantile is not None
 
     @property
@@ -128,6 +134,10 @@ class LatentTraversal(LatentCallback):
             start, end = known.z[: 2 * min(self.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
             for name, path in _interpolations(space.manifold):
                 sink.image(f"interpolation/{name}", view.interpolation(path(start, end, self.path_points), name))
+        if self.directions is not None:
+            found = self.directions if isinstance(self.directions, Directions) else self.directions(space)
+            sink.image("traversal/directions", view.directions(found))
+            sink.arrays("traversal/directions", **found.arrays())
         _log_kl(known, sink)
 
 
@@ -176,6 +186,23 @@ class _View:
         title = f"{names[0]} across, {names[1]} upwards, {rest}"
         return viz.grid(self.decoded(z), labels[::-1], labels, title)
 
+    def directions(self, found: Directions) -> Pixels:
+        if found.vectors.shape[1] != self.space.dim:
+            raise ValueError(
+                f"expected directions of dimension {self.space.dim}, got vectors {tuple(found.vectors.shape)}"
+            )
+        anchors, t = self.anchors[: self.of.grid_anchors], self.steps(self.of.points)
+        images = np.concatenate([self.decoded(z) for z in found.traverse(anchors, t, self.scale)], axis=1)
+        names = [f"{name}  {scale:.3g}" for name, scale in zip(found.names, found.scales.tolist(), strict=True)]
+        gaps = [i * len(t) for i in range(1, len(anchors))]
+        layers = "" if found.layers is None else f", layers {found.layers[0]} to {found.layers[1]}"
+        title = f"Directions and their scales{layers}: ±{self.of.extent:g} prior σ"
+        return viz.grid(images, names, [_in_sigmas(v) for v in t.tolist()] * len(anchors), title, gaps)
+
+    def steps(self, count: int) -> Tensor:
+        """Return values (count,) in standard deviations of the prior."""
+        return torch.linspace(-self.of.extent, self.of.extent, count, device=self.mean.device, dtype=self.mean.dtype)
+
     def interpolation(self, z: Tensor, name: str) -> Pixels:
         images = self.decoded(z)
         title = f"{name.capitalize()} interpolation"
@@ -190,7 +217,7 @@ class _View:
         """Return the values (count, d) that each axis takes, and their names."""
         quantile = self.of.quantile
         if quantile is None:
-            t = torch.linspace(-self.of.extent, self.of.extent, count, device=self.mean.device, dtype=self.mean.dtype)
+            t = self.steps(count)
             return self.mean + t[:, None] * self.scale, [_in_sigmas(value) for value in t.tolist()]
         t = torch.linspace(quantile, 1 - quantile, count, device=self.mean.device, dtype=self.mean.dtype)
         return torch.quantile(self.known.draws, t, dim=0), [f"{value:.2g}" for value in t.tolist()]

@@ -1,16 +1,18 @@
 """The style-based generator against a kernel per image written out, and its two latent spaces."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
+from lsgen.callbacks import LatentTraversal
+from lsgen.callbacks.sink import Sink
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan import GAN, NonSaturating, PathLength
-from lsgen.models.gan.styles import style_space
+from lsgen.models.gan import GAN, Directions, NonSaturating, PathLength, sefa, style_space
 from lsgen.nn.resnet_gan import ResNetCritic
 from lsgen.nn.stylegan import EqualLinear, Mapping, ModulatedConv, StyleGenerator
 
@@ -136,3 +138,37 @@ def test_what_does_not_fit_is_refused() -> None:
     plain = GAN(nn.Linear(2, 3), nn.Linear(3, 1), FixedGaussian((3,)), StandardNormal(2), NonSaturating())
     with pytest.raises(TypeError, match="expected a model with a StyleGenerator, got Linear"):
         style_space(plain)
+
+
+def test_w_plus_has_a_style_for_every_layer_and_all_three_spaces_are_traversed(tmp_path: Path) -> None:
+    gan = _gan().eval()
+    w, plus = style_space(gan), style_space(gan, plus=True)
+    layers = gan.generator.synthesis.layers
+    codes = w.prior().sample((3,))
+    assert plus.dim == layers * w.dim
+    torch.testing.assert_close(plus.decode(codes.repeat(1, layers)).mean, w.decode(codes).mean)
+    sample = plus.prior().sample((5,)).unflatten(1, (layers, w.dim))
+    assert torch.equal(sample, sample[:, :1].expand(-1, layers, -1))
+    found = Directions(("up",), torch.eye(w.dim)[:1], torch.ones(1), layers=(1, 2)).in_layers(layers)
+    moved = found.traverse(codes.repeat(1, layers), [0.5])[:, 0, 0].unflatten(1, (layers, w.dim))
+    styles = codes[:, None].repeat(1, layers, 1)
+    styles[:, 1:3, 0] += 0.5
+    torch.testing.assert_close(moved, styles)
+    torch.testing.assert_close(plus.decode(moved.flatten(1)).mean, (gan.generator.synthesis(styles) + 1) / 2)
+    for name, space, directions in (("z", gan.latent_space, None), ("w", w, sefa), ("plus", plus, found)):
+        LatentTraversal(anchors=1, frames=2, points=2, directions=directions).run(space, None, Sink(tmp_path / name, 1))
+        assert (tmp_path / name / "figures/traversal/directions").exists() == (directions is not None)
+        assert (tmp_path / name / "figures/traversal/axes/00000001.png").exists()
+
+
+def test_sefa_of_w_reads_all_modulations() -> None:
+    gan = _gan().eval()
+    found = sefa(style_space(gan), k=2)
+    convolutions = [layer for layer in gan.generator.synthesis.modules() if isinstance(layer, ModulatedConv)]
+    A = torch.cat([layer.style.gain * layer.style.weight for layer in convolutions]).double()
+    values, vectors = torch.linalg.eigh(A.T @ A)
+    torch.testing.assert_close(found.scales.double(), values.flip(0)[:2].sqrt(), rtol=1e-4, atol=1e-4)
+    overlap = (found.vectors.double() @ vectors.flip(1)[:, :2]).diagonal().abs()
+    torch.testing.assert_close(overlap, torch.ones(2).double(), rtol=0, atol=1e-3)
+    with pytest.raises(ValueError, match="look at W of a style-based generator"):
+        sefa(gan.latent_space)

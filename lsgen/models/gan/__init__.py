@@ -3,9 +3,13 @@
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.bigan import BiGAN
+from lsgen.models.gan.directions import Directions, ganspace, pullback, sefa
+from lsgen.models.gan.encoding import fit_encoder
 from lsgen.models.gan.gan import GAN
+from lsgen.models.gan.hessian_directions import hessian
 from lsgen.models.gan.hessian_penalty import HessianPenalty
 from lsgen.models.gan.info import MutualInformation
+from lsgen.models.gan.inversion import Inversion, invert
 from lsgen.models.gan.losses import (
     AdversarialLoss,
     Hinge,
@@ -26,6 +30,7 @@ from lsgen.models.gan.regularisers import (
     Regulariser,
 )
 from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, GeneratorSpace
+from lsgen.models.gan.styles import style_space
 from lsgen.models.gan.terms import AdversarialLosses
 from lsgen.models.gan.vae_gan import VAEGAN
 
@@ -42,12 +47,14 @@ __all__ = [
     "Consistency",
     "CriticRegulariser",
     "DataUnits",
+    "Directions",
     "EncodableGeneratorSpace",
     "GeneratorRegulariser",
     "GeneratorSpace",
     "GradientPenalty",
     "HessianPenalty",
     "Hinge",
+    "Inversion",
     "LeastSquares",
     "MutualInformation",
     "NonSaturating",
@@ -56,4 +63,11 @@ __all__ = [
     "Relativistic",
     "Saturating",
     "Wasserstein",
+    "fit_encoder",
+    "ganspace",
+    "hessian",
+    "invert",
+    "pullback",
+    "sefa",
+    "style_space",
 ]

@@ -31,7 +31,7 @@ from lsgen.models.base import Batch, LatentModel, OptimizerFactory
 from lsgen.models.gan.space import DataUnits
 from lsgen.models.gan.terms import AdversarialLosses
 
-__all__ = ["AdversarialModel"]
+__all__ = ["AdversarialModel", "frozen"]
 
 
 class AdversarialModel(LatentModel, ABC):
@@ -143,7 +143,7 @@ class AdversarialModel(LatentModel, ABC):
             self.critic_steps += 1
             if self.critic_steps % self.n_critic == 0:
                 terms = partial(self.generator_terms, updates=self.generator_steps)
-                with _frozen(critic_parameters):
+                with frozen(critic_parameters):
                     self._update("generator", generator, generator_parameters, terms)
                 self._schedule()
                 self.tick(0)
@@ -269,7 +269,7 @@ class AdversarialModel(LatentModel, ABC):
 
 
 @contextmanager
-def _frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     """Leave parameters out of the graph: gradients go through them, not into them."""
     wanted = [parameter.requires_grad for parameter in parameters]
     for parameter in parameters:

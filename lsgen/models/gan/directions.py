@@ -3,9 +3,11 @@ r"""Directions in a latent space that are worth traversing, found without labels
     ganspace    principal axes of activations y(z), carried back to z by least squares
     sefa        eigenvectors of A^T A for the weight A of the first layer, which maximise |A n| over unit n
     pullback    eigenvectors of the mean pulled-back metric E[ J^T J ]: along which the output changes fastest
+    hessian     `lsgen.models.gan.hessian_directions`
 
-Each comes with a scale: the standard deviation of codes along it for GANSpace, the gain |A n| for SeFa, the
-root mean square speed of the output for the metric.
+Each method is a function of the latent space, and of what else it can be told, so `LatentTraversal(directions=sefa)`
+finds them anew whenever it draws them. Each direction comes with a scale: the standard deviation of codes along it for
+GANSpace, the gain |A n| for SeFa, the root mean square speed of the output for the metric.
 
 Reference: Harkonen et al., "GANSpace" (2020), https://arxiv.org/abs/2004.02546; Shen & Zhou, "Closed-form
 factorization of latent semantics in GANs" (2021), https://arxiv.org/abs/2007.06600; Wang & Ponce, "The geometry of
@@ -17,15 +19,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from lsgen.geometry import Immersion, metric
+from lsgen.geometry import immersion as immersion_of
 from lsgen.latent import LatentSpace
+from lsgen.models.gan.styles import Styles
+from lsgen.nn.stylegan import EqualLinear
 
-__all__ = ["Directions", "ganspace", "pullback", "sefa"]
+__all__ = ["Directions", "count", "ganspace", "named", "pullback", "reading_layers", "sefa"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,10 @@ class Directions:
         names: K names, such as "sefa 0".
         vectors: unit vectors (K, d), the most important first.
         scales: (K,), in the units that the method says.
-        layers: first and last layer whose input is moved, for generators with one code per layer; None for all.
+        layers: first and last layer whose style is moved, in W+ of a style-based generator; None for all.
+
+    Raises:
+        ValueError: names, vectors and scales are not as many, or the range of layers runs backwards.
 
     """
 
@@ -45,16 +55,56 @@ class Directions:
     scales: Tensor
     layers: tuple[int, int] | None = None
 
-    def traverse(self, z: Tensor, values: Sequence[float] | Tensor) -> Tensor:
-        """Return codes (B, K, N, d): every code (B, d) moved along every direction by the N values."""
-        steps = torch.as_tensor(values, dtype=z.dtype, device=z.device)
-        return z[..., None, None, :] + steps[:, None] * self.vectors.to(z)[:, None, :]
+    def __post_init__(self) -> None:
+        if self.vectors.ndim != 2 or not len(self.names) == len(self.vectors) == len(self.scales):
+            raise ValueError(
+                f"expected as many names and scales as vectors (K, d), got {len(self.names)} names, "
+                f"{len(self.scales)} scales and vectors {tuple(self.vectors.shape)}"
+            )
+        if self.layers is not None and not 0 <= self.layers[0] <= self.layers[1]:
+            raise ValueError(f"expected layers from a first to a last one, got {self.layers}")
+
+    def in_layers(self, layers: int) -> Directions:
+        """Return directions of W as those of W+ with that many layers: the styles of the range move together.
+
+        Raises:
+            ValueError: the range goes beyond the last layer.
+
+        """
+        first, last = (0, layers - 1) if self.layers is None else self.layers
+        if last >= layers:
+            raise ValueError(f"expected a range within layers 0 to {layers - 1}, got {first} to {last}")
+        moved = torch.zeros(layers, 1).to(self.vectors)
+        moved[first : last + 1] = 1
+        vectors = (moved * self.vectors[:, None]).flatten(1)
+        return Directions(self.names, vectors, self.scales, (first, last))
+
+    def traverse(self, z: Tensor, values: Sequence[float] | Tensor, unit: Tensor | None = None) -> Tensor:
+        """Return codes (B, K, N, d): every code (B, d) moved along every direction by the N values.
+
+        Args:
+            z: codes (B, d).
+            values: how far, (N,).
+            unit: standard deviations (d,) of independent coordinates; values are then in those of v^T z, along the
+                direction v.
+
+        """
+        steps = torch.as_tensor(values, dtype=z.dtype, device=z.device)[:, None]
+        moves = steps * self.vectors.to(z)[:, None, :]
+        if unit is not None:
+            norms = torch.linalg.vector_norm(self.vectors.to(z), dim=1)
+            moves = moves * (torch.linalg.vector_norm(self.vectors.to(z) * unit, dim=1) / norms)[:, None, None]
+        return z[..., None, None, :] + moves
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays by name."""
+        layers = np.array([] if self.layers is None else self.layers, dtype=np.int64)
+        vectors, scales = self.vectors.detach().cpu().numpy(), self.scales.detach().cpu().numpy()
+        return {"names": np.array(self.names), "vectors": vectors, "scales": scales, "layers": layers}
 
     def save(self, path: str | Path) -> None:
         """Write the directions into an npz file."""
-        layers = np.array([] if self.layers is None else self.layers, dtype=np.int64)
-        vectors, scales = self.vectors.cpu().numpy(), self.scales.cpu().numpy()
-        np.savez(path, names=np.array(self.names), vectors=vectors, scales=scales, layers=layers)
+        np.savez(path, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> Directions:
@@ -66,15 +116,18 @@ class Directions:
             return cls(tuple(map(str, file["names"])), vectors, scales, layers)
 
 
-def ganspace(space: LatentSpace, activations: Callable[[Tensor], Tensor], k: int, n: int = 10_000) -> Directions:
+def ganspace(
+    space: LatentSpace, activations: Callable[[Tensor], Tensor] | None = None, k: int | None = None, n: int = 10_000
+) -> Directions:
     """Return the GANSpace directions of a layer.
 
         y = y(z),  x = V^T (y - E y) its k principal coordinates,  U = argmin E |U x - (z - E z)|^2
 
     Args:
         space: its prior gives the codes.
-        activations: codes (N, d) -> activations (N, ...), such as the first layer of a generator.
-        k: number of directions.
+        activations: codes (N, d) -> activations (N, ...); in W the styles themselves, elsewhere the outputs of the
+            layers that read the code, unless others are given.
+        k: number of directions; 10, or as many as there can be, unless given.
         n: number of codes.
 
     Returns:
@@ -84,12 +137,12 @@ def ganspace(space: LatentSpace, activations: Callable[[Tensor], Tensor], k: int
         ValueError: there are not as many independent activations as directions.
 
     """
+    activations = _activations(space) if activations is None else activations
     with torch.no_grad():
         z = space.prior().sample((n,)).double()
         y = torch.cat([activations(part).flatten(1) for part in z.to(_dtype(space)).split(512)]).double()
     z, y = z - z.mean(0), y - y.mean(0)
-    if not 1 <= k <= min(n, y.shape[1]):
-        raise ValueError(f"expected between 1 and {min(n, y.shape[1])} directions, got {k}")
+    k = count(k, min(n, y.shape[1]))
     values, vectors = torch.linalg.eigh(y.T @ y / n)
     x = y @ vectors.flip(1)[:, :k]
     deviations = values.flip(0)[:k].clamp(min=0).sqrt()
@@ -97,21 +150,22 @@ def ganspace(space: LatentSpace, activations: Callable[[Tensor], Tensor], k: int
         raise ValueError(f"expected {k} independent activations, got {int((deviations > 1e-9 * deviations[0]).sum())}")
     U = (z.T @ x / n / deviations**2).T
     lengths = torch.linalg.vector_norm(U, dim=1)
-    return _directions("ganspace", U / lengths[:, None], lengths * deviations, space)
+    return named("ganspace", U / lengths[:, None], lengths * deviations, space)
 
 
-def sefa(space: LatentSpace, weights: Sequence[Tensor], k: int) -> Directions:
+def sefa(space: LatentSpace, weights: Sequence[Tensor] | None = None, k: int | None = None) -> Directions:
     """Return the closed-form directions of the first layer, or of several that read the code.
 
     Args:
         space: what the directions are for.
-        weights: matrices (m_i, d) that act on the code first.
-        k: number of directions.
+        weights: matrices (m_i, d) that act on the code first; those of the linear layers that read it unless given.
+        k: number of directions; 10, or as many as there can be, unless given.
 
     Raises:
-        ValueError: a weight does not act on codes of the space, or k is out of range.
+        ValueError: a weight does not act on codes of the space, no linear layer reads them, or k is out of range.
 
     """
+    weights = [_weight(layer) for layer in reading_layers(space)] if weights is None else weights
     for weight in weights:
         if weight.ndim != 2 or weight.shape[1] != space.dim:
             raise ValueError(f"expected weights of shape (m, {space.dim}), got {tuple(weight.shape)}")
@@ -119,30 +173,92 @@ def sefa(space: LatentSpace, weights: Sequence[Tensor], k: int) -> Directions:
     return _top("sefa", A.T @ A, k, space)
 
 
-def pullback(space: LatentSpace, immersion: Immersion, z: Tensor, k: int) -> Directions:
+def pullback(
+    space: LatentSpace, immersion: Immersion | None = None, z: Tensor | None = None, k: int | None = None, n: int = 16
+) -> Directions:
     """Return the top eigenvectors of the metric averaged over codes.
 
     Args:
         space: what the directions are for.
-        immersion: whose metric is pulled back, such as `lsgen.geometry.immersion(space)`.
-        z: codes (N, d) to average over.
-        k: number of directions.
+        immersion: whose metric is pulled back; `lsgen.geometry.immersion(space)` unless given.
+        z: codes (N, d) to average over; draws from the prior unless given.
+        k: number of directions; 10, or as many as there can be, unless given.
+        n: number of draws.
 
     Raises:
         ValueError: k is out of range.
 
     """
-    return _top("pullback", metric(immersion, z).double().mean(0), k, space)
+    im = immersion_of(space) if immersion is None else immersion
+    codes = space.prior().sample((n,)) if z is None else z
+    return _top("pullback", metric(im, codes).detach().double().mean(0), k, space)
 
 
-def _top(name: str, matrix: Tensor, k: int, space: LatentSpace) -> Directions:
-    if not 1 <= k <= len(matrix):
-        raise ValueError(f"expected between 1 and {len(matrix)} directions, got {k}")
+def reading_layers(space: LatentSpace) -> list[nn.Module]:
+    """Return the linear layers of the decoder whose input is the code itself, in the order in which they run.
+
+    Raises:
+        ValueError: there is none.
+
+    """
+    z = space.prior().mean.expand(2, -1).clone()
+    found: list[nn.Module] = []
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if inputs[0].data_ptr() == z.data_ptr() and inputs[0].shape == z.shape:
+            found.append(layer)
+
+    layers = [layer for layer in space.decoder.modules() if isinstance(layer, nn.Linear | EqualLinear)]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        with torch.no_grad():
+            space.raw(z)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not found:
+        raise ValueError(
+            "expected a decoder with linear layers that read the code, got none: pass weights or activations, "
+            "or look at W of a style-based generator (style_space)"
+        )
+    return found
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    """Return the matrix (m, d) by which a layer acts."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return layer.gain * weight if isinstance(layer, EqualLinear) else weight
+
+
+def _activations(space: LatentSpace) -> Callable[[Tensor], Tensor]:
+    if isinstance(space.prior, Styles):
+        return lambda z: z
+    weight = torch.cat([_weight(layer) for layer in reading_layers(space)])
+    return lambda z: z @ weight.T
+
+
+def count(k: int | None, most: int) -> int:
+    """Return the number of directions, 10 or as many as there can be where it is None.
+
+    Raises:
+        ValueError: there are not as many.
+
+    """
+    if k is None:
+        return min(10, most)
+    if not 1 <= k <= most:
+        raise ValueError(f"expected between 1 and {most} directions, got {k}")
+    return k
+
+
+def _top(name: str, matrix: Tensor, k: int | None, space: LatentSpace) -> Directions:
+    k = count(k, len(matrix))
     values, vectors = torch.linalg.eigh(matrix)
-    return _directions(name, vectors.T.flip(0)[:k], values.flip(0)[:k].clamp(min=0).sqrt(), space)
+    return named(name, vectors.T.flip(0)[:k], values.flip(0)[:k].clamp(min=0).sqrt(), space)
 
 
-def _directions(name: str, vectors: Tensor, scales: Tensor, space: LatentSpace) -> Directions:
+def named(name: str, vectors: Tensor, scales: Tensor, space: LatentSpace) -> Directions:
     """Return directions in the type of the space, each with its largest coordinate positive."""
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     names = tuple(f"{name} {i}" for i in range(len(vectors)))

@@ -13,6 +13,8 @@ https://arxiv.org/abs/2008.10599, equations 4-6.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ from lsgen.models.gan.regularisers import GeneratorRegulariser
 __all__ = ["HessianPenalty", "hessian_variances"]
 
 
-def hessian_variances(generator: nn.Module, z: Tensor, x: Tensor, samples: int, eps: float) -> Tensor:
+def hessian_variances(generator: Callable[[Tensor], Tensor], z: Tensor, x: Tensor, samples: int, eps: float) -> Tensor:
     """Return an unbiased estimate of Var_v(v^T H_i v) for every code and output, (N, D).
 
     Args:

@@ -1,17 +1,20 @@
-"""The second latent space of a style-based generator: W, in which images vary more evenly than in Z."""
+"""The other latent spaces of a style-based generator: W, in which images vary more evenly than in Z, and W+.
+
+A code of W+ has a style for each of the L layers, side by side, (N, L w); a code of W stands for L equal ones.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lsgen.latent import LatentSpace, Prior
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.space import DataUnits, GeneratorSpace
-from lsgen.nn.stylegan import StyleGenerator
+from lsgen.nn.stylegan import StyleGenerator, Synthesis
 
 __all__ = ["Styles", "style_space"]
 
@@ -22,16 +25,17 @@ class Styles(Prior):
     Args:
         prior: p(z).
         generator: whose mapping network is f; truncated as it says.
+        layers: how often w stands in a code: 1 for W, all of `generator.synthesis.layers` for W+.
 
     """
 
-    def __init__(self, prior: Prior, generator: StyleGenerator) -> None:
-        super().__init__(generator.synthesis.dim)
-        self.prior, self.generator = prior, generator
+    def __init__(self, prior: Prior, generator: StyleGenerator, layers: int = 1) -> None:
+        super().__init__(layers * generator.synthesis.dim)
+        self.prior, self.generator, self.layers = prior, generator, layers
 
     def forward(self) -> Distribution:
         """Return p(w)."""
-        return _Mapped(self.prior(), self.generator)
+        return _Mapped(self.prior(), self.generator, self.layers)
 
 
 class _Mapped(Distribution):
@@ -39,25 +43,46 @@ class _Mapped(Distribution):
 
     arg_constraints = {}  # noqa: RUF012 (the name and the type are those of torch.distributions)
 
-    def __init__(self, base: Distribution, generator: StyleGenerator) -> None:
-        self.base, self.generator = base, generator
-        super().__init__(torch.Size(), torch.Size([generator.synthesis.dim]), validate_args=False)
+    def __init__(self, base: Distribution, generator: StyleGenerator, layers: int) -> None:
+        self.base, self.generator, self.layers = base, generator, layers
+        super().__init__(torch.Size(), torch.Size([layers * generator.synthesis.dim]), validate_args=False)
 
     @property
     def mean(self) -> Tensor:
-        """The running mean of w, (width,)."""
-        return self.generator.mapping.mean
+        """The running mean of w, (layers width,)."""
+        return self.generator.mapping.mean.repeat(self.layers)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance of w, (layers width,), estimated from 4,096 codes."""
+        return self.sample((4096,)).var(0)
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Return styles (*sample_shape, width)."""
+        """Return styles (*sample_shape, layers width)."""
         with torch.no_grad():
             z = self.base.sample(torch.Size(sample_shape))
             w: Tensor = self.generator.styles(z.reshape(-1, z.shape[-1]))
-            return w.reshape(*z.shape[:-1], w.shape[-1])
+            return w.repeat(1, self.layers).reshape(*z.shape[:-1], -1)
 
 
-def style_space(model: AdversarialModel) -> LatentSpace:
+class _PerLayer(nn.Module):
+    """Codes of W+ (N, L w) -> images (N, C, S, S)."""
+
+    def __init__(self, synthesis: Synthesis) -> None:
+        super().__init__()
+        self.synthesis, self.dim = synthesis, synthesis.layers * synthesis.dim
+
+    def forward(self, z: Tensor) -> Tensor:
+        image: Tensor = self.synthesis(z.unflatten(1, (self.synthesis.layers, self.synthesis.dim)))
+        return image
+
+
+def style_space(model: AdversarialModel, plus: bool = False) -> LatentSpace:
     """Return the latent space W of a model with a `StyleGenerator`; it shares the weights that `latent_space` shows.
+
+    Args:
+        model: a GAN.
+        plus: return W+ instead, with a style for every layer.
 
     Raises:
         TypeError: the generator is not style-based.
@@ -66,7 +91,9 @@ def style_space(model: AdversarialModel) -> LatentSpace:
     generator = model.decoder.generator
     if not isinstance(generator, StyleGenerator):
         raise TypeError(f"expected a model with a StyleGenerator, got {type(generator).__name__}")
-    decoder = DataUnits(generator.synthesis, model.decoder.value_range)
-    space = GeneratorSpace(decoder, model.latent_space.likelihood, Styles(model.latent_space.prior, generator))
+    synthesis = generator.synthesis
+    decoder = DataUnits(_PerLayer(synthesis) if plus else synthesis, model.decoder.value_range)
+    styles = Styles(model.latent_space.prior, generator, synthesis.layers if plus else 1)
+    space = GeneratorSpace(decoder, model.latent_space.likelihood, styles)
     space.train(model.latent_space.training)
     return space

@@ -9,6 +9,7 @@ from torch.distributions import Normal, kl_divergence
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.callbacks.traversal import LatentTraversal
+from lsgen.models.gan import Directions
 
 KEYS = ("traversal/axes", "traversal/animation", "traversal/plane", "interpolation/linear", "interpolation/spherical")
 
@@ -195,3 +196,38 @@ def test_impossible_options_are_refused(kwargs, sentence):
 def test_quantiles_of_a_space_without_encoder_are_refused_before_training(tmp_path, toys):
     with pytest.raises(TypeError, match=r"expected ThirdParty.latent_space to be a lsgen.latent.EncodableLatentSpace"):
         toys.fit(tmp_path, [LatentTraversal(quantile=0.1)], module=toys.ThirdParty(encodable=False))
+
+
+@pytest.mark.parametrize("found_anew", [False, True])
+def test_directions_are_rows_of_a_picture_and_are_kept(tmp_path, toys, found_anew):
+    space, x = toys.space(), toys.images(30)
+    vectors = torch.linalg.qr(torch.randn(toys.DIM, toys.DIM)).Q[:2]
+    directions = Directions(("sefa 0", "sefa 1"), vectors, torch.tensor([3.0, 1.0]), layers=(0, 0))
+    given = (lambda space: directions) if found_anew else directions
+    LatentTraversal(points=3, extent=2.0, grid_anchors=2, directions=given).run(space, Probe(x), Sink(tmp_path, 1))
+    picture = np.asarray(Image.open(tmp_path / "figures/traversal/directions/00000001.png"))
+    anchors = _posterior(space, x).mean[:2]
+    rows = []
+    for vector in vectors:
+        z = torch.cat([anchor + torch.tensor([-2.0, 0, 2])[:, None] * vector for anchor in anchors])
+        found = [toys.places(picture, toys.enlarged(image)) for image in _decoded(space, z)]
+        assert all(found)
+        rows.append({place[0][0] for i, place in enumerate(found) if i % 3 != 1})
+    assert [len(row) for row in rows] == [1, 1]
+    assert min(rows[0]) < min(rows[1])
+    kept = Directions.load(tmp_path / "figures/traversal/directions/00000001.npz")
+    assert (kept.names, kept.layers) == (directions.names, (0, 0))
+    assert torch.equal(kept.vectors, vectors)
+
+
+def test_values_along_a_direction_are_standard_deviations_of_the_prior():
+    vectors = torch.tensor([[1.0, 0, 0], [0, 0.6, 0.8]])
+    z = Directions(("a", "b"), vectors, torch.ones(2)).traverse(torch.zeros(1, 3), [2.0], torch.tensor([1.0, 2.0, 3.0]))
+    torch.testing.assert_close(z[0, 0, 0], torch.tensor([2.0, 0, 0]))
+    torch.testing.assert_close(z[0, 1, 0], 2 * (1.44 + 5.76) ** 0.5 * vectors[1])
+
+
+def test_directions_of_another_space_are_refused(tmp_path, toys):
+    directions = Directions(("a",), torch.eye(7)[:1], torch.ones(1))
+    with pytest.raises(ValueError, match=rf"expected directions of dimension {toys.DIM}, got vectors \(1, 7\)"):
+        LatentTraversal(directions=directions).run(toys.space(), Probe(toys.images(30)), Sink(tmp_path, 1))

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from lsgen.geometry import immersion
 from lsgen.latent import Deterministic, EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan.directions import Directions, ganspace, pullback, sefa
+from lsgen.models.gan.directions import Directions, ganspace, pullback, reading_layers, sefa
+from lsgen.models.gan.hessian_directions import hessian
 from lsgen.models.gan.inversion import invert
 
 BASIS, _ = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
@@ -129,3 +130,56 @@ def test_impossible_requests_are_refused() -> None:
         invert(space, torch.zeros(1, 7).double(), restarts=0)
     with pytest.raises(ValueError, match="expected a latent space in eval mode, got one in train mode"):
         invert(space.train(), torch.zeros(1, 7).double())
+
+
+def test_the_layers_that_read_the_code_are_found() -> None:
+    layer, second = _linear(), nn.Linear(7, 7).double()
+    space = _space(nn.Sequential(layer, Bend(), second))
+    assert reading_layers(space) == [layer]
+    torch.testing.assert_close(sefa(space, k=3).vectors, sefa(space, [layer.weight], 3).vectors)
+    torch.manual_seed(0)
+    found = ganspace(space, k=3, n=200_000)
+    torch.testing.assert_close(_aligned(found, 3), torch.ones(3).double(), atol=1e-3, rtol=0)
+    with pytest.raises(ValueError, match="expected a decoder with linear layers that read the code, got none"):
+        sefa(_space(nn.Sequential(Bend(), layer)))
+
+
+class Quadratics(nn.Module):
+    """x_i = z^T Q D_i Q^T z / 2, with the rotation Q = BASIS and diagonal D_i."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        diagonals = torch.randn(7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+        self.H = nn.Parameter(BASIS @ torch.diag_embed(diagonals * GAINS) @ BASIS.T)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.einsum("na,iab,nb->ni", z, self.H, z) / 2
+
+
+def test_hessian_directions_diagonalise_all_hessians_together() -> None:
+    torch.manual_seed(0)
+    space = _space(generator := Quadratics())
+    found = hessian(space, k=5, steps=200, batch_size=2, samples=8)
+    turned = found.vectors @ generator.H.detach() @ found.vectors.T
+    off = turned - torch.diag_embed(turned.diagonal(dim1=1, dim2=2))
+    assert off.norm() < 0.02 * turned.norm()
+    torch.testing.assert_close((found.vectors @ BASIS).abs().amax(1), torch.ones(5).double(), atol=1e-2, rtol=0)
+    speeds = torch.linalg.vector_norm(turned.diagonal(dim1=1, dim2=2), dim=0)  # E z_i^2 = 1
+    assert (found.scales / speeds - 1).abs().max() < 0.5
+    assert (found.scales.diff() <= 0).all()
+    assert all(p.requires_grad and p.grad is None for p in generator.parameters())
+
+
+def test_directions_of_a_range_of_layers_move_those_styles_only() -> None:
+    d = Directions(("a", "b"), BASIS[:2], GAINS[:2], layers=(1, 2)).in_layers(4)
+    blocks = d.vectors.unflatten(1, (4, 5))
+    assert torch.equal(blocks[:, 0], torch.zeros(2, 5).double())
+    assert torch.equal(blocks[:, 3], torch.zeros(2, 5).double())
+    assert torch.equal(blocks[:, 1], BASIS[:2])
+    assert torch.equal(blocks[:, 2], BASIS[:2])
+    with pytest.raises(ValueError, match="expected a range within layers 0 to 2, got 1 to 3"):
+        Directions(("a",), BASIS[:1], GAINS[:1], layers=(1, 3)).in_layers(3)
+    with pytest.raises(ValueError, match="expected layers from a first to a last one"):
+        Directions(("a",), BASIS[:1], GAINS[:1], layers=(2, 1))
+    with pytest.raises(ValueError, match="got 1 names, 2 scales and vectors"):
+        Directions(("a",), BASIS[:2], GAINS[:2])

@@ -1,12 +1,21 @@
 """Statistics on the manifold: means, clusters, mixtures, diffusion, sampling. The reference measure is its volume."""
 
+from lsgen.geometry.statistics.agreement import FMeasure, f_measure
+from lsgen.geometry.statistics.clustering import KMeans, kmeans
+from lsgen.geometry.statistics.diffusion import BrownianPaths, brownian_motion
 from lsgen.geometry.statistics.means import FrechetMean, frechet_mean
 from lsgen.geometry.statistics.uniform import Box, UniformSample, sample_uniform
 
 __all__ = [
     "Box",
+    "BrownianPaths",
+    "FMeasure",
     "FrechetMean",
+    "KMeans",
     "UniformSample",
+    "brownian_motion",
+    "f_measure",
     "frechet_mean",
+    "kmeans",
     "sample_uniform",
 ]

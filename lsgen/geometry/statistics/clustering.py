@@ -1,0 +1,152 @@
+r"""Geodesic k-means, and how well clusters agree with classes.
+
+    minimise  sum_i min_k dist(m_k, x_i)^2    over the centres m_1, ..., m_K
+
+Lloyd's algorithm with Frechet means: codes go to the nearest centre, centres take one of Karcher's steps towards the
+mean of their codes, and the logarithms that gave the distances give that step too. Seeding is that of k-means++ with
+geodesic distances. The result is a local minimum; of several restarts the best is kept and all are reported.
+
+Reference: Arvanitidis, Hansen & Hauberg, "Latent space oddity" (2018), https://arxiv.org/abs/1710.11379, section 5.1
+(k-means and its F-measure); Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding" (2007).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.checks import check_codes
+from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.statistics.means import logs, norms
+from lsgen.geometry.transport import exp_map
+
+__all__ = ["KMeans", "kmeans"]
+
+
+class KMeans(NamedTuple):
+    """Centres and labels of the best restart, and the inertia of all.
+
+    Attributes:
+        centres: codes (K, d).
+        labels: the number of each code's centre (n,); -1 where no geodesic to any centre converged.
+        distances: to all centres (n, K); inf where the geodesic did not converge.
+        inertia: sum over codes of the squared distance to the nearest centre.
+        converged: whether labels and centres had settled.
+        restarts: the inertia of every restart (restarts,).
+
+    """
+
+    centres: Tensor
+    labels: Tensor
+    distances: Tensor
+    inertia: float
+    converged: bool
+    restarts: Tensor
+
+
+def kmeans(
+    im: Immersion,
+    codes: Tensor,
+    clusters: int,
+    *,
+    restarts: int = 4,
+    tol: float = 1e-2,
+    max_iterations: int = 32,
+    points: int = 17,
+    generator: torch.Generator | None = None,
+    **options: Any,
+) -> KMeans:
+    r"""Return clusters of codes by geodesic k-means.
+
+        minimise  sum_i min_k dist(m_k, x_i)^2
+
+    Args:
+        im: the immersion.
+        codes: codes (n, d).
+        clusters: number K of centres.
+        restarts: number of seedings, of which the best result is kept.
+        tol: bound on the distance from a settled centre to the mean of its codes, over the root mean square of all
+            distances to the nearest centre.
+        max_iterations: bound on the iterations of each restart.
+        points: number of points on each geodesic.
+        generator: source of the seeding.
+        options: see `geodesic`.
+
+    Returns:
+        KMeans(centres (K, d), labels (n,), distances (n, K), inertia, converged, restarts (restarts,)).
+
+    Raises:
+        TypeError, ValueError: see `geodesic`; also for codes of another shape, or clusters outside 1, ..., n.
+
+    """
+    check_codes(im.fn, im.dim, codes)
+    if codes.ndim != 2:
+        raise ValueError(f"expected codes (n, {im.dim}), got {tuple(codes.shape)}")
+    if not 1 <= clusters <= len(codes):
+        raise ValueError(f"expected a number of clusters from 1 to {len(codes)}, got {clusters}")
+    if restarts < 1:
+        raise ValueError(f"expected at least 1 restart, got {restarts}")
+    solver = {"points": points, **options}
+    with torch.no_grad():
+        runs = [
+            _lloyd(im, codes, _seeded(im, codes, clusters, solver, generator), tol, max_iterations, solver)
+            for _ in range(restarts)
+        ]
+    best = min(runs, key=lambda run: run.inertia)
+    return best._replace(restarts=torch.tensor([run.inertia for run in runs], dtype=torch.float64))
+
+
+def _seeded(
+    im: Immersion, codes: Tensor, clusters: int, options: dict[str, Any], generator: torch.Generator | None
+) -> Tensor:
+    """Return codes (K, d), each drawn with probability proportional to the squared distance from those before it."""
+    weights = codes.new_ones(len(codes))
+    chosen: list[Tensor] = []
+    nearest = codes.new_full((len(codes),), torch.inf)
+    for _ in range(clusters):
+        chosen.append(codes[torch.multinomial(weights, 1, generator=generator)[0]])
+        if len(chosen) == clusters:
+            break
+        square = _squares(im, chosen[-1][None], codes, options)[1][0]
+        nearest = torch.minimum(nearest, square)
+        reached = torch.where(torch.isfinite(nearest), nearest, nearest[torch.isfinite(nearest)].max())
+        weights = reached if bool((reached > 0).any()) else torch.ones_like(reached)
+    return torch.stack(chosen)
+
+
+def _squares(im: Immersion, centres: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Return log_m(x) (K, n, d) and squared distances (K, n), inf where the geodesic did not converge."""
+    v, square = logs(im, centres, codes.expand(len(centres), *codes.shape), options)
+    return v, torch.where(torch.isnan(square), torch.inf, square)
+
+
+def _lloyd(
+    im: Immersion, codes: Tensor, centres: Tensor, tol: float, max_iterations: int, options: dict[str, Any]
+) -> KMeans:
+    before, settled = None, False
+    for _ in range(max_iterations):
+        v, square = _squares(im, centres, codes, options)
+        least, labels = square.min(0)
+        labels = torch.where(torch.isfinite(least), labels, -1)
+        step, remaining = _steps(im, centres, v, square, labels)
+        settled = before is not None and torch.equal(labels, before) and bool((remaining <= tol).all())
+        if settled:
+            break
+        before, shot = labels, exp_map(im, centres, step)
+        centres = torch.where(shot.converged[:, None], shot.point, centres)
+    _, square = _squares(im, centres, codes, options)
+    least, labels = square.min(0)
+    labels = torch.where(torch.isfinite(least), labels, -1)
+    return KMeans(centres, labels, square.sqrt().T, least.sum().item(), settled, square.new_empty(0))
+
+
+def _steps(im: Immersion, centres: Tensor, v: Tensor, square: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean logarithm of each cluster (K, d), and its length (K,) over the root mean square distance."""
+    member = labels == torch.arange(len(centres), device=labels.device)[:, None]
+    size = member.sum(-1).clamp(min=1)
+    step = torch.where(member[..., None], v, 0).sum(1) / size[:, None]
+    spread = (torch.where(member, square, 0).sum() / member.sum().clamp(min=1)).sqrt()
+    length = norms(im, centres, step[:, None])[:, 0]
+    return step, torch.where(length > 0, length / spread, 0)

@@ -21,6 +21,9 @@ from lsgen.cli.schema import check_shape
 
 TREE = Path(next(iter(lsgen.conf.__path__)))
 FILES = sorted(path.relative_to(TREE) for path in TREE.glob("*/*.yaml") if not path.name.startswith("_"))
+LIKELIHOODS = [
+    path.stem for path in FILES if path.parent.name == "likelihood" and path.stem not in ("none", "generator")
+]
 EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment" and path.stem != "none"]
 CHOICES = [f"{path.parent}={path.stem}" for path in FILES if path.parent.name not in ("experiment",)]
 PARTS = {"data", "model", "trainer", "logger", "callbacks"}
@@ -133,7 +136,7 @@ def test_the_shape_is_stated_by_the_data_only():
             assert all("${" in line for line in text.splitlines() if line.strip().startswith("shape:")), path
 
 
-@pytest.mark.parametrize("choice", ["bernoulli", "gaussian", "gaussian_fixed"])
+@pytest.mark.parametrize("choice", LIKELIHOODS)
 def test_likelihoods_tell_the_decoder_its_heads(choice, run_dir):
     frozen, _ = composed("data=digits", "net=mlp", f"likelihood={choice}")
     model = instantiate(thaw(frozen).model, "model")

@@ -10,7 +10,7 @@ from torch import Tensor
 from lsgen.callbacks.codes import Codes
 from lsgen.geometry import Immersion, log_volume, metric, scalar_curvature, spectrum, volume_and_curvature
 from lsgen.latent import LatentSpace, paths
-from lsgen.likelihoods import FlatLikelihood
+from lsgen.likelihoods import ClosedFormLikelihood, FlatLikelihood, Likelihood
 
 __all__ = ["Plane", "at_probes", "on_active_axes", "over_plane", "path_lengths"]
 
@@ -117,10 +117,17 @@ def path_lengths(
     if space is None:
         distance = torch.linalg.vector_norm(im(end) - im(start), dim=-1)
     else:
-        likelihood = space.likelihood
-        assert isinstance(likelihood, FlatLikelihood)
-        distance = likelihood.distance(space.raw(start), space.raw(end))
+        distance = _fisher_distance(space.likelihood, space.raw(start), space.raw(end))
     return {"path_length": speed @ weight / (3 * intervals), "path_distance": distance}
+
+
+def _fisher_distance(likelihood: Likelihood, h: Tensor, other: Tensor) -> Tensor:
+    """Return the Fisher-Rao distance (P,) in closed form, or the chord of the flat embedding, which is no longer."""
+    if isinstance(likelihood, ClosedFormLikelihood):
+        return likelihood.distance(h, other)
+    assert isinstance(likelihood, FlatLikelihood)
+    chord = likelihood.embed(other, at=h) - likelihood.embed(h, at=h)
+    return (chord.square() @ likelihood.signature.to(chord)).clamp(min=0).sqrt()
 
 
 def _whitened(g: Tensor, covariance: Tensor) -> Tensor:

@@ -115,7 +115,17 @@ def within(im: Immersion, z: Tensor, w: Tensor) -> Tensor:
         return likelihood.embed(h, at=base)
 
     (pulled,) = vjp(embed, h)[1](w * likelihood.signature.to(w))
-    raised = torch.linalg.solve(likelihood.fisher(h), likelihood.split(pulled).unsqueeze(-1)).squeeze(-1)
-    joined = raised.movedim(-1, -1 - len(likelihood.shape)).reshape(h.shape)
-    part: Tensor = jvp(embed, (h,), (joined,))[1]
+    part: Tensor = jvp(embed, (h,), (likelihood.join(_raised(likelihood.fisher(h), likelihood.split(pulled))),))[1]
     return part
+
+
+def _raised(fisher: Tensor, covector: Tensor) -> Tensor:
+    """Return v with F v = w, for w (..., k) in the range of F (..., k, k), whose directions may be redundant.
+
+    Each coordinate is scaled to information 1 first, so that only redundancy, and not scale, counts as a rank deficit.
+    """
+    scale = fisher.diagonal(dim1=-2, dim2=-1).sqrt()
+    inverse = torch.where(scale > 0, 1 / scale, 0)
+    correlation = inverse.unsqueeze(-1) * fisher * inverse.unsqueeze(-2)
+    pseudoinverse = torch.linalg.pinv(correlation, hermitian=True)
+    return inverse * (pseudoinverse @ (inverse * covector).unsqueeze(-1)).squeeze(-1)

@@ -1,8 +1,40 @@
 """Likelihoods: a decoder's raw outputs h -> p(x|h), its Fisher information and its flat embedding."""
 
-from lsgen.likelihoods.base import FlatLikelihood, Likelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, FlatLikelihood, Likelihood
 from lsgen.likelihoods.bernoulli import Bernoulli
+from lsgen.likelihoods.beta import Beta
+from lsgen.likelihoods.categorical import Categorical
+from lsgen.likelihoods.continuous_bernoulli import ContinuousBernoulli
+from lsgen.likelihoods.discretised_logistic_mixture import DiscretisedLogisticMixture
 from lsgen.likelihoods.gaussian import FixedGaussian, Gaussian
+from lsgen.likelihoods.laplace import FixedLaplace, Laplace
+from lsgen.likelihoods.logistic import FixedLogistic, Logistic
+from lsgen.likelihoods.mixed import Mixed, mixed
+from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
+from lsgen.likelihoods.optimal_gaussian import OptimalGaussian
+from lsgen.likelihoods.poisson import Poisson
 from lsgen.likelihoods.shared_gaussian import SharedGaussian
 
-__all__ = ["Bernoulli", "FixedGaussian", "FlatLikelihood", "Gaussian", "Likelihood", "SharedGaussian"]
+__all__ = [
+    "Bernoulli",
+    "Beta",
+    "Categorical",
+    "ClosedFormLikelihood",
+    "ContinuousBernoulli",
+    "DiscretisedLogisticMixture",
+    "FixedGaussian",
+    "FixedLaplace",
+    "FixedLogistic",
+    "FixedNegativeBinomial",
+    "FlatLikelihood",
+    "Gaussian",
+    "Laplace",
+    "Likelihood",
+    "Logistic",
+    "Mixed",
+    "NegativeBinomial",
+    "OptimalGaussian",
+    "Poisson",
+    "SharedGaussian",
+    "mixed",
+]

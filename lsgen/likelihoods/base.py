@@ -14,6 +14,8 @@ so that z -> e(h(z)) is an immersion whose induced metric is the pulled-back Fis
 
 Layout: an observation has shape `shape`, (C, H, W) or (D,). The raw outputs h have shape
 (B, heads * shape[0], *shape[1:]), the first head of all channels first, for any batch shape B.
+
+What a family can do is its type: `FlatLikelihood` has the embedding, `ClosedFormLikelihood` also the distance.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-__all__ = ["FlatLikelihood", "Likelihood"]
+__all__ = ["ClosedFormLikelihood", "FlatLikelihood", "Likelihood"]
 
 
 class Likelihood(nn.Module, ABC):
@@ -43,8 +45,8 @@ class Likelihood(nn.Module, ABC):
 
     """
 
-    heads: ClassVar[int] = 1
-    support: ClassVar[str] = "any real number"
+    heads: int = 1
+    support: str = "any real number"
     discrete: ClassVar[bool] = False
 
     def __init__(self, shape: Sequence[int]) -> None:
@@ -57,6 +59,11 @@ class Likelihood(nn.Module, ABC):
     def dimensions(self) -> int:
         """The data dimension D, the number of independent members."""
         return prod(self.shape)
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """The shape (heads * shape[0], *shape[1:]) of the raw outputs of one observation."""
+        return (self.heads * self.shape[0], *self.shape[1:])
 
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
@@ -77,14 +84,22 @@ class Likelihood(nn.Module, ABC):
             ValueError: h does not end in (heads * shape[0], *shape[1:]).
 
         """
-        expected = (self.heads * self.shape[0], *self.shape[1:])
+        self.check_raw(h)
         event = len(self.shape)
-        if tuple(h.shape[-event:]) != expected:
+        return h.unflatten(-event, (self.heads, self.shape[0])).movedim(-event - 1, -1)
+
+    def join(self, coordinates: Tensor) -> Tensor:
+        """Return coordinates (B, *shape, heads) in the layout of h: the inverse of `split`."""
+        event = len(self.shape)
+        return coordinates.movedim(-1, -event - 1).flatten(-event - 1, -event)
+
+    def check_raw(self, h: Tensor) -> None:
+        """Refuse raw outputs of another shape."""
+        if tuple(h.shape[-len(self.shape) :]) != self.raw_shape:
             raise ValueError(
-                f"{type(self).__name__} expected raw outputs of shape (B, {', '.join(map(str, expected))}), "
+                f"{type(self).__name__} expected raw outputs of shape (B, {', '.join(map(str, self.raw_shape))}), "
                 f"got {tuple(h.shape)}"
             )
-        return h.unflatten(-event, (self.heads, self.shape[0])).movedim(-event - 1, -1)
 
     def validate(self, x: Tensor) -> None:
         """Refuse observations that the family cannot give.
@@ -126,6 +141,10 @@ class FlatLikelihood(Likelihood):
             Points of the flat space, (B, m).
 
         """
+
+
+class ClosedFormLikelihood(FlatLikelihood):
+    """Abstract family whose Fisher-Rao distance is in closed form."""
 
     @abstractmethod
     def distance(self, h: Tensor, other: Tensor) -> Tensor:

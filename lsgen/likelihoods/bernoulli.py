@@ -19,15 +19,15 @@ from torch import Tensor
 from torch.distributions import Bernoulli as _Bernoulli
 from torch.distributions import Distribution, Independent
 
-from lsgen.likelihoods.base import FlatLikelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood
 
 __all__ = ["Bernoulli"]
 
 
-class Bernoulli(FlatLikelihood):
+class Bernoulli(ClosedFormLikelihood):
     """Independent Bernoulli pixels with logits h."""
 
-    support: ClassVar[str] = "between 0 and 1"
+    support: str = "between 0 and 1"
     discrete: ClassVar[bool] = True
 
     def forward(self, h: Tensor) -> Distribution:

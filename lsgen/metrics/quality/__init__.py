@@ -1,8 +1,10 @@
 """Quality of samples: which modes they reach, and how far they are from the data."""
 
-from lsgen.metrics.quality.comparison import Comparison, Provenance, real_features
+from lsgen.metrics.quality.comparison import Comparison, Provenance, real_features, real_labels, rows_of
+from lsgen.metrics.quality.dino import DINOv2
 from lsgen.metrics.quality.features import DatasetClassifier, FeatureExtractor, Inception, NetworkFeatures, Pixels
 from lsgen.metrics.quality.frechet import FrechetDistance, Moments, frechet_distance
+from lsgen.metrics.quality.intra import IntraFrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance, kernel_distance
 from lsgen.metrics.quality.manifold import PrecisionRecall, nearest_neighbours, precision_recall
 from lsgen.metrics.quality.modes import ModeCoverage, toy_coverage
@@ -11,10 +13,12 @@ from lsgen.metrics.quality.score import inception_score
 
 __all__ = [
     "Comparison",
+    "DINOv2",
     "DatasetClassifier",
     "FeatureExtractor",
     "FrechetDistance",
     "Inception",
+    "IntraFrechetDistance",
     "KernelDistance",
     "ModeCoverage",
     "Moments",
@@ -29,5 +33,7 @@ __all__ = [
     "path_length",
     "precision_recall",
     "real_features",
+    "real_labels",
+    "rows_of",
     "toy_coverage",
 ]

@@ -28,7 +28,7 @@ from lsgen.metrics.quality.frechet import FrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance
 from lsgen.metrics.quality.manifold import PrecisionRecall
 
-__all__ = ["Comparison", "Provenance", "real_features"]
+__all__ = ["Comparison", "Provenance", "as_row", "real_features", "real_labels", "rows_of"]
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,34 @@ class Comparison:
         return {key: float(value) for key, value in values.items()}
 
 
+def rows_of(data: DataModule, split: Split, n: int | None = None) -> Tensor:
+    """Return which rows of a split are its first n observations in a fixed random order, int64 (n,).
+
+    Raises:
+        ValueError: the split has fewer than n observations.
+
+    """
+    total = len(data.dataset(split))
+    n = total if n is None else n
+    if not 1 <= n <= total:
+        raise ValueError(f"expected between 1 and {total} observations of the {split} split, got {n}")
+    return torch.randperm(total, generator=torch.Generator().manual_seed(data.split_seed))[:n]
+
+
+def real_labels(data: DataModule, split: Split, n: int | None = None) -> Tensor:
+    """Return the labels, int64 (n,), of the observations whose features `real_features` returns.
+
+    Raises:
+        ValueError: the data have no labels, or the split has fewer than n observations.
+
+    """
+    rows = data.dataset(split)
+    parts = [rows[part] for part in rows_of(data, split, n).split(4096)]
+    if "label" not in parts[0]:
+        raise ValueError("expected labelled data, got none")
+    return torch.cat([part["label"] for part in parts])
+
+
 @torch.no_grad()
 def real_features(
     extractor: FeatureExtractor,
@@ -149,11 +177,7 @@ def real_features(
         ValueError: the split has fewer than n observations.
 
     """
-    rows = data.dataset(split)
-    n = len(rows) if n is None else n
-    if not 1 <= n <= len(rows):
-        raise ValueError(f"expected between 1 and {len(rows)} observations of the {split} split, got {n}")
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(data.split_seed))[:n]
+    rows, order = data.dataset(split), rows_of(data, split, n)
     path = None if cache is None else Path(cache) / f"features_{_fingerprint(extractor, data, split, order)}.npy"
     if path is not None and path.exists():
         return torch.from_numpy(np.load(path)).to(device)

@@ -6,6 +6,7 @@
 | `NetworkFeatures`   | given               | any network's outputs                                                 |
 | `DatasetClassifier` | classifier          | the last hidden layer of a small classifier trained on the data set   |
 | `Inception`         | inception           | pool features of torch-fidelity's port of the network FID is defined by |
+| `DINOv2`            | dinov2              | the class token of a vision transformer: FD-DINOv2                    |
 """
 
 from __future__ import annotations

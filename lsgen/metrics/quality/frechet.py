@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-__all__ = ["FrechetDistance", "Moments", "add_gram", "frechet_distance", "symmetric"]
+__all__ = ["FrechetDistance", "Moments", "add_gram", "frechet_distance", "moments_of", "symmetric"]
 
 _COLUMNS = 512
 
@@ -48,6 +48,12 @@ def symmetric(total: Tensor) -> Tensor:
     """Return the symmetric matrix that has the upper triangle of `total`."""
     upper = total.triu(1)
     return upper + upper.T + total.diagonal().diag()
+
+
+def moments_of(n: Tensor, total: Tensor, gram: Tensor) -> Moments:
+    """Return the moments of n observations from their sum (m,) and the upper triangle of sum x x^T (m, m)."""
+    mean = total / n
+    return Moments(int(n), mean, (symmetric(gram) - n * torch.outer(mean, mean)) / (n - 1))
 
 
 def frechet_distance(a: Moments, b: Moments) -> Tensor:
@@ -122,8 +128,7 @@ class FrechetDistance(Metric):
         n, total, squares = (getattr(self, f"{kind}_{state}") for state in ("n", "sum", "gram"))
         if int(n) < 2:
             raise ValueError(f"expected at least 2 {'real' if real else 'generated'} observations, got {int(n)}")
-        mean = total / n
-        return Moments(int(n), mean, (symmetric(squares) - n * torch.outer(mean, mean)) / (n - 1))
+        return moments_of(n, total, squares)
 
     def put_real(self, moments: Moments) -> None:
         """Take stored moments as those of the real observations."""

@@ -18,7 +18,7 @@ from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.losses import AdversarialLoss
 from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
-from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range
+from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range, class_codes
 from lsgen.nn.augment import AdaptiveAugment
 from lsgen.nn.critics import AuxiliaryCritic
 
@@ -137,9 +137,10 @@ class GAN(AdversarialModel):
             return real, z, self.critic
         if "label" not in batch:
             raise ValueError("a conditional critic expected batches with a label, got none")
-        label = nn.functional.one_hot(batch["label"], self.classes).to(z.dtype)
-        z = torch.cat([z[:, : -self.classes], label], 1)
-        return real, z, self.critic if isinstance(self.critic, AuxiliaryCritic) else partial(self.critic, label=label)
+        z = class_codes(z, batch["label"], self.classes)
+        if isinstance(self.critic, AuxiliaryCritic):
+            return real, z, self.critic
+        return real, z, partial(self.critic, label=z[:, -self.classes :])
 
     def _judged(self, x: Tensor, z: Tensor, critic: Scores, updates: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return scores and, of an auxiliary critic, the weighted cross-entropy of the labels within the codes."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
-__all__ = ["DataUnits", "EncodableGeneratorSpace", "GeneratorSpace", "check_value_range"]
+__all__ = ["DataUnits", "EncodableGeneratorSpace", "GeneratorSpace", "check_value_range", "class_codes"]
 
 
 class DataUnits(nn.Module):
@@ -64,6 +64,11 @@ class EncodableGeneratorSpace(EncodableLatentSpace):
         """Return G(z) for n codes from the prior, (n, *shape)."""
         with torch.no_grad():
             return self.raw(self.prior().sample((n,)))
+
+
+def class_codes(z: Tensor, label: Tensor, classes: int) -> Tensor:
+    """Return codes (N, d), their last coordinates replaced by the one-hot labels (N,) of so many classes."""
+    return torch.cat([z[:, :-classes], nn.functional.one_hot(label, classes).to(z.dtype)], 1)
 
 
 def check_value_range(value_range: Sequence[float] | None) -> tuple[float, float] | None:

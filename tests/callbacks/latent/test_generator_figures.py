@@ -1,0 +1,127 @@
+"""What callbacks say of a generator's samples and of the codes of observations."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from lsgen.callbacks.intra import ClassComparison
+from lsgen.callbacks.inversion import Inversions
+from lsgen.callbacks.neighbours import NearestNeighbours
+from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.sink import Sink
+from lsgen.data import Digits
+from lsgen.latent import LatentSpace, StandardNormal
+from lsgen.latent.product import OneHot, Product
+from lsgen.likelihoods import FixedGaussian
+from lsgen.metrics.quality import Moments, Pixels, frechet_distance
+from lsgen.models.gan.space import GeneratorSpace
+
+SHAPE = (1, 8, 8)
+
+
+class Stored(nn.Module):
+    """A generator that repeats training digits: those of the class, or, without classes, any."""
+
+    def __init__(self, data: Digits, classes: int = 0, noise: float = 0.0) -> None:
+        super().__init__()
+        train = data.dataset("train")
+        batch = train[torch.arange(len(train))]
+        self.register_buffer("x", batch["x"])
+        self.register_buffer("label", batch["label"])
+        self.classes, self.noise = classes, noise
+
+    def forward(self, z: Tensor) -> Tensor:
+        chosen = []
+        for code in z:
+            same = (self.label == code[-10:].argmax()).nonzero()[:, 0] if self.classes else torch.arange(len(self.x))
+            chosen.append(same[int(code[0].abs() * 1e4) % len(same)])
+        x = self.x[torch.stack(chosen)]
+        return x + self.noise * torch.randn_like(x)
+
+
+def _turn(callback: Any, space: LatentSpace, tmp_path: Path, data: Digits) -> dict[str, float]:
+    callback._data = data
+    sink = Sink(tmp_path, 1)
+    callback.run(space, Probe(data.dataset("val")[torch.arange(64)]["x"]), sink)
+    return dict(sink._scalars)
+
+
+def _space(generator: nn.Module, classes: int = 0) -> LatentSpace:
+    prior = Product([StandardNormal(2), OneHot(10)]) if classes else StandardNormal(2)
+    return GeneratorSpace(generator, FixedGaussian(SHAPE), prior)
+
+
+def test_a_generator_that_repeats_the_data_is_found_out(tmp_path: Path) -> None:
+    data = Digits()
+    callback = NearestNeighbours(Pixels(SHAPE), n=3, k=2, n_ratio=100)
+    assert _turn(callback, _space(Stored(data)), tmp_path, data)["sample/neighbours/ratio"] < 1e-3
+    noisy = _turn(callback, _space(Stored(data, noise=1.0)), tmp_path / "noisy", data)
+    assert noisy["sample/neighbours/ratio"] > 1.5
+    kept = np.load(tmp_path / "figures/sample/neighbours/grid/00000001.npz")
+    assert kept["distances"].shape == (3, 2)
+    assert kept["distances"][:, 0].max() < 1e-3
+    assert (kept["distances"][:, 1] > kept["distances"][:, 0]).all()
+    assert str(kept["extractor"]) == "pixels"
+    picture = np.asarray(Image.open(tmp_path / "figures/sample/neighbours/grid/00000001.png"))
+    train = data.dataset("train")
+    for row in kept["indices"]:
+        image = train[torch.tensor(row[:1])]["x"][0, 0]
+        pixels = np.kron((255 * image).round().byte().numpy(), np.ones((6, 6), np.uint8))
+        starts = np.argwhere(picture[:-47, :-47, 0] == pixels[0, 0])
+        found = [(r, c) for r, c in starts if (picture[r : r + 48, c : c + 48, 0] == pixels).all()]
+        assert len(found) >= 2  # the sample and its first neighbour
+
+
+def test_distances_within_classes_are_those_of_the_conditioned_samples(tmp_path: Path) -> None:
+    data = Digits()
+    callback = ClassComparison(Pixels(SHAPE), n=40, n_real=800, chunk_size=16)
+    values = _turn(callback, _space(Stored(data, classes=10), 10), tmp_path, data)
+    kept = np.load(tmp_path / "figures/sample/classes/00000001.npz")
+    assert values["sample/classes/intra_fd_pixels"] == pytest.approx(kept["distances"].mean())
+    assert values["sample/classes/worst_fd_pixels"] == pytest.approx(kept["distances"].max())
+    assert (int(kept["n_real"]), int(kept["n_fake"])) == (800, 400)
+    ignored = _turn(callback, _space(Stored(data), 10), tmp_path / "any", data)
+    assert ignored["sample/classes/intra_fd_pixels"] > 2 * values["sample/classes/intra_fd_pixels"]
+    train = data.dataset("train")
+    everything = train[torch.arange(len(train))]["x"].flatten(1)
+    moments = Moments(len(everything), everything.double().mean(0), torch.cov(everything.double().T))
+    assert frechet_distance(moments, moments) < 1e-6
+
+
+def _linear() -> LatentSpace:
+    torch.manual_seed(0)
+    return _space(nn.Sequential(nn.Linear(2, 64), nn.Unflatten(1, SHAPE)))
+
+
+@pytest.mark.parametrize("encoder", [None, nn.Sequential(nn.Flatten(), nn.Linear(64, 2))])
+def test_inversion_finds_samples_and_the_nearest_of_what_is_none(tmp_path: Path, encoder: nn.Module | None) -> None:
+    data, space = Digits(), _linear()
+    callback = Inversions(n=8, columns=4, steps=150, restarts=2, encoder=encoder, encoder_steps=300)
+    before = None if encoder is None else [p.clone() for p in encoder.parameters()]
+    values = _turn(callback, space, tmp_path, data)
+    x = data.dataset("val")[torch.arange(8)]["x"].flatten(1)
+    W, b = space.decoder[0].weight.detach(), space.decoder[0].bias.detach()
+    projection = W @ torch.linalg.pinv(W)
+    expected = ((x - b) - (x - b) @ projection.T).square().mean()
+    assert values["reconstruction/inversion/error"] == pytest.approx(expected.item(), rel=1e-2)
+    assert values["reconstruction/inversion/error_of_samples"] < 1e-4
+    assert ("reconstruction/inversion/encoder_share" in values) == (encoder is not None)
+    assert (tmp_path / "figures/reconstruction/inversion/grid/00000001.png").exists()
+    if encoder is not None and before is not None:
+        assert all(torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True))
+
+
+def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="NearestNeighbours expected k of at least 1, got 0"):
+        NearestNeighbours(Pixels(SHAPE), k=0)
+    with pytest.raises(ValueError, match="ClassComparison expected n >= 2 and chunk_size >= 1, got 1 and 500"):
+        ClassComparison(Pixels(SHAPE), n=1)
+    with pytest.raises(ValueError, match="Inversions expected n and columns of at least 1, got 0 and 16"):
+        Inversions(n=0)
+    with pytest.raises(ValueError, match="Inversions expected observations"):
+        Inversions().run(_linear(), None, Sink(tmp_path, 1))

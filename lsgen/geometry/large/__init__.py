@@ -1,5 +1,6 @@
 """The metric of large latents as an operator: what can be known without its d x d matrices."""
 
+from lsgen.geometry.large.curves import large_geodesic
 from lsgen.geometry.large.operator import MetricOperator
 from lsgen.geometry.large.spectra import TopSpectrum, top_spectrum
 from lsgen.geometry.large.volume import VolumeEstimate, log_volume_estimate
@@ -8,6 +9,7 @@ __all__ = [
     "MetricOperator",
     "TopSpectrum",
     "VolumeEstimate",
+    "large_geodesic",
     "log_volume_estimate",
     "top_spectrum",
 ]

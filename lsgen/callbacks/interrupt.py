@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: remembered when they come, acted upon where the run can be resumed exactly."""
+"""Ctrl-C, SIGTERM and SIGUSR2: remembered when they come, acted upon where the run can be resumed exactly."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from types import FrameType
 from typing import Any
 
 __all__ = ["Interrupted", "SignalWatch", "signal_name"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
 class Interrupted(SystemExit):
@@ -31,7 +33,9 @@ class Interrupted(SystemExit):
 
 
 class SignalWatch:
-    """Notes the first SIGINT or SIGTERM; a second SIGINT interrupts at once.
+    """Notes the first SIGINT, SIGTERM or SIGUSR2; a second SIGINT interrupts at once.
+
+    SIGUSR2 is what a scheduler sends before a time limit.
 
     Attributes:
         received: the signal that came, or None.
@@ -43,13 +47,13 @@ class SignalWatch:
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:
-        """Take over both signals; only a process's main thread can."""
+        """Take over the signals; only a process's main thread can."""
         self.received = None
         if threading.current_thread() is threading.main_thread() and not self._before:
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
 
     def stop(self) -> None:
-        """Give both signals back."""
+        """Give the signals back."""
         if self._before and threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)

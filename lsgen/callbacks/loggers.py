@@ -10,6 +10,7 @@ import os
 import secrets
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,8 @@ class WandbLogger(Clocked, LightningWandbLogger):
     """Weights & Biases: offline, with no network contact at all, unless asked otherwise.
 
     The run id is kept in wandb/run_id of the run directory, so that every attempt continues the same run; offline,
-    each attempt leaves a segment of its own under that id, which `wandb sync` joins. It opens a run of its own
+    each attempt leaves a segment of its own under that id, which `wandb sync` joins; so does a run whose W&B process
+    was killed. It opens a run of its own
     whatever other run is open in the process. At most a second of what was logged is lost in a kill.
 
     Args:
@@ -191,7 +193,13 @@ class WandbLogger(Clocked, LightningWandbLogger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log a row of the history, whose `step` is the current generator step."""
         now = self.now(step)
-        self.experiment.log({**metrics, **({} if now is None else {"step": now})})
+        row = {**metrics, **({} if now is None else {"step": now})}
+        try:
+            self.experiment.log(row)
+        except ConnectionError:
+            # A signal to all processes of a job ends W&B's own at once, while this one still has to save.
+            self._forget()
+            self.experiment.log(row)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -203,8 +211,19 @@ class WandbLogger(Clocked, LightningWandbLogger):
     def close(self, exit_code: int = 0) -> None:
         """Finish the run; another log call continues it."""
         if self._experiment is not None:
-            self._experiment.finish(exit_code=exit_code)
-            self._experiment = None
+            try:
+                self._experiment.finish(exit_code=exit_code)
+                self._experiment = None
+            except ConnectionError:
+                self._forget()
+
+    def _forget(self) -> None:
+        """Let go of a W&B process that is dead."""
+        import wandb
+
+        self._experiment = None
+        with suppress(ConnectionError):
+            wandb.teardown()
 
     def _open(self) -> Any:
         if self.mode == "offline":

@@ -16,7 +16,7 @@ from lsgen.cli.schema import close_to
 from lsgen.cli.searchpath import SHIPPED, register
 from lsgen.runs import flatten
 
-__all__ = ["Composed", "compose_and_run", "environment"]
+__all__ = ["Composed", "choices_of", "compose_and_run", "compose_plain", "environment", "set_by_config"]
 
 _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 _WITH_VALUE |= {"--experimental-rerun"}
@@ -68,18 +68,28 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from lsgen.cli.launchers.plugins import register_plugins
+
     arguments = _flags_first(arguments)
     register(*_config_directories(arguments))
     own_argv, own_environment = sys.argv, dict(os.environ)
 
     def task(config: Any) -> Any:
         composed = _describe(config)
-        with environment({**own_environment, **_set_by_config(composed.variables)}), _argv(own_argv):
+        with outside(composed.variables):
             return job(composed)
 
+    @contextmanager
+    def outside(variables: Mapping[str, str] | None = None) -> Iterator[None]:
+        own = {**own_environment, "LSGEN_SWEEP_DIR": sweep_dir}
+        with environment({**own, **set_by_config(variables or {})}), _argv(own_argv):
+            yield
+
+    task.outside = outside  # type: ignore[attr-defined]
     hydra_environment = {**own_environment, "HYDRA_FULL_ERROR": "1", "LSGEN_SWEEP_DIR": sweep_dir}
     try:
         with environment(hydra_environment), _argv([own_argv[0], *arguments]):
+            register_plugins()
             hydra.main(version_base="1.3", config_path=SHIPPED, config_name="train")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -90,7 +100,6 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
 
 
 def _describe(config: Any) -> Composed:
-    from hydra import compose
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf import OmegaConf
@@ -98,14 +107,12 @@ def _describe(config: Any) -> Composed:
     own = HydraConfig.get()
     choices = dict(own.runtime.choices)
     sweep = own.mode == RunMode.MULTIRUN
-    name, output = own.job.config_name, Path(own.runtime.output_dir)
-    overlay = choices.get("experiment")
-    overlay = None if overlay in (None, "none") else str(overlay)
-    groups = [f"{group}={choice}" for group, choice in choices.items() if _is_ours(group) and choice is not None]
+    name, output = str(own.job.config_name), Path(own.runtime.output_dir)
+    overlay, groups = choices_of(choices)
     return Composed(
         config=config,
-        without_overlay=lambda: _plain(compose(name, overrides=[*groups, "experiment=none"])),
-        overlay_alone=lambda: _plain(compose(name, overrides=[f"experiment={overlay}"])),
+        without_overlay=lambda: compose_plain(name, [*groups, "experiment=none"]),
+        overlay_alone=lambda: compose_plain(name, [f"experiment={overlay}"]),
         overlay=overlay,
         choices=choices,
         overrides=OmegaConf.to_container(own.overrides.task, resolve=False),  # type: ignore[arg-type]
@@ -115,15 +122,24 @@ def _describe(config: Any) -> Composed:
     )
 
 
-def _set_by_config(variables: Mapping[str, str]) -> dict[str, str]:
+def choices_of(choices: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+    """Return the experiment, None where there is none, and the overrides that make the other group choices again."""
+    overlay = choices.get("experiment")
+    groups = [f"{group}={choice}" for group, choice in choices.items() if _is_ours(group) and choice is not None]
+    return None if overlay in (None, "none") else str(overlay), groups
+
+
+def set_by_config(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that a config may set: not those by which the user tells lsgen whom to trust."""
     return {name: str(value) for name, value in variables.items() if not name.startswith("LSGEN_")}
 
 
-def _plain(config: Any) -> Any:
+def compose_plain(name: str, overrides: Sequence[str]) -> Any:
+    """Return a composed config as plain containers, interpolations unresolved."""
+    from hydra import compose
     from omegaconf import OmegaConf
 
-    return OmegaConf.to_container(config, resolve=False)
+    return OmegaConf.to_container(compose(name, overrides=list(overrides)), resolve=False)
 
 
 def _is_ours(group: str) -> bool:

@@ -16,6 +16,7 @@ _HINTS = (
     ".*smaller than the logging interval.*",
     ".*LeafSpec.*",
     ".*sync_dist=True.*",
+    ".*`srun` command is available.*",
 )
 
 

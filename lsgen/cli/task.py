@@ -20,7 +20,7 @@ from lsgen.runs import RunDirectory, RunError
 if TYPE_CHECKING:
     from lsgen.cli.build import Parts
 
-__all__ = ["execute", "run_variables"]
+__all__ = ["execute", "is_first_process", "run_variables"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
         discard: whether a run that is refused before its first step leaves nothing behind.
 
     """
-    if int(os.environ.get("LOCAL_RANK", 0)) > 0:
+    if not is_first_process():
         with run_variables(directory), messages(None), _process_group():
             _train(directory, _Progress())
         return OK
@@ -65,6 +65,11 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
         directory.discard()
         print(f"removed  {directory.path}: the run was refused before its first step")
     return code
+
+
+def is_first_process() -> bool:
+    """Tell whether this is the one process of a run that writes to its directory: Lightning or srun started others."""
+    return max(int(os.environ.get(rank, 0)) for rank in ("LOCAL_RANK", "SLURM_PROCID")) == 0
 
 
 @contextmanager

@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from secrets import randbelow
 
 from lsgen.cli.compose import Composed, compose_and_run
 from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
 from lsgen.cli.errors import UsageError
 from lsgen.cli.flags import take
-from lsgen.runs import RunDirectory, RunError, new_id, provenance
+from lsgen.cli.prepare import Frozen, prepare
+from lsgen.runs import RunDirectory, RunError, Sweep, new_id
 
 __all__ = ["run"]
 
@@ -27,7 +27,9 @@ about, `--hydra-help` lists Hydra's own flags (-m, --config-dir, --config-name, 
   run_dir=PATH     where the run goes (literally; default runs/DATE_NAME_ID)
   resume=PATH      continue the run in PATH from its last checkpoint, with the config frozen there; admitted beside
                    it: model.max_steps, trainer.max_epochs, trainer.devices, logger.KEY
-  -m sweep_dir=PATH    a sweep: every combination of comma-separated values is a run of its own below PATH
+  -m sweep_dir=PATH    a sweep: every combination of comma-separated values is a run of its own below PATH. What is
+                   submitted is frozen, code included; launching the same sweep again starts only what is missing.
+                   hydra/launcher=local (default), joblib, slurm or ray; --wait returns when all jobs have ended
 
 Groups (the first names in ./conf and in the directories of LSGEN_CONF shadow those that ship with lsgen):
 
@@ -36,6 +38,7 @@ _EXAMPLES = """
   lsgen train experiment=vae_digits
   lsgen train data=sprites model=beta_vae model.objective.beta=8 trainer=gpu
   lsgen train -m model=vae,beta_vae seed=0,1,2
+  lsgen train -m hydra/launcher=slurm sweep_dir=sweeps/beta model.objective.beta=1,4,16 seed=0,1,2
   lsgen train resume=runs/NAME model.max_steps=20000"""
 
 
@@ -46,13 +49,16 @@ def run(arguments: Sequence[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(_help())
         return OK
-    flags, rest = take(arguments, ("run_dir", "sweep_dir", "resume"))
+    flags, rest = take([argument for argument in arguments if argument != "--wait"], ("run_dir", "sweep_dir", "resume"))
     _check_flags(flags, rest)
+    wait = "--wait" in arguments
+    if wait and not ("-m" in rest or "--multirun" in rest):
+        raise UsageError("--wait waits for the jobs of a sweep: give -m with it")
     if "resume" in flags:
         from lsgen.cli.resume import resume
 
         return resume(flags["resume"], rest)
-    return _launch(flags, rest)
+    return _launch(flags, rest, wait)
 
 
 def _check_flags(flags: Mapping[str, str], rest: Sequence[str]) -> None:
@@ -69,7 +75,7 @@ def _check_flags(flags: Mapping[str, str], rest: Sequence[str]) -> None:
         )
 
 
-def _launch(flags: Mapping[str, str], rest: Sequence[str]) -> int:
+def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
     """Compose and run one job, or every job of a sweep; a job that fails does not keep others from running."""
     codes: list[int] = []
     sweep_dir = flags.get("sweep_dir", f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_sweep_{new_id()}")
@@ -93,10 +99,21 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str]) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
         return codes[-1] if codes else INTERRUPTED
+    if Sweep(sweep_dir).file.exists() and ("-m" in rest or "--multirun" in rest):
+        return _conclude(Sweep.open(sweep_dir), wait)
     if len(codes) > 1:
         failed = sum(code != OK for code in codes)
         print(f"lsgen: {len(codes) - failed} of {len(codes)} runs finished, below {sweep_dir}", file=sys.stderr)
     return next((code for code in (FAILURE, BAD_INPUT) if code in codes), OK)
+
+
+def _conclude(sweep: Sweep, wait: bool) -> int:
+    from lsgen.cli.launchers.wait import wait_for
+    from lsgen.cli.sweep_verb import conclude
+
+    if wait:
+        wait_for(sweep)
+    return conclude(sweep)
 
 
 def create(composed: Composed, run_dir: str | None, sweep_dir: str) -> RunDirectory:
@@ -107,42 +124,15 @@ def create(composed: Composed, run_dir: str | None, sweep_dir: str) -> RunDirect
         RunError: the directory holds a run already or cannot be written.
 
     """
-    from lsgen.cli.freeze import freeze, references, resolving
-    from lsgen.cli.overlay import check_overlay, drop_deselected
-    from lsgen.cli.schema import check_shape
-    from lsgen.cli.targets import check_names
-
-    with resolving():
-        run_id, name = _identify(composed, sweep_dir)
-    config = freeze(composed.config)
-    if composed.overlay is not None:
-        drop_deselected(config, composed.overlay_alone)
-        check_overlay(config, composed.without_overlay(), composed.overlay)
-    check_shape(config, references(composed.config))
-    check_names(config)
-    place = run_dir or composed.output or _default_place(composed.number, sweep_dir, name, run_id)
-    origin = provenance(run_id, config["seed"], sys.argv, composed.choices, composed.overrides)
-    return RunDirectory.create(place, config, origin)
+    frozen = prepare(composed, None if composed.number is None else Path(sweep_dir).name)
+    place = run_dir or composed.output or _default_place(composed.number, sweep_dir, frozen)
+    return RunDirectory.create(place, frozen.config, frozen.origin)
 
 
-def _identify(composed: Composed, sweep_dir: str) -> tuple[str, str]:
-    """Fill in what the config leaves open: the seed, and the id, name and group under which the run is known."""
-    config, choices = composed.config, composed.choices
-    chosen = [choices.get("experiment")]
-    if chosen[0] in (None, "none"):
-        chosen = [choices.get("data"), choices.get("model")]
-    name = config.run.name or "_".join(re.sub(r"[^\w.-]+", "-", str(choice)) for choice in chosen)
-    config.run.id = config.run.id or new_id()
-    config.run.name = name
-    config.run.group = config.run.group or (name if composed.number is None else Path(sweep_dir).name)
-    config.seed = randbelow(2**31) if config.seed is None else config.seed
-    return str(config.run.id), str(name)
-
-
-def _default_place(number: int | None, sweep_dir: str, name: str, run_id: str) -> Path:
+def _default_place(number: int | None, sweep_dir: str, frozen: Frozen) -> Path:
     if number is None:
-        return Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}_{run_id}"
-    return Path(sweep_dir) / f"{number:03d}_{name}_{run_id}"
+        return Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{frozen.name}_{frozen.id}"
+    return Path(sweep_dir) / f"{number:03d}_{frozen.name}_{frozen.id}"
 
 
 def _execute(directory: RunDirectory, *, discard: bool = False) -> int:

@@ -4,13 +4,17 @@ from lsgen.runs.directory import RunDirectory
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, write_atomically, write_json, write_yaml
 from lsgen.runs.metrics import last_metrics
-from lsgen.runs.origin import new_id, now, provenance
+from lsgen.runs.origin import new_id, now, provenance, surroundings
 from lsgen.runs.rows import find_runs, flatten, index
 from lsgen.runs.secrets import literal_secrets, redact
+from lsgen.runs.snapshot import take_snapshot
+from lsgen.runs.sweep import Job, Sweep
 
 __all__ = [
+    "Job",
     "RunDirectory",
     "RunError",
+    "Sweep",
     "find_runs",
     "flatten",
     "index",
@@ -22,6 +26,8 @@ __all__ = [
     "read_json",
     "read_yaml",
     "redact",
+    "surroundings",
+    "take_snapshot",
     "write_atomically",
     "write_json",
     "write_yaml",

@@ -14,6 +14,7 @@ __all__ = ["read_json", "read_yaml", "write_atomically", "write_json", "write_ya
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -38,7 +39,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
     """Write plain containers as yaml, atomically, in the order they came."""
-    write_atomically(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
+    write_atomically(path, yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

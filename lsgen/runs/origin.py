@@ -17,7 +17,7 @@ from typing import Any
 
 from lsgen.runs.secrets import redact
 
-__all__ = ["new_id", "now", "provenance"]
+__all__ = ["new_id", "now", "provenance", "surroundings"]
 
 _DIFF_LIMIT = 1_000_000
 
@@ -38,6 +38,7 @@ def provenance(
     argv: Sequence[str],
     choices: Mapping[str, Any],
     overrides: Sequence[str],
+    here: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe a run about to start.
 
@@ -47,6 +48,7 @@ def provenance(
         argv: the command line as typed.
         choices: the config group choices, by group.
         overrides: the config overrides.
+        here: what `surroundings` returned; asked for anew unless given.
 
     Returns:
         Plain containers; secrets of the environment and of the command line are masked.
@@ -59,6 +61,14 @@ def provenance(
         "argv": [redact(argument) for argument in argv],
         "choices": {group: choice for group, choice in choices.items() if not group.startswith("hydra/")},
         "overrides": [redact(override) for override in overrides],
+        **(surroundings() if here is None else here),
+        "attempts": [],
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """Return code, packages and machine: what all jobs submitted together share."""
+    return {
         "git": _git(),
         "host": socket.gethostname(),
         "platform": platform.platform(),
@@ -67,7 +77,6 @@ def provenance(
         "cpus": os.cpu_count(),
         "packages": _packages(),
         "cwd": str(Path.cwd()),
-        "attempts": [],
     }
 
 

@@ -1,0 +1,113 @@
+"""What all launchers share: the command of a job, and its environment.
+
+Whatever starts it, a job is one command, `lsgen sweep job SWEEP NUMBER`, run with the code that was copied at
+submission. It may be started twice, or again after any kill: it goes on where its run directory stands.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lsgen.runs import Job, Sweep
+
+__all__ = ["BlockingLauncher", "JobLauncher", "Scheduler", "job_command", "job_environment", "run_job"]
+
+_NOT_INHERITED = ("LSGEN_RUN_DIR", "LSGEN_SWEEP_DIR", "LOCAL_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+@dataclass(frozen=True)
+class JobLauncher(ABC):  # noqa: B024 (its two kinds have the abstract methods)
+    """Starts jobs. Its fields are the keys of its yaml."""
+
+    def queue(self, sweep: Sweep) -> dict[int, str]:
+        """Return "queued" or "running" for the jobs that something outside of this machine's processes has."""
+        return {}
+
+    def cancel(self, sweep: Sweep, numbers: Sequence[int]) -> None:
+        """Have the given jobs stop, those that run after saving; launchers at work on this machine stop too."""
+        for claim in sweep.claims():
+            if claim["host"] == socket.gethostname() and set(claim["jobs"]) & set(numbers):
+                _terminate(claim["pid"])
+        for number in numbers:
+            run = sweep.run(sweep.jobs[number])
+            status = run.status()
+            if status["state"] == "running" and status.get("host") == socket.gethostname() and run.is_locked():
+                _terminate(status["pid"])
+
+
+class BlockingLauncher(JobLauncher):
+    """Runs jobs and returns when they have ended."""
+
+    @abstractmethod
+    def run(self, sweep: Sweep, jobs: Sequence[Job]) -> None:
+        """Run the jobs, whatever becomes of each.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C, when the jobs that ran have saved.
+
+        """
+
+
+class Scheduler(JobLauncher):
+    """Hands jobs to something that runs them later."""
+
+    @abstractmethod
+    def submit(self, sweep: Sweep, jobs: Sequence[Job]) -> None:
+        """Submit the jobs and return.
+
+        Raises:
+            UsageError: the scheduler refuses, with its own words.
+
+        """
+
+
+def job_command(sweep: Sweep, numbers: Sequence[int], python: str = sys.executable) -> list[str]:
+    """Return the command that runs jobs one after another."""
+    return [python, "-m", "lsgen.cli", "sweep", "job", str(sweep.path), *map(str, numbers)]
+
+
+def code_path(sweep: Sweep, job: Job) -> str:
+    """Return the PYTHONPATH with which a job finds the code that was copied for it first."""
+    inherited = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(sweep.code / job.code), *([inherited] if inherited else [])])
+
+
+def job_environment(sweep: Sweep, job: Job) -> dict[str, str]:
+    """Return the environment of a job that this process starts."""
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    return {**kept, "PYTHONPATH": code_path(sweep, job), "PYTHONSAFEPATH": "1"}
+
+
+def run_job(sweep: Sweep, job: Job, more: Mapping[str, str] | None = None) -> int:
+    """Run one job in a process of its own, what it prints going into a log file, and return its exit code."""
+    sweep.logs.mkdir(exist_ok=True)
+    with open(sweep.logs / f"{job.number:03d}.log", "ab") as log:
+        return subprocess.call(
+            job_command(sweep, [job.number]),
+            cwd=working_directory(sweep),
+            env={**job_environment(sweep, job), **(more or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def working_directory(sweep: Sweep) -> Any:
+    """Return where the sweep was first launched, from which its relative paths count; here, where that is gone."""
+    place = sweep.about.get("cwd")
+    return place if place and os.path.isdir(place) else None
+
+
+def _terminate(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return

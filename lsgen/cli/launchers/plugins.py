@@ -1,0 +1,108 @@
+"""Hydra's side of sweeps: launchers that freeze every job before they start any, and the sweeper of grids.
+
+Hydra takes plugins from modules `hydra_plugins.*` only. These are registered by name when a command line is composed,
+so an installed lsgen costs no other Hydra application anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from omegaconf import OmegaConf
+
+from lsgen.cli.errors import UsageError
+from lsgen.cli.jobs import JobComposer, freeze_jobs
+from lsgen.cli.launchers.base import JobLauncher
+from lsgen.cli.launchers.optuna_sweeper import OptunaSweeper
+from lsgen.cli.launchers.start import KINDS, start
+from lsgen.cli.launchers.wait import wait_for
+from lsgen.runs import Sweep
+
+__all__ = ["Grid", "HydraLauncher", "register_plugins"]
+
+_PACKAGE = "hydra_plugins.lsgen"
+
+
+class HydraLauncher(Launcher):
+    """Freezes the jobs that Hydra asks for, then has a launcher of lsgen start those that nobody has run yet."""
+
+    kind: type[JobLauncher]
+
+    def __init__(self, **options: Any) -> None:
+        plain: Any = OmegaConf.to_container(OmegaConf.create(options), resolve=True)
+        self.launcher = self.kind(**plain)
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
+        """Keep what Hydra gives."""
+        self.config, self.task_function = config, task_function
+        self.composer = JobComposer(hydra_context.config_loader, config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Freeze all jobs, then start what has not been started; jobs that failed are left to `lsgen sweep retry`.
+
+        Raises:
+            UsageError: a config is refused, before any job is started.
+
+        """
+        setup_globals()
+        if self.config.hydra.sweep.dir != os.environ["LSGEN_SWEEP_DIR"]:
+            raise UsageError("the place of a sweep is sweep_dir=PATH, not hydra.sweep.dir")
+        with self.task_function.outside():
+            sweep = Sweep.create(self.config.hydra.sweep.dir)
+            wanted = [list(overrides) for overrides in job_overrides]
+            start(sweep, self.launcher, lambda: freeze_jobs(sweep, self.composer, wanted), ("stopped",))
+            jobs = [job for overrides in wanted if (job := sweep.find(overrides)) is not None]
+            if self.config.hydra.sweeper._target_ != f"{_PACKAGE}.{Grid.__name__}":
+                wait_for(sweep, [job.number for job in jobs])
+        returns = [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in wanted]
+        for returned, job in zip(returns, jobs, strict=True):
+            returned.return_value = sweep.run(job).status().get("metrics")
+        return returns
+
+
+class Grid(Sweeper):
+    """Every combination of the comma-separated values, launched at once."""
+
+    launcher: Launcher
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
+        """Keep what Hydra gives."""
+        self.loader = hydra_context.config_loader
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launch the grid; the launcher composes each job before it starts any, so none is composed twice."""
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
+        (jobs,) = BasicSweeper.split_arguments(parsed, None)
+        return [self.launcher.launch(jobs, initial_job_idx=0)]
+
+
+def register_plugins() -> None:
+    """Make the launchers and sweepers known to Hydra, under a module `hydra_plugins.lsgen` that exists in memory."""
+    try:
+        parent = importlib.import_module("hydra_plugins")
+    except ImportError:
+        parent = sys.modules["hydra_plugins"] = ModuleType("hydra_plugins")
+        parent.__path__ = []
+    module = ModuleType(_PACKAGE)
+    launchers = [type(name, (HydraLauncher,), {"kind": kind}) for name, kind in KINDS.items()]
+    for plugin in (*launchers, Grid, OptunaSweeper):
+        plugin.__module__ = _PACKAGE
+        setattr(module, plugin.__name__, plugin)
+        Plugins.instance().register(plugin)
+    sys.modules[_PACKAGE] = module
+    setattr(parent, _PACKAGE.rpartition(".")[2], module)

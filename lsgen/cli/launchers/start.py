@@ -1,0 +1,81 @@
+"""Start jobs of a sweep so that none is started twice, whoever else does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Any
+
+from lsgen.cli.launchers.base import BlockingLauncher, JobLauncher, Scheduler
+from lsgen.cli.launchers.local import Local
+from lsgen.cli.launchers.pool import Joblib
+from lsgen.cli.launchers.ray_tasks import Ray
+from lsgen.cli.launchers.slurm import Slurm
+from lsgen.runs import Job, RunError, Sweep
+
+__all__ = ["KINDS", "describe", "launcher_of", "queue_of", "start"]
+
+KINDS: Mapping[str, type[JobLauncher]] = {kind.__name__: kind for kind in (Local, Joblib, Slurm, Ray)}
+
+
+def describe(launcher: JobLauncher) -> dict[str, Any]:
+    """Return plain containers from which `launcher_of` makes the launcher again."""
+    return {"kind": type(launcher).__name__, "options": asdict(launcher)}
+
+
+def launcher_of(sweep: Sweep) -> JobLauncher:
+    """Return the launcher that a sweep was last started with.
+
+    Raises:
+        RunError: sweep.json names none that this version has.
+
+    """
+    about = sweep.about.get("launcher", {"kind": "Local", "options": {}})
+    try:
+        return KINDS[about["kind"]](**about["options"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"expected a launcher among {', '.join(KINDS)} in {sweep.file}, got {about}") from error
+
+
+def queue_of(sweep: Sweep) -> dict[int, str]:
+    """Return what schedulers have of a sweep, "queued" or "running" by job, whichever launchers it was started with."""
+    found: dict[int, str] = {}
+    for kind in sweep.about.get("schedulers", []):
+        found |= KINDS[kind]().queue(sweep)
+    return found
+
+
+def start(
+    sweep: Sweep, launcher: JobLauncher, choose: Callable[[], Sequence[Job]], states: Sequence[str]
+) -> tuple[list[Job], list[str]]:
+    """Start those of the chosen jobs that are in one of the given states, and return them with the states of all.
+
+    Args:
+        sweep: the sweep.
+        launcher: what runs the jobs; a blocking one has run them when this returns.
+        choose: called with the sweep's lock held and the sweep up to date.
+        states: such as ("stopped",).
+
+    Raises:
+        UsageError: the launcher refuses.
+
+    """
+    with ExitStack() as working:
+        with sweep.lock():
+            sweep.reload()
+            chosen = choose()
+            now = sweep.states(queue_of(sweep))
+            todo = [job for job in chosen if now[job.number] in states]
+            sweep.about["launcher"] = describe(launcher)
+            if isinstance(launcher, Scheduler):
+                kinds = {*sweep.about.get("schedulers", []), type(launcher).__name__}
+                sweep.about["schedulers"] = sorted(kinds)
+            sweep.save()
+            if todo and isinstance(launcher, Scheduler):
+                launcher.submit(sweep, todo)
+            elif todo:
+                working.enter_context(sweep.claim(job.number for job in todo))
+        if todo and isinstance(launcher, BlockingLauncher):
+            launcher.run(sweep, todo)
+        return todo, now

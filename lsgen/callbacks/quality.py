@@ -6,8 +6,8 @@
 | sample/comparison/NAME  | value NAME of `lsgen.metrics.quality.Comparison`, such as fid or fd_classifier |
 
 The provenance of a comparison is in figures/sample/comparison/STEP.npz. `FAMILY/seconds` and
-`FAMILY/share_of_training` are the cost: see `lsgen.callbacks.base`. Samples are those of `latent_space.sample`,
-drawn with the same seed every time. A value that is not finite is left out.
+`FAMILY/share_of_training` are the cost: see `lsgen.callbacks.base`. Samples are draws from p(x|z) at codes
+of the prior, or of another sampler, with the same seed every time. A value that is not finite is left out.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from torchmetrics import Metric
 
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.sampling import CodeSource
 from lsgen.callbacks.sink import Sink
 from lsgen.data import DataModule, Split
 from lsgen.latent import LatentSpace
+from lsgen.latent.samplers import CodeSampler, generate
 from lsgen.metrics.quality.comparison import Comparison, as_row, real_features
 from lsgen.metrics.quality.features import FeatureExtractor
 
@@ -45,6 +47,8 @@ class SampleQuality(LatentCallback):
         chunk_size: samples drawn at a time.
         probes: see `LatentCallback`; not looked at.
         seed: see `LatentCallback`; it fixes the codes.
+        sampler: source of codes, see `lsgen.latent.samplers`; the prior unless given.
+        codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
     Raises:
         ValueError: there are no metrics, or n or chunk_size is not positive.
@@ -63,6 +67,8 @@ class SampleQuality(LatentCallback):
         chunk_size: int = 500,
         probes: Tensor | None = None,
         seed: int = 0,
+        sampler: CodeSampler | None = None,
+        codes: int = 10_000,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
         if not metrics:
@@ -71,6 +77,12 @@ class SampleQuality(LatentCallback):
             if value < 1:
                 raise ValueError(f"SampleQuality expected {name} of at least 1, got {value}")
         self.metrics, self.n, self.chunk_size = dict(metrics), n, chunk_size
+        self.source = CodeSource(sampler, codes)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a sampler that cannot draw the codes of this model, before any work starts."""
+        super().setup(trainer, pl_module, stage)
+        self.source.setup(trainer, pl_module)
 
     @property
     def wanted(self) -> int:
@@ -79,8 +91,9 @@ class SampleQuality(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the samples and log the metrics."""
+        sampler = self.source.prepare(space, self.chunk_size, None if probe is None else probe.x)
         for start in range(0, self.n, self.chunk_size):
-            x = space.sample(min(self.chunk_size, self.n - start))
+            x = generate(space, min(self.chunk_size, self.n - start), sampler)
             for metric in self.metrics.values():
                 metric.sync_on_compute = False  # the other processes take no part in this turn
                 metric.to(x.device).update(x)
@@ -112,6 +125,8 @@ class SampleComparison(LatentCallback):
         chunk_size: samples drawn at a time.
         probes: see `LatentCallback`; not looked at.
         seed: see `LatentCallback`; it fixes the codes and the subsets.
+        sampler: source of codes, see `lsgen.latent.samplers`; the prior unless given.
+        codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
     Raises:
         ValueError: n or chunk_size is not positive.
@@ -137,6 +152,8 @@ class SampleComparison(LatentCallback):
         chunk_size: int = 500,
         probes: Tensor | None = None,
         seed: int = 0,
+        sampler: CodeSampler | None = None,
+        codes: int = 10_000,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
         for name, value in (("n", n), ("chunk_size", chunk_size)):
@@ -145,6 +162,7 @@ class SampleComparison(LatentCallback):
         self.extractor, self.n, self.n_real, self.split = extractor, n, n_real, split
         self.k, self.subsets, self.subset_size = k, subsets, subset_size
         self.cache, self.chunk_size = cache, chunk_size
+        self.source = CodeSource(sampler, codes)
         self._data: DataModule | None = None
         self._comparison: Comparison | None = None
 
@@ -160,14 +178,16 @@ class SampleComparison(LatentCallback):
         if not isinstance(data, DataModule):
             raise TypeError(f"SampleComparison expected a lsgen.data.DataModule, got {type(data).__name__}")
         self._data, self._comparison = data, None
+        self.source.setup(trainer, pl_module)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the samples, compare, and log values and provenance."""
-        x = space.sample(min(self.chunk_size, self.n))
+        sampler = self.source.prepare(space, self.chunk_size, None if probe is None else probe.x)
+        x = generate(space, min(self.chunk_size, self.n), sampler)
         comparison = self._comparison = self._comparison or self._prepared(x)
         comparison.update(x)
         for start in range(len(x), self.n, self.chunk_size):
-            comparison.update(space.sample(min(self.chunk_size, self.n - start)))
+            comparison.update(generate(space, min(self.chunk_size, self.n - start), sampler))
         sink.arrays(self.family, **as_row(comparison.provenance()))
         values = comparison.compute()
         sink.scalars({f"{self.family}/{name}": value for name, value in values.items() if isfinite(value)})

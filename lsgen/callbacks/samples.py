@@ -1,8 +1,10 @@
 """What the model generates.
 
-| key         | kind  | meaning                                                        |
-|-------------|-------|----------------------------------------------------------------|
-| sample/grid | image | means of p(x|z) at the same draws z from the prior every time |
+| key         | kind  | meaning                                                             |
+|-------------|-------|---------------------------------------------------------------------|
+| sample/grid | image | means of p(x|z) at draws z from the prior, or from another sampler  |
+
+The same random numbers are drawn every time.
 
 `sample/seconds` and `sample/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
 """
@@ -11,20 +13,23 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.codes import means, show
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.sampling import CodeSource
 from lsgen.callbacks.sink import Sink
 from lsgen.latent import LatentSpace
+from lsgen.latent.samplers import CodeSampler
 
 __all__ = ["Samples"]
 
 
 class Samples(LatentCallback):
-    """Draws decoded means at fixed draws from the prior, so that successive pictures can be compared.
+    """Draws decoded means at fixed draws of codes, so that successive pictures can be compared.
 
     Args:
         every_n_steps: see `LatentCallback`.
@@ -36,6 +41,8 @@ class Samples(LatentCallback):
         chunk_size: codes decoded at a time.
         probes: see `LatentCallback`; only their range of values is looked at.
         seed: see `LatentCallback`; it fixes the draws.
+        sampler: source of codes, see `lsgen.latent.samplers`; the prior unless given.
+        codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
     Raises:
         ValueError: n, columns or chunk_size is not positive.
@@ -55,6 +62,8 @@ class Samples(LatentCallback):
         chunk_size: int = 512,
         probes: Tensor | None = None,
         seed: int = 0,
+        sampler: CodeSampler | None = None,
+        codes: int = 10_000,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
         for name, value in (("n", n), ("columns", columns), ("chunk_size", chunk_size)):
@@ -63,6 +72,13 @@ class Samples(LatentCallback):
         self.n, self.columns, self.chunk_size = n, columns, chunk_size
         self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
 
+        self.source = CodeSource(sampler, codes)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a sampler that cannot draw the codes of this model, before any work starts."""
+        super().setup(trainer, pl_module, stage)
+        self.source.setup(trainer, pl_module)
+
     @property
     def wanted(self) -> int:
         """Enough observations to tell the range of the data."""
@@ -70,6 +86,7 @@ class Samples(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the grid."""
-        x = means(space, space.prior().sample((self.n,)), self.chunk_size)
+        sampler = self.source.prepare(space, self.chunk_size, None if probe is None else probe.x)
+        x = means(space, sampler.sample(self.n), self.chunk_size)
         bounds = self.value_range or viz.value_range(x if probe is None else probe.x)
         sink.image("sample/grid", viz.grid(viz.in_rows(show(space, x, bounds), self.columns)))

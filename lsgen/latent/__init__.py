@@ -1,6 +1,6 @@
 """The latent space: priors, posteriors, decoding, encoding and paths through z."""
 
-from lsgen.latent import paths
+from lsgen.latent import paths, samplers
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
 from lsgen.latent.autoregressive import AutoregressiveOverCodes, AutoregressivePrior
 from lsgen.latent.class_codes import ClassCodes, ClassPosterior
@@ -74,4 +74,5 @@ __all__ = [
     "observed_log_prob",
     "paths",
     "pseudo_gibbs",
+    "samplers",
 ]

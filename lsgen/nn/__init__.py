@@ -9,6 +9,7 @@ from lsgen.nn.mlp import MLPDecoder, MLPEncoder
 from lsgen.nn.pixelcnn import PixelCNN
 from lsgen.nn.rbf import RBFDecoder, RBFPrecision
 from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
+from lsgen.nn.staged_rbf import StagedRBFDecoder
 
 __all__ = [
     "ClassEncoder",
@@ -26,4 +27,5 @@ __all__ = [
     "RBFPrecision",
     "ResNetDecoder",
     "ResNetEncoder",
+    "StagedRBFDecoder",
 ]

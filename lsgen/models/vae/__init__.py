@@ -17,6 +17,7 @@ from lsgen.models.vae.missing import MissingDataIWAE
 from lsgen.models.vae.objective import DataSetObjective, Objective
 from lsgen.models.vae.piwae import PIWAE
 from lsgen.models.vae.rae import RAEGP, RAEL2
+from lsgen.models.vae.rbf_variance import RBFVariance
 from lsgen.models.vae.renyi import Renyi
 from lsgen.models.vae.semi_supervised import SemiSupervised
 from lsgen.models.vae.stacked import StackedSemiSupervised
@@ -54,6 +55,7 @@ __all__ = [
     "Masking",
     "MissingDataIWAE",
     "Objective",
+    "RBFVariance",
     "Renyi",
     "SemiSupervised",
     "StackedSemiSupervised",

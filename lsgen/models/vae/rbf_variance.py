@@ -1,0 +1,97 @@
+r"""The VAE of Latent Space Oddity: first a mean with one standard deviation, then a variance that knows the data.
+
+    steps below n:     -log N( x; mu(z), sigma^2 ) + KL( q(z|x) || p(z) )                    encoder and mean learn
+    at step n:         centres, bandwidths and weights of beta(z) from the last M codes and their squared errors
+    from step n on:    -log N( x; mu(z), 1 / beta(z) ) + KL( q(z|x) || p(z) )                the weights of beta learn
+
+so that uncertainty is large wherever no code has been seen, and shortest paths keep to the data.
+
+Reference: Arvanitidis, Hansen & Hauberg, "Latent space oddity" (2018), section 4, https://arxiv.org/abs/1710.11379.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lsgen.latent import EncodableLatentSpace
+from lsgen.models.losses import Losses
+from lsgen.models.vae.objective import Objective, SampleTerms, kl_terms, sample_terms
+from lsgen.nn import StagedRBFDecoder
+
+__all__ = ["RBFVariance"]
+
+
+class RBFVariance(Objective):
+    """The ELBO of a `StagedRBFDecoder`, in its two stages.
+
+    Args:
+        fit_at: generator step n at which the precision is fitted.
+        observations: number M of codes it is fitted to, those of the last training batches before; they are part of
+            the checkpoint while they are gathered.
+
+    Raises:
+        ValueError: one of them is not positive.
+
+    """
+
+    def __init__(self, fit_at: int = 5000, observations: int = 2000) -> None:
+        super().__init__()
+        if min(fit_at, observations) < 1:
+            raise ValueError(f"expected fit_at and observations of at least 1, got {fit_at} and {observations}")
+        self.fit_at, self.observations = fit_at, observations
+        self._codes: list[Tensor] = []
+        self._errors: list[Tensor] = []
+
+    def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
+        """Return reconstruction + KL, and fit the precision once its step has come.
+
+        Raises:
+            TypeError: the decoder is no `StagedRBFDecoder`.
+
+        """
+        decoder, x = space.decoder, batch["x"]
+        if not isinstance(decoder, StagedRBFDecoder):
+            raise TypeError(f"RBFVariance expected a StagedRBFDecoder, got {type(decoder).__name__}")
+        learning = self.training and torch.is_grad_enabled()
+        if learning and not decoder.fitted and step >= self.fit_at and self._codes:
+            decoder.fit(torch.cat(self._codes), torch.cat(self._errors))
+            if torch.distributed.is_available() and torch.distributed.is_initialized():
+                for value in decoder.both.precision.state_dict().values():
+                    torch.distributed.broadcast(value, src=0)
+            self._codes, self._errors = [], []
+        if not decoder.fitted:
+            terms = sample_terms(space, x)
+            if learning:
+                self._gather(decoder, terms.z.detach(), x)
+            return terms.losses((terms.reconstruction + terms.kl.sum(-1)).mean())
+        with torch.no_grad():
+            q = space.encode(x)
+            z = q.sample()
+            kl = kl_terms(q, space.prior(), z)
+        terms = SampleTerms(q, z, -_with_fixed_mean(space, z).log_prob(x), kl)
+        return terms.losses((terms.reconstruction + terms.kl.sum(-1)).mean())
+
+    def get_extra_state(self) -> dict[str, list[Tensor]]:
+        """Return what has been gathered, for the checkpoint."""
+        return {"codes": list(self._codes), "errors": list(self._errors)}
+
+    def set_extra_state(self, state: dict[str, list[Tensor]]) -> None:
+        """Restore what had been gathered."""
+        self._codes, self._errors = list(state["codes"]), list(state["errors"])
+
+    @torch.no_grad()
+    def _gather(self, decoder: StagedRBFDecoder, z: Tensor, x: Tensor) -> None:
+        self._codes.append(z)
+        self._errors.append((x - decoder.mean(z)).square())
+        while sum(map(len, self._codes)) - len(self._codes[0]) >= self.observations:
+            del self._codes[0], self._errors[0]
+
+
+def _with_fixed_mean(space: EncodableLatentSpace, z: Tensor) -> torch.distributions.Distribution:
+    """Return p(x|z), with gradients for what follows the mean alone."""
+    mean, log_sigma = space.raw(z).chunk(2, dim=1)
+    out: torch.distributions.Distribution = space.likelihood(torch.cat([mean.detach(), log_sigma], 1))
+    return out

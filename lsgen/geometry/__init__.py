@@ -15,12 +15,22 @@ from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
 from lsgen.geometry.large import MetricOperator, TopSpectrum, VolumeEstimate, log_volume_estimate, top_spectrum
 from lsgen.geometry.lengths import curve_energy, curve_length
 from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
+from lsgen.geometry.shooting import Exponential, exp_map
 from lsgen.geometry.starts import CodeGraph
-from lsgen.geometry.transport import Exponential, exp_map, holonomy, parallel_transport
+from lsgen.geometry.statistics import (
+    Box,
+    FrechetMean,
+    UniformSample,
+    frechet_mean,
+    sample_uniform,
+)
+from lsgen.geometry.transport import holonomy, parallel_transport
 
 __all__ = [
+    "Box",
     "CodeGraph",
     "Exponential",
+    "FrechetMean",
     "Geodesic",
     "Immersion",
     "Jet",
@@ -29,12 +39,14 @@ __all__ = [
     "MetricOperator",
     "Spectrum",
     "TopSpectrum",
+    "UniformSample",
     "VolumeEstimate",
     "christoffel",
     "curve_energy",
     "curve_length",
     "distance",
     "exp_map",
+    "frechet_mean",
     "geodesic",
     "holonomy",
     "immersion",
@@ -48,6 +60,7 @@ __all__ = [
     "parallel_transport",
     "ricci",
     "riemann",
+    "sample_uniform",
     "scalar_curvature",
     "second_fundamental_form",
     "sectional_curvature",

@@ -107,7 +107,7 @@ def system(im: Immersion | MetricField, curves: Tensor) -> System:
 
 
 def momenta(im: Immersion | MetricField, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    r"""Return what a segment's energy gives to its ends, and the metric at the start.
+    r"""Return what a segment's energy gives to its ends, and how the first part depends on the end.
 
         p_0 = -(1/2) dE/dz_0,    p_1 = (1/2) dE/dz_1    for one segment, E = |f(z_1) - f(z_0)|^2 .
 
@@ -117,18 +117,20 @@ def momenta(im: Immersion | MetricField, start: Tensor, end: Tensor) -> tuple[Te
         end: codes (N, d).
 
     Returns:
-        p_0 (N, d), p_1 (N, d) and g(z_0) (N, d, d); of a metric g at the middle.
+        p_0 (N, d), p_1 (N, d) and dp_0/dz_1 (N, d, d); of a metric up to its second derivatives.
 
     """
     pair = torch.stack([start, end], 1)
     if isinstance(im, MetricField):
         g, dg = im.jet((start + end) / 2, 1)[:2]
         step = end - start
-        main, bend = torch.einsum("nij,nj->ni", g, step), torch.einsum("nkij,ni,nj->nk", dg, step, step) / 4
-        return main - bend, main + bend, g
+        along = torch.einsum("nkij,nj->nki", dg, step)
+        main, bend = torch.einsum("nij,nj->ni", g, step), torch.einsum("nki,ni->nk", along, step) / 4
+        return main - bend, main + bend, g + (along.mT - along) / 2
     forward, backward = chords(im, pair)
     j = im.expansion(pair.flatten(0, 1), 1).t.movedim(0, 1).unflatten(0, (-1, 2))
-    return _pulled(im, j[:, 0], forward[:, 0]), _pulled(im, j[:, 1], backward[:, 0]), inner(im, j[:, 0])
+    p = _pulled(im, j[:, 0], forward[:, 0]), _pulled(im, j[:, 1], backward[:, 0])
+    return *p, j[:, 0] @ j[:, 1].mT if im.signature is None else inner(im, j[:, 0])
 
 
 def _pulled(im: Immersion, j: Tensor, v: Tensor) -> Tensor:

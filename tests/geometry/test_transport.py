@@ -5,7 +5,17 @@ import math
 import pytest
 import torch
 
-from lsgen.geometry import Immersion, MetricField, exp_map, holonomy, log_map, metric, parallel_transport, reference
+from lsgen.geometry import (
+    Immersion,
+    MetricField,
+    exp_map,
+    geodesic,
+    holonomy,
+    log_map,
+    metric,
+    parallel_transport,
+    reference,
+)
 
 f64 = torch.float64
 SPHERE, HYPERBOLIC = reference.sphere(), reference.hyperbolic()
@@ -24,10 +34,76 @@ def test_exponential_inverts_the_logarithm(surface):
         torch.testing.assert_close(surface.distance(a, shot.point), speed.sqrt(), rtol=1e-7, atol=0)
 
 
-def test_exponential_on_a_torn_space_says_so():
+@pytest.mark.parametrize("method", ["adaptive", "symplectic"])
+def test_every_curve_has_its_own_steps(method):
+    """Slow, fast and torn curves in one batch: each arrives where it does alone."""
     im = Immersion(lambda z: torch.cat([z, 1 / z[:, :1]], -1), 2)
-    z, v = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=f64), torch.tensor([[0.1, 1.0], [-400.0, 0.0]], dtype=f64)
-    assert exp_map(im, z, v, max_steps=64).converged.tolist() == [True, False]
+    z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]], dtype=f64)
+    v = torch.tensor([[0.1, 1.0], [-400.0, 0.0], [3.0, -5.0]], dtype=f64)
+    found = exp_map(im, z, v, method=method, max_steps=64)
+    assert found.converged.tolist() == [True, False, True]
+    for row in (0, 2):
+        alone = exp_map(im, z[row], v[row], method=method, max_steps=64)
+        torch.testing.assert_close(found.point[row], alone.point, rtol=1e-9, atol=1e-9)
+
+
+def test_errors_follow_the_tolerance():
+    torus, a, v = reference.torus(), torch.zeros(1, 2, dtype=f64), torch.tensor([[1.0, 0.7]], dtype=f64)
+    exact = exp_map(torus.immersion, a, v, tol=1e-11).point
+    errors = [(exp_map(torus.immersion, a, v, tol=tol).point - exact).norm().item() for tol in (1e-5, 1e-8)]
+    assert errors[0] < 1e-3
+    assert errors[1] < 1e-6
+
+
+@pytest.mark.parametrize("route", ["immersion", "metric"])
+def test_symplectic_steps_keep_the_momentum_and_are_of_order_four(route):
+    """On a torus w^2 u' is constant (Clairaut); the rotation that it belongs to is a symmetry of every step."""
+    torus = reference.torus()
+    im = torus.immersion if route == "immersion" else MetricField(torus.metric, 2)
+    a, v = torch.tensor([[0.0, 0.5], [0.3, -1.0]], dtype=f64), torch.tensor([[1.5, 1.0], [0.5, 2.0]], dtype=f64)
+    exact, errors = exp_map(torus.immersion, a, v, tol=1e-10), []
+    for steps in (8, 16):
+        found = exp_map(im, a, v, method="symplectic", steps=steps)
+        assert found.converged.all()
+        errors.append((found.point - exact.point).norm().item())
+        ours = torch.einsum("nij,nj->ni", torus.metric(found.point), found.velocity)[:, 0]
+        theirs = torch.einsum("nij,nj->ni", torus.metric(a), v)[:, 0]
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=0)
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.4)
+
+
+def test_symplectic_steps_keep_the_speed_over_long_times():
+    """Some way around the torus: the error of the speed stays what it was at first."""
+    torus, a = reference.torus(), torch.tensor([[0.0, 0.5]], dtype=f64)
+    v = torch.tensor([[0.25, 0.2]], dtype=f64)
+    speed = torch.einsum("nij,ni,nj->n", torus.metric(a), v, v)
+    errors = []
+    for _ in range(40):
+        found = exp_map(torus.immersion, a, v, method="symplectic", steps=1)
+        a, v = found.point, found.velocity
+        errors.append((torch.einsum("nij,ni,nj->n", torus.metric(a), v, v) / speed - 1).abs().item())
+    assert max(errors[20:]) < 2 * max(errors[:20])
+    assert max(errors) < 0.01
+
+
+def ladder(im, z, w, curve):
+    """Carry w along a geodesic by geodesic parallelograms through the middle of every second segment."""
+    for i in range(0, curve.shape[1] - 2, 2):
+        tip = exp_map(im, z, w).point
+        across = log_map(im, curve[:, i + 1], tip, 17)
+        opposite = exp_map(im, curve[:, i + 1], -across).point
+        z = curve[:, i + 2]
+        w = -log_map(im, z, opposite, 17)
+    return w
+
+
+@pytest.mark.parametrize("surface", [SPHERE, reference.torus()], ids=["sphere", "torus"])
+def test_transport_is_that_of_the_pole_ladder(surface):
+    im = surface.immersion
+    a, b = torch.tensor([[0.1, 0.2]], dtype=f64), torch.tensor([[0.5, -0.3]], dtype=f64)
+    w, curve = 0.1 * torch.tensor([[0.3, 1.0]], dtype=f64), geodesic(im, a, b, 65).points
+    ours = parallel_transport(im, curve, w)[:, -1]
+    torch.testing.assert_close(ladder(im, a, w, curve[:, ::16]), ours, rtol=0, atol=2e-4 * w.norm().item())
 
 
 def circle(n, radius=0.5):
@@ -69,3 +145,7 @@ def test_refusals():
         parallel_transport(im, z[:1], z[0])
     with pytest.raises(ValueError, match=r"expected vectors v of dtype float64 and shape \(3, 2\) like the codes"):
         exp_map(im, z, z.float())
+    with pytest.raises(ValueError, match='expected method "adaptive" or "symplectic", got \'euler\''):
+        exp_map(im, z, z, method="euler")
+    with pytest.raises(ValueError, match="expected positive tol, max_steps and steps, got None, 1024 and 0"):
+        exp_map(im, z, z, steps=0)

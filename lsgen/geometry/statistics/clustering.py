@@ -19,8 +19,8 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.shooting import exp_map
 from lsgen.geometry.statistics.means import logs, norms
-from lsgen.geometry.transport import exp_map
 
 __all__ = ["KMeans", "kmeans"]
 

@@ -27,7 +27,7 @@ from lsgen.geometry.curvature import christoffel
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import metric
-from lsgen.geometry.transport import exp_map
+from lsgen.geometry.shooting import exp_map
 
 __all__ = ["BrownianPaths", "brownian_motion", "frames"]
 

@@ -23,7 +23,7 @@ from lsgen.geometry.checks import check_codes
 from lsgen.geometry.geodesic import log_map
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import metric
-from lsgen.geometry.transport import exp_map
+from lsgen.geometry.shooting import exp_map
 
 __all__ = ["FrechetMean", "frechet_mean", "logs", "norms"]
 

@@ -24,6 +24,7 @@ from lsgen.geometry.statistics import (
     frechet_mean,
     sample_uniform,
 )
+from lsgen.geometry.stochastic import StochasticGeodesic, stochastic_geodesic
 from lsgen.geometry.transport import holonomy, parallel_transport
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "MetricField",
     "MetricOperator",
     "Spectrum",
+    "StochasticGeodesic",
     "TopSpectrum",
     "UniformSample",
     "VolumeEstimate",
@@ -65,6 +67,7 @@ __all__ = [
     "second_fundamental_form",
     "sectional_curvature",
     "spectrum",
+    "stochastic_geodesic",
     "top_spectrum",
     "volume_and_curvature",
 ]

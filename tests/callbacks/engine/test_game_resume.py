@@ -1,4 +1,4 @@
-"""A game that is killed and resumed, bit for bit against one that is not: two optimisers, averages and half an update."""
+"""A game that is killed and resumed, bit for bit against one that is not: two optimisers, averages, half an update."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHAPE = (1, 8, 8)
 
 
 def _gan(max_steps: int | None) -> GAN:
-    """Return a game whose every part has a state: spectral norms, statistics, averages, p, schedules, lazy penalties."""
+    """Return a game whose every part has a state: norms, statistics, averages, p, schedules, lazy penalties."""
     torch.manual_seed(0)
     adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
     return GAN(

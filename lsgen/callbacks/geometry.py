@@ -43,7 +43,16 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.codes import Codes, axis_name, codes
-from lsgen.callbacks.measures import Plane, at_probes, on_active_axes, over_plane, path_lengths
+from lsgen.callbacks.measures import (
+    Plane,
+    active_axes,
+    at_probes,
+    on_active_axes,
+    over_plane,
+    path_lengths,
+    quantiles,
+    sub_latent,
+)
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.geometry import Immersion, immersion
@@ -52,7 +61,6 @@ from lsgen.latent import LatentSpace
 
 __all__ = ["LatentGeometry"]
 
-_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 _MOST_EIGENVALUES = 64
 _NAMES = {
     "fisher": "pulled-back Fisher-Rao metric",
@@ -75,7 +83,7 @@ class LatentGeometry(LatentCallback):
         plane_points: points along each side of the plane.
         extent: half the side of the plane, in standard deviations of the prior.
         pairs: straight segments that are measured.
-        intervals: intervals into which a segment is divided, an even number.
+        intervals: intervals into which a segment is divided.
         kl_probes: observations over which KL and covariance are averaged.
         chunk_size: codes worked on at a time.
         probes: see `LatentCallback`.
@@ -113,8 +121,6 @@ class LatentGeometry(LatentCallback):
         for name, value in {**counts, **sizes}.items():
             if value < (least := 2 if name in sizes else 1):
                 raise ValueError(f"LatentGeometry expected {name} of at least {least}, got {value}")
-        if intervals % 2:
-            raise ValueError(f"LatentGeometry expected an even number of intervals, got {intervals}")
         if not extent > 0 or not active_kl >= 0:
             raise ValueError(f"LatentGeometry expected extent > 0 and active_kl >= 0, got {extent} and {active_kl}")
         self.kind, self.n, self.active_kl, self.max_curved = kind, n, active_kl, max_curved
@@ -141,7 +147,7 @@ class LatentGeometry(LatentCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""
         known, im = codes(space, probe, self.wanted), immersion(space, self.kind)
-        active = _active(known, self.active_kl)
+        active = active_axes(known, self.active_kl)
         found = self._measure(space, im, known, active)
         flat = bool(kinks(im.local, im.lifted(known.z[:1])))
         sink.scalars(_scalars(found) | {"metric/active_axes": len(active), "curvature/piecewise_linear": int(flat)})
@@ -154,7 +160,7 @@ class LatentGeometry(LatentCallback):
         if space.dim > 1:
             plane = Plane.of(space, known, self.extent, self.plane_points)
             surface = over_plane(im, plane, self.chunk_size)
-            sink.scalars(_quantiles("curvature/plane", surface["plane_curvature"]))
+            sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
             points = plane.coordinates(known.z)
             sink.image("metric/plane", _maps(surface, plane, known, points, probe, flat))
             arrays |= {"plane_values": plane.values, "plane_axes": torch.tensor(plane.axes), "plane_points": points}
@@ -169,7 +175,7 @@ class LatentGeometry(LatentCallback):
             found |= {alias: found[name] for name, alias in names.items() if name in found}
         elif len(active):
             curved = 2 <= len(active) <= self.max_curved
-            found |= on_active_axes(im, z, known.z.mean(0), active, curved, self.chunk_size)
+            found |= on_active_axes(sub_latent(im, known, active), z, curved, self.chunk_size)
         pairs = min(self.pairs, len(known.z) // 2)
         if pairs:
             start, end = known.z[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)
@@ -178,17 +184,10 @@ class LatentGeometry(LatentCallback):
         return found
 
 
-def _active(known: Codes, threshold: float) -> Tensor:
-    """Return the active axes, in natural order."""
-    if known.kl is None:
-        return torch.arange(known.z.shape[-1], device=known.z.device)
-    return torch.nonzero(known.kl > threshold).flatten()
-
-
 def _scalars(found: dict[str, Tensor]) -> dict[str, float]:
     """Return what is logged of the measurements at the places."""
-    logged = _quantiles("metric/rank", found["rank"])
-    logged |= _quantiles("metric/log10_condition_number", found["condition_number"].log10())
+    logged = quantiles("metric/rank", found["rank"])
+    logged |= quantiles("metric/log10_condition_number", found["condition_number"].log10())
     names = {
         "log_volume": "metric/log_volume",
         "log_volume_active": "metric/log_volume_active",
@@ -197,23 +196,12 @@ def _scalars(found: dict[str, Tensor]) -> dict[str, float]:
     }
     for name, key in names.items():
         if name in found:
-            logged |= _quantiles(key, found[name])
+            logged |= quantiles(key, found[name])
     if "path_length" in found:
-        logged |= _quantiles("metric/path_ratio", found["path_length"] / found["path_distance"])
+        logged |= quantiles("metric/path_ratio", found["path_length"] / found["path_distance"])
     for name, key in (("eigenvalues", "eigenvalue"), ("eigenvalues_whitened", "eigenvalue_cov")):
         medians = found[name].nanmedian(0).values.tolist()[:_MOST_EIGENVALUES]
         logged |= {f"metric/{key}/{i:02d}": value for i, value in enumerate(medians) if np.isfinite(value)}
-    return logged
-
-
-def _quantiles(key: str, values: Tensor) -> dict[str, float]:
-    """Return quantiles of the finite values, and the number of the others."""
-    values = values.detach().double().flatten()
-    finite = values[torch.isfinite(values)]
-    logged = {f"{key}/not_finite": float(len(values) - len(finite))}
-    if len(finite):
-        quantiles = torch.quantile(finite, torch.tensor(_LEVELS, dtype=finite.dtype, device=finite.device))
-        logged |= {f"{key}/q{round(100 * q):02d}": float(v) for q, v in zip(_LEVELS, quantiles.tolist(), strict=True)}
     return logged
 
 

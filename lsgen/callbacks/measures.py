@@ -1,4 +1,4 @@
-"""What `LatentGeometry` measures: arrays by name, from the geometry of one latent space at fixed codes."""
+"""What the callbacks of geometry measure: arrays by name, from the geometry of one latent space at fixed codes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,36 @@ import torch
 from torch import Tensor
 
 from lsgen.callbacks.codes import Codes
-from lsgen.geometry import Immersion, log_volume, metric, scalar_curvature, spectrum, volume_and_curvature
+from lsgen.geometry import (
+    Geodesic,
+    Immersion,
+    curve_energy,
+    curve_length,
+    log_volume,
+    metric,
+    scalar_curvature,
+    spectrum,
+    volume_and_curvature,
+)
+from lsgen.geometry.energy import segments
 from lsgen.latent import LatentSpace, paths
 from lsgen.likelihoods import ClosedFormLikelihood, FlatLikelihood, Likelihood
 
-__all__ = ["Plane", "at_probes", "on_active_axes", "over_plane", "path_lengths"]
+__all__ = [
+    "Plane",
+    "SubLatent",
+    "active_axes",
+    "along_curves",
+    "at_probes",
+    "geodesic_scalars",
+    "on_active_axes",
+    "over_plane",
+    "path_lengths",
+    "quantiles",
+    "sub_latent",
+]
+
+_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -53,6 +78,71 @@ class Plane:
         return (z[:, axes] - self.origin[axes]) / self.basis[[0, 1], axes]
 
 
+@dataclass(frozen=True)
+class SubLatent:
+    """The sub-latent of the active axes: the others are held at their mean over the probes.
+
+    Attributes:
+        im: the immersion restricted to it, of dimension k.
+        axes: the active axes (k,), in natural order.
+
+    """
+
+    im: Immersion
+    axes: Tensor
+
+    def inside(self, z: Tensor) -> Tensor:
+        """Return the coordinates (B, k) of codes (B, d)."""
+        return z[..., self.axes]
+
+    def whole(self, a: Tensor) -> Tensor:
+        """Return the codes (B, d) at coordinates (B, k)."""
+        return self.im.lifted(a)
+
+
+def active_axes(known: Codes, threshold: float) -> Tensor:
+    """Return the axes whose mean KL is above the threshold, in natural order; all where no KL is known."""
+    if known.kl is None:
+        return torch.arange(known.z.shape[-1], device=known.z.device)
+    return torch.nonzero(known.kl > threshold).flatten()
+
+
+def sub_latent(im: Immersion, known: Codes, axes: Tensor) -> SubLatent:
+    """Return the sub-latent of some axes."""
+    basis = torch.eye(im.dim, dtype=known.z.dtype, device=known.z.device)[axes]
+    origin = known.z.mean(0)
+    origin[axes] = 0
+    return SubLatent(im.restrict(origin, basis), axes)
+
+
+def along_curves(im: Immersion, curves: Tensor) -> dict[str, Tensor]:
+    """Return length (B,), energy (B,) and the speed in the middle of every segment (B, N-1) of curves (B, N, d)."""
+    pace = (curves.shape[-2] - 1) * segments(im, curves).clamp(min=0).sqrt()
+    return {"length": curve_length(im, curves), "energy": curve_energy(im, curves), "speed": pace}
+
+
+def geodesic_scalars(key: str, found: Geodesic) -> dict[str, float]:
+    """Return quantiles of what is known of geodesics that converged; the others are counted as not finite."""
+    names = {"length": found.length, "energy": found.energy, "speed_variation": found.speed_variation}
+    if not bool(found.asymmetry.isnan().all()):
+        names |= {"asymmetry": found.asymmetry, "spread": found.spread}
+    logged = {f"{key}/pairs": float(found.converged.numel()), f"{key}/converged": float(found.converged.sum())}
+    for name, values in names.items():
+        logged |= quantiles(f"{key}/{name}", torch.where(found.converged, values, torch.nan))
+    return logged
+
+
+def quantiles(key: str, values: Tensor) -> dict[str, float]:
+    """Return quantiles of the finite values, and the number of the others."""
+    values = values.detach().double().flatten()
+    finite = values[torch.isfinite(values)]
+    logged = {f"{key}/not_finite": float(len(values) - len(finite))}
+    if len(finite):
+        found = torch.quantile(finite, torch.tensor(_LEVELS, dtype=finite.dtype, device=finite.device))
+        logged |= {f"{key}/q{round(100 * q):02d}": float(v) for q, v in zip(_LEVELS, found.tolist(), strict=True)}
+    return logged
+
+
 def at_probes(im: Immersion, z: Tensor, covariance: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
     """Return the spectra of G and G Cov(z), rank, log-volume and, where asked, scalar curvature at codes (N, d).
 
@@ -70,17 +160,12 @@ def at_probes(im: Immersion, z: Tensor, covariance: Tensor, curved: bool, chunk_
     return measured | ({"curvature": scalar_curvature(im, z, chunk_size)} if curved else {})
 
 
-def on_active_axes(
-    im: Immersion, z: Tensor, mean: Tensor, active: Tensor, curved: bool, chunk_size: int
-) -> dict[str, Tensor]:
-    """Return log-volume and scalar curvature of the sub-latent of some axes, the others held at the mean."""
-    basis = torch.eye(im.dim, dtype=z.dtype, device=z.device)[active]
-    origin = mean.clone()
-    origin[active] = 0
-    sub, a = im.restrict(origin, basis), z[:, active]
+def on_active_axes(sub: SubLatent, z: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
+    """Return log-volume and, where asked, scalar curvature of a sub-latent at codes (N, d)."""
+    a = sub.inside(z)
     if not curved:
-        return {"log_volume_active": log_volume(sub, a, chunk_size)}
-    volume, curvature = volume_and_curvature(sub, a, chunk_size)
+        return {"log_volume_active": log_volume(sub.im, a, chunk_size)}
+    volume, curvature = volume_and_curvature(sub.im, a, chunk_size)
     return {"log_volume_active": volume, "curvature_active": curvature}
 
 
@@ -97,28 +182,24 @@ def path_lengths(
 
         L = integral_0^1 sqrt( v^T G(z(t)) v ) dt,    v = end - start,
 
-    by Simpson's rule. The distance is that of the space which z is mapped into, so L is never less: the closed-form
-    Fisher-Rao distance where the space's likelihood has one and `im` is its Fisher immersion, else the chord.
+    of fourth order in the length of an interval. The distance is that of the space which z is mapped into, so L is
+    never less: the closed-form Fisher-Rao distance where the space's likelihood has one and `im` is its Fisher
+    immersion, else the chord.
 
     Args:
         im: the immersion.
         space: the latent space whose Fisher immersion it is; None for another immersion.
         start: codes (P, d).
         end: codes (P, d).
-        intervals: even number of intervals of the rule.
+        intervals: into which a segment is divided.
 
     """
-    t = torch.linspace(0, 1, intervals + 1, dtype=start.dtype, device=start.device)
-    weight = torch.full_like(t, 2.0)
-    weight[1::2] = 4.0
-    weight[[0, -1]] = 1.0
-    lines = [im.restrict(a, (b - a)[None]) for a, b in zip(start, end, strict=True)]
-    speed = torch.stack([spectrum(line, t[:, None]).eigenvalues[:, 0] for line in lines]).sqrt()
+    length = curve_length(im, paths.linear(start, end, intervals + 1))
     if space is None:
         distance = torch.linalg.vector_norm(im(end) - im(start), dim=-1)
     else:
         distance = _fisher_distance(space.likelihood, space.raw(start), space.raw(end))
-    return {"path_length": speed @ weight / (3 * intervals), "path_distance": distance}
+    return {"path_length": length, "path_distance": distance}
 
 
 def _fisher_distance(likelihood: Likelihood, h: Tensor, other: Tensor) -> Tensor:

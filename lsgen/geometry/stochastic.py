@@ -15,7 +15,7 @@ and the second sum grows as 2 n^2 int tr S dt: with many points its minimiser is
 whatever its length. A member drawn once for a whole curve has no such term; nor has the immersion (f_1, ..., f_M) /
 sqrt(M) of fixed members, which `geodesic` takes.
 
-Reference: Polyak & Juditsky, "Acceleration of stochastic approximation by averaging" (1992); Kingma & Ba, "Adam" (2015).
+Reference: Polyak & Juditsky, "Acceleration of stochastic approximation by averaging" (1992); Kingma & Ba (2015), Adam.
 """
 
 from __future__ import annotations

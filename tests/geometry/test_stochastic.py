@@ -36,7 +36,7 @@ def test_the_curve_is_the_geodesic_of_the_expected_metric():
 
 
 def test_members_drawn_at_every_point_cost_the_square_of_the_number_of_points():
-    """Two constant decoders a distance 1 apart: n sum |f_i - f_j|^2 is n^2 / 2 on average, of a curve without length."""
+    """Two constant decoders a distance 1 apart: n sum |f_i - f_j|^2 is n^2 / 2 on average, of a curve of length 0."""
 
     def energy(curves):
         member = torch.randint(0, 2, curves.shape[:2]).to(curves)

@@ -17,11 +17,16 @@ _ROWS = (
     ("nats_per_dimension", "nats per dimension", "nats"),
     ("active_units", "active units", ""),
 )
+_SAMPLES = re.compile(
+    r"(?:sample/(?:quality|comparison|classes|neighbours)|sample(?=/diversity$)|reconstruction(?=/inversion/))/"
+    r"(?!.*(?:seconds|share_of_training)$)(.+)"
+)
+_PLAYERS = re.compile(r"train/((?:critic|generator)/.+)")
 _SPEED = "train/images_per_s"
 
 
 def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
-    """Print the main metrics of validation and test, the speed, and where everything is."""
+    """Print the main metrics of validation and test, of samples and of a game, the speed, and where everything is."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -36,9 +41,15 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
         if (factor := re.fullmatch(r"test/factor/(.+)/r2", key)) is not None:
             single = every.get(f"{key}_single")
             table.add_row(f"{factor[1]} from all latents, from one", "", f"{_number(value)}, {_number(single)}", "R²")
+    game = Table("", "last", title="samples and players", title_justify="left")
+    for pattern in (_SAMPLES, _PLAYERS):
+        for key, value in every.items():
+            if (found := pattern.fullmatch(key)) is not None:
+                game.add_row(found[1], _number(value))
     console = Console()
-    if table.row_count:
-        console.print(table)
+    for shown in (table, game):
+        if shown.row_count:
+            console.print(shown)
     if _SPEED in every:
         console.print(f"speed    {every[_SPEED]:,.0f} images/s", highlight=False)
     if not directory.checkpoints.exists():

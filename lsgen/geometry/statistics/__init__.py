@@ -4,11 +4,13 @@ from lsgen.geometry.statistics.agreement import FMeasure, f_measure
 from lsgen.geometry.statistics.clustering import KMeans, kmeans
 from lsgen.geometry.statistics.diffusion import BrownianPaths, brownian_motion
 from lsgen.geometry.statistics.means import FrechetMean, frechet_mean
+from lsgen.geometry.statistics.sampling import Chains, hmc, langevin
 from lsgen.geometry.statistics.uniform import Box, UniformSample, sample_uniform
 
 __all__ = [
     "Box",
     "BrownianPaths",
+    "Chains",
     "FMeasure",
     "FrechetMean",
     "KMeans",
@@ -16,6 +18,8 @@ __all__ = [
     "brownian_motion",
     "f_measure",
     "frechet_mean",
+    "hmc",
     "kmeans",
+    "langevin",
     "sample_uniform",
 ]

@@ -20,7 +20,7 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.shooting import exp_map
-from lsgen.geometry.statistics.means import logs, norms
+from lsgen.geometry.statistics.means import STEP_TOL, logs, norms
 
 __all__ = ["KMeans", "kmeans"]
 
@@ -134,7 +134,7 @@ def _lloyd(
         settled = before is not None and torch.equal(labels, before) and bool((remaining <= tol).all())
         if settled:
             break
-        before, shot = labels, exp_map(im, centres, step)
+        before, shot = labels, exp_map(im, centres, step, tol=STEP_TOL[codes.dtype])
         centres = torch.where(shot.converged[:, None], shot.point, centres)
     _, square = _squares(im, centres, codes, options)
     least, labels = square.min(0)

@@ -28,10 +28,9 @@ from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import metric
 from lsgen.geometry.shooting import exp_map
+from lsgen.geometry.statistics.means import STEP_TOL
 
 __all__ = ["BrownianPaths", "brownian_motion", "frames"]
-
-WALK_TOL = {torch.float64: 1e-6, torch.float32: 1e-4}
 
 
 class BrownianPaths(NamedTuple):
@@ -114,5 +113,5 @@ def _euler(im: Immersion | MetricField, z: Tensor, dt: float, xi: Tensor, chunk_
 def _walked(im: Immersion | MetricField, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:
     """Return exp_z(sqrt(dt) g^{-1/2} xi), NaN where the geodesic does not converge."""
     kick = dt**0.5 * torch.einsum("nij,nj->ni", frames(im, z, chunk_size), xi)
-    shot = exp_map(im, z, torch.nan_to_num(kick), tol=WALK_TOL[z.dtype])
+    shot = exp_map(im, z, torch.nan_to_num(kick), tol=STEP_TOL[z.dtype])
     return torch.where((shot.converged & torch.isfinite(kick).all(-1))[:, None], shot.point, torch.nan)

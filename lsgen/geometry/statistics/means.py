@@ -25,9 +25,11 @@ from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import metric
 from lsgen.geometry.shooting import exp_map
 
-__all__ = ["FrechetMean", "frechet_mean", "logs", "norms"]
+__all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "logs", "norms"]
 
 HALVINGS = 8
+STEP_TOL = {torch.float64: 1e-6, torch.float32: 1e-4}
+"""The error admitted to an exponential map that is one step of an iteration or of a chain."""
 
 
 class FrechetMean(NamedTuple):
@@ -145,7 +147,7 @@ def _descended(
         if not bool(active.any()):
             break
         moves = torch.where(active[:, None], step[:, None] * direction, 0)
-        trial = exp_map(im, mean, moves)
+        trial = exp_map(im, mean, moves, tol=STEP_TOL[mean.dtype])
         next_direction, next_variance = at(torch.where(trial.converged[:, None], trial.point, mean))
         better = active & trial.converged & (next_variance < variance)
         mean = torch.where(better[:, None], trial.point, mean)

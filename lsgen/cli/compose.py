@@ -51,7 +51,7 @@ class Composed:
     variables: Mapping[str, str]
 
 
-def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Composed], Any]) -> None:
+def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Composed], Any]) -> list[int]:
     """Give the arguments to Hydra and run `job` on what it composes, once, or for every job of a sweep.
 
     Args:
@@ -59,6 +59,9 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
         sweep_dir: where a sweep goes; used with `-m` only.
         job: called with each composed config, under the process's own sys.argv and environment. What it raises
             goes through Hydra, so it had better not.
+
+    Returns:
+        The numbers of the jobs in the sweep's directory, where a launcher of lsgen took the place of `job`.
 
     Raises:
         UsageError: the arguments do not compose.
@@ -85,7 +88,8 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
         with environment({**own, **set_by_config(variables or {})}), _argv(own_argv):
             yield
 
-    task.outside = outside  # type: ignore[attr-defined]
+    launched: list[int] = []
+    task.outside, task.launched = outside, launched  # type: ignore[attr-defined]
     hydra_environment = {**own_environment, "HYDRA_FULL_ERROR": "1", "LSGEN_SWEEP_DIR": sweep_dir}
     try:
         with environment(hydra_environment), _argv([own_argv[0], *arguments]):
@@ -97,6 +101,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
         raise UsageError(_sentence(error)) from error
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    return launched
 
 
 def _describe(config: Any) -> Composed:

@@ -57,12 +57,13 @@ def run(arguments: Sequence[str]) -> int:
     return action(Sweep.open(places[0]), bool(flags))
 
 
-def conclude(sweep: Sweep) -> int:
-    """Say in one line how a sweep stands and return the exit code: 0 while nothing has failed or stopped."""
+def conclude(sweep: Sweep, numbers: Sequence[int]) -> int:
+    """Say in one line how jobs stand and return the exit code: 0 while none has failed or stopped."""
     from lsgen.cli.launchers.start import queue_of
     from lsgen.cli.launchers.wait import summary
 
-    states = sweep.states(queue_of(sweep))
+    every = sweep.states(queue_of(sweep))
+    states = [every[number] for number in sorted(set(numbers))]
     print(f"sweep    {sweep.path}  {summary(states)}", flush=True)
     lost = sum(state in ("failed", "stopped") for state in states)
     if lost:
@@ -111,7 +112,7 @@ def _retry(sweep: Sweep, wait: bool) -> int:
         print("nothing failed or stopped")
     if wait:
         wait_for(sweep)
-    return conclude(sweep)
+    return conclude(sweep, range(len(sweep.jobs)))
 
 
 def _cancel(sweep: Sweep, _: bool) -> int:

@@ -94,26 +94,26 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
         return codes[-1]
 
     try:
-        compose_and_run(rest, sweep_dir, job)
+        launched = compose_and_run(rest, sweep_dir, job)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
         return codes[-1] if codes else INTERRUPTED
-    if Sweep(sweep_dir).file.exists() and ("-m" in rest or "--multirun" in rest):
-        return _conclude(Sweep.open(sweep_dir), wait)
+    if launched:
+        return _conclude(Sweep.open(sweep_dir), launched, wait)
     if len(codes) > 1:
         failed = sum(code != OK for code in codes)
         print(f"lsgen: {len(codes) - failed} of {len(codes)} runs finished, below {sweep_dir}", file=sys.stderr)
     return next((code for code in (FAILURE, BAD_INPUT) if code in codes), OK)
 
 
-def _conclude(sweep: Sweep, wait: bool) -> int:
+def _conclude(sweep: Sweep, launched: Sequence[int], wait: bool) -> int:
     from lsgen.cli.launchers.wait import wait_for
     from lsgen.cli.sweep_verb import conclude
 
     if wait:
-        wait_for(sweep)
-    return conclude(sweep)
+        wait_for(sweep, launched)
+    return conclude(sweep, launched)
 
 
 def create(composed: Composed, run_dir: str | None, sweep_dir: str) -> RunDirectory:

@@ -212,7 +212,7 @@ def test_wandb_knows_the_run_as_its_directory_does(lsgen, small, tmp_path, monke
     arguments = [argument for argument in small if argument not in ("logger=csv", "model.max_steps=6")]
     sweep = ("-m", "run.tags=[first,second]", "model.max_steps=2", "seed=0,1", "sweep_dir=sweep")
     assert lsgen("train", *arguments, *sweep).code == 0
-    runs = [RunDirectory(path) for path in sorted((tmp_path / "sweep").iterdir()) if path.is_dir()]
+    runs = [RunDirectory(path.parent) for path in sorted((tmp_path / "sweep").glob("*/config.yaml"))]
     for run in runs:
         record = read_wandb(run.path)
         assert record.id == run.id

@@ -62,6 +62,7 @@ class HydraLauncher(Launcher):
             wanted = [list(overrides) for overrides in job_overrides]
             start(sweep, self.launcher, lambda: freeze_jobs(sweep, self.composer, wanted), ("stopped",))
             jobs = [job for overrides in wanted if (job := sweep.find(overrides)) is not None]
+            self.task_function.launched.extend(job.number for job in jobs)
             if self.config.hydra.sweeper._target_ != f"{_PACKAGE}.{Grid.__name__}":
                 wait_for(sweep, [job.number for job in jobs])
         returns = [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in wanted]

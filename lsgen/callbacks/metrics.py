@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed
@@ -217,8 +217,9 @@ class LikelihoodMetrics(Callback):
             return
         values = self._bound.compute()
         row: dict[str, Tensor] = {f"{stage}/{term}": values[term] for term in _TERMS}
-        per_dimension = values["kl_per_dimension"]
-        if len(per_dimension) <= _MOST_DIMENSIONS:
+        per_dimension = values["kl_per_dimension"].reshape(-1)  # a metric drops the dimension of a single number
+        space = cast(LatentSpace, pl_module.latent_space)
+        if len(per_dimension) == space.dim <= _MOST_DIMENSIONS:
             row.update({f"{stage}/kl_dimension/{i:02d}": value for i, value in enumerate(per_dimension)})
         if self._active is not None and bool(self._active.observations):
             row[f"{stage}/active_units"] = self._active.compute()

@@ -4,6 +4,7 @@ from lsgen.geometry.statistics.agreement import FMeasure, f_measure
 from lsgen.geometry.statistics.clustering import KMeans, kmeans
 from lsgen.geometry.statistics.diffusion import BrownianPaths, brownian_motion
 from lsgen.geometry.statistics.means import FrechetMean, frechet_mean
+from lsgen.geometry.statistics.principal import PrincipalGeodesics, principal_geodesics
 from lsgen.geometry.statistics.sampling import Chains, hmc, langevin
 from lsgen.geometry.statistics.uniform import Box, UniformSample, sample_uniform
 
@@ -14,6 +15,7 @@ __all__ = [
     "FMeasure",
     "FrechetMean",
     "KMeans",
+    "PrincipalGeodesics",
     "UniformSample",
     "brownian_motion",
     "f_measure",
@@ -21,5 +23,6 @@ __all__ = [
     "hmc",
     "kmeans",
     "langevin",
+    "principal_geodesics",
     "sample_uniform",
 ]

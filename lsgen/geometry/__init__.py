@@ -26,21 +26,27 @@ from lsgen.geometry.statistics import (
 )
 from lsgen.geometry.stochastic import StochasticGeodesic, stochastic_geodesic
 from lsgen.geometry.transport import holonomy, parallel_transport
+from lsgen.geometry.uncertainty import RBF, Dropout, Ensemble, LaplaceApproximation, Uncertainty, independent_energy
 
 __all__ = [
+    "RBF",
     "Box",
     "CodeGraph",
+    "Dropout",
+    "Ensemble",
     "Exponential",
     "FrechetMean",
     "Geodesic",
     "Immersion",
     "Jet",
+    "LaplaceApproximation",
     "MeanCurvature",
     "MetricField",
     "MetricOperator",
     "Spectrum",
     "StochasticGeodesic",
     "TopSpectrum",
+    "Uncertainty",
     "UniformSample",
     "VolumeEstimate",
     "christoffel",
@@ -52,6 +58,7 @@ __all__ = [
     "geodesic",
     "holonomy",
     "immersion",
+    "independent_energy",
     "jet",
     "log_map",
     "log_volume",

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from lsgen.geometry.checks import check_codes, check_map, check_signature
 from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.members import member_features
 from lsgen.geometry.propagate import propagate
 from lsgen.geometry.taylor import Taylor
 from lsgen.latent import LatentSpace
@@ -157,14 +158,18 @@ class SpaceMap:
         if self.kind == "fisher":
             embedded: Tensor = _flat(self.likelihood).embed(h, at=h.detach() if self.local else None)
             return embedded
-        p = self.likelihood(h)
+        features = self.features
         if self.kind == "expected":
-            return torch.cat([p.mean.flatten(1), p.stddev.flatten(1)], 1)
-        x: Tensor = p.mean if self.features is None else self.features(p.mean)
-        return x.flatten(1)
+            return member_features(self.likelihood, h, [lambda p: p.mean, lambda p: p.stddev])
+        return member_features(self.likelihood, h, [lambda p: p.mean if features is None else features(p.mean)])
 
 
-def immersion(space: LatentSpace, kind: Kind = "fisher", features: nn.Module | Map | None = None) -> Immersion:
+def immersion(
+    space: LatentSpace,
+    kind: Kind = "fisher",
+    features: nn.Module | Map | None = None,
+    uncertainty: Callable[[LatentSpace], LatentSpace] | None = None,
+) -> Immersion:
     r"""Return the immersion of a latent space.
 
         fisher:     z -> e(h(z)), whose metric is the pulled-back Fisher-Rao metric J_h^T F J_h.
@@ -175,9 +180,12 @@ def immersion(space: LatentSpace, kind: Kind = "fisher", features: nn.Module | M
         space: the latent space.
         kind: which of the three.
         features: a network (N, *shape) -> (N, ...) after the mean, for a perceptual metric; euclidean only.
+        uncertainty: what makes the space one whose metric knows how sure the decoder is, see
+            `lsgen.geometry.uncertainty`; with members the metric is the average of theirs.
 
     Raises:
-        TypeError: space is no `LatentSpace`, or kind is "fisher" and the likelihood has no flat embedding.
+        TypeError: space is no `LatentSpace`, uncertainty cannot be called, or kind is "fisher" and the likelihood has
+            no flat embedding.
         ValueError: another kind, or features with a kind that does not take them.
 
     Reference:
@@ -190,6 +198,10 @@ def immersion(space: LatentSpace, kind: Kind = "fisher", features: nn.Module | M
         raise ValueError(f'expected kind "fisher", "euclidean" or "expected", got {kind!r}')
     if features is not None and kind != "euclidean":
         raise ValueError(f'expected features with kind "euclidean" only, got them with {kind!r}')
+    if uncertainty is not None:
+        if not callable(uncertainty):
+            raise TypeError(f"expected uncertainty to be an Uncertainty, got {type(uncertainty).__name__}")
+        space = uncertainty(space)
     made = Immersion(SpaceMap(space, kind, features), space.dim)
     if kind == "fisher":
         likelihood = _flat(space.likelihood)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.geometry.trace import Untraceable, trace
+from lsgen.geometry.trace import Untraceable, trace, unchanged
 
 __all__ = ["in_chunks"]
 
@@ -39,10 +39,11 @@ def in_chunks(
     if len(z) == 0:
         some = work(z.new_zeros(1, z.shape[1]), *(x.new_zeros(1, *x.shape[1:]) for x in beside))
         return tuple(r[:0] for r in some)
-    size = chunk_size or (1 if len(z) == 1 else automatic(im, z, order))
-    if size >= len(z):
-        return work(z, *beside)
-    parts = [work(*piece) for piece in zip(z.split(size), *(x.split(size) for x in beside), strict=True)]
+    with unchanged():
+        size = chunk_size or (1 if len(z) == 1 else automatic(im, z, order))
+        if size >= len(z):
+            return work(z, *beside)
+        parts = [work(*piece) for piece in zip(z.split(size), *(x.split(size) for x in beside), strict=True)]
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
 

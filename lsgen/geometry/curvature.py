@@ -23,12 +23,14 @@ from lsgen.geometry.checks import check_codes, check_vectors
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric import cholesky, finite
+from lsgen.geometry.metric import finite
 from lsgen.geometry.propagate import kinks
 from lsgen.geometry.taylor import Frame
 from lsgen.geometry.tensors import (
+    Factored,
     connection,
     curvature_tensor,
+    factored,
     full_rank,
     inverse_metric,
     normal_products,
@@ -206,30 +208,30 @@ def volume_and_curvature(
 
 
 def _volume_and_scalar(im: Immersion | MetricField, z: Tensor) -> tuple[Tensor, Tensor]:
-    g, r = _field_scalar(im, z) if isinstance(im, MetricField) else _gauss_scalar(im, z)
-    full = full_rank(g, z.dtype)
-    volume = cholesky(g, full).diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    volume = torch.where(full, volume, torch.where(finite(g), -torch.inf, torch.nan))
+    metric, r = _field_scalar(im, z) if isinstance(im, MetricField) else _gauss_scalar(im, z)
+    volume = metric.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    volume = torch.where(metric.full, volume, torch.where(finite(metric.g), -torch.inf, torch.nan))
     return volume.to(z.dtype), r.to(z.dtype)
 
 
-def _field_scalar(im: MetricField, z: Tensor) -> tuple[Tensor, Tensor]:
+def _field_scalar(im: MetricField, z: Tensor) -> tuple[Factored, Tensor]:
     g, r = curvature_tensor(im, z)
-    inverse = inverse_metric(g, z.dtype)
-    return g, torch.einsum("nik,njl,nijkl->n", inverse, inverse, r)
+    metric = factored(g, z.dtype)
+    inverse = metric.inverse
+    return metric, torch.einsum("nik,njl,nijkl->n", inverse, inverse, r)
 
 
-def _gauss_scalar(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
+def _gauss_scalar(im: Immersion, z: Tensor) -> tuple[Factored, Tensor]:
     """Sum over pairs i <= j and k <= l, each weighted by the number of its orderings."""
-    g, normal = normal_products(im, z)
-    inverse = inverse_metric(g, z.dtype)
+    metric, normal = normal_products(im, z)
+    inverse = metric.inverse
     i, j = Frame(im.dim, 2).indices(z.device)
-    weight = torch.where(i == j, 1.0, 2.0).to(g)
+    weight = torch.where(i == j, 1.0, 2.0).to(inverse)
     trace = weight * inverse[:, i, j]
     ik, jl = inverse[:, i][..., i], inverse[:, j][..., j]
     il, jk = inverse[:, i][..., j], inverse[:, j][..., i]
     mixed = weight[:, None] * weight * (ik * jl + il * jk) / 2
-    return g, ((trace[:, :, None] * trace[:, None, :] - mixed) * normal).sum((-2, -1))
+    return metric, ((trace[:, :, None] * trace[:, None, :] - mixed) * normal).sum((-2, -1))
 
 
 def _sectional(im: Immersion | MetricField, z: Tensor, u: Tensor, v: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from lsgen.geometry.metric import gram
 from lsgen.geometry.solver import Solution, minimised
 from lsgen.geometry.starts import CodeGraph, candidates
 from lsgen.geometry.tensors import inverse_metric
+from lsgen.geometry.trace import unchanged
 
 __all__ = ["Geodesic", "distance", "geodesic", "log_map"]
 
@@ -200,7 +201,10 @@ def _what(z: Tensor) -> str:
 
 
 def _all_solved(im: Immersion | MetricField, curves: Tensor, size: int, max_iterations: int, tol: float) -> Solution:
-    parts = [minimised(im, part.detach(), max_iterations, tol) for part in curves.split(size)] if len(curves) else []
+    with unchanged():
+        parts = (
+            [minimised(im, part.detach(), max_iterations, tol) for part in curves.split(size)] if len(curves) else []
+        )
     if parts:
         return Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
     empty = curves.new_zeros(0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.fx.node import map_arg
 from lsgen.geometry import algebra, nested, norms, rules
 from lsgen.geometry.tables import PIECEWISE_LINEAR
 from lsgen.geometry.taylor import Frame, Taylor
-from lsgen.geometry.trace import Step, Trace, Untraceable, reachable, trace
+from lsgen.geometry.trace import Step, Trace, Untraceable, check_values, reachable, trace
 
 __all__ = ["kinks", "propagate"]
 
@@ -52,7 +52,7 @@ def propagate(fn: Callable[[Tensor], Tensor], z: Tensor, directions: Tensor, ord
         operations = trace(fn, z)
     except Untraceable as reason:
         _tell(fn, str(reason))
-        result: Taylor = nested.expand(fn, [start])
+        result: Taylor = nested.expand(_checked(fn), [start])
         return result
     return _interpret(operations, start)
 
@@ -75,6 +75,17 @@ def _tell(fn: Any, reason: str) -> None:
     except TypeError:
         pass
     log.warning("The map %s is differentiated as a whole, which is several times slower: %s", _name(fn), reason)
+
+
+def _checked(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def value(z: Tensor) -> Tensor:
+        x = fn(z)
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected a map that returns one tensor, got {type(x).__name__}")
+        check_values(x.dtype)
+        return x
+
+    return value
 
 
 def _name(fn: Any) -> str:
@@ -102,8 +113,8 @@ def _interpret(operations: Trace, start: Taylor) -> Taylor:
 def _apply(step: Step, args: Any, kwargs: Any) -> Any:
     if not _moves(args) and not _moves(kwargs.values()):
         return step.target(*args, **kwargs)
-    packet = getattr(step.target, "overloadpacket", step.target)
-    if packet in CONSTANT or _indicator(step):
+    packet, constant = _kind(step.target)
+    if constant:
         return step.target(*_still(args), **{key: _still(value) for key, value in kwargs.items()})
     rule = RULES.get(packet)
     if rule is not None:
@@ -128,11 +139,15 @@ def _still(x: Any) -> Any:
     return type(x)(_still(y) for y in x) if type(x) in (list, tuple) else x
 
 
-def _indicator(step: Step) -> bool:
-    """Comparisons, logic and index arithmetic: nothing to differentiate."""
-    returns = getattr(getattr(step.target, "_schema", None), "returns", ())
-    name = str(step.target)
-    return bool(returns) and name.split(".")[1] in INDICATORS
+@cache
+def _kind(target: Any) -> tuple[Any, bool]:
+    """Return the operation that a target is an overload of, and whether there is nothing to differentiate.
+
+    Such are comparisons, logic and index arithmetic.
+    """
+    packet = getattr(target, "overloadpacket", target)
+    returns = getattr(getattr(target, "_schema", None), "returns", ())
+    return packet, packet in CONSTANT or (bool(returns) and str(target).split(".")[1] in INDICATORS)
 
 
 INDICATORS = frozenset(

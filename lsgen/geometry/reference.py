@@ -37,7 +37,6 @@ __all__ = [
     "sphere",
     "swiss_roll",
     "torus",
-    "torus_distance",
     "veronese",
 ]
 
@@ -138,10 +137,10 @@ def torus(major: float = 2.0, minor: float = 1.0) -> Surface:
         cosine = z[..., 1].cos()
         return 2 * cosine / (minor * (major + minor * cosine))
 
-    return Surface(Immersion(fn, 2), g, scalar, lambda x, y: torus_distance(major, minor, x, y))
+    return Surface(Immersion(fn, 2), g, scalar, lambda x, y: _torus_distance(major, minor, x, y))
 
 
-def torus_distance(major: float, minor: float, x: Tensor, y: Tensor) -> Tensor:
+def _torus_distance(major: float, minor: float, x: Tensor, y: Tensor) -> Tensor:
     r"""Return the length of the shortest geodesic between codes of a torus, by quadrature of Clairaut's relation.
 
         u' = c / w^2,   (b v')^2 = 1 - c^2 / w^2,   w = a + b cos v

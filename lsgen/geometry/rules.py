@@ -157,6 +157,26 @@ def derivatives(x: Any, like: Taylor, size: int) -> Tensor:
     return x.t if x.t.shape[0] == size else widened(x).t
 
 
+def _copy(x: Any, source: Any, **_: Any) -> Any:
+    """Return the source in the shape of x, which it is written into."""
+    dtype = value_of(x).dtype
+    same = value_of(source).dtype == dtype
+    return expand(source if same else _to_copy(source, dtype=dtype), list(x.shape))
+
+
+def _scattered(op: Any) -> Rule:
+    """Write into a part of a tensor: linear in both."""
+
+    def rule(x: Any, source: Any, dim: int = 0, *args: Any, **kwargs: Any) -> Taylor:
+        like = x if isinstance(x, Taylor) else source
+        size = max(m.t.shape[0] for m in (x, source) if isinstance(m, Taylor))
+        into, what = derivatives(x, like, size), derivatives(source, like, size)
+        value = op(value_of(x), value_of(source), dim, *args, **kwargs)
+        return Taylor(like.frame, value, op(into, what, _dim(dim), *args, **kwargs))
+
+    return rule
+
+
 def _mean(x: Taylor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Taylor:
     dims = _dims(x, dim)
     return x.map(lambda v: v.mean(dims, keepdim), lambda t: t.mean([d + 1 for d in dims], keepdim))
@@ -203,6 +223,9 @@ RULES |= {
     aten.unbind: _unbind,
     aten.cat: _joined(torch.cat),
     aten.stack: _joined(torch.stack),
+    aten.copy: _copy,
+    aten.slice_scatter: _scattered(aten.slice_scatter),
+    aten.select_scatter: _scattered(aten.select_scatter),
     aten.mean: _mean,
     aten.sum: summed,
     aten.constant_pad_nd: _pad,

@@ -16,6 +16,8 @@ Reference: do Carmo, "Riemannian Geometry" (1992), chapters 2, 4 and 6.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -25,13 +27,34 @@ from lsgen.geometry.metric import check_definite, cholesky, eigenvalues, inner, 
 from lsgen.geometry.taylor import Frame
 
 __all__ = [
+    "Factored",
     "connection",
     "curvature_tensor",
+    "factored",
     "full_rank",
     "inverse_metric",
     "normal_products",
     "sectional_products",
 ]
+
+
+class Factored(NamedTuple):
+    """A metric g (N, d, d), where it has full numerical rank (N,), and its Cholesky factors (the identity elsewhere)."""
+
+    g: Tensor
+    full: Tensor
+    root: Tensor
+
+    @property
+    def inverse(self) -> Tensor:
+        """The inverse metric, NaN where g is rank deficient."""
+        return torch.where(self.full[:, None, None], torch.cholesky_inverse(self.root), torch.nan)
+
+
+def factored(g: Tensor, dtype: torch.dtype) -> Factored:
+    """Return g with its factors, where its entries have the precision of a dtype."""
+    full = full_rank(g, dtype)
+    return Factored(g, full, cholesky(g, full))
 
 
 def connection(im: Immersion | MetricField, z: Tensor) -> Tensor:
@@ -52,11 +75,11 @@ def curvature_tensor(im: Immersion | MetricField, z: Tensor) -> tuple[Tensor, Te
     """Return g and R_ijkl at codes (N, d); R is NaN where g is rank deficient."""
     if isinstance(im, MetricField):
         return _intrinsic(im, z)
-    g, normal = normal_products(im, z)
+    metric, normal = normal_products(im, z)
     place = Frame(im.dim, 2).places(z.device)
     ik_jl = normal[:, place][..., place].permute(0, 1, 3, 2, 4)
     r = ik_jl - ik_jl.transpose(-1, -2)
-    return g, torch.where(full_rank(g, z.dtype)[:, None, None, None, None], r, torch.nan)
+    return metric.g, torch.where(metric.full[:, None, None, None, None], r, torch.nan)
 
 
 def _intrinsic(im: MetricField, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,15 +118,16 @@ def sectional_products(im: Immersion | MetricField, z: Tensor, u: Tensor, v: Ten
     return g, normal[:, 0, 2] - normal[:, 1, 1]
 
 
-def normal_products(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return g (N, d, d) and <II_ij, II_kl> (N, pairs, pairs) at codes (N, d)."""
+def normal_products(im: Immersion, z: Tensor) -> tuple[Factored, Tensor]:
+    """Return g (N, d, d) with its factors and <II_ij, II_kl> (N, pairs, pairs) at codes (N, d)."""
     d, pairs = im.dim, im.dim * (im.dim + 1) // 2
     products = _products(im, z)
     g, mixed, second = products[:, :d, :d], products[:, :d, d:], products[:, d:, d:]
     check_definite(im, g, z.dtype)
+    metric = factored(g, z.dtype)
     if not mixed.shape[-1]:
-        return g, g.new_zeros(len(z), pairs, pairs)
-    return g, second - mixed.mT @ torch.cholesky_solve(mixed, cholesky(g, full_rank(g, z.dtype)))
+        return metric, g.new_zeros(len(z), pairs, pairs)
+    return metric, second - mixed.mT @ torch.cholesky_solve(mixed, metric.root)
 
 
 def _products(im: Immersion, z: Tensor) -> Tensor:
@@ -119,5 +143,4 @@ def full_rank(g: Tensor, dtype: torch.dtype) -> Tensor:
 
 def inverse_metric(g: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the inverse metric, NaN where g is rank deficient."""
-    full = full_rank(g, dtype)
-    return torch.where(full[:, None, None], torch.cholesky_inverse(cholesky(g, full)), torch.nan)
+    return factored(g, dtype).inverse

@@ -11,6 +11,8 @@ from __future__ import annotations
 import operator
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from types import CellType, FunctionType, MethodType
@@ -23,7 +25,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Step", "Trace", "Untraceable", "reachable", "trace"]
+__all__ = ["Step", "Trace", "Untraceable", "check_values", "reachable", "trace", "unchanged"]
 
 KEPT = 16
 _EMPTY = CellType()
@@ -87,6 +89,7 @@ class Trace:
     widest: int
 
 
+_identities: ContextVar[dict[int, Any] | None] = ContextVar("identities", default=None)
 _traces: weakref.WeakKeyDictionary[Any, dict[Any, Trace | Untraceable]] = weakref.WeakKeyDictionary()
 
 
@@ -102,10 +105,8 @@ def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
         ValueError: fn draws random numbers.
 
     """
-    owner, token = _owner(fn)
-    modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
-    live = {id(t) for module in modules for t, _ in _weights(module)}
-    key = (token, tuple(z.shape), z.dtype, z.device, _mark(fn, live, {}))
+    owner, token, mark = _identity(fn)
+    key = (token, tuple(z.shape), z.dtype, z.device, mark)
     try:
         kept = _traces.setdefault(owner, {})
     except TypeError:
@@ -114,12 +115,38 @@ def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
         while len(kept) >= KEPT:
             kept.pop(next(iter(kept)))
         try:
-            kept[key] = _build(fn, z, modules)
+            kept[key] = _build(fn, z, [x for x in reachable(fn) if isinstance(x, nn.Module)])
         except Untraceable as reason:
             kept[key] = reason
     found = kept[key]
     if isinstance(found, Untraceable):
         raise found
+    return found
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """Take every map for unchanged within this block, so that what its traces depend on is looked at once."""
+    if _identities.get() is not None:
+        yield
+        return
+    token = _identities.set({})
+    try:
+        yield
+    finally:
+        _identities.reset(token)
+
+
+def _identity(fn: Any) -> tuple[Any, Any, Any]:
+    """Return what a map belongs to, which of its maps it is, and the state that its traces depend on."""
+    known = _identities.get()
+    if known is not None and id(fn) in known:
+        return known[id(fn)][1:]
+    modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
+    live = {id(t) for module in modules for t, _ in _weights(module)}
+    found = (*_owner(fn), _mark(fn, live, {}))
+    if known is not None:
+        known[id(fn)] = (fn, *found)
     return found
 
 
@@ -255,10 +282,13 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
             constants.append((node.name, places.get(id(tensor), partial(_same, tensor))))
         elif node.op == "output":
             result = _single(node.args[0])
+            check_values(node.args[0].meta["val"].dtype)
         else:
             steps.append(node)
             if any(used.name in depends for used in node.all_input_nodes):
                 _refuse_random(node)
+                if _complex(node):
+                    raise Untraceable(f"it computes with complex numbers ({node.target})")
                 depends.add(node.name)
                 packets.add(getattr(node.target, "overloadpacket", node.target))
                 widest = max(widest, _size(node) // points)
@@ -301,6 +331,20 @@ def _size(node: Node) -> int:
     return max(
         (t.numel() for t in (value if isinstance(value, list | tuple) else [value]) if isinstance(t, Tensor)), default=0
     )
+
+
+def check_values(dtype: torch.dtype) -> None:
+    """Refuse values that are no real numbers of a precision that derivatives can be told apart in."""
+    if dtype not in (torch.float32, torch.float64):
+        how = ": give real and imaginary parts as torch.view_as_real does" if dtype.is_complex else ""
+        name = str(dtype).removeprefix("torch.")
+        raise TypeError(f"expected a map with values of dtype float32 or float64, got {name}{how}")
+
+
+def _complex(node: Node) -> bool:
+    value = node.meta.get("val")
+    values = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(t, Tensor) and t.dtype.is_complex for t in values)
 
 
 def _refuse_random(node: Node) -> None:

@@ -218,6 +218,37 @@ def test_derivatives_inside_the_map_are_differentiated():
     torch.testing.assert_close(slope.jacobian, torch.diag_embed(-2 * y * (1 - y * y)))
 
 
+def written(z):
+    """Fill a fresh tensor by slices, rows and single columns, one from another."""
+    x = torch.zeros(len(z), 2, 4, dtype=z.dtype)
+    x[:, 0, :3] = z.sin()
+    x[:, 1] = x[:, 0].flip(-1) * 2
+    x[:, 1, 0] = x[:, 0, 1] * x[:, 0, 2]
+    x[:, 0, 3] += z[:, 0].exp()
+    return x * x
+
+
+def unwritten(z):
+    s = z.sin()
+    first = torch.cat([s, torch.zeros_like(s[:, :1])], 1)
+    second = torch.cat([s[:, 1:2] * s[:, 2:], 2 * first.flip(-1)[:, 1:]], 1)
+    first = torch.cat([s, z[:, :1].exp()], 1)
+    return torch.stack([first, second], 1) ** 2
+
+
+def test_writing_into_slices_is_differentiated():
+    z = torch.randn(4, 3, dtype=f64)
+    torch.testing.assert_close(list(jet(written, z)), list(jet(unwritten, z)))
+
+
+def test_complex_numbers_on_the_way_are_differentiated_as_a_whole():
+    z = torch.randn(4, 3, dtype=f64)
+    power = jet(lambda z: torch.fft.rfft(z).abs() ** 2, z)
+    angle = 2 * torch.pi * torch.arange(3, dtype=f64)[:, None] * torch.arange(2, dtype=f64) / 3
+    plain = jet(lambda z: (z @ angle.cos()) ** 2 + (z @ angle.sin()) ** 2, z)
+    torch.testing.assert_close(list(power), list(plain))
+
+
 class Doubled(nn.Module):
     def __init__(self):
         super().__init__()
@@ -297,6 +328,21 @@ REFUSALS = {
         lambda: metric(Immersion(lambda z: (z, z), 2), torch.zeros(3, 2)),
         TypeError,
         "expected a map that returns one tensor, got tuple",
+    ),
+    "half values": (
+        lambda: jet(lambda z: z.half(), torch.zeros(3, 2)),
+        TypeError,
+        "expected a map with values of dtype float32 or float64, got float16",
+    ),
+    "integer values": (
+        lambda: metric(Immersion(lambda z: z.long(), 2), torch.zeros(3, 2)),
+        TypeError,
+        "expected a map with values of dtype float32 or float64, got int64",
+    ),
+    "complex values": (
+        lambda: jet(torch.fft.fft, torch.zeros(3, 2)),
+        TypeError,
+        "float32 or float64, got complex64: give real and imaginary parts as torch.view_as_real does",
     ),
     "rows": (
         lambda: metric(Immersion(lambda z: z.sum(0), 2), torch.zeros(3, 2)),

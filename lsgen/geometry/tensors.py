@@ -39,7 +39,7 @@ __all__ = [
 
 
 class Factored(NamedTuple):
-    """A metric g (N, d, d), where it has full numerical rank (N,), and its Cholesky factors (the identity elsewhere)."""
+    """A metric g (N, d, d), where it has full numerical rank (N,), and its Cholesky factors (else the identity)."""
 
     g: Tensor
     full: Tensor

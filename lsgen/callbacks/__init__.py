@@ -3,7 +3,9 @@
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.checkpoint import Checkpoint
 from lsgen.callbacks.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
+from lsgen.callbacks.distances import LatentDistances
 from lsgen.callbacks.factors import FactorMetrics
+from lsgen.callbacks.geodesics import LatentGeodesics
 from lsgen.callbacks.geometry import LatentGeometry
 from lsgen.callbacks.guard import FiniteLoss, NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted
@@ -23,6 +25,8 @@ __all__ = [
     "FiniteLoss",
     "Interrupted",
     "LatentCallback",
+    "LatentDistances",
+    "LatentGeodesics",
     "LatentGeometry",
     "LatentTraversal",
     "LikelihoodMetrics",

@@ -107,6 +107,15 @@ class LatentCallback(Callback, ABC):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module without the latent space that is needed, before any work starts."""
+        self.check(pl_module)
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Return the latent space of a module, within training or without any.
+
+        Raises:
+            TypeError: it has none, or not the kind that is needed.
+
+        """
         needed = EncodableLatentSpace if self.needs_encoder else LatentSpace
         space = getattr(pl_module, "latent_space", None)
         if not isinstance(space, needed):
@@ -114,6 +123,7 @@ class LatentCallback(Callback, ABC):
                 f"{type(self).__name__} expected {type(pl_module).__name__}.latent_space to be a "
                 f"lsgen.latent.{needed.__name__}, got {type(space).__name__}"
             )
+        return space
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of the cost."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
@@ -14,7 +16,7 @@ from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.vae.objective import kl_per_dimension
 from lsgen.viz import Pixels
 
-__all__ = ["Codes", "axis_name", "codes", "means", "show"]
+__all__ = ["Codes", "axis_name", "codes", "interpolated", "means", "show"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,38 @@ def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:
 def show(space: LatentSpace, x: Tensor, bounds: tuple[float, float]) -> Pixels:
     """Return observations (B, *shape) of a space as pixels (B, H, W, 3)."""
     return viz.to_pixels(x, len(space.likelihood.shape), bounds)
+
+
+def interpolated(
+    space: LatentSpace,
+    z: Tensor,
+    ends: Tensor | None,
+    title: str,
+    rows: Sequence[str] | None,
+    bounds: tuple[float, float] | None,
+    chunk_size: int,
+) -> Pixels:
+    """Return a picture of decoded paths, one row each.
+
+    Args:
+        space: the latent space.
+        z: codes (P, N, d).
+        ends: the observations (P, 2, *shape) that each path joins, shown beside it; None where there are none.
+        title: a line above everything.
+        rows: a label for each path.
+        bounds: data values shown as black and white; those that fit the decoded means where not given.
+        chunk_size: codes decoded at a time.
+
+    """
+    x = means(space, z, chunk_size)
+    span = bounds or viz.value_range(x)
+    images = show(space, x, span)
+    if ends is None:
+        return viz.grid(images, rows, title=title)
+    beside = show(space, ends, span)
+    images = np.concatenate([beside[:, :1], images, beside[:, 1:]], axis=1)
+    columns = ["input", *[""] * z.shape[1], "input"]
+    return viz.grid(images, rows, columns, title, gaps=[1, z.shape[1] + 1])
 
 
 def axis_name(known: Codes, axis: int, unit: bool = True) -> str:

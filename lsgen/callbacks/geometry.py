@@ -36,7 +36,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
@@ -132,17 +132,16 @@ class LatentGeometry(LatentCallback):
         """Enough observations for the mean KL, the places and the segments."""
         return max(self.kl_probes, self.n, 2 * self.pairs)
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a latent space without the immersion asked for, before any work starts."""
-        super().setup(trainer, pl_module, stage)
-        space = pl_module.latent_space
-        assert isinstance(space, LatentSpace)
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse a latent space without the immersion asked for; say what is left out."""
+        space = super().check(pl_module)
         immersion(space, self.kind)
         if space.dim > self.max_curved:
             rank_zero_info(
                 f"LatentGeometry leaves out the scalar curvature of all {space.dim} axes, and of the active ones "
                 f"where they are more than max_curved = {self.max_curved}; that of the plane is computed."
             )
+        return space
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""

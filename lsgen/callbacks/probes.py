@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-__all__ = ["Probe", "fixed_probe", "observations_of"]
+__all__ = ["Probe", "fixed_probe", "observations_of", "probe_of"]
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,32 @@ def fixed_probe(trainer: Trainer, n: int) -> Probe | None:
     with nothing but a training loader over an iterable data set.
     """
     data: Any = getattr(trainer, "datamodule", None)
+    return _own_probe(data, n) or _first(trainer.val_dataloaders, trainer.train_dataloader, n)
+
+
+def probe_of(data: LightningDataModule, n: int) -> Probe | None:
+    """Return the same n observations without a trainer, from a data module that is set up for validation."""
+    if found := _own_probe(data, n):
+        return found
+    loaders: list[Any] = []
+    for make in (data.val_dataloader, data.train_dataloader):
+        try:
+            loaders.append(make())
+        except (MisconfigurationException, NotImplementedError, AttributeError):
+            loaders.append(None)
+    return _first(loaders[0], loaders[1], n)
+
+
+def _own_probe(data: Any, n: int) -> Probe | None:
     if hasattr(data, "probe") and hasattr(data, "dataset"):
         return observations_of(data.probe(min(n, len(data.dataset("val"))), "val"))
-    for loader in (trainer.val_dataloaders, trainer.train_dataloader):
+    return None
+
+
+def _first(validation: Any, training: Any, n: int) -> Probe | None:
+    for loader in (validation, training):
         for one in loader if isinstance(loader, list | tuple) else [loader]:
-            if isinstance(one, Iterable) and (found := _beginning(one, n, trainable=one is trainer.train_dataloader)):
+            if isinstance(one, Iterable) and (found := _beginning(one, n, trainable=one is training)):
                 return found
     return None
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback
-from lsgen.callbacks.codes import Codes, axis_name, codes, means, show
+from lsgen.callbacks.codes import Codes, axis_name, codes, interpolated, means, show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, Manifold, paths
@@ -204,14 +204,9 @@ class _View:
         return torch.linspace(-self.of.extent, self.of.extent, count, device=self.mean.device, dtype=self.mean.dtype)
 
     def interpolation(self, z: Tensor, name: str) -> Pixels:
-        images = self.decoded(z)
+        ends = None if self.x is None else self.x[: 2 * len(z)].unflatten(0, (len(z), 2))
         title = f"{name.capitalize()} interpolation"
-        if self.x is None:
-            return viz.grid(images, title=title)
-        ends = show(self.space, self.x[: 2 * len(z)], self.bounds).reshape(len(z), 2, *images.shape[2:])
-        images = np.concatenate([ends[:, :1], images, ends[:, 1:]], axis=1)
-        columns = ["input", *[""] * z.shape[1], "input"]
-        return viz.grid(images, None, columns, title, gaps=[1, z.shape[1] + 1])
+        return interpolated(self.space, z, ends, title, None, self.bounds, self.of.chunk_size)
 
     def levels(self, count: int) -> tuple[Tensor, list[str]]:
         """Return the values (count, d) that each axis takes, and their names."""

@@ -12,7 +12,7 @@ from typing import Any
 from lsgen.cli.errors import UsageError
 from lsgen.cli.schema import close_to
 
-__all__ = ["assignments", "device_of", "only_run", "take"]
+__all__ = ["assignments", "device_of", "only_run", "places", "take"]
 
 _ON_CHECKPOINTS = ("checkpoint", "device")
 
@@ -53,14 +53,25 @@ def only_run(arguments: Sequence[str]) -> str:
         UsageError: there is none, there are several, or one of them looks like a mistyped flag.
 
     """
+    if len(places(arguments, _ON_CHECKPOINTS)) != 1:
+        raise UsageError(f"expected one run directory, got {' '.join(arguments) or 'none'}")
+    return arguments[0]
+
+
+def places(arguments: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    """Return the run directories that are left when the flags `known` are taken off.
+
+    Raises:
+        UsageError: one of them looks like a mistyped flag.
+
+    """
     for argument in arguments:
         name, separator, _ = argument.partition("=")
         if separator and not Path(argument).exists():
-            hint = close_to(name, _ON_CHECKPOINTS)
-            raise UsageError(f"unknown option {argument!r}: expected checkpoint= or device={hint}")
-    if len(arguments) != 1:
-        raise UsageError(f"expected one run directory, got {' '.join(arguments) or 'none'}")
-    return arguments[0]
+            *others, last = (f"{flag}=" for flag in known)
+            expected = f"{', '.join(others)} or {last}"
+            raise UsageError(f"unknown option {argument!r}: expected {expected}{close_to(name, known)}")
+    return arguments
 
 
 def device_of(flags: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.entry import OK
@@ -12,8 +13,9 @@ from lsgen.runs import RunDirectory
 
 if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
+    from lsgen.callbacks.probes import Probe
 
-__all__ = ["run", "traverse"]
+__all__ = ["collector", "opened", "probe_for", "refuse_unsuited", "run", "traverse"]
 
 _USAGE = """usage: lsgen traverse RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [callbacks.NAME.KEY=VALUE ...]
 
@@ -65,45 +67,87 @@ def traverse(
 
     """
     from lsgen.cli.console import messages
-    from lsgen.cli.load import model_of
     from lsgen.cli.task import run_variables
 
     file = directory.checkpoint(checkpoint)
     with run_variables(directory), messages(None):
-        from lsgen.callbacks import read_checkpoint
-
-        content = read_checkpoint(file)
-        model = model_of(directory.config(), content).to(device)
-        return _draw(
-            directory,
-            model,
-            int(content.get("clocks", {}).get("generator_steps", content["global_step"])),
-            changes or {},
-        )
+        return _draw(directory, file, device, changes or {})
 
 
-def _draw(directory: RunDirectory, model: Any, step: int, changes: Mapping[str, Any]) -> dict[str, float]:
-    from lsgen.callbacks.probes import observations_of
+def _draw(directory: RunDirectory, file: Path, device: str, changes: Mapping[str, Any]) -> dict[str, float]:
     from lsgen.callbacks.sink import Sink
-    from lsgen.cli.build import instantiate, verify
+    from lsgen.cli.build import verify
     from lsgen.cli.freeze import thaw
-    from lsgen.latent import EncodableLatentSpace
 
     config = thaw(directory.config(), {**directory.overrides(), **changes})
     verify(config)
-    data = instantiate(config.data, "data")
-    data.prepare_data()
-    data.setup("validate")
-    collected = _collector()
-    for callback in _latent_callbacks(config):
-        probe = None
-        if isinstance(model.latent_space, EncodableLatentSpace):
-            probe = observations_of(data.probe(min(callback.wanted, len(data.dataset("val")))))
+    model, data, step = opened(directory, file, device)
+    callbacks = list(_latent_callbacks(config))
+    for callback in callbacks:
+        refuse_unsuited(callback, model)
+    collected = collector()
+    for callback in callbacks:
         sink = Sink(directory.path, step, [collected])
-        callback.run(model.latent_space, probe, sink)
+        callback.run(model.latent_space, probe_for(model, data, callback.wanted), sink)
         sink.close()
     scalars: dict[str, float] = collected.scalars
     return scalars
+
+
+def opened(directory: RunDirectory, file: Path, device: str) -> tuple[Any, Any, int]:
+    """Return the model of a checkpoint, the data module of its run, set up for validation, and the generator step.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+        UsageError: the config names what it may not.
+
+    """
+    from lsgen.callbacks import read_checkpoint
+    from lsgen.cli.build import instantiate, verify_part
+    from lsgen.cli.freeze import thaw
+    from lsgen.cli.load import model_of
+
+    content = read_checkpoint(file)
+    model = model_of(directory.config(), content).to(device)
+    part = thaw(directory.config(), directory.overrides()).data
+    verify_part(part, "data")
+    data = instantiate(part, "data")
+    data.prepare_data()
+    data.setup("validate")
+    return model, data, int(content.get("clocks", {}).get("generator_steps", content["global_step"]))
+
+
+def probe_for(model: Any, data: Any, wanted: int) -> Probe | None:
+    """Return fixed observations where the model can encode them.
+
+    Raises:
+        UsageError: the data module has none.
+
+    """
+    from lsgen.callbacks.probes import probe_of
+    from lsgen.latent import EncodableLatentSpace
+
+    if not isinstance(model.latent_space, EncodableLatentSpace):
+        return None
+    if (found := probe_of(data, wanted)) is None:
+        raise UsageError(
+            f"expected {type(data).__name__} to have `probe`, a validation loader or a map-style training set to take "
+            "fixed observations from, got none of them"
+        )
+    return found
+
+
+def refuse_unsuited(callback: LatentCallback, model: Any) -> None:
+    """Refuse, in a sentence, a model that a callback cannot look at.
+
+    Raises:
+        UsageError: it has no latent space, or not the kind that is needed.
+
+    """
+    try:
+        callback.check(model)
+    except TypeError as error:
+        raise UsageError(str(error)) from error
 
 
 def _latent_callbacks(config: Any) -> Iterator[LatentCallback]:
@@ -122,7 +166,7 @@ def _latent_callbacks(config: Any) -> Iterator[LatentCallback]:
         yield instantiate(part, f"callbacks.{name}")
 
 
-def _collector() -> Any:
+def collector() -> Any:
     """Return a logger that keeps scalars in `scalars`."""
     from pytorch_lightning.loggers.logger import DummyLogger
 

@@ -1,6 +1,7 @@
 """The run directory on disk: layout, frozen config, provenance, status, and an index over many runs."""
 
 from lsgen.runs.directory import RunDirectory
+from lsgen.runs.distances import SeedVariation, seed_variation
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, write_atomically, write_json, write_yaml
 from lsgen.runs.metrics import last_metrics
@@ -14,6 +15,7 @@ __all__ = [
     "Job",
     "RunDirectory",
     "RunError",
+    "SeedVariation",
     "Sweep",
     "find_runs",
     "flatten",
@@ -26,6 +28,7 @@ __all__ = [
     "read_json",
     "read_yaml",
     "redact",
+    "seed_variation",
     "surroundings",
     "take_snapshot",
     "write_atomically",

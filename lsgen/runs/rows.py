@@ -6,11 +6,12 @@ import glob
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from lsgen.runs.cache import cached_rows
 from lsgen.runs.directory import RunDirectory
+from lsgen.runs.distances import seed_variation
 from lsgen.runs.errors import RunError
 from lsgen.runs.metrics import last_metrics
 
@@ -51,12 +52,24 @@ def _below(place: str) -> Iterator[str]:
 def index(runs: Iterable[RunDirectory]) -> list[dict[str, Any]]:
     """Return one flat row a run: run, id, state, created, overrides, choices, config keys, last metrics, evaluations.
 
+    A run of several that differ in their seed only has the coefficient of variation of distances over them, see
+    `seed_variation`.
+
     Where a metric bears the name of a config key the metric is kept under `metric:KEY`. A run that cannot be read
     is a row with the reason under "error".
 
     """
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(_row, runs))
+    runs = list(runs)
+    rows = cached_rows(runs, _row)
+    by_run = {row["run"]: row for row in rows}
+    for varied in seed_variation(runs):
+        for run in varied.runs:
+            by_run[run] |= {
+                "metric/distance/seeds": len(varied.runs),
+                "metric/distance/geodesic_cv": varied.geodesic,
+                "metric/distance/euclidean_cv": varied.euclidean,
+            }
+    return rows
 
 
 def _row(run: RunDirectory) -> dict[str, Any]:
@@ -81,9 +94,9 @@ def _row(run: RunDirectory) -> dict[str, Any]:
 
 
 def _evaluations(run: RunDirectory) -> dict[str, Any]:
-    """Return the metrics of `evaluation/CHECKPOINT.json`, those of the last checkpoint under their bare names."""
+    """Return the metrics of evaluation/ and geometry/CHECKPOINT.json, of the last checkpoint under their bare names."""
     found: dict[str, Any] = {}
-    for file in sorted((run.path / "evaluation").glob("*.json")):
+    for file in sorted([*(run.path / "evaluation").glob("*.json"), *(run.path / "geometry").glob("*.json")]):
         metrics = json.loads(file.read_text(encoding="utf-8")).get("metrics", {})
         prefix = "" if file.stem == "last" else f"{file.stem}:"
         found |= {f"{prefix}{key}": value for key, value in metrics.items()}

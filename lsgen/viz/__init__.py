@@ -3,7 +3,7 @@
 from lsgen.viz.encode import gif, png
 from lsgen.viz.grid import animate, grid, in_rows
 from lsgen.viz.images import to_pixels, upscale, value_range
-from lsgen.viz.plots import curves, plane_maps, spectra
+from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
 from lsgen.viz.style import Pixels
 
 __all__ = [
@@ -13,8 +13,10 @@ __all__ = [
     "gif",
     "grid",
     "in_rows",
+    "matrices",
     "plane_maps",
     "png",
+    "profiles",
     "spectra",
     "to_pixels",
     "upscale",

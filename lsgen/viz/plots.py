@@ -1,4 +1,4 @@
-"""Plots: spectra, maps over a plane of z, distributions and curves. What is plotted has been computed elsewhere."""
+"""Plots: spectra, maps over a plane of z, matrices, profiles and curves. What they show was computed elsewhere."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.viz.style import ACCENT, GRID, INK, MUTED, SERIES, Pixels, canvas, rasterise
+from lsgen.viz.style import ACCENT, GRID, INK, MUTED, PAPER, SERIES, Pixels, canvas, rasterise
 
-__all__ = ["curves", "plane_maps", "spectra"]
+__all__ = ["curves", "matrices", "plane_maps", "profiles", "spectra"]
+
+_PATHS = (PAPER, SERIES[1], SERIES[5])  # what is seen on the maps
 
 
 def spectra(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabel: str = "eigenvalue") -> Pixels:
@@ -47,6 +49,7 @@ def plane_maps(
     points: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     paths: Mapping[str, Sequence[ArrayLike]] | None = None,
+    dashed: Sequence[str] = (),
 ) -> Pixels:
     """Return maps of scalar fields over one plane of z side by side, with encoded data and paths on top.
 
@@ -60,6 +63,7 @@ def plane_maps(
         points: encoded data in the plane's coordinates, (M, 2).
         groups: an integer label (M,) for every point, shown by colour.
         paths: curves (K, 2) in the plane's coordinates, by name.
+        dashed: names of the paths drawn dashed.
 
     Returns:
         Pixels (H, W, 3).
@@ -69,16 +73,74 @@ def plane_maps(
         for ax, (name, values) in zip(axes, maps.items(), strict=True):
             edges = _map(figure, ax, np.asarray(values, dtype=float), extent, name in diverging)
             _scatter(ax, points, groups)
-            for colour, (label, lines) in zip(SERIES[1:], (paths or {}).items(), strict=False):
-                for i, line in enumerate(lines):
-                    ax.plot(*np.asarray(line).T, color=colour, label=None if i else label)
-            if paths:
-                ax.legend(loc="upper right")
+            _paths(ax, paths or {}, dashed)
             ax.set(title=name, xlabel=axes_labels[0], xlim=edges, ylim=edges)
             ax.title.set_fontweight("normal")
         axes[0].set_ylabel(axes_labels[1])
         _headline(figure, title)
         _name_groups(figure, groups)
+        return rasterise(figure)
+
+
+def profiles(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]],
+    title: str,
+    xlabel: str = "",
+    ylabel: str = "",
+    dashed: Sequence[str] = (),
+) -> Pixels:
+    """Return curves y(x) in panels side by side, with one scale for all.
+
+    Args:
+        panels: by name, the curves of a panel by their names, each the pair (x, y).
+        title: a line above all panels.
+        xlabel: what x is.
+        ylabel: what y is.
+        dashed: names of the curves drawn dashed.
+
+    Returns:
+        Pixels (H, W, 3).
+
+    """
+    names = list(dict.fromkeys(name for panel in panels.values() for name in panel))
+    top = max(float(np.nanmax(np.asarray(y, dtype=float))) for panel in panels.values() for _, y in panel.values())
+    with canvas(3.4, 3.0, len(panels)) as (figure, axes):
+        for ax, (about, panel) in zip(axes, panels.items(), strict=True):
+            for name, (x, y) in panel.items():
+                style, colour = "--" if name in dashed else "-", SERIES[names.index(name) % len(SERIES)]
+                ax.plot(np.asarray(x), np.asarray(y), style, color=colour, label=name)
+            ax.set(title=about, xlabel=xlabel, ylim=(0, 1.25 * top if np.isfinite(top) and top > 0 else 1))
+            ax.title.set_fontweight("normal")
+            ax.legend(loc="upper right", ncols=2)
+        axes[0].set_ylabel(ylabel)
+        _headline(figure, title)
+        return rasterise(figure)
+
+
+def matrices(tables: Mapping[str, ArrayLike], title: str, xlabel: str = "", ylabel: str = "") -> Pixels:
+    """Return square matrices side by side as maps, each with a scale of its own; values that are not finite are blank.
+
+    Args:
+        tables: matrices (N, N) by name.
+        title: a line above all of them.
+        xlabel: what the columns are.
+        ylabel: what the rows are.
+
+    Returns:
+        Pixels (H, W, 3).
+
+    """
+    with canvas(4.4, 4.0, len(tables), right=0.75) as (figure, axes):
+        for ax, (name, table) in zip(axes, tables.items(), strict=True):
+            values = np.asarray(table, dtype=float)
+            _map(figure, ax, values[::-1], (0, len(values) - 1), diverging=False)
+            ax.invert_yaxis()
+            ax.set(title=name, xlabel=xlabel)
+            ax.title.set_fontweight("normal")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(MaxNLocator(integer=True))
+        axes[0].set_ylabel(ylabel)
+        _headline(figure, title)
         return rasterise(figure)
 
 
@@ -94,6 +156,15 @@ def curves(
             ax.legend()
         _headline(figure, title)
         return rasterise(figure)
+
+
+def _paths(ax: Axes, paths: Mapping[str, Sequence[ArrayLike]], dashed: Sequence[str]) -> None:
+    for colour, (label, lines) in zip(_PATHS, paths.items(), strict=False):
+        for i, line in enumerate(lines):
+            style = "--" if label in dashed else "-"
+            ax.plot(*np.asarray(line).T, style, color=colour, label=None if i else label)
+    if paths:
+        ax.legend(loc="upper right", frameon=True, facecolor=MUTED, labelcolor=PAPER, edgecolor="none")
 
 
 def _headline(figure: Figure, title: str) -> None:

@@ -103,7 +103,7 @@ class Grey(Encoding):
 
 
 class Dequantise(Encoding):
-    """Levels with uniform noise, scaled to [0, 1)."""
+    """Levels with uniform noise, scaled to (0, 1)."""
 
     redrawn = True
 
@@ -112,8 +112,8 @@ class Dequantise(Encoding):
         self.levels = levels
 
     def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
-        """Return (v + u) / L, kept below the next level whatever the rounding."""
-        noise = uniform(stored[0].numel()).view(stored.shape).clamp_(max=1 - 2.0**-16)
+        """Return (v + u) / L, kept strictly between the ends of its level whatever the rounding."""
+        noise = uniform(stored[0].numel()).view(stored.shape).clamp_(2.0**-24, 1 - 2.0**-16)
         return noise.add_(stored).div_(self.levels)
 
 

@@ -60,6 +60,13 @@ def test_dequantised_values_fill_their_level_and_no_other():
     assert stats.kstest((x.double() * 256 - v).flatten().numpy(), "uniform").pvalue > 1e-3
 
 
+def test_dequantised_values_are_inside_the_unit_interval_whatever_is_drawn():
+    v = torch.tensor([[0.0, 255.0]])
+    for draw in (0.0, 1 - 2.0**-24):
+        x = Dequantise(256)(v, lambda d, draw=draw: torch.full((1, d), draw))
+        assert bool(((x > 0) & (x < 1)).all())
+
+
 def test_dequantisation_never_reaches_the_next_level():
     top = torch.full((2000, 1, 4, 4), 255, dtype=torch.uint8)
     almost_one = lambda size: torch.full((2000, size), 1 - 2.0**-24)

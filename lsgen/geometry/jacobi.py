@@ -124,14 +124,10 @@ def conjugate_points(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: i
 
     """
     found = jacobi_fields(im, z, v, steps)
-    a, b = (x.reshape(-1, *x.shape[-3:]).double() for x in (found.fields, found.rates))
     flat = v.reshape(-1, im.dim)
     speed = torch.einsum("ni,nij,nj->n", flat, metric(im, z.reshape(-1, im.dim)), flat).clamp(min=0).sqrt().double()
-    ok = torch.isfinite(a).flatten(1).all(-1) & torch.isfinite(b).flatten(1).all(-1)
-    a, b = (torch.where(ok[:, None, None, None], x, torch.eye(im.dim).to(x)) for x in (a, b))
-    a = a * speed.clamp(min=1)[:, None, None, None]
-    phases = _phases(a[:, 1:], b[:, 1:])
-    passed = _passages(phases[:, :-1], phases[:, 1:])
+    a, b, ok = _sound(found, speed)
+    passed = _passages(*_neighbours(a, b))
     first = (passed > 0).to(torch.uint8).argmax(-1)
     distance = torch.where(passed.any(-1), _located(a, b, first, speed.clamp(min=1)) * speed, torch.inf)
     batch = z.shape[:-1]
@@ -139,6 +135,26 @@ def conjugate_points(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: i
         torch.where(ok, distance, torch.nan).to(z.dtype).reshape(batch),
         torch.where(ok, passed.sum(-1), -1).reshape(batch),
     )
+
+
+def before_conjugate(found: JacobiFields) -> Tensor:
+    """Return whether no point of each geodesic is conjugate to its start (B,); False where fields are not finite."""
+    a, b, ok = _sound(found, torch.ones_like(found.log_volume[..., 0].flatten()).double())
+    return (ok & (_passages(*_neighbours(a, b)) == 0).all(-1)).reshape(found.log_volume.shape[:-1])
+
+
+def _sound(found: JacobiFields, speed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return A times the speed (1 if less) and A' (N, n + 1, d, d), 1 where they are not finite, and which are (N,)."""
+    a, b = (x.reshape(-1, *x.shape[-3:]).double() for x in (found.fields, found.rates))
+    ok = torch.isfinite(a).flatten(1).all(-1) & torch.isfinite(b).flatten(1).all(-1)
+    a, b = (torch.where(ok[:, None, None, None], x, torch.eye(x.shape[-1]).to(x)) for x in (a, b))
+    return a * speed.clamp(min=1)[:, None, None, None], b, ok
+
+
+def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the phases at the start and at the end of every step but the first."""
+    phases = _phases(a[:, 1:], b[:, 1:])
+    return phases[:, :-1], phases[:, 1:]
 
 
 def _start(im: Immersion | MetricField, z: Tensor, v: Tensor) -> tuple[Tensor, ...]:

@@ -83,6 +83,16 @@ def principal_geodesics(
         ok = bool(torch.isfinite(inside).all())
         _, singular, axes = torch.linalg.svd(inside if ok else torch.zeros_like(inside), full_matrices=False)
         variances, total = singular**2 / len(codes), (singular**2).sum() / len(codes)
-        columns = axes[:k] @ frame.mT, variances[:k], variances[:k] / total, inside @ axes[:k].mT
-        given = ((x if ok else torch.full_like(x, torch.nan)).to(codes.dtype) for x in columns)
-    return PrincipalGeodesics(found.mean, *given, ok and bool(found.converged))
+        directions, share, scores = axes[:k] @ frame.mT, variances / total, inside @ axes[:k].mT
+
+        def given(x: Tensor) -> Tensor:
+            return (x if ok else torch.full_like(x, torch.nan)).to(codes.dtype)
+
+        return PrincipalGeodesics(
+            found.mean,
+            given(directions),
+            given(variances[:k]),
+            given(share[:k]),
+            given(scores),
+            ok and bool(found.converged),
+        )

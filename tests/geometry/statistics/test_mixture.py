@@ -1,0 +1,89 @@
+"""Locally adaptive normal distributions: Gaussians where space is flat, known integrals on the sphere."""
+
+import math
+
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.optimize import brentq
+from sklearn.mixture import GaussianMixture
+from torch.distributions import MultivariateNormal
+
+from lsgen.geometry import Immersion, log_volume, reference
+from lsgen.geometry.statistics import land, land_log_density
+from lsgen.geometry.statistics.mixture import _moments, _noise
+
+f64 = torch.float64
+SPHERE = reference.sphere()
+
+
+def test_in_flat_space_one_component_is_the_gaussian_of_the_codes():
+    matrix = torch.randn(2, 3, dtype=f64)
+    im, codes = Immersion(lambda z: z @ matrix, 2), torch.randn(20, 2, dtype=f64)
+    found = land(im, codes, 1, restarts=1, points=3, samples=8, steps=2)
+    assert found.converged
+    torch.testing.assert_close(found.means[0], codes.mean(0))
+    torch.testing.assert_close(found.covariances[0], codes.T.cov(correction=0))
+    exact = MultivariateNormal(codes.mean(0), codes.T.cov(correction=0)).log_prob(codes) - log_volume(im, codes)
+    torch.testing.assert_close(land_log_density(im, found, codes, points=3), exact)
+    assert found.log_likelihood[-1].item() == pytest.approx(exact.mean().item())
+
+
+def test_in_flat_space_two_components_are_the_mixture_of_gaussians():
+    codes = torch.cat([torch.randn(25, 2, dtype=f64), 1.5 * torch.randn(25, 2, dtype=f64) + 5])
+    im = Immersion(lambda z: z, 2)
+    found = land(im, codes, 2, points=3, samples=8, steps=2, tol=1e-9, max_iterations=100)
+    flat = GaussianMixture(2, n_init=5, tol=1e-9, max_iter=500, reg_covar=0).fit(codes.numpy())
+    assert found.log_likelihood[-1].item() == pytest.approx(flat.score(codes.numpy()), abs=1e-4)
+    torch.testing.assert_close(
+        found.weights.sort().values, torch.as_tensor(flat.weights_).sort().values, atol=1e-3, rtol=0
+    )
+    assert (found.log_likelihood.diff() > -1e-9).all()
+
+
+def radial(weight, power):
+    return quad(lambda r: r**power * weight(r) * math.sin(r), 0, math.pi)[0]
+
+
+@pytest.mark.parametrize("variance", [0.05, 0.5])
+def test_the_normaliser_on_the_sphere_is_an_integral_of_sines(variance):
+    """C = 2 pi int exp(-r^2 / 2 s) sin r dr, and E r^2 in it; at s = 0.5 some points lie beyond the antipode."""
+    z = torch.tensor([[0.2, 0.3]], dtype=f64)
+    covariance = variance * torch.linalg.inv(SPHERE.metric(z))
+    found = _moments(SPHERE.immersion, z, covariance, _noise(1024, 2, z), 12)
+
+    def weight(r):
+        return math.exp(-(r**2) / (2 * variance))
+
+    assert found.log_normaliser.item() == pytest.approx(math.log(2 * math.pi * radial(weight, 0)), abs=5e-3)
+    square = (found.second[0] @ SPHERE.metric(z)[0]).trace().item()
+    assert square == pytest.approx(radial(weight, 2) / radial(weight, 0), rel=2e-2)
+
+
+def test_a_ring_around_a_pole_has_the_precision_of_the_closed_form():
+    """The likelihood is greatest where E r^2 under the model is the squared radius of the ring."""
+    t, radius = 2 * math.pi * torch.arange(6, dtype=f64) / 6, 0.8
+    codes = math.tan(radius / 2) * torch.stack([t.cos(), t.sin()], -1)
+    found = land(SPHERE.immersion, codes, 1, restarts=1, samples=128, tol=1e-6)
+
+    def surplus(s):
+        weight = lambda r: math.exp(-(r**2) / (2 * s))
+        return radial(weight, 2) / radial(weight, 0) - radius**2
+
+    exact = brentq(surplus, 0.05, 2)
+    assert found.converged
+    torch.testing.assert_close(found.means[0], torch.zeros(2, dtype=f64), rtol=0, atol=5e-3)
+    torch.testing.assert_close(4 * found.covariances[0], exact * torch.eye(2, dtype=f64), rtol=0, atol=0.03 * exact)
+    assert exact > 1.05 * radius**2 / 2
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match=r"expected codes \(n, 2\) with n > 2, got \(2, 2\)"):
+        land(SPHERE.immersion, torch.zeros(2, 2, dtype=f64), 1)
+    torn = Immersion(lambda z: torch.cat([z, 1 / z[:, :1]], -1), 2)
+    codes = torch.tensor([[1.0, 0.0], [1.5, 0.0], [-1.0, 0.0]], dtype=f64)
+    with pytest.raises(ValueError, match=r"expected geodesics from every mean to every code, got \d of 3 that did not"):
+        land(torn, codes, 1, restarts=1)
+    line = torch.tensor([[0.0, 0.0], [0.1, 0.1], [0.2, 0.2]], dtype=f64)
+    with pytest.raises(ValueError, match="expected every component to hold codes that span 2 dimensions, got 1 of 1"):
+        land(Immersion(lambda z: z, 2), line, 1, restarts=1, points=3)

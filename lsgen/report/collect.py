@@ -39,6 +39,7 @@ class Run:
         latest: the last value logged under each key and its step, finite or not.
         media: pictures by key, in the order of their steps.
         evaluations: the evaluation of each checkpoint, by its name.
+        geometries: the geometry of each checkpoint, by its name.
         problems: what could not be read, in sentences.
 
     """
@@ -52,6 +53,7 @@ class Run:
     latest: dict[str, tuple[float, float]] = field(default_factory=dict)
     media: dict[str, list[Medium]] = field(default_factory=dict)
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    geometries: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def read(self, path: Path, reader: Callable[[Path], T], default: T) -> T:
@@ -84,8 +86,9 @@ def collect(run_dir: str | Path) -> Run:
     run.status = run.read(directory.status_file, read_json, {})
     _read_metrics(run, directory.metrics_file)
     _find_media(run, directory.figures)
-    for file in sorted((directory.path / "evaluation").glob("*.json")):
-        run.evaluations[file.stem] = run.read(file, read_json, {})
+    for folder, records in (("evaluation", run.evaluations), ("geometry", run.geometries)):
+        for file in sorted((directory.path / folder).glob("*.json")):
+            records[file.stem] = run.read(file, read_json, {})
     if not (run.config_text or run.latest or run.media):
         raise RunError(f"expected a run at {run_dir} (config.yaml, metrics.csv or figures/), found none of these")
     return run

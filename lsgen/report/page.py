@@ -40,12 +40,19 @@ _FIGURES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
             ("interpolation/linear", "Linear"),
             ("interpolation/spherical", "Spherical"),
             ("interpolation/geodesic", "Geodesic"),
+            ("interpolation/speed", "Speed along straight, spherical and geodesic paths"),
         ),
     ),
     (
         "Geometry",
         "The metric that the decoder induces: volume, curvature, and the spectrum of its eigenvalues.",
-        (("metric/plane", "Log-volume and scalar curvature"), ("metric/spectrum", "Eigenvalues of the metric")),
+        (
+            ("metric/plane", "Log-volume and scalar curvature"),
+            ("metric/spectrum", "Eigenvalues of the metric"),
+            ("metric/geodesic_plane", "Geodesics over the log-volume"),
+            ("metric/distances", "Distances between fixed observations"),
+            ("metric/frechet_mean", "Euclidean and Fréchet means"),
+        ),
     ),
 )
 
@@ -60,6 +67,7 @@ _KEY_FIGURES = (
     ("Active units", "val/active_units", "latent dimensions"),
     ("Curvature", "curvature/active/q50", "scalar, active axes, median"),
     ("Path ratio", "metric/path_ratio/q50", "length over distance, median"),
+    ("Geodesics", "metric/geodesic/linear_ratio/q50", "straight over geodesic length, median"),
     ("Throughput", "train/images_per_s", "images per second"),
 )
 
@@ -95,6 +103,7 @@ def render(run: Run) -> str:
         _charts("Curves", featured, 0),
         *_figures(run),
         _evaluations(run),
+        *_geometries(run),
         _metrics(run),
         _charts("All other curves", others, len(featured), folded=True),
         _config(run),
@@ -248,6 +257,30 @@ def _by_split(title: str, metrics: Mapping[str, Any]) -> str:
     return (
         f'<div class="wide"><table><caption>{escape(title)}</caption><tr><th>metric</th>{head}</tr>{rows}</table></div>'
     )
+
+
+def _geometries(run: Run) -> Iterable[str]:
+    """Yield what `lsgen geometry` measured, one table a checkpoint: quantiles in one row, other values below."""
+    for name, about in run.geometries.items():
+        metrics = about.get("metrics")
+        if not isinstance(metrics, Mapping) or not metrics:
+            continue
+        stems = list(dict.fromkeys(key.rpartition("/")[0] for key in metrics if key.endswith("/not_finite")))
+        parts = ("q05", "q25", "q50", "q75", "q95", "not_finite")
+        head = "".join(f"<th>{escape(part)}</th>" for part in ("key", *parts))
+        rows = "".join(
+            f"<tr><td>{escape(stem)}</td>"
+            + "".join(f"<td>{_cell(metrics.get(f'{stem}/{part}', ''))}</td>" for part in parts)
+            + "</tr>"
+            for stem in stems
+        )
+        single = "".join(
+            f'<tr><td>{escape(key)}</td><td></td><td></td><td>{_cell(value)}</td><td colspan="3"></td></tr>'
+            for key, value in metrics.items()
+            if key.rpartition("/")[0] not in stems
+        )
+        note = f"checkpoint {name}, step {about.get('step', '?')}, {_plain(about.get('settings', {}))}"
+        yield _folded("Geometry of a checkpoint", _table(f"<tr>{head}</tr>{rows}{single}", "keys"), note)
 
 
 def _metrics(run: Run) -> str:

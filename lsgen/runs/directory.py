@@ -7,6 +7,8 @@ metrics.csv        every logged scalar, one row a log call
 train.log          what the libraries had to say
 checkpoints/       last.ckpt, best.ckpt
 figures/           figures/<log key>/<step>.png|gif|npz
+evaluation/        <checkpoint>.json, by `lsgen evaluate`
+geometry/          <checkpoint>.json, by `lsgen geometry`
 wandb/             the W&B run, offline unless asked
 report.html        everything on one page
 """

@@ -6,6 +6,9 @@ sigma* is taken as a constant: at its optimum the derivative of the likelihood w
 gradient is that of D/2 log of the mean squared error. Outside training sigma^2 is a moving average over the batches
 seen, and geometry and samples use it too: F = 1/sigma^2 in h = mu, embedded by mu/sigma.
 
+The errors are those of everything that log p is asked for, so an objective for missing values, which leaves data
+dimensions out afterwards, needs a `SharedGaussian` instead.
+
 Reference: Rybkin, Daniilidis & Levine, "Simple and effective VAE training with calibrated decoders" (2021), equations 7
 and 8, https://arxiv.org/abs/2006.13202.
 """

@@ -31,9 +31,9 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes, check_vectors
 from lsgen.geometry.curvature import christoffel, riemann
 from lsgen.geometry.field import MetricField
+from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import metric
-from lsgen.geometry.statistics.diffusion import frames
 
 __all__ = ["ConjugatePoints", "JacobiFields", "conjugate_points", "jacobi_fields"]
 

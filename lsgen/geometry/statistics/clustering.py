@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
+from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.shooting import exp_map
 from lsgen.geometry.statistics.means import STEP_TOL, logs, norms
@@ -47,7 +48,7 @@ class KMeans(NamedTuple):
 
 
 def kmeans(
-    im: Immersion,
+    im: Immersion | MetricField,
     codes: Tensor,
     clusters: int,
     *,
@@ -63,7 +64,7 @@ def kmeans(
         minimise  sum_i min_k dist(m_k, x_i)^2
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         codes: codes (n, d).
         clusters: number K of centres.
         restarts: number of seedings, of which the best result is kept.
@@ -99,7 +100,11 @@ def kmeans(
 
 
 def _seeded(
-    im: Immersion, codes: Tensor, clusters: int, options: dict[str, Any], generator: torch.Generator | None
+    im: Immersion | MetricField,
+    codes: Tensor,
+    clusters: int,
+    options: dict[str, Any],
+    generator: torch.Generator | None,
 ) -> Tensor:
     """Return codes (K, d), each drawn with probability proportional to the squared distance from those before it."""
     weights = codes.new_ones(len(codes))
@@ -116,14 +121,21 @@ def _seeded(
     return torch.stack(chosen)
 
 
-def _squares(im: Immersion, centres: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _squares(
+    im: Immersion | MetricField, centres: Tensor, codes: Tensor, options: dict[str, Any]
+) -> tuple[Tensor, Tensor]:
     """Return log_m(x) (K, n, d) and squared distances (K, n), inf where the geodesic did not converge."""
     v, square = logs(im, centres, codes.expand(len(centres), *codes.shape), options)
     return v, torch.where(torch.isnan(square), torch.inf, square)
 
 
 def _lloyd(
-    im: Immersion, codes: Tensor, centres: Tensor, tol: float, max_iterations: int, options: dict[str, Any]
+    im: Immersion | MetricField,
+    codes: Tensor,
+    centres: Tensor,
+    tol: float,
+    max_iterations: int,
+    options: dict[str, Any],
 ) -> KMeans:
     before, settled = None, False
     for _ in range(max_iterations):
@@ -142,7 +154,9 @@ def _lloyd(
     return KMeans(centres, labels, square.sqrt().T, least.sum().item(), settled, square.new_empty(0))
 
 
-def _steps(im: Immersion, centres: Tensor, v: Tensor, square: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _steps(
+    im: Immersion | MetricField, centres: Tensor, v: Tensor, square: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the mean logarithm of each cluster (K, d), and its length (K,) over the root mean square distance."""
     member = labels == torch.arange(len(centres), device=labels.device)[:, None]
     size = member.sum(-1).clamp(min=1)

@@ -25,12 +25,12 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.curvature import christoffel
 from lsgen.geometry.field import MetricField
+from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric import metric
 from lsgen.geometry.shooting import exp_map
 from lsgen.geometry.statistics.means import STEP_TOL
 
-__all__ = ["BrownianPaths", "brownian_motion", "frames"]
+__all__ = ["BrownianPaths", "brownian_motion"]
 
 
 class BrownianPaths(NamedTuple):
@@ -89,18 +89,6 @@ def brownian_motion(
     points = torch.stack(path, 1).reshape(*z.shape[:-1], steps + 1, im.dim)
     times = torch.linspace(0, time, steps + 1, dtype=z.dtype, device=z.device)
     return BrownianPaths(points, alive.reshape(z.shape[:-1]), times)
-
-
-def frames(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
-    """Return orthonormal frames (N, d, d), columns g-orthonormal, E E^T = g^-1; NaN where the metric is deficient."""
-    g = metric(im, z, chunk_size).double()
-    eye = torch.eye(im.dim, dtype=g.dtype, device=g.device)
-    finite = torch.isfinite(g).flatten(1).all(-1)
-    root, info = torch.linalg.cholesky_ex(torch.where(finite[:, None, None], g, eye))
-    ok = (info == 0) & finite
-    root = torch.where(ok[:, None, None], root, eye)
-    made = torch.linalg.solve_triangular(root, eye.expand_as(root), upper=False).mT
-    return torch.where(ok[:, None, None], made, torch.nan).to(z)
 
 
 def _euler(im: Immersion | MetricField, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
+from lsgen.geometry.field import MetricField
 from lsgen.geometry.geodesic import log_map
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import metric
@@ -43,7 +44,7 @@ class FrechetMean(NamedTuple):
 
 
 def frechet_mean(
-    im: Immersion,
+    im: Immersion | MetricField,
     codes: Tensor,
     weights: Tensor | None = None,
     *,
@@ -58,7 +59,7 @@ def frechet_mean(
         mu = argmin_z sum_i w_i dist(z, x_i)^2,    variance = sum_i w_i dist(mu, x_i)^2
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         codes: sets of codes (B, n, d).
         weights: non-negative weights (B, n), which are normalised; equal ones where they are not given.
         initial: codes (B, d) to start from; the weighted average of the coordinates where they are not given.
@@ -96,14 +97,14 @@ def frechet_mean(
     )
 
 
-def logs(im: Immersion, base: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def logs(im: Immersion | MetricField, base: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Return log_base(codes) (B, n, d) for bases (B, d) and codes (B, n, d), and the squared distances (B, n)."""
     b, n, d = codes.shape
     v = log_map(im, base[:, None].expand(b, n, d).reshape(-1, d), codes.reshape(-1, d), **options).reshape(b, n, d)
     return v, norms(im, base, v) ** 2
 
 
-def norms(im: Immersion, base: Tensor, v: Tensor) -> Tensor:
+def norms(im: Immersion | MetricField, base: Tensor, v: Tensor) -> Tensor:
     """Return |v|_g of vectors (B, n, d) at codes (B, d), of shape (B, n)."""
     return torch.einsum("bni,bij,bnj->bn", v, metric(im, base), v).clamp(min=0).sqrt()
 
@@ -122,7 +123,7 @@ def _shares(codes: Tensor, weights: Tensor | None) -> Tensor:
 
 
 def _descended(
-    im: Immersion,
+    im: Immersion | MetricField,
     sets: Tensor,
     shares: Tensor,
     mean: Tensor,
@@ -159,7 +160,7 @@ def _descended(
     return FrechetMean(mean, variance, residual <= tol, residual, done)
 
 
-def _residual(im: Immersion, mean: Tensor, direction: Tensor, variance: Tensor) -> Tensor:
+def _residual(im: Immersion | MetricField, mean: Tensor, direction: Tensor, variance: Tensor) -> Tensor:
     """Return |sum w log|_g over the root of the variance; 0 where the variance is."""
     size = norms(im, mean, torch.nan_to_num(direction)[:, None])[:, 0]
     size = torch.where(torch.isfinite(direction).all(-1), size, torch.nan)

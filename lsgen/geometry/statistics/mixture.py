@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
+from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.jacobi import before_conjugate, jacobi_fields
 from lsgen.geometry.metric import log_volume
@@ -72,7 +73,7 @@ class _Moments(NamedTuple):
 
 
 def land(
-    im: Immersion,
+    im: Immersion | MetricField,
     codes: Tensor,
     components: int,
     *,
@@ -90,7 +91,7 @@ def land(
         maximise  (1/n) sum_i log sum_k pi_k exp(-(1/2) |log_{mu_k}(x_i)|^2_{Sigma_k^-1}) / C_k
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         codes: codes (n, d), with n > d.
         components: number K of components, whose means start from `kmeans`.
         samples: number of points in the tangent space that C is taken over, with as many opposites.
@@ -106,8 +107,8 @@ def land(
         `Land`.
 
     Raises:
-        TypeError, ValueError: see `kmeans`; also for too few codes, a code that is not reached from a mean, or a component
-            whose codes do not span the tangent space.
+        TypeError, ValueError: see `kmeans`; also for too few codes, a code that no mean reaches, or a component whose
+            codes do not span the tangent space.
 
     """
     check_codes(im.fn, im.dim, codes)
@@ -139,13 +140,13 @@ def land(
     return Land(weights, means, covariances, model.log_normaliser, torch.stack(history), r, settled)
 
 
-def land_log_density(im: Immersion, mixture: Land, z: Tensor, points: int = 17, **options: Any) -> Tensor:
+def land_log_density(im: Immersion | MetricField, mixture: Land, z: Tensor, points: int = 17, **options: Any) -> Tensor:
     """Return log p (B,) at codes (B, d) with respect to the Riemannian volume.
 
     NaN where a geodesic did not converge.
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         mixture: what `land` returned for it.
         z: codes (B, d).
         points: number of points on each geodesic.
@@ -171,7 +172,7 @@ def _noise(samples: int, d: int, like: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(root, both.T, upper=False).T.to(like)
 
 
-def _reached(im: Immersion, means: Tensor, codes: Tensor, solver: dict[str, Any]) -> Tensor:
+def _reached(im: Immersion | MetricField, means: Tensor, codes: Tensor, solver: dict[str, Any]) -> Tensor:
     """Return log_mu(x) (K, n, d), or refuse codes that no geodesic reaches."""
     u, _ = logs(im, means, codes.expand(len(means), *codes.shape), solver)
     lost = ~torch.isfinite(u).all(-1)
@@ -183,7 +184,7 @@ def _reached(im: Immersion, means: Tensor, codes: Tensor, solver: dict[str, Any]
     return u
 
 
-def _moments(im: Immersion, means: Tensor, covariances: Tensor, noise: Tensor, steps: int) -> _Moments:
+def _moments(im: Immersion | MetricField, means: Tensor, covariances: Tensor, noise: Tensor, steps: int) -> _Moments:
     k, (s, d) = len(means), noise.shape
     root, info = torch.linalg.cholesky_ex(covariances)
     if bool((info != 0).any()):

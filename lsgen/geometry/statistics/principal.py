@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
+from lsgen.geometry.field import MetricField
+from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.statistics.diffusion import frames
 from lsgen.geometry.statistics.means import frechet_mean, logs
 
 __all__ = ["PrincipalGeodesics", "principal_geodesics"]
@@ -48,14 +49,14 @@ class PrincipalGeodesics(NamedTuple):
 
 
 def principal_geodesics(
-    im: Immersion, codes: Tensor, k: int | None = None, *, points: int = 33, **options: Any
+    im: Immersion | MetricField, codes: Tensor, k: int | None = None, *, points: int = 33, **options: Any
 ) -> PrincipalGeodesics:
     r"""Return the principal geodesics of codes.
 
         maximise  sum_i <log_mu(x_i), e>_g^2    over |e|_g = 1, one after the other, orthogonally
 
     Args:
-        im: the immersion.
+        im: the immersion, or the metric itself.
         codes: codes (n, d).
         k: number of geodesics, at most min(n, d), which it is where it is not given.
         points: number of points on each geodesic.

@@ -28,10 +28,10 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.curvature import christoffel
 from lsgen.geometry.field import MetricField
+from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import log_volume, metric
 from lsgen.geometry.shooting import exp_map
-from lsgen.geometry.statistics.diffusion import frames
 from lsgen.geometry.statistics.means import STEP_TOL
 from lsgen.geometry.statistics.uniform import Box
 

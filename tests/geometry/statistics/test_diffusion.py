@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lsgen.geometry import Immersion, MetricField, metric, reference
+from lsgen.geometry.frames import frames
 from lsgen.geometry.statistics import brownian_motion, diffusion
 
 f64 = torch.float64
@@ -53,7 +54,7 @@ def test_one_step_has_the_generator_of_the_laplacian():
 
 def test_frames_are_orthonormal_and_the_metric_alone_suffices():
     im, z = bent(3), 0.3 * torch.randn(5, 3, dtype=f64)
-    frame = diffusion.frames(im, z)
+    frame = frames(im, z)
     torch.testing.assert_close(frame.mT @ metric(im, z) @ frame, torch.eye(3, dtype=f64).expand(5, 3, 3))
     flat = MetricField(lambda z: 4 * torch.eye(2).to(z).expand(len(z), 2, 2), 2)
     ends = brownian_motion(flat, torch.zeros(4000, 2, dtype=f64), 2.0, 1).points[:, -1]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lsgen.geometry import Immersion, reference
+from lsgen.geometry import Immersion, MetricField, reference
 from lsgen.geometry.statistics import frechet_mean
 
 f64 = torch.float64
@@ -42,11 +42,12 @@ def test_weights_move_the_mean_of_two_points_along_their_geodesic():
     """Two points of one vertical of the half-plane: distance sqrt 2 in log y, mean linear in it."""
     ends = torch.tensor([[0.3, -0.5], [0.3, 0.7]], dtype=f64)
     weights = torch.tensor([1.0, 3.0], dtype=f64)
-    found = frechet_mean(HYPERBOLIC.immersion, ends, weights, tol=1e-6, points=17)
-    exact = torch.tensor([0.3, 0.4], dtype=f64)
-    torch.testing.assert_close(found.mean, exact, rtol=0, atol=1e-5)
-    variance = 0.25 * 2 * 0.9**2 + 0.75 * 2 * 0.3**2
-    assert found.variance.item() == pytest.approx(variance, rel=1e-5)
+    for im in (HYPERBOLIC.immersion, MetricField(HYPERBOLIC.metric, 2)):
+        found = frechet_mean(im, ends, weights, tol=1e-6, points=17)
+        exact = torch.tensor([0.3, 0.4], dtype=f64)
+        torch.testing.assert_close(found.mean, exact, rtol=0, atol=1e-5)
+        variance = 0.25 * 2 * 0.9**2 + 0.75 * 2 * 0.3**2
+        assert found.variance.item() == pytest.approx(variance, rel=1e-5)
 
 
 def test_the_mean_of_a_symmetric_set_does_not_depend_on_the_start():

@@ -175,6 +175,8 @@ def _measured(
         look.run(model.latent_space, probe, sink)
         sink.close()
         tell(f"measured {name}  {perf_counter() - began:.1f} s")
+    if not collected.scalars.get("metric/geodesic/pairs"):
+        tell(f"geodesics and distances are left out: {_why_none(model.latent_space)}")
     path = file.resolve()
     home = directory.path.resolve()
     where = str(path.relative_to(home) if path.is_relative_to(home) else path)
@@ -182,6 +184,12 @@ def _measured(
     known = "metric/distance/geodesic/not_finite" in metrics
     distances = _distances(directory, step, probe, looks) if known else None
     return {"checkpoint": where, "step": step, "time": now(), "metrics": metrics, "distances": distances}
+
+
+def _why_none(space: Any) -> str:
+    from lsgen.callbacks.geodesics import unsuited
+
+    return unsuited(space) or "no axis carries more than 0.1 nats, or there is one observation only"
 
 
 def _distances(

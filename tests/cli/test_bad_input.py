@@ -11,7 +11,7 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nothing"], "expected a verb among train, evaluate, traverse, report, table, got 'nothing'"),
+        (["nothing"], "expected a verb among train, evaluate, traverse, geometry, report, sweep, sync, table, got"),
         (["train", "model.max_step=1"], "unknown config key 'model.max_step'; did you mean max_steps?"),
         (["train", "modle=vae"], "unknown config key 'modle'; did you mean model?"),
         (["train", "~callbacks.nothing"], "unknown config key 'callbacks.nothing'"),
@@ -114,7 +114,7 @@ def test_a_config_cannot_extend_its_own_list(lsgen, tmp_path, monkeypatch):
 
 
 def test_help_and_version_at_each_level(capsys):
-    for verb in ("train", "evaluate", "traverse", "report", "table"):
+    for verb in ("train", "evaluate", "traverse", "geometry", "report", "table"):
         for flag in ("--help", "-h"):
             assert main([verb, flag]) == 0
             assert f"usage: lsgen {verb}" in capsys.readouterr().out

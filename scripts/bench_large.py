@@ -20,7 +20,7 @@ from lsgen.geometry.large import large_geodesic
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli
 
-DIM, RUNS, K, PROBES, PAIRS, POINTS = 512, 100, 10, 16, 4, 17
+DIM, RUNS, K, PROBES, PAIRS, POINTS = 512, 100, 10, 16, 1, 9
 
 
 def decoder() -> nn.Module:

@@ -5,9 +5,9 @@ With respect to the Riemannian volume, on the codes that geodesics from the mean
     p(x) = sum_k pi_k exp(-(1/2) u^T Sigma_k^-1 u) / C_k,    u = log_{mu_k}(x),
     C_k = int exp(-(1/2) u^T Sigma_k^-1 u) dvol = (2 pi)^{d/2} sqrt(det(g Sigma_k)) E[theta(w)],    w ~ N(0, Sigma_k),
 
-where theta(w) is the volume of the exponential map at w, by Jacobi fields, and 0 beyond the first conjugate point. (The
-original leaves that factor out, which makes C depend on the coordinates.) Expectations over w take a fixed set of
-quasi-random points and their opposites, so that the likelihood is a deterministic function.
+where theta(w) is the volume of the exponential map at w, by Jacobi fields, and 0 beyond the first conjugate point: the
+square root of det g in normal coordinates. Expectations over w take a fixed set of quasi-random points and their
+opposites, so that the likelihood is a deterministic function.
 
 Expectation-maximisation: with responsibilities r, the moments of the data and those of the model, weighted by theta,
 meet,

@@ -141,11 +141,11 @@ class VAE(LatentModel):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
         """Return the losses of a validation batch."""
-        return self._evaluation_step(batch, "val/loss")
+        return self._evaluation_step(batch, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
         """Return the losses of a test batch."""
-        return self._evaluation_step(batch, "test/loss")
+        return self._evaluation_step(batch, "test")
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser, the scheduler stepped every generator step, and the adversary's optimiser."""
@@ -159,9 +159,11 @@ class VAE(LatentModel):
             return [config, {"optimizer": self.objective.optimizer(adversary.parameters())}]
         return config
 
-    def _evaluation_step(self, batch: Batch, key: str) -> Losses:
+    def _evaluation_step(self, batch: Batch, stage: str) -> Losses:
         losses = self.loss(batch)
-        self.log(key, losses.loss, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
+        values = {"loss": losses.loss, **losses.scalars}
+        named = {f"{stage}/{name}": value for name, value in values.items()}
+        self.log_dict(named, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
         return losses
 
 

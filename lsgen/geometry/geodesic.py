@@ -114,7 +114,8 @@ def geodesic(
         initial = initial.reshape(-1, points, d)
     with torch.no_grad():
         curves = candidates(a, b, points, starts, initial, graph, generator)
-        size = chunk_size or max(1, automatic(im, a, 1) // points) if len(a) else 1
+        order = 1 if isinstance(im, Immersion) else 2
+        size = chunk_size or max(1, automatic(im, a, order) // points) if len(a) else 1
         solved = _all_solved(im, curves.flatten(0, 1), size, max_iterations, tol)
         found = _best(im, Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved)))
     columns: dict[str, Any] = found._asdict()

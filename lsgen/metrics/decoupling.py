@@ -60,7 +60,7 @@ def intervention_sensitivity(
     space: LatentSpace,
     concepts: Callable[[Tensor], Tensor],
     z: Tensor,
-    step: float = 1.0,
+    step: float | Tensor = 1.0,
     batch_size: int = 256,
 ) -> Tensor:
     """Return the sensitivity of every concept to every latent dimension, (K, d).
@@ -69,7 +69,7 @@ def intervention_sensitivity(
         space: in eval mode; observations are the means of p(x|z).
         concepts: observations (N, *shape) -> scores of K concepts (N, K), such as class probabilities.
         z: codes (N, d) to intervene on.
-        step: the change h of one coordinate.
+        step: the change h of one coordinate, a number or one for each, (d,).
         batch_size: codes at a time.
 
     Raises:
@@ -81,7 +81,7 @@ def intervention_sensitivity(
         totals = []
         for part in z.split(batch_size):
             before = concepts(space.decode(part).mean)
-            moves = step * torch.eye(space.dim).to(z)
+            moves = torch.as_tensor(step).to(z) * torch.eye(space.dim).to(z)
             changes = [(concepts(space.decode(part + move).mean) - before).abs().sum(0) for move in moves]
             totals.append(torch.stack(changes, 1))
         return torch.stack(totals).sum(0) / len(z)
@@ -126,8 +126,8 @@ def optimised_sensitivity(
     return torch.tanh(v).abs().detach()
 
 
-def _check(space: LatentSpace, z: Tensor, step: float) -> None:
-    if step == 0:
+def _check(space: LatentSpace, z: Tensor, step: float | Tensor) -> None:
+    if bool((torch.as_tensor(step) == 0).any()):
         raise ValueError("expected a step other than 0")
     if z.ndim != 2 or z.shape[1] != space.dim:
         raise ValueError(f"expected codes of shape (N, {space.dim}), got {tuple(z.shape)}")

@@ -168,6 +168,10 @@ class DatasetClassifier(FeatureExtractor):
         self.requires_grad_(False)
         self.ready = True
 
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Return the class probabilities (N, classes), differentiable in x."""
+        return torch.softmax(self.head(self(x)), 1)
+
     @torch.no_grad()
     def accuracy(self, data: DataModule) -> float:
         """Return the share of correct labels on the test split."""

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from lsgen.callbacks.decoupling import Decoupling
 from lsgen.callbacks.intra import ClassComparison
 from lsgen.callbacks.inversion import Inversions
 from lsgen.callbacks.neighbours import NearestNeighbours
@@ -18,7 +19,7 @@ from lsgen.data import Digits
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.latent.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
-from lsgen.metrics.quality import Moments, Pixels, frechet_distance
+from lsgen.metrics.quality import DatasetClassifier, Moments, Pixels, frechet_distance
 from lsgen.models.gan.space import GeneratorSpace
 
 SHAPE = (1, 8, 8)
@@ -125,3 +126,39 @@ def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:
         Inversions(n=0)
     with pytest.raises(ValueError, match="Inversions expected observations"):
         Inversions().run(_linear(), None, Sink(tmp_path, 1))
+
+
+class Bars(nn.Module):
+    """A generator whose first coordinate alone mixes two digits; the others add nothing, or, coupled, as much."""
+
+    def __init__(self, data: Digits, coupled: bool) -> None:
+        super().__init__()
+        train = data.dataset("train")
+        batch = train[torch.arange(len(train))]
+        zero, one = (batch["x"][batch["label"] == c][0] for c in (0, 1))
+        self.register_buffer("ends", torch.stack([zero, one]))
+        self.coupled = coupled
+
+    def forward(self, z: Tensor) -> Tensor:
+        t = torch.sigmoid(3 * (z.sum(1) / 4**0.5 if self.coupled else z[:, 0]))[:, None, None, None]
+        return torch.lerp(self.ends[:1], self.ends[1:], t)
+
+
+def test_one_dimension_for_a_class_is_sparse_and_a_shared_one_is_not(tmp_path: Path) -> None:
+    data = Digits()
+    classifier = DatasetClassifier(SHAPE, dim=16, steps=150)
+    callback = Decoupling(classifier, n=40, n_class=10, iterations=60)
+    values = []
+    for coupled in (False, True):
+        space = GeneratorSpace(Bars(data, coupled), FixedGaussian(SHAPE), StandardNormal(4))
+        values.append(_turn(callback, space, tmp_path / str(coupled), data))
+    assert values[0]["sample/decoupling/hoyer"] == pytest.approx(1, abs=1e-5)
+    assert values[0]["sample/decoupling/gini"] == pytest.approx(1, abs=1e-5)
+    assert values[1]["sample/decoupling/hoyer"] == pytest.approx(0, abs=1e-5)
+    assert values[1]["sample/decoupling/gini"] == pytest.approx(0, abs=1e-5)
+    assert values[0]["sample/decoupling/hoyer_optimised"] > values[1]["sample/decoupling/hoyer_optimised"] + 0.2
+    assert values[0]["sample/decoupling/accuracy"] > 0.8
+    kept = np.load(tmp_path / "False/figures/sample/decoupling/00000001.npz")
+    assert kept["sensitivity"].shape == kept["sensitivity_optimised"].shape == (10, 4)
+    with pytest.raises(ValueError, match=r"n_class of at most n, got 1\.0, 100 and 32 of 8"):
+        Decoupling(classifier, n=8)

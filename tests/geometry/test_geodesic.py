@@ -219,9 +219,12 @@ def test_decoders_in_float32(scale):
     torch.testing.assert_close(found.length.double(), exact.length, rtol=1e-4, atol=0)
 
 
-def test_a_curve_across_a_pole_fails_alone():
+@pytest.mark.parametrize("route", ["immersion", "metric"])
+def test_a_curve_across_a_pole_fails_alone(route):
     """z -> (z, 1 / z_1) tears space apart at z_1 = 0: no curve joins its two sides."""
     im = Immersion(lambda z: torch.cat([z, 1 / z[:, :1]], -1), 2)
+    if route == "metric":
+        im = MetricField(lambda z: torch.diag_embed(torch.stack([1 + z[:, 0] ** -4, torch.ones_like(z[:, 1])], -1)), 2)
     a = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 1.0]], dtype=f64)
     b = torch.tensor([[2.0, 1.0], [1.0, 0.3], [0.5, 0.0]], dtype=f64)
     found = geodesic(im, a, b)

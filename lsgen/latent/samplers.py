@@ -227,10 +227,9 @@ def generate(space: LatentSpace, n: int, sampler: CodeSampler | None = None, mea
         space: decoder and likelihood.
         n: observations.
         sampler: where codes come from; the prior unless given.
-        mean: whether the means of p(x|z) are returned instead of draws.
+        mean: whether the means of p(x|z) are returned instead of what `space.observe` draws.
 
     """
     with torch.no_grad():
         z = (FromPrior(space.prior) if sampler is None else sampler).sample(n)
-        p = space.decode(z)
-        return p.mean if mean else p.sample()
+        return space.decode(z).mean if mean else space.observe(z)

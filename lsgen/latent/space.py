@@ -76,9 +76,13 @@ class LatentSpace(nn.Module):
         return distribution
 
     def sample(self, n: int) -> Tensor:
-        """Draw n observations: z from the prior, then x from p(x|z); shape (n, *shape)."""
+        """Draw n observations: z from the prior, then x as `observe` does; shape (n, *shape)."""
         with torch.no_grad():
-            return self.decode(self.prior().sample((n,))).sample()
+            return self.observe(self.prior().sample((n,)))
+
+    def observe(self, z: Tensor) -> Tensor:
+        """Return an observation (B, *shape) for every code (B, d), drawn from p(x|z)."""
+        return self.decode(z).sample()
 
 
 class EncodableLatentSpace(LatentSpace):

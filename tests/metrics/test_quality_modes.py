@@ -4,9 +4,15 @@ from math import exp, log, sqrt
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+from lsgen.callbacks.quality import SampleQuality
+from lsgen.callbacks.sink import Sink
 from lsgen.data.toy_sets import toy_set
+from lsgen.latent import StandardNormal
+from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import ModeCoverage, toy_coverage
+from lsgen.models.gan import GeneratorSpace
 
 CENTRES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
 
@@ -50,3 +56,18 @@ def test_what_has_no_modes_to_count_is_refused() -> None:
         ModeCoverage(CENTRES, 0.1).update(torch.zeros(3, 4))
     with pytest.raises(ValueError, match="expected sigma and radius above 0, got 0"):
         ModeCoverage(CENTRES, 0.0)
+
+
+def test_the_callback_counts_what_the_generator_makes_without_noise() -> None:
+    coverage = toy_coverage("eight_gaussians")
+    centres = coverage.centres.float()
+
+    class Centres(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return centres[(z[:, 0].abs() * 1e4).long() % 8]
+
+    space = GeneratorSpace(Centres(), FixedGaussian((2,)), StandardNormal(2))
+    sink = Sink("unused", 1)
+    SampleQuality({"coverage": coverage}, n=300, chunk_size=70).run(space, None, sink)
+    assert sink._scalars["sample/quality/good"] == 1
+    assert sink._scalars["sample/quality/modes"] == 8

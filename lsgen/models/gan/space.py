@@ -51,19 +51,17 @@ class DataUnits(nn.Module):
 class GeneratorSpace(LatentSpace):
     """A latent space whose samples are the generator's outputs, without noise."""
 
-    def sample(self, n: int) -> Tensor:
-        """Return G(z) for n codes from the prior, (n, *shape)."""
-        with torch.no_grad():
-            return self.raw(self.prior().sample((n,)))
+    def observe(self, z: Tensor) -> Tensor:
+        """Return G(z), (B, *shape), for codes (B, d)."""
+        return self.raw(z)
 
 
 class EncodableGeneratorSpace(EncodableLatentSpace):
     """A generator with an encoder; its samples, too, are without noise."""
 
-    def sample(self, n: int) -> Tensor:
-        """Return G(z) for n codes from the prior, (n, *shape)."""
-        with torch.no_grad():
-            return self.raw(self.prior().sample((n,)))
+    def observe(self, z: Tensor) -> Tensor:
+        """Return G(z), (B, *shape), for codes (B, d)."""
+        return self.raw(z)
 
 
 def class_codes(z: Tensor, label: Tensor, classes: int) -> Tensor:

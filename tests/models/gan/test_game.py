@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from lsgen.latent import Prior, StandardNormal
 from lsgen.latent.product import OneHot, Product
+from lsgen.latent.samplers import generate
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, R1, GradientPenalty, Hinge, NonSaturating, Relativistic, Wasserstein
 
@@ -238,7 +239,9 @@ def test_labels_condition_both_players() -> None:
 
 def test_samples_carry_no_noise() -> None:
     gan = _gan(prior=Codes(2))
-    torch.testing.assert_close(gan.latent_space.sample(5), gan.generator(Codes(2).sample((5,))))
+    expected = gan.generator(Codes(2).sample((5,)))
+    torch.testing.assert_close(gan.latent_space.sample(5), expected)
+    torch.testing.assert_close(generate(gan.latent_space, 5), expected)
 
 
 @pytest.mark.parametrize(

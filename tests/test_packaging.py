@@ -63,7 +63,13 @@ def test_everything_imported_is_asked_for(setup):
     extras = [entry for text in setup["options.extras_require"].values() for entry in lines(text)]
     asked = [*lines(setup["options"]["install_requires"]), *(re.sub(r"\[.*?\]", "", entry) for entry in extras)]
     known = {normal(entry)[0] for entry in asked} | {"lsgen", "lightning-fabric"}
-    names = {"yaml": "pyyaml", "PIL": "pillow", "sklearn": "scikit-learn", "hydra": "hydra-core"}
+    names = {
+        "yaml": "pyyaml",
+        "PIL": "pillow",
+        "sklearn": "scikit-learn",
+        "hydra": "hydra-core",
+        "laplace": "laplace-torch",
+    }
     for path in (ROOT / "lsgen").rglob("*.py"):
         third = set(imported(path)) - set(sys.stdlib_module_names)
         assert {names.get(name, name.replace("_", "-")) for name in third} <= known, path

@@ -3,15 +3,22 @@
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.checkpoint import Checkpoint
 from lsgen.callbacks.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
+from lsgen.callbacks.collapse import CollapseWatch
+from lsgen.callbacks.decoupling import Decoupling
 from lsgen.callbacks.distances import LatentDistances
+from lsgen.callbacks.ema import GeneratorEMA
 from lsgen.callbacks.factors import FactorMetrics
 from lsgen.callbacks.geodesics import LatentGeodesics
 from lsgen.callbacks.geometry import LatentGeometry
 from lsgen.callbacks.guard import FiniteLoss, NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted
+from lsgen.callbacks.intra import ClassComparison
+from lsgen.callbacks.inversion import Inversions
 from lsgen.callbacks.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lsgen.callbacks.metrics import LikelihoodMetrics
+from lsgen.callbacks.neighbours import NearestNeighbours
 from lsgen.callbacks.progress import Progress
+from lsgen.callbacks.quality import SampleComparison, SampleQuality
 from lsgen.callbacks.reconstructions import Reconstructions
 from lsgen.callbacks.samples import Samples
 from lsgen.callbacks.seeding import Seeding
@@ -21,18 +28,26 @@ __all__ = [
     "AtomicCheckpointIO",
     "CSVLogger",
     "Checkpoint",
+    "ClassComparison",
+    "CollapseWatch",
+    "Decoupling",
     "FactorMetrics",
     "FiniteLoss",
+    "GeneratorEMA",
     "Interrupted",
+    "Inversions",
     "LatentCallback",
     "LatentDistances",
     "LatentGeodesics",
     "LatentGeometry",
     "LatentTraversal",
     "LikelihoodMetrics",
+    "NearestNeighbours",
     "NonFiniteError",
     "Progress",
     "Reconstructions",
+    "SampleComparison",
+    "SampleQuality",
     "Samples",
     "Seeding",
     "TensorBoardLogger",

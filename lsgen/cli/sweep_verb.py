@@ -15,7 +15,7 @@ __all__ = ["conclude", "run"]
 _USAGE = """usage: lsgen sweep status SWEEP [--failed]
        lsgen sweep retry SWEEP [--wait]
        lsgen sweep cancel SWEEP
-       lsgen sweep --wandb FILE [hydra.sweeper.KEY=VALUE ...] KEY=VALUE,VALUE ...
+       lsgen sweep --wandb FILE [method=grid|random|bayes] [metric=KEY] [goal=maximize|minimize] KEY=VALUE,VALUE ...
 
 SWEEP is the directory of `lsgen train -m ... sweep_dir=SWEEP`.
 
@@ -24,7 +24,7 @@ SWEEP is the directory of `lsgen train -m ... sweep_dir=SWEEP`.
   retry     start again what failed or stopped, with the launcher of the sweep; jobs go on from their checkpoints
   cancel    stop what is queued or runs; what runs saves first
   --wandb   write the definition of a W&B sweep for `wandb sweep FILE` and its agents, from the same arguments as
-            `lsgen train -m`
+            `lsgen train -m` (method=grid, metric=val/elbo, goal=maximize unless given)
 
   --wait    return when all jobs have ended, and show their states until then"""
 

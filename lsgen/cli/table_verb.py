@@ -6,6 +6,7 @@ import csv
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lsgen.cli.entry import OK
@@ -15,18 +16,37 @@ from lsgen.runs import find_runs, index
 
 __all__ = ["columns_of", "rows_of", "run"]
 
-_USAGE = """usage: lsgen table RUNS ... [--columns KEY,KEY,...] [--sort [-]KEY] [--format rich|csv|md]
+_USAGE = """usage: lsgen table SWEEP [--by KEY,...] [--over KEY] [--metrics KEY,...] [--best [-]KEY] [--plot KEY]
+                   [--format rich|csv|md|latex|parquet] [--output FILE]
+       lsgen table RUNS ... [--columns KEY,...] [--sort [-]KEY] [--format rich|csv|md] [--runs]
 
-Compare runs. RUNS are run directories, directories of runs, or quoted patterns such as 'runs/**'.
+The first form has a row for each setting of a sweep: the swept keys, the number of runs that finished (n) and failed,
+then of every metric mean, standard deviation, and a 95 % confidence interval of the mean by the bootstrap.
+
+  --by        the settings that tell rows apart; what the sweep sets to different values, unless given
+  --over      what is aggregated over (default seed); tests pair runs by it
+  --metrics   metrics to show; the main ones unless given
+  --best      the metric that decides which row is best (-KEY: the smallest); the ELBO, or the first, unless given. Bold
+              in rich, md and latex are the best row and those that paired t-tests over seeds, with Holm's correction
+              at 5 %, do not tell from it
+  --plot      draw the metrics against this setting, seeds as points, into SWEEP/figures or the --output
+  --format    rich (default), csv, md (Markdown), latex (booktabs), or parquet
+  --output    a file; unless given, Parquet goes to SWEEP/table.parquet and the other formats are printed
+
+The second form has a row for each run. RUNS are run directories, directories of runs, or quoted patterns such as
+'runs/**'; a SWEEP too with --runs.
 
   --columns   config keys and metrics to show, separated by commas; unless given, the config keys in which the runs
               differ and the main metrics
   --sort      the column to sort by; -KEY for the largest first
-  --format    rich (default), csv, or md (Markdown)
 
+  lsgen table sweeps/beta --metrics test/elbo --format latex
   lsgen table runs --columns model.objective.beta,seed,test/elbo --sort -test/elbo"""
 _METRICS = ("val/elbo", "test/elbo", "test/reconstruction", "test/kl", "test/active_units")
 _UNBOUNDED = 10_000
+_OF_SWEEPS = ("by", "over", "metrics", "best", "plot")
+_OPTIONS = ("columns", "sort", "format", "output", *_OF_SWEEPS)
+_KINDS = ("rich", "csv", "md", "latex", "parquet")
 _NOT_SETTINGS = ("run", "id", "state", "created", "overrides", "error", "step", "epoch")
 
 
@@ -36,6 +56,11 @@ def run(arguments: Sequence[str]) -> int:
         print(_USAGE)
         return OK
     options, patterns = _options(arguments)
+    if len(patterns) == 1 and "runs" not in options and (Path(patterns[0]) / "sweep.json").is_file():
+        return _sweep(patterns[0], options)
+    _refuse(options, (*_OF_SWEEPS, "output"), "goes with one SWEEP")
+    if options.get("format") in ("latex", "parquet"):
+        raise UsageError(f"--format {options['format']} goes with one SWEEP: expected rich, csv or md")
     found = index(find_runs(patterns))
     keys = {key for row in found for key in row}
     columns = _known(options["columns"].split(","), keys) if "columns" in options else columns_of(found)
@@ -43,6 +68,43 @@ def run(arguments: Sequence[str]) -> int:
         found = _sorted(found, options["sort"], keys)
     _WRITERS[options.get("format", "rich")](["run", *columns], rows_of(found, ["run", *columns]))
     return OK
+
+
+def _sweep(place: str, options: Mapping[str, str]) -> int:
+    """Print or write the table of a sweep, or a plot."""
+    from lsgen.cli.sweep_table import draw, sweep_table
+    from lsgen.cli.table_formats import FORMATS, parquet
+    from lsgen.runs import write_atomically
+
+    _refuse(options, ("columns", "sort"), "goes with --runs")
+    table = sweep_table(place, options)
+    output, kind = options.get("output"), options.get("format", "rich")
+    if "plot" in options:
+        from lsgen.viz import png
+
+        file = Path(output or Path(place) / "figures" / f"{options['plot'].replace('/', '_')}.png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(draw(table, options["plot"])))
+        print(f"plot     {file}")
+    elif kind == "parquet":
+        file = Path(output or Path(place) / "table.parquet")
+        parquet(table, file)
+        print(f"table    {file}")
+    elif kind == "rich":
+        _rich(*FORMATS[kind](table), markup=True)
+    else:
+        text = FORMATS[kind](table)
+        if output:
+            write_atomically(Path(output).absolute(), text)
+        else:
+            print(text, end="")
+    return OK
+
+
+def _refuse(options: Mapping[str, str], names: Sequence[str], why: str) -> None:
+    for name in names:
+        if name in options:
+            raise UsageError(f"--{name} {why}")
 
 
 def columns_of(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -84,12 +146,14 @@ def _options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         name, separator, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--"):
             patterns.append(argument)
-        elif name in ("columns", "sort", "format"):
+        elif name == "runs":
+            options[name] = ""
+        elif name in _OPTIONS:
             options[name] = value if separator else next(rest, "")
         else:
-            raise UsageError(f"expected --columns, --sort or --format, got {argument}")
-    if options.get("format", "rich") not in _WRITERS:
-        raise UsageError(f"expected --format {', '.join(_WRITERS)}, got {options['format']!r}")
+            raise UsageError(f"expected --{', --'.join((*_OPTIONS, 'runs'))}, got {argument}")
+    if options.get("format", "rich") not in _KINDS:
+        raise UsageError(f"expected --format {', '.join(_KINDS)}, got {options['format']!r}")
     if not patterns:
         raise UsageError("expected run directories or patterns such as 'runs/**', got none")
     return options, patterns
@@ -111,7 +175,7 @@ def _sorted(found: Sequence[dict[str, Any]], key: str, keys: set[str]) -> list[d
     return ordered + lacking
 
 
-def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], *, markup: bool = False) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -120,7 +184,7 @@ def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(escape(column), overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(row if markup else map(escape, row)))
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = max(

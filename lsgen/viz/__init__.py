@@ -4,6 +4,7 @@ from lsgen.viz.encode import gif, png
 from lsgen.viz.grid import animate, grid, in_rows
 from lsgen.viz.images import to_pixels, upscale, value_range
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
+from lsgen.viz.responses import responses
 from lsgen.viz.style import Pixels
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "plane_maps",
     "png",
     "profiles",
+    "responses",
     "spectra",
     "to_pixels",
     "upscale",

@@ -1,0 +1,129 @@
+"""The table of a sweep as text and as Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lsgen.cli.errors import UsageError
+from lsgen.cli.sweep_table import SweepTable
+from lsgen.runs.aggregate import Group
+
+__all__ = ["FORMATS", "parquet"]
+
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+
+
+def _text(value: Any, digits: int = 10) -> str:
+    if value is None:
+        return ""
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def as_csv(table: SweepTable) -> str:
+    """Return the table as comma-separated values, numbers with ten digits."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([_text(value) for value in row] for row in table.rows())
+    return out.getvalue()
+
+
+def as_markdown(table: SweepTable) -> str:
+    """Return the table as Markdown, the best rows in bold."""
+    lines = [table.columns, ["---"] * len(table.columns)]
+    for place, row in enumerate(table.rows()):
+        cells = [_text(value, 6).replace("|", "\\|") for value in row]
+        lines.append([f"**{cell}**" if cell else cell for cell in cells] if place in table.best else cells)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def as_rich(table: SweepTable) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows in rich's markup, the best rows in bold."""
+    from rich.markup import escape
+
+    rows = []
+    for place, row in enumerate(table.rows()):
+        cells = [escape(_text(value, 6)) for value in row]
+        rows.append([f"[bold]{cell}[/bold]" for cell in cells] if place in table.best else cells)
+    return table.columns, rows
+
+
+def as_latex(table: SweepTable) -> str:
+    """Return the table for LaTeX's booktabs: mean and standard deviation, and the interval, of every metric."""
+    head = [*table.keys, "n", "failed", *(name for metric in table.metrics for name in (metric, "95 % CI"))]
+    lines = [
+        r"% \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{{'l' * len(table.keys)}rr{'rc' * len(table.metrics)}}}",
+        r"\toprule",
+        " & ".join(map(_escaped, head)) + r" \\",
+        r"\midrule",
+    ]
+    for place, group in enumerate(table.groups):
+        cells = [_escaped(_text(group.keys[key], 6)) for key in table.keys] + [str(group.n), str(group.failed)]
+        for metric in table.metrics:
+            cells += _latex_cells(group, metric, place in table.best and metric == table.judge)
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if table.judge:
+        lines.append(f"% bold: the best {_escaped(table.judge)}, and what paired t-tests do not tell from it")
+    return "\n".join(lines) + "\n"
+
+
+def _latex_cells(group: Group, metric: str, bold: bool) -> list[str]:
+    found = group.statistics(metric)
+    if found.mean != found.mean:
+        return ["", ""]
+    mean = f"{found.mean:.4g}"
+    mean = rf"\mathbf{{{mean}}}" if bold else mean
+    if found.std != found.std:
+        return [f"${mean}$", ""]
+    return [rf"${mean} \pm {found.std:.2g}$", f"$[{found.ci_low:.4g}, {found.ci_high:.4g}]$"]
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL.get(found[0], f"\\{found[0]}"), text)
+
+
+def parquet(table: SweepTable, file: Path) -> None:
+    """Write the table as Parquet, atomically; a setting that mixes kinds of values is written as text.
+
+    Raises:
+        UsageError: pyarrow is not installed, or the file cannot be written.
+
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UsageError("--format parquet needs pyarrow: pip install 'lsgen[parquet]'") from error
+    columns = dict(zip(table.columns, map(list, zip(*table.rows(), strict=True)), strict=True))
+    numbers = set(table.columns[len(table.keys) + 2 :])
+    for name, values in columns.items():
+        kinds = {type(value) for value in values if value is not None}
+        if name not in numbers and (len(kinds) > 1 or kinds & {list, dict}):
+            columns[name] = [None if value is None else str(value) for value in values]
+    schema = [(name, pyarrow.float64()) if name in numbers else name for name in columns]
+    arrays = [
+        pyarrow.array(columns[entry[0]], entry[1]) if isinstance(entry, tuple) else pyarrow.array(columns[entry])
+        for entry in schema
+    ]
+    partial = file.with_name(f".{file.name}.part")
+    try:
+        pyarrow.parquet.write_table(pyarrow.table(arrays, names=list(columns)), partial)
+        os.replace(partial, file)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error}") from error
+
+
+FORMATS: Mapping[str, Callable[[SweepTable], Any]] = {
+    "csv": as_csv,
+    "md": as_markdown,
+    "latex": as_latex,
+    "rich": as_rich,
+}

@@ -1,0 +1,80 @@
+"""Statistics over seeds."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lsgen.runs.aggregate import Group, aggregate, best_groups, statistics
+
+
+def rows(**settings):
+    for beta, values in settings.items():
+        for seed, value in enumerate(values):
+            yield {"beta": beta, "seed": seed, "state": "finished", "m": value}
+
+
+def group(values):
+    return Group({}, values={"m": dict(enumerate(values))})
+
+
+@pytest.mark.parametrize("values", [[1.0, 4.0, 10.0], [0.5, -1.0, 2.0, 8.0], [3.0, 3.5, 9.0, 1.0, -2.0]])
+def test_the_interval_is_that_of_all_resamples(values):
+    """With few values every resample can be listed: the quantiles of n^n means are the bootstrap's limit."""
+    found = statistics(values)
+    means = np.array([np.mean(choice) for choice in itertools.product(values, repeat=len(values))])
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.std == pytest.approx(np.std(values, ddof=1))
+    for end, level in ((found.ci_low, 0.025), (found.ci_high, 0.975)):
+        error = np.sqrt(level * (1 - level) / 10_000)  # of the share of resamples below the end
+        least = np.quantile(means, max(0, level - 4 * error), method="lower")
+        most = np.quantile(means, min(1, level + 4 * error), method="higher")
+        assert least <= end <= most
+
+
+def test_too_few_values_have_no_spread():
+    assert statistics([2.0]).mean == 2.0
+    assert np.isnan([statistics([2.0]).std, statistics([2.0]).ci_low, statistics([]).mean]).all()
+
+
+def test_groups_count_what_finished_and_what_failed():
+    found = [*rows(a=[1.0, float("nan"), 3.0]), {"beta": "a", "seed": 7, "state": "failed", "m": 99.0}]
+    (one,) = aggregate(found, ["beta"], ["m"])
+    assert (one.n, one.failed, one.values) == (3, 1, {"m": {0: 1.0, 2: 3.0}})
+    assert [one.keys["beta"] for one in aggregate(rows(b=[1.0], a=[2.0]), ["beta"], ["m"])] == ["b", "a"]
+
+
+def test_pairing_finds_what_spread_over_seeds_hides():
+    """Seeds differ by far more than settings do: an unpaired test sees nothing, the paired one does."""
+    seeds = np.array([-30.0, 5.0, 18.0, 44.0, -7.0])
+    noise = np.array([0.1, -0.1, 0.05, 0.0, -0.05])
+    groups = [group(seeds + 1 + noise), group(seeds), group(seeds + 1 - noise)]
+    assert stats.ttest_ind(seeds + 1 + noise, seeds).pvalue > 0.9
+    assert best_groups(groups, "m") == {0, 2}
+    assert best_groups(groups, "m", largest=False) == {1}
+
+
+def test_the_correction_is_holms():
+    """p-values of 0.01, 0.03, 0.04 against the best: each is below 5 %, but 2 x 0.03 is not, which ends the steps."""
+    base = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    shape = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    others = []
+    for p in (0.01, 0.03, 0.04):
+        shift = stats.t.ppf(1 - p / 2, 5) * np.std(shape, ddof=1) / np.sqrt(6)
+        others.append(base - shift + shape)
+        assert stats.ttest_rel(base, others[-1]).pvalue == pytest.approx(p)
+    assert best_groups([group(base), *map(group, others)], "m") == {0, 2, 3}
+
+
+def test_a_setting_is_not_better_because_its_worst_seed_failed():
+    whole, broken = group([1.0, 5.0, -40.0]), Group({}, values={"m": {0: 0.0, 1: 4.5}})
+    assert whole.statistics("m").mean < broken.statistics("m").mean
+    assert 0 in best_groups([whole, broken], "m")
+    assert best_groups([group([1.0, 5.0, -40.0]), Group({}, values={"m": {0: 0.0, 1: 4.0}})], "m") == {0}
+
+
+def test_what_cannot_be_paired_is_not_called_equal():
+    one, other = group([5.0, 6.0]), Group({}, values={"m": {8: 4.0, 9: 5.0}})
+    assert best_groups([one, other], "m") == {0}
+    assert best_groups([Group({}), Group({})], "m") == set()

@@ -84,6 +84,8 @@ def test_contraction_trains_the_encoder_and_is_measured_without_a_graph() -> Non
         losses = Contractive(3.0)(space, {"x": x}, 0)
     assert not losses.loss.requires_grad
     torch.testing.assert_close(losses.loss, with_.detach())
+    with torch.inference_mode():
+        torch.testing.assert_close(Contractive(3.0)(space, {"x": _x()}, 0).loss, with_.detach())
 
 
 @pytest.mark.parametrize("linear", [True, False])

@@ -157,6 +157,11 @@ def test_its_geometry_is_the_information_pulled_back(name: str) -> None:
         torch.testing.assert_close(g, expected, rtol=1e-8, atol=1e-10)
 
 
+def _rows(model: LatentModel) -> list[dict[str, Tensor]]:
+    data = _data(model, 2 * B)
+    return [{key: value[i] for key, value in data.items()} for i in range(2 * B)]
+
+
 class _SeededSteps(Callback):
     """Random numbers of a step that depend on the step alone."""
 
@@ -169,8 +174,7 @@ def _fit(model: LatentModel, epochs: int, ckpt_path: Path | None = None) -> Trai
         accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, callbacks=[_SeededSteps(), LikelihoodMetrics()],
     )  # fmt: skip
-    data = _data(model, 2 * B)
-    rows = [{key: value[i] for key, value in data.items()} for i in range(2 * B)]
+    rows = _rows(model)
     trainer.fit(model, DataLoader(rows, batch_size=B), DataLoader(rows, batch_size=B), ckpt_path=ckpt_path)
     assert {"val/loss", "val/elbo", "val/reconstruction"} <= set(trainer.callback_metrics)
     return trainer
@@ -180,7 +184,8 @@ def _fit(model: LatentModel, epochs: int, ckpt_path: Path | None = None) -> Trai
 @pytest.mark.parametrize("name", [name for name in NAMES if "pca" not in name])
 def test_a_resumed_run_is_the_uninterrupted_one(name: str, tmp_path: Path) -> None:
     whole, cut, resumed = (_model(name) for _ in range(3))
-    _fit(whole, 2)
+    tested = _fit(whole, 2).test(whole, DataLoader(_rows(whole), batch_size=B), verbose=False)
+    assert "test/loss" in tested[0]
     _fit(cut, 1).save_checkpoint(tmp_path / "cut.ckpt")
     _fit(resumed, 2, tmp_path / "cut.ckpt")
     assert (resumed.generator_steps, resumed.images_seen) == (whole.generator_steps, whole.images_seen) == (4, 4 * B)

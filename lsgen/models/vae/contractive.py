@@ -37,9 +37,11 @@ class Contractive(Objective):
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + lambda ||dz/dx||^2."""
         training = torch.is_grad_enabled()
-        with torch.enable_grad():
-            x = batch["x"].detach().requires_grad_()
-            terms = sample_terms(space, batch["x"], seen=x)
+        # A trainer evaluates in inference mode, whose tensors no gradient can be taken of: a clone is an ordinary one.
+        with torch.inference_mode(False), torch.enable_grad():
+            clean = batch["x"].clone()
+            x = clean.detach().requires_grad_()
+            terms = sample_terms(space, clean, seen=x)
             contraction = encoder_jacobian_norm(terms.q.mean, x, create_graph=training)
         weight = self.weight(step)
         loss = (terms.reconstruction + weight * contraction).mean()

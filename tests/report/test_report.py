@@ -134,6 +134,21 @@ def test_numbers_of_the_run_are_on_the_page(page):
     assert not [chart for chart in data if "odd/key" in json.dumps(chart)], "what is never finite has no curve"
 
 
+def test_geometry_of_a_checkpoint_is_a_table_of_quantiles_and_values(tmp_path):
+    run = _run(tmp_path / "run")
+    metrics = {f"metric/geodesic/length/q{q:02d}": q / 8 for q in (5, 25, 50, 75, 95)}
+    metrics |= {"metric/geodesic/length/not_finite": 3.0, "metric/geodesic/pairs": 17.0}
+    (run.path / "geometry").mkdir()
+    record = {"step": 250, "settings": {"kind": "fisher"}, "metrics": metrics}
+    (run.path / "geometry" / "best.json").write_text(json.dumps(record))
+    text = " ".join(" ".join(Page(write_report(run.path).read_text(encoding="utf-8")).text).split())
+    assert "checkpoint best, step 250, kind = fisher" in text
+    assert "metric/geodesic/length 0.625 3.125 6.25 9.375 11.875 3" in text
+    assert "metric/geodesic/pairs 17" in text
+    (run.path / "geometry" / "best.json").write_text("[")
+    assert "best.json could not be read" in write_report(run.path).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "missing", ["config.yaml", "provenance.json", "status.json", "metrics.csv", "figures", "evaluation"]
 )

@@ -72,3 +72,33 @@ def test_no_global_state_is_left_behind(draw):
     assert (
         "matplotlib.pyplot" not in __import__("sys").modules or not __import__("matplotlib.pyplot").pyplot.get_fignums()
     )
+
+
+def test_matrices_have_their_first_row_at_the_top_and_blank_cells_where_nothing_is_known():
+    table = np.zeros((4, 4))
+    table[0, 3] = 1.0  # bright, at the upper right
+    picture = viz.matrices({"d": table}, "t").astype(int)
+    inside = picture[70:-60, 80:-100].sum(-1)
+    half = len(inside) // 2, inside.shape[1] // 2
+    corners = {
+        "upper left": inside[: half[0], : half[1]],
+        "upper right": inside[: half[0], half[1] :],
+        "lower left": inside[half[0] :, : half[1]],
+        "lower right": inside[half[0] :, half[1] :],
+    }
+    assert max(corners, key=lambda name: corners[name].mean()) == "upper right"
+    table[2, 2] = np.nan
+    assert (viz.matrices({"d": table}, "t") != picture).any()
+
+
+def test_profiles_share_one_scale_and_dash_what_is_named():
+    t = np.linspace(0, 1, 9)
+    panels = {"one": {"a": (t, np.full(9, 1.0))}, "two": {"a": (t, np.full(9, 4.0))}}
+    whole, broken = (viz.profiles(panels, "t", dashed=names) for names in ([], ["a"]))
+    blue = lambda p: (p[..., 2].astype(int) - p[..., 0] > 120).sum()
+    assert blue(broken) < 0.85 * blue(whole)
+    heights = [
+        np.flatnonzero((part[..., 2].astype(int) - part[..., 0] > 120).sum(-1) > 60).mean()
+        for part in np.array_split(whole, 2, axis=1)
+    ]
+    assert heights[1] < heights[0], "the larger values are higher up"

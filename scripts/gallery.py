@@ -1,6 +1,6 @@
 """Run the experiments of the model gallery and put their pictures and numbers into its pages.
 
-A page docs/pages/gallery/NAME.md names its experiment in the line `lsgen train experiment=EXPERIMENT`; what stands
+A page docs/pages/gallery/NAME.md names its experiment in an indented line `lsgen train experiment=NAME`; what stands
 after its marker is written here, the rest by hand:
 
     <!-- measured: FIGURE; KEY, KEY, ... -->
@@ -25,14 +25,14 @@ from lsgen.runs import last_metrics
 
 PAGES = Path(__file__).resolve().parent.parent / "docs" / "pages" / "gallery"
 MARKER = re.compile(r"^<!-- measured: ([\w/]+);(.*)-->\n", re.MULTILINE)
-COMMAND = re.compile(r"lsgen train experiment=(\w+)")
+COMMAND = re.compile(r"^    lsgen train experiment=(\w+)$", re.MULTILINE)
 ALWAYS = {
     "test/elbo": "ELBO on the test set, nats",
     "test/reconstruction": "−log p(x\\|z) on the test set, nats",
     "test/kl": "KL on the test set, nats",
     "test/active_units": "active units",
 }
-LARGEST, WIDEST = 100_000, 1000
+LARGEST, WIDEST = 100_000, 800
 
 
 def pages(names: list[str]) -> list[Path]:
@@ -58,7 +58,7 @@ def picture(run: Path, key: str, target: Path) -> None:
     scale = min(1.0, WIDEST / image.width)
     while True:
         size = (round(image.width * scale), round(image.height * scale))
-        image.resize(size, Image.Resampling.LANCZOS).quantize(64).save(target, optimize=True)
+        image.resize(size, Image.Resampling.LANCZOS).quantize(32).save(target, optimize=True)
         if target.stat().st_size <= LARGEST:
             return
         scale *= 0.85

@@ -90,13 +90,11 @@ class JobComposer:
 
         parsed = self._parser.parse_overrides(list(overrides))
         groups = [one for one in parsed if self._is_choice(one)]
-        base = self._base(*(one.input_line for one in groups))
+        base, shared = self._base(*(one.input_line for one in groups))
         with _open(base.hydra):
             base.hydra.job.num = base.hydra.job.id = number
         HydraConfig.instance().set_config(base)
-        config = copy.deepcopy(base)
-        with _open(config):
-            del config["hydra"]
+        config = copy.deepcopy(shared)
         self._loader._apply_overrides_to_config([one for one in parsed if not self._is_choice(one)], config)
         choices = dict(base.hydra.runtime.choices)
         overlay, chosen = choices_of(choices)
@@ -115,8 +113,13 @@ class JobComposer:
     def _is_choice(self, override: Any) -> bool:
         return override.key_or_group.startswith("hydra") or self._loader.repository.group_exists(override.key_or_group)
 
-    def _compose_base(self, *groups: str) -> Any:
-        return self._loader.load_sweep_config(self._master, list(groups))
+    def _compose_base(self, *groups: str) -> tuple[Any, Any]:
+        """Return what jobs with these group choices share: with Hydra's own node, and without."""
+        base = self._loader.load_sweep_config(self._master, list(groups))
+        shared = copy.deepcopy(base)
+        with _open(shared):
+            del shared["hydra"]
+        return base, shared
 
 
 def _variables(asked: Any) -> Mapping[str, str]:

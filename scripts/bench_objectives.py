@@ -1,6 +1,6 @@
 """Training with every objective of a VAE, through the engine, against a bare PyTorch loop of the same objective.
 
-Models are those of conf/model, as they stand, on images of 28 x 28 pixels in batches of 128; both sides alternate
+Models are those of conf/model, as they stand, on images of 28 x 28 pixels in batches of 64; both sides alternate
 within one process, and a row gives the median over the rounds.
 """
 
@@ -21,7 +21,7 @@ from lsgen.data import BatchDataset, Split, TensorSource
 from lsgen.models import VAE
 from lsgen.models.vae import AdversarialObjective, DataSetObjective
 
-SHAPE, BATCH, STEPS, WARM, ROUNDS, TARGET = (1, 28, 28), 128, 24, 6, 3, 0.9
+SHAPE, BATCH, STEPS, WARM, ROUNDS, TARGET = (1, 28, 28), 64, 16, 4, 3, 0.9
 MODELS = Path(__file__).resolve().parent.parent / "conf" / "model"
 
 

@@ -58,12 +58,17 @@ def jobs_at_work(place: Path) -> list[int]:
 def disturb(place: Path, longest: float) -> str:
     """Launch, kill something after a random time, wait for what is left, and return what was killed."""
     launcher = subprocess.Popen(command(place), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(random.uniform(0.1, longest))
-    victims = jobs_at_work(place)
-    if victims and random.random() < 0.5:
-        os.kill(random.choice(victims), signal.SIGKILL)
-        launcher.wait()
-        return "job"
+    if random.random() < 0.5:
+        while not (victims := jobs_at_work(place)) and launcher.poll() is None:
+            time.sleep(0.05)
+        time.sleep(random.uniform(0, longest / 2))
+        if victims := jobs_at_work(place):
+            with suppress(ProcessLookupError):
+                os.kill(random.choice(victims), signal.SIGKILL)
+            launcher.wait()
+            return "job"
+    else:
+        time.sleep(random.uniform(0.1, longest))
     launcher.kill()
     launcher.wait()
     return "launcher"

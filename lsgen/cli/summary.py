@@ -18,8 +18,7 @@ _ROWS = (
     ("active_units", "active units", ""),
 )
 _SAMPLES = re.compile(
-    r"(?:sample/(?:quality|comparison|classes|neighbours)|sample(?=/diversity$)|reconstruction(?=/inversion/))/"
-    r"(?!.*(?:seconds|share_of_training)$)(.+)"
+    r"(?:sample/(?:quality/|comparison/)?|reconstruction/(?=inversion/))(?!.*(?:seconds|share_of_training)$)(.+)"
 )
 _PLAYERS = re.compile(r"train/((?:critic|generator)/.+)")
 _SPEED = "train/images_per_s"

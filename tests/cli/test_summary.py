@@ -21,7 +21,7 @@ def test_a_game_shows_its_samples_and_its_players(tmp_path: Path, capsys: pytest
     print_summary(RunDirectory(tmp_path), {})
     lines = {line.strip("│ ").split("│")[0].strip(): line for line in capsys.readouterr().out.splitlines()}
     for name, value in {
-        "modes": "8", "diversity": "0.9", "fd_classifier": "12.5", "inversion/error": "0.02", "ratio": "1.1",
+        "modes": "8", "diversity": "0.9", "fd_classifier": "12.5", "inversion/error": "0.02", "neighbours/ratio": "1.1",
         "critic/adversarial": "0.75", "generator/adversarial": "0.125",
     }.items():  # fmt: skip
         assert value in lines[name]

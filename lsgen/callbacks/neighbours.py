@@ -136,6 +136,6 @@ class NearestNeighbours(LatentCallback):
         both = torch.cat([x[:, None].cpu(), near.to(x.dtype)], 1)
         pixels = np.stack([show(space, row, bounds) for row in both])
         labels = ["to " + ", ".join(f"{d:.3g}" for d in row) for row in distances.tolist()]
-        names = ["sample", *(f"neighbour {i + 1}" for i in range(self.k))]
+        names = ["sample", *(str(i + 1) for i in range(self.k))]
         title = f"Nearest training observations by {self.extractor.name}"
         sink.image(f"{self.family}/grid", viz.grid(pixels, labels, names, title, gaps=[1]))

@@ -19,8 +19,8 @@ from lsgen.cli.launchers.slurm import Slurm, ranges
 from lsgen.cli.wandb_sweep import definition
 from lsgen.runs import RunDirectory, Sweep, index
 
-LONG = ("model.max_steps=200", "data.batch_size=64", "trainer.check_val_every_n_epoch=50")
-LONG += ("callbacks.checkpoint.every_n_steps=20",)
+LONG = ("model.max_steps=120", "data.batch_size=64", "trainer.check_val_every_n_epoch=50")
+LONG += ("callbacks.checkpoint.every_n_steps=10",)
 
 ONE_BY_ONE = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1")
 
@@ -118,7 +118,7 @@ def test_a_killed_job_and_a_killed_launcher_are_retried(small, tmp_path):
     done = subprocess.run([*command, "sweep", "retry", "s"], **{**options, "stdout": subprocess.PIPE}, check=False)
     assert done.returncode == 0
     assert b"3 done" in done.stdout
-    assert [run.status()["generator_steps"] for run in runs] == [200] * 3
+    assert [run.status()["generator_steps"] for run in runs] == [120] * 3
     assert attempts(sweep) == [2, 2, 1]
 
 

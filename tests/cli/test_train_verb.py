@@ -125,7 +125,7 @@ def test_a_sweep_gives_each_job_its_place_and_survives_a_failing_one(lsgen, tmp_
     assert "latent dimension of at least 1" in runs[1].status()["error"]
     assert len({run.id for run in runs}) == 3
     assert {run.config()["run"]["group"] for run in runs} == {"s=1"}
-    table = lsgen("table", "s=1", "--format", "csv", "--sort", "-model.prior.dim").out.splitlines()
+    table = lsgen("table", "s=1", "--runs", "--format", "csv", "--sort", "-model.prior.dim").out.splitlines()
     assert table[0].startswith("run,state,model.prior.dim")
     assert [line.split(",")[1:3] for line in table[1:]] == [["finished", "3"], ["finished", "2"], ["failed", "0"]]
 

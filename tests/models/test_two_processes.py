@@ -12,16 +12,6 @@ import torch
 
 SCRIPT = Path(__file__).with_name("two_vaes.py")
 LEFTOVERS = ("LOCAL_RANK", "NODE_RANK", "GLOBAL_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_", "PL_", "LSGEN_")
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "GLOBAL_RANK",
-    "GROUP_RANK",
-    "RANK",
-    "WORLD_SIZE",
-    "MASTER_",
-    "PL_",
-    "LSGEN_RUN",
-)
 
 
 def _script() -> ModuleType:

@@ -54,7 +54,8 @@ def test_a_damaged_file_falls_back_to_the_one_before(tmp_path: Path, harm: str) 
         _damage(last)
     else:
         os.truncate(last, last.stat().st_size // 2 if harm == "cut" else 0)
-    with pytest.warns(UserWarning, match=r"last\.ckpt, got a damaged file: cut short or overwritten; continuing from previous\.ckpt"):
+    words = r"last\.ckpt, got a damaged file: cut short or overwritten; continuing from previous\.ckpt"
+    with pytest.warns(UserWarning, match=words):
         newest = newest_checkpoint(tmp_path)
     assert newest == folder / "previous.ckpt"
     io = AtomicCheckpointIO()

@@ -22,7 +22,7 @@ _VERBS = {
     "evaluate": ("lsgen.cli.evaluate_verb", "measure a trained run on its validation and test sets"),
     "traverse": ("lsgen.cli.traverse_verb", "draw the traversals and the geometry of a trained run again"),
     "geometry": ("lsgen.cli.geometry_verb", "measure the geometry of a trained run: curvature, geodesics, distances"),
-    "report": ("lsgen.cli.report_verb", "write the page of a run"),
+    "report": ("lsgen.cli.report_verb", "write the page of a run or of a sweep"),
     "sweep": ("lsgen.cli.sweep_verb", "list, retry or cancel the jobs of a sweep"),
     "sync": ("lsgen.cli.sync_verb", "upload the offline W&B runs of a sweep"),
     "table": ("lsgen.cli.table_verb", "compare many runs"),

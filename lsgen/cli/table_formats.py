@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.cli.errors import UsageError
-from lsgen.cli.sweep_table import SweepTable
-from lsgen.runs.aggregate import Group
+from lsgen.runs.aggregate import Group, SweepTable
 
 __all__ = ["FORMATS", "parquet"]
 

@@ -25,7 +25,8 @@ then of every metric mean, standard deviation, and a 95 % confidence interval of
 
   --by        the settings that tell rows apart; what the sweep sets to different values, unless given
   --over      what is aggregated over (default seed); tests pair runs by it
-  --metrics   metrics to show; the main ones unless given
+  --metrics   metrics to show; the main ones unless given. scaling_efficiency where the sweep varies the number of
+              processes: images per second over those of as many single processes
   --best      the metric that decides which row is best (-KEY: the smallest); the ELBO, or the first, unless given. Bold
               in rich, md and latex are the best row and those that paired t-tests over seeds, with Holm's correction
               at 5 %, do not tell from it

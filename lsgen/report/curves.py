@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["charts", "thinned"]
+__all__ = ["charts", "overlays", "thinned"]
 
 Points = Sequence[tuple[float, float]]
 
 _POINTS = 400
+_POINTS_OF_ALL = 20_000
 _FEATURED: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("ELBO", "nats per observation", (("train", "train/elbo"), ("validation", "val/elbo"))),
     ("Reconstruction", "nats, −log p(x|z)", (("train", "train/reconstruction"), ("validation", "val/reconstruction"))),
@@ -46,6 +47,34 @@ def charts(curves: Mapping[str, Points]) -> tuple[list[dict[str, Any]], list[dic
     return featured, [chart for title, group in groups.items() if (chart := _chart(title, "", group))]
 
 
+def overlays(runs: Mapping[str, Mapping[str, Points]], groups: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
+    """Return the charts of what runs measured on validation data, a line each, those worth seeing at once first.
+
+    Args:
+        runs: name of a run -> key -> its points.
+        groups: name of a run -> what it has in common with others, for which they have one colour.
+
+    """
+    featured = {key: (title, unit) for title, unit, series in _FEATURED for _, key in series if key.startswith("val/")}
+    present = {key for curves in runs.values() for key in curves if key.startswith("val/")}
+    most = min(_POINTS, max(2, _POINTS_OF_ALL // max(len(runs), 1)))
+
+    colours = {group: number for number, group in enumerate(dict.fromkeys(groups.values()))}
+
+    def chart(key: str, title: str, unit: str) -> dict[str, Any]:
+        drawn = _chart(title, unit, {name: (key, curves[key]) for name, curves in runs.items() if key in curves}, most)
+        assert drawn is not None
+        for series in drawn["series"]:
+            group = groups[series["name"]]
+            series |= {"colour": colours[group], "group": group}
+        return drawn
+
+    return (
+        [chart(key, *featured[key]) for key in featured if key in present],
+        [chart(key, key, "") for key in sorted(present - set(featured))],
+    )
+
+
 def thinned(points: Points, most: int = _POINTS) -> list[list[float]]:
     """Return at most about `most` points that keep every peak: the least and the greatest of each stretch."""
     if len(points) <= most:
@@ -58,9 +87,11 @@ def thinned(points: Points, most: int = _POINTS) -> list[list[float]]:
     return [list(points[j]) for j in sorted(kept)]
 
 
-def _chart(title: str, unit: str, series: Mapping[str, tuple[str, Points]]) -> dict[str, Any] | None:
+def _chart(
+    title: str, unit: str, series: Mapping[str, tuple[str, Points]], most: int = _POINTS
+) -> dict[str, Any] | None:
     drawn = [
-        {"name": name, "key": key, "points": [[float(f"{v:.6g}") for v in point] for point in thinned(points)]}
+        {"name": name, "key": key, "points": [[float(f"{v:.6g}") for v in point] for point in thinned(points, most)]}
         for name, (key, points) in series.items()
     ]
     return {"title": title, "unit": unit, "series": drawn} if drawn else None

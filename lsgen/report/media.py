@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 
 from PIL import Image
 
 from lsgen.report.collect import Medium
 
-__all__ = ["BUDGET", "choose", "size", "uri"]
+__all__ = ["BUDGET", "choose", "image_uri", "size", "thumbnail", "uri"]
 
 BUDGET = 5_500_000
 _HISTORY = 10
@@ -62,5 +63,19 @@ def size(picture: Medium) -> tuple[int, int]:
 
 def uri(picture: Medium) -> str:
     """Return a picture as a data URI."""
-    kind = picture.path.suffix.removeprefix(".")
-    return f"data:image/{kind};base64,{b64encode(picture.path.read_bytes()).decode('ascii')}"
+    return image_uri(picture.path.read_bytes(), picture.path.suffix.removeprefix("."))
+
+
+def image_uri(content: bytes, kind: str) -> str:
+    """Return the content of an image file as a data URI."""
+    return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
+
+
+def thumbnail(picture: Medium, side: int) -> bytes:
+    """Return a still of a picture as JPEG, at most `side` pixels wide and high; of an animation the first."""
+    with Image.open(picture.path) as image:
+        still = image.convert("RGB")
+    still.thumbnail((side, side))
+    out = BytesIO()
+    still.save(out, "JPEG", quality=82)
+    return out.getvalue()

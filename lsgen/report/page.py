@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from lsgen import __version__
-from lsgen.report.collect import Medium, Run, as_script, collect
+from lsgen.report.collect import Medium, Run, collect
 from lsgen.report.curves import charts
 from lsgen.report.media import choose, size, uri
-from lsgen.runs import RunError, write_atomically
+from lsgen.report.parts import (
+    cards,
+    cell,
+    chart_section,
+    document,
+    fact_table,
+    folded,
+    number,
+    plain,
+    problems,
+    table,
+    write,
+)
 
 __all__ = ["write_report"]
 
@@ -85,12 +94,7 @@ def write_report(run_dir: str | Path) -> Path:
 
     """
     run = collect(run_dir)
-    path = Path(run_dir) / "report.html"
-    try:
-        write_atomically(path, render(run))
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+    return write(Path(run_dir) / "report.html", render(run))
 
 
 def render(run: Run) -> str:
@@ -98,29 +102,18 @@ def render(run: Run) -> str:
     featured, others = charts(run.curves)
     sections = [
         _header(run),
-        _problems(run.problems),
+        problems(run.problems),
         _key_figures(run),
-        _charts("Curves", featured, 0),
+        chart_section("Curves", featured, 0),
         *_figures(run),
         _evaluations(run),
         *_geometries(run),
         _metrics(run),
-        _charts("All other curves", others, len(featured), folded=True),
+        chart_section("All other curves", others, len(featured), collapsed=True),
         _config(run),
         _provenance(run.provenance),
     ]
-    return Template(_asset("report.html")).substitute(
-        name=escape(_name(run)),
-        style=_asset("report.css"),
-        content="\n".join(section for section in sections if section),
-        version=__version__,
-        charts=as_script([*featured, *others]),
-        script=_asset("report.js"),
-    )
-
-
-def _asset(name: str) -> str:
-    return files("lsgen.report").joinpath(name).read_text(encoding="utf-8")
+    return document(_name(run), sections, [*featured, *others])
 
 
 def _name(run: Run) -> str:
@@ -172,35 +165,12 @@ def _duration(run: Run) -> str | None:
     return " ".join(shown[:2]) or "0 s"
 
 
-def _problems(problems: Iterable[str]) -> str:
-    return "".join(f'<p class="error">{escape(problem)}</p>' for problem in problems)
-
-
 def _key_figures(run: Run) -> str:
-    cards = [
-        f"<div><dt>{escape(name)}</dt><dd>{_number(run.latest[key][1])}</dd><small>{escape(unit)}</small></div>"
-        for name, key, unit in _KEY_FIGURES
-        if key in run.latest
-    ]
+    shown = [(name, number(run.latest[key][1]), unit) for name, key, unit in _KEY_FIGURES if key in run.latest]
     cost = [value for key, (_, value) in run.latest.items() if key.endswith("/share_of_training")]
     if cost:
-        cards.append(f"<div><dt>Callbacks</dt><dd>{sum(cost):.1%}</dd><small>of the training time</small></div>")
-    return f'<dl class="cards">{"".join(cards)}</dl>' if cards else ""
-
-
-def _number(value: float) -> str:
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return (f"{value:.1e}" if "e" in text else text).replace("-", "−")
-
-
-def _charts(title: str, drawn: list[dict[str, Any]], first: int, folded: bool = False) -> str:
-    if not drawn:
-        return ""
-    body = "".join(f'<figure class="chart" data-chart="{first + i}"></figure>' for i in range(len(drawn)))
-    body = f'<div class="charts">{body}</div>'
-    if folded:
-        return _folded(title, body, f"{len(drawn)} charts")
-    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+        shown.append(("Callbacks", f"{sum(cost):.1%}", "of the training time"))
+    return cards(shown)
 
 
 def _figures(run: Run) -> Iterable[str]:
@@ -250,7 +220,7 @@ def _by_split(title: str, metrics: Mapping[str, Any]) -> str:
     head = "".join(f"<th>{escape(split)}</th>" for split in splits)
     rows = "".join(
         f"<tr><td>{escape(name)}</td>"
-        + "".join(f"<td>{_cell(metrics.get(f'{split}/{name}', ''))}</td>" for split in splits)
+        + "".join(f"<td>{cell(metrics.get(f'{split}/{name}', ''))}</td>" for split in splits)
         + "</tr>"
         for name in names
     )
@@ -270,37 +240,33 @@ def _geometries(run: Run) -> Iterable[str]:
         head = "".join(f"<th>{escape(part)}</th>" for part in ("key", *parts))
         rows = "".join(
             f"<tr><td>{escape(stem)}</td>"
-            + "".join(f"<td>{_cell(metrics.get(f'{stem}/{part}', ''))}</td>" for part in parts)
+            + "".join(f"<td>{cell(metrics.get(f'{stem}/{part}', ''))}</td>" for part in parts)
             + "</tr>"
             for stem in stems
         )
         single = "".join(
-            f'<tr><td>{escape(key)}</td><td></td><td></td><td>{_cell(value)}</td><td colspan="3"></td></tr>'
+            f'<tr><td>{escape(key)}</td><td></td><td></td><td>{cell(value)}</td><td colspan="3"></td></tr>'
             for key, value in metrics.items()
             if key.rpartition("/")[0] not in stems
         )
-        note = f"checkpoint {name}, step {about.get('step', '?')}, {_plain(about.get('settings', {}))}"
-        yield _folded("Geometry of a checkpoint", _table(f"<tr>{head}</tr>{rows}{single}", "keys"), note)
+        note = f"checkpoint {name}, step {about.get('step', '?')}, {plain(about.get('settings', {}))}"
+        yield folded("Geometry of a checkpoint", table(f"<tr>{head}</tr>{rows}{single}", "keys"), note)
 
 
 def _metrics(run: Run) -> str:
     if not run.latest:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(key)}</td><td>{_cell(value)}</td><td>{step:,.0f}</td></tr>"
+        f"<tr><td>{escape(key)}</td><td>{cell(value)}</td><td>{step:,.0f}</td></tr>"
         for key, (step, value) in sorted(run.latest.items())
     )
     head = "<tr><th>key</th><th>last value</th><th>step</th></tr>"
     search = '<input type="search" placeholder="filter keys" aria-label="filter keys">'
-    return _folded("All metrics", search + _table(head + rows, "keys"), f"{len(run.latest)} keys")
-
-
-def _cell(value: Any) -> str:
-    return f"{value:,.6g}" if isinstance(value, float) else escape(str(value))
+    return folded("All metrics", search + table(head + rows, "keys"), f"{len(run.latest)} keys")
 
 
 def _config(run: Run) -> str:
-    return _folded("Configuration", f"<pre>{escape(run.config_text)}</pre>", "config.yaml") if run.config_text else ""
+    return folded("Configuration", f"<pre>{escape(run.config_text)}</pre>", "config.yaml") if run.config_text else ""
 
 
 def _provenance(provenance: Mapping[str, Any]) -> str:
@@ -308,36 +274,14 @@ def _provenance(provenance: Mapping[str, Any]) -> str:
         return ""
     git, packages = provenance.get("git"), provenance.get("packages")
     facts = {k: v for k, v in provenance.items() if k not in ("git", "packages", "attempts")}
-    body = _facts(facts)
+    body = fact_table(facts)
     if isinstance(git, Mapping):
-        body += "<h3>Source</h3>" + _facts({k: v for k, v in git.items() if k != "diff"})
+        body += "<h3>Source</h3>" + fact_table({k: v for k, v in git.items() if k != "diff"})
         if git.get("diff"):
-            body += _folded("Uncommitted changes", f"<pre>{escape(str(git['diff'])[:200_000])}</pre>", "git diff", 3)
+            body += folded("Uncommitted changes", f"<pre>{escape(str(git['diff'])[:200_000])}</pre>", "git diff", 3)
     attempts = provenance.get("attempts")
     if isinstance(attempts, list) and attempts:
-        body += "<h3>Attempts</h3>" + "".join(_facts(a) for a in attempts if isinstance(a, Mapping))
+        body += "<h3>Attempts</h3>" + "".join(fact_table(a) for a in attempts if isinstance(a, Mapping))
     if isinstance(packages, Mapping):
-        body += _folded("Packages", _facts(packages), f"{len(packages)} installed", 3)
-    return _folded("Provenance", body, str(provenance.get("host", "")))
-
-
-def _facts(facts: Mapping[str, Any]) -> str:
-    cells = ((escape(str(key)), escape(_plain(value))) for key, value in facts.items())
-    return _table("".join(f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in cells), "facts")
-
-
-def _table(rows: str, kind: str = "values") -> str:
-    return f'<div class="wide"><table class="{kind}">{rows}</table></div>'
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} = {_plain(item)}" for key, item in value.items())
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _folded(title: str, body: str, note: str = "", level: int = 2) -> str:
-    return (
-        f'<details class="level{level}"><summary><h{level}>{escape(title)}</h{level}><small>{escape(note)}</small>'
-        f"</summary>{body}</details>"
-    )
+        body += folded("Packages", fact_table(packages), f"{len(packages)} installed", 3)
+    return folded("Provenance", body, str(provenance.get("host", "")))

@@ -65,7 +65,7 @@ function draw(figure, chart, number) {
   for (const t of ticks(x0, x1, 6))
     node("text", { x: x(t), y: H - 6, "text-anchor": "middle" }, svg).textContent = short(t);
   const lines = node("g", { "clip-path": `url(#clip${number})` }, svg);
-  const colour = (i) => `var(--s${i % 8})`;
+  const colour = (i) => `var(--s${(chart.series[i].colour ?? i) % 8})`;
   chart.series.forEach((s, i) => {
     const path = s.points.map((p, j) => `${j ? "L" : "M"}${x(p[0]).toFixed(1)} ${y(p[1]).toFixed(1)}`).join("");
     node("path", { d: path, fill: "none", stroke: colour(i), "stroke-width": 1.8, "stroke-linejoin": "round" }, lines);
@@ -78,10 +78,12 @@ function draw(figure, chart, number) {
     legend.replaceChildren();
     if (at !== null) html("span", `step ${short(at)}`, legend);
     if (chart.series.length === 1 && at === null) return;
-    chart.series.slice(0, 12).forEach((s, i) => {
+    const first = (s, i, all) => !s.group || all.findIndex((other) => other.group === s.group) === i;
+    const listed = at === null ? chart.series.filter(first) : chart.series;
+    listed.slice(0, 12).forEach((s) => {
       const entry = html("span", "", legend), mark = html("i", "", entry);
-      mark.style.background = colour(i);
-      entry.append(s.name + " ");
+      mark.style.background = colour(chart.series.indexOf(s));
+      entry.append((at === null && s.group || s.name) + " ");
       if (at !== null) {
         const near = s.points.reduce((a, b) => Math.abs(b[0] - at) < Math.abs(a[0] - at) ? b : a);
         html("b", short(near[1]), entry);

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Group", "Statistics", "aggregate", "best_groups", "statistics"]
+__all__ = ["Group", "Statistics", "SweepTable", "aggregate", "best_groups", "statistics"]
 
+_STATISTICS = ("mean", "std", "ci_low", "ci_high")
 _RESAMPLES, _LEVEL, _SIGNIFICANCE = 10_000, 0.95, 0.05
 
 
@@ -65,6 +66,43 @@ class Group:
     def statistics(self, metric: str) -> Statistics:
         """Return the statistics of a metric."""
         return statistics(list(self.values.get(metric, {}).values()))
+
+
+@dataclass(frozen=True)
+class SweepTable:
+    """Settings of a sweep and what became of them.
+
+    Attributes:
+        keys: the names of the settings.
+        metrics: the names of the metrics.
+        groups: one a setting.
+        best: places in `groups` of the best setting and of those that the test does not tell from it.
+        judge: the metric that decides on them; None where nothing was compared.
+        over: what is aggregated over.
+
+    """
+
+    keys: tuple[str, ...]
+    metrics: tuple[str, ...]
+    groups: tuple[Group, ...]
+    best: frozenset[int]
+    judge: str | None
+    over: str
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns."""
+        return [*self.keys, "n", "failed", *(f"{metric}_{name}" for metric in self.metrics for name in _STATISTICS)]
+
+    def rows(self) -> list[list[Any]]:
+        """Return the values of all columns; None where there are too few runs."""
+        return [self._row(group) for group in self.groups]
+
+    def _row(self, group: Group) -> list[Any]:
+        found = [group.statistics(metric) for metric in self.metrics]
+        numbers = [getattr(one, name) for one in found for name in _STATISTICS]
+        kept = [value if isfinite(value) else None for value in numbers]
+        return [*(group.keys[key] for key in self.keys), group.n, group.failed, *kept]
 
 
 def aggregate(

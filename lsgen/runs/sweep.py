@@ -150,6 +150,16 @@ class Sweep:
         number = self._numbers.get(_key(overrides))
         return None if number is None else self.jobs[number]
 
+    def swept(self) -> dict[str, list[str | None]]:
+        """Return what the jobs set to different values: name -> the value of each job, None where it sets none."""
+        settings = [
+            {name.lstrip("+~"): value for name, _, value in (override.partition("=") for override in job.overrides)}
+            for job in self.jobs
+        ]
+        names = dict.fromkeys(name for setting in settings for name in setting)
+        values = {name: [setting.get(name) for setting in settings] for name in names}
+        return {name: every for name, every in values.items() if len(set(every)) > 1}
+
     def add(self, overrides: Sequence[str], **about: Any) -> Job:
         """Add a job, given the other attributes of `Job`; `save` writes it down."""
         job = Job(len(self.jobs), tuple(overrides), **about)

@@ -36,7 +36,7 @@ def responses(panels: Mapping[str, Mapping[str, Sequence[Response]]], xlabel: st
             for number, (name, line) in enumerate(lines.items()):
                 _line(ax, places, line, SERIES[number % len(SERIES)], name)
             ax.set(xlabel=xlabel, title=metric)
-            if len(lines) > 1:
+            if 1 < len(lines) <= len(SERIES):  # more share colours, which a legend could not tell
                 ax.legend()
         figure.text(0.01, 1 - 0.1 / figure.get_figheight(), title, va="top", fontsize=10, fontweight="bold", color=INK)
         return rasterise(figure)

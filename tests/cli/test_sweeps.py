@@ -287,6 +287,50 @@ def test_a_plot_shows_every_seed(lsgen, sweep, tmp_path):
     assert "expected --plot to name one of model.beta" in lsgen("table", "s", "--plot", "seed").err
 
 
+def test_the_page_of_a_sweep_is_written_beside_its_runs(lsgen, sweep, tmp_path):
+    outcome = lsgen("report", "s")
+    assert outcome.code == 0, outcome.err
+    page = (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
+    assert page.count('src="data:image/png') == 1, "test/elbo against model.beta"
+    assert 'alt="test/elbo against model.beta"' in page
+    assert "8 done" in page
+    assert "could not be asked" not in page
+    assert lsgen("report", "s/1_0").code == 0
+    lsgen("report", "s")
+    assert 'href="1_0/report.html"' in (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_sweep_away_from_its_cluster_says_so(lsgen, sweep, tmp_path, monkeypatch):
+    sweep.about["schedulers"] = ["Slurm"]
+    sweep.save()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert lsgen("report", "s").code == 0
+    assert "The scheduler could not be asked" in (tmp_path / "s" / "report.html").read_text(encoding="utf-8")
+
+
+def test_report_says_what_it_expects_of_a_sweep(lsgen, sweep, tmp_path):
+    outcome = lsgen("report", "s", "checkpoint=last")
+    assert (outcome.code, "checkpoint= goes with one RUN, got s, which is a sweep" in outcome.err) == (2, True)
+    Sweep.create(tmp_path / "empty")
+    outcome = lsgen("report", "empty")
+    assert (outcome.code, "expected a sweep with jobs, got none in empty" in outcome.err) == (2, True)
+    (tmp_path / "s" / "sweep.json").write_text("{")
+    assert "cannot read" in lsgen("report", "s").err
+
+
+def test_a_table_over_numbers_of_processes_has_their_efficiency(lsgen, tmp_path):
+    sweep = Sweep.create(tmp_path / "s")
+    for devices, rate in ((1, 100.0), (2, 150.0), (4, 200.0)):
+        job = sweep.add([f"trainer.devices={devices}", "trainer.num_nodes=1"], run=str(devices), code="x")
+        config = {"seed": 0, "trainer": {"devices": devices, "num_nodes": 1}}
+        run = RunDirectory.create(sweep.path / job.run, config, {"id": job.run})
+        run.set_status("finished")
+        run.metrics_file.write_text(f"step,val/elbo,train/images_per_s\n1,-1.0,{rate}\n")
+    sweep.save()
+    rows = list(csv.DictReader(io.StringIO(lsgen("table", "s", "--by", "trainer.devices", "--format", "csv").out)))
+    assert [float(row["scaling_efficiency_mean"]) for row in rows] == [1.0, 0.75, 0.5]
+
+
 def test_the_index_notices_every_change(sweep, monkeypatch):
     runs = [sweep.run(job) for job in sweep.jobs]
     first = index(runs)

@@ -4,16 +4,20 @@ import shutil
 import subprocess
 from base64 import b64decode
 from html.parser import HTMLParser
+from io import BytesIO
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lsgen import viz
-from lsgen.report import write_report
+from lsgen.report import write_report, write_sweep_report
 from lsgen.report.collect import Medium, collect
 from lsgen.report.curves import charts, thinned
 from lsgen.report.media import choose
-from lsgen.runs import RunDirectory, RunError, provenance
+from lsgen.runs import RunDirectory, RunError, Sweep, index, provenance
+from lsgen.runs.aggregate import SweepTable, aggregate
 
 HOSTILE = "<script>alert('tag')</script>&\"$name"
 KEYS = ("reconstruction/grid", "sample/grid", "traversal/axes", "traversal/plane", "interpolation/linear")
@@ -157,8 +161,8 @@ def test_a_run_that_lacks_a_part_has_a_page_all_the_same(tmp_path, missing):
     part = run.path / missing
     shutil.rmtree(part) if part.is_dir() else part.unlink()
     text = write_report(run.path).read_text(encoding="utf-8")
-    assert ("metric/eigenvalue" in text) == (missing != "metrics.csv")
-    assert ("data:image/png" in text) == (missing != "figures")
+    assert ('"metric/eigenvalue"' in text) == (missing != "metrics.csv")
+    assert ('src="data:image/png' in text) == (missing != "figures")
 
 
 def test_a_run_that_ended_before_its_first_step_has_a_page(tmp_path):
@@ -278,3 +282,123 @@ def test_requests_and_errors_of_a_page_would_be_noticed(tmp_path):
     _, console, requests = _open(bad, tmp_path)
     assert any("oh" in line for line in console)
     assert requests
+
+
+def _sweep(path):
+    """Write a sweep of three runs that finished, the last of them without a page of its own, and one that failed."""
+    sweep = Sweep.create(path)
+    for beta, seed in ((1, 0), (1, 1), (4, 0), (4, 1)):
+        job = sweep.add([f"model.beta={beta}", f"seed={seed}", "data=digits"], run=f"{beta} {seed}", code="x")
+        config = {"seed": seed, "model": {"beta": beta}}
+        run = RunDirectory.create(sweep.path / job.run, config, {"id": job.run})
+        if (beta, seed) == (4, 1):
+            run.set_status("failed", error=f"it broke: {HOSTILE}")
+            continue
+        run.set_status("finished", generator_steps=200)
+        rows = [f"{step},{-beta - seed - 100 / step},{step}" for step in (100, 200)]
+        run.metrics_file.write_text("\n".join(["step,val/elbo,train/loss", *rows]) + "\n")
+        for key in ("traversal/axes", "sample/grid", "metric/plane"):
+            for step in (100, 200):
+                file = run.figures / key / f"{step:08d}.png"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(viz.png(np.full((300, 600, 3), step, dtype=np.uint8)))
+        if beta == 1:
+            write_report(run.path)
+    sweep.save()
+    return sweep
+
+
+def _sweep_page(sweep, notes=()):
+    groups = aggregate(index([sweep.run(job) for job in sweep.jobs]), ["model.beta"], ["val/elbo"])
+    settings = SweepTable(("model.beta",), ("val/elbo",), tuple(groups), frozenset({0}), "val/elbo", "seed")
+    plots = {"val/elbo against model.beta": viz.png(_picture(0))}
+    return write_sweep_report(sweep, settings, sweep.states(), plots, notes)
+
+
+def _words(page):
+    return " ".join(" ".join(page.text).split())
+
+
+def test_a_sweep_is_compared_on_one_page(tmp_path):
+    path = _sweep_page(_sweep(tmp_path / "s"), [f"note {HOSTILE}"])
+    assert path == tmp_path / "s" / "report.html"
+    page = Page(path.read_text(encoding="utf-8"))
+    text = _words(page)
+    assert "model.beta 1, 4 seed 0, 1" in text, "what was swept; not what all runs have in common"
+    assert "3 done 1 failed" in text
+    assert "1 2 0 −2 0.70711 −2.5 to −1.5" in text
+    assert "4 1 1 −4.5" in text, "a single run has a mean and nothing else"
+    bold = re.findall(r'<tr class="best">(.*?)</tr>', path.read_text(encoding="utf-8"))
+    assert [row.startswith("<td>1</td><td>2</td>") for row in bold] == [True]
+    assert f"it broke: {HOSTILE}" in page.text
+    assert f"note {HOSTILE}" in page.text
+    assert len(page.all("script")) == 1
+
+
+def test_validation_curves_of_all_runs_share_a_chart_and_settings_share_a_colour(tmp_path):
+    page = Page(_sweep_page(_sweep(tmp_path / "s")).read_text(encoding="utf-8"))
+    (chart,) = json.loads(re.search(r"const CHARTS = (.*);\n", page.scripts[0]).group(1))
+    assert chart["title"] == "ELBO"
+    assert {series["name"]: series["points"] for series in chart["series"]} == {
+        f"beta={beta} seed={seed}": [[100, -beta - seed - 1], [200, -beta - seed - 0.5]]
+        for beta, seed in ((1, 0), (1, 1), (4, 0))
+    }
+    assert [(series["colour"], series["group"]) for series in chart["series"]] == [
+        (0, "beta=1"),
+        (0, "beta=1"),
+        (1, "beta=4"),
+    ]
+
+
+def test_last_pictures_of_runs_are_small_and_lead_to_the_pages_that_exist(tmp_path):
+    path = _sweep_page(_sweep(tmp_path / "s"))
+    page = Page(path.read_text(encoding="utf-8"))
+    shown = [image for image in page.all("img") if image.get("src", "").startswith("data:image/jpeg")]
+    assert sorted(image["alt"] for image in shown) == [
+        f"beta={beta} seed={seed}, {key}, step 200"
+        for beta, seed in ((1, 0), (1, 1), (4, 0))
+        for key in ("sample/grid", "traversal/axes")
+    ]
+    for image in shown:
+        with Image.open(BytesIO(b64decode(image["src"].partition("base64,")[2]))) as still:
+            assert still.size == (260, 130)
+            assert abs(still.getpixel((5, 5))[0] - 200) < 4, "the picture of the last step"
+    links = {link["href"] for link in page.all("a")}
+    assert links == {"1%200/report.html", "1%201/report.html"}
+    assert all((path.parent / unquote(link)).is_file() for link in links)
+    assert not any((attrs.get("src") or "data:").partition(":")[0] != "data" for _, attrs in page.elements)
+
+
+def test_what_cannot_be_read_of_a_sweep_is_named_and_the_rest_shown(tmp_path):
+    sweep = _sweep(tmp_path / "s")
+    first, second, third, _ = (sweep.run(job) for job in sweep.jobs)
+    shutil.rmtree(first.path)
+    second.provenance_file.write_text("{")
+    (third.figures / "sample" / "grid" / "00000200.png").write_bytes(b"no picture")
+    text = _words(Page(_sweep_page(sweep).read_text(encoding="utf-8")))
+    assert "beta=1 seed=0: expected a run directory at" in text
+    assert "beta=1 seed=1: provenance.json could not be read" in text
+    assert "beta=4 seed=0: sample/grid could not be read" in text
+    with pytest.raises(RunError, match=r"expected a sweep with jobs at .*, got one without any"):
+        _sweep_page(Sweep.create(tmp_path / "empty"))
+
+
+def test_pictures_of_a_large_sweep_stay_within_the_budget_and_what_lacks_is_said(tmp_path, monkeypatch):
+    sweep = _sweep(tmp_path / "s")
+    whole = _sweep_page(sweep).read_text(encoding="utf-8")
+    (one,) = {len(b64decode(found)) for found in re.findall(r"data:image/jpeg;base64,([^\"]*)", whole)}
+    monkeypatch.setattr("lsgen.report.sweep.BUDGET", 5 * one)
+    text = _sweep_page(sweep).read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg") == 4
+    assert "The pictures of 1 runs are left out" in text
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_browser_opens_the_page_of_a_sweep_without_a_request_or_an_error(tmp_path):
+    page, console, requests = _open(_sweep_page(_sweep(tmp_path / "s")), tmp_path)
+    assert console == []
+    assert requests == []
+    assert dict(page.elements)["html"].get("data-ready") == "true"
+    assert len(page.all("svg")) == 1
+    assert "beta=1 beta=4" in _words(page), "the legend has a line for each setting"

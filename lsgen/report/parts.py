@@ -1,0 +1,121 @@
+"""What pages are made of: tables, cards, charts and parts that fold, in one look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from lsgen import __version__
+from lsgen.report.collect import as_script
+from lsgen.runs import RunError, write_atomically
+
+__all__ = [
+    "cards",
+    "cell",
+    "chart_section",
+    "document",
+    "fact_table",
+    "folded",
+    "number",
+    "plain",
+    "problems",
+    "table",
+    "write",
+]
+
+
+def write(path: Path, page: str) -> Path:
+    """Write a page and return where.
+
+    Raises:
+        RunError: it cannot be written.
+
+    """
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def document(name: str, sections: Iterable[str], charts: Sequence[Mapping[str, Any]]) -> str:
+    """Return a page of sections, empty ones left out; the charts are what the frames of `chart_section` show."""
+    return Template(asset("report.html")).substitute(
+        name=escape(name),
+        style=asset("report.css"),
+        content="\n".join(section for section in sections if section),
+        version=__version__,
+        charts=as_script(charts),
+        script=asset("report.js"),
+    )
+
+
+def cards(shown: Iterable[tuple[str, str, str]]) -> str:
+    """Return key figures: name, value, and what it is measured in."""
+    body = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd><small>{escape(unit)}</small></div>"
+        for name, value, unit in shown
+    )
+    return f'<dl class="cards">{body}</dl>' if body else ""
+
+
+def asset(name: str) -> str:
+    """Return a file of this package."""
+    return files("lsgen.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def problems(problems: Iterable[str]) -> str:
+    """Return a line for each thing that went wrong."""
+    return "".join(f'<p class="error">{escape(problem)}</p>' for problem in problems)
+
+
+def number(value: float) -> str:
+    """Return a number for a card: four digits, a true minus sign."""
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return (f"{value:.1e}" if "e" in text else text).replace("-", "−")
+
+
+def chart_section(title: str, drawn: list[dict[str, Any]], first: int, collapsed: bool = False) -> str:
+    """Return a section with the frames that the script draws charts into, the first of them number `first`."""
+    if not drawn:
+        return ""
+    body = "".join(f'<figure class="chart" data-chart="{first + i}"></figure>' for i in range(len(drawn)))
+    body = f'<div class="charts">{body}</div>'
+    if collapsed:
+        return folded(title, body, f"{len(drawn)} charts")
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+def cell(value: Any) -> str:
+    """Return a value as the text of a table cell."""
+    return f"{value:,.6g}" if isinstance(value, float) else escape(str(value))
+
+
+def fact_table(facts: Mapping[str, Any]) -> str:
+    """Return a table of names and values."""
+    cells = ((escape(str(key)), escape(plain(value))) for key, value in facts.items())
+    return table("".join(f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in cells), "facts")
+
+
+def table(rows: str, kind: str = "values") -> str:
+    """Return rows as a table that scrolls where it is wider than the page."""
+    return f'<div class="wide"><table class="{kind}">{rows}</table></div>'
+
+
+def plain(value: Any) -> str:
+    """Return a value in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} = {plain(item)}" for key, item in value.items())
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def folded(title: str, body: str, note: str = "", level: int = 2) -> str:
+    """Return a part of the page that opens on a click."""
+    return (
+        f'<details class="level{level}"><summary><h{level}>{escape(title)}</h{level}><small>{escape(note)}</small>'
+        f"</summary>{body}</details>"
+    )

@@ -64,8 +64,8 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
         (["report", "nothing"], "expected a run directory"),
         (["table", "nothing"], "expected runs (directories that hold config.yaml) at nothing, found none"),
         (["table"], None),
-        (["table", "x", "--sorted"], "expected --columns, --sort or --format, got --sorted"),
-        (["table", "x", "--format", "pdf"], "expected --format rich, csv, md, got 'pdf'"),
+        (["table", "x", "--sorted"], "expected --columns, --sort, --format, "),
+        (["table", "x", "--format", "pdf"], "expected --format rich, csv, md, latex, parquet, got 'pdf'"),
     ],
 )
 def test_one_sentence(arguments, sentence, lsgen, tmp_path, monkeypatch):

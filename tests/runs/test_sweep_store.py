@@ -98,20 +98,20 @@ def test_what_is_no_sweep_or_damaged_is_refused(tmp_path):
 
 
 def test_a_copy_of_the_code_is_what_the_package_is(tmp_path, monkeypatch):
-    package = tmp_path / "mine"
+    package = tmp_path / "submitted"
     (package / "deep").mkdir(parents=True)
     (package / "__init__.py").write_text("x = 1\n")
     (package / "deep" / "table.yaml").write_text("a: 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    first = take_snapshot(tmp_path / "code", ["mine", "numpy"])
+    first = take_snapshot(tmp_path / "code", ["submitted", "numpy"])
     copied = tmp_path / "code" / first
-    assert (copied / "mine" / "deep" / "table.yaml").read_text() == "a: 1\n"
+    assert (copied / "submitted" / "deep" / "table.yaml").read_text() == "a: 1\n"
     assert (copied / "lsgen" / "conf" / "train.yaml").exists()
     assert not (copied / "numpy").exists()
-    assert take_snapshot(tmp_path / "code", ["mine", "numpy"]) == first
+    assert take_snapshot(tmp_path / "code", ["submitted", "numpy"]) == first
     (package / "__init__.py").write_text("x = 2\n")
-    assert take_snapshot(tmp_path / "code", ["mine", "numpy"]) != first
-    assert (copied / "mine" / "__init__.py").read_text() == "x = 1\n"
+    assert take_snapshot(tmp_path / "code", ["submitted", "numpy"]) != first
+    assert (copied / "submitted" / "__init__.py").read_text() == "x = 1\n"
     code = "import lsgen, lsgen.conf; print(lsgen.__file__); print(list(lsgen.conf.__path__)[0])"
     environment = {**os.environ, "PYTHONPATH": str(copied), "PYTHONSAFEPATH": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -34,7 +34,10 @@ from lsgen.geometry.metric import check_definite, cholesky, inner
 from lsgen.geometry.tensors import full_rank
 from lsgen.likelihoods import FlatLikelihood
 
-__all__ = ["Blocks", "System", "chords", "dot", "momenta", "raw_energy", "segments", "system"]
+__all__ = ["Blocks", "System", "chords", "dot", "momenta", "raw_energy", "segments", "sketch", "system"]
+
+
+KNOTS = 5
 
 
 class Blocks(NamedTuple):
@@ -104,6 +107,19 @@ def raw_energy(im: Immersion | MetricField, curves: Tensor) -> Tensor:
 def system(im: Immersion | MetricField, curves: Tensor) -> System:
     """Return what one Newton iteration at curves (B, N, d) solves, in float64 but for the metric and the force."""
     return _of_immersion(im, curves) if isinstance(im, Immersion) else _of_metric(im, curves)
+
+
+def sketch(im: Immersion, curves: Tensor, force: Tensor) -> System:
+    """Return a system like `system` whose metric is taken at KNOTS points of each curve (B, N, d), linear between."""
+    b, n, d = curves.shape
+    places = torch.linspace(0, n - 1, min(n, KNOTS), device=curves.device).round().long()
+    knots = inner(im, im.expansion(curves[:, places].reshape(-1, d), 1).t.movedim(0, 1))
+    check_definite(im, knots)
+    columns = knots.reshape(b, -1, d * d).mT
+    g = torch.nn.functional.interpolate(columns, n, mode="linear", align_corners=True)[..., 1:-1]
+    g = g.mT.reshape(b, n - 2, d, d)
+    full = full_rank(g.double().flatten(0, 1), g.dtype).reshape(b, n - 2)
+    return System(g, Blocks(2 * g.double(), -(g[:, 1:] + g[:, :-1]).double() / 2), None, force, full)
 
 
 def momenta(im: Immersion | MetricField, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:

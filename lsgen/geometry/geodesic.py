@@ -2,7 +2,8 @@ r"""Shortest paths between codes: a whole batch of boundary value problems at on
 
     minimise E = n sum_i |f(z_{i+1}) - f(z_i)|^2    over the interior points of a curve with given ends
 
-by Newton iterations (`lsgen.geometry.energy`, `lsgen.geometry.solver`), of an immersion or of a metric given directly.
+by Newton and quasi-Newton steps (`lsgen.geometry.energy`, `lsgen.geometry.solver`), of an immersion or of a metric
+given directly.
 
 A curve has converged where the tangential acceleration max_i n^2 |g^-1 F_i|_g / L is small and the length on the grid
 with midpoints added agrees within 1 %. The length is fourth order in 1/n (`lsgen.geometry.lengths`); the points and the
@@ -48,7 +49,7 @@ class Geodesic(NamedTuple):
         speed_variation: standard deviation of the speed over its mean (B,).
         asymmetry: |d(a, b) - d(b, a)| (B,), each the best of its own starts; NaN with one start.
         spread: longest less shortest of the converged solutions (B,); NaN with one start.
-        iterations: Newton steps of the slowest curve.
+        iterations: steps of the slowest curve.
 
     """
 
@@ -77,7 +78,7 @@ def geodesic(
     chunk_size: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Geodesic:
-    r"""Return a geodesic between each pair of codes, by Newton iterations on the discrete energy.
+    r"""Return a geodesic between each pair of codes, by quasi-Newton steps on the discrete energy.
 
         minimise n sum_i |f(z_{i+1}) - f(z_i)|^2    over the interior points
 
@@ -91,7 +92,7 @@ def geodesic(
         starts: number k of starts of each pair. With k >= 2 the problem is solved from k starts in each direction: the
             first as above, then straight segments where they are not the first, then segments bent at random.
         graph: nearest neighbours among codes (`CodeGraph`).
-        max_iterations: bound on Newton iterations.
+        max_iterations: bound on the steps of each curve.
         tol: bound on the residual of a converged curve, where rounding admits it.
         chunk_size: number of curves to work on at once.
         generator: of the random bends.

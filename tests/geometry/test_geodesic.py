@@ -21,6 +21,9 @@ from lsgen.geometry import (
     metric_field,
     reference,
 )
+from lsgen.geometry.energy import sketch, system
+from lsgen.geometry.solver import _direction, _evaluated
+from lsgen.geometry.tridiagonal import solve
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, Gaussian
 
@@ -217,6 +220,54 @@ def test_decoders_in_float32(scale):
     assert (found.energy < 32 * chords.square().sum(-1)).all()
     exact = geodesic(Immersion(net.double(), 4), a.double(), b.double(), tol=1e-9)
     torch.testing.assert_close(found.length.double(), exact.length, rtol=1e-4, atol=0)
+
+
+def test_forces_by_one_pass_backwards_are_those_of_the_chords():
+    net = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 12)).double().requires_grad_(False)
+    curves = torch.randn(4, 9, 3, dtype=f64)
+    for im in (Immersion(net, 3), immersion(LatentSpace(net, Bernoulli((12,)), StandardNormal(3)).eval())):
+        energy, force = _evaluated(im, curves, True)
+        torch.testing.assert_close(energy, curve_energy(im, curves))
+        torch.testing.assert_close(force, system(im, curves).force)
+
+
+def test_steps_solve_the_secant_equation():
+    """B y = s for the last pair whose curvature is positive; another pair changes nothing."""
+    net = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 12)).double().requires_grad_(False)
+    model = system(Immersion(net, 3), torch.randn(4, 9, 3, dtype=f64)).hessian
+    pairs = list(torch.randn(3, 2, 4, 7, 3, dtype=f64).unbind(0))
+    pairs = [(s, y * (s * y).sum((-2, -1), keepdim=True).sign()) for s, y in pairs]
+    s, y = pairs[-1]
+    step, sound = _direction(model, pairs, y)
+    assert sound.all()
+    torch.testing.assert_close(step, s)
+    torch.testing.assert_close(_direction(model, [*pairs, (s, -y)], y)[0], s)
+    plain = _direction(model, [], y)[0]
+    torch.testing.assert_close(plain, solve(*model, y)[0])
+    assert (_direction(model, pairs, y)[0] - plain).abs().max() > 1e-3
+
+
+def test_a_sketch_is_exact_where_the_metric_is_linear_along_the_curve():
+    """f = (x, y, x^(3/2)) has g_xx = 1 + 9 x / 4; along a segment between the knots nothing is lost."""
+    im = Immersion(lambda z: torch.cat([z, z[:, :1] ** 1.5], -1), 2)
+    a, b = torch.tensor([[0.5, 0.0]], dtype=f64), torch.tensor([[2.5, 1.0]], dtype=f64)
+    curves = torch.lerp(a[:, None], b[:, None], torch.linspace(0, 1, 33, dtype=f64)[:, None])
+    whole = system(im, curves)
+    rough = sketch(im, curves, whole.force)
+    torch.testing.assert_close(rough.g, whole.g)
+    torch.testing.assert_close(rough.hessian.diagonal, whole.hessian.diagonal)
+
+
+def test_geodesics_where_gradients_are_off():
+    net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 12)).double()
+    with torch.inference_mode():
+        a, b = torch.randn(2, 4, 2, dtype=f64)
+        off = geodesic(Immersion(net, 2), a, b)
+    on = geodesic(Immersion(net, 2), a.clone(), b.clone())
+    assert off.converged.all()
+    assert not off.points.requires_grad
+    torch.testing.assert_close(off.points.clone(), on.points)
+    assert all(weight.grad is None for weight in net.parameters())
 
 
 @pytest.mark.parametrize("route", ["immersion", "metric"])

@@ -3,8 +3,9 @@
 stochman 0.3.0 (extra `bench`) minimises the energy of a cubic spline by Adam, 1,000 steps on 33 points, as its own
 `geodesic_minimizing_energy` does; its curves are then measured by the same chords as ours. L-BFGS and Adam minimise
 the discrete energy itself over all interior points, until all but a thousandth of what the geodesics save over straight
-segments is saved, or twelve times our time is gone, whichever comes first. Peers and ours run in one process on two
-threads.
+segments is saved, or twelve times our time is gone, whichever comes first; Adam at a rate of 0.01, the best of 0.003,
+0.01, 0.02 and 0.05. Our time includes the residual and the length, theirs does not. Peers and ours run in one process
+on two threads.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.likelihoods import Bernoulli
 from lsgen.nn import Conv64Decoder, MLPDecoder
 
-POINTS, PAIRS, SAMPLE, SAVED, LIMIT = 33, 32, 4, 1e-3, 12
+POINTS, PAIRS, SAMPLE, SAVED, LIMIT, ROUNDING = 33, 32, 4, 1e-3, 12, 1e-6
 
 
 class Embedded(EmbeddedManifold):
@@ -50,8 +51,9 @@ def peer_row() -> dict[str, Any]:
     geodesic_minimizing_energy(spline, Embedded(net), max_iter=1000, eval_grid=POINTS)
     theirs = perf_counter() - start
     energy = curve_energy(im, spline(torch.linspace(0, 1, POINTS)).detach())
-    lower = int((found.energy <= energy).sum())
-    note = f"{lower} of {PAIRS} energies lower, {int(found.converged.sum())} converged in {found.iterations} steps"
+    lower = int((found.energy <= (1 + ROUNDING) * energy).sum())
+    note = f"{lower} of {PAIRS} energies no higher to {ROUNDING:g}, "
+    note += f"{int(found.converged.sum())} converged in {found.iterations} steps"
     line = row("32 geodesics, 2-d MLP", "stochman, 1,000 steps of Adam", theirs / ours, 20, note, faster=True)
     return {**line, "met": line["met"] and lower == PAIRS}
 
@@ -89,7 +91,7 @@ def optimiser_rows() -> list[dict[str, Any]]:
         "L-BFGS": lambda x: torch.optim.LBFGS(
             [x], 1.0, 1, history_size=20, line_search_fn="strong_wolfe", tolerance_grad=0, tolerance_change=0
         ),
-        "Adam": lambda x: torch.optim.Adam([x], lr=0.02),
+        "Adam": lambda x: torch.optim.Adam([x], lr=0.01),
     }
     rows = []
     for name, make in made.items():

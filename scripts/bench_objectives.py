@@ -23,6 +23,7 @@ from lsgen.models.vae import AdversarialObjective, DataSetObjective
 
 SHAPE, BATCH, STEPS, WARM, ROUNDS, TARGET = (1, 28, 28), 64, 16, 4, 3, 0.9
 MODELS = Path(__file__).resolve().parent.parent / "conf" / "model"
+SETTINGS = {"conditional_vae": (), "vq_vae": ("model.prior.dim=196",)}
 
 
 class EveryKind(RandomImages):
@@ -43,9 +44,9 @@ class EveryKind(RandomImages):
 def vae(name: str) -> VAE | None:
     """Return the model of a yaml where it is a VAE with an objective."""
     text = (MODELS / f"{name}.yaml").read_text()
-    net = [] if "override /net" in text else ["net=mlp"]
+    settings = SETTINGS.get(name, () if "override /net" in text else ("net=mlp",))
     with initialize_config_module("lsgen.conf", version_base="1.3"):
-        config = compose("train", [f"model={name}", "data=mnist", *net])
+        config = compose("train", [f"model={name}", "data=mnist", *settings])
     if config.model["_target_"] != "lsgen.models.VAE":
         return None
     model = instantiate(config.model)

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from lsgen.callbacks.clock import generator_steps
 from lsgen.callbacks.probes import Probe, fixed_probe
 from lsgen.callbacks.sink import Sink
+from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
 __all__ = ["LatentCallback", "undisturbed"]
@@ -40,19 +41,23 @@ class LatentCallback(Callback, ABC):
     """Abstract callback that looks at `pl_module.latent_space`.
 
     Args:
-        every_n_steps: generator steps between turns; 5000 where neither cadence is given.
+        every_n_steps: generator steps between turns; `default_steps` where neither cadence is given.
         every_n_epochs: epochs between turns, instead of steps.
         at_end: whether it fires once more at the end of training.
         probes: observations (N, *shape) to look at; fixed ones from the validation data where none are given.
         seed: seed of the random numbers within a turn.
 
+    Attributes:
+        default_steps: generator steps between turns unless a cadence is given; None for a turn at the end only.
+
     Raises:
-        ValueError: both cadences are given, or one is not positive.
+        ValueError: both cadences are given, one is not positive, or it would never fire.
 
     """
 
     family: ClassVar[str]
     needs_encoder: bool = False
+    default_steps: ClassVar[int | None] = 5000
 
     def __init__(
         self,
@@ -67,8 +72,11 @@ class LatentCallback(Callback, ABC):
         for name, value in (("every_n_steps", every_n_steps), ("every_n_epochs", every_n_epochs)):
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} of at least 1, got {value}")
-        self.every_n_steps = 5000 if every_n_steps is None and every_n_epochs is None else every_n_steps
+        self.every_n_steps = self.default_steps if every_n_steps is None and every_n_epochs is None else every_n_steps
         self.every_n_epochs = every_n_epochs
+        if self.every_n_steps is None and every_n_epochs is None and not at_end:
+            name = type(self).__name__
+            raise ValueError(f"{name} expected a cadence or at_end=True, got neither: it would never fire")
         self.at_end = at_end
         self.seed = seed
         self._probe = None if probes is None else Probe(probes)
@@ -124,6 +132,29 @@ class LatentCallback(Callback, ABC):
                 f"lsgen.latent.{needed.__name__}, got {type(space).__name__}"
             )
         return space
+
+    def at_least(self, least: int, **counts: int | None) -> None:
+        """Check counts, of which one that is None is not bounded.
+
+        Raises:
+            ValueError: a count is below `least`.
+
+        """
+        for name, value in counts.items():
+            if value is not None and value < least:
+                raise ValueError(f"{type(self).__name__} expected {name} of at least {least}, got {value}")
+
+    def data_of(self, trainer: Trainer) -> DataModule:
+        """Return the data that a trainer trains on.
+
+        Raises:
+            TypeError: they are no `lsgen.data.DataModule`.
+
+        """
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, DataModule):
+            raise TypeError(f"{type(self).__name__} expected a lsgen.data.DataModule, got {type(data).__name__}")
+        return data
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of the cost."""

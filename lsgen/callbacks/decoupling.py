@@ -71,9 +71,7 @@ class Decoupling(LatentCallback):
         seed: int = 0,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        for name, value in (("n", n), ("n_class", n_class), ("chunk_size", chunk_size)):
-            if value < 1:
-                raise ValueError(f"Decoupling expected {name} of at least 1, got {value}")
+        self.at_least(1, n=n, n_class=n_class, chunk_size=chunk_size)
         if step == 0 or iterations < 0 or n_class > n:
             raise ValueError(
                 "Decoupling expected a step other than 0, iterations of at least 0 and n_class of at most n, "
@@ -91,10 +89,7 @@ class Decoupling(LatentCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""
         super().setup(trainer, pl_module, stage)
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, DataModule):
-            raise TypeError(f"Decoupling expected a lsgen.data.DataModule, got {type(data).__name__}")
-        self._data = data
+        self._data = self.data_of(trainer)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure both sensitivities, and log their sparsity."""

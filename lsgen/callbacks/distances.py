@@ -73,6 +73,7 @@ class LatentDistances(LatentCallback):
     """
 
     family: ClassVar[str] = "metric/distance"
+    default_steps: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -96,15 +97,10 @@ class LatentDistances(LatentCallback):
         seed: int = 0,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        self.every_n_steps = every_n_steps
-        if every_n_steps is None and every_n_epochs is None and not at_end:
-            raise ValueError("LatentDistances expected a cadence or at_end=True, got neither: it would never fire")
-        least = {"observations": (observations, 2), "members": (members, 2), "points": (points, 3), "sets": (sets, 0)}
-        least |= {"kl_probes": (kl_probes, 2), "starts": (starts, 1), "max_iterations": (max_iterations, 1)}
-        least |= {"chunk_size": (chunk_size, 1), "max_axes": (1 if max_axes is None else max_axes, 1)}
-        for name, (value, bound) in least.items():
-            if value < bound:
-                raise ValueError(f"LatentDistances expected {name} of at least {bound}, got {value}")
+        self.at_least(0, sets=sets)
+        self.at_least(1, starts=starts, max_iterations=max_iterations, chunk_size=chunk_size, max_axes=max_axes)
+        self.at_least(2, observations=observations, members=members, kl_probes=kl_probes)
+        self.at_least(3, points=points)
         if not (tol > 0 and active_kl >= 0):
             raise ValueError(f"LatentDistances expected tol > 0 and active_kl >= 0, got {tol} and {active_kl}")
         self.kind, self.active_kl, self.max_axes = kind, active_kl, max_axes

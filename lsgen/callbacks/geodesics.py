@@ -92,6 +92,7 @@ class LatentGeodesics(LatentCallback):
     """
 
     family: ClassVar[str] = "interpolation"
+    default_steps: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -117,15 +118,10 @@ class LatentGeodesics(LatentCallback):
         seed: int = 0,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        self.every_n_steps = every_n_steps
-        if every_n_steps is None and every_n_epochs is None and not at_end:
-            raise ValueError("LatentGeodesics expected a cadence or at_end=True, got neither: it would never fire")
-        counts = {"pairs": pairs, "starts": starts, "max_iterations": max_iterations, "chunk_size": chunk_size}
-        optional = {name: n for name, n in (("max_axes", max_axes), ("neighbours", neighbours)) if n is not None}
-        sizes = {"points": (points, 3), "plane_points": (plane_points, 2), "kl_probes": (kl_probes, 2)}
-        for name, (value, least) in {**{k: (v, 1) for k, v in {**counts, **optional}.items()}, **sizes}.items():
-            if value < least:
-                raise ValueError(f"LatentGeodesics expected {name} of at least {least}, got {value}")
+        self.at_least(1, pairs=pairs, starts=starts, max_iterations=max_iterations, chunk_size=chunk_size)
+        self.at_least(1, max_axes=max_axes, neighbours=neighbours)
+        self.at_least(2, plane_points=plane_points, kl_probes=kl_probes)
+        self.at_least(3, points=points)
         if not (extent > 0 and tol > 0 and active_kl >= 0):
             raise ValueError(
                 f"LatentGeodesics expected extent > 0, tol > 0 and active_kl >= 0, got {extent}, {tol} and {active_kl}"

@@ -116,11 +116,8 @@ class LatentGeometry(LatentCallback):
         seed: int = 0,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        counts = {"n": n, "pairs": pairs, "chunk_size": chunk_size}
-        sizes = {"max_curved": max_curved, "plane_points": plane_points, "intervals": intervals, "kl_probes": kl_probes}
-        for name, value in {**counts, **sizes}.items():
-            if value < (least := 2 if name in sizes else 1):
-                raise ValueError(f"LatentGeometry expected {name} of at least {least}, got {value}")
+        self.at_least(1, n=n, pairs=pairs, chunk_size=chunk_size)
+        self.at_least(2, max_curved=max_curved, plane_points=plane_points, intervals=intervals, kl_probes=kl_probes)
         if not extent > 0 or not active_kl >= 0:
             raise ValueError(f"LatentGeometry expected extent > 0 and active_kl >= 0, got {extent} and {active_kl}")
         self.kind, self.n, self.active_kl, self.max_curved = kind, n, active_kl, max_curved

@@ -26,7 +26,7 @@ from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.codes import show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
-from lsgen.data import DataModule, Split
+from lsgen.data import Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace, impute
 from lsgen.metrics.imputation import METHODS, compare_imputations
 
@@ -75,9 +75,7 @@ class Imputations(LatentCallback):
         seed: int = 0,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        for name, value in (("n", n), ("draws", draws), ("samples", samples), ("columns", columns)):
-            if value < 1:
-                raise ValueError(f"Imputations expected {name} of at least 1, got {value}")
+        self.at_least(1, n=n, draws=draws, samples=samples, columns=columns)
         if not 0 < level < 1:
             raise ValueError(f"Imputations expected a level in (0, 1), got {level}")
         self.n, self.draws, self.level, self.samples = n, draws, level, samples
@@ -94,9 +92,7 @@ class Imputations(LatentCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the training and the held-out observations with their gaps."""
         super().setup(trainer, pl_module, stage)
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, DataModule):
-            raise TypeError(f"Imputations expected a lsgen.data.DataModule, got {type(data).__name__}")
+        data = self.data_of(trainer)
         train, held_out = data.dataset("train"), data.dataset(self.split)
         batches = [train[torch.arange(len(train))], held_out[torch.arange(min(self.n, len(held_out)))]]
         if "observed" not in batches[0]:

@@ -82,10 +82,8 @@ class ClassComparison(LatentCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data; refuse a latent space without classes."""
         super().setup(trainer, pl_module, stage)
-        data, space = getattr(trainer, "datamodule", None), pl_module.latent_space
+        data, space = self.data_of(trainer), pl_module.latent_space
         assert isinstance(space, LatentSpace)
-        if not isinstance(data, DataModule):
-            raise TypeError(f"ClassComparison expected a lsgen.data.DataModule, got {type(data).__name__}")
         if getattr(space.prior, "classes", 0) < 2:
             kind = type(space.prior).__name__
             raise TypeError(f"ClassComparison expected a prior whose codes end in a class, got {kind}")

@@ -79,9 +79,7 @@ class NearestNeighbours(LatentCallback):
         seed: int = 0,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        for name, value in (("n", n), ("k", k), ("n_ratio", n_ratio), ("chunk_size", chunk_size)):
-            if value < 1:
-                raise ValueError(f"NearestNeighbours expected {name} of at least 1, got {value}")
+        self.at_least(1, n=n, k=k, n_ratio=n_ratio, chunk_size=chunk_size)
         self.extractor, self.n, self.k, self.n_ratio, self.n_real = extractor, n, k, n_ratio, n_real
         self.cache, self.chunk_size = cache, chunk_size
         self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
@@ -95,10 +93,7 @@ class NearestNeighbours(LatentCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""
         super().setup(trainer, pl_module, stage)
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, DataModule):
-            raise TypeError(f"NearestNeighbours expected a lsgen.data.DataModule, got {type(data).__name__}")
-        self._data = data
+        self._data = self.data_of(trainer)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Find the neighbours, draw and log."""

@@ -73,9 +73,7 @@ class SampleQuality(LatentCallback):
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
         if not metrics:
             raise ValueError("SampleQuality expected at least one metric, got none")
-        for name, value in (("n", n), ("chunk_size", chunk_size)):
-            if value < 1:
-                raise ValueError(f"SampleQuality expected {name} of at least 1, got {value}")
+        self.at_least(1, n=n, chunk_size=chunk_size)
         self.metrics, self.n, self.chunk_size = dict(metrics), n, chunk_size
         self.source = CodeSource(sampler, codes)
 
@@ -156,9 +154,7 @@ class SampleComparison(LatentCallback):
         codes: int = 10_000,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        for name, value in (("n", n), ("chunk_size", chunk_size)):
-            if value < 1:
-                raise ValueError(f"SampleComparison expected {name} of at least 1, got {value}")
+        self.at_least(1, n=n, chunk_size=chunk_size)
         self.extractor, self.n, self.n_real, self.split = extractor, n, n_real, split
         self.k, self.subsets, self.subset_size = k, subsets, subset_size
         self.cache, self.chunk_size = cache, chunk_size
@@ -174,10 +170,7 @@ class SampleComparison(LatentCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""
         super().setup(trainer, pl_module, stage)
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, DataModule):
-            raise TypeError(f"SampleComparison expected a lsgen.data.DataModule, got {type(data).__name__}")
-        self._data, self._comparison = data, None
+        self._data, self._comparison = self.data_of(trainer), None
         self.source.setup(trainer, pl_module)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:

@@ -66,9 +66,7 @@ class Samples(LatentCallback):
         codes: int = 10_000,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        for name, value in (("n", n), ("columns", columns), ("chunk_size", chunk_size)):
-            if value < 1:
-                raise ValueError(f"Samples expected {name} of at least 1, got {value}")
+        self.at_least(1, n=n, columns=columns, chunk_size=chunk_size)
         self.n, self.columns, self.chunk_size = n, columns, chunk_size
         self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
 

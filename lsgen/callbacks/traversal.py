@@ -97,11 +97,9 @@ class LatentTraversal(LatentCallback):
         seed: int = 0,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        counts = {"anchors": anchors, "grid_anchors": grid_anchors, "max_axes": max_axes, "pairs": pairs}
-        sizes = {"points": points, "frames": frames, "path_points": path_points, "plane_points": plane_points}
-        for name, value in {**counts, "kl_probes": kl_probes, "chunk_size": chunk_size, **sizes}.items():
-            if value < (least := 2 if name in sizes else 1):
-                raise ValueError(f"LatentTraversal expected {name} of at least {least}, got {value}")
+        self.at_least(1, anchors=anchors, grid_anchors=grid_anchors, max_axes=max_axes, pairs=pairs)
+        self.at_least(1, kl_probes=kl_probes, chunk_size=chunk_size)
+        self.at_least(2, points=points, frames=frames, path_points=path_points, plane_points=plane_points)
         if extent is not None and quantile is not None:
             raise ValueError("LatentTraversal expected extent or quantile, got both")
         if extent is not None and extent <= 0:

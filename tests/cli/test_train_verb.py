@@ -49,10 +49,10 @@ def test_default_places_are_named_by_choices(lsgen, tmp_path, small):
     arguments = [argument for argument in small if not argument.startswith("experiment")]
     assert lsgen("train", *arguments, "data=digits", "model=vae", "net=mlp", "run.tags=[x]").code == 0
     assert lsgen("train", *arguments, "data=digits", "net=mlp", "hydra.run.dir=chosen").code == 0
-    first, second = sorted((RunDirectory(path) for path in (tmp_path / "runs").iterdir()), key=lambda run: run.path)
-    for run, name in ((first, "vae_digits"), (second, "digits_vae")):
-        assert run.path.name.endswith(f"_{name}_{run.id}")
-        assert run.config()["run"]["name"] == name
+    runs = [RunDirectory(path) for path in (tmp_path / "runs").iterdir()]
+    assert sorted(run.config()["run"]["name"] for run in runs) == ["digits_vae", "vae_digits"]
+    for run in runs:
+        assert run.path.name.endswith(f"_{run.config()['run']['name']}_{run.id}")
     assert RunDirectory.open("chosen").status()["state"] == "finished"
     assert not (tmp_path / "outputs").exists()
 

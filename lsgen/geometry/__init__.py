@@ -10,7 +10,7 @@ from lsgen.geometry.curvature import (
 )
 from lsgen.geometry.extrinsic import MeanCurvature, mean_curvature, second_fundamental_form
 from lsgen.geometry.field import MetricField, metric_field
-from lsgen.geometry.geodesic import Geodesic, distance, geodesic, log_map
+from lsgen.geometry.geodesic import Geodesic, distance, geodesic
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
 from lsgen.geometry.jacobi import ConjugatePoints, JacobiFields, conjugate_points, jacobi_fields
 from lsgen.geometry.large import (
@@ -22,6 +22,7 @@ from lsgen.geometry.large import (
     top_spectrum,
 )
 from lsgen.geometry.lengths import curve_energy, curve_length
+from lsgen.geometry.logarithm import log_map
 from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
 from lsgen.geometry.shooting import Exponential, exp_map
 from lsgen.geometry.starts import CodeGraph

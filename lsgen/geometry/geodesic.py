@@ -24,17 +24,15 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import automatic
-from lsgen.geometry.energy import momenta, raw_energy
+from lsgen.geometry.energy import raw_energy
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.lengths import speed_variation
-from lsgen.geometry.metric import gram
 from lsgen.geometry.solver import Solution, minimised
 from lsgen.geometry.starts import CodeGraph, candidates
-from lsgen.geometry.tensors import inverse_metric
 from lsgen.geometry.trace import unchanged
 
-__all__ = ["Geodesic", "distance", "geodesic", "log_map"]
+__all__ = ["Geodesic", "distance", "geodesic"]
 
 
 class Geodesic(NamedTuple):
@@ -154,35 +152,6 @@ def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: in
     root = torch.where(positive, torch.where(positive, energy, torch.ones_like(energy)).sqrt(), energy)
     root = root.reshape(found.length.shape)
     return torch.where(found.converged, found.length + (root - root.detach()), torch.nan)
-
-
-def log_map(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int = 33, **options: Any) -> Tensor:
-    r"""Return the logarithmic map: the initial velocity of the geodesic that reaches the end at time 1.
-
-        exp_a(log_a(b)) = b,    |log_a(b)|_g = dist(a, b)
-
-    Args:
-        im: the immersion, or the metric itself.
-        start: codes (B, d).
-        end: codes (B, d).
-        points: number of points on each curve.
-        options: see `geodesic`.
-
-    Returns:
-        Tangent vectors (B, d) at the start; NaN for a pair whose geodesic did not converge.
-
-    Raises:
-        TypeError, ValueError: see `geodesic`.
-
-    """
-    found = geodesic(im, start, end, points, **options)
-    first = found.points.reshape(-1, points, im.dim)[:, :2]
-    momentum = momenta(im, first[:, 0], first[:, 1])[0]
-    g = gram(im, first[:, 0], wide=False)
-    v = torch.einsum("nij,nj->ni", inverse_metric(g.double(), g.dtype).to(g), momentum)
-    norm = torch.einsum("ni,nij,nj->n", v, g, v).clamp(min=0).sqrt()
-    scale = found.length.reshape(-1) / torch.where(norm > 0, norm, torch.ones_like(norm))
-    return torch.where(found.converged.reshape(-1, 1), v * scale[:, None], torch.nan).reshape(start.shape)
 
 
 def _ends(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int, starts: int) -> tuple[Tensor, Tensor]:

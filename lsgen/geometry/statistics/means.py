@@ -21,8 +21,8 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.field import MetricField
-from lsgen.geometry.geodesic import log_map
 from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.logarithm import log_map
 from lsgen.geometry.metric import metric
 from lsgen.geometry.shooting import exp_map
 

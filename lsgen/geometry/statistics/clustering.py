@@ -12,6 +12,7 @@ Reference: Arvanitidis, Hansen & Hauberg, "Latent space oddity" (2018), https://
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from lsgen.geometry.checks import check_codes
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.shooting import exp_map
-from lsgen.geometry.statistics.means import STEP_TOL, logs, norms
+from lsgen.geometry.statistics.means import STEP_TOL, logs, norms, solver_options
 
 __all__ = ["KMeans", "kmeans"]
 
@@ -57,7 +58,7 @@ def kmeans(
     max_iterations: int = 32,
     points: int = 17,
     generator: torch.Generator | None = None,
-    **options: Any,
+    geodesic_options: Mapping[str, Any] | None = None,
 ) -> KMeans:
     r"""Return clusters of codes by geodesic k-means.
 
@@ -73,7 +74,7 @@ def kmeans(
         max_iterations: bound on the iterations of each restart.
         points: number of points on each geodesic.
         generator: source of the seeding.
-        options: see `geodesic`.
+        geodesic_options: options of each geodesic beside these, such as {"tol": 1e-6, "starts": 2}; see `geodesic`.
 
     Returns:
         KMeans(centres (K, d), labels (n,), distances (n, K), inertia, converged, restarts (restarts,)).
@@ -89,7 +90,7 @@ def kmeans(
         raise ValueError(f"expected a number of clusters from 1 to {len(codes)}, got {clusters}")
     if restarts < 1:
         raise ValueError(f"expected at least 1 restart, got {restarts}")
-    solver = {"points": points, **options}
+    solver = solver_options(points, geodesic_options)
     with torch.no_grad():
         runs = [
             _lloyd(im, codes, _seeded(im, codes, clusters, solver, generator), tol, max_iterations, solver)

@@ -14,6 +14,8 @@ Riemannian center of mass" (2013).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
@@ -21,16 +23,21 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.field import MetricField
+from lsgen.geometry.geodesic import geodesic
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.logarithm import log_map
 from lsgen.geometry.metric import metric
 from lsgen.geometry.shooting import exp_map
 
-__all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "logs", "norms"]
+__all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "logs", "norms", "solver_options"]
 
 HALVINGS = 8
 STEP_TOL = {torch.float64: 1e-6, torch.float32: 1e-4}
 """The error admitted to an exponential map that is one step of an iteration or of a chain."""
+
+
+OPTIONS = sorted(name for name, p in signature(geodesic).parameters.items() if p.kind is p.KEYWORD_ONLY)
+OPTIONS.remove("initial")
 
 
 class FrechetMean(NamedTuple):
@@ -52,7 +59,7 @@ def frechet_mean(
     tol: float = 1e-3,
     max_iterations: int = 32,
     points: int = 33,
-    **options: Any,
+    geodesic_options: Mapping[str, Any] | None = None,
 ) -> FrechetMean:
     r"""Return the Frechet mean of sets of codes, and their Frechet variance.
 
@@ -66,19 +73,21 @@ def frechet_mean(
         tol: bound on |sum w log| over the root of the variance at a converged mean.
         max_iterations: bound on the iterations.
         points: number of points on each geodesic.
-        options: see `geodesic`.
+        geodesic_options: options of each geodesic beside these, such as {"tol": 1e-6, "starts": 2}; see `geodesic`.
 
     Returns:
         FrechetMean(mean (B, d), variance (B,), converged (B,), residual (B,), iterations). A set from which some
         geodesic to the mean did not converge has converged = False, and its variance is NaN.
 
     Raises:
-        TypeError, ValueError: see `geodesic`; also for codes that are no sets, or other weights than those above.
+        TypeError, ValueError: see `geodesic`; also for codes that are no sets, other weights than those above, or
+            geodesic_options that `geodesic` does not take.
 
     """
     check_codes(im.fn, im.dim, codes)
     if codes.ndim < 2 or codes.shape[-2] < 1:
         raise ValueError(f"expected sets of codes (B, n, {im.dim}) with n >= 1, got {tuple(codes.shape)}")
+    solver = solver_options(points, geodesic_options)
     batch, (n, d) = codes.shape[:-2], codes.shape[-2:]
     sets, shares = codes.reshape(-1, n, d), _shares(codes, weights)
     mean = torch.einsum("bn,bnd->bd", shares, sets)
@@ -87,7 +96,7 @@ def frechet_mean(
             raise ValueError(f"expected initial codes {(*batch, d)}, got {tuple(initial.shape)}")
         mean = check_codes(im.fn, im.dim, initial)
     with torch.no_grad():
-        found = _descended(im, sets.detach(), shares, mean.detach(), tol, max_iterations, {"points": points, **options})
+        found = _descended(im, sets.detach(), shares, mean.detach(), tol, max_iterations, solver)
     return FrechetMean(
         found.mean.reshape(*batch, d),
         found.variance.reshape(batch),
@@ -95,6 +104,17 @@ def frechet_mean(
         found.residual.reshape(batch),
         found.iterations,
     )
+
+
+def solver_options(points: int, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the options of the geodesics that statistics are made of, or refuse those that `geodesic` has not.
+
+    The curves to start from belong to pairs of codes, of which the caller knows none.
+    """
+    unknown = sorted(set(options or {}) - set(OPTIONS))
+    if unknown:
+        raise ValueError(f"expected geodesic_options among {', '.join(OPTIONS)}, got {', '.join(unknown)}")
+    return {"points": points, **(options or {})}
 
 
 def logs(im: Immersion | MetricField, base: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,7 @@ https://arxiv.org/abs/1606.02518, sections 3 and 4; Pennec (2006), section 6, fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import log, pi
 from typing import Any, NamedTuple
 
@@ -36,7 +37,7 @@ from lsgen.geometry.jacobi import before_conjugate, jacobi_fields
 from lsgen.geometry.metric import log_volume
 from lsgen.geometry.shooting import exp_map
 from lsgen.geometry.statistics.clustering import kmeans
-from lsgen.geometry.statistics.means import STEP_TOL, logs
+from lsgen.geometry.statistics.means import STEP_TOL, logs, solver_options
 
 __all__ = ["Land", "land", "land_log_density"]
 
@@ -84,7 +85,7 @@ def land(
     points: int = 17,
     restarts: int = 4,
     generator: torch.Generator | None = None,
-    **options: Any,
+    geodesic_options: Mapping[str, Any] | None = None,
 ) -> Land:
     r"""Return a mixture of locally adaptive normal distributions, fitted to codes by expectation-maximisation.
 
@@ -101,7 +102,7 @@ def land(
         points: number of points on each geodesic.
         restarts: of `kmeans`.
         generator: of `kmeans`.
-        options: see `geodesic`.
+        geodesic_options: options of each geodesic beside these, such as {"tol": 1e-6, "starts": 2}; see `geodesic`.
 
     Returns:
         `Land`.
@@ -114,8 +115,16 @@ def land(
     check_codes(im.fn, im.dim, codes)
     if codes.ndim != 2 or len(codes) <= im.dim:
         raise ValueError(f"expected codes (n, {im.dim}) with n > {im.dim}, got {tuple(codes.shape)}")
-    solver = {"points": points, **options}
-    start = kmeans(im, codes, components, restarts=restarts, generator=generator, **solver)
+    solver = solver_options(points, geodesic_options)
+    start = kmeans(
+        im,
+        codes,
+        components,
+        restarts=restarts,
+        points=points,
+        generator=generator,
+        geodesic_options=geodesic_options,
+    )
     noise = _noise(samples, im.dim, codes)
     with torch.no_grad():
         r = torch.nn.functional.one_hot(start.labels.clamp(min=0), components).to(codes)
@@ -140,7 +149,13 @@ def land(
     return Land(weights, means, covariances, model.log_normaliser, torch.stack(history), r, settled)
 
 
-def land_log_density(im: Immersion | MetricField, mixture: Land, z: Tensor, points: int = 17, **options: Any) -> Tensor:
+def land_log_density(
+    im: Immersion | MetricField,
+    mixture: Land,
+    z: Tensor,
+    points: int = 17,
+    geodesic_options: Mapping[str, Any] | None = None,
+) -> Tensor:
     """Return log p (B,) at codes (B, d) with respect to the Riemannian volume.
 
     NaN where a geodesic did not converge.
@@ -150,15 +165,15 @@ def land_log_density(im: Immersion | MetricField, mixture: Land, z: Tensor, poin
         mixture: what `land` returned for it.
         z: codes (B, d).
         points: number of points on each geodesic.
-        options: see `geodesic`.
+        geodesic_options: options of each geodesic beside these, such as {"tol": 1e-6, "starts": 2}; see `geodesic`.
 
     Raises:
         TypeError, ValueError: see `geodesic`.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
+    flat, solver = check_codes(im.fn, im.dim, z), solver_options(points, geodesic_options)
     with torch.no_grad():
-        u = logs(im, mixture.means, flat.expand(len(mixture.means), *flat.shape), {"points": points, **options})[0]
+        u = logs(im, mixture.means, flat.expand(len(mixture.means), *flat.shape), solver)[0]
         joint = _joint(mixture.weights, mixture.covariances, mixture.log_normalisers, u)
     return joint.logsumexp(-1).reshape(z.shape[:-1])
 

@@ -12,6 +12,7 @@ Reference: Fletcher, Lu, Pizer & Joshi, "Principal geodesic analysis for the stu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from lsgen.geometry.checks import check_codes
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.statistics.means import frechet_mean, logs
+from lsgen.geometry.statistics.means import frechet_mean, logs, solver_options
 
 __all__ = ["PrincipalGeodesics", "principal_geodesics"]
 
@@ -49,7 +50,14 @@ class PrincipalGeodesics(NamedTuple):
 
 
 def principal_geodesics(
-    im: Immersion | MetricField, codes: Tensor, k: int | None = None, *, points: int = 33, **options: Any
+    im: Immersion | MetricField,
+    codes: Tensor,
+    k: int | None = None,
+    *,
+    tol: float = 1e-3,
+    max_iterations: int = 32,
+    points: int = 33,
+    geodesic_options: Mapping[str, Any] | None = None,
 ) -> PrincipalGeodesics:
     r"""Return the principal geodesics of codes.
 
@@ -59,8 +67,10 @@ def principal_geodesics(
         im: the immersion, or the metric itself.
         codes: codes (n, d).
         k: number of geodesics, at most min(n, d), which it is where it is not given.
+        tol: of the mean, see `frechet_mean`.
+        max_iterations: of the mean.
         points: number of points on each geodesic.
-        options: see `frechet_mean`.
+        geodesic_options: options of each geodesic beside these, such as {"tol": 1e-6, "starts": 2}; see `geodesic`.
 
     Returns:
         `PrincipalGeodesics`; NaN, and converged = False, where a logarithm did not converge.
@@ -76,9 +86,12 @@ def principal_geodesics(
     k = most if k is None else k
     if not 1 <= k <= most:
         raise ValueError(f"expected a number of geodesics from 1 to {most}, got {k}")
-    found = frechet_mean(im, codes, points=points, **options)
+    solver = solver_options(points, geodesic_options)
+    found = frechet_mean(
+        im, codes, tol=tol, max_iterations=max_iterations, points=points, geodesic_options=geodesic_options
+    )
     with torch.no_grad():
-        v, _ = logs(im, found.mean[None], codes.detach()[None], {"points": points})
+        v, _ = logs(im, found.mean[None], codes.detach()[None], solver)
         frame = frames(im, found.mean[None])[0].double()
         inside = torch.linalg.solve(frame, v[0].double().mT).mT
         ok = bool(torch.isfinite(inside).all())

@@ -1,14 +1,20 @@
-"""How far the codes explain the factors of variation that the data were made of.
+"""How far the codes explain, and keep apart, the factors of variation that the data were made of.
 
-| key                        | meaning                                                                      |
-|----------------------------|------------------------------------------------------------------------------|
-| test/factor/NAME/r2        | R^2 of a linear fit of the factor from all posterior means                   |
-| test/factor/NAME/r2_single | R^2 from the one latent that explains it best                                |
+| key                               | meaning                                                               |
+|-----------------------------------|-----------------------------------------------------------------------|
+| test/factor/NAME/r2               | R^2 of a linear fit of the factor from all posterior means            |
+| test/factor/NAME/r2_single        | R^2 from the one latent that explains it best                         |
+| test/disentanglement/SCORE        | mig, sap, factor_vae, beta_vae, modularity, explicitness, irs         |
+| test/disentanglement/dci/PART     | disentanglement, completeness, informativeness                        |
+| test/disentanglement/infomec/PART | modularity, explicitness, compactness                                 |
 
-They are measured on fixed held-out observations, where the data module knows their factors.
+They are measured on fixed held-out observations, encoded once, where the data module knows their factors; those that do
+not vary are left out of the scores. See `lsgen.metrics.disentanglement` for what each score is.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -17,28 +23,33 @@ from torch import Tensor
 from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics import FactorRegression
+from lsgen.metrics.disentanglement import disentanglement_metrics
 
 __all__ = ["FactorMetrics"]
 
 
 class FactorMetrics(Callback):
-    """Logs, with the test set, how much of each ground-truth factor is linear in the posterior means.
+    """Logs, with the test set, how much of each ground-truth factor is linear in the posterior means, and the scores.
 
     It measures where the latent space has an encoder and the data have factors, and says nothing elsewhere.
 
     Args:
         n: held-out observations, all of the test set where that has fewer.
         chunk_size: observations encoded at a time.
+        preset: settings of the disentanglement scores, "fast" to compare runs by or "full" to quote, see
+            `lsgen.metrics.disentanglement.disentanglement_metrics`; None leaves the scores out.
 
     Raises:
-        ValueError: n or chunk_size is not positive.
+        ValueError: n or chunk_size is not positive, or the preset is not known.
 
     """
 
-    def __init__(self, n: int = 5000, chunk_size: int = 500) -> None:
+    def __init__(self, n: int = 5000, chunk_size: int = 500, preset: str | None = "fast") -> None:
         if n < 1 or chunk_size < 1:
             raise ValueError(f"expected n and chunk_size of at least 1, got {n} and {chunk_size}")
-        self.n, self.chunk_size = n, chunk_size
+        if preset is not None:
+            disentanglement_metrics(preset)
+        self.n, self.chunk_size, self.preset = n, chunk_size, preset
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure and log."""
@@ -47,15 +58,35 @@ class FactorMetrics(Callback):
         if not isinstance(data, DataModule) or not data.factor_names or not isinstance(space, EncodableLatentSpace):
             return
         probe = data.probe(min(self.n, len(data.dataset("test"))), "test")
+        factors = probe["factors"].to(pl_module.device)
+        codes = torch.cat([_codes(space, x.to(pl_module.device)) for x in probe["x"].split(self.chunk_size)])
         metric = FactorRegression(space.dim, len(data.factor_names)).to(pl_module.device)
-        for x, factors in zip(probe["x"].split(self.chunk_size), probe["factors"].split(self.chunk_size), strict=True):
-            metric.update(self._codes(space, x.to(pl_module.device)), factors.to(pl_module.device))
+        metric.update(codes, factors)
         values = metric.compute()
-        for i, name in enumerate(data.factor_names):
-            for key in ("r2", "r2_single"):
-                pl_module.log(f"test/factor/{name}/{key}", values[key][i], batch_size=1, rank_zero_only=True)
+        row = {
+            f"test/factor/{name}/{key}": values[key][i]
+            for i, name in enumerate(data.factor_names)
+            for key in ("r2", "r2_single")
+        }
+        if self.preset is not None:
+            row |= {f"test/disentanglement/{name}": score for name, score in _scores(codes, factors, self.preset)}
+        for key, value in row.items():
+            pl_module.log(key, value, batch_size=1, rank_zero_only=True)
 
-    @staticmethod
-    @torch.no_grad()
-    def _codes(space: EncodableLatentSpace, x: Tensor) -> Tensor:
-        return space.encode(x).mean
+
+@torch.no_grad()
+def _codes(space: EncodableLatentSpace, x: Tensor) -> Tensor:
+    return space.encode(x).mean
+
+
+def _scores(codes: Tensor, factors: Tensor, preset: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield the held-out scores by name; a metric of several parts has one for each."""
+    factors = factors[:, (factors != factors[:1]).any(0)]
+    for name, metric in disentanglement_metrics(preset).items():
+        if factors.shape[1] < metric.least_factors:
+            continue
+        metric.to(codes.device).update(codes, factors)
+        terms = metric.terms()
+        held_out = [part for part in metric.parts if not part.startswith("train_")]
+        for part in held_out:
+            yield name if len(held_out) == 1 else f"{name}/{part}", terms[part]

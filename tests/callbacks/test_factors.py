@@ -9,6 +9,7 @@ from lsgen.callbacks import FactorMetrics
 from lsgen.data import Digits, Sprites
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import Bernoulli
+from lsgen.metrics.disentanglement import disentanglement_metrics
 from lsgen.models.vae import ELBO, VAE
 from lsgen.nn import Conv64Decoder, MLPDecoder, MLPEncoder
 
@@ -25,7 +26,7 @@ class Centroid(nn.Module):
         return torch.cat([mean, torch.zeros_like(mean)], 1)
 
 
-def _measure(model: VAE, data) -> dict[str, float]:
+def _measure(model: VAE, data, n: int = 600, preset: str | None = "fast") -> dict[str, float]:
     trainer = Trainer(
         accelerator="cpu",
         logger=False,
@@ -33,7 +34,7 @@ def _measure(model: VAE, data) -> dict[str, float]:
         enable_progress_bar=False,
         enable_model_summary=False,
         limit_test_batches=1,
-        callbacks=[FactorMetrics(n=600)],
+        callbacks=[FactorMetrics(n=n, preset=preset)],
     )
     (values,) = trainer.test(model, data, verbose=False)
     return values
@@ -49,12 +50,50 @@ def test_positions_are_linear_in_the_centre_of_mass() -> None:
     assert values["test/factor/shape/r2"] < 0.2
 
 
+def test_scores_are_those_of_the_metrics_on_the_same_codes() -> None:
+    shape, data = (1, 64, 64), Sprites()
+    model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())
+    values = _measure(model, data)
+    probe = data.probe(600, "test")
+    codes = model.latent_space.encode(probe["x"]).mean
+    for name, metric in disentanglement_metrics("fast").items():
+        metric.update(codes, probe["factors"])
+        terms = metric.terms()
+        parts = {"dci": ["disentanglement", "completeness", "informativeness"], "infomec": list(metric.parts)}
+        for part in parts.get(name, [None]):
+            key = f"test/disentanglement/{name}" + (f"/{part}" if part else "")
+            assert values[key] == pytest.approx(terms[part or metric.part].item(), abs=1e-6), key
+    assert len([key for key in values if key.startswith("test/disentanglement/")]) == 7 + 3 + 3
+
+
+def test_scores_can_be_left_out_and_factors_that_do_not_vary_are() -> None:
+    shape, data = (1, 64, 64), Sprites()
+    model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())
+    assert not [key for key in _measure(model, data, preset=None) if key.startswith("test/disentanglement/")]
+    probe = data.probe(600, "test")
+    probe["factors"][:, :4] = 1
+    data.probe = lambda n, split: probe
+    scores = {key for key in _measure(model, data) if key.startswith("test/disentanglement/")}
+    alone = [name for name, metric in disentanglement_metrics("fast").items() if metric.least_factors == 1]
+    assert scores == {f"test/disentanglement/{name}" for name in alone}
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_handful_of_observations_does_not_end_in_an_error(n: int) -> None:
+    shape = (1, 64, 64)
+    model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())
+    assert "test/disentanglement/mig" in _measure(model, Sprites(), n=n)
+
+
 def test_data_without_factors_are_left_alone() -> None:
     shape = (1, 8, 8)
     model = VAE(MLPEncoder(shape, 2), MLPDecoder(2, shape), Bernoulli(shape), StandardNormal(2), ELBO())
-    assert not [key for key in _measure(model, Digits()) if key.startswith("test/factor")]
+    keys = _measure(model, Digits())
+    assert not [key for key in keys if key.startswith(("test/factor", "test/disentanglement"))]
 
 
-def test_bad_sizes_are_refused() -> None:
+def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="expected n and chunk_size of at least 1, got 0 and 500"):
         FactorMetrics(n=0)
+    with pytest.raises(ValueError, match='expected preset "full" or "fast", got \'quick\''):
+        FactorMetrics(preset="quick")

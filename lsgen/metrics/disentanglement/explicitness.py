@@ -2,8 +2,8 @@ r"""Explicitness: how well a linear classifier reads each factor off all codes t
 
     explicitness_j = 1/K_j sum_v AUC( p(v_j = v | z) against [v_j = v] ) ,
 
-averaged over factors; p is a logistic regression on standardised codes, the area is that of held-out observations.
-1/2 is chance.
+averaged over factors that take several held-out values; p is a logistic regression on standardised codes, the area is
+that of held-out observations. 1/2 is chance.
 
 Reference: Ridgeway & Mozer, "Learning deep disentangled embeddings with the F-statistic loss" (NeurIPS 2018),
 section 3, https://arxiv.org/abs/1802.05312; settings as by Locatello et al. (2019).
@@ -54,8 +54,8 @@ class Explicitness(DisentanglementMetric):
             fitted.append(area_under_curve(model(x[train]), y[train]))
         per_factor = torch.stack(held_out)
         return {
-            "explicitness": per_factor.mean(),
-            "train_explicitness": torch.stack(fitted).mean(),
+            "explicitness": per_factor.nanmean(),
+            "train_explicitness": torch.stack(fitted).nanmean(),
             "per_factor": per_factor,
         }
 
@@ -68,17 +68,18 @@ def area_under_curve(scores: Tensor, labels: Tensor) -> Tensor:
         labels: classes (N,).
 
     Returns:
-        A scalar; a tie counts one half.
+        A scalar, NaN where one class has all observations; a tie counts one half.
 
     """
-    ordered = scores.T.contiguous().sort(dim=1).values
-    areas = []
-    for number, column in enumerate(ordered):
-        positive = scores[labels == number, number]
-        count, rest = len(positive), len(labels) - len(positive)
-        if count and rest:
-            below = torch.searchsorted(column, positive)
-            up_to = torch.searchsorted(column, positive, right=True)
-            rank = (below + up_to + 1).to(scores) / 2
-            areas.append((rank.sum() - count * (count + 1) / 2) / (count * rest))
-    return torch.stack(areas).mean()
+    classes = scores.shape[1]
+    count = torch.bincount(labels, minlength=classes)
+    place = torch.arange(int(count.max()), device=scores.device)
+    row = (count.cumsum(0) - count)[:, None] + place
+    owners = labels.argsort(stable=True)[row.clamp(max=len(labels) - 1)]
+    own = scores.gather(0, owners.T).T.masked_fill(place >= count[:, None], torch.inf).sort(dim=1).values
+    columns = scores.T.contiguous()
+    below, up_to = torch.searchsorted(own, columns), torch.searchsorted(own, columns, right=True)
+    # How many of the class lie above each score, itself included: those of the class make up half of their square.
+    size = count.to(scores)
+    above = len(labels) * size - (below + up_to).sum(1).to(scores) / 2
+    return ((above - size**2 / 2) / (size * (len(labels) - size))).nanmean()

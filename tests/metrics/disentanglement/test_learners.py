@@ -103,6 +103,11 @@ def test_area_under_the_curve_is_that_of_scikit_learn_with_ties():
     assert abs(area_under_curve(torch.from_numpy(scores), torch.from_numpy(y)).item() - expected) < 1e-12
 
 
+def test_area_is_not_known_where_one_class_has_all_observations():
+    scores = torch.tensor([[0.1, 0.9], [0.4, 0.6]])
+    assert torch.isnan(area_under_curve(scores, torch.tensor([1, 1])))
+
+
 def test_lasso_is_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 500, 4))

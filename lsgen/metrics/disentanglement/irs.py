@@ -55,15 +55,19 @@ class IRS(DisentanglementMetric):
     def _within(self, codes: Tensor, value: Tensor, size: int) -> Tensor:
         """Return the quantile of deviations within groups of equal value, averaged over the groups, (d,)."""
         count = torch.bincount(value, minlength=size)
-        mean = codes.new_zeros(size, codes.shape[1]).index_add_(0, value, codes) / count[:, None]
-        deviation = (codes - mean[value]).abs().T
-        # Group and deviation as one number: a single sort orders deviations within each group.
-        scale = 2 * deviation.amax(1, keepdim=True).clamp(min=torch.finfo(codes.dtype).tiny)
-        group = torch.arange(size, device=codes.device).repeat_interleave(count)
-        grouped = ((deviation / scale + value).sort(dim=1).values - group) * scale
-        position = self.quantile * (count - 1)
-        below = position.floor().to(torch.int64)
-        start = count.cumsum(0) - count
-        low = grouped[:, start + below]
-        high = grouped[:, start + torch.minimum(below + 1, count - 1)]
-        return torch.lerp(low, high, (position - below).to(codes)).mean(1)
+        place = torch.arange(int(count.max()), device=codes.device)
+        absent = place >= count[:, None]
+        member = ((count.cumsum(0) - count)[:, None] + place).clamp(max=len(value) - 1)
+        # One row for each group, of the length of the largest: (d, size, members).
+        rows = codes.T.index_select(1, value.argsort(stable=True)[member.flatten()]).unflatten(1, absent.shape)
+        mean = rows.masked_fill(absent, 0.0).sum(2) / count
+        deviation = rows.sub_(mean[:, :, None]).abs_().masked_fill_(absent, -1.0)
+        # A quantile near 1 needs a few of the largest deviations only.
+        position = self.quantile * (count - 1).to(codes)
+        below = count - 1 - position.floor().to(torch.int64)
+        largest = deviation.topk(int(below.max()) + 1, dim=2).values
+        low, high = (
+            largest.gather(2, at.expand(len(largest), -1).unsqueeze(2)).squeeze(2)
+            for at in (below, (below - 1).clamp(min=0))
+        )
+        return torch.lerp(low, high, position - position.floor()).mean(1)

@@ -3,6 +3,7 @@
 from math import log, sqrt
 
 import numpy as np
+import pytest
 import torch
 from sklearn.feature_selection._mutual_info import _compute_mi_cd
 from sklearn.metrics import mutual_info_score
@@ -50,9 +51,12 @@ def test_bins_are_those_of_numpy():
     assert len(np.unique(bins[:, 2])) == 1
 
 
-def test_values_are_numbered_in_their_order():
-    values, sizes = recode(torch.tensor([[5, 0], [2, 0], [5, 0], [9, 0]]))
-    assert values.tolist() == [[1, 0], [0, 0], [1, 0], [2, 0]]
+@pytest.mark.parametrize("scale", [1, -1, 1000, 2**40, 0.5])
+def test_values_are_numbered_in_their_order(scale):
+    # Near each other or far apart, of either sign, whole or not.
+    values, sizes = recode(torch.tensor([[3, 0], [2, 0], [3, 0], [4, 0]]) * scale)
+    order = [1, 0, 1, 2] if scale > 0 else [1, 2, 1, 0]
+    assert values.tolist() == [[number, 0] for number in order]
     assert sizes == [3, 1]
 
 

@@ -72,6 +72,12 @@ def test_deterministic_scores_equal_the_reference(metric, expected):
     assert abs(value(metric, CODES, FACTORS) - expected(CODES.numpy(), FACTORS.numpy())) < 1e-6
 
 
+@pytest.mark.parametrize("quantile", [0.05, 0.5, 1.0])
+def test_irs_at_other_quantiles_equals_the_reference(quantile):
+    expected = reference.irs(CODES.numpy(), FACTORS.numpy(), quantile)
+    assert abs(value(IRS(quantile), CODES, FACTORS) - expected) < 1e-12
+
+
 def test_sap_equals_the_reference():
     expected, _ = reference.sap(CODES.numpy(), FACTORS.numpy(), TRAIN, TEST, dual=False, tol=1e-10, max_iter=100_000)
     assert abs(value(SAP(), CODES, FACTORS) - expected) < 1e-6

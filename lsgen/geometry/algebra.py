@@ -117,8 +117,15 @@ def _matmul(a: Any, b: Any) -> Taylor:
             return select(matrix_product(unsqueeze(a, 0), unsqueeze(b, 0)), 0, 0)
         raise NoRule(f"a product of {a.ndim}-d and {b.ndim}-d arrays that both depend on z")
     if isinstance(a, Taylor):
-        return a.map(lambda v: torch.matmul(v, b), lambda t: torch.matmul(t, b))
+        return a.map(lambda v: torch.matmul(v, b), lambda t: _rows(t, b))
     return b.map(lambda v: torch.matmul(a, v), lambda t: torch.matmul(a, t))
+
+
+def _rows(t: Tensor, b: Tensor) -> Tensor:
+    """Return t @ b, from one row where all points have the same, as they do at the start."""
+    if t.ndim == 3 and b.ndim == 2 and t.stride(1) == 0:
+        return (t[:, :1] @ b).expand(-1, t.shape[1], -1)
+    return t @ b
 
 
 def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Taylor:
@@ -129,7 +136,7 @@ def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> T
         and isinstance(bias, Tensor)
         and b.ndim == 2
     ):
-        return a.map(lambda v: torch.addmm(bias, v, b), lambda t: t @ b)
+        return a.map(lambda v: torch.addmm(bias, v, b), lambda t: _rows(t, b))
     both = _matmul(a, b) if isinstance(a, Taylor) or isinstance(b, Taylor) else a @ b
     return _add(_times(bias, beta), _times(both, alpha))
 

@@ -36,12 +36,13 @@ def in_chunks(
     """
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"expected a chunk_size of at least 1, got {chunk_size}")
-    if len(z) == 0:
+    count = z.shape[0]
+    if count == 0:
         some = work(z.new_zeros(1, z.shape[1]), *(x.new_zeros(1, *x.shape[1:]) for x in beside))
         return tuple(r[:0] for r in some)
     with unchanged():
-        size = chunk_size or (1 if len(z) == 1 else automatic(im, z, order))
-        if size >= len(z):
+        size = chunk_size or (1 if count == 1 else automatic(im, z, order))
+        if size >= count:
             return work(z, *beside)
         parts = [work(*piece) for piece in zip(z.split(size), *(x.split(size) for x in beside), strict=True)]
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))

@@ -34,7 +34,20 @@ from lsgen.geometry.metric import check_definite, cholesky, inner
 from lsgen.geometry.tensors import full_rank
 from lsgen.likelihoods import FlatLikelihood
 
-__all__ = ["Blocks", "System", "chords", "dot", "momenta", "raw_energy", "segments", "sketch", "system"]
+__all__ = [
+    "Blocks",
+    "System",
+    "chords",
+    "differences",
+    "dot",
+    "image",
+    "momenta",
+    "raw_energy",
+    "residual",
+    "segments",
+    "sketch",
+    "system",
+]
 
 
 KNOTS = 5
@@ -66,21 +79,42 @@ class System(NamedTuple):
     full: Tensor
 
 
-def chords(im: Immersion, curves: Tensor) -> tuple[Tensor, Tensor]:
-    """Return f(z_{i+1}) - f(z_i) of curves (B, N, d), in the frame of z_i and in that of z_{i+1}; each (B, N-1, m)."""
+def image(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+    """Return what segments of curves (B, N, d) are measured by.
+
+    The values f (B, N, m), or a decoder's outputs where differences are taken in local frames; of a metric, g at the
+    middles (B, N-1, d, d).
+    """
     b, n, d = curves.shape
-    if not isinstance(im.local, SpaceMap) or not im.local.local:
-        f = im.fn(im.lifted(curves.reshape(-1, d))).reshape(b, n, -1)
+    if isinstance(im, MetricField):
+        return im.matrices(_middles(curves)).reshape(b, n - 1, d, d)
+    z, local = im.lifted(curves.reshape(-1, d)), _framed(im)
+    if local is None:
+        return im.fn(z).reshape(b, n, -1)
+    h = local.decoder(z)
+    return h.reshape(b, n, *h.shape[1:])
+
+
+def _framed(im: Immersion) -> SpaceMap | None:
+    return im.local if isinstance(im.local, SpaceMap) and im.local.local else None
+
+
+def differences(im: Immersion, f: Tensor) -> tuple[Tensor, Tensor]:
+    """Return f(z_{i+1}) - f(z_i) of an image, in the frame of z_i and in that of z_{i+1}; each (B, N-1, m)."""
+    local = _framed(im)
+    if local is None:
         difference = f[:, 1:] - f[:, :-1]
         return difference, difference
-    h = im.local.decoder(im.lifted(curves.reshape(-1, d)))
-    h = h.reshape(b, n, *h.shape[1:])
-    likelihood = im.local.likelihood
-    assert isinstance(likelihood, FlatLikelihood)
-    left, right = h[:, :-1], h[:, 1:]
-    in_left = likelihood.embed(right, at=left.detach()) - likelihood.embed(left, at=left.detach())
-    in_right = likelihood.embed(right, at=right.detach()) - likelihood.embed(left, at=right.detach())
+    assert isinstance(local.likelihood, FlatLikelihood)
+    left, right, embed = f[:, :-1], f[:, 1:], local.likelihood.embed
+    in_left = embed(right, at=left.detach()) - embed(left, at=left.detach())
+    in_right = embed(right, at=right.detach()) - embed(left, at=right.detach())
     return in_left, in_right
+
+
+def chords(im: Immersion, curves: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the `differences` along curves (B, N, d)."""
+    return differences(im, image(im, curves))
 
 
 def dot(im: Immersion, a: Tensor, b: Tensor) -> Tensor:
@@ -89,37 +123,86 @@ def dot(im: Immersion, a: Tensor, b: Tensor) -> Tensor:
     return (product if im.signature is None else product * im.signature.to(product)).sum(-1)
 
 
-def segments(im: Immersion | MetricField, curves: Tensor) -> Tensor:
-    """Return the squared length of every segment, by its chord or by the metric at its middle, of shape (B, N-1)."""
+def segments(im: Immersion | MetricField, curves: Tensor, known: Tensor | None = None) -> Tensor:
+    """Return the squared length of every segment, by its chord or by the metric at its middle, of shape (B, N-1).
+
+    Args:
+        im: the immersion or the metric.
+        curves: curves (B, N, d).
+        known: their `image`, where it is known.
+
+    """
+    known = image(im, curves) if known is None else known
     if isinstance(im, Immersion):
-        forward, _ = chords(im, curves)
+        forward, _ = differences(im, known)
         return dot(im, forward, forward)
-    b, n, d = curves.shape
-    steps, g = curves.diff(dim=1), im.matrices(_middles(curves)).reshape(b, n - 1, d, d)
-    return torch.einsum("bni,bnij,bnj->bn", steps, g, steps)
+    steps = curves.diff(dim=1)
+    return torch.einsum("bni,bnij,bnj->bn", steps, known, steps)
 
 
-def raw_energy(im: Immersion | MetricField, curves: Tensor) -> Tensor:
-    """Return the discrete energy (B,) of curves (B, N, d)."""
-    return (curves.shape[1] - 1) * segments(im, curves).sum(-1)
+def raw_energy(im: Immersion | MetricField, curves: Tensor, known: Tensor | None = None) -> Tensor:
+    """Return the discrete energy (B,) of curves (B, N, d), of a known image or not."""
+    return (curves.shape[1] - 1) * segments(im, curves, known).sum(-1)
 
 
-def system(im: Immersion | MetricField, curves: Tensor) -> System:
+def system(im: Immersion | MetricField, curves: Tensor, known: Tensor | None = None) -> System:
     """Return what one Newton iteration at curves (B, N, d) solves, in float64 but for the metric and the force."""
-    return _of_immersion(im, curves) if isinstance(im, Immersion) else _of_metric(im, curves)
+    return _of_immersion(im, curves, known) if isinstance(im, Immersion) else _of_metric(im, curves)
 
 
-def sketch(im: Immersion, curves: Tensor, force: Tensor) -> System:
-    """Return a system like `system` whose metric is taken at KNOTS points of each curve (B, N, d), linear between."""
+def sketch(im: Immersion, curves: Tensor, force: Tensor, within: float | None = None) -> System:
+    """Return a system like `system` from few Jacobians: by g at KNOTS points of each curve (B, N, d), linear between.
+
+    Args:
+        im: the immersion.
+        curves: curves (B, N, d).
+        force: F_i (B, N-2, d).
+        within: error to which g is to be known. The knots of a curve are halved until g at new ones differs from what
+            the others tell by no more, as |L^-1 g L^-T - 1| where L L^T is the guess, or every point is one. What
+            is left between is about a quarter of that.
+
+    """
     b, n, d = curves.shape
     places = torch.linspace(0, n - 1, min(n, KNOTS), device=curves.device).round().long()
-    knots = inner(im, im.expansion(curves[:, places].reshape(-1, d), 1).t.movedim(0, 1))
-    check_definite(im, knots)
-    columns = knots.reshape(b, -1, d * d).mT
-    g = torch.nn.functional.interpolate(columns, n, mode="linear", align_corners=True)[..., 1:-1]
-    g = g.mT.reshape(b, n - 2, d, d)
+    knots = _metrics(im, curves[:, places])
+    g, rows = _between(knots, places, n), torch.arange(b, device=curves.device)
+    while within is not None and len(places) < n and len(rows):
+        more = (places[1:] + places[:-1]) // 2
+        more = more[more > places[:-1]]
+        exact = _metrics(im, curves[rows][:, more])
+        unlike = ~_alike(g[rows][:, more], exact, within)
+        places, order = torch.cat([places, more]).sort()
+        knots = torch.cat([knots, exact], 1)[:, order]
+        g[rows] = _between(knots, places, n)
+        rows, knots = rows[unlike], knots[unlike]
+    g = g[:, 1:-1]
     full = full_rank(g.double().flatten(0, 1), g.dtype).reshape(b, n - 2)
     return System(g, Blocks(2 * g.double(), -(g[:, 1:] + g[:, :-1]).double() / 2), None, force, full)
+
+
+def _metrics(im: Immersion, curves: Tensor) -> Tensor:
+    """Return the metric along curves (B, N, d), of shape (B, N, d, d)."""
+    g = inner(im, im.expansion(curves.flatten(0, 1), 1).t.movedim(0, 1))
+    check_definite(im, g)
+    return g.unflatten(0, curves.shape[:2])
+
+
+def _between(knots: Tensor, places: Tensor, n: int) -> Tensor:
+    """Return what is known at places (K,) as knots (B, K, d, d) at 0, ..., n-1, linear between."""
+    at = torch.arange(n, device=places.device)
+    after = torch.searchsorted(places, at).clamp(min=1)
+    first, last = places[after - 1], places[after]
+    part = ((at - first) / (last - first)).to(knots)[:, None, None]
+    return torch.lerp(knots[:, after - 1], knots[:, after], part)
+
+
+def _alike(guess: Tensor, exact: Tensor, within: float) -> Tensor:
+    """Return for which curves all guesses (B, K, d, d) are as good as that."""
+    root, info = torch.linalg.cholesky_ex(guess.double())
+    half = torch.linalg.solve_triangular(root, exact.double(), upper=False)
+    ratio = torch.linalg.solve_triangular(root, half.mT, upper=False)
+    error = (ratio - torch.eye(guess.shape[-1], dtype=ratio.dtype, device=ratio.device)).square().sum((-2, -1)).sqrt()
+    return ((info == 0) & (error <= within)).all(-1)
 
 
 def momenta(im: Immersion | MetricField, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -159,13 +242,13 @@ def _middles(curves: Tensor) -> Tensor:
     return ((curves[:, 1:] + curves[:, :-1]) / 2).flatten(0, 1)
 
 
-def _of_immersion(im: Immersion, curves: Tensor) -> System:
+def _of_immersion(im: Immersion, curves: Tensor, known: Tensor | None) -> System:
     b, n, d = curves.shape
     j = im.expansion(curves[:, 1:-1].reshape(-1, d), 1).t.movedim(0, 1)
     g = inner(im, j)
     check_definite(im, g)
     full = full_rank(g.double(), g.dtype).reshape(b, n - 2)
-    forward, backward = chords(im, curves)
+    forward, backward = differences(im, image(im, curves) if known is None else known)
     j, g = j.reshape(b, n - 2, d, -1), g.reshape(b, n - 2, d, d)
     force = _pulled(im, j, forward[:, 1:] - backward[:, :-1])
     coupling = j[:, :-1] @ j[:, 1:].mT if im.signature is None else (g[:, 1:] + g[:, :-1]) / 2

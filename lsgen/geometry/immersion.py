@@ -132,12 +132,13 @@ class Immersion:
         if self.basis is not None:
             vectors = vectors @ self.basis.to(z)
         x = propagate(self.local, self.lifted(z), vectors, order)
-        if x.ndim < 1 or x.shape[0] != len(z):
-            raise ValueError(f"expected a map ({len(z)}, {self.dim}) -> ({len(z)}, m), got {tuple(x.shape)}")
+        n = z.shape[0]
+        if x.ndim < 1 or x.shape[0] != n:
+            raise ValueError(f"expected a map ({n}, {self.dim}) -> ({n}, m), got {tuple(x.shape)}")
         m = x.shape[1:].numel()
         if self.signature is not None and len(self.signature) != m:
             raise ValueError(f"expected a signature of length m = {m}, got one of length {len(self.signature)}")
-        return x.map(lambda v: v.reshape(len(z), m), lambda t: t.reshape(t.shape[0], len(z), m))
+        return x.map(lambda v: v.reshape(n, m), lambda t: t.reshape(t.shape[0], n, m))
 
 
 class SpaceMap:

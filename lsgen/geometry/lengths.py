@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.energy import chords, dot, raw_energy, segments
+from lsgen.geometry.energy import differences, dot, image, raw_energy, segments
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 
@@ -72,27 +72,41 @@ def check_curves(im: Immersion | MetricField, curve: Tensor) -> Tensor:
     return curve.reshape(-1, *curve.shape[-2:])
 
 
-def polygon(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+def polygon(im: Immersion | MetricField, curves: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the sum of chords (B,), which rough curves may be given to."""
-    return segments(im, curves).clamp(min=0).sqrt().sum(-1)
+    return segments(im, curves, known).clamp(min=0).sqrt().sum(-1)
 
 
-def speed_variation(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+def speed_variation(im: Immersion | MetricField, curves: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the standard deviation of the speed over its mean (B,); 0 for a curve without length."""
-    speed = segments(im, curves).clamp(min=0).sqrt()
+    speed = segments(im, curves, known).clamp(min=0).sqrt()
     mean = speed.mean(-1)
     return speed.std(-1, unbiased=False) / torch.where(mean > 0, mean, torch.ones_like(mean))
 
 
-def raw_length(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+def raw_length(im: Immersion | MetricField, curves: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the fourth-order length (B,) of curves (B, N, d)."""
     if curves.shape[1] < 3:
-        return polygon(im, curves)
-    return _by_chords(im, curves) if isinstance(im, Immersion) else _by_simpson(im, curves)
+        return polygon(im, curves, known)
+    if isinstance(im, MetricField):
+        return _by_simpson(im, curves)
+    return _by_chords(im, image(im, curves) if known is None else known)
 
 
-def _by_chords(im: Immersion, curves: Tensor) -> Tensor:
-    forward, backward = chords(im, curves)
+def halved(im: Immersion | MetricField, curves: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Return curves (B, N, d) of a known image with the middles of their segments added, and their image."""
+    middle = (curves[:, 1:] + curves[:, :-1]) / 2
+    finer = _woven(curves, middle)
+    return finer, _woven(known, image(im, middle)) if isinstance(im, Immersion) else image(im, finer)
+
+
+def _woven(points: Tensor, between: Tensor) -> Tensor:
+    """Return z_0, m_0, z_1, m_1, ..., z_n along the second dimension."""
+    return torch.cat([torch.stack([points[:, :-1], between], 2).flatten(1, 2), points[:, -1:]], 1)
+
+
+def _by_chords(im: Immersion, known: Tensor) -> Tensor:
+    forward, backward = differences(im, known)
     chord = dot(im, forward, forward).clamp(min=0).sqrt()
     left, right = backward[:, :-1], forward[:, 1:]
     second, along = right - left, right + left

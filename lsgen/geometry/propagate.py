@@ -96,12 +96,11 @@ def _interpret(operations: Trace, start: Taylor) -> Taylor:
     known: dict[str, Any] = {operations.input: start}
     known.update((name, source()) for name, source in operations.constants)
 
-    def fill(node: Node) -> Any:
-        return known[node.name]
+    def fill(a: Any) -> Any:
+        return known[a.name] if isinstance(a, Node) else map_arg(a, fill) if isinstance(a, list | tuple) else a
 
     for step in operations.steps:
-        args, kwargs = map_arg(step.args, fill), map_arg(step.kwargs, fill)
-        known[step.name] = _apply(step, args, kwargs)
+        known[step.name] = _apply(step, [fill(a) for a in step.args], {k: fill(a) for k, a in step.kwargs.items()})
         for name in step.free:
             known.pop(name, None)
     result = known[operations.output]

@@ -89,9 +89,7 @@ def _tanh(x: Tensor) -> Expansion:
 def _silu(x: Tensor) -> Expansion:
     s = x.sigmoid()
     y = x * s
-    c = 1 - s
-    f1 = torch.addcmul(s, y, c)
-    return y, f1, lambda: s * c * (2 + x * (1 - 2 * s))
+    return y, torch.lerp(y, s.new_ones(()), s), lambda: s * (1 - s) * (2 + x * (1 - 2 * s))
 
 
 def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Expansion:

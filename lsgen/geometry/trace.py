@@ -143,7 +143,8 @@ def _identity(fn: Any) -> tuple[Any, Any, Any]:
     if known is not None and id(fn) in known:
         return known[id(fn)][1:]
     modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
-    live = {id(t) for module in modules for t, _ in _weights(module)}
+    tables = (table for x in modules for table in (x._parameters, x._buffers, vars(x)))
+    live = {id(t) for table in tables for t in table.values() if isinstance(t, Tensor)}
     found = (*_owner(fn), _mark(fn, live, {}))
     if known is not None:
         known[id(fn)] = (fn, *found)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lsgen.cli.entry import OK
 from lsgen.cli.flags import device_of, only_run, take
-from lsgen.runs import RunDirectory, now, write_json
+from lsgen.runs import RunDirectory, in_reading_order, named, now, write_json
 
 __all__ = ["evaluate", "run"]
 
@@ -97,13 +97,12 @@ def _relative(file: Path, directory: RunDirectory) -> str:
 
 
 def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from lsgen.cli.tables import number, print_table
 
-    names = list(dict.fromkeys(key.partition("/")[2] for key in metrics))
-    table = Table("metric", "val", "test", title=escape(directory.path.name), title_justify="left")
-    for name in names:
-        values = [metrics.get(f"{stage}/{name}") for stage in ("val", "test")]
-        table.add_row(name, *("" if value is None else f"{value:,.6g}" for value in values))
-    Console().print(table)
+    keys = in_reading_order(key.partition("/")[2] for key in metrics)
+    rows = [(*named(key), *(number(metrics.get(f"{stage}/{key}")) for stage in ("val", "test"))) for key in keys]
+    print_table(
+        ["metric", "val", "test", "unit"],
+        [[name, val, test, unit] for name, unit, val, test in rows],
+        title=directory.path.name,
+    )

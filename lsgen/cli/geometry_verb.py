@@ -225,29 +225,20 @@ def _tell(words: str) -> None:
 
 
 def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from lsgen.cli.tables import number, print_table
 
-    table = Table("quantity", "median or value", title=escape(directory.path.name), title_justify="left")
-    for name, key in _SHOWN:
-        if key in metrics:
-            table.add_row(name, f"{metrics[key]:,.4g}")
-    console = Console()
-    console.print(table)
-    console.print(f"report   {directory.report_file}", markup=False, highlight=False, soft_wrap=True)
+    rows = [[name, number(metrics[key], 4)] for name, key in _SHOWN if key in metrics]
+    print_table(["quantity", "median or value"], rows, title=directory.path.name)
+    print(f"report   {directory.report_file}")
 
 
 def _compare(runs: Sequence[RunDirectory], checkpoint: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from lsgen.cli.tables import number, print_table
 
     varied = seed_variation(runs, checkpoint)
     if not varied:
         print("seeds    no two of these runs differ in their seed only: no coefficient of variation")
         return
     columns = ("runs", "pairs", "CV of geodesic distances", "CV of Euclidean distances")
-    table = Table(*columns, title="Distances over runs that differ in their seed only", title_justify="left")
-    for one in varied:
-        table.add_row(str(len(one.runs)), str(one.pairs), f"{one.geodesic:.4g}", f"{one.euclidean:.4g}")
-    Console().print(table)
+    rows = [[str(len(v.runs)), str(v.pairs), number(v.geodesic, 4), number(v.euclidean, 4)] for v in varied]
+    print_table(columns, rows, title="Distances over runs that differ in their seed only")

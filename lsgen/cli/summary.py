@@ -20,42 +20,46 @@ _ROWS = (
 _SAMPLES = re.compile(
     r"(?:sample/(?:quality/|comparison/)?|reconstruction/(?=inversion/))(?!.*(?:seconds|share_of_training)$)(.+)"
 )
+_FACTORS = re.compile(r"test/factor/(.+)/r2")
 _PLAYERS = re.compile(r"train/((?:critic|generator)/.+)")
 _SPEED = "train/images_per_s"
 
 
 def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
     """Print the main metrics of validation and test, of samples and of a game, the speed, and where everything is."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from lsgen.cli.tables import print_table
 
     every = {**last_metrics(directory.metrics_file), **metrics}
-    table = Table("", "val", "test", "", title=escape(directory.path.name), title_justify="left")
-    for key, name, unit in _ROWS:
-        cells = [_number(every.get(f"{stage}/{key}")) for stage in ("val", "test")]
-        if any(cells):
-            table.add_row(name, *cells, unit)
-    for key, value in every.items():
-        if (factor := re.fullmatch(r"test/factor/(.+)/r2", key)) is not None:
-            single = every.get(f"{key}_single")
-            table.add_row(f"{factor[1]} from all latents, from one", "", f"{_number(value)}, {_number(single)}", "R²")
-    game = Table("", "last", title="samples and players", title_justify="left")
-    for pattern in (_SAMPLES, _PLAYERS):
-        for key, value in every.items():
-            if (found := pattern.fullmatch(key)) is not None:
-                game.add_row(found[1], _number(value))
-    console = Console()
-    for shown in (table, game):
-        if shown.row_count:
-            console.print(shown)
+    main = [
+        [name, *cells, unit]
+        for key, name, unit in _ROWS
+        if any(cells := [_number(every.get(f"{stage}/{key}")) for stage in ("val", "test")])
+    ]
+    factors = [
+        [found[1], _number(value), _number(every.get(f"{key}_single"))]
+        for key, value in every.items()
+        if (found := _FACTORS.fullmatch(key)) is not None
+    ]
+    game = [
+        [found[1], _number(value)]
+        for pattern in (_SAMPLES, _PLAYERS)
+        for key, value in every.items()
+        if (found := pattern.fullmatch(key)) is not None
+    ]
+    for title, head, rows in (
+        (directory.path.name, ["", "val", "test", ""], main),
+        ("factors, R² of a linear fit", ["", "all latents", "best latent"], factors),
+        ("samples and players", ["", "last"], game),
+    ):
+        if rows:
+            print_table(head, rows, title=title)
     if _SPEED in every:
-        console.print(f"speed    {every[_SPEED]:,.0f} images/s", highlight=False)
+        print(f"speed    {every[_SPEED]:,.0f} images/s")
     if not directory.checkpoints.exists():
-        console.print("weights  none kept: the run has no checkpoint callback (callbacks=engine brings one)")
+        print("weights  none kept: the run has no checkpoint callback (callbacks=engine brings one)")
     for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
         if place.exists():
-            console.print(f"{name:<8} {place}", markup=False, highlight=False, soft_wrap=True)
+            print(f"{name:<8} {place}")
 
 
 def _number(value: float | None) -> str:

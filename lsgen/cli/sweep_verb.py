@@ -72,12 +72,12 @@ def conclude(sweep: Sweep, numbers: Sequence[int]) -> int:
 
 
 def _status(sweep: Sweep, tracebacks: bool) -> int:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from lsgen.cli.launchers.start import queue_of
     from lsgen.cli.launchers.wait import summary
+    from lsgen.cli.tables import console_of_any_width
 
     states = sweep.states(queue_of(sweep))
     table = Table("job", "state", "steps", "overrides", "", box=None)
@@ -89,7 +89,7 @@ def _status(sweep: Sweep, tracebacks: bool) -> int:
         table.add_row(str(job.number), state, str(status.get("generator_steps", "")), escape(shown), escape(error))
         if tracebacks and state == "failed":
             print(f"{sweep.run(job).path}\n{status.get('traceback', error)}")
-    console = Console(soft_wrap=True)
+    console = console_of_any_width()
     if not tracebacks:
         console.print(table)
     console.print(f"{len(states)} jobs: {summary(states)}", highlight=False)

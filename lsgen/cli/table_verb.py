@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -44,7 +43,6 @@ The second form has a row for each run. RUNS are run directories, directories of
   lsgen table sweeps/beta --metrics test/elbo --format latex
   lsgen table runs --columns model.objective.beta,seed,test/elbo --sort -test/elbo"""
 _METRICS = ("val/elbo", "test/elbo", "test/reconstruction", "test/kl", "test/active_units")
-_UNBOUNDED = 10_000
 _OF_SWEEPS = ("by", "over", "metrics", "best", "plot")
 _OPTIONS = ("columns", "sort", "format", "output", *_OF_SWEEPS)
 _KINDS = ("rich", "csv", "md", "latex", "parquet")
@@ -92,7 +90,9 @@ def _sweep(place: str, options: Mapping[str, str]) -> int:
         parquet(table, file)
         print(f"table    {file}")
     elif kind == "rich":
-        _rich(*FORMATS[kind](table), markup=True)
+        from lsgen.cli.tables import print_table
+
+        print_table(*FORMATS[kind](table), keys=len(table.keys), markup=True)
     else:
         text = FORMATS[kind](table)
         if output:
@@ -176,22 +176,10 @@ def _sorted(found: Sequence[dict[str, Any]], key: str, keys: set[str]) -> list[d
     return ordered + lacking
 
 
-def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]], *, markup: bool = False) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from lsgen.cli.tables import print_table
 
-    table = Table()
-    for column in columns:
-        table.add_column(escape(column), overflow="fold")
-    for row in rows:
-        table.add_row(*(row if markup else map(escape, row)))
-    console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = max(
-            console.width, console.measure(table, options=console.options.update(width=_UNBOUNDED)).maximum
-        )
-    console.print(table)
+    print_table(columns, rows)
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
 from lsgen.cli.flags import assignments, device_of, only_run, take
-from lsgen.runs import RunDirectory
+from lsgen.runs import Quantity, RunDirectory, grouped
 
 if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
@@ -27,6 +27,8 @@ with the callbacks of the run's config.
   callbacks.NAME.KEY=VALUE  another setting for a callback; the frozen config stays as it is
 
   lsgen traverse runs/NAME checkpoint=best callbacks.traversal.extent=2.5"""
+
+_SHOWN = ("q05", "q50", "q95")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -183,14 +185,23 @@ def collector() -> Any:
 
 
 def _show(directory: RunDirectory, scalars: Mapping[str, float]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from lsgen.cli.tables import number, print_table
 
-    console = Console()
-    if scalars:
-        table = Table("key", "value", title=escape(directory.path.name), title_justify="left")
-        for key, value in scalars.items():
-            table.add_row(key, f"{value:,.6g}")
-        console.print(table)
-    console.print(f"figures  {directory.figures}", markup=False, highlight=False, soft_wrap=True)
+    rows = grouped(scalars)
+    over = [row for row in rows if row.not_finite is not None]
+    if over:
+        cells = [[*(number(row.levels.get(level), 4) for level in _SHOWN), f"{row.not_finite:.0f}"] for row in over]
+        print_table(
+            ["quantity", "5 %", "median", "95 %", "not finite"],
+            [[_label(row), *values] for row, values in zip(over, cells, strict=True)],
+            title=f"{directory.path.name}, over its probes",
+        )
+    if single := [row for row in rows if row.not_finite is None]:
+        print_table(
+            ["quantity", "value"], [[_label(row), "  ".join(number(v, 4) for v in row.values)] for row in single]
+        )
+    print(f"figures  {directory.figures}")
+
+
+def _label(row: Quantity) -> str:
+    return f"{row.name}, {row.unit}" if row.unit else row.name

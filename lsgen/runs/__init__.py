@@ -6,22 +6,28 @@ from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, write_atomically, write_json, write_yaml
 from lsgen.runs.metrics import last_metrics
 from lsgen.runs.origin import new_id, now, provenance, surroundings
+from lsgen.runs.quantities import LEVELS, Quantity, grouped, in_reading_order, named
 from lsgen.runs.rows import find_runs, flatten, index
 from lsgen.runs.secrets import literal_secrets, redact
 from lsgen.runs.snapshot import take_snapshot
 from lsgen.runs.sweep import Job, Sweep
 
 __all__ = [
+    "LEVELS",
     "Job",
+    "Quantity",
     "RunDirectory",
     "RunError",
     "SeedVariation",
     "Sweep",
     "find_runs",
     "flatten",
+    "grouped",
+    "in_reading_order",
     "index",
     "last_metrics",
     "literal_secrets",
+    "named",
     "new_id",
     "now",
     "provenance",

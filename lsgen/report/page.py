@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from lsgen.report.parts import (
     document,
     fact_table,
     folded,
+    label,
     number,
     plain,
     problems,
     table,
     write,
 )
+from lsgen.runs import LEVELS, grouped, in_reading_order
 
 __all__ = ["write_report"]
 
@@ -67,6 +70,7 @@ _FIGURES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
 
 _WIDE = 1000  # wider pictures have a row of their own; others share one where they fit
 
+_CURVATURE = "curvature/active/q50"
 _KEY_FIGURES = (
     ("ELBO", "val/elbo", "nats, validation"),
     ("Code length", "val/bits_per_dimension", "bits per dimension"),
@@ -74,7 +78,7 @@ _KEY_FIGURES = (
     ("Reconstruction", "val/reconstruction", "nats, validation"),
     ("KL", "val/kl", "nats, validation"),
     ("Active units", "val/active_units", "latent dimensions"),
-    ("Curvature", "curvature/active/q50", "scalar, active axes, median"),
+    ("Curvature", _CURVATURE, "scalar, active axes, median"),
     ("Path ratio", "metric/path_ratio/q50", "length over distance, median"),
     ("Geodesics", "metric/geodesic/linear_ratio/q50", "straight over geodesic length, median"),
     ("Throughput", "train/images_per_s", "images per second"),
@@ -166,11 +170,30 @@ def _duration(run: Run) -> str | None:
 
 
 def _key_figures(run: Run) -> str:
-    shown = [(name, number(run.latest[key][1]), unit) for name, key, unit in _KEY_FIGURES if key in run.latest]
+    shown = [
+        _curvature(run) if key == _CURVATURE else (name, number(run.latest[key][1]), unit)
+        for name, key, unit in _KEY_FIGURES
+        if key in run.latest or (key == _CURVATURE and "metric/active_axes" in run.latest)
+    ]
     cost = [value for key, (_, value) in run.latest.items() if key.endswith("/share_of_training")]
     if cost:
         shown.append(("Callbacks", f"{sum(cost):.1%}", "of the training time"))
     return cards(shown)
+
+
+def _curvature(run: Run) -> tuple[str, str, str]:
+    """Return the curvature at the last turn of the geometry, never that of an earlier one; else why there is none."""
+    step, active = run.latest.get("metric/active_axes", (-inf, 2.0))
+    since = {key: value for key, (at, value) in run.latest.items() if key.startswith("curvature/") and at >= step}
+    if _CURVATURE in since:
+        flat = "of the likelihood alone: the decoder is piecewise linear"
+        unit = flat if since.get("curvature/piecewise_linear") else "scalar, active axes, median"
+        return "Curvature", number(since[_CURVATURE]), unit
+    if active < 2:
+        return "Curvature", "—", f"needs two active axes, got {active:.0f}"
+    if "curvature/active/not_finite" in since:
+        return "Curvature", "—", "not finite on the active axes: the metric is singular"
+    return "Curvature", "—", f"not computed for {active:.0f} active axes"
 
 
 def _figures(run: Run) -> Iterable[str]:
@@ -215,14 +238,14 @@ def _evaluations(run: Run) -> str:
 
 
 def _by_split(title: str, metrics: Mapping[str, Any]) -> str:
-    names = list(dict.fromkeys(key.partition("/")[2] for key in metrics))
+    keys = in_reading_order(key.partition("/")[2] for key in metrics)
     splits = list(dict.fromkeys(key.partition("/")[0] for key in metrics))
     head = "".join(f"<th>{escape(split)}</th>" for split in splits)
     rows = "".join(
-        f"<tr><td>{escape(name)}</td>"
-        + "".join(f"<td>{cell(metrics.get(f'{split}/{name}', ''))}</td>" for split in splits)
+        f"<tr><td>{label(key)}</td>"
+        + "".join(f"<td>{cell(metrics.get(f'{split}/{key}', ''))}</td>" for split in splits)
         + "</tr>"
-        for name in names
+        for key in keys
     )
     return (
         f'<div class="wide"><table><caption>{escape(title)}</caption><tr><th>metric</th>{head}</tr>{rows}</table></div>'
@@ -235,22 +258,18 @@ def _geometries(run: Run) -> Iterable[str]:
         metrics = about.get("metrics")
         if not isinstance(metrics, Mapping) or not metrics:
             continue
-        stems = list(dict.fromkeys(key.rpartition("/")[0] for key in metrics if key.endswith("/not_finite")))
-        parts = ("q05", "q25", "q50", "q75", "q95", "not_finite")
-        head = "".join(f"<th>{escape(part)}</th>" for part in ("key", *parts))
         rows = "".join(
-            f"<tr><td>{escape(stem)}</td>"
-            + "".join(f"<td>{cell(metrics.get(f'{stem}/{part}', ''))}</td>" for part in parts)
-            + "</tr>"
-            for stem in stems
+            f"<tr><td>{label(row.key)}</td>"
+            + "".join(f"<td>{cell(row.levels.get(level, ''))}</td>" for level in LEVELS)
+            + f"<td>{cell(row.not_finite)}</td></tr>"
+            if row.not_finite is not None
+            else f'<tr><td>{label(row.key)}</td><td colspan="6">{" &ensp; ".join(map(cell, row.values))}</td></tr>'
+            for row in grouped(metrics)
         )
-        single = "".join(
-            f'<tr><td>{escape(key)}</td><td></td><td></td><td>{cell(value)}</td><td colspan="3"></td></tr>'
-            for key, value in metrics.items()
-            if key.rpartition("/")[0] not in stems
-        )
+        heads = ("quantity", "5 %", "25 %", "median", "75 %", "95 %", "not finite")
+        head = "".join(f"<th>{escape(text)}</th>" for text in heads)
         note = f"checkpoint {name}, step {about.get('step', '?')}, {plain(about.get('settings', {}))}"
-        yield folded("Geometry of a checkpoint", table(f"<tr>{head}</tr>{rows}{single}", "keys"), note)
+        yield folded("Geometry of a checkpoint", table(f"<tr>{head}</tr>{rows}", "keys"), note)
 
 
 def _metrics(run: Run) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lsgen import __version__
 from lsgen.report.collect import as_script
-from lsgen.runs import RunError, write_atomically
+from lsgen.runs import RunError, named, write_atomically
 
 __all__ = [
     "cards",
@@ -20,12 +20,15 @@ __all__ = [
     "document",
     "fact_table",
     "folded",
+    "label",
     "number",
     "plain",
     "problems",
     "table",
     "write",
 ]
+
+_ROOM = 8  # characters of a number on a card
 
 
 def write(path: Path, page: str) -> Path:
@@ -74,9 +77,21 @@ def problems(problems: Iterable[str]) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number for a card: four digits, a true minus sign."""
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return (f"{value:.1e}" if "e" in text else text).replace("-", "−")
+    """Return a number for a card: up to four digits, as many as have room there; a true minus sign."""
+    if 1000 <= abs(value) < 1e7:
+        text = f"{value:,.0f}"
+    else:
+        written = [f"{value:.{digits}g}" for digits in (4, 3, 2)]
+        text = next((text for text in written if len(text) <= _ROOM), written[-1])
+    return text.replace("-", "−")
+
+
+def label(key: str) -> str:
+    """Return what a logged quantity is called, with its unit, beside its key; the key alone where it has no name."""
+    name, unit = named(key)
+    if name == key:
+        return escape(key)
+    return f"{escape(f'{name}, {unit}' if unit else name)} <code>{escape(key)}</code>"
 
 
 def chart_section(title: str, drawn: list[dict[str, Any]], first: int, collapsed: bool = False) -> str:

@@ -16,6 +16,7 @@ from lsgen.report import write_report, write_sweep_report
 from lsgen.report.collect import Medium, collect
 from lsgen.report.curves import charts, thinned
 from lsgen.report.media import choose
+from lsgen.report.parts import number
 from lsgen.runs import RunDirectory, RunError, Sweep, index, provenance
 from lsgen.runs.aggregate import SweepTable, aggregate
 
@@ -138,6 +139,65 @@ def test_numbers_of_the_run_are_on_the_page(page):
     assert not [chart for chart in data if "odd/key" in json.dumps(chart)], "what is never finite has no curve"
 
 
+def test_an_evaluation_names_quantities_and_units_beside_their_keys(tmp_path):
+    run = _run(tmp_path / "run")
+    metrics = {"val/own_score": 0.5, "val/kl_dimension/03": 0.125, "val/elbo": -7.5, "test/elbo": -8.5}
+    (run.path / "evaluation" / "best.json").write_text(json.dumps({"step": 250, "metrics": metrics}))
+    words = " ".join(" ".join(Page(write_report(run.path).read_text(encoding="utf-8")).text).split())
+    table = words[words.index("checkpoint best, step 250") :]
+    for row in ("ELBO, nats elbo -7.5 -8.5", "KL of z3, nats kl_dimension/03 0.125", "own_score 0.5"):
+        assert row in table
+    assert table.index("ELBO, nats") < table.index("KL of z3") < table.index("own_score"), "main values come first"
+
+
+@pytest.mark.parametrize(
+    ("logged", "value", "unit"),
+    [
+        ({"metric/active_axes": 3, "curvature/active/q50": 0.25}, "0.25", "scalar, active axes, median"),
+        ({"metric/active_axes": 0}, "—", "needs two active axes, got 0"),
+        ({"metric/active_axes": 1}, "—", "needs two active axes, got 1"),
+        ({"metric/active_axes": 3, "curvature/active/not_finite": 16}, "—", "the metric is singular"),
+        ({"metric/active_axes": 60}, "—", "not computed for 60 active axes"),
+        (
+            {"metric/active_axes": 2, "curvature/active/q50": 0.0, "curvature/piecewise_linear": 1},
+            "0",
+            "the decoder is piecewise linear",
+        ),
+    ],
+)
+def test_curvature_is_that_of_the_last_turn_or_the_reason_why_there_is_none(tmp_path, logged, value, unit):
+    run = _run(tmp_path / "run")
+    first = {"metric/active_axes": 2, "curvature/active/q50": 8.125}
+    keys = sorted({**first, **logged})
+    rows = [
+        ["step", *keys],
+        *([step, *(now.get(key, "") for key in keys)] for step, now in ((100, first), (200, logged))),
+    ]
+    run.metrics_file.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    words = " ".join(" ".join(Page(write_report(run.path).read_text(encoding="utf-8")).text).split())
+    card = re.search(r"Curvature (\S+) (.*?) Curves", words).groups()
+    assert card[0] == value
+    assert unit in card[1]
+    assert "8.125" not in card[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-205.2449, "−205.2"),
+        (8.76123e-05, "8.76e−05"),
+        (-8.761e-05, "−8.8e−05"),
+        (0.00012345, "0.000123"),
+        (-0.00012345, "−0.00012"),
+        (1234567.8, "1,234,568"),
+        (123456789.0, "1.23e+08"),
+        (0.0, "0"),
+    ],
+)
+def test_a_number_has_room_on_its_card(value, text):
+    assert number(value) == text
+
+
 def test_geometry_of_a_checkpoint_is_a_table_of_quantiles_and_values(tmp_path):
     run = _run(tmp_path / "run")
     metrics = {f"metric/geodesic/length/q{q:02d}": q / 8 for q in (5, 25, 50, 75, 95)}
@@ -147,8 +207,8 @@ def test_geometry_of_a_checkpoint_is_a_table_of_quantiles_and_values(tmp_path):
     (run.path / "geometry" / "best.json").write_text(json.dumps(record))
     text = " ".join(" ".join(Page(write_report(run.path).read_text(encoding="utf-8")).text).split())
     assert "checkpoint best, step 250, kind = fisher" in text
-    assert "metric/geodesic/length 0.625 3.125 6.25 9.375 11.875 3" in text
-    assert "metric/geodesic/pairs 17" in text
+    assert "length of geodesics metric/geodesic/length 0.625 3.125 6.25 9.375 11.875 3" in text
+    assert "geodesics looked for metric/geodesic/pairs 17" in text
     (run.path / "geometry" / "best.json").write_text("[")
     assert "best.json could not be read" in write_report(run.path).read_text(encoding="utf-8")
 

@@ -162,7 +162,7 @@ def sketch(im: Immersion, curves: Tensor, force: Tensor, within: float | None = 
             is left between is about a quarter of that.
 
     """
-    b, n, d = curves.shape
+    b, n = curves.shape[:2]
     places = torch.linspace(0, n - 1, min(n, KNOTS), device=curves.device).round().long()
     knots = _metrics(im, curves[:, places])
     g, rows = _between(knots, places, n), torch.arange(b, device=curves.device)

@@ -27,7 +27,6 @@ from lsgen.geometry.chunks import automatic
 from lsgen.geometry.energy import raw_energy
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.lengths import speed_variation
 from lsgen.geometry.solver import Solution, minimised
 from lsgen.geometry.starts import CodeGraph, candidates
 from lsgen.geometry.trace import unchanged
@@ -116,7 +115,7 @@ def geodesic(
         order = 1 if isinstance(im, Immersion) else 2
         size = chunk_size or max(1, automatic(im, a, order) // points) if len(a) else 1
         solved = _all_solved(im, curves.flatten(0, 1), size, max_iterations, tol)
-        found = _best(im, Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved)))
+        found = _best(Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved)))
     columns: dict[str, Any] = found._asdict()
     iterations = columns.pop("iterations")
     columns = {name: x.reshape((*batch, *x.shape[1:])) for name, x in columns.items()}
@@ -179,17 +178,17 @@ def _all_solved(im: Immersion | MetricField, curves: Tensor, size: int, max_iter
     if parts:
         return Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
     empty = curves.new_zeros(0)
-    return Solution(curves, empty, empty, empty > 0, empty, empty.long())
+    return Solution(curves, empty, empty, empty > 0, empty, empty, empty.long())
 
 
-def _best(im: Immersion | MetricField, solved: Solution) -> Geodesic:
+def _best(solved: Solution) -> Geodesic:
     """Keep the shortest converged of the solutions (K, B, ...) of each pair; the second half of K runs backwards."""
     count = solved.length.shape[0]
     rank = torch.where(solved.converged, solved.length, torch.inf)
     rank = torch.where(solved.converged.any(0), rank, solved.energy.nan_to_num(nan=torch.inf))
     chosen = rank.argmin(0)
     row = torch.arange(len(chosen), device=chosen.device)
-    points, length, energy, converged, residual, _ = (x[chosen, row] for x in solved)
+    points, length, energy, converged, residual, variation, _ = (x[chosen, row] for x in solved)
     points = torch.where((chosen >= (count + 1) // 2)[:, None, None], points.flip(1), points) if count > 1 else points
     asymmetry = spread = torch.full_like(length, torch.nan)
     if count > 1:
@@ -198,7 +197,6 @@ def _best(im: Immersion | MetricField, solved: Solution) -> Geodesic:
         asymmetry = (forward - backward).abs()
         longest = torch.where(solved.converged, solved.length, -torch.inf).amax(0)
         spread = torch.where(converged, longest - length, torch.nan)
-    variation = speed_variation(im, points) if len(length) else length
     iterations = int(solved.iterations.amax()) if len(length) else 0
     return Geodesic(points, length, energy, converged, residual, variation, asymmetry, spread, iterations)
 

@@ -7,12 +7,14 @@ what the forces show of the terms that H lacks. With s = z_{k+1} - z_k and y = F
     B_{k+1} = (1 - rho s y^T) B_k (1 - rho y s^T) + rho s s^T,    rho = 1 / <y, s>,
 
 which solves B_{k+1} y = s and is applied by recursion over the pairs (L-BFGS); a pair without <y, s> > 0 is left out.
-The first model takes the metric at few points of each curve. Those after it are exact, and the last gives the residual.
-A metric has its exact Hessian, which serves one step.
+The first model takes the metric at few points of each curve, those after it at all. A metric has its exact Hessian,
+which serves one step.
 
-Every curve has its own step length, halved until the energy falls, and leaves the batch when it is done. Where the
-Hessian is not positive definite a curve takes a model that is. Close to the minimum the energy falls by less than its
-rounding; there a step counts as progress where the residual falls and the energy does not rise beyond rounding.
+When the steps of a model have done what they can, the residual is taken with the metric at as many points as it needs
+to be known to WITHIN; only where that is too large another model follows. Every curve has its own step length, halved
+until the energy falls, and leaves the batch when it is done. Where the Hessian is not positive definite a curve takes a
+model that is. Close to the minimum the energy falls by less than its rounding; there a step counts as progress where
+the residual falls and the energy does not rise beyond rounding.
 
 Reference: Nocedal & Wright, "Numerical Optimization" (2006), chapters 3 and 10 and algorithm 7.4; Liu & Nocedal, "On
 the limited memory BFGS method for large scale optimization" (1989), https://doi.org/10.1007/BF01589116.
@@ -20,97 +22,125 @@ the limited memory BFGS method for large scale optimization" (1989), https://doi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lsgen.geometry.energy import Blocks, System, raw_energy, residual, sketch, system
+from lsgen.geometry.energy import Blocks, System, image, raw_energy, residual, sketch, system
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.lengths import polygon, raw_length
+from lsgen.geometry.lengths import halved, polygon, raw_length, speed_variation
 from lsgen.geometry.tridiagonal import solve
 
 __all__ = ["Solution", "minimised"]
 
-HALVINGS, MEMORY = 16, 8
+HALVINGS, MEMORY, WITHIN = 16, 8, 0.2
 
 
 class Solution(NamedTuple):
-    """Curves (B, N, d); their length, energy, convergence and residual (B,); steps done (B,)."""
+    """Curves (B, N, d); their length, energy, convergence, residual, speed variation (B,); steps done (B,)."""
 
     points: Tensor
     length: Tensor
     energy: Tensor
     converged: Tensor
     residual: Tensor
+    speed_variation: Tensor
     iterations: Tensor
 
 
 class _State(NamedTuple):
-    """What is known of each curve: points, energy, force F (zero where it was not asked for), residual at the last
-    model, what rounding admits of it, whether it goes on, whether its last step was within rounding, steps done, and
-    the size |f| of its ends.
+    """What is known of each curve.
+
+    Points, energy, force F (zero of a metric, whose system has it) and image; the residual at the last model and what
+    rounding admits of it; whether it goes on, whether the steps from the last model did what they can, whether its
+    last step was within rounding; steps done.
     """
 
     curves: Tensor
     energy: Tensor
     force: Tensor
+    image: Tensor
     residual: Tensor
     floor: Tensor
     active: Tensor
+    settled: Tensor
     fine: Tensor
     done: Tensor
-    size: Tensor
 
 
 def minimised(im: Immersion | MetricField, curves: Tensor, max_iterations: int, tol: float) -> Solution:
     """Return the geodesics that curves (B, N, d) with fixed ends relax to."""
-    rough = isinstance(im, Immersion) and max_iterations > 0
-    energy, force = _evaluated(im, curves, rough)
+    energy, force, known = _evaluated(im, curves)
     none, worst = torch.zeros_like(energy, dtype=torch.bool), torch.full_like(energy, torch.inf)
-    state = _State(curves, energy, force, worst, worst, ~none, none, none.long(), _size(im, curves))
-    left = max_iterations
-    while (rows := _working(state.active)) is not None:
+    state = _State(curves, energy, force, known, worst, worst, ~none, none, none, none.long())
+    left, rough = max_iterations, isinstance(im, Immersion)
+    while bool(state.active.any()):
+        due = state.active & (state.settled | (left == 0))
+        if isinstance(im, Immersion) and bool(due.any()):
+            state = _among(state, due, partial(_judged, im, tol, left == 0))
+            continue
         steps = min(left, im.dim if isinstance(im, Immersion) else 1)
-        news = _iterated(im, _State(*(x[rows] for x in state)), steps, tol, rough)
-        state = _State(*(old.index_copy(0, rows, new) for old, new in zip(state, news, strict=True)))
+        state = _among(state, state.active, partial(_iterated, im, tol, steps, rough))
         left, rough = left - steps, False
-    return _judged(im, state)
+    return _solution(im, state)
 
 
-def _working(active: Tensor) -> Tensor | None:
-    """Return the rows to work on: the active ones, filled up to the next power of two, so that few shapes occur."""
-    count = int(active.sum())
-    if not count:
-        return None
-    size = min(len(active), 1 << (count - 1).bit_length())
-    return torch.argsort((~active).to(torch.uint8), stable=True)[:size]
+def _among(state: _State, rows: Tensor, work: Callable[[_State], _State]) -> _State:
+    """Return the state with work done on the rows that are set.
+
+    Others fill up their number to the next power of two, so that few shapes occur; they are not active meanwhile.
+    """
+    count = int(rows.sum())
+    size = min(len(rows), 1 << max(count - 1, 0).bit_length())
+    chosen = torch.argsort((~rows).to(torch.uint8), stable=True)[:size]
+    part = state._replace(active=rows)
+    part = _State(*(x[chosen] for x in part))
+    news = work(part)
+    news = news._replace(active=torch.where(part.active, news.active, state.active[chosen]))
+    return _State(*(old.index_copy(0, chosen, new) for old, new in zip(state, news, strict=True)))
 
 
-def _iterated(im: Immersion | MetricField, state: _State, steps: int, tol: float, rough: bool) -> _State:
-    """Take a model, and some steps from it; after a rough model every curve is to be judged by another."""
+def _judged(im: Immersion, tol: float, last: bool, state: _State) -> _State:
+    """Take the residual of active curves; those where it is small enough are done, all of them at last."""
     n = state.curves.shape[1] - 1
-    found = sketch(im, state.curves, state.force) if rough and isinstance(im, Immersion) else system(im, state.curves)
+    found, length = sketch(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
+    now, floor = residual(found, n, length), _floor(_ratio(im, state, found, length), n, tol)
+    now, floor = torch.where(state.active, now, state.residual), torch.where(state.active, floor, state.floor)
+    active = state.active & ~(now <= floor) & (not last)
+    return state._replace(residual=now, floor=floor, active=active, settled=state.settled & ~state.active)
+
+
+def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, state: _State) -> _State:
+    """Take a model, and some steps from it; a curve that a good one does not move is done."""
+    n = state.curves.shape[1] - 1
+    if rough and isinstance(im, Immersion):
+        found = sketch(im, state.curves, state.force)
+    else:
+        found = system(im, state.curves, state.image)
     length = state.energy.clamp(min=0).sqrt()
-    ratio = _ratio(state, found, length)
+    ratio = _ratio(im, state, found, length)
     before, floor = residual(found, n, length), _floor(ratio, n, tol)
     going = state.active & torch.isfinite(state.energy) & _unfinished(before, state.residual, state.fine, floor)
-    at = state._replace(force=found.force, residual=before, floor=floor, active=state.active & rough)
+    kept = torch.full_like(before, torch.inf) if rough else before
+    at = state._replace(force=found.force, residual=torch.where(state.active, kept, state.residual))
+    at = at._replace(floor=torch.where(state.active, floor, state.floor), active=state.active & rough)
     rounding = 4 * torch.finfo(ratio.dtype).eps * n**0.5 * ratio
     pairs: list[tuple[Tensor, Tensor]] = []
     model = _model(found) if steps and bool(going.any()) else None
-    for more in range(steps - 1, -1, -1):
+    for _ in range(steps):
         if model is None or not bool(going.any()):
             break
         step, sound = _direction(model, pairs[-MEMORY:], at.force)
-        to, moved = _searched(im, at, step, rounding * at.energy, going & sound, more > 0)
-        if more:
-            now = residual(found._replace(force=to.force), n, to.energy.clamp(min=0).sqrt())
-            pairs.append(((to.curves - at.curves)[:, 1:-1], at.force - to.force))
-            going, before = moved & _unfinished(now, before, to.fine, floor), now
+        to, moved = _searched(im, at, step, rounding * at.energy, going & sound)
+        now = residual(found._replace(force=to.force), n, to.energy.clamp(min=0).sqrt())
+        pairs.append(((to.curves - at.curves)[:, 1:-1], at.force - to.force))
+        going, before = moved & _unfinished(now, before, to.fine, floor), now
         at = to._replace(active=to.active | moved)
-    return at
+    return at._replace(settled=at.active & ~going)
 
 
 def _unfinished(now: Tensor, before: Tensor, fine: Tensor, floor: Tensor) -> Tensor:
@@ -157,20 +187,21 @@ def _damped(found: System) -> Blocks:
 
 
 def _searched(
-    im: Immersion | MetricField, at: _State, step: Tensor, slack: Tensor, active: Tensor, forces: bool
+    im: Immersion | MetricField, at: _State, step: Tensor, slack: Tensor, active: Tensor
 ) -> tuple[_State, Tensor]:
-    """Return where the longest of the steps 1, 1/2, ... that lowers the energy leads, with forces if they are needed,
-    and which curves moved. A step is fine where its gain is within rounding.
+    """Return where the longest of the steps 1, 1/2, ... that lowers the energy leads, and which curves moved.
+
+    A step is fine where its gain is within rounding.
     """
     fine = (step.shape[1] + 1) * (at.force * step).sum((-2, -1)) <= slack
     to, moved, scale = at, torch.zeros_like(active), 1.0
     for _ in range(HALVINGS):
         trial = at.curves.clone()
         trial[:, 1:-1] += scale * step
-        energy, force = _evaluated(im, trial, forces)
+        energy, force, known = _evaluated(im, trial)
         lower = (energy < at.energy) | fine & (energy <= at.energy + slack)
         take = active & ~moved & torch.isfinite(energy) & lower
-        news = at._replace(curves=trial, energy=energy, force=force, fine=fine, done=at.done + 1)
+        news = at._replace(curves=trial, energy=energy, force=force, image=known, fine=fine, done=at.done + 1)
         to = _State(*(torch.where(take.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(news, to, strict=True)))
         moved = moved | take
         if bool((moved | ~active).all()):
@@ -179,31 +210,32 @@ def _searched(
     return to, moved
 
 
-def _evaluated(im: Immersion | MetricField, curves: Tensor, forces: bool) -> tuple[Tensor, Tensor]:
-    """Return the energy of curves, and F = -(1/2n) dE/dz by one pass backwards, or zeros without."""
-    if not forces:
-        return raw_energy(im, curves), torch.zeros_like(curves[:, 1:-1])
+def _evaluated(im: Immersion | MetricField, curves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the energy of curves, F = -(1/2n) dE/dz by one pass backwards, zero of a metric, and the image."""
+    if isinstance(im, MetricField):
+        known = image(im, curves)
+        return raw_energy(im, curves, known), torch.zeros_like(curves[:, 1:-1]), known
     with torch.inference_mode(False), torch.enable_grad():
         live = curves.clone().requires_grad_()
-        energy = raw_energy(im, live)
+        known = image(im, live)
+        energy = raw_energy(im, live, known)
         (gradient,) = torch.autograd.grad(energy.sum(), live)
-    return energy.detach(), gradient[:, 1:-1] / (-2 * (curves.shape[1] - 1))
+    return energy.detach(), gradient[:, 1:-1] / (-2 * (curves.shape[1] - 1)), known.detach()
 
 
-def _size(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+def _size(im: Immersion | MetricField, known: Tensor) -> Tensor:
     """Return the norm of f at the ends (B,), in the frame that chords are taken in; 0 for a metric."""
     if isinstance(im, MetricField):
-        return torch.zeros_like(curves[:, 0, 0])
+        return known.new_zeros(len(known))
     if im.signature is not None:
-        return torch.full_like(curves[:, 0, 0], len(im.signature) ** 0.5)
-    ends = im.fn(im.lifted(curves[:, :: curves.shape[1] - 1].flatten(0, 1)))
-    return ends.reshape(len(curves), 2, -1).norm(dim=-1).amax(-1)
+        return known.new_full((len(known),), len(im.signature) ** 0.5)
+    return known[:, [0, -1]].norm(dim=-1).amax(-1)
 
 
-def _ratio(state: _State, found: System, length: Tensor) -> Tensor:
+def _ratio(im: Immersion | MetricField, state: _State, found: System, length: Tensor) -> Tensor:
     """Return 1 + |f| / L; rounding of the codes moves the image by eps |J| |z|, which |f| here includes."""
     slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1)
-    size = state.size + slope * state.curves.norm(dim=-1).amax(-1)
+    size = _size(im, state.image) + slope * state.curves.norm(dim=-1).amax(-1)
     return 1 + size / length.clamp(min=torch.finfo(length.dtype).tiny)
 
 
@@ -212,17 +244,15 @@ def _floor(ratio: Tensor, n: int, tol: float) -> Tensor:
     return (10 * torch.finfo(ratio.dtype).eps * n**2 * ratio).clamp(min=tol)
 
 
-def _judged(im: Immersion | MetricField, state: _State) -> Solution:
+def _solution(im: Immersion | MetricField, state: _State) -> Solution:
     """Return the curves with what tells whether they are geodesics."""
-    curves, length = state.curves, raw_length(im, state.curves)
+    curves, length = state.curves, raw_length(im, state.curves, state.image)
     chord = state.energy.clamp(min=0).sqrt()
     remaining = state.residual * chord / length.clamp(min=torch.finfo(length.dtype).tiny)
     remaining = torch.where(torch.isfinite(state.residual), remaining, torch.inf)
-    middle = (curves[:, 1:] + curves[:, :-1]) / 2
-    halved = torch.stack([curves[:, :-1], middle], 2).flatten(1, 2)
-    finer = polygon(im, torch.cat([halved, curves[:, -1:]], 1))
-    agrees = (finer - length).abs() <= 0.01 * length
+    agrees = (polygon(im, *halved(im, curves, state.image)) - length).abs() <= 0.01 * length
     same = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1)
     converged = (remaining <= state.floor) & agrees | same
     remaining = torch.where(same, torch.zeros_like(remaining), remaining)
-    return Solution(curves, length, state.energy, converged, remaining, state.done)
+    variation = speed_variation(im, curves, state.image)
+    return Solution(curves, length, state.energy, converged, remaining, variation, state.done)

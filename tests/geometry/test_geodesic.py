@@ -21,10 +21,10 @@ from lsgen.geometry import (
     metric_field,
     reference,
 )
-from lsgen.geometry.energy import sketch, system
+from lsgen.geometry.energy import residual, sketch, system
 from lsgen.geometry.solver import _direction, _evaluated
 from lsgen.geometry.tridiagonal import solve
-from lsgen.latent import LatentSpace, StandardNormal
+from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.likelihoods import Bernoulli, Gaussian
 
 f64 = torch.float64
@@ -226,7 +226,7 @@ def test_forces_by_one_pass_backwards_are_those_of_the_chords():
     net = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 12)).double().requires_grad_(False)
     curves = torch.randn(4, 9, 3, dtype=f64)
     for im in (Immersion(net, 3), immersion(LatentSpace(net, Bernoulli((12,)), StandardNormal(3)).eval())):
-        energy, force = _evaluated(im, curves, True)
+        energy, force, _ = _evaluated(im, curves)
         torch.testing.assert_close(energy, curve_energy(im, curves))
         torch.testing.assert_close(force, system(im, curves).force)
 
@@ -256,6 +256,34 @@ def test_a_sketch_is_exact_where_the_metric_is_linear_along_the_curve():
     rough = sketch(im, curves, whole.force)
     torch.testing.assert_close(rough.g, whole.g)
     torch.testing.assert_close(rough.hessian.diagonal, whole.hessian.diagonal)
+
+
+def test_a_sketch_knows_the_metric_as_well_as_asked():
+    net = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 12)).double().requires_grad_(False)
+    im, (a, b) = Immersion(net, 3), 2 * torch.randn(2, 6, 3, dtype=f64)
+    curves = paths.linear(a, b, 33)
+    whole, errors = system(im, curves), []
+    for within in (None, 0.2, 0.02, 0.0):
+        found = sketch(im, curves, whole.force, within)
+        root = torch.linalg.inv(torch.linalg.cholesky(found.g))
+        errors.append((root @ whole.g @ root.mT - torch.eye(3, dtype=f64)).norm(dim=(-2, -1)).max().item())
+        if within:
+            assert errors[-1] <= within
+            size = torch.ones(6, dtype=f64)
+            torch.testing.assert_close(residual(found, 32, size), residual(whole, 32, size), rtol=within, atol=0)
+    assert errors[0] > errors[2]
+    torch.testing.assert_close(found.g, whole.g)
+
+
+@pytest.mark.parametrize("index", [8, 12, 13])
+def test_a_sketch_finds_the_point_where_rank_is_lost(index):
+    """f = (x^3, y) is singular at x = 0, one of 33 points, wherever the knots are."""
+    im = Immersion(lambda z: torch.stack([z[:, 0] ** 3, z[:, 1]], -1), 2)
+    x = (torch.arange(33, dtype=f64) - index) / 16
+    curves = torch.stack([x, 0.1 * x.cos()], -1)[None]
+    whole = system(im, curves)
+    assert (~whole.full[0]).nonzero().tolist() == [[index - 1]]
+    assert torch.equal(sketch(im, curves, whole.force, 0.2).full, whole.full)
 
 
 def test_geodesics_where_gradients_are_off():

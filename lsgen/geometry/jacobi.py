@@ -29,11 +29,12 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_vectors
-from lsgen.geometry.curvature import christoffel, riemann
+from lsgen.geometry.curvature import warn_of_kinks
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import metric
+from lsgen.geometry.tidal import tide
 
 __all__ = ["ConjugatePoints", "JacobiFields", "conjugate_points", "jacobi_fields"]
 
@@ -72,7 +73,8 @@ def jacobi_fields(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int 
         J'' + R(J, c') c' = 0,    J(0) = 0,    J'(0) = E(0) w
 
     Classical Runge-Kutta steps of fourth order for the geodesic, its frame and the fields together. Each takes the
-    Riemann tensor, d^4 numbers a code, so d is a few tens at most.
+    curvature of the planes that contain the velocity alone (`lsgen.geometry.tidal`): memory grows with d times the
+    dimension m of the flat space, not with the d^4 numbers of the Riemann tensor.
 
     Args:
         im: the immersion, or the metric itself.
@@ -90,6 +92,7 @@ def jacobi_fields(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int 
     flat, vectors = check_codes(im.fn, im.dim, z).detach(), check_vectors("vectors v", v, z).detach()
     if steps < 1:
         raise ValueError(f"expected at least 1 step, got {steps}")
+    warn_of_kinks(im, flat)
     with torch.no_grad():
         states = [_start(im, flat, vectors)]
         for _ in range(steps):
@@ -168,10 +171,8 @@ def _rates(im: Immersion | MetricField, state: tuple[Tensor, ...]) -> tuple[Tens
     z, v, frame, a, b = state
     ok = torch.isfinite(z).all(-1)
     base = torch.where(ok[:, None], z, 0)
-    gamma, r = christoffel(im, base), riemann(im, base)
-    along = torch.einsum("nkij,ni->nkj", gamma, v)
-    bend = torch.einsum("nijkl,nia,nj,nkb,nl->nab", r, frame, v, frame, v)
-    rates = v, -(along @ v[..., None])[..., 0], -along @ frame, b, -bend @ a
+    along, turn, across = tide(im, base, v, frame)
+    rates = v, -along, -turn, b, -across @ a
     return tuple(torch.where(ok.reshape(-1, *[1] * (x.ndim - 1)), x, torch.nan) for x in rates)
 
 

@@ -79,6 +79,8 @@ def build(
     seed_everything(config.seed, verbose=False)
     model = instantiate(config.model, "model")
     hooks = _members(config.callbacks, "callbacks", frozen, callbacks)
+    if config.trainer.get("enable_checkpointing") is not False and callbacks("lsgen.callbacks.Checkpoint"):
+        hooks |= _keepers(hooks, config, frozen)
     sinks = _members(config.logger, "logger", frozen, lambda target: loggers)
     options: dict[str, Any] = {"callbacks": list(hooks.values()), "logger": list(sinks.values()) or False}
     if not any(_is_checkpoint(hook) for hook in hooks.values()):
@@ -94,6 +96,21 @@ def _members(group: DictConfig, key: str, frozen: Mapping[str, Any], wanted: Cal
             takes_config = "config" in signature(resolve(place, part)).parameters and "config" not in part
             found[str(name)] = instantiate(part, place, {"config": frozen} if takes_config else None)
     return found
+
+
+def _keepers(hooks: Mapping[str, Any], config: DictConfig, frozen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config without a checkpoint callback still needs to keep its weights and to be resumed exactly.
+
+    Lightning adds a checkpoint of its own there, unless the trainer's `enable_checkpointing` is false; so does lsgen.
+    """
+    from lsgen.callbacks import Checkpoint, Seeding
+
+    if any(_is_checkpoint(hook) for hook in hooks.values()):
+        return {}
+    kept: dict[str, Any] = {"checkpoint": Checkpoint(config=frozen)}
+    if not any(isinstance(hook, Seeding) for hook in hooks.values()):
+        kept["seeding"] = Seeding(config.seed)
+    return kept
 
 
 def _is_checkpoint(hook: Any) -> bool:
@@ -129,4 +146,7 @@ def _reason(error: BaseException, key: str) -> str:
             if line.startswith("full_key: "):
                 where = line.removeprefix("full_key: ")
         error = error.__cause__
-    return f"{where}: {error}"
+    said = str(error)
+    if "No supported gpu backend" in said:
+        said = "expected a GPU for trainer.accelerator=gpu, found none that PyTorch can use: trainer=cpu trains without"
+    return f"{where}: {said}"

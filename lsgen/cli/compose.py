@@ -20,6 +20,7 @@ __all__ = ["Composed", "choices_of", "compose_and_run", "compose_plain", "enviro
 
 _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 _WITH_VALUE |= {"--experimental-rerun"}
+_MANY = 12  # names that are too many for a sentence which has a better one to offer
 _INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
@@ -190,8 +191,10 @@ def _sentence(error: BaseException) -> str:
         hint = _suggestion(key) or adding
         return f"unknown config key {key!r}{hint} (`lsgen train --cfg job` prints all keys)"
     if choice := re.search(r"Could not find '(.+)/([^/]+)'\n+Available options in '.+':((?:\n\t.+)*)", text):
-        names = ", ".join(choice[3].split())
-        return f"expected {choice[1]} to be one of {names}, got {choice[2]!r}{close_to(choice[2], names.split(', '))}"
+        names = [name for name in choice[3].split() if not name.startswith("_")]
+        close = close_to(choice[2], names)
+        known = "those that `lsgen train --help` lists" if close and len(names) > _MANY else ", ".join(names)
+        return f"expected {choice[1]} to be one of {known}, got {choice[2]!r}{close}"
     lines = [line.strip() for line in text.split("Config search path")[0].splitlines() if line.strip()]
     dropped = ("object_type=", "reference_type=", "full_key:", "Set the environment variable", "See https://hydra.cc")
     return "; ".join(dict.fromkeys(line for line in lines if not line.startswith(dropped)))

@@ -56,7 +56,7 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
     if _SPEED in every:
         print(f"speed    {every[_SPEED]:,.0f} images/s")
     if not directory.checkpoints.exists():
-        print("weights  none kept: the run has no checkpoint callback (callbacks=engine brings one)")
+        print("weights  none kept: trainer.enable_checkpointing is false")
     for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
         if place.exists():
             print(f"{name:<8} {place}")

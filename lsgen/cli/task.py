@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from lsgen.cli.console import messages
 from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
 from lsgen.cli.errors import UsageError
 from lsgen.cli.freeze import thaw
+from lsgen.cli.misfit import misfit
 from lsgen.runs import RunDirectory, RunError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class _Progress:
 
     parts: Parts | None = None
     start: int = 0
+    announced: bool = True
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -56,15 +59,24 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
         with run_variables(directory), messages(None), _process_group():
             _train(directory, _Progress())
         return OK
-    print(f"run      {directory.path}", flush=True)
+    progress = _Progress(announced=False)
+    if not discard:
+        _announce(directory, progress)
     with directory.lock(), run_variables(directory), messages(directory.log_file), _process_group():
-        progress = _Progress()
         directory.set_status("running")
         code = _guarded(directory, progress)
     if code == BAD_INPUT and discard and not progress.stepped:
         directory.discard()
-        print(f"removed  {directory.path}: the run was refused before its first step")
+        if progress.announced:
+            print(f"removed  {directory.path}: the run was refused before its first step")
     return code
+
+
+def _announce(directory: RunDirectory, progress: _Progress) -> None:
+    """Say, once, where the run is; a run that may yet be refused for its config says so when it can be built."""
+    if not progress.announced:
+        print(f"run      {directory.path}", flush=True)
+    progress.announced = True
 
 
 def is_first_process() -> bool:
@@ -112,7 +124,7 @@ def _stopped(directory: RunDirectory, progress: _Progress, stop: BaseException) 
     directory.set_status("interrupted", generator_steps=progress.steps)
     said = str(stop).removeprefix("stopped ")
     print(f"stopped  {said or f'after {progress.steps} generator steps'}")
-    print(f"continue lsgen train resume={directory.path}")
+    print(f"continue lsgen train resume={shlex.quote(str(directory.path))}")
     code = stop.code if isinstance(stop, SystemExit) else INTERRUPTED
     return code if isinstance(code, int) and code > INTERRUPTED else INTERRUPTED
 
@@ -126,8 +138,10 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
             traceback="".join(traceback.format_exception(error)),
         )
     _log.error("failed", exc_info=error, extra={"file_only": True})
-    if _speaks(error):
-        complain(error)
+    speaks = _speaks(error)
+    sentence = None if speaks or progress.stepped else misfit(error, progress.parts)
+    if sentence or speaks:
+        complain(UsageError(sentence) if sentence else error)
         if not progress.stepped:
             return BAD_INPUT
     else:
@@ -152,6 +166,7 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
     config = thaw(frozen, directory.overrides())
     verify(config)
     parts = progress.parts = build(config, frozen)
+    _announce(directory, progress)
     checkpoint = _checkpoint(directory, progress)
     parts.trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint)
     if parts.trainer.interrupted:

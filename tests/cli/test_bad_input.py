@@ -1,6 +1,7 @@
 """Bad input: exit code 2, one sentence on standard error, and nothing left behind."""
 
 import pytest
+import torch
 
 from lsgen.cli import main
 from lsgen.cli.flags import assignments
@@ -19,7 +20,19 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
         (["train", *DIGITS, "+trainer.max_epoch=1"], "unknown config key 'trainer.max_epoch': "),
         (["train", *DIGITS, "+model.objective.betta=1"], "does not take it; did you mean beta?"),
         (["train", "model=beta_vea"], "expected model to be one of "),
-        (["train", "experiment=nothing"], "expected experiment to be one of "),
+        (["train", "experiment=nothing"], "expected experiment to be one of acgan_cifar10, "),
+        (
+            ["train", "experiment=vae_digit"],
+            "expected experiment to be one of those that `lsgen train --help` lists, got 'vae_digit'; did you mean",
+        ),
+        (
+            ["train", *DIGITS, "callbacks=engine", "model.encoder.shape=[1,9,9]"],
+            "the networks do not fit data of shape (1, 8, 8): model.latent_space.",
+        ),
+        (
+            ["train", *DIGITS, "callbacks=engine", "model.decoder.shape=[1,9,9]"],
+            "lsgen: Bernoulli expected raw outputs of shape (B, 1, 8, 8), got ",
+        ),
         (["train", "seed=${nothing}"], "the config cannot be resolved: Interpolation key 'nothing' not found"),
         (["train", "word"], "Error parsing override 'word'"),
         (
@@ -80,6 +93,7 @@ def test_one_sentence(arguments, sentence, lsgen, tmp_path, monkeypatch):
     assert said[0].startswith("lsgen: ")
     assert sentence in said[0]
     assert not [path for path in tmp_path.rglob("*") if path.is_file()], "something was left behind"
+    assert outcome.out.count("run      ") == outcome.out.count("removed  "), "where nothing is, was not taken back"
 
 
 def test_a_misspelt_key_in_the_users_overlay(lsgen, tmp_path):
@@ -127,3 +141,10 @@ def test_changes_of_a_frozen_config_follow_the_grammar_of_the_command_line() -> 
     known = ("model.lr", "model.beta", "data.root")
     read = assignments(["model.lr=1e-3", "model.beta=[1,2]", "data.root=null"], known)
     assert read == {"model.lr": 1e-3, "model.beta": [1, 2], "data.root": None}
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine has an accelerator")
+def test_a_gpu_that_is_not_there(lsgen):
+    outcome = lsgen("train", *DIGITS, "trainer=gpu")
+    assert outcome.code == 2
+    assert "expected a GPU for trainer.accelerator=gpu, found none" in outcome.err

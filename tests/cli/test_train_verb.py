@@ -28,6 +28,7 @@ def test_a_run_leaves_what_the_layout_promises(lsgen, tmp_path, small):
     outcome = lsgen("train", *small, "test=true", "run_dir=a=b,[c]")
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("run      a=b,[c]\n")
+    assert outcome.out.count("run      ") == 1
     run = RunDirectory.open("a=b,[c]")
     config, provenance, status = run.config(), run.provenance(), run.status()
     assert config["model"]["max_steps"] == 6
@@ -322,12 +323,24 @@ def test_loading_keeps_an_averaged_generator_apart(lsgen, tmp_path):
     assert all(torch.equal(weight, state[name]) for name, weight in averaged.items())
 
 
-def test_a_run_without_callbacks_says_that_it_keeps_nothing(lsgen, small, tmp_path):
-    outcome = lsgen("train", *small, "callbacks=none", f"run_dir={tmp_path}/bare")
+def test_a_run_without_callbacks_keeps_its_weights_and_resumes_exactly(lsgen, small, tmp_path):
+    bare = [argument for argument in small if not argument.startswith("model.max_steps")] + ["callbacks=none"]
+    outcome = lsgen("train", *bare, "model.max_steps=6", "run_dir=whole")
     assert outcome.code == 0, outcome.err
-    assert not (tmp_path / "bare" / "checkpoints").exists()
-    assert "weights  none kept: the run has no checkpoint callback" in outcome.out
+    assert "weights  whole/checkpoints/last.ckpt" in outcome.out
     assert "━━┳" not in outcome.out, "a table without rows was drawn"
+    assert lsgen("train", *bare, "model.max_steps=4", "run_dir=parts").code == 0
+    assert lsgen("train", "resume=parts", "model.max_steps=6").code == 0
+    whole, parts = (read_checkpoint(RunDirectory(place).checkpoint())["state_dict"] for place in ("whole", "parts"))
+    assert all(torch.equal(weight, parts[name]) for name, weight in whole.items())
+    assert package.load("whole").generator_steps == 6
+
+
+def test_a_run_that_was_told_to_keeps_nothing_and_says_so(lsgen, small):
+    outcome = lsgen("train", *small, "callbacks=none", "+trainer.enable_checkpointing=false", "run_dir=bare")
+    assert outcome.code == 0, outcome.err
+    assert not Path("bare/checkpoints").exists()
+    assert "weights  none kept: trainer.enable_checkpointing is false" in outcome.out
 
 
 def test_a_table_that_no_terminal_limits_breaks_no_word(lsgen, trained, monkeypatch):

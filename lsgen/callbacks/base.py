@@ -12,6 +12,9 @@ Every callback logs, in its own family of keys:
 |---------------------------|--------------------------------------------------------------------------|
 | FAMILY/seconds            | duration of this turn                                                    |
 | FAMILY/share_of_training  | seconds of all turns so far over seconds since this fit began            |
+
+One that looks at W or W+ of a style-based generator, where it can, has a part of its own in every key: FAMILY/w/... or
+FAMILY/w_plus/... .
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -33,8 +36,11 @@ from lsgen.callbacks.probes import Probe, fixed_probe
 from lsgen.callbacks.sink import Sink
 from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.models.gan.styles import style_space
 
-__all__ = ["LatentCallback", "undisturbed"]
+__all__ = ["LatentCallback", "Which", "undisturbed"]
+
+Which = Literal["z", "w", "w+"]
 
 
 class LatentCallback(Callback, ABC):
@@ -46,12 +52,13 @@ class LatentCallback(Callback, ABC):
         at_end: whether it fires once more at the end of training.
         probes: observations (N, *shape) to look at; fixed ones from the validation data where none are given.
         seed: seed of the random numbers within a turn.
+        space: "z", the model's own latent space, or "w" or "w+" of a style-based generator.
 
     Attributes:
         default_steps: generator steps between turns unless a cadence is given; None for a turn at the end only.
 
     Raises:
-        ValueError: both cadences are given, one is not positive, or it would never fire.
+        ValueError: both cadences are given, one is not positive, or it would never fire; there is no such space.
 
     """
 
@@ -66,6 +73,7 @@ class LatentCallback(Callback, ABC):
         at_end: bool = True,
         probes: Tensor | None = None,
         seed: int = 0,
+        space: Which = "z",
     ) -> None:
         if every_n_steps is not None and every_n_epochs is not None:
             raise ValueError("expected every_n_steps or every_n_epochs, got both")
@@ -77,8 +85,11 @@ class LatentCallback(Callback, ABC):
         if self.every_n_steps is None and every_n_epochs is None and not at_end:
             name = type(self).__name__
             raise ValueError(f"{name} expected a cadence or at_end=True, got neither: it would never fire")
+        if space not in get_args(Which):
+            raise ValueError(f"{type(self).__name__} expected space to be z, w or w+, got {space!r}")
         self.at_end = at_end
         self.seed = seed
+        self._space, self._part = space, {"z": "", "w": "w", "w+": "w_plus"}[space]
         self._probe = None if probes is None else Probe(probes)
         self._began = self._spent = 0.0
         self._before = self._last = 0
@@ -104,14 +115,24 @@ class LatentCallback(Callback, ABC):
         """Take one turn, within training or without any; the sink is left open.
 
         Args:
-            space: what to look at; its modes and all random number generators are restored.
+            space: the model's latent space; its modes and all random number generators are restored.
             probe: fixed observations on any device; a space without encoder can do without.
             sink: where the results go.
 
         """
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()
-            self.render(space, None if probe is None else _on(space, probe), sink)
+            inner = sink.within(self._part) if self._part else sink
+            self.render(self.view(space), None if probe is None else _on(space, probe), inner)
+
+    def view(self, space: LatentSpace) -> LatentSpace:
+        """Return what is looked at of a model's latent space.
+
+        Raises:
+            TypeError: it is a space of styles, and the generator is not style-based.
+
+        """
+        return style_space(space, plus=self._space == "w+") if self._part else space
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module without the latent space that is needed, before any work starts."""
@@ -131,7 +152,7 @@ class LatentCallback(Callback, ABC):
                 f"{type(self).__name__} expected {type(pl_module).__name__}.latent_space to be a "
                 f"lsgen.latent.{needed.__name__}, got {type(space).__name__}"
             )
-        return space
+        return self.view(space)
 
     def at_least(self, least: int, **counts: int | None) -> None:
         """Check counts, of which one that is None is not bounded.
@@ -195,7 +216,8 @@ class LatentCallback(Callback, ABC):
         self.run(space, self._probe, sink)
         seconds = perf_counter() - start
         share = (self._spent + seconds) / (perf_counter() - self._began)
-        sink.scalars({f"{self.family}/seconds": seconds, f"{self.family}/share_of_training": share})
+        cost = {f"{self.family}/seconds": seconds, f"{self.family}/share_of_training": share}
+        (sink.within(self._part) if self._part else sink).scalars(cost)
         sink.close()
         self._spent += perf_counter() - start
 

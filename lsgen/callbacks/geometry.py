@@ -41,7 +41,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import LatentCallback, Which
 from lsgen.callbacks.codes import Codes, axis_name, codes
 from lsgen.callbacks.measures import (
     Plane,
@@ -88,6 +88,7 @@ class LatentGeometry(LatentCallback):
         chunk_size: codes worked on at a time.
         probes: see `LatentCallback`.
         seed: see `LatentCallback`.
+        space: see `LatentCallback`.
 
     Raises:
         ValueError: a number is out of its range.
@@ -114,8 +115,9 @@ class LatentGeometry(LatentCallback):
         chunk_size: int = 32,
         probes: Tensor | None = None,
         seed: int = 0,
+        space: Which = "z",
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed, space)
         self.at_least(1, n=n, pairs=pairs, chunk_size=chunk_size)
         self.at_least(2, max_curved=max_curved, plane_points=plane_points, intervals=intervals, kl_probes=kl_probes)
         if not extent > 0 or not active_kl >= 0:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from copy import copy
 from io import BytesIO
 from math import isfinite
 from pathlib import Path
@@ -44,8 +45,19 @@ class Sink:
     def __init__(self, run_dir: str | Path, step: int, loggers: Sequence[Logger] = ()) -> None:
         self.figures = Path(run_dir) / "figures"
         self.step = step
+        self._part = ""
         self._scalars: dict[str, float] = {}
         self._outlets = [_outlet(logger, step) for logger in loggers]
+
+    def within(self, part: str) -> Sink:
+        """Return the same sink with FAMILY/PART/... in the place of every key FAMILY/..."""
+        inner = copy(self)
+        inner._part = f"/{part}"
+        return inner
+
+    def _key(self, key: str) -> str:
+        family, slash, rest = key.partition("/")
+        return f"{family}{self._part}{slash}{rest}"
 
     def scalars(self, values: Mapping[str, float]) -> None:
         """Log numbers by key.
@@ -54,25 +66,28 @@ class Sink:
             ValueError: a value is not finite; say how many were not under a key of its own instead.
 
         """
-        numbers = {key: float(value) for key, value in values.items()}
+        numbers = {self._key(key): float(value) for key, value in values.items()}
         if bad := [key for key, value in numbers.items() if not isfinite(value)]:
             raise ValueError(f"expected finite scalars in the log, got {', '.join(f'{k} = {numbers[k]}' for k in bad)}")
         self._scalars.update(numbers)
 
     def image(self, key: str, pixels: Pixels) -> None:
         """Write and log an image (H, W, 3)."""
+        key = self._key(key)
         self._write(key, "png", viz.png(_checked(key, pixels, 3)))
         for outlet in self._outlets:
             outlet.image(key, pixels)
 
     def animation(self, key: str, frames: Pixels, fps: float = 12.0) -> None:
         """Write and log frames (T, H, W, 3) as an animated GIF."""
+        key = self._key(key)
         path = self._write(key, "gif", viz.gif(_checked(key, frames, 4), fps))
         for outlet in self._outlets:
             outlet.animation(key, path)
 
     def histogram(self, key: str, values: ArrayLike) -> None:
         """Log the distribution of the finite ones of the given values; nothing where there is none."""
+        key = self._key(key)
         array = np.asarray(values, dtype=np.float64).ravel()
         array = array[np.isfinite(array)]
         for outlet in self._outlets if array.size else ():
@@ -80,11 +95,13 @@ class Sink:
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Log a table."""
+        key = self._key(key)
         for outlet in self._outlets:
             outlet.table(key, columns, rows)
 
     def arrays(self, key: str, **arrays: ArrayLike) -> None:
         """Write arrays by name into a compressed npz file."""
+        key = self._key(key)
         out = BytesIO()
         contents: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
         np.savez_compressed(out, **contents)

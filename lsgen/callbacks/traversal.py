@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import LatentCallback, Which
 from lsgen.callbacks.codes import Codes, axis_name, codes, interpolated, means, show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
@@ -64,6 +64,7 @@ class LatentTraversal(LatentCallback):
         chunk_size: codes decoded at a time.
         probes: see `LatentCallback`.
         seed: see `LatentCallback`.
+        space: see `LatentCallback`.
 
     Raises:
         ValueError: a number is out of its range, or both `extent` and `quantile` are given.
@@ -95,13 +96,16 @@ class LatentTraversal(LatentCallback):
         chunk_size: int = 512,
         probes: Tensor | None = None,
         seed: int = 0,
+        space: Which = "z",
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed, space)
         self.at_least(1, anchors=anchors, grid_anchors=grid_anchors, max_axes=max_axes, pairs=pairs)
         self.at_least(1, kl_probes=kl_probes, chunk_size=chunk_size)
         self.at_least(2, points=points, frames=frames, path_points=path_points, plane_points=plane_points)
         if extent is not None and quantile is not None:
             raise ValueError("LatentTraversal expected extent or quantile, got both")
+        if quantile is not None and space != "z":
+            raise ValueError(f"LatentTraversal expected extent in the space {space}, where no codes are, got quantile")
         if extent is not None and extent <= 0:
             raise ValueError(f"LatentTraversal expected extent > 0, in standard deviations of the prior, got {extent}")
         if quantile is not None and not 0 < quantile < 0.5:

@@ -77,23 +77,23 @@ class _PerLayer(nn.Module):
         return image
 
 
-def style_space(model: AdversarialModel, plus: bool = False) -> LatentSpace:
+def style_space(of: AdversarialModel | LatentSpace, plus: bool = False) -> LatentSpace:
     """Return the latent space W of a model with a `StyleGenerator`; it shares the weights that `latent_space` shows.
 
     Args:
-        model: a GAN.
+        of: a GAN, or its latent space.
         plus: return W+ instead, with a style for every layer.
 
     Raises:
         TypeError: the generator is not style-based.
 
     """
-    generator = model.decoder.generator
-    if not isinstance(generator, StyleGenerator):
+    z = of if isinstance(of, LatentSpace) else of.latent_space
+    generator = z.decoder.generator if isinstance(z.decoder, DataUnits) else z.decoder
+    if not isinstance(generator, StyleGenerator) or not isinstance(z.decoder, DataUnits):
         raise TypeError(f"expected a model with a StyleGenerator, got {type(generator).__name__}")
     synthesis = generator.synthesis
-    decoder = DataUnits(_PerLayer(synthesis) if plus else synthesis, model.decoder.value_range)
-    styles = Styles(model.latent_space.prior, generator, synthesis.layers if plus else 1)
-    space = GeneratorSpace(decoder, model.latent_space.likelihood, styles)
-    space.train(model.latent_space.training)
+    decoder = DataUnits(_PerLayer(synthesis) if plus else synthesis, z.decoder.value_range)
+    space = GeneratorSpace(decoder, z.likelihood, Styles(z.prior, generator, synthesis.layers if plus else 1))
+    space.train(z.training)
     return space

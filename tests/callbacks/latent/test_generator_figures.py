@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
+from lsgen.callbacks import LatentGeometry, LatentTraversal
 from lsgen.callbacks.decoupling import Decoupling
 from lsgen.callbacks.intra import ClassComparison
 from lsgen.callbacks.inversion import Inversions
@@ -16,13 +20,17 @@ from lsgen.callbacks.neighbours import NearestNeighbours
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.data import Digits
+from lsgen.geometry import immersion, metric
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.latent.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import DatasetClassifier, Moments, Pixels, frechet_distance
+from lsgen.models.gan import GAN, NonSaturating, sefa, style_space
 from lsgen.models.gan.space import GeneratorSpace
+from lsgen.nn.stylegan import StyleGenerator
 
 SHAPE = (1, 8, 8)
+SPACES = ("z", "w", "w+")
 
 
 class Stored(nn.Module):
@@ -162,3 +170,57 @@ def test_one_dimension_for_a_class_is_sparse_and_a_shared_one_is_not(tmp_path: P
     assert kept["sensitivity"].shape == kept["sensitivity_optimised"].shape == (10, 4)
     with pytest.raises(ValueError, match=r"n_class of at most n, got 1\.0, 100 and 32 of 8"):
         Decoupling(classifier, n=8)
+
+
+def _style_gan(batches: int) -> tuple[GAN, DataLoader]:
+    torch.manual_seed(0)
+    generator = StyleGenerator(3, SHAPE, width=4, channels=(6, 4), mapping_layers=1)
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Flatten(0))
+    gan = GAN(generator, critic, FixedGaussian(SHAPE), StandardNormal(3), NonSaturating(), value_range=(0, 1))
+    return gan, DataLoader([{"x": torch.rand(SHAPE)} for _ in range(4 * batches)], batch_size=4)
+
+
+def test_spaces_of_styles_are_looked_at_beside_z_under_keys_of_their_own(tmp_path: Path) -> None:
+    gan, data = _style_gan(batches=2)
+    few = {"every_n_steps": 2, "points": 2, "frames": 2, "anchors": 1, "plane_points": 2}
+    looks = [LatentTraversal(**few, space=space, directions=sefa if space == "w" else None) for space in SPACES]
+    geometry = LatentGeometry(2, space="w", n=2, plane_points=2, pairs=1, intervals=2, kl_probes=4)
+    logger = CSVLogger(tmp_path)
+    trainer = Trainer(
+        accelerator="cpu",
+        default_root_dir=tmp_path,
+        logger=logger,
+        callbacks=[*looks, geometry],
+        max_epochs=1,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(gan, data)
+    logger.save()
+    logged = set((Path(logger.log_dir) / "metrics.csv").read_text().splitlines()[0].split(","))
+    for part in ("", "w/", "w_plus/"):
+        assert {f"traversal/{part}seconds", f"traversal/{part}share_of_training"} <= logged
+        for key in (f"traversal/{part}axes", f"traversal/{part}plane", f"interpolation/{part}linear"):
+            assert (tmp_path / "figures" / key / "00000002.png").exists(), key
+    assert {path.name for path in (tmp_path / "figures/traversal").glob("*/directions")} == {"directions"}
+    found = np.load(tmp_path / "figures/traversal/w/directions/00000002.npz")
+    assert found["vectors"].shape[1] == 4
+    measured = np.load(tmp_path / "figures/metric/w/geometry/00000002.npz")
+    w, g = torch.from_numpy(measured["z"]), metric(immersion(style_space(gan.eval())), torch.from_numpy(measured["z"]))
+    assert w.shape == (2, 4)
+    expected = torch.linalg.eigvalsh(g.detach().double()).flip(-1)
+    np.testing.assert_allclose(measured["eigenvalues"], expected.numpy(), rtol=1e-3)
+    assert "metric/w/log_volume/q50" in logged
+    assert not [key for key in logged if key.startswith("metric/") and not key.startswith("metric/w/")]
+
+
+def test_spaces_of_styles_need_a_style_based_generator() -> None:
+    plain, _ = _style_gan(batches=1)
+    plain.latent_space = _linear()
+    with pytest.raises(TypeError, match="expected a model with a StyleGenerator, got Sequential"):
+        LatentTraversal(space="w").check(plain)
+    with pytest.raises(ValueError, match=r"LatentGeometry expected space to be z, w or w\+, got 'x'"):
+        LatentGeometry(space="x")
+    with pytest.raises(ValueError, match=r"expected extent in the space w\+, where no codes are, got quantile"):
+        LatentTraversal(space="w+", quantile=0.1)

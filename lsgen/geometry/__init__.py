@@ -12,6 +12,7 @@ from lsgen.geometry.extrinsic import MeanCurvature, mean_curvature, second_funda
 from lsgen.geometry.field import MetricField, metric_field
 from lsgen.geometry.geodesic import Geodesic, distance, geodesic
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
+from lsgen.geometry.injectivity import ConjugateRadius, conjugate_radius
 from lsgen.geometry.jacobi import ConjugatePoints, JacobiFields, conjugate_points, jacobi_fields
 from lsgen.geometry.large import (
     MetricOperator,
@@ -58,6 +59,7 @@ __all__ = [
     "Chains",
     "CodeGraph",
     "ConjugatePoints",
+    "ConjugateRadius",
     "Dropout",
     "Ensemble",
     "Exponential",
@@ -83,6 +85,7 @@ __all__ = [
     "brownian_motion",
     "christoffel",
     "conjugate_points",
+    "conjugate_radius",
     "curve_energy",
     "curve_length",
     "distance",

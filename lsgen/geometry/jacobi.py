@@ -127,17 +127,20 @@ def conjugate_points(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: i
 
     """
     found = jacobi_fields(im, z, v, steps)
-    flat = v.reshape(-1, im.dim)
-    speed = torch.einsum("ni,nij,nj->n", flat, metric(im, z.reshape(-1, im.dim)), flat).clamp(min=0).sqrt().double()
+    flat = v.detach().reshape(-1, im.dim)
+    g = metric(im, z.detach().reshape(-1, im.dim)).detach()
+    distance, index = first_conjugate(found, torch.einsum("ni,nij,nj->n", flat, g, flat).clamp(min=0).sqrt())
+    return ConjugatePoints(distance.to(z.dtype).reshape(z.shape[:-1]), index.reshape(z.shape[:-1]))
+
+
+def first_conjugate(found: JacobiFields, speed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distance to the first conjugate point and the Morse index of geodesics of given speed, each (N,)."""
+    speed = speed.double()
     a, b, ok = _sound(found, speed)
     passed = _passages(*_neighbours(a, b))
     first = (passed > 0).to(torch.uint8).argmax(-1)
     distance = torch.where(passed.any(-1), _located(a, b, first, speed.clamp(min=1)) * speed, torch.inf)
-    batch = z.shape[:-1]
-    return ConjugatePoints(
-        torch.where(ok, distance, torch.nan).to(z.dtype).reshape(batch),
-        torch.where(ok, passed.sum(-1), -1).reshape(batch),
-    )
+    return torch.where(ok, distance, torch.nan), torch.where(ok, passed.sum(-1), -1)
 
 
 def before_conjugate(found: JacobiFields) -> Tensor:

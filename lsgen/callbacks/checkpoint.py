@@ -3,6 +3,10 @@
 Every checkpoint is taken between two batches: everything that belongs to the batches before has happened
 (validation, logs, schedules, the end of the epoch), and nothing of the next has. The one other place is the end of
 training. Whatever asks for a checkpoint, such as the end of a validation or a signal, is served at the next of these.
+
+A validation may be long, and what asks by a signal may have little patience. So a checkpoint is taken before the batch
+that a validation follows, where saving takes less than 5 % of the time; a signal then ends training between two batches
+of the validation, and the resumed run repeats that one batch and the validation, which come out the same.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, plain
 from lsgen.callbacks.clock import bind_clock, continue_loggers, generator_steps
 from lsgen.callbacks.guard import NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted, SignalWatch, signal_name
-from lsgen.callbacks.loops import mend_counters, settled
+from lsgen.callbacks.loops import mend_counters, settled, validation_follows
 from lsgen.data import DataModule
 
 __all__ = ["BEST", "Checkpoint"]
@@ -33,13 +37,15 @@ __all__ = ["BEST", "Checkpoint"]
 BEST = "best.ckpt"
 _NOTHING, _SAVE, _STOP = range(3)
 _LEAST_RATIO = 20  # seconds since the last save over the seconds it took
+_BRIEF = 1.0  # seconds of a validation whose end can be waited for
 
 
 class Checkpoint(LightningCheckpoint):
     """Saves checkpoints/last.ckpt, keeps the one before as previous.ckpt, and the best one as best.ckpt.
 
     It counts as Lightning's checkpoint callback: leave the trainer's `enable_checkpointing` on and it adds none of its
-    own. Files hold tensors and plain containers only. Ctrl-C and SIGTERM save, then raise `Interrupted`.
+    own. Files hold tensors and plain containers only. Ctrl-C and SIGTERM save, then raise `Interrupted`; during a
+    validation they end it between two batches, and what was saved before the last training batch is resumed from.
 
     Args:
         every_n_steps: generator steps between two saves; None saves by the other rules only.
@@ -92,6 +98,9 @@ class Checkpoint(LightningCheckpoint):
         self.last_saved: str | None = None
         self._signals = SignalWatch()
         self._resumed = self._due = self._better = self._finished = False
+        self._covered = self._in_step = False
+        self._validation_began = 0.0
+        self._validation_seconds: float | None = None
         self._saved_step = 0
         self._saving_seconds = 0.0
         self._saved_at = time.monotonic()
@@ -125,14 +134,33 @@ class Checkpoint(LightningCheckpoint):
         """Save where a save is due, and stop where a signal came."""
         if batch_idx % trainer.accumulate_grad_batches:
             return
-        wish = _agree(trainer, self._wish(trainer, pl_module))
+        validates = validation_follows(trainer)
+        wish = _agree(trainer, self._wish(trainer, pl_module, validates))
+        self._covered = validates and bool(wish or self._due or self._better)
         if wish or self._due or self._better:
             self._save(trainer, pl_module)
         if wish == _STOP:
             raise self._interruption(trainer, pl_module)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the time, and whether all processes have as many batches, so that they can stop together."""
+        self._validation_began = time.monotonic()
+        if self._covered:
+            batches = int(sum(trainer.num_val_batches))
+            self._in_step = _agree(trainer, batches) == -_agree(trainer, -batches)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stop where a signal came and nothing is lost: the checkpoint of one batch ago is resumed from."""
+        if trainer.state.fn != TrainerFn.FITTING or not (self._covered and self._in_step):
+            return
+        if _agree(trainer, int(self._signals.received is not None)):
+            raise self._interruption(trainer, pl_module)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare the monitored value with the best one so far."""
+        self._validation_seconds = time.monotonic() - self._validation_began
         if self.monitor is None or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         if self.monitor not in trainer.callback_metrics:
@@ -148,8 +176,7 @@ class Checkpoint(LightningCheckpoint):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Have the end of the epoch saved."""
         if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
-            worth_it = time.monotonic() - self._saved_at >= _LEAST_RATIO * self._saving_seconds
-            self._due |= _agree(trainer, int(worth_it)) > 0
+            self._due |= _agree(trainer, int(self._is_cheap())) > 0
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the end of training, and give the signals back."""
@@ -187,12 +214,22 @@ class Checkpoint(LightningCheckpoint):
 
     # when
 
-    def _wish(self, trainer: Trainer, pl_module: LightningModule) -> int:
+    def _wish(self, trainer: Trainer, pl_module: LightningModule, validates: bool = False) -> int:
         if self._signals.received is not None:
             return _STOP
         every, step = self.every_n_steps, generator_steps(trainer, pl_module)
         due = every is not None and step // every > self._saved_step // every
-        return _SAVE if due or time.monotonic() - self._saved_at >= self.every_n_seconds else _NOTHING
+        due |= time.monotonic() - self._saved_at >= self.every_n_seconds
+        due |= validates and self._is_cheap() and not self._is_brief()
+        return _SAVE if due else _NOTHING
+
+    def _is_cheap(self) -> bool:
+        """Tell whether saving now takes less than 5 % of the time since the last save."""
+        return time.monotonic() - self._saved_at >= _LEAST_RATIO * self._saving_seconds
+
+    def _is_brief(self) -> bool:
+        """Tell whether the last validation was short enough to wait for the end of the next."""
+        return self._validation_seconds is not None and self._validation_seconds < _BRIEF
 
     def _is_better(self, score: float) -> bool:
         if isnan(score):
@@ -232,11 +269,13 @@ class Checkpoint(LightningCheckpoint):
             )
 
     def _interruption(self, trainer: Trainer, pl_module: LightningModule) -> Interrupted:
-        signum = self._signals.received or signal.SIGTERM
+        signum, steps = self._signals.received or signal.SIGTERM, generator_steps(trainer, pl_module)
+        if trainer.validating:
+            place, holds = f"in a validation after {steps} generator steps", "is from the batch before it"
+        else:
+            place, holds = f"after {steps} generator steps", "holds all of it"
         return Interrupted(
-            signum,
-            f"stopped by {signal_name(signum)} after {generator_steps(trainer, pl_module)} generator steps; "
-            f"{self.last_saved} holds all of it, resume from there",
+            signum, f"stopped by {signal_name(signum)} {place}; {self.last_saved} {holds}, resume from there"
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
-__all__ = ["mend_counters", "settled"]
+__all__ = ["mend_counters", "settled", "validation_follows"]
 
 
 @contextmanager
@@ -58,6 +58,19 @@ def mend_counters(trainer: Trainer) -> None:
     """Set back, at the start of resumed training, what counts the batch that was ready twice."""
     total = trainer.fit_loop.epoch_loop.batch_progress.total
     total.ready = total.completed
+
+
+def validation_follows(trainer: Trainer) -> bool:
+    """Tell, at the start of a training batch, whether training is interrupted by a validation before the next window.
+
+    A window is as many batches as gradients are accumulated over. A validation that the clock on the wall decides on,
+    that the end of a data set of unknown length brings, or that ends training early, is not foreseen.
+    """
+    loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
+    if every is None or every == float("inf") or not loop._should_check_val_epoch():
+        return False
+    first = loop.total_batch_idx if trainer.check_val_every_n_epoch is None else loop.batch_idx
+    return any((first + k + 1) % every == 0 for k in range(trainer.accumulate_grad_batches))
 
 
 def _epoch_is_whole(trainer: Trainer) -> bool:

@@ -136,6 +136,50 @@ def test_a_signal_saves_and_stops(
     assert engine.same_run(reference, tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "step"),
+    [
+        ({}, 20),
+        ({"val_check_interval": 7}, 14),
+        ({"val_check_interval": 13, "check_val_every_n_epoch": None}, 26),
+        ({"accumulate_grad_batches": 3, "max_steps": 20}, 7),
+    ],
+)
+def test_a_signal_in_a_validation_does_not_wait_for_its_end(
+    engine: ModuleType, tmp_path: Path, options: dict[str, Any], step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was saved before the last batch is resumed from, and that batch and the validation come out the same."""
+    for bound in ("_BRIEF", "_LEAST_RATIO"):
+        monkeypatch.setattr(f"lsgen.callbacks.checkpoint.{bound}", 0)
+    engine.fit(tmp_path / "whole", **options)
+    seen: list[int] = []
+
+    class Count(Callback):
+        def on_validation_batch_end(self, *args: Any) -> None:
+            seen.append(args[4])
+
+    extra = [Count(), engine.Send(signal.SIGTERM, "on_validation_batch_end", step)]
+    sentence = rf"in a validation after {step} generator steps; .*last.ckpt of .* before it"
+    with pytest.raises(Interrupted, match=sentence):
+        engine.fit(tmp_path / "cut", extra=extra, every_n_steps=None, **options)
+    assert seen[-1] == 0, "the signal came with the first batch, and no other followed"
+    assert engine.load(tmp_path / "cut")["clocks"]["generator_steps"] == step - 1
+    engine.fit(tmp_path / "cut", resume=True, **options)
+    assert engine.same_run(tmp_path / "whole", tmp_path / "cut") == []
+
+
+def test_saving_before_validations_costs_little(engine: ModuleType, tmp_path: Path) -> None:
+    """Where validations are brief it is done before the first only, of which nothing is known yet."""
+    saved: list[int] = []
+
+    class Watch(Callback):
+        def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+            saved.append(pl_module.generator_steps)
+
+    engine.fit(tmp_path, extra=[Watch()], every_n_steps=None, monitor=None)
+    assert [step for step in saved if step % engine.STEPS_PER_EPOCH == engine.STEPS_PER_EPOCH - 1] == [19]
+
+
 def test_a_second_interrupt_stops_at_once(engine: ModuleType, tmp_path: Path) -> None:
     """It comes in the middle of a batch, so nothing more is saved."""
     twice = [engine.Send(signal.SIGINT, "on_before_backward", 10), engine.Send(signal.SIGINT, "on_after_backward", 10)]

@@ -26,17 +26,31 @@ assert engine.in_child(lambda: engine.fit(whole, **two)) == 0
 assert engine.in_child(lambda: engine.fit(cut, extra=[kill], every_n_steps=4, **two)) != 0
 assert engine.load(cut)["clocks"]["generator_steps"] == 8
 assert engine.in_child(lambda: engine.fit(cut, resume=True, **two)) == 0
+
+
+class ToTheFirst(engine.Send):
+    def _send(self, trainer, module, *args):
+        if trainer.is_global_zero:
+            super()._send(trainer, module, *args)
+
+
+stop = ToTheFirst(signal.SIGTERM, "on_validation_batch_end", 10)
+stopped = Path(sys.argv[4])
+assert engine.in_child(lambda: engine.fit(stopped, extra=[stop], every_n_steps=None, **two)) != 0
+assert engine.load(stopped)["clocks"]["generator_steps"] == 9
+assert engine.in_child(lambda: engine.fit(stopped, resume=True, **two)) == 0
 """
 
 
 @pytest.mark.slow
 def test_two_processes(engine: ModuleType, tmp_path: Path) -> None:
-    """Metrics are those over the whole data set; killed and resumed inside an epoch, all bits are the same."""
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    command = [sys.executable, "-c", SCRIPT, str(Path(str(engine.__file__)).parent), str(whole), str(cut)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Metrics are those over the whole data set; killed in an epoch or stopped in a validation, all bits are the same."""
+    whole, cut, stopped = tmp_path / "whole", tmp_path / "cut", tmp_path / "stopped"
+    command = [sys.executable, "-c", SCRIPT, str(Path(str(engine.__file__)).parent), *map(str, (whole, cut, stopped))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert engine.same_run(whole, cut) == []
+    assert engine.same_run(whole, stopped) == []
 
     clocks = engine.load(whole)["clocks"]
     assert clocks["generator_steps"] == 15

@@ -44,7 +44,7 @@ assert engine.in_child(lambda: engine.fit(stopped, resume=True, **two)) == 0
 
 @pytest.mark.slow
 def test_two_processes(engine: ModuleType, tmp_path: Path) -> None:
-    """Metrics are those over the whole data set; killed in an epoch or stopped in a validation, all bits are the same."""
+    """Metrics are over the whole data set; killed in an epoch or stopped in a validation, all bits are the same."""
     whole, cut, stopped = tmp_path / "whole", tmp_path / "cut", tmp_path / "stopped"
     command = [sys.executable, "-c", SCRIPT, str(Path(str(engine.__file__)).parent), *map(str, (whole, cut, stopped))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)

@@ -7,7 +7,8 @@
 | metric/imputation/METHOD/width     | scalar  | average length of that interval                                   |
 | reconstruction/imputation          | image   | input, what is observed, expectation and one draw, for images     |
 
-METHOD is mean, knn, iterative, miwae, pseudo_gibbs or metropolis, see `lsgen.metrics.imputation`. What is missing is shown in grey.
+METHOD is mean, knn, iterative, miwae, pseudo_gibbs or metropolis, see `lsgen.metrics.imputation`. What is missing is
+shown in grey.
 `metric/imputation/seconds` and `metric/imputation/share_of_training` are the cost: see `lsgen.callbacks.base`.
 """
 

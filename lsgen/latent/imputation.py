@@ -6,10 +6,17 @@ Self-normalised importance sampling: E[x_m|x_o] ~ sum_k w_k E[x_m|z_k] / sum_k w
 proportion to w_k. The encoder sees zeros where values are missing. Codes are chosen on the way by the largest of
 log w_k + Gumbel noise, which is a draw in proportion to w_k, so that memory depends on the chunk only.
 
-Pseudo-Gibbs sampling: x_m ~ p(x_m|z), z ~ q(z|x_o, x_m) in turn, exact only where q is.
+Pseudo-Gibbs sampling: x_m ~ p(x_m|z), z ~ q(z|x_o, x_m) in turn, exact only where q is; an encoder that never saw
+whole observations may lead it astray. Metropolis-within-Gibbs sampling takes the new code z' for the old one z with
+probability
+
+    min( 1, [ p(x|z') p(z') / q(z'|x) ] / [ p(x|z) p(z) / q(z|x) ] ),
+
+and leaves p(z, x_m|x_o) invariant whatever q is.
 
 Reference: Mattei & Frellsen, "MIWAE" (2019), equations 10 to 12, https://arxiv.org/abs/1812.02633; Rezende, Mohamed &
-Wierstra (2014), appendix F, https://arxiv.org/abs/1401.4082.
+Wierstra (2014), appendix F, https://arxiv.org/abs/1401.4082; Mattei & Frellsen, "Leveraging the exact likelihood of
+deep latent variable models" (2018), section 4.3, https://arxiv.org/abs/1802.04826.
 """
 
 from __future__ import annotations
@@ -109,7 +116,12 @@ def impute(
 
 @torch.no_grad()
 def pseudo_gibbs(
-    space: EncodableLatentSpace, x: Tensor, observed: Tensor, steps: int = 1000, draws: int = 100
+    space: EncodableLatentSpace,
+    x: Tensor,
+    observed: Tensor,
+    steps: int = 1000,
+    draws: int = 100,
+    metropolis: bool = False,
 ) -> Tensor:
     """Return the last `draws` states of a pseudo-Gibbs chain, (draws, B, *shape), observed values unchanged.
 
@@ -119,6 +131,7 @@ def pseudo_gibbs(
         observed: boolean, (B, *shape).
         steps: length of the chain, which starts at zeros for missing values.
         draws: states returned.
+        metropolis: whether codes are accepted or not, so that the chain is exact: Metropolis-within-Gibbs sampling.
 
     Raises:
         ValueError: shapes differ, a number is not positive, or there are more draws than steps.
@@ -127,11 +140,18 @@ def pseudo_gibbs(
     _check(x, observed, steps, draws, 1)
     if draws > steps:
         raise ValueError(f"expected no more draws than steps, got {draws} and {steps}")
-    state, states = torch.where(observed, x, 0.0), []
+    state, states, p = torch.where(observed, x, 0.0), [], space.prior()
+    z = space.encode(state).sample()
     for step in range(steps):
-        state = torch.where(observed, x, space.decode(space.encode(state).sample()).sample())
+        state = torch.where(observed, x, space.decode(z).sample())
         if step >= steps - draws:
             states.append(state)
+        q = space.encode(state)
+        new = q.sample()
+        if metropolis:
+            log_w, new_log_w = (space.decode(c).log_prob(state) + p.log_prob(c) - q.log_prob(c) for c in (z, new))
+            new = torch.where((torch.rand_like(log_w).log() < new_log_w - log_w).unsqueeze(-1), new, z)
+        z = new
     return torch.stack(states)
 
 

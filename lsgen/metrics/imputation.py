@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-METHODS = ("mean", "knn", "iterative", "miwae", "pseudo_gibbs")
+METHODS = ("mean", "knn", "iterative", "miwae", "pseudo_gibbs", "metropolis")
 
 
 class Imputer(ABC):
@@ -171,15 +171,16 @@ class PseudoGibbs(Imputer):
     Args:
         space: encoder, prior, decoder and likelihood.
         burn_in: steps before the first draw.
+        metropolis: whether the chain accepts codes or not, and is exact.
 
     """
 
-    def __init__(self, space: EncodableLatentSpace, burn_in: int = 200) -> None:
-        self.space, self.burn_in = space, burn_in
+    def __init__(self, space: EncodableLatentSpace, burn_in: int = 200, metropolis: bool = False) -> None:
+        self.space, self.burn_in, self.metropolis = space, burn_in, metropolis
 
     def __call__(self, x: Tensor, observed: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         """Return states of the chain and their average."""
-        states = pseudo_gibbs(self.space, x, observed, self.burn_in + draws, draws)
+        states = pseudo_gibbs(self.space, x, observed, self.burn_in + draws, draws, self.metropolis)
         return states.mean(0), states
 
 
@@ -241,7 +242,7 @@ def compare_imputations(
         draws: draws of every method.
         level: probability of the central interval.
         samples: codes for every observation in importance sampling.
-        methods: which of "mean", "knn", "iterative", "miwae" and "pseudo_gibbs"; the third is slow for many columns.
+        methods: which of `METHODS`; "iterative" is slow for many columns.
 
     Raises:
         ValueError: nothing is missing in the test observations, a number is out of range, or a method is not known.
@@ -255,6 +256,7 @@ def compare_imputations(
         "iterative": IterativeRegression(),
         "miwae": ImportanceSampling(space, samples),
         "pseudo_gibbs": PseudoGibbs(space),
+        "metropolis": PseudoGibbs(space, metropolis=True),
     }
     x, observed = test
     scores = {}

@@ -89,6 +89,23 @@ def test_pseudo_gibbs_is_exact_where_the_encoder_is() -> None:
     torch.testing.assert_close(chain[:, :4], X[:1, :4].expand(400, 4))
 
 
+def test_metropolis_within_gibbs_is_exact_though_the_encoder_is_not() -> None:
+    space, mean, covariance = _model(wider=1.5)
+    with torch.no_grad():
+        space.encoder.layers[0].bias[:d] += 0.7
+    exact = _conditional(mean, covariance, 0)
+    deviation = exact.variance.sqrt()
+    shift = {}
+    for metropolis in (False, True):
+        torch.manual_seed(0)
+        chain = pseudo_gibbs(space, X[:1].expand(400, D), OBSERVED[:1].expand(400, D), 400, 1, metropolis)[0]
+        shift[metropolis] = ((chain[:, 4:].mean(0) - exact.mean) / deviation).abs().max()
+        spread = (chain[:, 4:].std(0) / deviation - 1).abs().max()
+    assert shift[False] > 2
+    assert shift[True] < 5 / 20
+    assert spread < 5 / 800**0.5
+
+
 def test_bound_is_that_of_the_observed_values() -> None:
     space, mean, covariance = _model()
     torch.manual_seed(0)

@@ -96,7 +96,7 @@ def test_a_model_that_is_right_is_best_and_calibrated() -> None:
 
 def test_all_methods_are_compared_on_the_same_gaps() -> None:
     scores = compare_imputations(_right_model(), _data(60), _data(20, seed=1), draws=3, samples=200)
-    assert list(scores) == ["mean", "knn", "iterative", "miwae", "pseudo_gibbs"]
+    assert list(scores) == ["mean", "knn", "iterative", "miwae", "pseudo_gibbs", "metropolis"]
     assert all(set(row) == {"rmse", "coverage", "width"} for row in scores.values())
     with pytest.raises(ValueError, match=r"expected methods out of mean, knn, .*, got median"):
         compare_imputations(_right_model(), _data(60), _data(20), methods=["median"])

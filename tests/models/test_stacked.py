@@ -79,6 +79,20 @@ def test_each_part_learns_from_its_own_loss() -> None:
         assert torch.equal(gradient, second[name]) == lower, name
 
 
+def test_accuracy_is_that_of_the_mean_of_the_codes() -> None:
+    space = _space()
+    x = torch.randn(200, D, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        space.encoder.layers[-1].bias[d1:] += 2.0  # draws say little
+        log_classes = space.encode(x).posterior.upper(space.encode(x).lower.loc).log_classes
+    label = log_classes.argmax(-1)
+    label[:50] = -1
+    label[50:80] = (label[50:80] + 1) % K
+    scalars = StackedSemiSupervised()(space, {"x": x, "label": label}, 0).scalars
+    assert scalars["accuracy"].item() == pytest.approx(120 / 150)
+    assert not scalars["accuracy"].requires_grad
+
+
 def test_other_spaces_are_refused() -> None:
     encoder, decoder = MLPEncoder((D,), 2), MLPDecoder(2, (D,))
     space = EncodableLatentSpace(encoder, decoder, FixedGaussian((D,)), StandardNormal(2))

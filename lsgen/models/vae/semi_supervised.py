@@ -26,15 +26,15 @@ from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.objective import Objective
 
-__all__ = ["ClassBounds", "SemiSupervised", "class_bounds"]
+__all__ = ["ClassBounds", "SemiSupervised", "accuracy", "class_bounds"]
 
 
 class SemiSupervised(Objective):
     """The bounds of M2 and a classification loss on what is labelled.
 
     Args:
-        alpha: weight of the classification loss, a number or a schedule in generator steps; the paper takes a tenth of
-            the number of observations for every labelled one.
+        alpha: weight of the classification loss, a number or a schedule in generator steps; 0.1 N / N_l in the paper,
+            for N observations of which N_l are labelled.
 
     """
 
@@ -104,9 +104,14 @@ def class_bounds(q: ClassCodes, p: Joint, every: Tensor, batch: Mapping[str, Ten
     weights = torch.where(known.unsqueeze(-1), own, q.log_classes.exp())
     kl = (weights * divergence_given_class(q, p)).sum(-1) - torch.special.entr(weights).sum(-1)
     classification = -(own * q.log_classes).sum(-1) * known
-    right = (q.log_classes.argmax(-1) == label) & known
     scalars = {
         "classification": classification.detach().sum() / known.sum().clamp(min=1),
-        "accuracy": right.sum() / known.sum(),
+        "accuracy": accuracy(q, label),
     }
     return ClassBounds((weights * every).sum(-1), kl, classification, scalars)
+
+
+def accuracy(q: ClassCodes, label: Tensor) -> Tensor:
+    """Return the share of known labels (B,) that are the most probable class, a scalar; NaN where none is known."""
+    known = label >= 0
+    return ((q.log_classes.argmax(-1) == label) & known).sum() / known.sum()

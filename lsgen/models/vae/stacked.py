@@ -6,6 +6,7 @@ r"""M1+M2: a class model (M2) of the codes that a variational autoencoder (M1) g
     loss = M1 + M2,    no gradient of M2 through z_1.
 
 The paper trains M1 to its end and then M2 on its codes; here both learn side by side, each from its own loss alone.
+Classes are told from the mean of q(z_1|x), once M2 has learned from draws of it; that is what the accuracy counts.
 Reported is the bound of the stacked model p(z_2) p(y) p(z_1|z_2, y) p(x|z_1): -log p(x|z_1), and as divergence
 log q(z_1|x) plus the negative bound that M2 puts on log p(z_1).
 
@@ -25,7 +26,7 @@ from lsgen.latent.product import Joint
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.objective import Objective
-from lsgen.models.vae.semi_supervised import class_bounds
+from lsgen.models.vae.semi_supervised import accuracy, class_bounds
 
 __all__ = ["StackedSemiSupervised"]
 
@@ -34,7 +35,8 @@ class StackedSemiSupervised(Objective):
     """The bounds of M1 and of M2 on the codes of M1, with a classification loss on what is labelled.
 
     Args:
-        alpha: weight of the classification loss, a number or a schedule in generator steps.
+        alpha: weight of the classification loss, a number or a schedule in generator steps; 0.1 N / N_l in the paper,
+            for N observations of which N_l are labelled.
 
     """
 
@@ -66,4 +68,7 @@ class StackedSemiSupervised(Objective):
         alpha = self.alpha(step)
         loss = (reconstruction + standard + bounds.negative_bound + alpha * bounds.classification).mean()
         kl = q.lower.log_prob(z1).sum(-1).detach() + bounds.negative_bound.detach()
-        return Losses(loss, reconstruction, kl.unsqueeze(-1), {"alpha": alpha}, bounds.scalars)
+        with torch.no_grad():
+            right = accuracy(q.posterior.upper(q.lower.loc), batch["label"])
+        scalars = {**bounds.scalars, "accuracy": right}
+        return Losses(loss, reconstruction, kl.unsqueeze(-1), {"alpha": alpha}, scalars)

@@ -116,13 +116,15 @@ class Immersion:
         restricted.basis = basis if self.basis is None else basis @ self.basis.to(basis)
         return restricted
 
-    def expansion(self, z: Tensor, order: int, directions: Tensor | None = None) -> Taylor:
+    def expansion(self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False) -> Taylor:
         """Return f with its derivatives at codes (N, d), flattened to (N, m).
 
         Args:
             z: codes (N, d), checked.
             order: 1 or 2.
             directions: vectors (k, d) or (k, N, d); the coordinate vectors where they are not given.
+            isometric: f may be moved by an isometry, where only inner products of derivatives are wanted; the
+                result may then have fewer than m coordinates.
 
         Raises:
             ValueError: the map does not return one row per code, or its length is not that of the signature.
@@ -131,7 +133,7 @@ class Immersion:
         vectors = torch.eye(self.dim, dtype=z.dtype, device=z.device) if directions is None else directions
         if self.basis is not None:
             vectors = vectors @ self.basis.to(z)
-        x = propagate(self.local, self.lifted(z), vectors, order)
+        x = propagate(self.local, self.lifted(z), vectors, order, isometric and self.signature is None)
         n = z.shape[0]
         if x.ndim < 1 or x.shape[0] != n:
             raise ValueError(f"expected a map ({n}, {self.dim}) -> ({n}, m), got {tuple(x.shape)}")

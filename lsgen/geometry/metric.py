@@ -121,7 +121,7 @@ def gram(im: Immersion | MetricField, z: Tensor, wide: bool) -> Tensor:
     if isinstance(im, MetricField):
         g = im.matrices(z)
         return g.double() if wide else g
-    j = im.expansion(z, 1).t.movedim(0, 1)
+    j = im.expansion(z, 1, isometric=True).t.movedim(0, 1)
     return inner(im, j.double() if wide else j)
 
 

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.fx import Node
 from torch.fx.node import map_arg
 
 from lsgen.geometry import algebra, nested, norms, rules
+from lsgen.geometry.isometry import square
 from lsgen.geometry.tables import PIECEWISE_LINEAR
 from lsgen.geometry.taylor import Frame, Taylor
 from lsgen.geometry.trace import Step, Trace, Untraceable, check_values, reachable, trace
@@ -30,7 +32,9 @@ _told: weakref.WeakSet[Any] = weakref.WeakSet()
 _told_operations: set[str] = set()
 
 
-def propagate(fn: Callable[[Tensor], Tensor], z: Tensor, directions: Tensor, order: int) -> Taylor:
+def propagate(
+    fn: Callable[[Tensor], Tensor], z: Tensor, directions: Tensor, order: int, isometric: bool = False
+) -> Taylor:
     r"""Return f(z) with its derivatives along the given directions.
 
         J_i = Df(z)[v_i],    H_ij = D^2 f(z)[v_i, v_j].
@@ -40,6 +44,7 @@ def propagate(fn: Callable[[Tensor], Tensor], z: Tensor, directions: Tensor, ord
         z: points (N, n).
         directions: vectors (d, n), shared by all points, or (d, N, n).
         order: 1 or 2.
+        isometric: the result may be moved by an isometry of R^m, and into a smaller space, where that is cheaper.
 
     Returns:
         The expansion, of value (N, ...).
@@ -54,7 +59,7 @@ def propagate(fn: Callable[[Tensor], Tensor], z: Tensor, directions: Tensor, ord
         _tell(fn, str(reason))
         result: Taylor = nested.expand(_checked(fn), [start])
         return result
-    return _interpret(operations, start)
+    return _interpret(operations, start, isometric)
 
 
 def kinks(fn: Callable[[Tensor], Tensor], z: Tensor) -> list[str]:
@@ -92,15 +97,24 @@ def _name(fn: Any) -> str:
     return getattr(fn, "__qualname__", type(fn).__name__)
 
 
-def _interpret(operations: Trace, start: Taylor) -> Taylor:
+def _interpret(operations: Trace, start: Taylor, isometric: bool) -> Taylor:
     known: dict[str, Any] = {operations.input: start}
     known.update((name, source()) for name, source in operations.constants)
 
     def fill(a: Any) -> Any:
         return known[a.name] if isinstance(a, Node) else map_arg(a, fill) if isinstance(a, list | tuple) else a
 
+    moved = False
     for step in operations.steps:
-        known[step.name] = _apply(step, [fill(a) for a in step.args], {k: fill(a) for k, a in step.kwargs.items()})
+        args, kwargs = [fill(a) for a in step.args], {key: fill(a) for key, a in step.kwargs.items()}
+        factor = square(args[-1]) if isometric and step.name == operations.linear else None
+        if factor is not None:
+            moved = True
+            known[step.name] = RULES[torch.ops.aten.mm](args[-2], factor)
+        elif moved and step.name in operations.rearranging:
+            known[step.name] = args[0][0] if isinstance(args[0], list | tuple) else args[0]
+        else:
+            known[step.name] = _apply(step, args, kwargs)
         for name in step.free:
             known.pop(name, None)
     result = known[operations.output]

@@ -108,8 +108,8 @@ def sectional_products(im: Immersion | MetricField, z: Tensor, u: Tensor, v: Ten
         g, r = curvature_tensor(im, z)
         u, v = u.double(), v.double()
         return g, torch.einsum("nijkl,ni,nj,nk,nl->n", r, u, v, u, v)
-    j = im.expansion(z, 1).t.movedim(0, 1).double()
-    x = im.expansion(z, 2, directions=torch.stack([u, v]))
+    j = im.expansion(z, 1, isometric=True).t.movedim(0, 1).double()
+    x = im.expansion(z, 2, torch.stack([u, v]), isometric=True)
     h = x.t[2:].movedim(0, 1).double() if x.curved else j.new_zeros(len(z), 3, j.shape[-1])
     products, d = inner(im, torch.cat([j, h], 1)), im.dim
     g, mixed = products[:, :d, :d], products[:, :d, d:]
@@ -132,7 +132,7 @@ def normal_products(im: Immersion, z: Tensor) -> tuple[Factored, Tensor]:
 
 def _products(im: Immersion, z: Tensor) -> Tensor:
     """Return all inner products of first and (where there are any) second derivatives at codes (N, d)."""
-    return inner(im, im.expansion(z, 2).t.movedim(0, 1)).double()
+    return inner(im, im.expansion(z, 2, isometric=True).t.movedim(0, 1)).double()
 
 
 def full_rank(g: Tensor, dtype: torch.dtype) -> Tensor:

@@ -25,6 +25,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from lsgen.geometry.isometry import last_linear
+
 __all__ = ["Step", "Trace", "Untraceable", "check_values", "reachable", "trace", "unchanged"]
 
 KEPT = 16
@@ -78,6 +80,8 @@ class Trace:
         output: name of the result.
         packets: the operations that depend on the input.
         widest: number of elements per point of the largest intermediate result that depends on the input.
+        linear: the linear step that makes the result, but for its order and scale; empty where there is none.
+        rearranging: the steps after it that only rearrange its result.
 
     """
 
@@ -87,6 +91,8 @@ class Trace:
     output: str
     packets: frozenset[Any]
     widest: int
+    linear: str
+    rearranging: frozenset[str]
 
 
 _identities: ContextVar[dict[int, Any] | None] = ContextVar("identities", default=None)
@@ -272,6 +278,7 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
     last: dict[str, str] = {}
     depends: set[str] = set()
     packets, widest, points, source, result = set(), 1, 1, "", ""
+    final: tuple[str, frozenset[str]] = "", frozenset()
     for node in graph.nodes:
         for used in node.all_input_nodes:
             last[used.name] = node.name
@@ -284,6 +291,7 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
         elif node.op == "output":
             result = _single(node.args[0])
             check_values(node.args[0].meta["val"].dtype)
+            final = last_linear(node.args[0], depends, points)
         else:
             steps.append(node)
             if any(used.name in depends for used in node.all_input_nodes):
@@ -298,7 +306,7 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
         if used_name != result:
             frees.setdefault(user, []).append(used_name)
     made = tuple(Step(n.name, n.target, n.args, dict(n.kwargs), tuple(frees.get(n.name, ()))) for n in steps)
-    return Trace(source, tuple(constants), made, result, frozenset(packets), widest)
+    return Trace(source, tuple(constants), made, result, frozenset(packets), widest, *final)
 
 
 def _same(tensor: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class WandbRun:
         config: nested.
         history: one nested mapping a row; media are mappings with "_type" and "path".
         summary: last values.
+        axes: for each segment, key or pattern of keys -> the key that its charts have as x axis.
         segments: directories, one an attempt; media paths are below their folder `files`.
         exit_codes: one for each segment that was finished.
 
@@ -41,6 +42,7 @@ class WandbRun:
     config: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
+    axes: list[dict[str, str]] = field(default_factory=list)
     segments: list[Path] = field(default_factory=list)
     exit_codes: list[int] = field(default_factory=list)
 
@@ -81,6 +83,7 @@ def _read_now(run_dir: Path) -> WandbRun:
     run = WandbRun()
     for file in sorted(run_dir.glob("wandb/*run-*/run-*.wandb")):
         run.segments.append(file.parent)
+        run.axes.append({})
         for record in _records(file):
             _take(run, record)
     return run
@@ -99,6 +102,8 @@ def _take(run: WandbRun, record: Any) -> None:
         row: dict[str, Any] = {}
         _put(row, record.history.item)
         run.history.append(row)
+    elif kind == "metric" and record.metric.step_metric:
+        run.axes[-1][record.metric.name or record.metric.glob_name] = record.metric.step_metric
     elif kind == "summary":
         _put(run.summary, record.summary.update)
     elif kind == "exit":

@@ -13,7 +13,7 @@ from typing import Any
 from lsgen.cli.errors import UsageError
 from lsgen.runs.aggregate import Group, SweepTable
 
-__all__ = ["FORMATS", "parquet"]
+__all__ = ["FORMATS", "legend", "parquet"]
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
@@ -43,14 +43,30 @@ def as_markdown(table: SweepTable) -> str:
 
 
 def as_rich(table: SweepTable) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows in rich's markup, the best rows in bold."""
+    """Return columns and rows in rich's markup, one column for each metric, the best rows in bold."""
     from rich.markup import escape
 
     rows = []
-    for place, row in enumerate(table.rows()):
-        cells = [escape(_text(value, 6)) for value in row]
+    for place, group in enumerate(table.groups):
+        cells = [_text(value, 6) for value in (*group.keys.values(), group.n, group.failed)]
+        cells = [escape(cell) for cell in (*cells, *(_statistics(group, metric) for metric in table.metrics))]
         rows.append([f"[bold]{cell}[/bold]" for cell in cells] if place in table.best else cells)
-    return table.columns, rows
+    return [*table.keys, "n", "failed", *table.metrics], rows
+
+
+def legend(table: SweepTable) -> str:
+    """Return what the cells of `as_rich` are."""
+    judged = f"; bold: the best {table.judge}, and what paired t-tests do not tell from it" if table.judge else ""
+    return f"mean ± standard deviation [95 % confidence interval of the mean] over {table.over}{judged}"
+
+
+def _statistics(group: Group, metric: str) -> str:
+    found = group.statistics(metric)
+    if found.mean != found.mean:
+        return ""
+    if found.std != found.std:
+        return f"{found.mean:.4g}"
+    return f"{found.mean:.4g} ± {found.std:.2g} [{found.ci_low:.4g}, {found.ci_high:.4g}]"
 
 
 def as_latex(table: SweepTable) -> str:

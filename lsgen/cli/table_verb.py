@@ -20,7 +20,8 @@ _USAGE = """usage: lsgen table SWEEP [--by KEY,...] [--over KEY] [--metrics KEY,
        lsgen table RUNS ... [--columns KEY,...] [--sort [-]KEY] [--format rich|csv|md] [--runs]
 
 The first form has a row for each setting of a sweep: the swept keys, the number of runs that finished (n) and failed,
-then of every metric mean, standard deviation, and a 95 % confidence interval of the mean by the bootstrap.
+then of every metric mean, standard deviation, and a 95 % confidence interval of the mean by the bootstrap: in one
+column on the screen, in four (METRIC_mean, METRIC_std, METRIC_ci_low, METRIC_ci_high) for machines.
 
   --by        the settings that tell rows apart; what the sweep sets to different values, unless given
   --over      what is aggregated over (default seed); tests pair runs by it
@@ -72,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
 def _sweep(place: str, options: Mapping[str, str]) -> int:
     """Print or write the table of a sweep, or a plot."""
     from lsgen.cli.sweep_table import draw, sweep_table
-    from lsgen.cli.table_formats import FORMATS, parquet
+    from lsgen.cli.table_formats import FORMATS, legend, parquet
     from lsgen.runs import write_atomically
 
     _refuse(options, ("columns", "sort"), "goes with --runs")
@@ -93,6 +94,7 @@ def _sweep(place: str, options: Mapping[str, str]) -> int:
         from lsgen.cli.tables import print_table
 
         print_table(*FORMATS[kind](table), keys=len(table.keys), markup=True)
+        print(legend(table))
     else:
         text = FORMATS[kind](table)
         if output:

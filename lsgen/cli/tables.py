@@ -23,7 +23,7 @@ __all__ = ["console_of_any_width", "number", "print_table"]
 
 _UNBOUNDED = 10_000
 _FRAME = 3  # what a column takes beside its text: a space on either side, and a line
-_NUMBER = re.compile(r"\s*[-+]?(?:[\d,]+(?:\.\d*)?(?:e[-+]?\d+)?|nan|inf)\s*%?", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:[^A-Za-z]|(?<=\d)e(?=[-+\d])|nan|inf)*", re.IGNORECASE)  # or several, with their signs
 
 
 def number(value: float | None, digits: int = 6) -> str:
@@ -57,7 +57,7 @@ def print_table(
     heads = [Text(column) for column in columns]
     whole = [heads, *cells]
     widths = [max(row[i].cell_len for row in whole) for i in range(len(columns))]
-    numeric = [all(not row[i] or _NUMBER.fullmatch(row[i].plain) for row in cells) for i in range(len(columns))]
+    numeric = [all(_NUMBER.fullmatch(row[i].plain) for row in cells) for i in range(len(columns))]
     for place, block in enumerate(_blocks(widths, keys, console.width)):
         table = Table(title=escape(title) if title and not place else None, title_justify="left")
         for i in block:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -261,6 +262,16 @@ def test_a_table_of_a_sweep_has_a_row_for_each_setting(lsgen, sweep):
     assert "no run has 'model.bet'; did you mean model.beta?" in lsgen("table", "s", "--by", "model.bet").err
     marked = lsgen("table", "s", "--format", "md").out.splitlines()[2:]
     assert [line.startswith("| **") for line in marked] == [True, False, False]
+
+
+def test_on_a_screen_a_metric_of_a_sweep_is_one_cell_that_no_width_breaks(lsgen, sweep, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    out = lsgen("table", "s").out
+    first = next(line for line in out.splitlines() if line.startswith("│ 1 "))
+    (cell,) = re.findall(r"-11\.01 ± 10 \[(\S+), (\S+)\]", first)
+    assert -21.1 < float(cell[0]) < -11.01 < float(cell[1]) < -0.9
+    assert "95 % confidence interval of the mean] over seed" in out
+    assert "bold: the best test/elbo" in out
 
 
 def test_tables_are_latex_and_parquet_too(lsgen, sweep, tmp_path):

@@ -48,6 +48,10 @@ def test_wandb_continues_one_run(engine: ModuleType, tmp_path: Path, read_wandb:
     assert CONFIG.items() <= run.config.items()
     assert len(run.segments) == 2
     assert run.exit_codes == [1, 0]
+    assert run.axes == [{"*": "step"}, {"*": "step"}], (
+        "W&B's own counter begins anew in each segment: no chart is over it"
+    )
+    assert all("step" in row for row in run.history)
     for key in ("train/elbo", "val/elbo", "train/kl_epoch", "val/loss"):
         logged = [(int(row["step"]), float(row[key])) for row in engine.rows(tmp_path) if key in row]
         assert sorted(set(run.values(key))) == logged

@@ -24,7 +24,8 @@ with the callbacks of the run's config.
 
   checkpoint=...            which weights (default last)
   device=...                where to compute (default cpu)
-  callbacks.NAME.KEY=VALUE  another setting for a callback; the frozen config stays as it is
+  callbacks.NAME.KEY=VALUE  another setting for a callback, with or without the + that `lsgen train` wants before a key
+                            which no config has; the frozen config stays as it is
 
   lsgen traverse runs/NAME checkpoint=best callbacks.traversal.extent=2.5"""
 
@@ -36,7 +37,8 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or "-h" in arguments or "--help" in arguments:
         print(_USAGE)
         return OK
-    flags, rest = take(arguments, ("checkpoint", "device"))
+    plain = [argument.lstrip("+") if argument.startswith("+") else argument for argument in arguments]
+    flags, rest = take(plain, ("checkpoint", "device"))
     places = [argument for argument in rest if not argument.startswith("callbacks.")]
     place = only_run(places)
     directory = RunDirectory.open(place)

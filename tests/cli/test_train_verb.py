@@ -202,6 +202,7 @@ def test_traverse_draws_what_training_drew_and_report_shows_it(lsgen, small, tmp
     assert lsgen("traverse", "run", "callbacks.samples.n=4").code == 0
     changed = {path for path, content in files("run/figures").items() if content != drawn[path]}
     assert {path.parts[2] for path in changed} == {"sample"}
+    assert lsgen("traverse", "run", "+callbacks.samples.n=3").code == 0, "with the + of `lsgen train` too"
     assert lsgen("traverse", "run", "callbacks.samples.m=4").code == 2
     assert lsgen("report", "run", "checkpoint=last").code == 0
     assert Path("run/report.html").read_text().startswith("<!")

@@ -1,6 +1,6 @@
 """When to compute and where to send it: what runs beside training, and what makes a run resume exactly."""
 
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import LatentCallback, PeriodicCallback
 from lsgen.callbacks.checkpoint import Checkpoint
 from lsgen.callbacks.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
 from lsgen.callbacks.collapse import CollapseWatch
@@ -44,6 +44,7 @@ __all__ = [
     "LikelihoodMetrics",
     "NearestNeighbours",
     "NonFiniteError",
+    "PeriodicCallback",
     "Progress",
     "Reconstructions",
     "SampleComparison",

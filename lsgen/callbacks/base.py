@@ -38,13 +38,13 @@ from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.gan.styles import style_space
 
-__all__ = ["LatentCallback", "Which", "undisturbed"]
+__all__ = ["LatentCallback", "PeriodicCallback", "Which", "undisturbed"]
 
 Which = Literal["z", "w", "w+"]
 
 
-class LatentCallback(Callback, ABC):
-    """Abstract callback that looks at `pl_module.latent_space`.
+class PeriodicCallback(Callback, ABC):
+    """Abstract callback that looks at `pl_module.latent_space` in turns while a trainer trains it.
 
     Args:
         every_n_steps: generator steps between turns; `default_steps` where neither cadence is given.
@@ -95,9 +95,9 @@ class LatentCallback(Callback, ABC):
         self._before = self._last = 0
 
     @property
-    @abstractmethod
     def wanted(self) -> int:
-        """How many fixed observations a turn looks at."""
+        """How many fixed observations a turn looks at: none unless it says so."""
+        return 0
 
     @abstractmethod
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
@@ -105,8 +105,8 @@ class LatentCallback(Callback, ABC):
 
         Args:
             space: what to look at.
-            probe: fixed observations on the device of the space; None, for a space without encoder, where
-                there are no data.
+            probe: fixed observations on the device of the space; None where none are wanted and, for a space
+                without encoder, where there are no data.
             sink: where the results go.
 
         """
@@ -222,6 +222,8 @@ class LatentCallback(Callback, ABC):
         self._spent += perf_counter() - start
 
     def _find_probe(self, trainer: Trainer, space: LatentSpace) -> None:
+        if not self.wanted:
+            return
         if self._probe is None:
             with undisturbed(space, self.seed):
                 self._probe = fixed_probe(trainer, self.wanted)
@@ -230,6 +232,19 @@ class LatentCallback(Callback, ABC):
                 f"{type(self).__name__} expected a data module with `probe`, a validation loader or a map-style "
                 "training set to take fixed observations from, got none of them: pass probes=..."
             )
+
+
+class LatentCallback(PeriodicCallback):
+    """Abstract callback that looks at a latent space by itself, with a trainer or, as `lsgen traverse` does, without.
+
+    All that a turn looks at is the space and fixed observations. One that needs more of the data, such as what judges
+    samples by them, is a `PeriodicCallback`.
+    """
+
+    @property
+    @abstractmethod
+    def wanted(self) -> int:
+        """How many fixed observations a turn looks at."""
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.latent import LatentSpace
@@ -32,17 +32,17 @@ def mean_distance(x: Tensor) -> Tensor:
     return torch.pdist(x.flatten(1)).mean()
 
 
-class CollapseWatch(LatentCallback):
+class CollapseWatch(PeriodicCallback):
     """Logs how diverse samples are, relative to the data, and warns where they are not.
 
     Args:
-        every_n_steps: see `LatentCallback`.
-        every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
         n: samples, and observations.
         threshold: ratio below which a warning is given.
-        probes: see `LatentCallback`.
-        seed: see `LatentCallback`.
+        probes: see `PeriodicCallback`.
+        seed: see `PeriodicCallback`.
 
     Raises:
         ValueError: n is below 2, or the threshold is not in (0, 1); while training, there are no observations.

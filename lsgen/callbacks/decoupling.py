@@ -21,7 +21,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.data import DataModule
@@ -32,21 +32,21 @@ from lsgen.metrics.quality import DatasetClassifier
 __all__ = ["Decoupling"]
 
 
-class Decoupling(LatentCallback):
+class Decoupling(PeriodicCallback):
     """Measures the sparsity of what every class depends on.
 
     Args:
         classifier: of the data's classes.
-        every_n_steps: see `LatentCallback`.
-        every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
         n: codes to intervene on.
         step: change of one coordinate by intervention, in standard deviations of the prior.
         iterations: steps of the optimisation of weights; 0 leaves it out.
         n_class: codes of a class to optimise weights on, those whose samples the classifier finds likeliest.
         chunk_size: codes at a time.
-        probes: see `LatentCallback`; not looked at.
-        seed: see `LatentCallback`; it fixes the codes.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`; it fixes the codes.
 
     Raises:
         ValueError: a count is not positive, or step is 0; the data have no labels.
@@ -80,11 +80,6 @@ class Decoupling(LatentCallback):
         self.classifier, self.n, self.step = classifier, n, step
         self.iterations, self.n_class, self.chunk_size = iterations, n_class, chunk_size
         self._data: DataModule | None = None
-
-    @property
-    def wanted(self) -> int:
-        """One observation, which is not looked at."""
-        return 1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""

@@ -23,7 +23,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.codes import show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
@@ -34,13 +34,13 @@ from lsgen.metrics.imputation import METHODS, compare_imputations
 __all__ = ["Imputations"]
 
 
-class Imputations(LatentCallback):
+class Imputations(PeriodicCallback):
     """Fills the gaps of held-out observations and compares; batches must have "observed".
 
     Args:
-        every_n_steps: see `LatentCallback`.
-        every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
         n: held-out observations, or all where there are fewer.
         draws: draws of every method.
         level: probability of the central interval.
@@ -48,8 +48,8 @@ class Imputations(LatentCallback):
         methods: which methods are compared, see `compare_imputations`.
         split: where the observations come from.
         columns: images in one row of the picture.
-        probes: see `LatentCallback`; not looked at.
-        seed: see `LatentCallback`.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`.
 
     Raises:
         ValueError: a number is out of its range; when training starts, the data have no gaps.
@@ -84,11 +84,6 @@ class Imputations(LatentCallback):
         if unknown := set(self.methods) - set(METHODS):
             raise ValueError(f"Imputations expected methods out of {', '.join(METHODS)}, got {', '.join(unknown)}")
         self._parts: list[tuple[Tensor, Tensor]] = []
-
-    @property
-    def wanted(self) -> int:
-        """One observation, which is not looked at."""
-        return 1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the training and the held-out observations with their gaps."""

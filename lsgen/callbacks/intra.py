@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.data import DataModule, Split
@@ -29,21 +29,21 @@ from lsgen.models.gan.space import class_codes
 __all__ = ["ClassComparison"]
 
 
-class ClassComparison(LatentCallback):
+class ClassComparison(PeriodicCallback):
     """Compares samples with real observations class by class, for codes that end in a one-hot label.
 
     Args:
         extractor: what they are compared by; it carries its name into the keys.
-        every_n_steps: see `LatentCallback`.
-        every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
         n: samples of a class.
         n_real: real observations of all classes together; the whole split where it is None.
         split: which split they come from.
         cache: folder of real features that runs may share; None computes them once a run.
         chunk_size: samples drawn at a time.
-        probes: see `LatentCallback`; not looked at.
-        seed: see `LatentCallback`; it fixes the codes.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`; it fixes the codes.
 
     Raises:
         ValueError: n is below 2 or chunk_size is not positive; the data have no labels.
@@ -73,11 +73,6 @@ class ClassComparison(LatentCallback):
         self.extractor, self.n, self.n_real, self.split = extractor, n, n_real, split
         self.cache, self.chunk_size = cache, chunk_size
         self._data: DataModule | None = None
-
-    @property
-    def wanted(self) -> int:
-        """One observation, which is not looked at."""
-        return 1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data; refuse a latent space without classes."""

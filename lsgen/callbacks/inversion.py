@@ -20,7 +20,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.codes import show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
@@ -30,13 +30,13 @@ from lsgen.models.gan import fit_encoder, invert
 __all__ = ["Inversions"]
 
 
-class Inversions(LatentCallback):
+class Inversions(PeriodicCallback):
     """Inverts the generator at fixed observations and reports the reconstruction error.
 
     Args:
-        every_n_steps: see `LatentCallback`.
-        every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
         n: observations.
         columns: observations in one row.
         steps: see `lsgen.models.gan.invert`.
@@ -47,8 +47,8 @@ class Inversions(LatentCallback):
             inversion); none for a space that has one, or for optimisation alone.
         encoder_steps: see `lsgen.models.gan.fit_encoder`.
         value_range: data values shown as black and white; taken from the data where not given.
-        probes: see `LatentCallback`.
-        seed: see `LatentCallback`.
+        probes: see `PeriodicCallback`.
+        seed: see `PeriodicCallback`.
 
     Raises:
         ValueError: n or columns is not positive; on inversion, see `invert` and `fit_encoder`.

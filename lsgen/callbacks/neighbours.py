@@ -25,7 +25,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.codes import show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
@@ -36,14 +36,14 @@ from lsgen.metrics.quality import FeatureExtractor, nearest_neighbours, real_fea
 __all__ = ["NearestNeighbours"]
 
 
-class NearestNeighbours(LatentCallback):
+class NearestNeighbours(PeriodicCallback):
     """Shows samples with their nearest neighbours in the training data.
 
     Args:
         extractor: features in which distances are taken.
-        every_n_steps: see `LatentCallback`.
-        every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
         n: samples shown.
         k: neighbours of each.
         n_ratio: samples, and held-out observations, from which the ratio is taken; fewer where there are fewer.
@@ -51,8 +51,8 @@ class NearestNeighbours(LatentCallback):
         value_range: data values shown as black and white; taken from the data where not given.
         cache: folder of training features that runs may share; None computes them once a run.
         chunk_size: observations at a time.
-        probes: see `LatentCallback`; only their range of values is looked at.
-        seed: see `LatentCallback`.
+        probes: see `PeriodicCallback`; only their range of values is looked at.
+        seed: see `PeriodicCallback`.
 
     Raises:
         ValueError: a count is not positive, or there are fewer training observations than neighbours.

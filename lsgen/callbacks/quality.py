@@ -21,7 +21,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sampling import CodeSource
 from lsgen.callbacks.sink import Sink
@@ -34,19 +34,19 @@ from lsgen.metrics.quality.features import FeatureExtractor
 __all__ = ["SampleComparison", "SampleQuality"]
 
 
-class SampleQuality(LatentCallback):
+class SampleQuality(PeriodicCallback):
     """Feeds samples to metrics of a single sample set and logs what they compute.
 
     Args:
         metrics: metrics by name, with `update(samples)`; a metric that computes one number is logged under its
             name, one that computes a mapping under the names in there.
-        every_n_steps: see `LatentCallback`.
-        every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
         n: samples.
         chunk_size: samples drawn at a time.
-        probes: see `LatentCallback`; not looked at.
-        seed: see `LatentCallback`; it fixes the codes.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`; it fixes the codes.
         sampler: source of codes, see `lsgen.latent.samplers`; the prior unless given.
         codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
@@ -82,14 +82,9 @@ class SampleQuality(LatentCallback):
         super().setup(trainer, pl_module, stage)
         self.source.setup(trainer, pl_module)
 
-    @property
-    def wanted(self) -> int:
-        """One observation, which is not looked at."""
-        return 1
-
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the samples and log the metrics."""
-        sampler = self.source.prepare(space, self.chunk_size, None if probe is None else probe.x)
+        sampler = self.source.prepare(space, self.chunk_size)
         for start in range(0, self.n, self.chunk_size):
             x = generate(space, min(self.chunk_size, self.n - start), sampler)
             for metric in self.metrics.values():
@@ -105,14 +100,14 @@ class SampleQuality(LatentCallback):
         sink.scalars({f"{self.family}/{name}": value for name, value in values.items() if isfinite(value)})
 
 
-class SampleComparison(LatentCallback):
+class SampleComparison(PeriodicCallback):
     """Compares samples with real observations in a feature space: Frechet and kernel distance, precision, recall.
 
     Args:
         extractor: what they are compared by; it carries its name into the keys.
-        every_n_steps: see `LatentCallback`.
-        every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
         n: samples.
         n_real: real observations; the whole split where it is None.
         split: which split they come from.
@@ -121,8 +116,8 @@ class SampleComparison(LatentCallback):
         subset_size: see `Comparison`.
         cache: folder of real features that runs may share; None computes them once a run.
         chunk_size: samples drawn at a time.
-        probes: see `LatentCallback`; not looked at.
-        seed: see `LatentCallback`; it fixes the codes and the subsets.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`; it fixes the codes and the subsets.
         sampler: source of codes, see `lsgen.latent.samplers`; the prior unless given.
         codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
@@ -162,11 +157,6 @@ class SampleComparison(LatentCallback):
         self._data: DataModule | None = None
         self._comparison: Comparison | None = None
 
-    @property
-    def wanted(self) -> int:
-        """One observation, which is not looked at."""
-        return 1
-
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""
         super().setup(trainer, pl_module, stage)
@@ -175,7 +165,7 @@ class SampleComparison(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the samples, compare, and log values and provenance."""
-        sampler = self.source.prepare(space, self.chunk_size, None if probe is None else probe.x)
+        sampler = self.source.prepare(space, self.chunk_size)
         x = generate(space, min(self.chunk_size, self.n), sampler)
         comparison = self._comparison = self._comparison or self._prepared(x)
         comparison.update(x)

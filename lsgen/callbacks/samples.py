@@ -79,8 +79,9 @@ class Samples(LatentCallback):
 
     @property
     def wanted(self) -> int:
-        """Enough observations to tell the range of the data."""
-        return 64
+        """Enough observations to tell the range of the data and, where a sampler is fitted to codes, to fit it."""
+        sampler = self.source.sampler
+        return self.source.codes if sampler is not None and sampler.needs_codes else 64
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the grid."""

@@ -19,6 +19,7 @@ from lsgen.callbacks.inversion import Inversions
 from lsgen.callbacks.neighbours import NearestNeighbours
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
+from lsgen.cli import main
 from lsgen.data import Digits
 from lsgen.geometry import immersion, metric
 from lsgen.latent import LatentSpace, StandardNormal
@@ -123,6 +124,19 @@ def test_inversion_finds_samples_and_the_nearest_of_what_is_none(tmp_path: Path,
     assert (tmp_path / "figures/reconstruction/inversion/grid/00000001.png").exists()
     if encoder is not None and before is not None:
         assert all(torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True))
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_a_game_is_drawn_though_its_samples_are_judged_while_training(tmp_path: Path) -> None:
+    run, few = tmp_path / "run", {"comparison.n": 50, "inversion.n": 2, "inversion.steps": 2, "traversal.frames": 2}
+    quick = [f"++callbacks.{key}={value}" for key, value in few.items()]
+    settings = ["model.max_steps=2", "trainer.limit_test_batches=1", "logger=none", "report=false", *quick]
+    assert main(["train", "experiment=wgan_gp_digits", f"run_dir={run}", *settings]) == 0
+    drawn = run / "figures/traversal/axes/00000002.png"
+    before = drawn.read_bytes()
+    drawn.unlink()
+    assert main(["traverse", str(run)]) == 0
+    assert drawn.read_bytes() == before
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lsgen.callbacks.base import LatentCallback, undisturbed
+from lsgen.callbacks.base import LatentCallback, PeriodicCallback, undisturbed
 from lsgen.callbacks.probes import fixed_probe, observations_of
 from lsgen.callbacks.reconstructions import Reconstructions
 from lsgen.callbacks.samples import Samples
@@ -87,6 +87,23 @@ def test_a_turn_runs_in_eval_mode_without_gradients_on_seeded_numbers_and_fixed_
     assert torch.equal(probe.x, toys.images()[:5])
     assert probe.label.tolist() == [0, 1, 2, 3, 0]
     assert all(torch.equal(turn[4].x, probe.x) for turn in spy.seen)
+
+
+def test_one_that_wants_no_observations_asks_for_no_data(tmp_path, toys):
+    class Blind(PeriodicCallback):
+        family = "sample"
+        seen = ()
+
+        def render(self, space, probe, sink):
+            self.seen = (*self.seen, probe)
+
+    stream = DataLoader(_Stream(toys.images(30)), 5)
+    blind = Blind(every_n_steps=3)
+    toys.fit(tmp_path, [blind], data=stream)
+    assert blind.seen
+    assert set(blind.seen) == {None}
+    with pytest.raises(ValueError, match="expected a data module with `probe`, a validation loader or a map-style"):
+        toys.fit(tmp_path, [Spy(every_n_steps=3)], data=stream)
 
 
 def test_training_is_bitwise_the_same_with_and_without_callbacks(tmp_path, toys):

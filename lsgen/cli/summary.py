@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from lsgen.runs import RunDirectory, last_metrics
+from lsgen.runs import RunDirectory, last_metrics, share_measured
 
 __all__ = ["print_summary"]
 
@@ -53,6 +53,8 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
     ):
         if rows:
             print_table(head, rows, title=title)
+    if measured := share_measured(directory.config()):
+        print(f"measured {measured}; `lsgen evaluate` takes all")
     if _SPEED in every:
         print(f"speed    {every[_SPEED]:,.0f} images/s")
     if not directory.checkpoints.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from html import escape
@@ -26,7 +27,7 @@ from lsgen.report.parts import (
     table,
     write,
 )
-from lsgen.runs import LEVELS, grouped, in_reading_order
+from lsgen.runs import LEVELS, grouped, in_reading_order, share_measured
 
 __all__ = ["write_report"]
 
@@ -233,13 +234,18 @@ def _evaluations(run: Run) -> str:
         metrics = about.get("metrics")
         if isinstance(metrics, Mapping) and metrics:
             step = about.get("step", about.get("generator_steps"))
-            tables += _by_split(f"{title}, step {step:,}" if isinstance(step, int) else title, metrics)
+            words = [title, f"step {step:,}" if isinstance(step, int) else ""]
+            if about is run.status:
+                words.append(share_measured(run.config))
+            tables += _by_split(", ".join(filter(None, words)), metrics)
     return f"<section><h2>Evaluation</h2>{tables}</section>" if tables else ""
 
 
 def _by_split(title: str, metrics: Mapping[str, Any]) -> str:
+    """Return values by key and split; averages over the last epoch of training stand beside those of the others."""
+    metrics = {re.sub(r"^(train/.+)_epoch$", r"\1", key): value for key, value in metrics.items()}
     keys = in_reading_order(key.partition("/")[2] for key in metrics)
-    splits = list(dict.fromkeys(key.partition("/")[0] for key in metrics))
+    splits = sorted(dict.fromkeys(key.partition("/")[0] for key in metrics), key=_place_of_split)
     head = "".join(f"<th>{escape(split)}</th>" for split in splits)
     rows = "".join(
         f"<tr><td>{label(key)}</td>"
@@ -250,6 +256,11 @@ def _by_split(title: str, metrics: Mapping[str, Any]) -> str:
     return (
         f'<div class="wide"><table><caption>{escape(title)}</caption><tr><th>metric</th>{head}</tr>{rows}</table></div>'
     )
+
+
+def _place_of_split(split: str) -> int:
+    known = ("train", "val", "test")
+    return known.index(split) if split in known else len(known)
 
 
 def _geometries(run: Run) -> Iterable[str]:

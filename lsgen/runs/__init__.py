@@ -6,7 +6,7 @@ from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, write_atomically, write_json, write_yaml
 from lsgen.runs.metrics import last_metrics
 from lsgen.runs.origin import new_id, now, provenance, surroundings
-from lsgen.runs.quantities import LEVELS, Quantity, grouped, in_reading_order, named
+from lsgen.runs.quantities import LEVELS, Quantity, grouped, in_reading_order, named, share_measured
 from lsgen.runs.rows import find_runs, flatten, index
 from lsgen.runs.secrets import literal_secrets, redact
 from lsgen.runs.snapshot import take_snapshot
@@ -35,6 +35,7 @@ __all__ = [
     "read_yaml",
     "redact",
     "seed_variation",
+    "share_measured",
     "surroundings",
     "take_snapshot",
     "write_atomically",

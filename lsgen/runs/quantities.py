@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["LEVELS", "Quantity", "grouped", "in_reading_order", "named"]
+__all__ = ["LEVELS", "Quantity", "grouped", "in_reading_order", "named", "share_measured"]
 
 LEVELS = ("q05", "q25", "q50", "q75", "q95")
 
@@ -90,6 +91,24 @@ def named(key: str) -> tuple[str, str]:
         if (found := re.fullmatch(pattern, key)) is not None:
             return name.format(*found.groups()), unit
     return key, ""
+
+
+def share_measured(config: Mapping[str, Any]) -> str:
+    """Return over how much of the validation and test sets a run's values are; nothing where it is all of them.
+
+    Args:
+        config: the run's config, whose trainer may limit batches: a whole number counts them, a fraction is a share.
+
+    """
+    trainer = config.get("trainer")
+    found = []
+    for stage in ("val", "test"):
+        limit = trainer.get(f"limit_{stage}_batches") if isinstance(trainer, Mapping) else None
+        if isinstance(limit, float) and limit < 1:
+            found.append(f"{stage} over {limit:.4g} of its batches")
+        elif isinstance(limit, int):
+            found.append(f"{stage} over {limit} batches")
+    return ", ".join(found)
 
 
 def in_reading_order(keys: Iterable[str]) -> list[str]:

@@ -14,6 +14,11 @@ HEADER = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _config(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("{trainer: {limit_val_batches: 16, limit_test_batches: null}}")
+
+
 def test_a_game_shows_its_samples_and_its_players(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "metrics.csv").write_text(
         f"{HEADER}\n1,0.5,0.25,7,3,,,,,,\n2,0.75,0.125,8,3,0.9,0.01,12.5,0.02,4,1.1\n"
@@ -33,4 +38,5 @@ def test_a_vae_shows_no_players(tmp_path: Path, capsys: pytest.CaptureFixture[st
     print_summary(RunDirectory(tmp_path), {"test/elbo": -91.0})
     shown = capsys.readouterr().out
     assert "ELBO" in shown
+    assert "measured val over 16 batches; `lsgen evaluate` takes all" in shown
     assert "samples and players" not in shown

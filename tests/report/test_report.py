@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from lsgen import viz
@@ -141,9 +142,15 @@ def test_numbers_of_the_run_are_on_the_page(page):
 
 def test_an_evaluation_names_quantities_and_units_beside_their_keys(tmp_path):
     run = _run(tmp_path / "run")
+    config = run.config() | {"trainer": {"limit_val_batches": 16}}
+    run.config_file.write_text(yaml.safe_dump(config))
+    run.set_status("finished", generator_steps=300, metrics={"test/elbo": -23.5, "train/elbo_epoch": -21.5})
     metrics = {"val/own_score": 0.5, "val/kl_dimension/03": 0.125, "val/elbo": -7.5, "test/elbo": -8.5}
     (run.path / "evaluation" / "best.json").write_text(json.dumps({"step": 250, "metrics": metrics}))
     words = " ".join(" ".join(Page(write_report(run.path).read_text(encoding="utf-8")).text).split())
+    assert (
+        "at the end of training, step 300, val over 16 batches metric train test ELBO, nats elbo -21.5 -23.5" in words
+    )
     table = words[words.index("checkpoint best, step 250") :]
     for row in ("ELBO, nats elbo -7.5 -8.5", "KL of z3, nats kl_dimension/03 0.125", "own_score 0.5"):
         assert row in table

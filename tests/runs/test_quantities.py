@@ -1,6 +1,6 @@
 """Logged numbers in front of a reader."""
 
-from lsgen.runs import grouped, in_reading_order, named
+from lsgen.runs import grouped, in_reading_order, named, share_measured
 
 
 def test_a_name_says_what_a_key_abbreviates_and_its_unit():
@@ -30,3 +30,10 @@ def test_what_belongs_together_stands_in_one_row():
 def test_main_values_are_read_first_and_those_without_a_name_last():
     keys = ["own", "kl_dimension/01", "loss", "kl", "kl_dimension/00", "elbo", "kl"]
     assert in_reading_order(keys) == ["elbo", "kl", "kl_dimension/01", "kl_dimension/00", "loss", "own"]
+
+
+def test_a_part_of_a_data_set_is_not_taken_for_all_of_it():
+    assert share_measured({"trainer": {"limit_val_batches": 16, "limit_test_batches": None}}) == "val over 16 batches"
+    halves = {"trainer": {"limit_val_batches": 0.5, "limit_test_batches": 1.0}}
+    assert share_measured(halves) == "val over 0.5 of its batches"
+    assert share_measured({"trainer": {}}) == share_measured({}) == ""

@@ -7,6 +7,7 @@ from lsgen.callbacks.collapse import CollapseWatch
 from lsgen.callbacks.decoupling import Decoupling
 from lsgen.callbacks.distances import LatentDistances
 from lsgen.callbacks.ema import GeneratorEMA
+from lsgen.callbacks.evidence import EvidenceMetrics
 from lsgen.callbacks.factors import FactorMetrics
 from lsgen.callbacks.geodesics import LatentGeodesics
 from lsgen.callbacks.geometry import LatentGeometry
@@ -31,6 +32,7 @@ __all__ = [
     "ClassComparison",
     "CollapseWatch",
     "Decoupling",
+    "EvidenceMetrics",
     "FactorMetrics",
     "FiniteLoss",
     "GeneratorEMA",

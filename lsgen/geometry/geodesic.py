@@ -6,7 +6,10 @@ by Newton and quasi-Newton steps (`lsgen.geometry.energy`, `lsgen.geometry.solve
 given directly.
 
 A curve has converged where the tangential acceleration max_i n^2 |g^-1 F_i|_g / L is small and the length on the grid
-with midpoints added agrees within 1 %. The length is fourth order in 1/n (`lsgen.geometry.lengths`); the points and the
+with midpoints added agrees within 1 %. Where only the latter fails the grid is too coarse: chords are shorter than what
+they span, and a polygon of few leaps where the image bends most. Such a curve is solved again with twice as many
+segments, and again; its points are then every second or fourth of those, its other numbers those of the finer grid.
+The length is fourth order in 1/n (`lsgen.geometry.lengths`); the points and the
 energy are second order.
 
 A local minimum bounds the distance from above. With several starts the best is kept, and what the starts disagree by is
@@ -27,6 +30,7 @@ from lsgen.geometry.chunks import automatic
 from lsgen.geometry.energy import raw_energy
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.lengths import doubled
 from lsgen.geometry.solver import Solution, minimised
 from lsgen.geometry.starts import CodeGraph, candidates
 from lsgen.geometry.trace import unchanged
@@ -72,6 +76,7 @@ def geodesic(
     graph: CodeGraph | None = None,
     max_iterations: int = 100,
     tol: float = 1e-4,
+    refinements: int = 3,
     chunk_size: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Geodesic:
@@ -89,8 +94,9 @@ def geodesic(
         starts: number k of starts of each pair. With k >= 2 the problem is solved from k starts in each direction: the
             first as above, then straight segments where they are not the first, then segments bent at random.
         graph: nearest neighbours among codes (`CodeGraph`).
-        max_iterations: bound on the steps of each curve.
+        max_iterations: bound on the steps of each curve on each grid.
         tol: bound on the residual of a converged curve, where rounding admits it.
+        refinements: how often the number of segments is doubled for curves whose length their grid does not tell.
         chunk_size: number of curves to work on at once.
         generator: of the random bends.
 
@@ -114,7 +120,8 @@ def geodesic(
         curves = candidates(a, b, points, starts, initial, graph, generator)
         order = 1 if isinstance(im, Immersion) else 2
         size = chunk_size or max(1, automatic(im, a, order) // points) if len(a) else 1
-        solved = _all_solved(im, curves.flatten(0, 1), size, max_iterations, tol)
+        with unchanged():
+            solved = _all_solved(im, curves.flatten(0, 1), size, max_iterations, tol, refinements)
         found = _best(Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved)))
     columns: dict[str, Any] = found._asdict()
     iterations = columns.pop("iterations")
@@ -127,7 +134,7 @@ def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: in
 
         d/db dist(a, b) = g(b) c'(1) / |c'(1)|
 
-    By the envelope theorem the curve itself need not be differentiated.
+    By the envelope theorem the curve itself need not be differentiated: the gradient is that of E / 2L.
 
     Args:
         im: the immersion, or the metric itself.
@@ -146,11 +153,9 @@ def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: in
     found = geodesic(im, start, end, points, **options)
     curves = found.points.reshape(-1, points, im.dim)
     live = torch.cat([start.reshape(-1, 1, im.dim), curves[:, 1:-1], end.reshape(-1, 1, im.dim)], 1)
-    energy = raw_energy(im, live).clamp(min=0)
-    positive = energy > 0
-    root = torch.where(positive, torch.where(positive, energy, torch.ones_like(energy)).sqrt(), energy)
-    root = root.reshape(found.length.shape)
-    return torch.where(found.converged, found.length + (root - root.detach()), torch.nan)
+    energy = raw_energy(im, live).reshape(found.length.shape)
+    slope = torch.where(found.length > 0, 0.5 / found.length, 0)
+    return torch.where(found.converged, found.length + (energy - energy.detach()) * slope, torch.nan)
 
 
 def _ends(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int, starts: int) -> tuple[Tensor, Tensor]:
@@ -170,15 +175,18 @@ def _what(z: Tensor) -> str:
     return f"{str(z.dtype).removeprefix('torch.')} {tuple(z.shape)}"
 
 
-def _all_solved(im: Immersion | MetricField, curves: Tensor, size: int, max_iterations: int, tol: float) -> Solution:
-    with unchanged():
-        parts = (
-            [minimised(im, part.detach(), max_iterations, tol) for part in curves.split(size)] if len(curves) else []
-        )
-    if parts:
-        return Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
-    empty = curves.new_zeros(0)
-    return Solution(curves, empty, empty, empty > 0, empty, empty, empty.long())
+def _all_solved(
+    im: Immersion | MetricField, curves: Tensor, size: int, max_iterations: int, tol: float, refinements: int
+) -> Solution:
+    """Return the solutions from curves (K, N, d), every N-th point of finer ones where the grid is too coarse."""
+    parts = [minimised(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
+    found = Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    rows = found.coarse.nonzero().flatten()
+    if not refinements or not len(rows):
+        return found
+    finer = _all_solved(im, doubled(found.points[rows]), max(1, size // 2), max_iterations, tol, refinements - 1)
+    finer = finer._replace(points=finer.points[:, ::2], iterations=finer.iterations + found.iterations[rows])
+    return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, finer, strict=True)))
 
 
 def _best(solved: Solution) -> Geodesic:
@@ -188,7 +196,7 @@ def _best(solved: Solution) -> Geodesic:
     rank = torch.where(solved.converged.any(0), rank, solved.energy.nan_to_num(nan=torch.inf))
     chosen = rank.argmin(0)
     row = torch.arange(len(chosen), device=chosen.device)
-    points, length, energy, converged, residual, variation, _ = (x[chosen, row] for x in solved)
+    points, length, energy, converged, _, residual, variation, _ = (x[chosen, row] for x in solved)
     points = torch.where((chosen >= (count + 1) // 2)[:, None, None], points.flip(1), points) if count > 1 else points
     asymmetry = spread = torch.full_like(length, torch.nan)
     if count > 1:

@@ -93,11 +93,17 @@ def raw_length(im: Immersion | MetricField, curves: Tensor, known: Tensor | None
     return _by_chords(im, image(im, curves) if known is None else known)
 
 
-def halved(im: Immersion | MetricField, curves: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Return curves (B, N, d) of a known image with the middles of their segments added, and their image."""
+def doubled(curves: Tensor) -> Tensor:
+    """Return curves (B, N, d) with the middles of their segments added."""
+    return _woven(curves, (curves[:, 1:] + curves[:, :-1]) / 2)
+
+
+def finer_polygon(im: Immersion | MetricField, curves: Tensor, known: Tensor) -> Tensor:
+    """Return the sum of chords (B,) of `doubled` curves (B, N, d), whose own image is known."""
+    if isinstance(im, MetricField):
+        return polygon(im, doubled(curves))
     middle = (curves[:, 1:] + curves[:, :-1]) / 2
-    finer = _woven(curves, middle)
-    return finer, _woven(known, image(im, middle)) if isinstance(im, Immersion) else image(im, finer)
+    return polygon(im, curves, _woven(known, image(im, middle)))
 
 
 def _woven(points: Tensor, between: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ def _coarser(
     if n < 4:
         return initial, torch.ones_like(curves[:, 0, 0], dtype=torch.bool)
     solver = {key: options[key] for key in ("max_iterations", "tol", "chunk_size") if key in options}
-    coarse = geodesic(im, curves[:, 0], curves[:, -1], n // 2 + 1, initial=initial, **solver)
+    coarse = geodesic(im, curves[:, 0], curves[:, -1], n // 2 + 1, initial=initial, refinements=0, **solver)
     bound = found.residual.reshape(-1).clamp(min=options.get("tol", 0.0))
     return coarse.points, coarse.converged | (coarse.residual <= bound)
 

@@ -32,21 +32,25 @@ from torch import Tensor
 from lsgen.geometry.energy import Blocks, System, image, raw_energy, residual, sketch, system
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.lengths import halved, polygon, raw_length, speed_variation
+from lsgen.geometry.lengths import finer_polygon, raw_length, speed_variation
 from lsgen.geometry.tridiagonal import solve
 
 __all__ = ["Solution", "minimised"]
 
-HALVINGS, MEMORY, WITHIN = 16, 8, 0.2
+HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
 
 
 class Solution(NamedTuple):
-    """Curves (B, N, d); their length, energy, convergence, residual, speed variation (B,); steps done (B,)."""
+    """Curves (B, N, d); their length, energy, convergence, residual, speed variation, steps done (B,).
+
+    Of those that did not converge `coarse` (B,) are the ones with a small residual whose length the grid does not tell.
+    """
 
     points: Tensor
     length: Tensor
     energy: Tensor
     converged: Tensor
+    coarse: Tensor
     residual: Tensor
     speed_variation: Tensor
     iterations: Tensor
@@ -55,9 +59,9 @@ class Solution(NamedTuple):
 class _State(NamedTuple):
     """What is known of each curve.
 
-    Points, energy, force F (zero of a metric, whose system has it) and image; the residual at the last model and what
-    rounding admits of it; whether it goes on, whether the steps from the last model did what they can, whether its
-    last step was within rounding; steps done.
+    Points, energy, force F (zero of a metric, whose system has it) and image; the residual at the last model, what
+    rounding admits of it and the least one since energies tell; whether it goes on, whether the steps from the last
+    model did what they can, whether its last step was within rounding; such steps that brought nothing; steps done.
     """
 
     curves: Tensor
@@ -66,9 +70,11 @@ class _State(NamedTuple):
     image: Tensor
     residual: Tensor
     floor: Tensor
+    least: Tensor
     active: Tensor
     settled: Tensor
     fine: Tensor
+    stalls: Tensor
     done: Tensor
 
 
@@ -76,7 +82,7 @@ def minimised(im: Immersion | MetricField, curves: Tensor, max_iterations: int, 
     """Return the geodesics that curves (B, N, d) with fixed ends relax to."""
     energy, force, known = _evaluated(im, curves)
     none, worst = torch.zeros_like(energy, dtype=torch.bool), torch.full_like(energy, torch.inf)
-    state = _State(curves, energy, force, known, worst, worst, ~none, none, none, none.long())
+    state = _State(curves, energy, force, known, worst, worst, worst, ~none, none, none, none.long(), none.long())
     left, rough = max_iterations, isinstance(im, Immersion)
     while bool(state.active.any()):
         due = state.active & (state.settled | (left == 0))
@@ -109,9 +115,9 @@ def _judged(im: Immersion, tol: float, last: bool, state: _State) -> _State:
     n = state.curves.shape[1] - 1
     found, length = sketch(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
     now, floor = residual(found, n, length), _floor(_ratio(im, state, found, length), n, tol)
-    now, floor = torch.where(state.active, now, state.residual), torch.where(state.active, floor, state.floor)
-    active = state.active & ~(now <= floor) & (not last)
-    return state._replace(residual=now, floor=floor, active=active, settled=state.settled & ~state.active)
+    done = state.active & ((now <= floor) | last)
+    now, floor = torch.where(done, now, state.residual), torch.where(done, floor, state.floor)
+    return state._replace(residual=now, floor=floor, active=state.active & ~done, settled=state.settled & ~state.active)
 
 
 def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, state: _State) -> _State:
@@ -123,11 +129,11 @@ def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, 
         found = system(im, state.curves, state.image)
     length = state.energy.clamp(min=0).sqrt()
     ratio = _ratio(im, state, found, length)
-    before, floor = residual(found, n, length), _floor(ratio, n, tol)
-    going = state.active & torch.isfinite(state.energy) & _unfinished(before, state.residual, state.fine, floor)
-    kept = torch.full_like(before, torch.inf) if rough else before
-    at = state._replace(force=found.force, residual=torch.where(state.active, kept, state.residual))
+    now, floor = residual(found, n, length), _floor(ratio, n, tol)
+    at = state._replace(force=found.force, residual=torch.where(state.active, now, state.residual))
     at = at._replace(floor=torch.where(state.active, floor, state.floor), active=state.active & rough)
+    at = _noted(at, now) if isinstance(im, MetricField) else at
+    going = state.active & torch.isfinite(state.energy) & _unfinished(at, now)
     rounding = 4 * torch.finfo(ratio.dtype).eps * n**0.5 * ratio
     pairs: list[tuple[Tensor, Tensor]] = []
     model = _model(found) if steps and bool(going.any()) else None
@@ -138,14 +144,22 @@ def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, 
         to, moved = _searched(im, at, step, rounding * at.energy, going & sound)
         now = residual(found._replace(force=to.force), n, to.energy.clamp(min=0).sqrt())
         pairs.append(((to.curves - at.curves)[:, 1:-1], at.force - to.force))
-        going, before = moved & _unfinished(now, before, to.fine, floor), now
         at = to._replace(active=to.active | moved)
-    return at._replace(settled=at.active & ~going)
+        at = _noted(at, now) if isinstance(im, Immersion) else at
+        going = moved & _unfinished(at, now)
+    at = at._replace(settled=at.active & ~going)
+    return at._replace(stalls=at.stalls * (not rough), fine=at.fine & (not rough))
 
 
-def _unfinished(now: Tensor, before: Tensor, fine: Tensor, floor: Tensor) -> Tensor:
-    """Return which residuals are to fall further, and can where the last step was within rounding."""
-    return (now > floor / 10) & ~(fine & ((now >= before) | (now <= floor)))
+def _noted(state: _State, now: Tensor) -> _State:
+    """Return the state that knows whether the last step, where it was within rounding, lowered the residual."""
+    stalls = torch.where(state.fine & (now >= state.least), state.stalls + 1, 0)
+    return state._replace(least=torch.where(state.fine, torch.minimum(now, state.least), now), stalls=stalls)
+
+
+def _unfinished(state: _State, now: Tensor) -> Tensor:
+    """Return which residuals are to fall further, and can where the last steps were within rounding."""
+    return (now > state.floor / 10) & ~(state.fine & (now <= state.floor)) & (state.stalls < PATIENCE)
 
 
 def _model(found: System) -> Blocks:
@@ -193,15 +207,18 @@ def _searched(
 
     A step is fine where its gain is within rounding.
     """
-    fine = (step.shape[1] + 1) * (at.force * step).sum((-2, -1)) <= slack
+    slope = (at.force * step).sum((-2, -1))
+    fine = (step.shape[1] + 1) * slope <= slack
     to, moved, scale = at, torch.zeros_like(active), 1.0
     for _ in range(HALVINGS):
         trial = at.curves.clone()
         trial[:, 1:-1] += scale * step
         energy, force, known = _evaluated(im, trial)
-        lower = (energy < at.energy) | fine & (energy <= at.energy + slack)
+        short = (force * step).sum((-2, -1)) >= -0.8 * slope
+        lower = torch.where(fine, short & (energy <= at.energy + slack), energy < at.energy)
         take = active & ~moved & torch.isfinite(energy) & lower
-        news = at._replace(curves=trial, energy=energy, force=force, image=known, fine=fine, done=at.done + 1)
+        news = at._replace(curves=trial, energy=energy, force=force, image=known, done=at.done + 1)
+        news = news._replace(fine=fine & (at.energy - energy <= slack))
         to = _State(*(torch.where(take.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(news, to, strict=True)))
         moved = moved | take
         if bool((moved | ~active).all()):
@@ -250,9 +267,9 @@ def _solution(im: Immersion | MetricField, state: _State) -> Solution:
     chord = state.energy.clamp(min=0).sqrt()
     remaining = state.residual * chord / length.clamp(min=torch.finfo(length.dtype).tiny)
     remaining = torch.where(torch.isfinite(state.residual), remaining, torch.inf)
-    agrees = (polygon(im, *halved(im, curves, state.image)) - length).abs() <= 0.01 * length
-    same = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1)
-    converged = (remaining <= state.floor) & agrees | same
+    agrees = (finer_polygon(im, curves, state.image) - length).abs() <= 0.01 * length
+    same, solved = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1), remaining <= state.floor
     remaining = torch.where(same, torch.zeros_like(remaining), remaining)
     variation = speed_variation(im, curves, state.image)
-    return Solution(curves, length, state.energy, converged, remaining, variation, state.done)
+    verdict = solved & agrees | same, solved & ~agrees & ~same
+    return Solution(curves, length, state.energy, *verdict, remaining, variation, state.done)

@@ -22,7 +22,7 @@ from lsgen.geometry import (
     reference,
 )
 from lsgen.geometry.energy import residual, sketch, system
-from lsgen.geometry.solver import _direction, _evaluated
+from lsgen.geometry.solver import _direction, _evaluated, _searched, _State
 from lsgen.geometry.tridiagonal import solve
 from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.likelihoods import Bernoulli, Gaussian
@@ -284,6 +284,44 @@ def test_a_sketch_finds_the_point_where_rank_is_lost(index):
     whole = system(im, curves)
     assert (~whole.full[0]).nonzero().tolist() == [[index - 1]]
     assert torch.equal(sketch(im, curves, whole.force, 0.2).full, whole.full)
+
+
+def test_a_grid_too_coarse_for_a_ridge_is_refined():
+    """Over h exp(-(x/w)^2), for all y, a surface without curvature: 16 chords leap over most of the climb."""
+    w, h = 0.2, 0.6
+    ridge = Immersion(lambda z: torch.cat([z, h * torch.exp(-((z[:, :1] / w) ** 2))], -1), 2)
+    a = torch.tensor([[-1.0, 0.0], [-1.0, 0.0], [-0.93, 0.1]], dtype=f64)
+    b = torch.tensor([[-0.6, 0.3], [1.0, 0.5], [1.1, 0.0]], dtype=f64)
+    x = torch.lerp(a[:, 0], b[:, 0], torch.linspace(0, 1, 4097, dtype=f64)[:, None])
+    profile = torch.stack([x, h * torch.exp(-((x / w) ** 2))])
+    exact = torch.hypot(profile.diff(dim=1).norm(dim=0).sum(0), (b - a)[:, 1])
+    coarse, found = geodesic(ridge, a, b, 17, refinements=0), geodesic(ridge, a, b, 17)
+    assert coarse.converged.tolist() == [True, False, False]
+    assert (coarse.residual < 1e-4).all()
+    assert (coarse.length[1:] < 0.95 * exact[1:]).all()
+    assert found.converged.all()
+    torch.testing.assert_close(found.length, exact, rtol=2e-3, atol=0)
+    torch.testing.assert_close(found.energy[1:], exact[1:].square(), rtol=2e-2, atol=0)
+    assert torch.equal(found.points[:, [0, -1]], torch.stack([a, b], 1))
+    assert torch.equal(found.points[0], coarse.points[0])
+    span = torch.stack([curve_length(ridge, paths.linear(z[:-1], z[1:], 65)) for z in found.points[1:]])
+    assert (span / exact[1:, None] * 16 - 1).abs().max() < 0.1
+
+
+def test_below_rounding_forces_tell_how_long_a_step_may_be():
+    """Four times the step to the minimum of a quadratic: where the energy cannot tell, it is halved until F . s can."""
+    im, (a, b) = Immersion(lambda z: z @ torch.tensor([[1.0, 0.5], [0.0, 2.0]], dtype=f64), 2), ends("plane")
+    straight = paths.linear(a, b, 9)
+    curves = straight.clone()
+    curves[:, 1:-1] += torch.randn(8, 7, 2, dtype=f64)
+    energy, force, known = _evaluated(im, curves)
+    one, no, zero = torch.ones_like(energy), energy < 0, torch.zeros(8, dtype=torch.long)
+    state = _State(curves, energy, force, known, one, one, one, ~no, no, no, zero, zero)
+    step = 4 * solve(*system(im, curves).hessian, force)[0]
+    to, moved = _searched(im, state, step, torch.inf * one, ~no)
+    assert moved.all()
+    torch.testing.assert_close(to.curves, straight)
+    assert (to.done == 1).all()
 
 
 def test_geodesics_where_gradients_are_off():

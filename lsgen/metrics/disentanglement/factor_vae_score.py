@@ -80,6 +80,7 @@ class FactorVAEScore(DisentanglementMetric):
         for start in range(0, n, CHUNK):
             factor, anchor = sampler.choose(min(CHUNK, n - start), 1)
             batch = sampler.partners(factor, anchor.expand(-1, self.batch_size))
-            least = codes[batch].var(1).argmin(1)
+            drawn = codes[batch]
+            least = drawn.sub_(drawn.mean(1, keepdim=True)).square_().sum(1).argmin(1)
             votes += torch.bincount(least * k + factor, minlength=d * k)
         return votes.view(d, k)

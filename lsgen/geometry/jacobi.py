@@ -89,19 +89,49 @@ def jacobi_fields(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int 
         TypeError, ValueError: see `metric`; also for vectors of another shape or dtype, or no step.
 
     """
+    return _followed(im, z, v, steps, False)[0]
+
+
+def fields_and_hessian(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> tuple[JacobiFields, Tensor]:
+    r"""Return the Jacobi fields, and the Hessian at z of half the squared distance to x = exp_z(v).
+
+        Hess (1/2) dist(., x)^2 = S = A(1)^-1 B(1),    B'' = -K B,    B(0) = 1,    B'(0) = 0
+
+    It tells how the logarithm turns when its base moves, D log_z(x) = -S, and is 1 where space is flat.
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        v: initial velocities (B, d).
+        steps: number of steps.
+
+    Returns:
+        `JacobiFields`, and S (B, d, d) in the frame at z; 1 where x is conjugate to z or not reached.
+
+    """
+    found, other = _followed(im, z, v, steps, True)
+    made = torch.linalg.solve_ex(found.fields[..., -1, :, :].double(), other.double())[0]
+    ok = torch.isfinite(made).all(-1, keepdim=True).all(-2, keepdim=True)
+    return found, torch.where(ok, (made + made.mT) / 2, torch.eye(im.dim).to(made)).to(z.dtype)
+
+
+def _followed(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int, both: bool) -> tuple[JacobiFields, Tensor]:
+    """Return the fields A, and B at the end if both are asked for (else as A)."""
     flat, vectors = check_codes(im.fn, im.dim, z).detach(), check_vectors("vectors v", v, z).detach()
     if steps < 1:
         raise ValueError(f"expected at least 1 step, got {steps}")
     warn_of_kinks(im, flat)
     with torch.no_grad():
-        states = [_start(im, flat, vectors)]
+        states = [_start(im, flat, vectors, both)]
         for _ in range(steps):
             states.append(_stepped(im, states[-1], 1 / steps))
     z_t, v_t, e, a, b = (torch.stack(column, 1) for column in zip(*states, strict=True))
+    other, a, b = a[:, -1, :, -im.dim :], a[..., : im.dim], b[..., : im.dim]
     t = torch.linspace(0, 1, steps + 1, dtype=z.dtype, device=z.device)
     volume = torch.linalg.slogdet(a.double())[1] - im.dim * t.double().log()
     volume = torch.where(t == 0, 0, volume).to(z.dtype)
-    return JacobiFields(*(x.reshape(*z.shape[:-1], *x.shape[1:]) for x in (z_t, v_t, e, a, b, volume)))
+    columns = (x.reshape(*z.shape[:-1], *x.shape[1:]) for x in (z_t, v_t, e, a, b, volume))
+    return JacobiFields(*columns), other.reshape(*z.shape[:-1], im.dim, im.dim)
 
 
 def conjugate_points(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int = 32) -> ConjugatePoints:
@@ -163,10 +193,14 @@ def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return phases[:, :-1], phases[:, 1:]
 
 
-def _start(im: Immersion | MetricField, z: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+def _start(im: Immersion | MetricField, z: Tensor, v: Tensor, both: bool) -> tuple[Tensor, ...]:
+    """Return c, c', E, A and A' at time 0, and beside the columns of A those of B if both are asked for."""
     frame = frames(im, z)
     eye = torch.eye(im.dim, dtype=z.dtype, device=z.device).expand_as(frame)
-    return z, v, frame, torch.zeros_like(frame), eye
+    zero = torch.zeros_like(eye)
+    if both:
+        return z, v, frame, torch.cat([zero, eye], -1), torch.cat([eye, zero], -1)
+    return z, v, frame, zero, eye
 
 
 def _rates(im: Immersion | MetricField, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -194,9 +228,13 @@ def _stepped(im: Immersion | MetricField, state: tuple[Tensor, ...], h: float) -
 
 
 def _phases(a: Tensor, b: Tensor) -> Tensor:
-    """Return the eigenphases in [0, pi) of (B + iA)(B - iA)^-1, sorted, of matrices (..., d, d)."""
-    x = torch.complex(b, a)
-    w = torch.linalg.solve(x.conj().mT, x.mT).mT
+    """Return the eigenphases in [0, pi) of (B + iA)(B - iA)^-1, sorted, of matrices (..., d, d).
+
+    They depend on the span of the columns of (B, A) alone; of an orthonormal basis of it B - iA is unitary.
+    """
+    basis = torch.linalg.qr(torch.cat([b, a], -2))[0]
+    x = torch.complex(*basis.chunk(2, -2))
+    w = torch.linalg.solve_ex(x.conj().mT, x.mT)[0].mT
     return (torch.linalg.eigvals(w).angle() / 2 % torch.pi).sort(-1).values
 
 

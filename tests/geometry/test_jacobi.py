@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lsgen.geometry import Immersion, MetricField, exp_map, metric, reference
-from lsgen.geometry.jacobi import conjugate_points, jacobi_fields
+from lsgen.geometry.jacobi import conjugate_points, fields_and_hessian, jacobi_fields
 
 f64 = torch.float64
 
@@ -67,6 +67,22 @@ def test_fields_are_the_derivative_of_the_exponential_map():
     ours = frame[-1] @ found.fields[0, -1] @ torch.linalg.inv(frame[0])
     torch.testing.assert_close(ours, derivative, rtol=0, atol=1e-5)
     torch.testing.assert_close(found.points[0, -1], exp_map(im, z, v).point[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("surface", "curvature"), [("sphere", 1.0), ("hyperbolic", -0.5), ("swiss_roll", 0.0)])
+def test_the_hessian_of_the_squared_distance(surface, curvature):
+    """1 along the geodesic and r sqrt K cot(r sqrt K) across it, for dist^2 / 2 at distance r."""
+    im, r = getattr(reference, surface)().immersion, 1.2
+    z = torch.full((4, 2), 0.3, dtype=f64) + (2.0 if surface == "swiss_roll" else 0)
+    v = r * unit(im, z, torch.randn(4, 2, dtype=f64))
+    found, hessian = fields_and_hessian(im, z, v, 16)
+    along = torch.linalg.solve(found.frame[:, 0], v[..., None]) / r
+    x = r * math.sqrt(abs(curvature))
+    across = x / math.tan(x) if curvature > 0 else x / math.tanh(x) if curvature < 0 else 1.0
+    line = along @ along.mT
+    exact = line + across * (torch.eye(2, dtype=f64) - line)
+    torch.testing.assert_close(hessian, exact, rtol=0, atol=1e-4)
+    torch.testing.assert_close(found.fields, jacobi_fields(im, z, v, 16).fields)
 
 
 def test_the_frame_stays_orthonormal_and_the_fields_lagrangian():

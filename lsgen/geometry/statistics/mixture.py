@@ -9,13 +9,16 @@ where theta(w) is the volume of the exponential map at w, by Jacobi fields, and 
 square root of det g in normal coordinates. Expectations over w take a fixed set of quasi-random points and their
 opposites, so that the likelihood is a deterministic function.
 
-Expectation-maximisation: with responsibilities r, the moments of the data and those of the model, weighted by theta,
-meet,
+Expectation-maximisation: with responsibilities r, the likelihood is greatest where the moments of the data and those of
+the model, weighted by theta, meet,
 
-    mean_r(u) = E_theta[w],    mean_r(u u^T) = E_theta[w w^T],
+    mean_r(S_u Sigma^-1 u) = E_theta[S_w Sigma^-1 w],    mean_r(u u^T) = E_theta[w w^T],
 
-by mu <- exp_mu(mean_r(u) - E_theta[w]) and Sigma <- Sigma + mean_r(u u^T) - E_theta[w w^T]. The first neglects, as the
-original does, that log_mu(x) turns when mu moves, which is of second order in curvature and distance.
+where S_u, the Hessian of half the squared distance to exp_mu(u), tells how log_mu turns when mu moves,
+D log_mu(x) = -S_u. The left sides less the right ones are the gradients of the log-likelihood of the data and of its
+normaliser. With D the difference of the first, mu <- exp_mu(Sigma D), by one standard deviation at most, and
+Sigma <- Sigma + mean_r(u u^T) - E_theta[w w^T]. Where space is flat S = 1, and these are the steps of a Gaussian
+mixture; the original takes S = 1 everywhere. A step after which the likelihood has fallen is halved.
 
 Reference: Arvanitidis, Hansen & Hauberg, "A locally adaptive normal distribution" (2016),
 https://arxiv.org/abs/1606.02518, sections 3 and 4; Pennec (2006), section 6, for the density.
@@ -32,14 +35,18 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.field import MetricField
+from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jacobi import before_conjugate, jacobi_fields
+from lsgen.geometry.jacobi import before_conjugate, fields_and_hessian
 from lsgen.geometry.metric import log_volume
 from lsgen.geometry.shooting import exp_map
 from lsgen.geometry.statistics.clustering import kmeans
 from lsgen.geometry.statistics.means import STEP_TOL, logs, solver_options
 
 __all__ = ["Land", "land", "land_log_density"]
+
+
+NEGLIGIBLE, SMALLEST = 1e-6, 2.0**-6
 
 
 class Land(NamedTuple):
@@ -66,7 +73,7 @@ class Land(NamedTuple):
 
 
 class _Moments(NamedTuple):
-    """log C (K,), E_theta[w] (K, d) and E_theta[w w^T] (K, d, d) of the model."""
+    """log C (K,), Sigma E_theta[S_w Sigma^-1 w] (K, d) and E_theta[w w^T] (K, d, d) of the model."""
 
     log_normaliser: Tensor
     first: Tensor
@@ -126,27 +133,61 @@ def land(
         geodesic_options=geodesic_options,
     )
     noise = _noise(samples, im.dim, codes)
+    r = torch.nn.functional.one_hot(start.labels.clamp(min=0), components).to(codes)
     with torch.no_grad():
-        r = torch.nn.functional.one_hot(start.labels.clamp(min=0), components).to(codes)
-        means, covariances = start.centres, None
-        history: list[Tensor] = []
-        while True:
-            u = _reached(im, means, codes, solver)
-            share = r / r.sum(0).clamp(min=torch.finfo(r.dtype).tiny)
-            data = torch.einsum("nk,kni->ki", share, u), torch.einsum("nk,kni,knj->kij", share, u, u)
-            covariances = data[1] if covariances is None else covariances
-            model = _moments(im, means, covariances, noise, steps)
-            weights = r.mean(0)
-            joint = _joint(weights, covariances, model.log_normaliser, u)
-            history.append(joint.logsumexp(-1).mean())
-            settled = len(history) > 1 and bool((history[-1] - history[-2]).abs() <= tol)
-            r = joint.softmax(-1)
-            if settled or len(history) >= max_iterations:
-                break
-            covariances = _raised(covariances, data[1] - model.second)
-            shot = exp_map(im, means, data[0] - model.first, tol=STEP_TOL[codes.dtype])
-            means = torch.where(shot.converged[:, None], shot.point, means)
+        return _fitted(im, codes, start.centres, r, noise, steps, tol, max_iterations, solver)
+
+
+def _fitted(
+    im: Immersion | MetricField,
+    codes: Tensor,
+    means: Tensor,
+    r: Tensor,
+    noise: Tensor,
+    steps: int,
+    tol: float,
+    max_iterations: int,
+    solver: dict[str, Any],
+) -> Land:
+    """Run expectation-maximisation; a step after which the likelihood has fallen is halved."""
+    covariances, history, scale, count = None, list[Tensor](), 1.0, 0
+    before: tuple[Tensor, ...] = ()
+    while True:
+        u = _reached(im, means, codes, solver)
+        weights, covariances = r.mean(0), _second(r, u) if covariances is None else covariances
+        model = _moments(im, means, covariances, noise, steps)
+        joint = _joint(weights, covariances, model.log_normaliser, u)
+        value, count = joint.logsumexp(-1).mean(), count + 1
+        if history and bool(value < history[-1] - tol) and count < max_iterations and scale > SMALLEST:
+            scale /= 2
+            means, covariances = _moved(im, before, scale)
+            continue
+        settled = len(history) > 0 and bool((value - history[-1]).abs() <= tol)
+        history.append(value)
+        r = joint.softmax(-1)
+        if settled or count >= max_iterations:
+            break
+        step = _within(covariances, _first(im, means, covariances, u, _shares(r), steps) - model.first)
+        before, scale = (means, covariances, step, _second(r, u) - model.second), 1.0
+        means, covariances = _moved(im, before, scale)
     return Land(weights, means, covariances, model.log_normaliser, torch.stack(history), r, settled)
+
+
+def _moved(im: Immersion | MetricField, before: tuple[Tensor, ...], scale: float) -> tuple[Tensor, Tensor]:
+    """Return means and covariances after a step, from those before it, the step of each and its scale."""
+    means, covariances, step, change = before
+    shot = exp_map(im, means, scale * step, tol=STEP_TOL[means.dtype])
+    return torch.where(shot.converged[:, None], shot.point, means), _raised(covariances, scale * change)
+
+
+def _shares(r: Tensor) -> Tensor:
+    """Return responsibilities (n, K) as weights (K, n) that sum to one."""
+    return (r / r.sum(0).clamp(min=torch.finfo(r.dtype).tiny)).T
+
+
+def _second(r: Tensor, u: Tensor) -> Tensor:
+    """Return mean_r(u u^T) (K, d, d)."""
+    return torch.einsum("kn,kni,knj->kij", _shares(r), u, u)
 
 
 def land_log_density(
@@ -208,16 +249,42 @@ def _moments(im: Immersion | MetricField, means: Tensor, covariances: Tensor, no
             "that do not: ask for fewer components"
         )
     w = torch.einsum("kij,sj->ksi", root, noise)
-    fields = jacobi_fields(im, means[:, None].expand(k, s, d), w, steps)
+    fields, hessian = fields_and_hessian(im, means[:, None].expand(k, s, d), w, steps)
     theta = torch.where(before_conjugate(fields), fields.log_volume[..., -1].exp(), 0)
     mean = theta.mean(-1)
     share = theta / theta.sum(-1, keepdim=True)
     half = root.diagonal(dim1=-2, dim2=-1).log().sum(-1) + log_volume(im, means)
     return _Moments(
         d / 2 * log(2 * pi) + half + mean.log(),
-        torch.einsum("ks,ksi->ki", share, w),
+        _drawn(fields.frame[:, 0, 0], covariances, w, share, hessian),
         torch.einsum("ks,ksi,ksj->kij", share, w, w),
     )
+
+
+def _first(
+    im: Immersion | MetricField, means: Tensor, covariances: Tensor, u: Tensor, share: Tensor, steps: int
+) -> Tensor:
+    """Return Sigma mean_r(S_u Sigma^-1 u) (K, d) for u (K, n, d) of shares (K, n), of which tiny ones are left out."""
+    keep = share > NEGLIGIBLE * share.amax(-1, keepdim=True)
+    bases = means[:, None].expand_as(u)[keep]
+    fields, found = fields_and_hessian(im, bases, u[keep], steps)
+    eye = torch.eye(im.dim, dtype=u.dtype, device=u.device)
+    hessian = eye.repeat(*share.shape, 1, 1)
+    hessian[keep] = torch.where(before_conjugate(fields)[:, None, None], found, eye)
+    return _drawn(frames(im, means), covariances, u, share, hessian)
+
+
+def _drawn(frame: Tensor, covariances: Tensor, u: Tensor, share: Tensor, hessian: Tensor) -> Tensor:
+    """Return Sigma sum_n share S Sigma^-1 u (K, d), for S (K, n, d, d) given in orthonormal frames (K, d, d)."""
+    p = torch.linalg.solve(covariances, u.mT).mT @ frame
+    q = torch.einsum("kn,knij,knj->ki", share, hessian, p)
+    return (covariances @ torch.linalg.solve(frame.mT, q[..., None]))[..., 0]
+
+
+def _within(covariances: Tensor, step: Tensor) -> Tensor:
+    """Return steps (K, d), shortened to one standard deviation."""
+    size = (step * torch.linalg.solve(covariances, step[..., None])[..., 0]).sum(-1).clamp(min=0).sqrt()
+    return step / size.clamp(min=1)[:, None]
 
 
 def _joint(weights: Tensor, covariances: Tensor, log_normalisers: Tensor, u: Tensor) -> Tensor:

@@ -52,6 +52,6 @@ def test_they_decide_what_converges():
 @pytest.mark.parametrize("name", [*CALLS, "land_log_density"])
 def test_refusals(name):
     call = CALLS.get(name, lambda given: land_log_density(SPHERE.immersion, None, CODES, 9, given))
-    known = "chunk_size, generator, graph, max_iterations, starts, tol"
-    with pytest.raises(ValueError, match=f"expected geodesic_options among {known}, got initial, tolerance"):
+    sentence = "expected geodesic_options among chunk_size, .*max_iterations, .*tol, got initial, tolerance"
+    with pytest.raises(ValueError, match=sentence):
         call({"tolerance": 1e-6, "initial": None, "tol": 1e-3})

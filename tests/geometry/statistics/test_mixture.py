@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from sklearn.mixture import GaussianMixture
 from torch.distributions import MultivariateNormal
 
-from lsgen.geometry import Immersion, log_volume, reference
+from lsgen.geometry import Immersion, log_map, log_volume, reference
 from lsgen.geometry.statistics import land, land_log_density
 from lsgen.geometry.statistics.mixture import _moments, _noise
 
@@ -75,6 +75,31 @@ def test_a_ring_around_a_pole_has_the_precision_of_the_closed_form():
     torch.testing.assert_close(found.means[0], torch.zeros(2, dtype=f64), rtol=0, atol=5e-3)
     torch.testing.assert_close(4 * found.covariances[0], exact * torch.eye(2, dtype=f64), rtol=0, atol=0.03 * exact)
     assert exact > 1.05 * radius**2 / 2
+
+
+def likelihood(im, codes, mean, covariance, samples):
+    """Return the mean log-likelihood of one component, from its definition."""
+    u = log_map(im, mean.expand_as(codes), codes, 17, tol=1e-9)
+    normaliser = _moments(im, mean[None], covariance[None], _noise(samples, 2, codes), 12).log_normaliser
+    return (-(u @ torch.linalg.inv(covariance) * u).sum(-1) / 2 - normaliser).mean().item()
+
+
+def test_the_mean_is_where_the_likelihood_has_no_slope():
+    """By central differences, in units of the standard deviation; logarithms that did not turn with it would leave 0.23, the quadrature 0.01."""
+    im = SPHERE.immersion
+    t = torch.arange(9, dtype=f64)
+    codes = torch.stack([(0.7 * t).sin(), 0.6 * (1.9 * t).cos()], -1) * 0.45
+    codes[:3] += torch.tensor([0.9, 0.6], dtype=f64)
+    solver = {"tol": 1e-9}
+    found = land(im, codes, 1, restarts=1, samples=512, steps=12, tol=1e-6, points=17, geodesic_options=solver)
+    mean, covariance = found.means[0], found.covariances[0]
+    turn = 1e-4 * torch.eye(2, dtype=f64)
+    values = [[likelihood(im, codes, mean + s * e, covariance, 512) for s in (1, -1)] for e in turn]
+    slope = torch.tensor([(up - down) / 2e-4 for up, down in values], dtype=f64)
+    assert found.converged
+    assert (found.log_likelihood.diff() > -1e-6).all()
+    assert (slope @ covariance @ slope).sqrt().item() < 0.03
+    assert likelihood(im, codes, mean, covariance, 512) == pytest.approx(found.log_likelihood[-1].item(), abs=1e-6)
 
 
 def test_refusals():

@@ -85,7 +85,7 @@ def likelihood(im, codes, mean, covariance, samples):
 
 
 def test_the_mean_is_where_the_likelihood_has_no_slope():
-    """By central differences, in units of the standard deviation; logarithms that did not turn with it would leave 0.23, the quadrature 0.01."""
+    """By central differences, a standard deviation at a time; logarithms that did not turn with it would leave 0.23."""
     im = SPHERE.immersion
     t = torch.arange(9, dtype=f64)
     codes = torch.stack([(0.7 * t).sin(), 0.6 * (1.9 * t).cos()], -1) * 0.45

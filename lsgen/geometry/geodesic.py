@@ -179,6 +179,9 @@ def _all_solved(
     im: Immersion | MetricField, curves: Tensor, size: int, max_iterations: int, tol: float, refinements: int
 ) -> Solution:
     """Return the solutions from curves (K, N, d), every N-th point of finer ones where the grid is too coarse."""
+    if not len(curves):
+        none = curves.new_zeros(0)
+        return Solution(curves, none, none, none > 0, none > 0, none, none, none.long())
     parts = [minimised(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
     found = Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
     rows = found.coarse.nonzero().flatten()

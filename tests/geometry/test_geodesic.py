@@ -84,6 +84,7 @@ def test_batch_is_loop_and_chunks_are_whole():
     torch.testing.assert_close(geodesic(im, a, b, chunk_size=4).length, whole.length)
     torch.testing.assert_close(geodesic(im, a[0], b[0]).length, whole.length[0])
     torch.testing.assert_close(distance(im, b, a), whole.length)
+    assert geodesic(im, a[:0], b[:0]).points.shape == (0, 33, 2)
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -88,7 +88,7 @@ def _measure(directory: RunDirectory, model: Any, device: str) -> dict[str, floa
 
 def _measures(target: str) -> bool:
     """Tell the callbacks that measure from those that train, save, draw or show."""
-    return target.rsplit(".", 1)[-1] in ("FactorMetrics", "LikelihoodMetrics", "Seeding")
+    return target.rsplit(".", 1)[-1] in ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
 
 
 def _relative(file: Path, directory: RunDirectory) -> str:

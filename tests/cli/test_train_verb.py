@@ -188,6 +188,16 @@ def test_load_evaluate_and_traverse(lsgen, trained, tmp_path):
     assert "expected a run whose config has a latent-space callback" in outcome.err
 
 
+def test_evaluate_estimates_the_evidence_where_a_run_asks_for_it(lsgen, small):
+    asked = "+callbacks.evidence={_target_: lsgen.callbacks.EvidenceMetrics, samples: 50, n: 1000}"
+    assert lsgen("train", *small, asked, "run_dir=run").code == 0
+    outcome = lsgen("evaluate", "run")
+    assert outcome.code == 0, outcome.err
+    found = json.loads(Path("run/evaluation/last.json").read_text())["metrics"]
+    assert found["test/nll"] <= -found["test/elbo"] + 0.5
+    assert 1 <= found["test/nll_effective_samples"] <= 50
+
+
 def test_traverse_draws_what_training_drew_and_report_shows_it(lsgen, small, tmp_path):
     arguments = [argument for argument in small if not argument.startswith("callbacks")]
     assert lsgen("train", *arguments, "~callbacks.geometry", "run_dir=run").code == 0

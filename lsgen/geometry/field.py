@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import jacfwd, vmap
 
 from lsgen.geometry.checks import check_codes, check_map
 from lsgen.geometry.propagate import propagate
@@ -102,14 +101,9 @@ class _PulledBackInformation:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the matrices (N, d, d) at codes (N, d)."""
-
-        def raw(u: Tensor) -> Tensor:
-            h: Tensor = self.decoder(u[None])[0]
-            return h
-
-        h = self.decoder(z)
-        d = z.shape[-1]
-        j = self.likelihood.split(vmap(jacfwd(raw))(z).movedim(-1, 1))
+        h, d = self.decoder(z), z.shape[-1]
+        x = propagate(self.decoder, z, torch.eye(d, dtype=z.dtype, device=z.device), 1)
+        j = self.likelihood.split(x.j.movedim(0, 1))
         f = self.likelihood.fisher(h)
         heads = j.shape[-1]
         j, f = j.reshape(len(z), d, -1, heads), f.reshape(len(z), -1, heads, heads)

@@ -81,8 +81,8 @@ def _logsumexp(x: Taylor, dim: Any, keepdim: bool = False) -> Taylor:
     return _log_sum_exp(x, [dim] if isinstance(dim, int) else dim, keepdim)
 
 
-def _normalised(x: Taylor, dims: list[int], eps: float) -> Taylor:
-    """Normalise over the given dimensions, which are the last ones or are moved there."""
+def _normalised(x: Taylor, dims: list[int], eps: float) -> tuple[Taylor, Taylor, Taylor]:
+    """Normalise over the given dimensions; return also the mean and the inverse standard deviation."""
     over = [d + 1 for d in dims]
     mean = x.map(lambda v: v.mean(dims, True), lambda t: t.mean(over, True))
     c: Taylor = RULES[aten.sub](x, mean)
@@ -94,7 +94,8 @@ def _normalised(x: Taylor, dims: list[int], eps: float) -> Taylor:
         pairs = pairs.unflatten(-1, [1] * len(over)).movedim(last, over) * (2 / size)
         t = torch.cat([t[: x.frame.d], t[x.frame.d :] + pairs if x.curved else pairs])
     variance = Taylor(x.frame, (c.v * c.v).mean(dims, True) + eps, t)
-    return product(c, chain(variance, *ELEMENTWISE[aten.rsqrt](variance.v)))
+    scale = chain(variance, *ELEMENTWISE[aten.rsqrt](variance.v))
+    return product(c, scale), mean, scale
 
 
 def _affine(x: Taylor, weight: Any, bias: Any) -> Taylor:
@@ -105,18 +106,18 @@ def _affine(x: Taylor, weight: Any, bias: Any) -> Taylor:
     return x if bias is None else RULES[aten.add](x, bias)
 
 
-def _layer_norm(x: Taylor, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> tuple[Taylor, None, None]:
-    dims = list(range(x.ndim - len(shape), x.ndim))
-    return _affine(_normalised(x, dims, eps), weight, bias), None, None
+def _layer_norm(x: Taylor, shape: Sequence[int], weight: Any, bias: Any, eps: float) -> tuple[Taylor, Taylor, Taylor]:
+    out, mean, scale = _normalised(x, list(range(x.ndim - len(shape), x.ndim)), eps)
+    return _affine(out, weight, bias), mean, scale
 
 
 def _group_norm(
     x: Taylor, weight: Any, bias: Any, n: int, channels: int, size: int, groups: int, eps: float
-) -> tuple[Taylor, None, None]:
-    shape = x.shape
-    grouped: Taylor = RULES[aten.view](x, [n, groups, channels // groups * size])
-    out = RULES[aten.view](_normalised(grouped, [2], eps), list(shape))
-    return _affine(out, _per_channel(weight, x.ndim), _per_channel(bias, x.ndim)), None, None
+) -> tuple[Taylor, Taylor, Taylor]:
+    shape, view = x.shape, RULES[aten.view]
+    out, mean, scale = _normalised(view(x, [n, groups, channels // groups * size]), [2], eps)
+    out = _affine(view(out, list(shape)), _per_channel(weight, x.ndim), _per_channel(bias, x.ndim))
+    return out, view(mean, [n, groups]), view(scale, [n, groups])
 
 
 def _per_channel(parameter: Any, ndim: int) -> Any:
@@ -137,7 +138,7 @@ def _batch_norm(
             "running statistics): track running statistics and call .eval()"
         )
     dims = [0, *range(2, x.ndim)]
-    return _affine(_normalised(x, dims, eps), weight, bias), None, None
+    return _affine(_normalised(x, dims, eps)[0], weight, bias), None, None
 
 
 def _cudnn_batch_norm(
@@ -152,13 +153,13 @@ def _no_training(
     return _batch_norm(x, weight, bias, mean, variance, False, momentum, eps)
 
 
-def _rms_norm(x: Taylor, shape: Sequence[int], weight: Any = None, eps: float | None = None) -> tuple[Taylor, None]:
+def _rms_norm(x: Taylor, shape: Sequence[int], weight: Any = None, eps: float | None = None) -> tuple[Taylor, Taylor]:
     eps = torch.finfo(x.t.dtype).eps if eps is None else eps
     over = list(range(-len(shape), 0))
     square: Taylor = RULES[aten.mean](RULES[aten.mul](x, x), over, True)
     shifted: Taylor = RULES[aten.add](square, eps)
     root = chain(shifted, *ELEMENTWISE[aten.rsqrt](shifted.v))
-    return _affine(product(x, root), weight, None), None
+    return _affine(product(x, root), weight, None), root
 
 
 RULES |= {

@@ -239,8 +239,10 @@ def _mark_all(table: dict[Any, Any], live: set[int], seen: dict[int, int]) -> tu
 
 def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module]) -> Trace:
     traced = _traced(fn, z)
+    _replace_harmless_mutations(traced.graph)
     if any(_mutates(node) for node in traced.graph.nodes):
         traced = _traced(torch.func.functionalize(fn), z)
+        _replace_harmless_mutations(traced.graph)
         if any(_mutates(node) for node in traced.graph.nodes):
             raise Untraceable("it changes tensors in place in a way that cannot be undone")
     traced.graph.eliminate_dead_code()
@@ -260,6 +262,19 @@ def _traced(fn: Callable[[Tensor], Tensor], z: Tensor) -> GraphModule:
         raise Untraceable(str(error).split("\n")[0]) from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _replace_harmless_mutations(graph: Graph) -> None:
+    """Write x.add_(y) as x.add(y), and so on, where x is fresh and nothing else reads it."""
+    for node in graph.nodes:
+        if not _mutates(node):
+            continue
+        packet, x = node.target.overloadpacket, node.args[0]
+        returns: Any = getattr(getattr(x.target, "_schema", None), "returns", ())
+        fresh = len(returns) == 1 and returns[0].alias_info is None and len(x.users) == 1
+        plain = getattr(torch.ops.aten, packet.__name__.removesuffix("_"), packet)
+        if fresh and plain is not packet and node.target._overloadname in plain.overloads():
+            node.target = getattr(plain, node.target._overloadname)
 
 
 def _mutates(node: Node) -> bool:

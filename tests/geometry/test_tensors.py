@@ -131,6 +131,31 @@ def test_both_routes_agree_on_likelihoods(likelihood):
         torch.testing.assert_close(quantity(field, z), quantity(im, z), rtol=1e-7, atol=1e-8)
 
 
+LAYERS = {
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "layer norm": lambda: nn.Sequential(nn.LayerNorm(8), nn.SiLU()),
+    "group norm": lambda: nn.Sequential(nn.GroupNorm(2, 8), nn.SiLU()),
+    "rms norm": lambda: nn.Sequential(nn.RMSNorm(8), nn.SiLU()),
+    "batch norm": lambda: nn.Sequential(nn.BatchNorm1d(8), nn.SiLU()),
+    "softmax": lambda: nn.Softmax(-1),
+    "convolution": lambda: nn.Sequential(
+        nn.Unflatten(1, (2, 2, 2)), nn.Conv2d(2, 2, 2, padding=1), nn.SiLU(), nn.Flatten()
+    ),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS.keys())
+def test_both_routes_agree_on_the_layers_of_decoders(layer):
+    net = nn.Sequential(nn.Linear(2, 8), layer(), nn.LazyLinear(5))
+    net(torch.randn(9, 2))
+    latent = LatentSpace(net, Bernoulli((5,)), StandardNormal(2)).double().eval()
+    z = torch.randn(5, 2, dtype=f64)
+    im, field = immersion(latent), metric_field(latent)
+    for quantity in (metric, christoffel, scalar_curvature):
+        torch.testing.assert_close(quantity(field, z), quantity(im, z), rtol=1e-7, atol=1e-8)
+
+
 def test_second_fundamental_form_is_normal_and_gives_gauss():
     im, z = Immersion(network(), 4), torch.randn(5, 4, dtype=f64)
     second = second_fundamental_form(im, z)

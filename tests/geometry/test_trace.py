@@ -47,3 +47,41 @@ def test_the_jet_is_that_of_the_map_as_it_is_now(change: str) -> None:
     torch.testing.assert_close(now.value, made(z))
     torch.testing.assert_close(now.jacobian, jacobian)
     assert not torch.allclose(now.value, before.value)
+
+
+def _read_twice(z: Tensor) -> Tensor:
+    x = z.sin()
+    y = x.square()
+    x.add_(1)
+    return x * y
+
+
+def _read_before(z: Tensor) -> Tensor:
+    x = z.sin()
+    return x.cos() + x.mul_(2)
+
+
+def _through_a_view(z: Tensor) -> Tensor:
+    x = z.sin()
+    x[:, :2].add_(z[:, 1:])
+    return x * x
+
+
+IN_PLACE: list[tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = [
+    (_read_twice, lambda z: (z.sin() + 1) * z.sin().square()),
+    (_read_before, lambda z: z.sin().cos() + 2 * z.sin()),
+    (_through_a_view, lambda z: (z.sin() + torch.cat([z[:, 1:], 0 * z[:, :1]], 1)).square()),
+]
+
+
+@pytest.mark.parametrize(("fn", "plain"), IN_PLACE)
+def test_a_map_may_work_in_place(fn: Callable[[Tensor], Tensor], plain: Callable[[Tensor], Tensor]) -> None:
+    z = torch.randn(4, 3, dtype=torch.float64)
+    for found, expected in zip(jet(fn, z), jet(plain, z), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_a_normalisation_that_works_in_place_is_traced(caplog: pytest.LogCaptureFixture) -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.RMSNorm(4))
+    jet(net, torch.randn(2, 3))
+    assert "differentiated as a whole" not in caplog.text

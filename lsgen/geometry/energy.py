@@ -182,7 +182,7 @@ def sketch(im: Immersion, curves: Tensor, force: Tensor, within: float | None = 
 
 def _metrics(im: Immersion, curves: Tensor) -> Tensor:
     """Return the metric along curves (B, N, d), of shape (B, N, d, d)."""
-    g = inner(im, im.expansion(curves.flatten(0, 1), 1).t.movedim(0, 1))
+    g = inner(im, im.expansion(curves.flatten(0, 1), 1, isometric=True).t.movedim(0, 1))
     check_definite(im, g)
     return g.unflatten(0, curves.shape[:2])
 

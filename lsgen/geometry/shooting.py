@@ -105,8 +105,8 @@ def acceleration(im: Immersion | MetricField, z: Tensor, v: Tensor) -> Tensor:
     """Return -Gamma(z)(v, v); of an immersion from d first derivatives and one second derivative."""
     if isinstance(im, MetricField):
         return -torch.einsum("nkij,ni,nj->nk", connection(im, z), v, v)
-    j = im.expansion(z, 1).t.movedim(0, 1)
-    x = im.expansion(z, 2, directions=v[None])
+    j = im.expansion(z, 1, isometric=True).t.movedim(0, 1)
+    x = im.expansion(z, 2, v[None], isometric=True)
     if not x.curved:
         return torch.zeros_like(v)
     d = im.dim

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion, SpaceMap
-from lsgen.geometry.metric import check_definite, cholesky, inner
+from lsgen.geometry.metric import check_definite, cholesky, eigenvalues, gram, inner, tolerance
 from lsgen.geometry.tensors import full_rank
 from lsgen.likelihoods import FlatLikelihood
 
@@ -64,7 +64,7 @@ class System(NamedTuple):
     """One linear system of a Newton iteration.
 
     Attributes:
-        g: metric at interior points (B, N-2, d, d).
+        g: metric at interior points (B, N-2, d, d), in float64 where it comes from Jacobians.
         hessian: the Hessian over 2n, or its model.
         safe: a model that is positive definite, where the first may not be.
         force: F_i (B, N-2, d).
@@ -176,14 +176,13 @@ def sketch(im: Immersion, curves: Tensor, force: Tensor, within: float | None = 
         g[rows] = _between(knots, places, n)
         rows, knots = rows[unlike], knots[unlike]
     g = g[:, 1:-1]
-    full = full_rank(g.double().flatten(0, 1), g.dtype).reshape(b, n - 2)
-    return System(g, Blocks(2 * g.double(), -(g[:, 1:] + g[:, :-1]).double() / 2), None, force, full)
+    return System(g, Blocks(2 * g, -(g[:, 1:] + g[:, :-1]) / 2), None, force, _full(g, curves.dtype))
 
 
 def _metrics(im: Immersion, curves: Tensor) -> Tensor:
-    """Return the metric along curves (B, N, d), of shape (B, N, d, d)."""
-    g = inner(im, im.expansion(curves.flatten(0, 1), 1, isometric=True).t.movedim(0, 1))
-    check_definite(im, g)
+    """Return the metric along curves (B, N, d), of shape (B, N, d, d), accumulated in float64."""
+    g = gram(im, curves.flatten(0, 1), wide=True)
+    check_definite(im, g, curves.dtype)
     return g.unflatten(0, curves.shape[:2])
 
 
@@ -244,15 +243,20 @@ def _middles(curves: Tensor) -> Tensor:
 
 def _of_immersion(im: Immersion, curves: Tensor, known: Tensor | None) -> System:
     b, n, d = curves.shape
-    j = im.expansion(curves[:, 1:-1].reshape(-1, d), 1).t.movedim(0, 1)
+    j = im.expansion(curves[:, 1:-1].reshape(-1, d), 1).t.movedim(0, 1).double()
     g = inner(im, j)
-    check_definite(im, g)
-    full = full_rank(g.double(), g.dtype).reshape(b, n - 2)
+    check_definite(im, g, curves.dtype)
     forward, backward = differences(im, image(im, curves) if known is None else known)
     j, g = j.reshape(b, n - 2, d, -1), g.reshape(b, n - 2, d, d)
-    force = _pulled(im, j, forward[:, 1:] - backward[:, :-1])
+    force = _pulled(im, j, (forward[:, 1:] - backward[:, :-1]).double()).to(curves)
     coupling = j[:, :-1] @ j[:, 1:].mT if im.signature is None else (g[:, 1:] + g[:, :-1]) / 2
-    return System(g, Blocks(2 * g.double(), -coupling.double()), None, force, full)
+    return System(g, Blocks(2 * g, -coupling), None, force, _full(g, curves.dtype))
+
+
+def _full(g: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return where the metric (B, k, d, d), accumulated in float64 from Jacobians of a dtype, has full rank."""
+    d = g.shape[-1]
+    return (eigenvalues(g.flatten(0, 1), tolerance(d, dtype))[1] == d).reshape(g.shape[:2])
 
 
 def _of_metric(im: MetricField, curves: Tensor) -> System:

@@ -196,7 +196,7 @@ def _damped(found: System) -> Blocks:
     """Return the model with its diagonal raised by what rounding makes uncertain."""
     diagonal = found.hessian.diagonal
     size = diagonal.diagonal(dim1=-2, dim2=-1)
-    raised = 10 * size.shape[-1] * torch.finfo(found.g.dtype).eps * size.amax((-2, -1), keepdim=True)
+    raised = 10 * size.shape[-1] * torch.finfo(found.force.dtype).eps * size.amax((-2, -1), keepdim=True)
     return Blocks(diagonal + torch.diag_embed(raised.expand_as(size)), found.hessian.next)
 
 
@@ -251,7 +251,7 @@ def _size(im: Immersion | MetricField, known: Tensor) -> Tensor:
 
 def _ratio(im: Immersion | MetricField, state: _State, found: System, length: Tensor) -> Tensor:
     """Return 1 + |f| / L; rounding of the codes moves the image by eps |J| |z|, which |f| here includes."""
-    slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1)
+    slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1).to(length)
     size = _size(im, state.image) + slope * state.curves.norm(dim=-1).amax(-1)
     return 1 + size / length.clamp(min=torch.finfo(length.dtype).tiny)
 

@@ -396,3 +396,15 @@ def test_refusals(name):
     call, kind, sentence = REFUSALS[name]
     with pytest.raises(kind, match=sentence):
         call(torch.zeros(3, 2))
+
+
+def test_an_axis_a_thousand_times_shorter_counts_in_single_precision():
+    sphere = reference.sphere()
+    im = Immersion(lambda z: torch.cat([sphere.immersion.fn(z[:, :2]), 1e-3 * z[:, 2:]], 1), 3)
+    a, b = 0.4 * torch.randn(2, 6, 3)
+    found = geodesic(im, a, b)
+    assert found.converged.all()
+    exact = sphere.distance(a[:, :2].double(), b[:, :2].double()).square() + (1e-3 * (b - a)[:, 2].double()).square()
+    torch.testing.assert_close(found.length.double(), exact.sqrt(), rtol=1e-5, atol=0)
+    third = torch.lerp(a[:, None, 2], b[:, None, 2], torch.linspace(0, 1, 33))
+    torch.testing.assert_close(found.points[..., 2], third, rtol=0, atol=0.05)

@@ -1,5 +1,7 @@
 r"""Tracing a map z -> f(z) once into a list of aten operations, with its weights left live.
 
+Of a map that treats points alike, traces for two numbers of points tell those for any other (`lsgen.geometry.batches`).
+
 The trace belongs to its owner (a module or function) and is forgotten with it. It holds weights by their place in
 their module, so that an optimiser step, a swap for averaged weights or a load shows at once; what would change the
 operations themselves (shape, dtype, device, a replaced submodule, a changed attribute, a hook, weights tied or untied,
@@ -25,11 +27,12 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from lsgen.geometry.batches import for_points
 from lsgen.geometry.isometry import last_linear
 
 __all__ = ["Step", "Trace", "Untraceable", "check_values", "reachable", "trace", "unchanged"]
 
-KEPT = 16
+KEPT, BASES = 16, 3
 _EMPTY = CellType()
 _PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 
@@ -96,7 +99,8 @@ class Trace:
 
 
 _identities: ContextVar[dict[int, Any] | None] = ContextVar("identities", default=None)
-_traces: weakref.WeakKeyDictionary[Any, dict[Any, Trace | Untraceable]] = weakref.WeakKeyDictionary()
+_Known = dict[int, Trace | Untraceable]  # by the number of points
+_traces: weakref.WeakKeyDictionary[Any, dict[Any, _Known]] = weakref.WeakKeyDictionary()
 
 
 def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
@@ -112,22 +116,26 @@ def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
 
     """
     owner, token, mark = _identity(fn)
-    key = (token, tuple(z.shape), z.dtype, z.device, mark)
+    key, n = (token, tuple(z.shape[1:]), z.dtype, z.device, mark), z.shape[0]
     try:
         kept = _traces.setdefault(owner, {})
     except TypeError:
         kept = {}
-    if key not in kept:
-        while len(kept) >= KEPT:
-            kept.pop(next(iter(kept)))
+    while key not in kept and len(kept) >= KEPT:
+        kept.pop(next(iter(kept)))
+    known = kept.setdefault(key, {})
+    if n not in known:
+        while len(known) >= KEPT:
+            known.pop(list(known)[BASES])
+        found = for_points(n, ((count, x) for count, x in known.items() if isinstance(x, Trace)))
         try:
-            kept[key] = _build(fn, z, [x for x in reachable(fn) if isinstance(x, nn.Module)])
+            known[n] = found or _build(fn, z, [x for x in reachable(fn) if isinstance(x, nn.Module)])
         except Untraceable as reason:
-            kept[key] = reason
-    found = kept[key]
-    if isinstance(found, Untraceable):
-        raise found
-    return found
+            known[n] = reason
+    result = known[n]
+    if isinstance(result, Untraceable):
+        raise result
+    return result
 
 
 @contextmanager

@@ -168,8 +168,11 @@ def test_a_signal_in_a_validation_does_not_wait_for_its_end(
     assert engine.same_run(tmp_path / "whole", tmp_path / "cut") == []
 
 
-def test_saving_before_validations_costs_little(engine: ModuleType, tmp_path: Path) -> None:
+def test_saving_before_validations_costs_little(
+    engine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where validations are brief it is done before the first only, of which nothing is known yet."""
+    monkeypatch.setattr("lsgen.callbacks.checkpoint._BRIEF", float("inf"))
     saved: list[int] = []
 
     class Watch(Callback):

@@ -38,12 +38,27 @@ from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.gan.styles import style_space
 
-__all__ = ["LatentCallback", "PeriodicCallback", "Which", "undisturbed"]
+__all__ = ["CountedCallback", "LatentCallback", "PeriodicCallback", "Which", "undisturbed"]
 
 Which = Literal["z", "w", "w+"]
 
 
-class PeriodicCallback(Callback, ABC):
+class CountedCallback(Callback):
+    """A callback that checks counts among its options in its own name."""
+
+    def at_least(self, least: int, **counts: int | None) -> None:
+        """Check counts, of which one that is None is not bounded.
+
+        Raises:
+            ValueError: a count is below `least`.
+
+        """
+        for name, value in counts.items():
+            if value is not None and value < least:
+                raise ValueError(f"{type(self).__name__} expected {name} of at least {least}, got {value}")
+
+
+class PeriodicCallback(CountedCallback, ABC):
     """Abstract callback that looks at `pl_module.latent_space` in turns while a trainer trains it.
 
     Args:
@@ -153,17 +168,6 @@ class PeriodicCallback(Callback, ABC):
                 f"lsgen.latent.{needed.__name__}, got {type(space).__name__}"
             )
         return self.view(space)
-
-    def at_least(self, least: int, **counts: int | None) -> None:
-        """Check counts, of which one that is None is not bounded.
-
-        Raises:
-            ValueError: a count is below `least`.
-
-        """
-        for name, value in counts.items():
-            if value is not None and value < least:
-                raise ValueError(f"{type(self).__name__} expected {name} of at least {least}, got {value}")
 
     def data_of(self, trainer: Trainer) -> DataModule:
         """Return the data that a trainer trains on.

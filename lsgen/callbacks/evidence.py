@@ -18,12 +18,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torch.distributions import Independent, Normal
 from torchmetrics import MeanMetric
 
-from lsgen.callbacks.base import undisturbed
+from lsgen.callbacks.base import CountedCallback, undisturbed
 from lsgen.callbacks.probes import observations_of
 from lsgen.latent import Deterministic, EncodableLatentSpace
 from lsgen.metrics import AggregatePosterior, NegativeLogLikelihood, annealed_log_evidence
@@ -33,7 +33,7 @@ __all__ = ["EvidenceMetrics"]
 _PARTS = ("mutual_information", "marginal_kl", "total_correlation", "dimension_wise_kl")
 
 
-class EvidenceMetrics(Callback):
+class EvidenceMetrics(CountedCallback):
     """Estimates, with the test set, the evidence of held-out observations and what the aggregate posterior is made of.
 
     Args:
@@ -59,10 +59,7 @@ class EvidenceMetrics(Callback):
         chains: int = 16,
         seed: int = 0,
     ) -> None:
-        numbers = {"samples": samples, "n": n, "chunk_size": chunk_size, "temperatures": temperatures, "chains": chains}
-        for name, value in numbers.items():
-            if value is not None and value < 1:
-                raise ValueError(f"EvidenceMetrics expected {name} of at least 1, got {value}")
+        self.at_least(1, samples=samples, n=n, chunk_size=chunk_size, temperatures=temperatures, chains=chains)
         self.samples, self.n, self.chunk_size = samples, n, chunk_size
         self.temperatures, self.chains, self.seed = temperatures, chains, seed
 

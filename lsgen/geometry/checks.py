@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lsgen.geometry.trace import reachable
+from lsgen.geometry.trace import dtype_name, reachable
 
 __all__ = ["check_codes", "check_map", "check_signature", "check_vectors"]
 
@@ -44,7 +44,7 @@ def check_codes(fn: Callable[[Tensor], Tensor], dim: int, z: Tensor) -> Tensor:
     if not isinstance(z, Tensor):
         raise TypeError(f"expected codes as a tensor, got {type(z).__name__}")
     if z.dtype not in (torch.float32, torch.float64):
-        raise TypeError(f"expected codes of dtype float32 or float64, got {_name(z.dtype)}")
+        raise TypeError(f"expected codes of dtype float32 or float64, got {dtype_name(z.dtype)}")
     if z.ndim < 1 or z.shape[-1] != dim:
         raise ValueError(f"expected codes of shape (B, {dim}), got {tuple(z.shape)}")
     if not bool(torch.isfinite(z).all()):
@@ -57,9 +57,9 @@ def check_codes(fn: Callable[[Tensor], Tensor], dim: int, z: Tensor) -> Tensor:
 def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:
     """Return tangent vectors (B, d) at codes (B, d) as (N, d), or refuse them."""
     if not isinstance(v, Tensor) or v.dtype != z.dtype or v.shape != z.shape:
-        got = f"{_name(v.dtype)} {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__
+        got = f"{dtype_name(v.dtype)} {tuple(v.shape)}" if isinstance(v, Tensor) else type(v).__name__
         raise ValueError(
-            f"expected {name} of dtype {_name(z.dtype)} and shape {tuple(z.shape)} like the codes, got {got}"
+            f"expected {name} of dtype {dtype_name(z.dtype)} and shape {tuple(z.shape)} like the codes, got {got}"
         )
     if not bool(torch.isfinite(v).all()):
         raise ValueError(f"expected finite {name}, got values that are not")
@@ -78,7 +78,9 @@ def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
             )
         for weight in (w for w in thing._parameters.values() if w is not None):
             if weight.is_floating_point() and weight.dtype != z.dtype:
-                raise TypeError(f"expected codes of dtype {_name(weight.dtype)} like the weights, got {_name(z.dtype)}")
+                raise TypeError(
+                    f"expected codes of dtype {dtype_name(weight.dtype)} like the weights, got {dtype_name(z.dtype)}"
+                )
             if weight.device != z.device:
                 raise ValueError(f"expected codes on {weight.device} like the weights, got {z.device}")
 
@@ -94,7 +96,3 @@ def _depends_on_mode(kind: Hashable) -> bool:
         if any("training" in m.__code__.co_names for m in methods):
             return True
     return False
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion, SpaceMap
-from lsgen.geometry.metric import check_definite, cholesky, eigenvalues, gram, inner, tolerance
+from lsgen.geometry.metric import check_definite, cholesky, gram, inner
 from lsgen.geometry.tensors import full_rank
 from lsgen.likelihoods import FlatLikelihood
 
@@ -119,8 +119,7 @@ def chords(im: Immersion, curves: Tensor) -> tuple[Tensor, Tensor]:
 
 def dot(im: Immersion, a: Tensor, b: Tensor) -> Tensor:
     """Return the inner product over the last dimension, with broadcasting."""
-    product = a * b
-    return (product if im.signature is None else product * im.signature.to(product)).sum(-1)
+    return im.signed(a * b).sum(-1)
 
 
 def segments(im: Immersion | MetricField, curves: Tensor, known: Tensor | None = None) -> Tensor:
@@ -146,7 +145,7 @@ def raw_energy(im: Immersion | MetricField, curves: Tensor, known: Tensor | None
 
 
 def system(im: Immersion | MetricField, curves: Tensor, known: Tensor | None = None) -> System:
-    """Return what one Newton iteration at curves (B, N, d) solves, in float64 but for the metric and the force."""
+    """Return what one Newton iteration at curves (B, N, d) solves, in float64 but for the force and a given metric."""
     return _of_immersion(im, curves, known) if isinstance(im, Immersion) else _of_metric(im, curves)
 
 
@@ -197,8 +196,8 @@ def _between(knots: Tensor, places: Tensor, n: int) -> Tensor:
 
 def _alike(guess: Tensor, exact: Tensor, within: float) -> Tensor:
     """Return for which curves all guesses (B, K, d, d) are as good as that."""
-    root, info = torch.linalg.cholesky_ex(guess.double())
-    half = torch.linalg.solve_triangular(root, exact.double(), upper=False)
+    root, info = torch.linalg.cholesky_ex(guess)
+    half = torch.linalg.solve_triangular(root, exact, upper=False)
     ratio = torch.linalg.solve_triangular(root, half.mT, upper=False)
     error = (ratio - torch.eye(guess.shape[-1], dtype=ratio.dtype, device=ratio.device)).square().sum((-2, -1)).sqrt()
     return ((info == 0) & (error <= within)).all(-1)
@@ -233,8 +232,7 @@ def momenta(im: Immersion | MetricField, start: Tensor, end: Tensor) -> tuple[Te
 
 def _pulled(im: Immersion, j: Tensor, v: Tensor) -> Tensor:
     """Return J^T v of Jacobians (..., d, m) and vectors (..., m)."""
-    signed = v if im.signature is None else v * im.signature.to(v)
-    return (j @ signed[..., None])[..., 0]
+    return (j @ im.signed(v)[..., None])[..., 0]
 
 
 def _middles(curves: Tensor) -> Tensor:
@@ -255,8 +253,7 @@ def _of_immersion(im: Immersion, curves: Tensor, known: Tensor | None) -> System
 
 def _full(g: Tensor, dtype: torch.dtype) -> Tensor:
     """Return where the metric (B, k, d, d), accumulated in float64 from Jacobians of a dtype, has full rank."""
-    d = g.shape[-1]
-    return (eigenvalues(g.flatten(0, 1), tolerance(d, dtype))[1] == d).reshape(g.shape[:2])
+    return full_rank(g.flatten(0, 1), dtype, products=g.dtype).reshape(g.shape[:2])
 
 
 def _of_metric(im: MetricField, curves: Tensor) -> System:

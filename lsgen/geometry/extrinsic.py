@@ -97,8 +97,7 @@ def _second(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
     g = inner(im, j)
     check_definite(im, g, z.dtype)
     inverse = inverse_metric(g, z.dtype)
-    signed = j if im.signature is None else j * im.signature.to(j)
-    gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse, signed, h)
+    gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse, im.signed(j), h)
     return inverse, h - torch.einsum("nijk,nkm->nijm", gamma, j)
 
 

@@ -33,7 +33,7 @@ from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.lengths import doubled
 from lsgen.geometry.solver import Solution, minimised
 from lsgen.geometry.starts import CodeGraph, candidates
-from lsgen.geometry.trace import unchanged
+from lsgen.geometry.trace import dtype_name, unchanged
 
 __all__ = ["Geodesic", "distance", "geodesic"]
 
@@ -172,7 +172,7 @@ def _ends(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int, 
 
 
 def _what(z: Tensor) -> str:
-    return f"{str(z.dtype).removeprefix('torch.')} {tuple(z.shape)}"
+    return f"{dtype_name(z.dtype)} {tuple(z.shape)}"
 
 
 def _all_solved(

@@ -80,6 +80,10 @@ class Immersion:
         """The map whose derivatives are taken: f, moved by an isometry of the flat space where that is more precise."""
         return self.fn if self._local is None else self._local
 
+    def signed(self, v: Tensor) -> Tensor:
+        """Return vectors (..., m) of the flat space with the signs of its signature, so that <a, b> = a . signed(b)."""
+        return v if self.signature is None else v * self.signature.to(v)
+
     def lifted(self, z: Tensor) -> Tensor:
         """Return the codes of the whole space at coordinates (N, d) of the plane of `restrict`."""
         if self.origin is None or self.basis is None:

@@ -24,11 +24,13 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
+from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.jacobi import first_conjugate, jacobi_fields
 from lsgen.geometry.tidal import tide
+from lsgen.geometry.trace import dtype_name
 
 __all__ = ["ConjugateRadius", "conjugate_radius"]
 
@@ -89,15 +91,13 @@ def conjugate_radius(
     flat = check_codes(im.fn, im.dim, z).detach()
     if not 0 < horizon < float("inf"):
         raise ValueError(f"expected a positive finite horizon, got {horizon}")
-    if chunk_size is not None and chunk_size < 1:
-        raise ValueError(f"expected a chunk_size of at least 1, got {chunk_size}")
     with torch.no_grad():
         units = _units(im, z, flat, directions, generator)
         n, k, d = units.shape
-        size = chunk_size or max(1, BUDGET // (5 * (steps + 1) * d * d))
-        pieces = zip(flat.repeat_interleave(k, 0).split(size), units.reshape(-1, d).split(size), strict=True)
-        parts = [_followed(im, base, e, horizon, steps) for base, e in pieces]
-        distance, kappa = (torch.cat(column).reshape(n, k) for column in zip(*parts, strict=True))
+        size = max(1, BUDGET // (5 * (steps + 1) * d * d)) if chunk_size is None else chunk_size
+        bases, beside = flat.repeat_interleave(k, 0), (units.reshape(-1, d),)
+        found = in_chunks(lambda z, e: _followed(im, z, e, horizon, steps), im, bases, size, order=2, beside=beside)
+        distance, kappa = (x.reshape(n, k) for x in found)
         lost = distance.isnan().any(-1)
         upper, best = torch.where(distance.isnan(), torch.inf, distance).min(-1)
         some = torch.isfinite(upper)
@@ -132,8 +132,8 @@ def _units(
         if directions.ndim != z.ndim + 1 or directions[..., 0, :].shape != z.shape or directions.dtype != z.dtype:
             shape = ", ".join(str(size) for size in (*z.shape[:-1], "k", d))
             raise ValueError(
-                f"expected directions of dtype {_dtype(z)} and shape ({shape}), "
-                f"got {_dtype(directions)} {tuple(directions.shape)}"
+                f"expected directions of dtype {dtype_name(z.dtype)} and shape ({shape}), "
+                f"got {dtype_name(directions.dtype)} {tuple(directions.shape)}"
             )
         inside = torch.linalg.solve_ex(frame, directions.reshape(n, -1, d).mT)[0].mT
     elif directions < 1:
@@ -147,7 +147,3 @@ def _units(
     if bool((size == 0).any()):
         raise ValueError("expected directions of positive length, got some of length 0")
     return (inside / size) @ frame.mT
-
-
-def _dtype(x: Tensor) -> str:
-    return str(x.dtype).removeprefix("torch.")

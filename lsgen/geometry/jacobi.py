@@ -33,7 +33,7 @@ from lsgen.geometry.curvature import warn_of_kinks
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric import metric
+from lsgen.geometry.metric import metric, norm
 from lsgen.geometry.tidal import tide
 
 __all__ = ["ConjugatePoints", "JacobiFields", "conjugate_points", "jacobi_fields"]
@@ -159,7 +159,7 @@ def conjugate_points(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: i
     found = jacobi_fields(im, z, v, steps)
     flat = v.detach().reshape(-1, im.dim)
     g = metric(im, z.detach().reshape(-1, im.dim)).detach()
-    distance, index = first_conjugate(found, torch.einsum("ni,nij,nj->n", flat, g, flat).clamp(min=0).sqrt())
+    distance, index = first_conjugate(found, norm(g, flat))
     return ConjugatePoints(distance.to(z.dtype).reshape(z.shape[:-1]), index.reshape(z.shape[:-1]))
 
 

@@ -28,7 +28,7 @@ from lsgen.geometry.energy import momenta
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.geodesic import Geodesic, geodesic
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric import gram
+from lsgen.geometry.metric import gram, norm
 from lsgen.geometry.tensors import inverse_metric
 
 __all__ = ["log_map"]
@@ -77,11 +77,11 @@ def _extrapolated(
     g = gram(im, z, wide=False)
     inverse = inverse_metric(g.double(), g.dtype).to(g)
     v, u = (_velocity(im, inverse, x) for x in (curves, coarse))
-    near = sound & (_norm(g, v - u) <= APART * _norm(g, v))
+    near = sound & (norm(g, v - u) <= APART * norm(g, v))
     n, k = curves.shape[1] - 1, coarse.shape[1] - 1
     v = torch.where(near[:, None], (n**2 * v - k**2 * u) / (n**2 - k**2), v)
-    norm = _norm(g, v)
-    return v * (length / torch.where(norm > 0, norm, torch.ones_like(norm)))[:, None]
+    size = norm(g, v)
+    return v * (length / torch.where(size > 0, size, torch.ones_like(size)))[:, None]
 
 
 def _coarser(
@@ -104,7 +104,3 @@ def _velocity(im: Immersion | MetricField, inverse: Tensor, curves: Tensor) -> T
     """Return the velocity (B, d) whose momentum is that of the first segment of curves (B, N, d)."""
     momentum = momenta(im, curves[:, 0], curves[:, 1])[0]
     return (curves.shape[1] - 1) * torch.einsum("nij,nj->ni", inverse, momentum)
-
-
-def _norm(g: Tensor, v: Tensor) -> Tensor:
-    return torch.einsum("ni,nij,nj->n", v, g, v).clamp(min=0).sqrt()

@@ -127,9 +127,13 @@ def gram(im: Immersion | MetricField, z: Tensor, wide: bool) -> Tensor:
 
 def inner(im: Immersion, t: Tensor) -> Tensor:
     """Return all inner products of vectors (N, K, m) of the flat space, of shape (N, K, K)."""
-    signed = t if im.signature is None else t * im.signature.to(t)
-    products = signed @ t.mT
+    products = im.signed(t) @ t.mT
     return (products + products.mT) / 2
+
+
+def norm(g: Tensor, v: Tensor) -> Tensor:
+    """Return |v|_g of vectors (N, d) in metrics (N, d, d), of shape (N,)."""
+    return torch.einsum("ni,nij,nj->n", v, g, v).clamp(min=0).sqrt()
 
 
 def tolerance(dim: int, dtype: torch.dtype, products: torch.dtype = torch.float64) -> float:

@@ -135,10 +135,10 @@ def _products(im: Immersion, z: Tensor) -> Tensor:
     return inner(im, im.expansion(z, 2, isometric=True).t.movedim(0, 1)).double()
 
 
-def full_rank(g: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return which matrices have full numerical rank, where their entries have the precision of a dtype."""
+def full_rank(g: Tensor, dtype: torch.dtype, products: torch.dtype | None = None) -> Tensor:
+    """Return which matrices have full numerical rank, of Jacobians of a dtype and of products of it or of another."""
     d = g.shape[-1]
-    return eigenvalues(g.detach(), tolerance(d, dtype, products=dtype))[1] == d
+    return eigenvalues(g.detach(), tolerance(d, dtype, products or dtype))[1] == d
 
 
 def inverse_metric(g: Tensor, dtype: torch.dtype) -> Tensor:

@@ -86,7 +86,7 @@ def _by_pairs(im: Immersion, z: Tensor, v: Tensor, frame: Tensor) -> tuple[Tenso
     mixed = torch.einsum("nabm,nb->nam", h, share)
     double = torch.einsum("nam,na->nm", mixed, share)
     found, normal = _gauss(im, j, mixed, double, frame)
-    across = torch.einsum("nabm,nm->nab", h, _signed(im, normal)) - found[2]
+    across = torch.einsum("nabm,nm->nab", h, im.signed(normal)) - found[2]
     return _given(v, found[0], found[1], across)
 
 
@@ -98,7 +98,7 @@ def _by_directions(im: Immersion, z: Tensor, v: Tensor, frame: Tensor) -> tuple[
         return _straight(v)
     slabs = x.t.unflatten(1, (n, d)).double()
     found, normal = _gauss(im, slabs[1], slabs[3], slabs[2, :, 0], frame)
-    across = _hessian(lambda u: im.local(im.lifted(u)).flatten(1), z, _signed(im, normal).to(z), frame)
+    across = _hessian(lambda u: im.local(im.lifted(u)).flatten(1), z, im.signed(normal).to(z), frame)
     return _given(v, found[0], found[1], across - found[2])
 
 
@@ -167,10 +167,6 @@ def _hessian(fn: Callable[[Tensor], Tensor], z: Tensor, w: Tensor, frame: Tensor
 def _folded(x: Tensor, d: int) -> Tensor:
     """Return rows (N, k) as (N d, k), each d times."""
     return x.repeat_interleave(d, 0)
-
-
-def _signed(im: Immersion, w: Tensor) -> Tensor:
-    return w if im.signature is None else w * im.signature.to(w)
 
 
 def _straight(v: Tensor) -> tuple[Tensor, ...]:

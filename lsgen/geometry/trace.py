@@ -30,7 +30,7 @@ from torch.overrides import TorchFunctionMode
 from lsgen.geometry.batches import for_points
 from lsgen.geometry.isometry import last_linear
 
-__all__ = ["Step", "Trace", "Untraceable", "check_values", "reachable", "trace", "unchanged"]
+__all__ = ["Step", "Trace", "Untraceable", "check_values", "dtype_name", "reachable", "trace", "unchanged"]
 
 KEPT, BASES = 16, 3
 _EMPTY = CellType()
@@ -157,8 +157,7 @@ def _identity(fn: Any) -> tuple[Any, Any, Any]:
     if known is not None and id(fn) in known:
         return known[id(fn)][1:]
     modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
-    tables = (table for x in modules for table in (x._parameters, x._buffers, vars(x)))
-    live = {id(t) for table in tables for t in table.values() if isinstance(t, Tensor)}
+    live = {id(t) for module in modules for _, t in _tensors(module)}
     found = (*_owner(fn), _mark(fn, live, {}))
     if known is not None:
         known[id(fn)] = (fn, *found)
@@ -247,10 +246,8 @@ def _mark_all(table: dict[Any, Any], live: set[int], seen: dict[int, int]) -> tu
 
 def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module]) -> Trace:
     traced = _traced(fn, z)
-    _replace_harmless_mutations(traced.graph)
     if any(_mutates(node) for node in traced.graph.nodes):
         traced = _traced(torch.func.functionalize(fn), z)
-        _replace_harmless_mutations(traced.graph)
         if any(_mutates(node) for node in traced.graph.nodes):
             raise Untraceable("it changes tensors in place in a way that cannot be undone")
     traced.graph.eliminate_dead_code()
@@ -263,7 +260,8 @@ def _traced(fn: Callable[[Tensor], Tensor], z: Tensor) -> GraphModule:
         torch.backends.mha.set_fastpath_enabled(False)
         with torch.inference_mode(False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Detaching():
             module: GraphModule = make_fx(lambda x: fn(x))(z.detach().clone())
-            return module
+        _replace_harmless_mutations(module.graph)
+        return module
     except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
         with torch.no_grad():
             fn(z)
@@ -338,13 +336,15 @@ def _same(tensor: Tensor) -> Tensor:
 
 def _weights(module: nn.Module) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
     held = weakref.ref(module)
-    for table in ("_parameters", "_buffers"):
-        for name, tensor in getattr(module, table).items():
-            if tensor is not None:
-                yield tensor, partial(_look_up, held, name)
-    for name, value in vars(module).items():
-        if isinstance(value, Tensor):
-            yield value, partial(_look_up, held, name)
+    for name, tensor in _tensors(module):
+        yield tensor, partial(_look_up, held, name)
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for table in (module._parameters, module._buffers, vars(module)):
+        for name, value in table.items():
+            if isinstance(value, Tensor):
+                yield name, value
 
 
 def _look_up(held: weakref.ref[nn.Module], name: str) -> Tensor:
@@ -369,8 +369,12 @@ def check_values(dtype: torch.dtype) -> None:
     """Refuse values that are no real numbers of a precision that derivatives can be told apart in."""
     if dtype not in (torch.float32, torch.float64):
         how = ": give real and imaginary parts as torch.view_as_real does" if dtype.is_complex else ""
-        name = str(dtype).removeprefix("torch.")
-        raise TypeError(f"expected a map with values of dtype float32 or float64, got {name}{how}")
+        raise TypeError(f"expected a map with values of dtype float32 or float64, got {dtype_name(dtype)}{how}")
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return what a dtype is called in a sentence, such as float32."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _complex(node: Node) -> bool:

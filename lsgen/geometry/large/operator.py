@@ -100,9 +100,8 @@ class MetricOperator:
         return self.im.expansion(z, 1, directions=v.transpose(0, 1)).t.transpose(0, 1)
 
     def _pulled(self, z: Tensor, w: Tensor) -> Tensor:
-        signed = w if self.im.signature is None else w * self.im.signature.to(w)
         value, pull = vjp(lambda x: self.im.local(self.im.lifted(x)).reshape(len(x), -1), z)[:2]
-        columns = signed.transpose(0, 1).to(value)
+        columns = self.im.signed(w).transpose(0, 1).to(value)
         try:
             pulled = torch.vmap(lambda column: pull(column)[0])(columns)
         except (RuntimeError, NotImplementedError):

@@ -240,8 +240,8 @@ class WandbLogger(Clocked, LightningWandbLogger):
         """Return the run's id and keep it in the run directory."""
         file = Path(str(self._save_dir)) / "wandb" / "run_id"
         if self._id is None:
-            self._id = file.read_text().strip() if file.exists() else secrets.token_hex(4)
+            self._id = file.read_text(encoding="utf-8").strip() if file.exists() else secrets.token_hex(4)
         if self.mode != "disabled":
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"{self._id}\n")
+            file.write_text(f"{self._id}\n", encoding="utf-8")
         return str(self._id)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from lsgen.cli.errors import UsageError
+from lsgen.cli.freeze import escaped
 from lsgen.cli.schema import check_shape, check_signatures
 from lsgen.cli.targets import check_names, resolve
 
@@ -132,10 +133,19 @@ def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = No
 
     refusals = (InstantiationException, MisconfigurationException, TypeError, ValueError, ImportError, OSError)
     try:
-        factory = hydra_instantiate(part, _convert_="all", _partial_=True)
+        factory = hydra_instantiate(_resolved_twice(part, key), _convert_="all", _partial_=True)
         return factory(**(given or {}))
     except (*refusals, RuntimeError) as error:
         raise UsageError(_reason(error, key)) from error
+
+
+def _resolved_twice(part: DictConfig, key: str) -> DictConfig:
+    """Return a part, at its place in a config, whose text survives Hydra, which resolves what is resolved once more."""
+    whole: Any = escaped(escaped(OmegaConf.to_container(part, resolve=True)))
+    for name in reversed(key.split(".")):
+        whole = {name: whole}
+    found: DictConfig = OmegaConf.select(OmegaConf.create(whole), key)
+    return found
 
 
 def _reason(error: BaseException, key: str) -> str:

@@ -6,8 +6,10 @@ Nothing heavy is imported before the verb is known.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from lsgen import __version__
 from lsgen.cli.errors import UsageError
@@ -39,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 where all went well, 2 after bad input, 1 after a failure, 130 after Ctrl-C.
 
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows another
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = arguments[0] if arguments else "--help"
     if verb in ("-h", "--help", "help"):
@@ -48,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lsgen {__version__}")
         return OK
     try:
+        _check_encoding(arguments)
         if verb not in _VERBS:
             raise UsageError(f"expected a verb among {', '.join(_VERBS)}, got {verb!r}")
         result: int = importlib.import_module(_VERBS[verb][0]).run(arguments[1:])
@@ -60,6 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return OK
+
+
+def _check_encoding(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"expected arguments in UTF-8, got {os.fsencode(argument)!r}") from error
 
 
 def complain(error: BaseException) -> int:

@@ -1,15 +1,17 @@
-"""From a composed config to the plain one that a run keeps.
+r"""From a composed config to the plain one that a run keeps.
 
 All interpolations are resolved but those of the machine, `${oc.env:NAME}`: they stay, wherever they are used, so
 that a run moved to another machine finds that machine's data, and no secret of the environment is written down.
+Text is resolved once: what then holds `${` is text, and is written `\${`, which OmegaConf reads as such.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
+from uuid import uuid4
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,7 +20,7 @@ from omegaconf.resolvers import oc
 from lsgen.cli.errors import UsageError
 from lsgen.runs import literal_secrets
 
-__all__ = ["freeze", "references", "resolving", "thaw"]
+__all__ = ["escaped", "freeze", "references", "resolving", "thaw"]
 
 
 def freeze(config: DictConfig) -> dict[str, Any]:
@@ -28,15 +30,17 @@ def freeze(config: DictConfig) -> dict[str, Any]:
         UsageError: a value is missing, cannot be resolved, or is a secret written out.
 
     """
-    OmegaConf.register_new_resolver("oc.env", _kept, replace=True)
+    machine = _MachineValues()
+    OmegaConf.register_new_resolver("oc.env", machine.keep, replace=True)
     try:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UsageError(
             f"the config cannot be resolved: {str(error).splitlines()[0]} (at {error.full_key})"
         ) from error
     finally:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+    plain = _mapped(escaped(resolved), machine.restore)
     secrets = literal_secrets(cast(dict[str, Any], plain))
     if secrets:
         raise UsageError(
@@ -56,8 +60,19 @@ def thaw(plain: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -
     for key, value in (overrides or {}).items():
         OmegaConf.update(config, key, value)
     with resolving():
-        OmegaConf.resolve(config)
-    return config
+        resolved = OmegaConf.to_container(config, resolve=True)
+    return OmegaConf.create(escaped(resolved))
+
+
+def escaped(node: Any) -> Any:
+    r"""Return resolved containers or text with every `${` written such that OmegaConf reads it as text.
+
+    Example:
+        >>> print(escaped("costs ${5}"))
+        costs \${5}
+
+    """
+    return _mapped(node, lambda text: re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", text))
 
 
 @contextmanager
@@ -92,9 +107,30 @@ def _texts(node: Any) -> Iterator[str]:
         yield node
 
 
-def _kept(name: str, *default: Any) -> str:
-    """Stand in for the resolver `oc.env`: give back what was written."""
-    return f"${{oc.env:{','.join([name, *map(_literal, default)])}}}"
+def _mapped(node: Any, change: Callable[[str], str]) -> Any:
+    """Return containers with every text in them changed."""
+    if isinstance(node, Mapping):
+        return {key: _mapped(value, change) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_mapped(value, change) for value in node]
+    return change(node) if isinstance(node, str) else node
+
+
+class _MachineValues:
+    """Stands in for the resolver `oc.env`: marks where a value of the machine goes, and later writes it there."""
+
+    def __init__(self) -> None:
+        self._mark = f"machine{uuid4().hex}n"
+        self._written: list[str] = []
+
+    def keep(self, name: str, *default: Any) -> str:
+        """Return the mark of `${oc.env:name,default}`."""
+        self._written.append(f"${{oc.env:{','.join([name, *map(_literal, default)])}}}")
+        return f"{self._mark}{len(self._written) - 1}_"
+
+    def restore(self, text: str) -> str:
+        """Return text with what was written in place of its marks."""
+        return re.sub(f"{self._mark}(\\d+)_", lambda found: self.restore(self._written[int(found[1])]), text)
 
 
 def _literal(value: Any) -> str:
@@ -103,5 +139,6 @@ def _literal(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):  # within quotes a backslash is itself unless quotes follow it
-        return "'" + re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
+        quoted = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), escaped(value))
+        return f"'{quoted}'"
     return str(value)

@@ -37,7 +37,7 @@ def freeze_jobs(sweep: Sweep, composer: JobComposer, wanted: Sequence[Sequence[s
         ]
         code = take_snapshot(sweep.code, _own_packages())
         for one, job, config in zip(composed, fresh, frozen, strict=True):
-            name = f"{len(sweep.jobs):03d}_{config.name}_{config.id}"
+            name = f"{len(sweep.jobs):03d}_{config.folder}"
             added = sweep.add(job, run=name, code=code, variables=dict(one.variables), **_needs(config.config))
             if not sweep.run(added).config_file.exists():
                 RunDirectory.create(sweep.path / added.run, config.config, config.origin)

@@ -57,7 +57,7 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
         print(f"measured {measured}; `lsgen evaluate` takes all")
     if _SPEED in every:
         print(f"speed    {every[_SPEED]:,.0f} images/s")
-    if not directory.checkpoints.exists():
+    if directory.config()["trainer"].get("enable_checkpointing") is False:
         print("weights  none kept: trainer.enable_checkpointing is false")
     for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
         if place.exists():

@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from lsgen.cli.entry import FAILURE, INTERRUPTED, OK
-from lsgen.cli.task import execute, is_first_process
+from lsgen.cli.ranks import is_first_process
+from lsgen.cli.task import execute
 from lsgen.runs import Job, RunDirectory, Sweep, now, redact
 
 __all__ = ["run_jobs"]
@@ -95,7 +96,7 @@ def _forked(sweep: Sweep, job: Job) -> int:
 def _run(sweep: Sweep, job: Job) -> int:
     run = sweep.run(job)
     os.environ.update(job.variables)
-    if not is_first_process():
+    if not is_first_process(run):
         return _follow(run)
     if not _wait_for_lock(run):
         print(f"running  {run.path}: another process trains it", flush=True)

@@ -17,12 +17,13 @@ from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
 from lsgen.cli.errors import UsageError
 from lsgen.cli.freeze import thaw
 from lsgen.cli.misfit import misfit
+from lsgen.cli.ranks import forget_ranks, is_first_process, processes
 from lsgen.runs import RunDirectory, RunError
 
 if TYPE_CHECKING:
     from lsgen.cli.build import Parts
 
-__all__ = ["execute", "is_first_process", "run_variables"]
+__all__ = ["execute", "run_variables"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,14 +56,20 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
         discard: whether a run that is refused before its first step leaves nothing behind.
 
     """
-    if not is_first_process():
-        with run_variables(directory), messages(None), _process_group():
+    alone = processes(directory) == 1
+    if not is_first_process(directory):
+        with run_variables(directory, alone), messages(None), _process_group():
             _train(directory, _Progress())
         return OK
     progress = _Progress(announced=False)
     if not discard:
         _announce(directory, progress)
-    with directory.lock(), run_variables(directory), messages(directory.log_file), _process_group():
+    with (
+        directory.lock(),
+        run_variables(directory, alone),
+        messages(directory.log_file),
+        _process_group(),
+    ):
         directory.set_status("running")
         code = _guarded(directory, progress)
     if code == BAD_INPUT and discard and not progress.stepped:
@@ -79,15 +86,18 @@ def _announce(directory: RunDirectory, progress: _Progress) -> None:
     progress.announced = True
 
 
-def is_first_process() -> bool:
-    """Tell whether this is the one process of a run that writes to its directory: Lightning or srun started others."""
-    return max(int(os.environ.get(rank, 0)) for rank in ("LOCAL_RANK", "SLURM_PROCID")) == 0
-
-
 @contextmanager
-def run_variables(directory: RunDirectory) -> Iterator[None]:
-    """Tell everything that runs, in this process and in those it starts, where the run is."""
+def run_variables(directory: RunDirectory, alone: bool = True) -> Iterator[None]:
+    """Tell everything that runs, in this process and in those it starts, where the run is.
+
+    Args:
+        directory: the run.
+        alone: whether no other process works on it: then this one has no rank.
+
+    """
     former = dict(os.environ)
+    if alone:
+        forget_ranks()
     os.environ["LSGEN_RUN_DIR"] = str(directory.path.absolute())
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     try:
@@ -171,6 +181,8 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
     parts.trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint)
     if parts.trainer.interrupted:
         raise KeyboardInterrupt
+    if progress.steps == 0:
+        raise UsageError(_no_step(config.trainer))
     progress.metrics = _numbers(parts.trainer.callback_metrics)
     if config.test:
         for measure in (parts.trainer.validate, parts.trainer.test):
@@ -178,6 +190,13 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
             progress.metrics |= _numbers(parts.trainer.callback_metrics)
     if parts.trainer.is_global_zero:
         _conclude(directory, config, progress)
+
+
+def _no_step(trainer: Any) -> str:
+    """Say that nothing was trained, and what in the trainer's config may be why."""
+    limits = ("limit_train_batches", "overfit_batches", "max_epochs", "max_time", "min_epochs")
+    given = [f"trainer.{name}={trainer[name]}" for name in limits if trainer.get(name) not in (None, -1)]
+    return f"expected at least one generator step, and none was taken: {', '.join(given) or 'there were no batches'}"
 
 
 def _checkpoint(directory: RunDirectory, progress: _Progress) -> str | None:

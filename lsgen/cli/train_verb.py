@@ -14,6 +14,7 @@ from lsgen.cli.compose import Composed, compose_and_run
 from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
 from lsgen.cli.errors import UsageError
 from lsgen.cli.flags import take
+from lsgen.cli.names import as_text
 from lsgen.cli.prepare import Frozen, prepare
 from lsgen.runs import RunDirectory, RunError, Sweep, new_id
 
@@ -94,7 +95,7 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
         return codes[-1]
 
     try:
-        launched = compose_and_run(rest, sweep_dir, job)
+        launched = compose_and_run(as_text(rest), sweep_dir, job)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
@@ -131,8 +132,8 @@ def create(composed: Composed, run_dir: str | None, sweep_dir: str) -> RunDirect
 
 def _default_place(number: int | None, sweep_dir: str, frozen: Frozen) -> Path:
     if number is None:
-        return Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{frozen.name}_{frozen.id}"
-    return Path(sweep_dir) / f"{number:03d}_{frozen.name}_{frozen.id}"
+        return Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{frozen.folder}"
+    return Path(sweep_dir) / f"{number:03d}_{frozen.folder}"
 
 
 def _execute(directory: RunDirectory, *, discard: bool = False) -> int:

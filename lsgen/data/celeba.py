@@ -106,7 +106,7 @@ class CelebA(DataModule):
 
     @cached_property
     def _partition(self) -> Tensor:
-        lines = (self.root / "celeba" / "list_eval_partition.txt").read_text().splitlines()
+        lines = (self.root / "celeba" / "list_eval_partition.txt").read_text(encoding="utf-8").splitlines()
         return torch.tensor([int(line.split()[1]) for line in lines])
 
     def _open(self, download: bool) -> _Files:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lsgen.latent import LatentSpace
+from lsgen.models.compiled import name_plainly
 from lsgen.models.losses import Losses
 
 __all__ = ["Batch", "LatentModel", "OptimizerFactory"]
@@ -47,6 +48,7 @@ class LatentModel(LightningModule):
 
     def __init__(self, latent_space: LatentSpace, max_steps: int | None = None) -> None:
         super().__init__()
+        name_plainly(self)
         if max_steps is not None and max_steps < 1:
             raise ValueError(f"expected model.max_steps of at least 1 generator step, got {max_steps}")
         self.latent_space = latent_space

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
 from lsgen.runs.directory import RunDirectory
-from lsgen.runs.files import read_json, write_atomically
+from lsgen.runs.files import read_json, to_json, write_atomically
 
 __all__ = ["INDEX", "cached_rows"]
 
@@ -34,15 +34,15 @@ def cached_rows(runs: Sequence[RunDirectory], read: Callable[[RunDirectory], dic
     for run, stamp in zip(runs, stamps, strict=True):
         entry = kept[run.path.parent].get(run.path.name, {})
         if entry.get("stamp") == stamp:
-            rows.append({**entry["row"], "run": str(run.path)})
+            rows.append({**_unpacked(entry), "run": str(run.path)})
             continue
         rows.append(read(run))
         if rows[-1]["state"] not in _PASSING:
-            kept[run.path.parent][run.path.name] = {"stamp": stamp, "row": rows[-1]}
+            kept[run.path.parent][run.path.name] = {"stamp": stamp, **_packed(rows[-1])}
             fresh = True
     for parent, entries in kept.items() if fresh else ():
         with suppress(OSError):
-            write_atomically(parent / INDEX, json.dumps(entries, default=str))
+            write_atomically(parent / INDEX, to_json(entries, default=str))
     return rows
 
 
@@ -51,6 +51,16 @@ def _kept(file: Any) -> dict[str, Any]:
         return read_json(file)
     except (OSError, ValueError):  # unreadable or damaged: read everything anew
         return {}
+
+
+def _packed(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as JSON can hold it, with the numbers beside that JSON does not have."""
+    odd = {key: str(value) for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
+    return {"row": row, "not_finite": odd}
+
+
+def _unpacked(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry["row"] | {key: float(value) for key, value in entry.get("not_finite", {}).items()}
 
 
 def _stamp(run: RunDirectory) -> list[list[int]]:

@@ -87,10 +87,19 @@ class RunDirectory:
         """
         run = cls(path)
         if not run.config_file.is_file():
-            got = "no such directory" if not run.path.exists() else "no config.yaml in it"
-            got = "a file" if run.path.is_file() else got
-            raise RunError(f"expected a run directory (one that holds config.yaml) at {path}, got {got}")
+            raise RunError(f"expected a run directory (one that holds config.yaml) at {path}, got {run._instead()}")
         return run
+
+    def _instead(self) -> str:
+        """Say what is at the place of a run directory that is none."""
+        if not self.path.exists():
+            return "no such file" if self.path.suffix == ".ckpt" else "no such directory"
+        if not self.path.is_file():
+            return "no config.yaml in it"
+        around = self.path.absolute().parent.parent
+        if self.path.suffix == ".ckpt" and (around / "config.yaml").is_file():
+            return f"a checkpoint of the run {around}: name that, and checkpoint={self.path}"
+        return "a file"
 
     @property
     def id(self) -> str:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-__all__ = ["read_json", "read_yaml", "write_atomically", "write_json", "write_yaml"]
+__all__ = ["read_json", "read_yaml", "to_json", "write_atomically", "write_json", "write_yaml"]
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_SafeDumper: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_SafeDumper):  # type: ignore[misc, valid-type]
+    """Quotes text such as 1e5 too, which YAML 1.1 reads as text, and OmegaConf and YAML 1.2 as a number."""
+
+
+_Dumper.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -59,12 +71,36 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write plain containers as JSON, atomically."""
-    write_atomically(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    """Write plain containers as JSON, atomically; see `to_json` for numbers that JSON does not have."""
+    write_atomically(path, to_json(content, indent=2) + "\n")
+
+
+def to_json(content: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    """Return plain containers as JSON, which has no NaN and no infinity: each becomes null.
+
+    Args:
+        content: what is written.
+        indent: spaces for each level; everything on one line where it is None.
+        default: turns what JSON does not know into what it knows.
+
+    Example:
+        >>> to_json({"elbo": float("nan"), "kl": 1.5})
+        '{"elbo": null, "kl": 1.5}'
+
+    """
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False, default=default)
+
+
+def _finite(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _finite(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_finite(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; empty where there is no such file.
+    """Read a JSON object; empty where there is no such file. A null under "metrics" is NaN, as it was measured.
 
     Raises:
         ValueError: the file is no JSON object.
@@ -76,4 +112,6 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise ValueError(f"expected a JSON object in {path}, got {type(content).__name__}")
+    if isinstance(metrics := content.get("metrics"), dict):
+        content["metrics"] = {key: math.nan if value is None else value for key, value in metrics.items()}
     return content

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from lsgen.runs.cache import cached_rows
 from lsgen.runs.directory import RunDirectory
 from lsgen.runs.distances import seed_variation
 from lsgen.runs.errors import RunError
+from lsgen.runs.files import read_json
 from lsgen.runs.metrics import last_metrics
 
 __all__ = ["find_runs", "flatten", "index"]
@@ -86,7 +86,8 @@ def _row(run: RunDirectory) -> dict[str, Any]:
     row["overrides"] = " ".join(provenance.get("overrides", []))
     row |= {group: choice for group, choice in provenance.get("choices", {}).items() if group not in config}
     row |= config
-    row |= {key if key not in row else f"metric:{key}": value for key, value in last_metrics(run.metrics_file).items()}
+    metrics = status.get("metrics", {}) | last_metrics(run.metrics_file)
+    row |= {key if key not in row else f"metric:{key}": value for key, value in metrics.items()}
     row |= _evaluations(run)
     if status.get("error"):
         row["error"] = status["error"]
@@ -97,7 +98,7 @@ def _evaluations(run: RunDirectory) -> dict[str, Any]:
     """Return the metrics of evaluation/ and geometry/CHECKPOINT.json, of the last checkpoint under their bare names."""
     found: dict[str, Any] = {}
     for file in sorted([*(run.path / "evaluation").glob("*.json"), *(run.path / "geometry").glob("*.json")]):
-        metrics = json.loads(file.read_text(encoding="utf-8")).get("metrics", {})
+        metrics = read_json(file).get("metrics", {})
         prefix = "" if file.stem == "last" else f"{file.stem}:"
         found |= {f"{prefix}{key}": value for key, value in metrics.items()}
     return found

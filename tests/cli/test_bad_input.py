@@ -74,6 +74,16 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
         (["train", *DIGITS, "model.prior.scale=1"], "; write +model.prior.scale if its class takes it"),
         (["train", *DIGITS, "trainer.accelerator=abacus"], "trainer: You selected an invalid accelerator name"),
         (["traverse", "nothing"], "expected a run directory"),
+        (["evaluate", "nothing.ckpt"], "at nothing.ckpt, got no such file"),
+        (["train", "run.name=caf\udce9"], r"expected arguments in UTF-8, got b'run.name=caf\xe9'"),
+        *(
+            (["train", *DIGITS, "callbacks=engine", f"{limit}"], f"generator step, and none was taken: {told}")
+            for limit, told in {
+                "trainer.limit_train_batches=0": "trainer.limit_train_batches=0",
+                "trainer.max_epochs=0": "trainer.max_epochs=0",
+                "+trainer.max_time=00:00:00:00": "trainer.max_time=00:00:00:00",
+            }.items()
+        ),
         (["report", "nothing"], "expected a run directory"),
         (["table", "nothing"], "expected runs (directories that hold config.yaml) at nothing, found none"),
         (["table"], None),

@@ -359,3 +359,12 @@ def test_a_table_that_no_terminal_limits_breaks_no_word(lsgen, trained, monkeypa
     columns = "callbacks.checkpoint._target_,data._target_,model._target_,trainer._target_,model.decoder._target_"
     out = lsgen("table", str(trained), "--columns", columns).out
     assert all(word in out for word in (str(trained), *columns.split(","), "lsgen.callbacks.Checkpoint"))
+
+
+def test_a_terminal_without_utf_8_gets_what_it_can_show(trained):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "lsgen.cli", "evaluate", str(trained)], capture_output=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "reconstruction, ?log p(x|z)" in done.stdout.decode("ascii")

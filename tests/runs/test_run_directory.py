@@ -72,6 +72,17 @@ def test_opening_says_what_is_there_instead(tmp_path):
     for path, got in ((tmp_path / "no", "no such directory"), (tmp_path, "no config.yaml in it"), (file, "a file")):
         with pytest.raises(RunError, match=f"expected a run directory .* got {got}"):
             RunDirectory.open(path)
+    with pytest.raises(RunError, match=r"at .*no\.ckpt, got no such file"):
+        RunDirectory.open(tmp_path / "no.ckpt")
+
+
+def test_opening_a_checkpoint_names_its_run(tmp_path):
+    run = make(tmp_path / "run")
+    run.checkpoints.mkdir()
+    file = run.checkpoints / "last.ckpt"
+    file.touch()
+    with pytest.raises(RunError, match=rf"got a checkpoint of the run {run.path}: name that, and checkpoint={file}"):
+        RunDirectory.open(file)
 
 
 def test_a_damaged_config_is_told(tmp_path):

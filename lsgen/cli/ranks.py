@@ -49,7 +49,7 @@ def forget_ranks() -> None:
             os.environ.pop(name, None)
     for name in ("RANK", "LOCAL_RANK"):
         os.environ.pop(name, None)
-    rank_zero_only.rank = 0
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]
 
 
 def _devices(devices: Any, accelerator: str) -> int:

@@ -24,7 +24,7 @@ class _Dumper(_SafeDumper):  # type: ignore[misc, valid-type]
     """Quotes text such as 1e5 too, which YAML 1.1 reads as text, and OmegaConf and YAML 1.2 as a number."""
 
 
-_Dumper.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*[eE][-+]?\d+$"), list("-+0123456789")
 )
 

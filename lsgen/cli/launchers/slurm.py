@@ -120,7 +120,7 @@ class Slurm(Scheduler):
         gpus = self._gpus(job)
         asked = {
             "job-name": _name(sweep),
-            "output": str(sweep.logs / "%A_%a.log").replace("\\", "\\\\"),
+            "output": f"{str(sweep.logs).replace('%', '%%')}/%A_%a.log".replace("\\", "\\\\"),
             "open-mode": "append",
             "chdir": working_directory(sweep),
             "nodes": job.nodes,

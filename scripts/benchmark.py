@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from lsgen.runs import to_json
 
 HERE = Path(__file__).resolve().parent
 
@@ -63,7 +64,7 @@ def main() -> int:
             )
     Console(width=160).print(table)
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        arguments.json.write_text(to_json(results, indent=1) + "\n")
     return int(not all(row["met"] for row in results))
 
 

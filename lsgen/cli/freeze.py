@@ -20,7 +20,7 @@ from omegaconf.resolvers import oc
 from lsgen.cli.errors import UsageError
 from lsgen.runs import literal_secrets
 
-__all__ = ["escaped", "freeze", "references", "resolving", "thaw"]
+__all__ = ["escaped", "freeze", "quoted", "references", "resolving", "thaw"]
 
 
 def freeze(config: DictConfig) -> dict[str, Any]:
@@ -73,6 +73,17 @@ def escaped(node: Any) -> Any:
 
     """
     return _mapped(node, lambda text: re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", text))
+
+
+def quoted(text: str) -> str:
+    r"""Return text in the quotes of Hydra and OmegaConf, where a backslash is itself unless quotes follow it.
+
+    Example:
+        >>> print(quoted("it's"), quoted("C:\\"))
+        'it\'s' 'C:\\'
+
+    """
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"
 
 
 @contextmanager
@@ -138,7 +149,4 @@ def _literal(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str):  # within quotes a backslash is itself unless quotes follow it
-        quoted = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), escaped(value))
-        return f"'{quoted}'"
-    return str(value)
+    return quoted(escaped(value)) if isinstance(value, str) else str(value)

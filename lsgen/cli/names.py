@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from lsgen.cli.compose import Composed
 from lsgen.cli.errors import UsageError
-from lsgen.cli.freeze import escaped
+from lsgen.cli.freeze import escaped, quoted
 from lsgen.runs import new_id
 
 __all__ = ["as_text", "folder", "identify"]
 
 _TEXTS = ("name", "id", "group", "job_type")
-_NAMING = re.compile(rf"\+*run\.({'|'.join(_TEXTS)}|tags)=(?!.*['\"$({{])")
-_NOT_TEXT = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[-+]?\d+)?|[-+]?(inf|nan)|true|false", re.IGNORECASE)
+_NAMING = re.compile(rf"\+*run\.({'|'.join(_TEXTS)}|tags)=(?!\[?\s*['\"]|\w+\(.*\)$|.*\$\{{)", re.DOTALL)
 _LONGEST = 80  # bytes of a name or an id within the name of a directory, which holds 255
 
 
@@ -55,16 +55,19 @@ def folder(text: str) -> str:
         ('a-b-c', 'beta-4', 'run')
 
     """
-    kept = re.sub(r"[^\w.-]+", "-", text).strip(".-")
+    disk = sys.getfilesystemencoding()
+    kept = re.sub(r"[^\w.-]+", "-", text.encode(disk, "replace").decode(disk)).strip(".-")
     return kept.encode()[:_LONGEST].decode(errors="ignore") or "run"
 
 
 def as_text(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command line with quotes around what names a run and looks like a number or a truth.
+    """Return the arguments of a command line with quotes around what names a run, as Hydra reads other things there.
+
+    Values in quotes, with interpolations, and sweeps such as `choice(a,b)` stay as they are.
 
     Example:
-        >>> as_text(["run.name=1e5,x", "run.tags=[007,a b]", "seed=1"])
-        ["run.name='1e5',x", "run.tags=['007',a b]", 'seed=1']
+        >>> as_text(["run.name=1e5,x", "run.tags=[007,a=b]", "seed=1"])
+        ["run.name='1e5','x'", "run.tags=['007','a=b']", 'seed=1']
 
     """
     return [_quoted(argument) if _NAMING.match(argument) else argument for argument in arguments]
@@ -72,8 +75,9 @@ def as_text(arguments: Sequence[str]) -> list[str]:
 
 def _quoted(argument: str) -> str:
     key, _, value = argument.partition("=")
-    words = re.split(r"([,\[\]])", value)
-    return f"{key}=" + "".join(repr(word.strip()) if _NOT_TEXT.fullmatch(word.strip()) else word for word in words)
+    opening, closing = ("[", "]") if key.endswith("tags") and re.fullmatch(r"\[.*\]", value, re.DOTALL) else ("", "")
+    words = [word.strip() for word in value.removeprefix(opening).removesuffix(closing).split(",")]
+    return f"{key}={opening}{','.join(word if word in ('', 'null') else quoted(word) for word in words)}{closing}"
 
 
 def _text(about: Any, key: str) -> str | None:

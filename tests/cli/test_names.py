@@ -12,24 +12,8 @@ from lsgen.cli.freeze import escaped, freeze, thaw
 from lsgen.cli.names import as_text, folder
 from lsgen.cli.prepare import prepare
 
-TEXTS = [
-    "1e5",
-    "007",
-    "12",
-    "1_0",
-    "true",
-    "0x10",
-    "1.50",
-    "-3",
-    "inf",
-    "nan",
-    "a/b",
-    "../../up",
-    ".",
-    "..",
-    "a b",
-    "on",
-]
+NUMBERS = ["1e5", "007", "12", "1_0", "true", "0x10", "1.50", "-3", "inf", "nan", "on"]
+TEXTS = [*NUMBERS, "a/b", "../../up", ".", "..", "a b", "bé", "a=b", "50%", "a:b@c", "it's", "#1", "{x}", "C:\\", "~"]
 
 
 def prepared(*overrides):
@@ -48,7 +32,7 @@ def prepared(*overrides):
     return found
 
 
-@pytest.mark.parametrize("texts", [TEXTS[i::4] for i in range(4)], ids="".join)
+@pytest.mark.parametrize("texts", [TEXTS[i : i + 4] for i in range(0, 24, 4)], ids=range(6))
 def test_text_is_kept_as_it_was_written(texts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keys = ("name", "id", "group", "job_type")

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lsgen {__version__}")
         return OK
     try:
-        arguments = [_utf_8(argument) for argument in arguments]
+        _check_encoding(arguments)
         if verb not in _VERBS:
             raise UsageError(f"expected a verb among {', '.join(_VERBS)}, got {verb!r}")
         result: int = importlib.import_module(_VERBS[verb][0]).run(arguments[1:])
@@ -69,12 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
 
 
-def _utf_8(argument: str) -> str:
-    """Return an argument as it was typed, whatever the locale has made of it."""
-    try:
-        return os.fsencode(argument).decode() if re.search("[\udc80-\udcff]", argument) else argument
-    except UnicodeDecodeError as error:
-        raise UsageError(f"expected arguments in UTF-8, got {os.fsencode(argument)!r}") from error
+def _check_encoding(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        if re.search("[\udc80-\udcff]", argument):
+            encoding = sys.getfilesystemencoding()
+            raise UsageError(f"expected arguments in {encoding}, as the locale says, got {os.fsencode(argument)!r}")
 
 
 def complain(error: BaseException) -> int:

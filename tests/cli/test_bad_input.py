@@ -75,7 +75,7 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
         (["train", *DIGITS, "trainer.accelerator=abacus"], "trainer: You selected an invalid accelerator name"),
         (["traverse", "nothing"], "expected a run directory"),
         (["evaluate", "nothing.ckpt"], "at nothing.ckpt, got no such file"),
-        (["train", "run.name=caf\udce9"], r"expected arguments in UTF-8, got b'run.name=caf\xe9'"),
+        (["train", "run.name=caf\udce9"], r"expected arguments in utf-8, as the locale says, got b'run.name=caf\xe9'"),
         *(
             (["train", *DIGITS, "callbacks=engine", f"{limit}"], f"generator step, and none was taken: {told}")
             for limit, told in {

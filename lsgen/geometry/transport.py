@@ -35,7 +35,8 @@ def parallel_transport(im: Immersion | MetricField, curve: Tensor, v: Tensor) ->
         v: tangent vectors (B, d) at their first points.
 
     Returns:
-        Tangent vectors (B, N, d) at all points.
+        Tangent vectors (B, N, d) at all points; NaN from where the metric is rank deficient, or a segment so long that
+        the midpoint rule has no solution.
 
     Raises:
         TypeError, ValueError: see `metric`; also for shapes other than those above, or fewer than 2 points.
@@ -79,4 +80,5 @@ def _steps(im: Immersion | MetricField, curves: Tensor) -> Tensor:
     middle, dz = (curves[:, 1:] + curves[:, :-1]) / 2, curves.diff(dim=1)
     half = torch.einsum("bnkij,bni->bnkj", christoffel(im, middle), dz) / 2
     eye = torch.eye(im.dim, dtype=curves.dtype, device=curves.device)
-    return torch.linalg.solve(eye + half, eye - half)
+    step, info = torch.linalg.solve_ex(eye + half, eye - half)
+    return torch.where((info == 0)[..., None, None], step, torch.nan)

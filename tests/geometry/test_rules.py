@@ -21,6 +21,11 @@ def h(z):
     return torch.sin(LINEAR(z)) + LINEAR(z)
 
 
+def radius(z):
+    """Distances from the origin (N, 24), 1 to 3: second derivatives of an angle grow as their squares fall."""
+    return 2 + h(z).cos()
+
+
 def image(z):
     return h(z).view(-1, 6, 2, 2)
 
@@ -178,7 +183,7 @@ ALGEBRA = {
     "attention": lambda z: F.scaled_dot_product_attention(*h(z).view(-1, 3, 2, 4).unbind(1)),
     "causal": lambda z: F.scaled_dot_product_attention(*h(z).view(-1, 3, 2, 4).unbind(1), is_causal=True),
     "detach": lambda z: h(z) * h(z).detach(),
-    "atan2": lambda z: torch.atan2(h(z), LINEAR(z)),
+    "atan2": lambda z: torch.atan2(radius(z) * LINEAR(z).sin(), radius(z) * LINEAR(z).cos()),
     "amax": lambda z: h(z).amax(1, keepdim=True) * h(z),
     "max_pool": lambda z: F.max_pool2d(image(z), 2),
     "avg_pool": lambda z: F.avg_pool2d(image(z), 2),

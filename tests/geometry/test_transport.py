@@ -47,6 +47,15 @@ def test_every_curve_has_its_own_steps(method):
         torch.testing.assert_close(found.point[row], alone.point, rtol=1e-9, atol=1e-9)
 
 
+def test_a_segment_without_a_midpoint_step_is_unknown_alone():
+    """Of g = z^2, Gamma = 1 / z: on the segment from 2 to 0 the midpoint rule reads 0 w = 2 v."""
+    line = MetricField(lambda z: z[:, :, None] ** 2, 1)
+    curves = torch.tensor([[[2.0], [0.0]], [[2.0], [1.0]]], dtype=f64)
+    carried = parallel_transport(line, curves, torch.ones(2, 1, dtype=f64))[:, 1, 0]
+    assert carried.isnan().tolist() == [True, False]
+    torch.testing.assert_close(carried[1], torch.tensor(2.0, dtype=f64))
+
+
 def test_errors_follow_the_tolerance():
     torus, a, v = reference.torus(), torch.zeros(1, 2, dtype=f64), torch.tensor([[1.0, 0.7]], dtype=f64)
     exact = exp_map(torus.immersion, a, v, tol=1e-11).point

@@ -102,7 +102,7 @@ def land(
         im: the immersion, or the metric itself.
         codes: codes (n, d), with n > d.
         components: number K of components, whose means start from `kmeans`.
-        samples: number of points in the tangent space that C is taken over, with as many opposites.
+        samples: number of points in the tangent space that C is taken over, at least d, with as many opposites.
         steps: steps of the Jacobi fields to each.
         tol: change of the mean log-likelihood, in nats, that counts as converged.
         max_iterations: bound on the iterations.
@@ -122,6 +122,8 @@ def land(
     check_codes(im.fn, im.dim, codes)
     if codes.ndim != 2 or len(codes) <= im.dim:
         raise ValueError(f"expected codes (n, {im.dim}) with n > {im.dim}, got {tuple(codes.shape)}")
+    if samples < im.dim:
+        raise ValueError(f"expected at least {im.dim} samples, which span the tangent space, got {samples}")
     solver = solver_options(points, geodesic_options)
     start = kmeans(
         im,
@@ -242,12 +244,7 @@ def _reached(im: Immersion | MetricField, means: Tensor, codes: Tensor, solver: 
 
 def _moments(im: Immersion | MetricField, means: Tensor, covariances: Tensor, noise: Tensor, steps: int) -> _Moments:
     k, (s, d) = len(means), noise.shape
-    root, info = torch.linalg.cholesky_ex(covariances)
-    if bool((info != 0).any()):
-        raise ValueError(
-            f"expected every component to hold codes that span {d} dimensions, got {int((info != 0).sum())} of {k} "
-            "that do not: ask for fewer components"
-        )
+    root = _root(covariances)
     w = torch.einsum("kij,sj->ksi", root, noise)
     fields, hessian = fields_and_hessian(im, means[:, None].expand(k, s, d), w, steps)
     theta = torch.where(before_conjugate(fields), fields.log_volume[..., -1].exp(), 0)
@@ -276,21 +273,39 @@ def _first(
 
 def _drawn(frame: Tensor, covariances: Tensor, u: Tensor, share: Tensor, hessian: Tensor) -> Tensor:
     """Return Sigma sum_n share S Sigma^-1 u (K, d), for S (K, n, d, d) given in orthonormal frames (K, d, d)."""
-    p = torch.linalg.solve(covariances, u.mT).mT @ frame
+    p = torch.cholesky_solve(u.mT, _root(covariances)).mT @ frame
     q = torch.einsum("kn,knij,knj->ki", share, hessian, p)
-    return (covariances @ torch.linalg.solve(frame.mT, q[..., None]))[..., 0]
+    return (covariances @ torch.linalg.solve_ex(frame.mT, q[..., None])[0])[..., 0]
+
+
+def _root(covariances: Tensor) -> Tensor:
+    """Return the Cholesky factors of covariances (K, d, d), or refuse those that rounding alone keeps from singular.
+
+    That is told from the correlations, whose eigenvalues do not depend on the units of the coordinates.
+    """
+    d = covariances.shape[-1]
+    scale = covariances.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+    unit = torch.where(scale > 0, 1 / scale, 0)
+    least = torch.linalg.eigvalsh((unit[..., None] * covariances * unit[..., None, :]).nan_to_num())[..., 0]
+    root, info = torch.linalg.cholesky_ex(covariances)
+    flat = ~(least > 10 * d * torch.finfo(covariances.dtype).eps) | (info != 0)
+    if bool(flat.any()):
+        raise ValueError(
+            f"expected every component to hold codes that span {d} dimensions, got {int(flat.sum())} of {len(flat)} "
+            "that do not: ask for fewer components"
+        )
+    return root
 
 
 def _within(covariances: Tensor, step: Tensor) -> Tensor:
     """Return steps (K, d), shortened to one standard deviation."""
-    size = (step * torch.linalg.solve(covariances, step[..., None])[..., 0]).sum(-1).clamp(min=0).sqrt()
+    size = torch.linalg.solve_triangular(_root(covariances), step[..., None], upper=False)[..., 0].norm(dim=-1)
     return step / size.clamp(min=1)[:, None]
 
 
 def _joint(weights: Tensor, covariances: Tensor, log_normalisers: Tensor, u: Tensor) -> Tensor:
     """Return log pi_k - (1/2) u^T Sigma_k^-1 u - log C_k of u (K, n, d), of shape (n, K)."""
-    root = torch.linalg.cholesky(covariances)
-    inside = torch.linalg.solve_triangular(root, u.mT, upper=False)
+    inside = torch.linalg.solve_triangular(_root(covariances), u.mT, upper=False)
     return (weights.log()[:, None] - inside.square().sum(-2) / 2 - log_normalisers[:, None]).T
 
 

@@ -93,7 +93,7 @@ def principal_geodesics(
     with torch.no_grad():
         v, _ = logs(im, found.mean[None], codes.detach()[None], solver)
         frame = frames(im, found.mean[None])[0].double()
-        inside = torch.linalg.solve(frame, v[0].double().mT).mT
+        inside = torch.linalg.solve_ex(frame, v[0].double().mT)[0].mT
         ok = bool(torch.isfinite(inside).all())
         _, singular, axes = torch.linalg.svd(inside if ok else torch.zeros_like(inside), full_matrices=False)
         variances, total = singular**2 / len(codes), (singular**2).sum() / len(codes)

@@ -109,6 +109,28 @@ def test_refusals():
     codes = torch.tensor([[1.0, 0.0], [1.5, 0.0], [-1.0, 0.0]], dtype=f64)
     with pytest.raises(ValueError, match=r"expected geodesics from every mean to every code, got \d of 3 that did not"):
         land(torn, codes, 1, restarts=1)
-    line = torch.tensor([[0.0, 0.0], [0.1, 0.1], [0.2, 0.2]], dtype=f64)
+    with pytest.raises(ValueError, match="expected at least 2 samples, which span the tangent space, got 1"):
+        land(SPHERE.immersion, torch.randn(4, 2, dtype=f64), 1, samples=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, f64])
+@pytest.mark.parametrize("angle", [0.0, 0.3, math.pi / 4, 1.2, math.pi / 2])
+def test_codes_on_a_line_are_refused_in_any_direction(dtype, angle):
+    """Their covariance is singular but for rounding, which decides whether a factorisation of it exists."""
+    way = torch.tensor([math.cos(angle), math.sin(angle)], dtype=dtype)
+    line = torch.linspace(-0.3, 0.4, 5, dtype=dtype)[:, None] * way
     with pytest.raises(ValueError, match="expected every component to hold codes that span 2 dimensions, got 1 of 1"):
         land(Immersion(lambda z: z, 2), line, 1, restarts=1, points=3)
+
+
+def test_coordinates_of_unlike_units_span_the_plane():
+    im, codes = Immersion(lambda z: z, 2), torch.randn(12, 2, dtype=f64) * torch.tensor([1e-5, 1e3], dtype=f64)
+    found = land(im, codes, 1, restarts=1, points=3, samples=8, steps=2)
+    torch.testing.assert_close(found.covariances[0], codes.T.cov(correction=0), rtol=1e-9, atol=0)
+
+
+def test_a_mixture_with_a_singular_covariance_has_no_density():
+    found = land(Immersion(lambda z: z, 2), torch.randn(6, 2, dtype=f64), 1, restarts=1, points=3, samples=4, steps=2)
+    flat = found._replace(covariances=torch.ones(1, 2, 2, dtype=f64))
+    with pytest.raises(ValueError, match="got 1 of 1 that do not"):
+        land_log_density(Immersion(lambda z: z, 2), flat, torch.zeros(1, 2, dtype=f64), points=3)

@@ -50,10 +50,11 @@ class DiffAugment(nn.Module):
         self.policy = tuple(policy)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return augmented images, every image with its own draws."""
+        """Return augmented images, every image with its own draws, in their own type."""
+        given, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         for name in self.policy:
             x = _AUGMENTATIONS[name](x)
-        return x
+        return x.to(given)
 
 
 class AdaptiveAugment(nn.Module):
@@ -104,7 +105,8 @@ class AdaptiveAugment(nn.Module):
 
 
 def _per_image(x: Tensor) -> Tensor:
-    return torch.rand(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
+    """Return one uniform number for each image, (N, 1, ...), in single precision at least."""
+    return torch.rand(len(x), *[1] * (x.ndim - 1), dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
 
 
 def _colour(x: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ With i, j uniform integers, all draws anew for every image, in this order:
     colour      brightness + N(0, 0.2^2),  contrast x 2^N(0, 0.5^2),  luma flip,  hue turned by U(-pi, pi),
                 saturation x 2^N(0, 1)
 
-Either rotation happens with probability 1 - sqrt(1 - p), so that with probability p there is any. All of blit and
+Either rotation happens with probability 1 - sqrt(1 - p), so that with probability p there is any. One draw decides on
+both axes of a shift. All draws are made, and all maps computed, in single precision at least. All of blit and
 geometry is one affine map A in homogeneous pixel coordinates about the centre, y(u) = x(A^{-1} u); all of colour is one
 affine map of (r, g, b). With v = (1, 1, 1)/sqrt(3), the luma axis,
 
@@ -64,9 +65,10 @@ class AugmentPipe(nn.Module):
             ValueError: quarter turns are asked of images that are not square.
 
         """
-        draw = _Draw(len(x), torch.as_tensor(p, dtype=x.dtype, device=x.device))
         if "blit" in self.parts and x.shape[2] != x.shape[3]:
             raise ValueError(f"expected square images to turn by 90 degrees, got {tuple(x.shape[2:])}")
+        given, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
+        draw = _Draw(len(x), torch.as_tensor(p, dtype=x.dtype, device=x.device))
         inverse = draw.identity(3)
         if "blit" in self.parts:
             inverse = inverse @ _inverse_blit(draw, x.shape[3], x.shape[2])
@@ -74,7 +76,7 @@ class AugmentPipe(nn.Module):
             inverse = inverse @ _inverse_geometry(draw, x.shape[3], x.shape[2])
         if {"blit", "geometry"} & set(self.parts):
             x = _resampled(x, inverse)
-        return _coloured(x, draw) if "colour" in self.parts else x
+        return (_coloured(x, draw) if "colour" in self.parts else x).to(given)
 
 
 class _Draw:
@@ -86,14 +88,16 @@ class _Draw:
     def identity(self, size: int) -> Tensor:
         return torch.eye(size, dtype=self.p.dtype, device=self.p.device).expand(self.n, -1, -1)
 
-    def uniform(self) -> Tensor:
-        return torch.rand(self.n, dtype=self.p.dtype, device=self.p.device)
+    def uniform(self, *size: int) -> Tensor:
+        return torch.rand(self.n, *size, dtype=self.p.dtype, device=self.p.device)
 
     def chosen(self, value: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
-        return torch.where(self.uniform() < (self.p if p is None else p), value, neutral)
+        """Return the values (n, ...), each image's all together neutral unless they are chosen."""
+        gate = self.uniform(*[1] * (value.ndim - 1))
+        return torch.where(gate < (self.p if p is None else p), value, neutral)
 
-    def normal(self, deviation: float) -> Tensor:
-        return self.chosen(deviation * torch.randn_like(self.uniform()), 0.0)
+    def normal(self, deviation: float, *size: int) -> Tensor:
+        return self.chosen(deviation * torch.randn_like(self.uniform(*size)), 0.0)
 
     def factor(self, deviation: float) -> Tensor:
         """Return 2^N(0, deviation^2)."""
@@ -110,8 +114,8 @@ def _inverse_blit(draw: _Draw, width: int, height: int) -> Tensor:
     """Return the inverse of mirroring, then turning, then shifting, (N, 3, 3)."""
     mirror = _scaling(1 - 2 * draw.integer(2), None)
     turn = _rotation(-pi / 2 * draw.integer(4)).round()
-    shifts = [(size * draw.chosen((2 * draw.uniform() - 1) / 8, 0.0)).round() for size in (width, height)]
-    return mirror @ turn @ _translation(-shifts[0], -shifts[1])
+    across, down = draw.chosen((2 * draw.uniform(2) - 1) / 8, 0.0).unbind(1)
+    return mirror @ turn @ _translation(-(width * across).round(), -(height * down).round())
 
 
 def _inverse_geometry(draw: _Draw, width: int, height: int) -> Tensor:
@@ -119,7 +123,8 @@ def _inverse_geometry(draw: _Draw, width: int, height: int) -> Tensor:
     turned = 1 - (1 - draw.p).sqrt()
     scale = 1 / draw.factor(0.2)
     first, stretch, second = draw.angle(turned), draw.factor(0.2), draw.angle(turned)
-    shift = _translation(-width * draw.normal(1 / 8), -height * draw.normal(1 / 8))
+    across, down = draw.normal(1 / 8, 2).unbind(1)
+    shift = _translation(-width * across, -height * down)
     return _scaling(scale, scale) @ _rotation(-first) @ _scaling(1 / stretch, stretch) @ _rotation(-second) @ shift
 
 

@@ -232,9 +232,18 @@ class StyleGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return images (N, C, S, S); in training with style mixing and noise."""
-        w = self.styles(z)
-        image: Tensor = self.synthesis(self._mixed(w) if self.training and self.mixing else w)
+        image: Tensor = self.synthesis(self.layer_styles(z))
         return image
+
+    def unmixed(self, z: Tensor) -> Tensor:
+        """Return images (N, C, S, S), each of its own code alone also in training."""
+        image: Tensor = self.synthesis(self.styles(z))
+        return image
+
+    def layer_styles(self, z: Tensor) -> Tensor:
+        """Return a style for every layer, W+ (N, L, width), mixed in training."""
+        w = self.styles(z)
+        return self._mixed(w) if self.training and self.mixing else w[:, None].expand(-1, self.synthesis.layers, -1)
 
     def _mixed(self, w: Tensor) -> Tensor:
         """Return W+ (N, L, width): from a random layer on, with probability `mixing`, the style of the code before."""

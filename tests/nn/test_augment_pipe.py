@@ -1,13 +1,14 @@
 """The pipeline of adaptive augmentation against matrices, exact moves of pixels, and frequencies."""
 
+from collections.abc import Callable
 from math import pi
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lsgen.nn.augment import AdaptiveAugment
-from lsgen.nn.augment_pipe import AugmentPipe
+from lsgen.nn.augment_pipe import AugmentPipe, _Draw, _inverse_blit, _inverse_geometry
 
 X = torch.rand(48, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
@@ -105,6 +106,43 @@ def test_rotations_together_have_the_probability() -> None:
     sheared = out[:, 1, 4, 5] - out[:, 1, 4, 4]
     expected = p
     assert abs((sheared.abs() > 1e-9).double().mean() - expected) < 5 * (p * (1 - p) / n) ** 0.5 + 0.02
+
+
+@pytest.mark.parametrize("p", [0.1, 0.2, 0.5])
+@pytest.mark.parametrize(("inverse", "still"), [(_inverse_blit, 1 / 16), (_inverse_geometry, 0.0)])
+def test_both_axes_of_a_shift_happen_together(inverse: Callable[..., Tensor], still: float, p: float) -> None:
+    n = 10_000
+    moved = inverse(_Draw(n, torch.tensor(p)), 64, 64)[:, :2, 2] != 0
+    for share, expected in (  # U(-8, 8) pixels are rounded to none with probability `still`
+        (moved.any(1), p * (1 - still**2)),
+        (moved.all(1), p * (1 - still) ** 2),
+    ):
+        assert abs(share.double().mean() - expected) < 5 * (p * (1 - p) / n) ** 0.5
+
+
+class _Negative(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return -x
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_probabilities_are_exact_for_images_of_half_precision(dtype: torch.dtype) -> None:
+    n, p = 200_000, 0.0017  # uniform draws in bfloat16 are multiples of 2^-8
+    x = torch.ones(n, 1, 1, 1, dtype=dtype)
+    ada = AdaptiveAugment(_Negative())
+    ada.p.fill_(p)
+    for out, expected in ((ada(x), p), (AugmentPipe(["colour"])(x, p), 1 - (1 - p) ** 2 * (1 - p / 2))):
+        assert out.dtype == dtype
+        assert abs((out != x).double().mean() - expected) < 5 * (expected / n) ** 0.5 + 0.1 * p
+
+
+def test_images_of_half_precision_move_as_those_of_single_precision() -> None:
+    x = X.to(torch.bfloat16)
+    moved = []
+    for image in (x, x.float()):
+        torch.manual_seed(0)
+        moved.append(AugmentPipe()(image, 1.0))
+    assert torch.equal(moved[0], moved[1].to(torch.bfloat16))
 
 
 def test_gradients_of_gradients_exist_for_penalties_on_augmented_images() -> None:

@@ -2,7 +2,9 @@ r"""Perceptual path length: how fast generated observations change along paths t
 
     PPL = E[ d( G(p(t)), G(p(t + eps)) ) / eps^2 ],    p(t) between two codes of the prior,
 
-where d is a squared distance, such as that of features, and t is uniform on (0, 1 - eps) or 0 ("end"). On straight
+where d is a squared distance and t is uniform on (0, 1 - eps) or 0 ("end"). The value means nothing without its d: the
+paper's is LPIPS, a squared distance of VGG16 features, while the default here is the squared distance of observations
+in data units (squared pixel values, summed), so that default values do not compare with published ones. On straight
 paths, as eps -> 0, it is the mean squared length of p'(t) in the pulled-back metric: for G(z) = W z, codes N(0, I) and
 d = |.|^2 it is 2 |W|_F^2.
 
@@ -20,6 +22,7 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import LatentSpace
+from lsgen.nn.noise import same_noise
 
 __all__ = ["PathLengthResult", "path_length", "squared_distance"]
 
@@ -55,11 +58,14 @@ def path_length(
     batch_size: int = 256,
     seed: int = 0,
 ) -> PathLengthResult:
-    """Return the perceptual path length of a latent space, through the means of p(x|z).
+    """Return the path length of a latent space, through the means of p(x|z): perceptual where the distance is.
+
+    Both ends of a step see the same noise of a decoder that draws some.
 
     Args:
         space: what is measured.
-        distance: observations (N, *shape) twice -> squared distances (N,).
+        distance: observations (N, *shape) twice -> squared distances (N,); LPIPS in the paper, here the squared
+            Euclidean distance in data units unless given.
         n: number of paths.
         eps: step along a path.
         path: "linear", or "slerp" for the great circle through the directions of the codes, with their norms
@@ -88,7 +94,8 @@ def path_length(
             size = min(batch_size, n - start)
             a, b = space.prior().sample((2, size))
             t = torch.zeros(size, 1).to(a) if ends else torch.rand(size, 1).to(a) * (1 - eps)
-            before, after = (space.decode(step(a, b, s)).mean for s in (t, t + eps))
+            with same_noise(lambda z: space.decode(z).mean) as held:
+                before, after = (held(step(a, b, s)) for s in (t, t + eps))
             values.append(distance(before, after).double() / eps**2)
     ordered = torch.cat(values).sort().values
     cut = int(discard * n)

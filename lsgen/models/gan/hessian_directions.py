@@ -19,6 +19,7 @@ from lsgen.latent import LatentSpace
 from lsgen.models.gan.adversarial import frozen
 from lsgen.models.gan.directions import Directions, count, named
 from lsgen.models.gan.hessian_penalty import hessian_variances
+from lsgen.nn.noise import same_noise
 
 __all__ = ["hessian"]
 
@@ -82,5 +83,6 @@ def _penalty(space: LatentSpace, frame: Tensor, n: int, samples: int, eps: float
 
 def _speeds(space: LatentSpace, frame: Tensor, n: int, eps: float) -> Tensor:
     z = space.prior().sample((n,))
-    differences = [space.decode(z + eps * a).mean - space.decode(z - eps * a).mean for a in frame.T]
+    with same_noise(lambda z: space.decode(z).mean) as held:
+        differences = [held(z + eps * a) - held(z - eps * a) for a in frame.T]
     return torch.stack([(d.flatten(1).square().sum(1).mean()).sqrt() / (2 * eps) for d in differences])

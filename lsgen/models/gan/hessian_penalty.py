@@ -5,7 +5,9 @@ r"""The Hessian penalty: coordinates of the code should act on what is generated
 
 so it vanishes where all Hessians are diagonal. v^T H v is a second central difference,
 ( G(z + eps v) - 2 G(z) + G(z - eps v) ) / eps^2, and the variance is estimated from `samples` draws of v, without bias.
-The maximum runs over output dimensions; the mean over codes.
+The maximum runs over output dimensions; the mean over codes. All evaluations see the same noise and dropout
+of the generator: draws of their own would add their variance, over eps^4, to that of v^T H v. Style mixing, which makes
+an image of two codes, is left out.
 
 Reference: Peebles et al., "The Hessian penalty: a weak prior for unsupervised disentanglement" (2020),
 https://arxiv.org/abs/2008.10599, equations 4-6.
@@ -19,6 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.models.gan.regularisers import GeneratorRegulariser
+from lsgen.nn.noise import same_noise
+from lsgen.nn.stylegan import StyleGenerator
 
 __all__ = ["HessianPenalty", "hessian_variances"]
 
@@ -27,17 +31,18 @@ def hessian_variances(generator: Callable[[Tensor], Tensor], z: Tensor, x: Tenso
     """Return an unbiased estimate of Var_v(v^T H_i v) for every code and output, (N, D).
 
     Args:
-        generator: codes (N, d) -> observations (N, *shape).
+        generator: codes (N, d) -> observations (N, *shape); what it draws at random is held.
         z: codes (N, d).
-        x: generator(z), (N, *shape).
+        x: generator(z), (N, *shape), whatever its noise: it is the same in all draws of v.
         samples: number of draws of v, at least 2.
         eps: step of the difference.
 
     """
     draws = []
-    for _ in range(samples):
-        v = eps * (2 * torch.randint_like(z, 2) - 1)
-        draws.append((generator(z + v) - 2 * x + generator(z - v)).flatten(1) / eps**2)
+    with same_noise(generator) as held:
+        for _ in range(samples):
+            v = eps * (2 * torch.randint_like(z, 2) - 1)
+            draws.append((held(z + v) - 2 * x + held(z - v)).flatten(1) / eps**2)
     return torch.stack(draws).var(0)
 
 
@@ -63,4 +68,5 @@ class HessianPenalty(GeneratorRegulariser):
 
     def forward(self, generator: nn.Module, z: Tensor, fake: Tensor) -> Tensor:
         """Return the mean over codes of the largest variance over outputs."""
-        return hessian_variances(generator, z, fake, self.samples, self.eps).amax(1).mean()
+        function = generator.unmixed if isinstance(generator, StyleGenerator) else generator
+        return hessian_variances(function, z, fake, self.samples, self.eps).amax(1).mean()

@@ -4,7 +4,8 @@ r"""Penalties on the critic C or on the generator G, averaged over the batch, ea
     R1                1/2 E |grad C(x)|^2            at real observations
     R2                1/2 E |grad C(G(z))|^2         at generated observations
     Consistency       E (C(x) - C(T(x)))^2      for a random augmentation T
-    PathLength        E (|J^T y| - a)^2,   y ~ N(0, I)/sqrt(pixels),  J = dG/dz,  a the running mean of |J^T y|
+    PathLength        E (l - a)^2,   l^2 = 1/L sum_l |J_l^T y|^2,  y ~ N(0, I)/sqrt(pixels),  a the running mean of l,
+                      J_l = dG/dw_l for the style w_l of each of L layers; without styles, L = 1 and J = dG/dz
 
 A regulariser enters the loss of its player with `weight`. Lazy regularisation evaluates it in every `every`-th
 update only, there with `every * weight`, so that its average strength is unchanged; it shares the update with
@@ -180,18 +181,29 @@ class Consistency(CriticRegulariser):
 
 
 def path_lengths(x: Tensor, z: Tensor, y: Tensor) -> Tensor:
-    """Return |J^T y| for every code, (N,), with J = dx/dz, differentiable in what x depends on."""
+    """Return |J^T y| for every code, (N,), with J = dx/dz, differentiable in what x depends on.
+
+    Args:
+        x: observations (N, *shape), made from z.
+        z: codes (N, d), or styles (N, L, d) of L layers, over which the root mean square is taken.
+        y: directions in data space, (N, *shape).
+
+    """
     (pulled,) = torch.autograd.grad((x * y).sum(), z, create_graph=True)
-    return torch.linalg.vector_norm(pulled.flatten(1), dim=1)
+    layers = z.shape[1] if z.ndim == 3 else 1
+    return torch.linalg.vector_norm(pulled.flatten(1), dim=1) / sqrt(layers)
 
 
 class PathLength(GeneratorRegulariser):
     """The path-length regulariser of StyleGAN2: |J^T y| should not depend on the code.
 
-    The code is w where the generator is a `StyleGenerator`, as in the paper, else z.
+    The codes are the styles of all L layers where the generator is a `StyleGenerator`, mixed as in training, else z.
+    The root mean square over layers makes a weight of 2 the paper's gamma = ln 2 / (r^2 (ln r - ln 2)) = 2 / (r^2 L),
+    for images of r x r pixels and L = 2 log2(r) - 2 layers. Unlike in the authors' code, the penalty takes the whole
+    batch, not half of it.
 
     Args:
-        weight: factor, 2 in the paper.
+        weight: factor, 2 in the paper's configuration.
         decay: how fast the running mean a follows the batch mean.
         every: see `Regulariser`; 4 in the paper.
 
@@ -209,7 +221,7 @@ class PathLength(GeneratorRegulariser):
     def forward(self, generator: nn.Module, z: Tensor, fake: Tensor) -> Tensor:
         """Return E (|J^T y| - a)^2 and move the running mean a."""
         if isinstance(generator, StyleGenerator):
-            code = generator.styles(z)
+            code = generator.layer_styles(z)
             x = generator.synthesis(code)
         else:
             code = z.detach().requires_grad_(True)

@@ -10,9 +10,11 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import jacrev
 
 from lsgen.models.gan import R1, R2, Consistency, GradientPenalty, PathLength
 from lsgen.models.gan.regularisers import path_lengths, squared_gradient_norms
+from lsgen.nn.stylegan import StyleGenerator
 
 W = torch.tensor([0.3, -2.0, 1.1, 0.7], dtype=torch.float64)
 REAL = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -130,3 +132,31 @@ def test_options_out_of_range_are_refused() -> None:
         GradientPenalty(target=-1)
     with pytest.raises(ValueError, match=r"expected a decay in \(0, 1\], got 0"):
         PathLength(decay=0)
+
+
+@pytest.mark.parametrize("channels", [(6, 4), (6, 5, 4)])
+def test_weight_two_is_the_gamma_of_the_style_based_paper(channels: tuple[int, ...]) -> None:
+    r = 4 * 2 ** (len(channels) - 1)
+    generator = StyleGenerator(3, (1, r, r), width=5, channels=channels, mapping_layers=2).double().eval()
+    z = torch.randn(4, 3, dtype=torch.float64)
+    torch.manual_seed(0)
+    penalty = PathLength(decay=1.0).double()(generator, z, torch.empty(0))
+    torch.manual_seed(0)
+    y = torch.randn(4, 1, r, r, dtype=torch.float64)
+    plus = generator.styles(z)[:, None].repeat(1, generator.synthesis.layers, 1)
+    jacobians = [jacrev(lambda w: generator.synthesis(w[None])[0])(w) for w in plus]
+    norms = torch.stack([torch.einsum("chw,chwlk->lk", a, J).norm() for a, J in zip(y, jacobians, strict=True)])
+    gamma = math.log(2) / (r**2 * (math.log(r) - math.log(2)))
+    torch.testing.assert_close(PathLength().weight * penalty, gamma * norms.var(correction=0))
+
+
+def test_the_codes_of_a_style_generator_are_mixed_in_training() -> None:
+    torch.manual_seed(0)
+    generator = StyleGenerator(3, (1, 8, 8), width=5, channels=(4, 4), mapping_layers=2, mixing=1.0)
+    z = torch.randn(4, 3)
+    w, plus = generator.styles(z), generator.layer_styles(z)
+    own, other = ((plus == v[:, None]).all(-1) for v in (w, w.roll(1, 0)))
+    assert (own ^ other).all()
+    assert own[:, 0].all()
+    assert other[:, -1].all()
+    torch.testing.assert_close(generator.eval().layer_styles(z), w[:, None].expand(4, 4, 5))

@@ -11,6 +11,16 @@ from lsgen.runs import Sweep
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 LONG = ("model.max_steps=400", "data.batch_size=64", "trainer.check_val_every_n_epoch=5")
+SLOW = """
+import time
+
+from pytorch_lightning import Callback
+
+
+class Slow(Callback):
+    def on_train_batch_end(self, *_):
+        time.sleep(0.05)
+"""
 NO_PERIODIC = ("callbacks.checkpoint.every_n_epochs=null", "callbacks.checkpoint.every_n_minutes=null")
 MODULE = """
 from lsgen.models.vae import ELBO
@@ -28,6 +38,16 @@ def same_weights(one, other):
     first, second = (read_checkpoint(run.checkpoint())["state_dict"] for run in (one, other))
     assert first.keys() == second.keys()
     return all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture
+def slow(cluster):
+    """Return the override and the environment of training that lasts 20 s on a machine of any speed."""
+    (cluster.place / "slow_steps.py").write_text(SLOW)
+    return "+callbacks.slow._target_=slow_steps.Slow", {
+        "LSGEN_TARGETS": "slow_steps",
+        "PYTHONPATH": str(cluster.place),
+    }
 
 
 def test_a_grid_runs_what_was_submitted_whatever_is_edited_meanwhile(cluster, small):
@@ -82,10 +102,12 @@ def test_a_job_that_raises_is_recorded_and_the_sweep_goes_on(cluster):
     assert "1 done, 1 failed" in shown
 
 
-def test_a_preempted_job_finishes_with_the_bits_of_an_undisturbed_one(cluster, small, wait_until, rows_of):
+def test_a_preempted_job_finishes_with_the_bits_of_an_undisturbed_one(cluster, small, slow, wait_until, rows_of):
     """Preempted by a partition of higher priority, told of its time limit, then its node dies."""
-    long = (*small, *LONG)
-    sweep = cluster.sweep("preempted", "hydra.launcher.partition=scavenge", small=(*long, *NO_PERIODIC))
+    pause, trusted = slow
+    undisturbed = (*small, *LONG, *NO_PERIODIC)
+    long = (*undisturbed, pause)
+    sweep = cluster.sweep("preempted", "hydra.launcher.partition=scavenge", small=long, **trusted)
     run = sweep.run(sweep.jobs[0])
     name = f"lsgen-{sweep.id}"
     wait_until(lambda: rows_of(run) > 30)
@@ -107,19 +129,20 @@ def test_a_preempted_job_finishes_with_the_bits_of_an_undisturbed_one(cluster, s
     node = cluster.run("squeue", "-h", f"--name={name}", "-o%N").stdout.strip()
     cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
-    cluster.lsgen("train", "-m", *long, *NO_PERIODIC, "hydra/launcher=slurm", "sweep_dir=preempted", "--wait")
+    cluster.lsgen("train", "-m", *long, "hydra/launcher=slurm", "sweep_dir=preempted", "--wait", **trusted)
     assert sweep.states() == ["done"]
     assert len(run.provenance()["attempts"]) == 4
 
-    cluster.lsgen("train", "-m", *long, *NO_PERIODIC, "sweep_dir=undisturbed")
+    cluster.lsgen("train", "-m", *undisturbed, "sweep_dir=undisturbed")
     other = Sweep.open(cluster.place / "undisturbed")
     assert same_weights(run, other.run(other.jobs[0]))
     columns = [line.split(",")[0] for line in run.metrics_file.read_text().splitlines()]
     assert len(columns) == len(set(columns))
 
 
-def test_scancel_in_mid_epoch_then_retry(cluster, small, wait_until, rows_of):
-    sweep = cluster.sweep("cancelled", small=(*small, *LONG, *NO_PERIODIC))
+def test_scancel_in_mid_epoch_then_retry(cluster, small, slow, wait_until, rows_of):
+    pause, trusted = slow
+    sweep = cluster.sweep("cancelled", small=(*small, *LONG, *NO_PERIODIC, pause), **trusted)
     run = sweep.run(sweep.jobs[0])
     wait_until(lambda: rows_of(run) > 20)
     cluster.run("scancel", f"--name=lsgen-{sweep.id}")
@@ -128,7 +151,7 @@ def test_scancel_in_mid_epoch_then_retry(cluster, small, wait_until, rows_of):
     assert run.status()["state"] == "interrupted"
     steps = read_checkpoint(run.checkpoint())["clocks"]["generator_steps"]
     assert 0 < steps < 400
-    out = cluster.lsgen("sweep", "retry", "cancelled", "--wait")
+    out = cluster.lsgen("sweep", "retry", "cancelled", "--wait", **trusted)
     assert "1 done" in out
     assert f"resumed  at step {steps}" in "".join(file.read_text() for file in sweep.logs.iterdir())
     assert cluster.lsgen("sweep", "retry", "cancelled").startswith("nothing failed or stopped")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lsgen.runs import RunDirectory, RunError, read_json, read_yaml, redact
+from lsgen.runs import RunDirectory, RunError, read_json, read_yaml, redact, unescaped
 
 __all__ = ["Medium", "Run", "collect"]
 
@@ -81,7 +81,7 @@ def collect(run_dir: str | Path) -> Run:
             f"expected a run directory at {run_dir}, got {'a file' if directory.path.exists() else 'nothing'}"
         )
     run.config_text = redact(run.read(directory.config_file, lambda path: path.read_text(encoding="utf-8"), ""))
-    run.config = run.read(directory.config_file, read_yaml, {})
+    run.config = run.read(directory.config_file, lambda path: unescaped(read_yaml(path)), {})
     run.provenance = run.read(directory.provenance_file, read_json, {})
     run.status = run.read(directory.status_file, read_json, {})
     _read_metrics(run, directory.metrics_file)

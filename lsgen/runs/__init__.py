@@ -3,7 +3,7 @@
 from lsgen.runs.directory import RunDirectory
 from lsgen.runs.distances import SeedVariation, seed_variation
 from lsgen.runs.errors import RunError
-from lsgen.runs.files import read_json, read_yaml, to_json, write_atomically, write_json, write_yaml
+from lsgen.runs.files import read_json, read_yaml, to_json, unescaped, write_atomically, write_json, write_yaml
 from lsgen.runs.metrics import last_metrics
 from lsgen.runs.origin import new_id, now, provenance, surroundings
 from lsgen.runs.quantities import LEVELS, Quantity, grouped, in_reading_order, named, share_measured
@@ -39,6 +39,7 @@ __all__ = [
     "surroundings",
     "take_snapshot",
     "to_json",
+    "unescaped",
     "write_atomically",
     "write_json",
     "write_yaml",

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["read_json", "read_yaml", "to_json", "write_atomically", "write_json", "write_yaml"]
+__all__ = ["read_json", "read_yaml", "to_json", "unescaped", "write_atomically", "write_json", "write_yaml"]
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,6 +27,23 @@ class _Dumper(_SafeDumper):  # type: ignore[misc, valid-type]
 _Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*[eE][-+]?\d+$"), list("-+0123456789")
 )
+
+
+def unescaped(node: Any) -> Any:
+    r"""Return containers or text of a frozen config as people read them: with `${` for the `\${` of plain text.
+
+    Example:
+        >>> unescaped({"name": r"a\${b}", "root": "${oc.env:HOME}"})
+        {'name': 'a${b}', 'root': '${oc.env:HOME}'}
+
+    """
+    if isinstance(node, Mapping):
+        return {key: unescaped(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [unescaped(value) for value in node]
+    if not isinstance(node, str):
+        return node
+    return re.sub(r"(\\+)\$\{", lambda found: "\\" * (len(found[1]) // 2) + "${", node)
 
 
 def write_atomically(path: Path, text: str) -> None:

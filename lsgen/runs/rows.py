@@ -12,7 +12,7 @@ from lsgen.runs.cache import cached_rows
 from lsgen.runs.directory import RunDirectory
 from lsgen.runs.distances import seed_variation
 from lsgen.runs.errors import RunError
-from lsgen.runs.files import read_json
+from lsgen.runs.files import read_json, unescaped
 from lsgen.runs.metrics import last_metrics
 
 __all__ = ["find_runs", "flatten", "index"]
@@ -76,7 +76,7 @@ def _row(run: RunDirectory) -> dict[str, Any]:
     row: dict[str, Any] = {"run": str(run.path)}
     try:
         provenance, status = run.provenance(), run.status()
-        config = flatten(run.config()) | run.overrides()
+        config = unescaped(flatten(run.config()) | run.overrides())
     except RunError as error:
         return {**row, "state": "unreadable", "error": str(error)}
     state = status["state"]

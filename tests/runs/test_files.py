@@ -7,7 +7,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from lsgen.runs import RunDirectory, index, read_json, to_json, write_json, write_yaml
+from lsgen.cli.freeze import escaped
+from lsgen.report.collect import collect
+from lsgen.runs import RunDirectory, index, read_json, to_json, unescaped, write_json, write_yaml
 
 
 def refuse(constant):
@@ -75,3 +77,17 @@ def test_text_that_looks_like_a_number_is_text_to_every_reader(text, tmp_path):
     for content in (yaml.safe_load(file.read_text()), OmegaConf.load(file)):
         assert content["name"] == text
         assert content["number"] == 1e5
+
+
+@pytest.mark.parametrize("text", ["${", "a${b}", r"\${b}", r"\\${b}${c}", "$\\{b}", "\\", "$", "", "a\\b${"])
+def test_text_is_read_as_it_was_meant(text):
+    assert unescaped(escaped(text)) == text
+    assert OmegaConf.to_container(OmegaConf.create({"a": escaped(text)}), resolve=True) == {"a": text}
+
+
+def test_tables_and_reports_show_names_as_they_were_given(tmp_path):
+    config = {"run": {"name": escaped("a${b}"), "tags": [escaped("t${x}")]}, "root": "${oc.env:HOME}"}
+    run = RunDirectory.create(tmp_path / "a", config, {"id": "x"})
+    row, shown = index([run])[0], collect(run.path).config
+    assert (row["run.name"], row["run.tags"], row["root"]) == ("a${b}", ["t${x}"], "${oc.env:HOME}")
+    assert shown == {"run": {"name": "a${b}", "tags": ["t${x}"]}, "root": "${oc.env:HOME}"}

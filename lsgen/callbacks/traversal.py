@@ -11,6 +11,9 @@
 | interpolation/spherical | image        | the same pairs joined along the sphere                            |
 | interpolation/geodesic  | image        | in place of both where codes live on a curved space of their own  |
 
+Codes that the manifold does not have are magenta, with a warning: antipodes have no geodesic (the row says so), and
+traversals may leave what floats of this precision can represent.
+
 `traversal/seconds` and `traversal/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
 """
 
@@ -21,6 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen import viz
@@ -207,8 +211,11 @@ class _View:
 
     def interpolation(self, z: Tensor, name: str) -> Pixels:
         ends = None if self.x is None else self.x[: 2 * len(z)].unflatten(0, (len(z), 2))
+        exists = torch.isfinite(z).flatten(1).all(1)
+        self._warn_of_missing(exists, f"{name} interpolations")
+        rows = None if bool(exists.all()) else ["" if found else f"no {name}" for found in exists.tolist()]
         title = f"{name.capitalize()} interpolation"
-        return interpolated(self.space, z, ends, title, None, self.bounds, self.of.chunk_size)
+        return interpolated(self.space, z, ends, title, rows, self.bounds, self.of.chunk_size)
 
     def levels(self, count: int) -> tuple[Tensor, list[str]]:
         """Return the values (count, d) that each axis takes, and their names."""
@@ -231,6 +238,7 @@ class _View:
         )
 
     def decoded(self, z: Tensor) -> Pixels:
+        self._warn_of_missing(torch.isfinite(z).all(-1), "codes of a traversal")
         return show(self.space, means(self.space, z, self.of.chunk_size), self.bounds)
 
     def originals(self, anchors: Tensor, rows: int) -> Pixels:
@@ -238,6 +246,13 @@ class _View:
         x = means(self.space, anchors, self.of.chunk_size) if self.x is None else self.x[: len(anchors)]
         pixels = show(self.space, x, self.bounds)[:, None, None]
         return np.broadcast_to(pixels, (len(pixels), rows, *pixels.shape[2:]))
+
+    def _warn_of_missing(self, exists: Tensor, what: str) -> None:
+        if not bool(exists.all()):
+            rank_zero_warn(
+                f"LatentTraversal: {int((~exists).sum())} of {exists.numel()} {what} do not exist on the "
+                f"{type(self.space.manifold).__name__} in {str(self.mean.dtype)[6:]} and are drawn in magenta."
+            )
 
     @property
     def original_name(self) -> str:

@@ -7,22 +7,26 @@ hyperbolic distance of z from m, its density with respect to the hyperbolic volu
 
     log q(z) = log N(v; 0, diag(s^2)) - (d - 1) log( sinh(sqrt(c) r) / (sqrt(c) r) ),    v = lambda(m) log_m(z) .
 
+Centres, draws and densities are computed in double precision; codes are of the precision of the scales.
+
 Reference: Mathieu et al., "Continuous hierarchical representations with Poincare variational auto-encoders" (2019),
 section 3.2, https://arxiv.org/abs/1901.06033; Nagano et al. (2019), https://arxiv.org/abs/1902.02992.
 """
 
 from __future__ import annotations
 
-from math import log
+from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 
+from lsgen.latent import poincare
 from lsgen.latent.manifolds import PoincareBall
 from lsgen.latent.posteriors import Posterior
 from lsgen.latent.priors import Prior
+from lsgen.latent.refusal import known_to_hold
 
 __all__ = ["WrappedNormal", "WrappedNormalPosterior", "WrappedNormalPrior"]
 
@@ -30,10 +34,17 @@ __all__ = ["WrappedNormal", "WrappedNormalPosterior", "WrappedNormalPrior"]
 class WrappedNormal(Distribution):
     """The wrapped normal; densities are with respect to the hyperbolic volume.
 
+    A draw that lies further from the origin than codes of this precision reach (see `PoincareBall.reach`) becomes the
+    last code on its way there.
+
     Args:
         mean: points m of the ball, (B, d).
-        scale: standard deviations s in the tangent space, (B, d).
+        scale: standard deviations s in the tangent space, (B, d); their precision is that of the draws.
         ball: the Poincare ball.
+
+    Raises:
+        ValueError: a centre is not a point of the ball. (In a training step on an accelerator, which would have to wait
+            for the answer, its densities and draws are NaN.)
 
     """
 
@@ -42,32 +53,35 @@ class WrappedNormal(Distribution):
     has_rsample = True
 
     def __init__(self, mean: Tensor, scale: Tensor, ball: PoincareBall) -> None:
-        self._mean, self.scale, self.ball = mean, scale, ball
+        self._centre, self.scale, self.ball = ball.unit(mean), scale, ball
+        if known_to_hold(self._centre.norm(dim=-1) >= 1):
+            rim = 1 / ball.curvature**0.5
+            raise ValueError(f"expected centres in the ball |z| < {rim:g}, got {float(mean.norm(dim=-1).max()):g}")
         super().__init__(mean.shape[:-1], mean.shape[-1:], validate_args=False)
 
     @property
     def mean(self) -> Tensor:
         """The centre m, (B, d), the Frechet mean."""
-        return self._mean
+        return (self._centre / self.ball.curvature**0.5).to(self.scale.dtype)
 
     @property
     def variance(self) -> Tensor:
         """The variance s^2 of the tangent vector, (B, d), in units of hyperbolic length."""
-        return self.scale.square().expand_as(self._mean)
+        return self.scale.square().expand_as(self._centre)
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Return reparameterised points (*sample_shape, B, d)."""
-        mean = self._mean.expand(torch.Size(sample_shape) + self._mean.shape)
-        v = self.scale * torch.randn_like(mean)
-        return self.ball.exp(mean, v / self.ball.conformal_factor(mean))
+        shape, scale = torch.Size(sample_shape) + self._centre.shape, self.scale
+        v = scale * torch.randn(shape, dtype=scale.dtype, device=scale.device)
+        return self.ball.code(*poincare.exp(self._centre, self.ball.unit(v)), scale.dtype, beyond=None)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log density, (B,)."""
-        mean = self._mean.expand(torch.broadcast_shapes(value.shape, self._mean.shape))
-        v = self.ball.conformal_factor(mean) * self.ball.log(mean, value.expand_as(mean))
-        radius = self.ball.curvature**0.5 * torch.linalg.vector_norm(v, dim=-1)
-        flat = Normal(torch.zeros_like(self.scale), self.scale, validate_args=False).log_prob(v).sum(-1)
-        return flat - (self.event_shape[0] - 1) * _log_sinhc(radius)
+        """Return the log density, (B,); NaN for codes that do not lie in the ball."""
+        e = poincare.displacement(self._centre, self.ball.unit(value))
+        scale = self.scale.double()
+        flat = Normal(torch.zeros_like(scale), scale, validate_args=False).log_prob(e / self.ball.curvature**0.5)
+        volume = (self.event_shape[0] - 1) * poincare.log_sinhc(torch.linalg.vector_norm(e, dim=-1))
+        return (flat.sum(-1) - volume).to(self.scale.dtype)
 
 
 class WrappedNormalPrior(Prior):
@@ -80,7 +94,6 @@ class WrappedNormalPrior(Prior):
 
     Raises:
         ValueError: dim, c or the scale is not positive.
-        ImportError: geoopt is not installed.
 
     """
 
@@ -99,19 +112,33 @@ class WrappedNormalPrior(Prior):
         return self.ball
 
     def forward(self) -> Distribution:
-        """Return the wrapped normal at the origin."""
+        """Return the wrapped normal at the origin.
+
+        Raises:
+            ValueError: more than one draw in a million lies beyond the reach of codes of this precision.
+
+        """
+        dtype, most = self.origin.dtype, self.scale * _millionth(self.dim)
+        reach = self.ball.reach(dtype)
+        if most > reach:
+            raise ValueError(
+                f"expected draws within {reach:.3g} of the origin, the reach of {str(dtype)[6:]} in a ball of "
+                f"curvature {self.ball.curvature:g}, got dim {self.dim} and scale {self.scale:g}, of which one in a "
+                f"million lies beyond {most:.3g}: a smaller scale or curvature or higher precision is needed"
+            )
         return WrappedNormal(self.origin, torch.full_like(self.origin, self.scale), self.ball)
 
 
 class WrappedNormalPosterior(Posterior):
     """Wrapped normals; the heads are the centre, as a tangent vector at the origin, and the log variance.
 
+    The centre of a tangent vector v lies at the distance 2 |v| from the origin, in every precision.
+
     Args:
         curvature: c > 0, as that of the prior.
 
     Raises:
         ValueError: c is not positive.
-        ImportError: geoopt is not installed.
 
     """
 
@@ -122,14 +149,27 @@ class WrappedNormalPosterior(Posterior):
         self.ball = PoincareBall(curvature)
 
     def forward(self, raw: Tensor) -> Distribution:
-        """Return the wrapped normal of raw outputs (B, 2 d)."""
+        """Return the wrapped normal of raw outputs (B, 2 d).
+
+        Raises:
+            ValueError: a centre lies beyond the reach of codes of this precision. (In a training step on an
+                accelerator, which would have to wait for the answer, its densities and draws are NaN.)
+
+        """
         tangent, log_variance = raw.chunk(2, dim=-1)
-        return WrappedNormal(self.ball.from_origin(tangent), (log_variance / 2).exp(), self.ball)
+        distance, reach = 2 * torch.linalg.vector_norm(tangent, dim=-1), self.ball.reach(raw.dtype)
+        if known_to_hold(distance > reach):
+            raise ValueError(
+                f"expected centres within {reach:.3g} of the origin, the reach of {str(raw.dtype)[6:]} in a ball of "
+                f"curvature {self.ball.curvature:g}, got an encoder that puts one at {float(distance.max()):.3g}"
+            )
+        within = tangent.double().where((distance <= reach).unsqueeze(-1), torch.nan)
+        return WrappedNormal(self.ball.from_origin(within), (log_variance / 2).exp(), self.ball)
 
 
-def _log_sinhc(x: Tensor) -> Tensor:
-    """Return log(sinh(x) / x) for x >= 0, x^2/6 near 0."""
-    small = x < 1e-2
-    safe = torch.where(small, torch.ones_like(x), x)
-    large = safe + torch.log1p(-torch.exp(-2 * safe)) - log(2) - safe.log()
-    return torch.where(small, x.square() / 6 - x**4 / 180, large)
+@cache
+def _millionth(dim: int) -> float:
+    """Return the length of a standard normal vector that one in a million exceeds."""
+    from scipy.stats import chi
+
+    return float(chi.isf(1e-6, dim))

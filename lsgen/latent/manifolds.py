@@ -6,14 +6,13 @@ geodesic in the direction of one coordinate. (The geometry that a decoder induce
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from lsgen.latent import paths
+from lsgen.latent import great_circles, paths, poincare
 
 __all__ = ["Euclidean", "Manifold", "PoincareBall", "Sphere"]
 
@@ -52,7 +51,7 @@ class Manifold(ABC):
             ValueError: the shapes differ or N < 2.
 
         """
-        t = paths.linear(torch.zeros_like(start[..., :1]), torch.ones_like(start[..., :1]), points)
+        t = paths.times(start, end, points)
         velocity = self.log(start, end).unsqueeze(-2)
         return self.exp(start.unsqueeze(-2), t * velocity)
 
@@ -107,82 +106,104 @@ class Euclidean(Manifold):
 class Sphere(Manifold):
     """The unit sphere in R^d; geodesics are great circles.
 
+    Antipodes have no shortest geodesic: their logarithm and their geodesic are NaN.
+
     A traversal along an axis turns the anchor towards that axis; where the anchor lies on the axis it has no direction
     and stays.
     """
 
     def exp(self, z: Tensor, v: Tensor) -> Tensor:
         """Return cos|v| z + sin|v| v/|v|."""
-        length = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
-        return normalize(torch.cos(length) * z + torch.sinc(length / torch.pi) * v, dim=-1)
+        return great_circles.exp(z, v)
 
     def log(self, z: Tensor, other: Tensor) -> Tensor:
-        """Return the tangent part of `other` at z, scaled to the angle; antipodes have no unique geodesic."""
-        return self.distance(z, other).unsqueeze(-1) * normalize(_tangent(z, other), dim=-1)
+        """Return the tangent part of `other` at z, scaled to the angle; NaN for antipodes."""
+        return great_circles.log(z, other)
 
     def distance(self, z: Tensor, other: Tensor) -> Tensor:
         """Return the angle, from chords, which keeps small ones."""
-        chord = torch.linalg.vector_norm(z - other, dim=-1)
-        return 2 * torch.atan2(chord, torch.linalg.vector_norm(z + other, dim=-1))
+        return great_circles.angle(z, other)
 
     def direction(self, z: Tensor, axis: Tensor) -> Tensor:
         """Return the unit tangent vector towards the axis, or zero on it."""
-        return normalize(_tangent(z, axis), dim=-1)
+        return great_circles.direction(z, axis)
 
 
 class PoincareBall(Manifold):
-    """The ball c |z|^2 < 1 with the metric of constant curvature -c, by geoopt (extra `hyperbolic`).
+    """The ball c |z|^2 < 1 with the metric of constant curvature -c.
+
+    It is computed in double precision, whatever the precision of the codes. What a code of their precision cannot
+    represent, because it lies beyond `reach`, is NaN.
 
     Args:
         curvature: c > 0; the sectional curvature is -c.
 
     Raises:
-        ValueError: c is not positive.
-        ImportError: geoopt is not installed.
+        ValueError: c is not positive or not finite.
 
     """
 
     def __init__(self, curvature: float = 1.0) -> None:
-        if not curvature > 0:
+        if not 0 < curvature < math.inf:
             raise ValueError(f"expected a curvature c > 0 (the space has sectional curvature -c), got {curvature}")
         self.curvature = float(curvature)
-        self._ball = _geoopt().PoincareBall(c=torch.tensor(self.curvature, dtype=torch.float64))
+
+    def reach(self, dtype: torch.dtype) -> float:
+        """Return the greatest distance from the origin of a code of this precision, 16.6/sqrt(c) in float32."""
+        return 2 * math.atanh(poincare.largest_norm(dtype)) / self.curvature**0.5
 
     def exp(self, z: Tensor, v: Tensor) -> Tensor:
         """Return the exponential map."""
-        return self._like(z).expmap(z, v)
+        x = self.unit(z)
+        return self.code(*poincare.exp(x, 2 / poincare.gap(x) * self.unit(v)), z.dtype)
 
     def log(self, z: Tensor, other: Tensor) -> Tensor:
         """Return the logarithmic map."""
-        return self._like(z).logmap(z, other)
+        x, y = self.unit(z), self.unit(other)
+        return (poincare.gap(x) / 2 * poincare.displacement(x, y) / self.curvature**0.5).to(z.dtype)
 
     def distance(self, z: Tensor, other: Tensor) -> Tensor:
         """Return the hyperbolic distance."""
-        return self._like(z).dist(z, other)
+        return (poincare.distance(self.unit(z), self.unit(other)) / self.curvature**0.5).to(z.dtype)
 
     def direction(self, z: Tensor, axis: Tensor) -> Tensor:
         """Return the axis over its length lambda(z)."""
         return axis / self.conformal_factor(z)
 
+    def geodesic(self, start: Tensor, end: Tensor, points: int) -> Tensor:
+        """Return equidistant points (B, N, d): each from the nearer end, where its coordinates are precise."""
+        t = paths.times(start, end, points).double()
+        x, y = (self.unit(z).unsqueeze(-2) for z in (start, end))
+        first, second = poincare.displacement(x, y), poincare.displacement(y, x)
+        there, back = poincare.exp(x, t * first), poincare.exp(y, (1 - t) * second)
+        point, gap = (torch.where(t < 0.5, a, b) for a, b in zip(there, back, strict=True))
+        return self.code(point, gap, start.dtype)
+
     def conformal_factor(self, z: Tensor) -> Tensor:
         """Return lambda(z) = 2 / (1 - c |z|^2), (B, 1): hyperbolic over Euclidean length."""
-        return self._like(z).lambda_x(z, keepdim=True)
+        return (2 / poincare.gap(self.unit(z))).to(z.dtype)
 
     def from_origin(self, v: Tensor) -> Tensor:
         """Return the exponential map at the origin, (B, d)."""
-        return self._like(v).expmap0(v)
+        return self.exp(torch.zeros_like(v), v)
 
-    def _like(self, z: Tensor) -> Any:
-        return self._ball.to(z)
+    def unit(self, z: Tensor) -> Tensor:
+        """Return codes (B, d) as points of the ball of curvature -1, in double precision."""
+        return self.curvature**0.5 * z.double()
 
+    def code(self, x: Tensor, gap: Tensor, dtype: torch.dtype, beyond: float | None = torch.nan) -> Tensor:
+        """Return the codes of points of the ball of curvature -1.
 
-def _tangent(z: Tensor, v: Tensor) -> Tensor:
-    return v - (v * z).sum(-1, keepdim=True) * z
+        Args:
+            x: points (B, d), in double precision.
+            gap: 1 - |x|^2, (B, 1).
+            dtype: precision of the codes.
+            beyond: what points beyond the reach of that precision become; None for the last point within it.
 
-
-def _geoopt() -> Any:
-    try:
-        import geoopt
-    except ImportError as error:
-        raise ImportError("the Poincare ball needs geoopt: pip install 'lsgen[hyperbolic]'") from error
-    return geoopt
+        """
+        limit = poincare.largest_norm(dtype)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        x = torch.where(norm > limit, x * (limit / norm.clamp(min=limit)), x)
+        if beyond is not None:
+            x = torch.where(gap < (1 - limit) * (1 + limit), beyond, x)
+        return (x / self.curvature**0.5).to(dtype)

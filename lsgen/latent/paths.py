@@ -9,7 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["axis_traversal", "linear", "plane", "slerp"]
+from lsgen.latent import great_circles
+
+__all__ = ["axis_traversal", "linear", "plane", "slerp", "times"]
 
 
 def linear(start: Tensor, end: Tensor, points: int) -> Tensor:
@@ -33,7 +35,7 @@ def linear(start: Tensor, end: Tensor, points: int) -> Tensor:
                 [2., 4.]])
 
     """
-    t = _times(start, end, points)
+    t = times(start, end, points)
     return torch.lerp(start.unsqueeze(-2), end.unsqueeze(-2), t)
 
 
@@ -68,20 +70,8 @@ def slerp(start: Tensor, end: Tensor, points: int) -> Tensor:
         tensor([0.7071, 0.7071])
 
     """
-    t = _times(start, end, points)
-    limits = torch.finfo(start.dtype)
-    norm_start = torch.linalg.vector_norm(start, dim=-1, keepdim=True)
-    norm_end = torch.linalg.vector_norm(end, dim=-1, keepdim=True)
-    u, v = start / norm_start.clamp(min=limits.tiny), end / norm_end.clamp(min=limits.tiny)
-    normal = v - (u * v).sum(-1, keepdim=True) * u
-    sine = torch.linalg.vector_norm(normal, dim=-1, keepdim=True)
-    degenerate = (sine < 8 * limits.eps) | (norm_start * norm_end == 0)
-    w = normal / sine.where(~degenerate, torch.ones_like(sine))
-    chord, sum_ = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (u - v, u + v))
-    omega = (2 * torch.atan2(chord, sum_)).unsqueeze(-2)
-    arc = torch.cos(t * omega) * u.unsqueeze(-2) + torch.sin(t * omega) * w.unsqueeze(-2)
-    norm = torch.lerp(norm_start.unsqueeze(-2), norm_end.unsqueeze(-2), t)
-    return torch.where(degenerate.unsqueeze(-2), linear(start, end, points), norm * arc)
+    t = times(start, end, points)
+    return great_circles.slerp(start.unsqueeze(-2), end.unsqueeze(-2), t)
 
 
 def axis_traversal(anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
@@ -136,7 +126,14 @@ def plane(origin: Tensor, u: Tensor, v: Tensor, values: Tensor) -> Tensor:
     return origin + a[..., None] * u + b[..., None] * v
 
 
-def _times(start: Tensor, end: Tensor, points: int) -> Tensor:
+def times(start: Tensor, end: Tensor, points: int) -> Tensor:
+    """Return equidistant t in [0, 1], (N, 1), for paths between two ends of one shape, in their precision.
+
+    Raises:
+        ValueError: the shapes differ or N < 2.
+        TypeError: the ends are of an integer type.
+
+    """
     if start.shape != end.shape:
         raise ValueError(f"expected two ends of one shape, got {tuple(start.shape)} and {tuple(end.shape)}")
     if points < 2:

@@ -17,7 +17,6 @@ from lsgen.latent import (
 )
 from lsgen.latent.hyperbolic import WrappedNormal
 
-pytest.importorskip("geoopt")
 MANIFOLDS = [Euclidean(), Sphere(), PoincareBall(1.3)]
 
 

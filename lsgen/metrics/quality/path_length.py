@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.latent import LatentSpace
+from lsgen.latent import LatentSpace, great_circles
 from lsgen.nn.noise import same_noise
 
 __all__ = ["PathLengthResult", "path_length", "squared_distance"]
@@ -86,7 +86,7 @@ def path_length(
         )
     if path not in ("linear", "slerp"):
         raise ValueError(f'expected path "linear" or "slerp", got {path!r}')
-    step = torch.lerp if path == "linear" else _slerp
+    step = torch.lerp if path == "linear" else great_circles.slerp
     values = []
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -101,13 +101,3 @@ def path_length(
     cut = int(discard * n)
     kept = ordered[cut : n - cut]
     return PathLengthResult(kept.mean(), kept.std(correction=0), len(kept))
-
-
-def _slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Return the point at t of the great circle between codes (N, d), t (N, 1); see `lsgen.latent.paths.slerp`."""
-    norm_a, norm_b = (torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (a, b))
-    u, v = a / norm_a, b / norm_b
-    chord, total = (torch.linalg.vector_norm(w, dim=-1, keepdim=True) for w in (u - v, u + v))
-    omega = 2 * torch.atan2(chord, total)
-    arc = (torch.sin((1 - t) * omega) * u + torch.sin(t * omega) * v) / torch.sin(omega)
-    return torch.lerp(norm_a, norm_b, t) * arc

@@ -9,6 +9,7 @@ from torch.distributions import Normal, kl_divergence
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.callbacks.traversal import LatentTraversal
+from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, VonMisesFisherPosterior
 from lsgen.models.gan import Directions
 
 KEYS = ("traversal/axes", "traversal/animation", "traversal/plane", "interpolation/linear", "interpolation/spherical")
@@ -66,6 +67,27 @@ def test_rows_are_axes_by_decreasing_kl_and_columns_their_values_around_the_enco
     assert max(columns[0]) < min(columns[1])
     for anchor in range(2):
         assert len(toys.places(picture, toys.enlarged(x[anchor]))) == toys.DIM, "each row begins with the observation"
+
+
+def test_pairs_without_a_geodesic_are_said_and_cost_the_others_nothing(tmp_path, toys):
+    class Encoder(torch.nn.Module):
+        def forward(self, x):
+            return torch.cat([x.flatten(1)[:, :3] - 0.5, torch.zeros(len(x), 3)], 1)
+
+    flat = toys.space()
+    space = EncodableLatentSpace(
+        Encoder(), flat.decoder, flat.likelihood, HypersphericalUniform(3), VonMisesFisherPosterior()
+    ).eval()
+    x = (toys.images(8) * 8).round() / 8
+    x[1] = 1 - x[0]
+    turn = LatentTraversal(pairs=2, path_points=5, kl_probes=8, anchors=1, frames=4)
+    with pytest.warns(UserWarning, match="1 of 2 geodesic interpolations do not exist on the Sphere in float32"):
+        turn.run(space, Probe(x), Sink(tmp_path, 1))
+    picture = np.asarray(Image.open(tmp_path / "figures/interpolation/geodesic/00000001.png").convert("RGB"))
+    a, b = space.encode(x[2:4]).mean
+    middle = _decoded(space, torch.nn.functional.normalize(a + b, dim=0)[None])[0]
+    assert len(toys.places(picture, toys.enlarged(middle))) == 1
+    assert (picture == (214, 0, 147)).all(-1).sum() == 5 * toys.enlarged(middle)[..., 0].size
 
 
 def test_quantiles_are_those_of_the_aggregate_posterior(tmp_path, toys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import signature
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lsgen.cli.errors import UsageError
 from lsgen.cli.freeze import escaped
+from lsgen.cli.refusals import refusal
 from lsgen.cli.schema import check_shape, check_signatures
 from lsgen.cli.targets import check_names, resolve
 
@@ -27,6 +29,7 @@ class Parts:
     data: LightningDataModule
     model: LightningModule
     callbacks: Mapping[str, Any]
+    loggers: Mapping[str, Any]
     trainer: Trainer
 
 
@@ -86,7 +89,7 @@ def build(
     options: dict[str, Any] = {"callbacks": list(hooks.values()), "logger": list(sinks.values()) or False}
     if not any(_is_checkpoint(hook) for hook in hooks.values()):
         options["enable_checkpointing"] = False
-    return Parts(data, model, hooks, instantiate(config.trainer, "trainer", options))
+    return Parts(data, model, hooks, sinks, instantiate(config.trainer, "trainer", options))
 
 
 def _members(group: DictConfig, key: str, frozen: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:
@@ -127,16 +130,18 @@ def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = No
         UsageError: the constructor refuses, with the sentence it gives.
 
     """
-    from hydra.errors import InstantiationException
     from hydra.utils import instantiate as hydra_instantiate
-    from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-    refusals = (InstantiationException, MisconfigurationException, TypeError, ValueError, ImportError, OSError)
     try:
         factory = hydra_instantiate(_resolved_twice(part, key), _convert_="all", _partial_=True)
         return factory(**(given or {}))
-    except (*refusals, RuntimeError) as error:
-        raise UsageError(_reason(error, key)) from error
+    except UsageError:
+        raise
+    except Exception as error:
+        sentence = refusal(error, place=_where(error, key))
+        if sentence is None:
+            raise
+        raise UsageError(_in_plain_words(sentence)) from error
 
 
 def _resolved_twice(part: DictConfig, key: str) -> DictConfig:
@@ -148,15 +153,16 @@ def _resolved_twice(part: DictConfig, key: str) -> DictConfig:
     return found
 
 
-def _reason(error: BaseException, key: str) -> str:
-    """Find the constructor's own sentence under what Hydra wraps around it."""
-    where = key
-    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
-        for line in str(error).splitlines():
-            if line.startswith("full_key: "):
-                where = line.removeprefix("full_key: ")
-        error = error.__cause__
-    said = str(error)
-    if "No supported gpu backend" in said:
-        said = "expected a GPU for trainer.accelerator=gpu, found none that PyTorch can use: trainer=cpu trains without"
-    return f"{where}: {said}"
+def _where(error: BaseException, key: str) -> str:
+    """Return the key of the part whose constructor raised, out of what Hydra wraps around it."""
+    found: list[str] = re.findall(r"^full_key: (.+)$", str(error), re.MULTILINE)
+    return found[-1] if type(error).__name__ == "InstantiationException" and found else key
+
+
+def _in_plain_words(sentence: str) -> str:
+    if "No supported gpu backend" not in sentence:
+        return sentence
+    return (
+        "trainer: expected a GPU for trainer.accelerator=gpu, found none that PyTorch can use: trainer=cpu trains "
+        "without"
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from lsgen.cli.errors import UsageError
 from lsgen.cli.schema import close_to
-from lsgen.cli.searchpath import SHIPPED, register
+from lsgen.cli.searchpath import SHIPPED, config_options, register
 from lsgen.runs import flatten
 
 __all__ = ["Composed", "choices_of", "compose_and_run", "compose_plain", "environment", "set_by_config"]
@@ -73,7 +73,9 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
     from omegaconf.errors import OmegaConfBaseException
 
     from lsgen.cli.launchers.plugins import register_plugins
+    from lsgen.cli.sources import register_source
 
+    _check_choices(arguments)
     arguments = _flags_first(arguments)
     register(*_config_directories(arguments))
     own_argv, own_environment = sys.argv, dict(os.environ)
@@ -95,14 +97,23 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
     try:
         with environment(hydra_environment), _argv([own_argv[0], *arguments]):
             register_plugins()
+            register_source()
             hydra.main(version_base="1.3", config_path=SHIPPED, config_name="train")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
         raise UsageError(_sentence(error)) from error
-    except OSError as error:
-        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
     return launched
+
+
+def _check_choices(arguments: Sequence[str]) -> None:
+    """Refuse a group of which nothing is chosen, where Hydra gives no reason."""
+    for argument in arguments:
+        group, separator, choice = argument.partition("=")
+        if separator and choice in ("null", "None", "~") and group in config_options():
+            names = config_options(group)
+            none = f": `{group}=none` is for none of them" if "none" in names else ""
+            raise UsageError(f"expected {group} to be one of {', '.join(names)}, got {choice}{none}")
 
 
 def _describe(config: Any) -> Composed:

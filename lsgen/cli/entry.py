@@ -61,12 +61,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return result
     except (UsageError, RunError) as error:
         return complain(error)
-    except KeyboardInterrupt:
-        print("lsgen: interrupted", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return OK
+    except Exception as error:
+        from lsgen.cli.refusals import refusal, wants_traceback
+
+        if wants_traceback() or (sentence := refusal(error)) is None:
+            raise
+        return complain(UsageError(sentence))
+    except KeyboardInterrupt:
+        print("lsgen: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _check_encoding(arguments: Sequence[str]) -> None:

@@ -33,7 +33,11 @@ def identify(composed: Composed, sweep: str | None, run_id: str | None) -> None:
         UsageError: the text of a value cannot be told any more, as of a number in a file.
 
     """
-    about, choices = composed.config.run, composed.choices
+    from omegaconf import OmegaConf
+
+    about, choices = composed.config.get("run"), composed.choices
+    if not OmegaConf.is_dict(about):
+        raise UsageError(f"run: expected a mapping with name, id, group and tags, got {about!r}")
     given = {key: _text(about, key) for key in _TEXTS}
     chosen = [choices.get("experiment")]
     if chosen[0] in (None, "none"):

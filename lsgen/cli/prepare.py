@@ -52,7 +52,7 @@ def prepare(
     """
     with resolving():
         identify(composed, sweep, run_id)
-        if composed.config.seed is None:
+        if "seed" not in composed.config or composed.config.seed is None:
             composed.config.seed = randbelow(2**31)
     config = freeze(composed.config)
     if composed.overlay is not None:

@@ -19,6 +19,14 @@ from lsgen.cli.targets import resolve, target_nodes
 __all__ = ["ROOT_KEYS", "check_shape", "check_signatures", "close_to"]
 
 ROOT_KEYS = ("seed", "test", "report", "run", "data", "model", "trainer", "callbacks", "logger")
+MAX_SEED = 2**32 - 1  # that of NumPy, and so of Lightning
+_LEAST = {
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "gradient_clip_val": 0,
+    "log_every_n_steps": 0,
+    "num_sanity_val_steps": -1,
+}
 _PARTS, _COLLECTIONS = ("data", "model", "trainer"), ("callbacks", "logger")
 _NUMBERS = ("int", "float")
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
@@ -32,9 +40,11 @@ def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> No
         references: the texts of all interpolations before they were resolved.
 
     Raises:
-        UsageError: a part has no `_target_`, a root key is read by nothing, or `trainer.max_steps` is set.
+        UsageError: a part has no `_target_`, a root key is read by nothing, the seed is none, `trainer.max_steps` is
+            set, or another number of the trainer is one that Lightning takes and then fails with.
 
     """
+    _check_root(config)
     text = "\n".join(references)
     for key in config:
         if key not in ROOT_KEYS and not re.search(rf"\$\{{\s*{re.escape(key)}\b", text):
@@ -49,10 +59,35 @@ def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> No
         if not isinstance(part, Mapping) or "_target_" not in part:
             siblings = [name for name in parts if name != key]
             raise UsageError(f"{key}: expected a mapping with _target_, got {part!r}{close_to(key, siblings)}")
-    if config["trainer"].get("max_steps", -1) != -1:
+    _check_trainer(config["trainer"])
+
+
+def _check_root(config: Mapping[str, Any]) -> None:
+    """Refuse a seed that some generator of random numbers cannot take, and switches that are neither on nor off."""
+    seed = config.get("seed", 0)
+    if not _is_open(seed) and not (type(seed) is int and 0 <= seed <= MAX_SEED):
+        raise UsageError(f"expected seed to be a whole number from 0 to {MAX_SEED} (2^32 - 1), got {seed!r}")
+    for key in ("test", "report"):
+        if not _is_open(value := config.get(key, False)) and not isinstance(value, bool):
+            raise UsageError(f"expected {key} to be true or false, got {value!r}")
+
+
+def _check_trainer(trainer: Mapping[str, Any]) -> None:
+    if trainer.get("max_steps", -1) != -1:
         raise UsageError(
             "trainer.max_steps counts the steps of every optimiser: set model.max_steps, which counts generator steps"
         )
+    for key, least in _LEAST.items():
+        value = trainer.get(key)
+        if isinstance(value, int | float) and not value >= least:
+            raise UsageError(f"expected trainer.{key} of at least {least}, got {value!r}")
+    if trainer.get("val_check_interval") == 0:
+        raise UsageError("expected trainer.val_check_interval above 0, or null for once in an epoch, got 0")
+
+
+def _is_open(value: Any) -> bool:
+    """Tell whether a value is known on the machine of the run only."""
+    return isinstance(value, str) and "${" in value
 
 
 def check_signatures(config: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["SHIPPED", "config_options", "register", "user_directories"]
+__all__ = ["SHIPPED", "config_options", "register", "shipped_directory", "user_directories"]
 
 SHIPPED = "pkg://lsgen.conf"
 
@@ -17,7 +17,7 @@ def user_directories() -> list[Path]:
     The directory that lsgen itself ships is not among them, so that working in a checkout changes nothing.
     """
     named = [Path(place) for place in os.environ.get("LSGEN_CONF", "").split(os.pathsep) if place]
-    shipped = _shipped_directory()
+    shipped = shipped_directory()
     found = [place.absolute() for place in [*named, Path("conf")] if place.is_dir()]
     return [place for place in dict.fromkeys(found) if place.resolve() != shipped]
 
@@ -53,14 +53,15 @@ def register(*strongest: str) -> None:
     plugins.register(UserConfigs)
 
 
-def _shipped_directory() -> Path:
+def shipped_directory() -> Path:
+    """Return the directory of the configs that lsgen ships."""
     import lsgen.conf
 
     return Path(next(iter(lsgen.conf.__path__))).resolve()
 
 
 def _options(group: str) -> Iterator[str]:
-    for place in [*user_directories(), _shipped_directory()]:
+    for place in [*user_directories(), shipped_directory()]:
         folder = place / group
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
         for entry in entries:

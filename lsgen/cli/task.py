@@ -16,9 +16,9 @@ from lsgen.cli.console import messages
 from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
 from lsgen.cli.errors import UsageError
 from lsgen.cli.freeze import thaw
-from lsgen.cli.misfit import misfit
 from lsgen.cli.ranks import forget_ranks, is_first_process, processes
-from lsgen.runs import RunDirectory, RunError
+from lsgen.cli.refusals import refusal, spoken, wants_traceback
+from lsgen.runs import RunDirectory
 
 if TYPE_CHECKING:
     from lsgen.cli.build import Parts
@@ -148,25 +148,15 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
             traceback="".join(traceback.format_exception(error)),
         )
     _log.error("failed", exc_info=error, extra={"file_only": True})
-    speaks = _speaks(error)
-    sentence = None if speaks or progress.stepped else misfit(error, progress.parts)
-    if sentence or speaks:
-        complain(UsageError(sentence) if sentence else error)
+    sentence = spoken(error) if progress.stepped else refusal(error, progress.parts)
+    if sentence is None or wants_traceback():
+        traceback.print_exception(error)
+    if sentence is not None:
+        complain(UsageError(sentence))
         if not progress.stepped:
             return BAD_INPUT
-    else:
-        traceback.print_exception(error)
     print(f"lsgen: the run stopped after {progress.steps} steps; see {directory.log_file}", file=sys.stderr)
     return FAILURE
-
-
-def _speaks(error: Exception) -> bool:
-    """Tell whether an error is a sentence meant for the user: raised by lsgen's own code, or by the disk."""
-    innermost = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-    return isinstance(error, UsageError | RunError | OSError) or (
-        isinstance(error, ValueError | TypeError | RuntimeError)
-        and str(innermost.f_globals.get("__name__")).startswith("lsgen.")
-    )
 
 
 def _train(directory: RunDirectory, progress: _Progress) -> None:

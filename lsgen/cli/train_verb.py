@@ -87,9 +87,8 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
             codes.append(_execute(directory, discard=composed.number is None))
         except (UsageError, RunError) as error:
             codes.append(complain(error))
-        except Exception:  # noqa: BLE001 (the jobs that follow must run)
-            traceback.print_exc()
-            codes.append(FAILURE)
+        except Exception as error:  # noqa: BLE001 (the jobs that follow must run)
+            codes.append(_refused(error))
         if codes[-1] >= INTERRUPTED:
             raise KeyboardInterrupt
         return codes[-1]
@@ -106,6 +105,15 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
         failed = sum(code != OK for code in codes)
         print(f"lsgen: {len(codes) - failed} of {len(codes)} runs finished, below {sweep_dir}", file=sys.stderr)
     return next((code for code in (FAILURE, BAD_INPUT) if code in codes), OK)
+
+
+def _refused(error: Exception) -> int:
+    from lsgen.cli.refusals import refusal, wants_traceback
+
+    if wants_traceback() or (sentence := refusal(error)) is None:
+        traceback.print_exc()
+        return FAILURE
+    return complain(UsageError(sentence))
 
 
 def _conclude(sweep: Sweep, launched: Sequence[int], wait: bool) -> int:

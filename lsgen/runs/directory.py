@@ -52,6 +52,7 @@ class RunDirectory:
         self.figures = self.path / "figures"
         self.report_file = self.path / "report.html"
         self._before: frozenset[str] | None = None
+        self._parents: list[Path] = []
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> RunDirectory:
@@ -68,6 +69,7 @@ class RunDirectory:
                 "or choose another place"
             )
         try:
+            run._parents = [place for place in run.path.absolute().parents if not place.exists()]
             run.path.mkdir(parents=True, exist_ok=True)
             run._before = frozenset(entry.name for entry in run.path.iterdir())
             write_json(run.provenance_file, dict(provenance))
@@ -213,8 +215,10 @@ class RunDirectory:
                 shutil.rmtree(entry)
             else:
                 entry.unlink()
-        if not any(self.path.iterdir()):
-            self.path.rmdir()
+        for place in (self.path, *self._parents):
+            if any(place.iterdir()):
+                return
+            place.rmdir()
 
 
 def _read(path: Path) -> dict[str, Any]:

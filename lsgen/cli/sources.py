@@ -1,0 +1,87 @@
+"""The user's config files, read with words for what is wrong with one: its file, its line, and what to write.
+
+Hydra reads a file with a byte order mark, or without its `@package` line, as if it were about something else.
+"""
+
+from __future__ import annotations
+
+import codecs
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig
+from yaml import YAMLError
+
+from lsgen.cli.errors import UsageError
+from lsgen.cli.refusals import yaml_fault
+from lsgen.cli.searchpath import shipped_directory
+
+__all__ = ["register_source"]
+
+
+class _Files(FileConfigSource):
+    """Reads config files as Hydra does, and refuses those that Hydra would misread."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a config file.
+
+        Raises:
+            UsageError: it is no text in UTF-8, no yaml or no mapping, or it lacks its `@package` line.
+
+        """
+        file = Path(self.path) / self._normalize_file_name(config_path)
+        _check_text(file)
+        try:
+            found = super().load_config(config_path)
+        except YAMLError as error:
+            raise UsageError(str(yaml_fault(error))) from error
+        except ValueError as error:  # of its header
+            raise UsageError(f"{file}: {error}") from error
+        _check_package(file, PurePosixPath(config_path).parent.as_posix(), found)
+        return found
+
+
+def register_source() -> None:
+    """Have Hydra read files through this module."""
+    SourcesRegistry.instance().types["file"] = _Files
+
+
+def _check_text(file: Path) -> None:
+    data = file.read_bytes()
+    if data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UsageError(f"{file} begins with a byte order mark (BOM): save it as UTF-8 without BOM")
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        byte = data[error.start : error.start + 1]
+        raise UsageError(
+            f"{file}, line {line}: expected text in UTF-8, got the byte {byte!r}: save it as UTF-8"
+        ) from error
+
+
+def _check_package(file: Path, group: str, found: ConfigResult) -> None:
+    config: Any = found.config
+    if not isinstance(config, DictConfig):
+        raise UsageError(f"{file}: expected a mapping of keys to values, got a list")
+    wanted = _package(group)
+    sets = any(key != "defaults" for key in config) or "override" in str(config.get("defaults"))
+    if wanted and sets and not found.header["package"]:
+        raise UsageError(
+            f"{file}: expected '# @package {wanted}' as its first line, as configs in {group}/ have it, got none: "
+            f"all that it sets would go to {group}.*, which nothing reads"
+        )
+
+
+@cache
+def _package(group: str) -> str | None:
+    """Return the package that the shipped configs of a group declare; None where they declare none."""
+    for file in sorted((shipped_directory() / group).glob("*.yaml")):
+        header: str | None = FileConfigSource._get_header_dict(file.read_text(encoding="utf-8")[:512])["package"]
+        if header is not None:
+            return header
+    return None

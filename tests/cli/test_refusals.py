@@ -1,0 +1,192 @@
+"""What libraries refuse, and what breaks: who is at fault, in one sentence, with nothing left behind."""
+
+import json
+import subprocess
+from importlib import import_module
+
+import pytest
+import torch
+
+from lsgen.cli.build import instantiate
+from lsgen.cli.errors import UsageError
+from lsgen.cli.freeze import thaw
+from lsgen.cli.refusals import refusal, spoken
+
+OWN = b"# @package _global_\ndefaults:\n  - vae_digits\n  - _self_\n"
+
+
+def refused(outcome, tmp_path, *parts):
+    """Check exit code 2, one sentence with the given parts, no traceback, and that no run is left."""
+    assert outcome.code == 2, outcome.err
+    said = [line for line in outcome.err.splitlines() if not line.startswith("warning: ")]
+    assert len(said) == 1, outcome.err
+    assert said[0].startswith("lsgen: ")
+    for part in parts:
+        assert part in said[0]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"data:\n\tbatch_size: 32\n", "own.yaml, line 6, column 1: found a tab where yaml indents by spaces"),
+        (b"data: {batch_size: 32}\ndata: {seed: 1}\n", "own.yaml, line 6, column 1: found duplicate key data"),
+        (b"run: {name: a: b}\n", "own.yaml, line 5, column 14: expected ',' or '}'"),
+        (b"run: {name: 'a}\n", "own.yaml, line 6, column 1: found unexpected end of stream"),
+        (b"run: *x\n", "own.yaml, line 5, column 6: found undefined alias 'x'"),
+        (b"run: !!python/object:os.system {}\n", "own.yaml, line 5, column 6: could not determine a constructor"),
+        (b"run: {name: \x00}\n", "own.yaml: special characters are not allowed"),
+        (b"run: {name: caf\xe9}\n", r"own.yaml, line 5: expected text in UTF-8, got the byte b'\xe9'"),
+    ],
+)
+def test_a_config_that_is_no_yaml(body, sentence, lsgen, tmp_path):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "own.yaml").write_bytes(OWN + body)
+    refused(lsgen("train", "--cfg", "job", "experiment=own"), tmp_path, str(tmp_path / "conf"), sentence)
+
+
+BOM = "own.yaml begins with a byte order mark (BOM): save it as UTF-8 without BOM"
+PACKAGE = "own.yaml: expected '# @package _global_' as its first line"
+
+
+@pytest.mark.parametrize(
+    ("group", "content", "sentence"),
+    [
+        ("experiment", b"\xef\xbb\xbf" + OWN, BOM),
+        ("experiment", OWN.decode().encode("utf-16"), BOM),
+        ("experiment", b"seed: 3\n", PACKAGE),
+        ("experiment", b"defaults: [override /data: toy]\n", PACKAGE),
+        ("experiment", b"# mine\n" + OWN + b"seed: 3\n", PACKAGE),
+        ("net", b"encoder: {hidden: [3]}\n", "own.yaml: expected '# @package model' as its first line"),
+        ("experiment", b"# @package\nseed: 3\n", "own.yaml: Expected header format: KEY VALUE"),
+        ("experiment", b"# @package _global_\n- a\n", "own.yaml: expected a mapping of keys to values, got a list"),
+        ("experiment", b"# @package _global_\ndefaults: [own]\n", "a config may not include itself"),
+    ],
+)
+@pytest.mark.parametrize("where", ["conf", "elsewhere"])
+def test_a_config_that_would_be_misread(group, content, sentence, where, lsgen, tmp_path):
+    (tmp_path / where / group).mkdir(parents=True)
+    (tmp_path / where / group / "own.yaml").write_bytes(content)
+    flag = [] if where == "conf" else ["--config-dir", where]
+    refused(lsgen("train", *flag, f"{group}=own", "--cfg", "job"), tmp_path, sentence)
+
+
+def test_configs_that_hydra_reads_rightly_are_read(lsgen, tmp_path):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "data").mkdir()
+    (tmp_path / "conf" / "experiment" / "own.yaml").write_bytes(b"\n\n" + OWN + "run: {name: é}\n".encode())
+    (tmp_path / "conf" / "experiment" / "same.yaml").write_text("defaults: [vae_digits]\n")
+    (tmp_path / "conf" / "data" / "own.yaml").write_text("_target_: lsgen.data.Digits\nseed: 7\n")
+    assert "name: é" in lsgen("train", "--cfg", "job", "experiment=own").out
+    assert "seed: 7" in lsgen("train", "--cfg", "job", "data=own").out
+    assert "lsgen.data.Digits" in lsgen("train", "--cfg", "job", "experiment=same").out
+
+
+SEED = "expected seed to be a whole number from 0 to 4294967295 (2^32 - 1), got "
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        *((f"seed={seed}", SEED) for seed in ("4294967296", "99999999999", "-1", "1.5", "1e3", "true", "abc", "[1]")),
+        ("callbacks=null", "expected callbacks to be one of default, "),
+        ("logger=null", "got null: `logger=none` is for none of them"),
+        ("model=null", "expected model to be one of "),
+        ("data=null", "expected data to be one of "),
+        ("run=null", "run: expected a mapping with name, id, group and tags, got None"),
+        ("test=maybe", "expected test to be true or false, got 'maybe'"),
+        ("report=3", "expected report to be true or false, got 3"),
+        ("trainer.accumulate_grad_batches=0", "expected trainer.accumulate_grad_batches of at least 1, got 0"),
+        ("trainer.check_val_every_n_epoch=0", "expected trainer.check_val_every_n_epoch of at least 1, got 0"),
+        ("trainer.gradient_clip_val=-1", "expected trainer.gradient_clip_val of at least 0, got -1"),
+        ("trainer.val_check_interval=0", "expected trainer.val_check_interval above 0"),
+    ],
+)
+def test_values_that_are_refused_before_a_directory_is_made(override, sentence, lsgen, small, tmp_path):
+    refused(lsgen("train", *small, override), tmp_path, sentence)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["trainer.precision=abacus"], "trainer: Precision 'abacus' is invalid"),
+        (["+trainer.strategy=abacus"], "trainer: "),
+        (["trainer.devices=-3"], "trainer: `devices` selected with `CPUAccelerator` should be an int > 0"),
+        (["trainer.val_check_interval=1000000"], "must be less than or equal to the number of the training batches"),
+        (["model.optimizer.lr=-1"], "model: Invalid learning rate: -1"),
+    ],
+)
+def test_what_lightning_and_torch_refuse(overrides, sentence, lsgen, small, tmp_path):
+    refused(lsgen("train", *small, *overrides), tmp_path, sentence)
+
+
+def test_a_refused_run_leaves_what_was_there(lsgen, small, tmp_path):
+    (tmp_path / "a").mkdir()
+    assert lsgen("train", *small, "run_dir=a/b/c", "trainer.devices=-3").code == 2
+    assert [path.name for path in tmp_path.rglob("*")] == ["a"]
+
+
+FAULTS = """
+import torch
+class Broken:
+    def __init__(self, how="own"):
+        if how == "own":
+            raise KeyError("width")
+        if how == "library":
+            torch.zeros(-1)
+        self.missing
+    def __call__(self, step):
+        return {}["x"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [("own", "KeyError: 'width'"), ("library", "RuntimeError: "), ("attribute", "AttributeError: 'Broken' object")],
+)
+def test_a_mistake_in_the_users_class_is_told_with_its_place(how, sentence, tmp_path, monkeypatch):
+    (tmp_path / f"faults_{how}.py").write_text(FAULTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LSGEN_TARGETS", f"faults_{how}")
+    part = thaw({"model": {"a": {"_target_": f"faults_{how}.Broken", "how": how}, "_target_": "builtins.dict"}}).model
+    line = {"own": 6, "library": 8, "attribute": 9}[how]
+    with pytest.raises(UsageError, match=rf"^model.a: {sentence}.*faults_{how}.py, line {line}, in __init__\)$"):
+        instantiate(part, "model")
+
+
+def raised(function, *arguments):
+    try:
+        function(*arguments)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is looked at)
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_programming_errors_of_lsgen_have_no_sentence():
+    from lsgen.nn import MLPEncoder
+
+    module = import_module("lsgen.data.splits")
+    for error in (
+        raised(MLPEncoder.forward, None, torch.zeros(1)),  # an attribute that None does not have
+        raised(module.random_split, 10, None, 0),
+    ):
+        assert refusal(error) is None
+        assert spoken(error) is None
+
+
+def test_what_is_written_down_in_lsgen_is_a_sentence_and_libraries_are_quoted():
+    from lsgen.latent import StandardNormal
+
+    assert refusal(raised(StandardNormal, 0)) == spoken(raised(StandardNormal, 0))
+    decoded = raised(json.loads, "{")
+    assert spoken(decoded) is None
+    assert refusal(decoded, place="data").startswith("data: JSONDecodeError: ")
+    missing = raised(subprocess.check_output, ["/nothing/there"])
+    assert spoken(missing) == "cannot read or write /nothing/there: No such file or directory"
+
+
+def test_a_programming_error_shows_its_traceback(lsgen, small, monkeypatch):
+    monkeypatch.setattr("lsgen.cli.task._checkpoint", None)
+    outcome = lsgen("train", *small)
+    assert outcome.code == 1
+    assert "Traceback" in outcome.err

@@ -32,7 +32,7 @@ from lsgen.callbacks.base import LatentCallback, Which
 from lsgen.callbacks.codes import Codes, axis_name, codes, interpolated, means, show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
-from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, Manifold, paths
+from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, paths
 from lsgen.models.gan.directions import Directions
 from lsgen.viz import Pixels
 
@@ -44,7 +44,8 @@ class LatentTraversal(LatentCallback):
 
     Anchors are the encodings of fixed observations, or fixed draws from the prior for a space without encoder.
     Axes are sorted by their KL averaged over the probes; without a KL they keep their order. Values on an axis
-    are equidistant in standard deviations of the prior about its mean, or quantiles of the aggregate posterior.
+    are equidistant in standard deviations of the prior about its mean, the quantiles of the prior that stand there for
+    a normal variable where coordinates are bounded (see `Prior.levels`), or quantiles of the aggregate posterior.
 
     Args:
         every_n_steps: see `LatentCallback`.
@@ -222,7 +223,7 @@ class _View:
         quantile = self.of.quantile
         if quantile is None:
             t = self.steps(count)
-            return self.mean + t[:, None] * self.scale, [_in_sigmas(value) for value in t.tolist()]
+            return self.space.prior.levels(t), [_in_sigmas(value) for value in t.tolist()]
         t = torch.linspace(quantile, 1 - quantile, count, device=self.mean.device, dtype=self.mean.dtype)
         return torch.quantile(self.known.draws, t, dim=0), [f"{value:.2g}" for value in t.tolist()]
 
@@ -231,11 +232,8 @@ class _View:
         return torch.cat([self.moved(anchors, axis, levels) for axis in self.axis_list], dim=1)
 
     def moved(self, z: Tensor, axis: Tensor, levels: Tensor) -> Tensor:
-        """Return codes (B, 1, N, d): one axis at its levels; off flat space, moved as far along its geodesic."""
-        manifold, values = self.space.manifold, levels[:, axis]
-        return manifold.traversal(
-            z, axis[None], values if isinstance(manifold, Euclidean) else values - self.mean[axis]
-        )
+        """Return codes (B, 1, N, d): one axis at its levels; on a curved space, moved as far along its geodesic."""
+        return self.space.manifold.traversal(z, axis[None], levels[:, axis])
 
     def decoded(self, z: Tensor) -> Pixels:
         self._warn_of_missing(torch.isfinite(z).all(-1), "codes of a traversal")
@@ -273,7 +271,9 @@ def _in_sigmas(value: float) -> str:
 
 
 def _interpolations(manifold: Manifold) -> list[tuple[str, Callable[[Tensor, Tensor, int], Tensor]]]:
-    """Return the paths between two codes, by name: geodesics where codes live on a curved space."""
+    """Return the paths between two codes, by name: those that stay where codes live."""
+    if isinstance(manifold, Cube):
+        return [("linear", paths.linear)]
     if isinstance(manifold, Euclidean):
         return [("linear", paths.linear), ("spherical", paths.slerp)]
     return [("geodesic", manifold.geodesic)]

@@ -12,9 +12,10 @@ from lsgen.latent.manifolds import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, Laplacian, RationalQuadratic, mmd_squared
 from lsgen.latent.points import Deterministic, Point
-from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, Posterior
-from lsgen.latent.priors import BoundPrior, Prior, StandardNormal
+from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, PointPosterior, Posterior
+from lsgen.latent.priors import BoundPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.product import Joint, OneHot, Product, Uniform
+from lsgen.latent.product_manifolds import Codebook, Cube, ProductManifold, Simplex
 from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
 from lsgen.latent.stacked import StackedCodes, StackedPosterior
@@ -29,7 +30,9 @@ __all__ = [
     "BoundPrior",
     "ClassCodes",
     "ClassPosterior",
+    "Codebook",
     "CodebookPrior",
+    "Cube",
     "Deterministic",
     "DiagonalNormal",
     "EncodableLatentSpace",
@@ -38,6 +41,7 @@ __all__ = [
     "FlowPosterior",
     "FlowPrior",
     "HypersphericalUniform",
+    "ImplicitPrior",
     "Imputation",
     "InverseMultiquadric",
     "Joint",
@@ -52,10 +56,13 @@ __all__ = [
     "OneHot",
     "PoincareBall",
     "Point",
+    "PointPosterior",
     "Posterior",
     "Prior",
     "Product",
+    "ProductManifold",
     "RationalQuadratic",
+    "Simplex",
     "Sphere",
     "StackedCodes",
     "StackedPosterior",

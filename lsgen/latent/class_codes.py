@@ -31,8 +31,10 @@ from torch.distributions import (
 )
 from torch.nn.functional import one_hot
 
+from lsgen.latent.manifolds import Euclidean, Manifold
 from lsgen.latent.posteriors import Posterior
 from lsgen.latent.product import Joint
+from lsgen.latent.product_manifolds import Simplex, side_by_side
 
 __all__ = ["ClassCodes", "ClassPosterior", "divergence_given_class"]
 
@@ -110,6 +112,11 @@ class ClassPosterior(Posterior):
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
         self.dim, self.classes = dim, classes
+
+    @property
+    def manifold(self) -> Manifold:
+        """Flat space beside the classes."""
+        return side_by_side([Euclidean(), Simplex(self.classes)], [self.dim, self.classes])
 
     def forward(self, raw: Tensor) -> ClassCodes:
         """Return the posterior of raw outputs (B, K (1 + 2 d)).

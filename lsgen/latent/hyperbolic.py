@@ -148,6 +148,11 @@ class WrappedNormalPosterior(Posterior):
         super().__init__()
         self.ball = PoincareBall(curvature)
 
+    @property
+    def manifold(self) -> PoincareBall:
+        """The ball."""
+        return self.ball
+
     def forward(self, raw: Tensor) -> Distribution:
         """Return the wrapped normal of raw outputs (B, 2 d).
 

@@ -8,17 +8,51 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lsgen.latent import great_circles, paths, poincare
 
-__all__ = ["Euclidean", "Manifold", "PoincareBall", "Sphere"]
+__all__ = ["Choice", "Euclidean", "Manifold", "PoincareBall", "Sphere"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Coordinates start ... start + w - 1 of a code that take one of K values.
+
+    Attributes:
+        start: the first of the coordinates.
+        values: what they can be, (K, w).
+
+    """
+
+    start: int
+    values: Tensor
 
 
 class Manifold(ABC):
-    """Abstract geometry of codes (B, d)."""
+    """Abstract geometry of codes (B, d).
+
+    Codes that cannot move, such as classes, are points apart from each other: a manifold of dimension 0, on which every
+    tangent vector is 0. What they can be is told by `choices`.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other is the same manifold."""
+        return type(self) is type(other) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._key()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(str, self._key()))})"
+
+    def _key(self) -> tuple[Any, ...]:
+        """Return what tells manifolds of one type apart."""
+        return ()
 
     @abstractmethod
     def exp(self, z: Tensor, v: Tensor) -> Tensor:
@@ -35,6 +69,59 @@ class Manifold(ABC):
     @abstractmethod
     def direction(self, z: Tensor, axis: Tensor) -> Tensor:
         """Return the unit tangent vector at z that points along a coordinate axis, (B, d)."""
+
+    @property
+    def measure(self) -> Manifold:
+        """The manifold to whose volume densities of codes refer: itself, or what it is an open part of."""
+        return self
+
+    @property
+    def continuous(self) -> bool:
+        """Whether codes can move at all; where none can, every code is apart from every other."""
+        return True
+
+    @property
+    def choices(self) -> list[Choice]:
+        """The groups of coordinates that take one of a list of values; none unless a manifold says so."""
+        return []
+
+    def onto(self, z: Tensor) -> Tensor:
+        """Return the code nearest to each point z (B, d) of the space around."""
+        return z
+
+    def contains(self, z: Tensor) -> Tensor:
+        """Return whether points (B, d) are codes, to rounding, (B,)."""
+        slack = torch.finfo(z.dtype).eps ** 0.5
+        return (torch.linalg.vector_norm(self.onto(z) - z, dim=-1) <= slack * z.shape[-1] ** 0.5) & z.isfinite().all(-1)
+
+    def parametrised(self, raw: Tensor) -> Tensor:
+        """Return codes of unconstrained numbers (B, d), differentiable."""
+        return raw
+
+    def tangent(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return the part of v (B, d) along which the code z can move, (B, d)."""
+        return v
+
+    def conformal_factor(self, z: Tensor) -> Tensor:
+        """Return the length of a tangent vector over its Euclidean one, (B, 1), or for each coordinate (B, d)."""
+        return torch.ones_like(z[..., :1])
+
+    def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where the geodesic from z with velocity v is after unit time, and its velocity there, (B, d) each.
+
+        It keeps volume and the length of v, and is undone by the velocity -v. At a wall it is reflected.
+        """
+        return self.exp(z, v), v
+
+    def shift(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return codes moved by the part of v (B, d) that they can follow, along geodesics; they stop at a wall."""
+        return self.exp(z, self.tangent(z, v))
+
+    def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
+        """Return codes (B, d) with one coordinate moved by a step, (): along the geodesic in its direction."""
+        unit = torch.zeros_like(z)
+        unit[..., axis] = 1
+        return self.exp(z, step * self.direction(z, unit))
 
     def geodesic(self, start: Tensor, end: Tensor, points: int) -> Tensor:
         """Return equidistant points of the geodesic between two codes, both ends included.
@@ -128,6 +215,25 @@ class Sphere(Manifold):
         """Return the unit tangent vector towards the axis, or zero on it."""
         return great_circles.direction(z, axis)
 
+    def onto(self, z: Tensor) -> Tensor:
+        """Return z over its length."""
+        return great_circles.unit_vector(z)
+
+    def parametrised(self, raw: Tensor) -> Tensor:
+        """Return raw numbers over their length."""
+        return great_circles.unit_vector(raw)
+
+    def tangent(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return the part of v that is orthogonal to z."""
+        return great_circles.tangent(z, v)
+
+    def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the point of the great circle and its velocity, -|v| sin|v| z + cos|v| v."""
+        length = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
+        there = self.exp(z, v)
+        velocity = great_circles.tangent(there, torch.cos(length) * v - length * torch.sin(length) * z)
+        return there, great_circles.unit_vector(velocity) * length
+
 
 class PoincareBall(Manifold):
     """The ball c |z|^2 < 1 with the metric of constant curvature -c.
@@ -187,9 +293,26 @@ class PoincareBall(Manifold):
         """Return the exponential map at the origin, (B, d)."""
         return self.exp(torch.zeros_like(v), v)
 
+    def onto(self, z: Tensor) -> Tensor:
+        """Return z, and in place of points beyond the reach of its precision the last code on the way to them."""
+        x = self.unit(z)
+        return self.code(x, torch.ones_like(x[..., :1]), z.dtype, beyond=None)
+
+    def parametrised(self, raw: Tensor) -> Tensor:
+        """Return the exponential map at the origin of raw tangent vectors."""
+        return self.from_origin(raw)
+
+    def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the end of the geodesic and the velocity there, which is that of the way back reversed."""
+        there = self.exp(z, v)
+        return there, -self.log(there, z)
+
     def unit(self, z: Tensor) -> Tensor:
         """Return codes (B, d) as points of the ball of curvature -1, in double precision."""
         return self.curvature**0.5 * z.double()
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.curvature,)
 
     def code(self, x: Tensor, gap: Tensor, dtype: torch.dtype, beyond: float | None = torch.nan) -> Tensor:
         """Return the codes of points of the ball of curvature -1.

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from lsgen.latent.posteriors import Posterior
+from lsgen.latent.manifolds import Euclidean, Manifold
+from lsgen.latent.posteriors import PointPosterior
+from lsgen.latent.product_manifolds import Codebook
 
 __all__ = ["Deterministic", "Point"]
 
@@ -48,11 +50,35 @@ class Point(Distribution):
         raise NotImplementedError("a deterministic code has no density: choose a posterior such as DiagonalNormal")
 
 
-class Deterministic(Posterior):
-    """A deterministic encoder; its only head is the code itself."""
+class Deterministic(PointPosterior):
+    """A deterministic encoder; its only head is the code itself, in the parametrisation of the prior's manifold.
+
+    In flat space and in a cube that is the raw output as it is, on a sphere its direction, in the Poincare ball the
+    exponential map at the origin, for a class the class probabilities.
+    """
 
     heads: ClassVar[int] = 1
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._manifold: Manifold = Euclidean()
+
+    @property
+    def manifold(self) -> Manifold:
+        """That of the prior it has been bound to."""
+        return self._manifold
+
+    def bind_to(self, manifold: Manifold) -> None:
+        """Take where codes lie.
+
+        Raises:
+            TypeError: they are those of a codebook, to which no differentiable map leads.
+
+        """
+        if isinstance(manifold, Codebook):
+            raise TypeError("expected a VectorQuantiser as posterior of the codes of a codebook, got Deterministic")
+        self._manifold = manifold
+
     def forward(self, raw: Tensor) -> Point:
         """Return the point at raw outputs (B, d)."""
-        return Point(raw)
+        return Point(self.manifold.parametrised(raw))

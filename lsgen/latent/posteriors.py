@@ -8,7 +8,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-__all__ = ["BoundPosterior", "DiagonalNormal", "Posterior"]
+from lsgen.latent.manifolds import Euclidean, Manifold
+
+__all__ = ["BoundPosterior", "DiagonalNormal", "PointPosterior", "Posterior"]
 
 
 class Posterior(nn.Module, ABC):
@@ -23,9 +25,18 @@ class Posterior(nn.Module, ABC):
     heads: ClassVar[int]
     raw_dim: int | None = None
 
+    @property
+    def manifold(self) -> Manifold:
+        """Where codes lie; its volume is what densities refer to. Flat space unless a family says otherwise."""
+        return Euclidean()
+
     @abstractmethod
     def forward(self, raw: Tensor) -> Distribution:
         """Return q(z|x), of batch shape B and event shape (d,), from raw outputs (B, heads * d)."""
+
+
+class PointPosterior(Posterior):
+    """Abstract family without a density: all mass is at one code."""
 
 
 class BoundPosterior(Posterior):

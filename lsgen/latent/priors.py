@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from lsgen.latent.manifolds import Euclidean, Manifold
 
-__all__ = ["BoundPrior", "Prior", "StandardNormal"]
+__all__ = ["BoundPrior", "ImplicitPrior", "Prior", "StandardNormal"]
 
 
 class Prior(nn.Module, ABC):
@@ -40,6 +40,20 @@ class Prior(nn.Module, ABC):
     def forward(self) -> Distribution:
         """Return p(z), of batch shape () and event shape (d,)."""
 
+    def levels(self, t: Tensor) -> Tensor:
+        """Return what a traversal takes each coordinate to, (N, d), at t standard deviations (N,) of the prior.
+
+        mean + t std in flat space; elsewhere how far along the geodesic, t std. A prior with bounded coordinates gives
+        the quantiles that a normal variable would have at t.
+        """
+        p = self()
+        values = t.to(p.mean)[:, None] * p.stddev
+        return values + p.mean if isinstance(self.manifold, Euclidean) else values
+
+
+class ImplicitPrior(Prior):
+    """Abstract prior that can be sampled and has no density."""
+
 
 class BoundPrior(Prior):
     """Abstract prior that is made from the encoder of the latent space it belongs to."""
@@ -47,10 +61,16 @@ class BoundPrior(Prior):
     def __init__(self, dim: int) -> None:
         super().__init__(dim)
         self._encode: Callable[[Tensor], Distribution] | None = None
+        self._manifold: Manifold = Euclidean()
 
-    def bind(self, encode: Callable[[Tensor], Distribution]) -> None:
-        """Take the encoder, observations (N, *shape) -> q(z|x), without registering it as a part."""
-        self._encode = encode
+    @property
+    def manifold(self) -> Manifold:
+        """That of the posteriors it is made of."""
+        return self._manifold
+
+    def bind(self, encode: Callable[[Tensor], Distribution], manifold: Manifold) -> None:
+        """Take the encoder, observations (N, *shape) -> q(z|x), without registering it, and where its codes lie."""
+        self._encode, self._manifold = encode, manifold
 
     def forward(self) -> Distribution:
         """Return p(z).

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, OneHotCategorical
 from torch.distributions import Uniform as UniformDistribution
 
+from lsgen.latent.manifolds import Manifold
 from lsgen.latent.priors import Prior
+from lsgen.latent.product_manifolds import Cube, Simplex, side_by_side
 
 __all__ = ["Joint", "OneHot", "Product", "Uniform"]
 
@@ -37,12 +39,23 @@ class Uniform(Prior):
         super().__init__(dim)
         if not low < high:
             raise ValueError(f"expected low below high, got {low} and {high}")
+        self.low, self.high = float(low), float(high)
         self.register_buffer("ends", torch.tensor([[float(low)], [float(high)]]).expand(2, dim), persistent=False)
+
+    @property
+    def manifold(self) -> Manifold:
+        """The cube."""
+        return Cube(self.low, self.high)
+
+    def levels(self, t: Tensor) -> Tensor:
+        """Return the quantiles low + (high - low) Phi(t), (N, d)."""
+        low, high = self.ends
+        return low + (high - low) * torch.special.ndtr(t.to(low))[:, None]
 
     def forward(self) -> Distribution:
         """Return the uniform distribution on the cube."""
         low, high = self.ends
-        return Independent(UniformDistribution(low, high, validate_args=False), 1, validate_args=False)
+        return Independent(_Closed(low, high, validate_args=False), 1, validate_args=False)
 
 
 class OneHot(Prior):
@@ -53,6 +66,15 @@ class OneHot(Prior):
     def __init__(self, dim: int) -> None:
         super().__init__(dim)
         self.register_buffer("logits", torch.zeros(dim), persistent=False)
+
+    @property
+    def manifold(self) -> Manifold:
+        """The corners of a simplex."""
+        return Simplex(self.dim)
+
+    def levels(self, t: Tensor) -> Tensor:
+        """Return weights Phi(t) of a class, between 0 and 1, (N, d)."""
+        return torch.special.ndtr(t.to(self.logits))[:, None].expand(-1, self.dim)
 
     def forward(self) -> Distribution:
         """Return the uniform distribution over classes."""
@@ -82,9 +104,30 @@ class Product(Prior):
         self.sizes = [part.dim for part in parts]
         self.classes = parts[-1].dim if isinstance(parts[-1], OneHot) else 0
 
+    @property
+    def manifold(self) -> Manifold:
+        """The manifolds of the parts, side by side."""
+        return side_by_side([part.manifold for part in self._each()], self.sizes)
+
+    def levels(self, t: Tensor) -> Tensor:
+        """Return the levels of the parts, (N, d)."""
+        return torch.cat([part.levels(t) for part in self._each()], -1)
+
+    def _each(self) -> list[Prior]:
+        return [part for part in self.parts if isinstance(part, Prior)]
+
     def forward(self) -> Distribution:
         """Return the joint distribution."""
         return Joint([part() for part in self.parts])
+
+
+class _Closed(UniformDistribution):
+    """The uniform distribution whose upper end counts as inside."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log density, (B, d)."""
+        inside = (self.low <= value) & (value <= self.high)
+        return torch.where(inside, -torch.log(self.high - self.low), -torch.inf).to(value)
 
 
 class Joint(Distribution):

@@ -25,8 +25,10 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
 from torch.nn.functional import one_hot
 
-from lsgen.latent.posteriors import Posterior
+from lsgen.latent.manifolds import Manifold
+from lsgen.latent.posteriors import PointPosterior
 from lsgen.latent.priors import Prior
+from lsgen.latent.product_manifolds import Codebook
 
 __all__ = ["CodebookPrior", "Quantised", "UniformOverCodes", "VectorQuantiser"]
 
@@ -109,7 +111,7 @@ class UniformOverCodes(Distribution):
         return value.new_full(value.shape[:-1], -self.length * log(len(self.codebook)))
 
 
-class VectorQuantiser(Posterior):
+class VectorQuantiser(PointPosterior):
     """The nearest codebook entries of the encoder's vectors.
 
     Args:
@@ -144,6 +146,11 @@ class VectorQuantiser(Posterior):
         self.register_buffer("codebook", torch.randn(entries, entry_dim) / entry_dim**0.5)
         self.register_buffer("counts", torch.ones(entries))
         self.register_buffer("sums", self.codebook.clone())
+
+    @property
+    def manifold(self) -> Manifold:
+        """The codes of the codebook as it stands."""
+        return Codebook(self.codebook, self.length)
 
     def forward(self, raw: Tensor) -> Quantised:
         """Return the codes of raw outputs (B, L D)."""
@@ -194,6 +201,17 @@ class CodebookPrior(Prior):
         if not self._quantiser:
             raise RuntimeError(f"{type(self).__name__} expected to belong to a latent space with a vector quantiser")
         return self._quantiser[0]
+
+    @property
+    def manifold(self) -> Manifold:
+        """The codes of the codebook as it stands."""
+        return self.quantiser.manifold
+
+    def levels(self, t: Tensor) -> Tensor:
+        """Return the quantiles Phi(t) of the coordinates of the entries, (N, d)."""
+        codebook = self.quantiser.codebook
+        quantiles = torch.special.ndtr(t.to(codebook))
+        return torch.quantile(codebook, quantiles, dim=0, interpolation="nearest").repeat(1, self.quantiser.length)
 
     def forward(self) -> Distribution:
         """Return the uniform distribution over codes.

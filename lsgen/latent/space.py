@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lsgen.latent.manifolds import Manifold
-from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, Posterior
+from lsgen.latent.points import Deterministic
+from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, PointPosterior, Posterior
 from lsgen.latent.priors import BoundPrior, Prior
 from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
 from lsgen.likelihoods import Likelihood
@@ -96,7 +97,10 @@ class EncodableLatentSpace(LatentSpace):
         posterior: family of q(z|x); a diagonal normal unless another is given.
 
     Raises:
-        ValueError: see `LatentSpace`; also where encoder and prior disagree on the latent dimension.
+        ValueError: see `LatentSpace`; also where encoder and prior disagree on the latent dimension, or prior and
+            posterior on the manifold to whose volume densities of codes refer: a posterior may reach beyond a cube.
+        TypeError: see `LatentSpace`; also where a codebook's prior and its quantiser are not together, or a prior that
+            is made of posteriors gets points.
 
     """
 
@@ -115,12 +119,29 @@ class EncodableLatentSpace(LatentSpace):
         name, dim = ("prior.dim", prior.dim) if part is None else ("posterior.raw_dim", part)
         _agree("encoder.dim", getattr(encoder, "dim", None), name, dim)
         _agree("encoder.heads", getattr(encoder, "heads", None), "posterior.heads", self.posterior.heads)
-        if isinstance(self.posterior, BoundPosterior):
-            self.posterior.bind(decoder)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Tell the parts of one another, and refuse those whose codes lie in different places."""
+        prior, posterior = self.prior, self.posterior
+        names = f"{type(prior).__name__} and {type(posterior).__name__}"
         if isinstance(prior, BoundPrior):
-            prior.bind(self.encode)
-        if isinstance(prior, CodebookPrior) and isinstance(self.posterior, VectorQuantiser):
-            prior.bind(self.posterior)
+            if isinstance(posterior, PointPosterior):
+                raise TypeError(f"expected a posterior with a density, of which the prior is made, got {names}")
+            prior.bind(self.encode, posterior.manifold)
+        if isinstance(prior, CodebookPrior) != isinstance(posterior, VectorQuantiser):
+            raise TypeError(f"expected a CodebookPrior and a VectorQuantiser together, got {names}")
+        if isinstance(prior, CodebookPrior) and isinstance(posterior, VectorQuantiser):
+            prior.bind(posterior)
+        if isinstance(posterior, Deterministic):
+            posterior.bind_to(prior.manifold)
+        if isinstance(posterior, BoundPosterior):
+            posterior.bind(self.decoder)
+        if prior.manifold.measure != posterior.manifold.measure:
+            raise ValueError(
+                "expected prior and posterior to agree where codes lie, "
+                f"got {prior.manifold} of {type(prior).__name__} and {posterior.manifold} of {type(posterior).__name__}"
+            )
 
     def encode(self, x: Tensor) -> Distribution:
         """Return q(z|x), of batch shape (N,) and event shape (d,), for observations (N, *shape)."""

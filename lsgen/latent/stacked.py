@@ -22,7 +22,9 @@ from torch.distributions import Distribution, Normal, constraints
 
 from lsgen.latent.class_codes import ClassCodes, ClassPosterior
 from lsgen.latent.ladder import LadderDecoder
+from lsgen.latent.manifolds import Euclidean, Manifold
 from lsgen.latent.posteriors import BoundPosterior
+from lsgen.latent.product_manifolds import Simplex, side_by_side
 
 __all__ = ["StackedCodes", "StackedPosterior"]
 
@@ -84,7 +86,13 @@ class StackedPosterior(BoundPosterior):
     def __init__(self, classifier: nn.Module, dim: int, classes: int, raw_dim: int) -> None:
         super().__init__()
         self.classifier, self.given = classifier, ClassPosterior(dim, classes)
-        self.raw_dim = raw_dim
+        self.raw_dim: int = raw_dim
+
+    @property
+    def manifold(self) -> Manifold:
+        """Flat space, the classes, and flat space again."""
+        sizes = [self.given.dim, self.given.classes, self.raw_dim]
+        return side_by_side([Euclidean(), Simplex(self.given.classes), Euclidean()], sizes)
 
     @property
     def ladder(self) -> LadderDecoder:

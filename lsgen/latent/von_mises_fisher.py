@@ -173,6 +173,11 @@ class VonMisesFisherPosterior(Posterior):
 
     heads: ClassVar[int] = 2
 
+    @property
+    def manifold(self) -> Sphere:
+        """The unit sphere."""
+        return Sphere()
+
     def forward(self, raw: Tensor) -> VonMisesFisher:
         """Return the distribution of raw outputs (B, 2 d)."""
         direction, concentration = raw.chunk(2, dim=-1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from lsgen.latent import LatentSpace, Prior
+from lsgen.latent import ImplicitPrior, LatentSpace, Prior
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.space import DataUnits, GeneratorSpace
 from lsgen.nn.stylegan import StyleGenerator, Synthesis
@@ -19,8 +19,8 @@ from lsgen.nn.stylegan import StyleGenerator, Synthesis
 __all__ = ["Styles", "style_space"]
 
 
-class Styles(Prior):
-    """The distribution of w = f(z), z from another prior; it can be sampled and has no density.
+class Styles(ImplicitPrior):
+    """The distribution of w = f(z), z from another prior.
 
     Args:
         prior: p(z).

@@ -1,12 +1,15 @@
 """How far the codes explain, and keep apart, the factors of variation that the data were made of.
 
-| key                               | meaning                                                               |
-|-----------------------------------|-----------------------------------------------------------------------|
-| test/factor/NAME/r2               | R^2 of a linear fit of the factor from all posterior means            |
-| test/factor/NAME/r2_single        | R^2 from the one latent that explains it best                         |
-| test/disentanglement/SCORE        | mig, sap, factor_vae, beta_vae, modularity, explicitness, irs         |
-| test/disentanglement/dci/PART     | disentanglement, completeness, informativeness                        |
-| test/disentanglement/infomec/PART | modularity, explicitness, compactness                                 |
+| key                                    | meaning                                                                    |
+|----------------------------------------|----------------------------------------------------------------------------|
+| test/factor/NAME/r2                    | R^2 of a linear fit of the factor from all posterior means                 |
+| test/factor/NAME/r2_single             | R^2 from the one latent that explains it best                              |
+| test/disentanglement/SCORE             | mig, factor_vae, beta_vae, modularity, explicitness, irs                   |
+| test/disentanglement/sap_r2            | SAP by squared correlation                                                 |
+| test/disentanglement/sap_svm           | SAP by support vector machines                                             |
+| test/disentanglement/dci/PART          | disentanglement, completeness, informativeness: preset full                |
+| test/disentanglement/dci_5_rounds/PART | the same by trees of 5 rounds on 32 bins, for comparing runs: preset fast  |
+| test/disentanglement/infomec/PART      | modularity, explicitness, compactness                                      |
 
 They are measured on fixed held-out observations, encoded once, where the data module knows their factors; those that do
 not vary are left out of the scores. See `lsgen.metrics.disentanglement` for what each score is.
@@ -23,7 +26,7 @@ from torch import Tensor
 from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics import FactorRegression
-from lsgen.metrics.disentanglement import disentanglement_metrics
+from lsgen.metrics.disentanglement import OBSERVATIONS, disentanglement_metrics
 
 __all__ = ["FactorMetrics"]
 
@@ -34,7 +37,8 @@ class FactorMetrics(Callback):
     It measures where the latent space has an encoder and the data have factors, and says nothing elsewhere.
 
     Args:
-        n: held-out observations, all of the test set where that has fewer.
+        n: held-out observations, all of the test set where that has fewer; None takes as many as the preset expects,
+            15,000 for "full" and 5,000 otherwise.
         chunk_size: observations encoded at a time.
         preset: settings of the disentanglement scores, "fast" to compare runs by or "full" to quote, see
             `lsgen.metrics.disentanglement.disentanglement_metrics`; None leaves the scores out.
@@ -44,11 +48,12 @@ class FactorMetrics(Callback):
 
     """
 
-    def __init__(self, n: int = 5000, chunk_size: int = 500, preset: str | None = "fast") -> None:
-        if n < 1 or chunk_size < 1:
-            raise ValueError(f"expected n and chunk_size of at least 1, got {n} and {chunk_size}")
+    def __init__(self, n: int | None = None, chunk_size: int = 500, preset: str | None = "fast") -> None:
         if preset is not None:
             disentanglement_metrics(preset)
+        n = OBSERVATIONS[preset or "fast"] if n is None else n
+        if n < 1 or chunk_size < 1:
+            raise ValueError(f"expected n and chunk_size of at least 1, got {n} and {chunk_size}")
         self.n, self.chunk_size, self.preset = n, chunk_size, preset
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -10,13 +10,14 @@ from lsgen.metrics.disentanglement.intervals import Interval, over_seeds
 from lsgen.metrics.disentanglement.irs import IRS
 from lsgen.metrics.disentanglement.modularity import Modularity
 from lsgen.metrics.disentanglement.mutual_information_gap import MutualInformationGap
-from lsgen.metrics.disentanglement.presets import disentanglement_metrics
+from lsgen.metrics.disentanglement.presets import OBSERVATIONS, disentanglement_metrics
 from lsgen.metrics.disentanglement.sap import SAP
 from lsgen.metrics.disentanglement.udr import UDR
 
 __all__ = [
     "DCI",
     "IRS",
+    "OBSERVATIONS",
     "SAP",
     "UDR",
     "BetaVAEScore",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -20,9 +21,11 @@ class DisentanglementMetric(Metric, ABC):
 
     Args:
         part: the entry of `terms` that `compute` returns.
+        observations: how many of the observations given are scored, a random part of them that is the same every time;
+            None scores all. Where fewer are given those are scored, and a warning says so.
 
     Raises:
-        ValueError: there is no such part.
+        ValueError: there is no such part, or observations is less than 2.
 
     """
 
@@ -35,11 +38,14 @@ class DisentanglementMetric(Metric, ABC):
     codes: list[Tensor]
     factors: list[Tensor]
 
-    def __init__(self, part: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, part: str | None = None, observations: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.part = self.parts[0] if part is None else part
         if self.part not in self.parts:
             raise ValueError(f"expected part to be one of {', '.join(self.parts)}, got {part!r}")
+        if observations is not None and observations < 2:
+            raise ValueError(f"expected at least 2 observations, got {observations}")
+        self.observations = observations
         self.add_state("codes", [], dist_reduce_fx="cat")
         self.add_state("factors", [], dist_reduce_fx="cat")
         self._terms: dict[str, Tensor] = {}
@@ -71,8 +77,18 @@ class DisentanglementMetric(Metric, ABC):
         codes, factors = dim_zero_cat(self.codes), dim_zero_cat(self.factors)
         if len(codes) < 2:
             raise ValueError(f"expected at least 2 observations, got {len(codes)}")
-        self._terms = self.score(codes.double(), factors)
+        chosen = self._chosen(len(codes)).to(codes.device)
+        self._terms = self.score(codes[chosen].double(), factors[chosen])
         return self._terms[self.part]
+
+    def _chosen(self, n: int) -> Tensor:
+        """Return the indices, out of n, of the observations that are scored."""
+        wanted = n if self.observations is None else self.observations
+        if wanted > n:
+            warnings.warn(f"{type(self).__name__} expected {wanted:,} observations, got {n:,}, scored", stacklevel=3)
+        if wanted >= n:
+            return torch.arange(n)
+        return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:wanted]
 
     def terms(self) -> dict[str, Tensor]:
         """Return all parts, scalars, and whatever else the score is made of."""

@@ -8,7 +8,8 @@ q_ij = R_ij / sum_i R_ij, entropies H to the base k of factors and d of codes,
 and I is the accuracy of the predictions on held-out observations.
 
 Reference: Eastwood & Williams, "A framework for the quantitative evaluation of disentangled representations" (ICLR
-2018), section 2, https://openreview.net/forum?id=By-7dz-AZ; gradient-boosted trees as by Locatello et al. (2019).
+2018), section 2, https://openreview.net/forum?id=By-7dz-AZ; gradient-boosted trees, those of scikit-learn with its
+defaults, as by Locatello et al. (2019).
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ class DCI(DisentanglementMetric):
         rounds: trees for each class.
         depth: depth of a tree.
         rate: learning rate.
-        bins: largest number of bins of a code.
+        bins: largest number of bins of equal counts that a code is cut into; None splits codes at exact thresholds.
         test_fraction: part of the observations held out.
-        seed: seed of the split.
+        seed: seed of the split, and of the draws among equally good splits of trees.
 
     Raises:
-        ValueError: a factor has one value only.
+        ValueError: a setting of the trees is not positive, or a factor has one value only.
 
     """
 
@@ -55,23 +56,23 @@ class DCI(DisentanglementMetric):
         rounds: int = 100,
         depth: int = 3,
         rate: float = 0.1,
-        bins: int = 64,
+        bins: int | None = None,
         test_fraction: float = 1 / 3,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.boosting = Boosting(rounds, depth, rate, bins)
+        self.boosting = Boosting(rounds, depth, rate, bins, seed)
         self.test_fraction, self.seed = test_fraction, seed
 
     def score(self, codes: Tensor, factors: Tensor) -> dict[str, Tensor]:
         """Return the four parts and the importances (d, k)."""
-        values, sizes = recode(factors)
+        sizes = recode(factors)[1]
         if min(sizes) < 2:
             raise ValueError(f"expected factors that take at least 2 values, got {sizes}")
         train, test = split_indices(len(codes), self.test_fraction, self.seed, codes.device)
-        importance, named = self.boosting.fit(codes, values, sizes, train)
-        right = (named == values).double()
+        importance, named = self._fit(codes, factors, train)
+        right = (named == factors).double()
         return {
             "disentanglement": _concentration(importance),
             "completeness": _concentration(importance.T),
@@ -79,6 +80,14 @@ class DCI(DisentanglementMetric):
             "train_informativeness": right[train].mean(),
             "importance": importance,
         }
+
+    def _fit(self, codes: Tensor, factors: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
+        """Return importances (d, k) and predicted factors (N, k); values that were not fitted are not predicted."""
+        known, fitted = zip(*(torch.unique(v, return_inverse=True) for v in factors[train].unbind(1)), strict=True)
+        labels = torch.zeros_like(factors)
+        labels[train] = torch.stack(fitted, dim=1)
+        importance, named = self.boosting.fit(codes, labels, [len(values) for values in known], train)
+        return importance, torch.stack([values[y] for values, y in zip(known, named.unbind(1), strict=True)], dim=1)
 
 
 def _concentration(importance: Tensor) -> Tensor:

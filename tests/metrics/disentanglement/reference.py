@@ -34,7 +34,8 @@ def modularity(codes, factors):
     return np.mean(np.where(largest == 0, 0, score))
 
 
-def irs(codes, factors, quantile=0.99):
+def irs(codes, factors, quantile=0.99, bins=None):
+    factors = factors if bins is None else discretise(factors, bins)
     codes = codes[:, codes.var(axis=0) > 0]
     largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
     moved = np.zeros((codes.shape[1], factors.shape[1]))

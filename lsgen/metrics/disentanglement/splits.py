@@ -87,7 +87,7 @@ class ExactTrees(Trees):
 
         Where observations go and what was gained is noted in leaf (N,) and gains (d,).
         """
-        children = {}
+        children: dict[int, Tensor] = {}
         for node, order in nodes.items():
             found = self._best(order, residual, preference[node])
             if found is None:

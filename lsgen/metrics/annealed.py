@@ -2,9 +2,10 @@ r"""The evidence by annealed importance sampling, for which no encoder is needed
 
     f_t(z) = p(z) p(x|z)^{b_t},    0 = b_0 < ... < b_T = 1,    log w = sum_t (b_t - b_{t-1}) log p(x|z_{t-1}),
 
-where z_0 ~ p(z) and z_t comes from z_{t-1} by Hamiltonian Monte Carlo that leaves f_t invariant: E[w] = p(x), so that
-log w bounds log p(x) from below in expectation. Run backwards from an exact posterior sample, which simulated data
-have, the same chain bounds it from above; the two enclose the truth (bidirectional Monte Carlo).
+where z_0 ~ p(z) and z_t comes from z_{t-1} by a move that leaves f_t invariant and the code on its manifold (see
+`lsgen.latent.transitions`): E[w] = p(x), so that log w bounds log p(x) from below in expectation. Run backwards from
+an exact posterior sample, which simulated data have, the same chain bounds it from above; the two enclose the truth
+(bidirectional Monte Carlo).
 
 Temperatures follow the sigmoidal schedule. Step sizes are found in a first run that aims at 65 % acceptance and kept
 for the second, whose weights are returned: steps that depended on the chain's own past would bias them.
@@ -15,7 +16,6 @@ generative models" (2017), sections 3 and 4, https://arxiv.org/abs/1611.04273.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 
@@ -23,10 +23,9 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import LatentSpace
+from lsgen.latent.transitions import TemperedPosterior, Walkers
 
 __all__ = ["Annealed", "annealed_log_evidence", "sigmoidal"]
-
-Density = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class Annealed:
         log_evidence: bound on log p(x) in nats, averaged over chains inside the logarithm, (B,).
         log_weights: the bound of every chain, (chains, B).
         z: where the chains end, (chains, B, d).
-        acceptance: accepted part of the proposals at each temperature, (T,).
+        acceptance: accepted part of the Hamiltonian proposals at each temperature, (T,); where codes cannot move
+            continuously, the part of codes that have changed.
 
     """
 
@@ -72,27 +72,28 @@ def annealed_log_evidence(
         start: exact posterior samples (chains, B, d): the chain runs backwards from them, and bounds from above.
 
     Raises:
-        ValueError: a number is not positive, or start has another shape.
+        ValueError: a number is not positive, there is no observation, or start has another shape or holds no codes.
+        TypeError: the prior has no density.
 
     """
     if min(temperatures, chains, leapfrog_steps) < 1:
         numbers = f"{temperatures}, {chains} and {leapfrog_steps}"
         raise ValueError(f"expected temperatures, chains and leapfrog_steps of at least 1, got {numbers}")
-    shape = (chains, len(x), space.dim)
+    if not len(x):
+        raise ValueError("expected at least 1 observation, got none")
+    target, shape = TemperedPosterior(space, x), (chains, len(x), space.dim)
     if start is not None and start.shape != shape:
         raise ValueError(f"expected start of shape {shape}, got {tuple(start.shape)}")
-    prior = space.prior()
+    if start is not None and not bool(space.manifold.contains(start).all()):
+        raise ValueError(f"expected start to hold codes of {space.manifold}, got points that are none")
     betas = sigmoidal(temperatures, x)
     betas = betas if start is None else betas.flip(0)
 
-    def likelihood(z: Tensor) -> Tensor:
-        return space.decode(z).log_prob(x)
+    def begin() -> Walkers:
+        return target.begin(chains) if start is None else target.at(start)
 
-    def begin() -> Tensor:
-        return prior.sample(torch.Size(shape[:2])) if start is None else start
-
-    pilot = _anneal(begin(), betas, likelihood, prior.log_prob, leapfrog_steps, None)
-    run = _anneal(begin(), betas, likelihood, prior.log_prob, leapfrog_steps, pilot.step_sizes)
+    pilot = _anneal(target, begin(), betas, leapfrog_steps, None)
+    run = _anneal(target, begin(), betas, leapfrog_steps, pilot.step_sizes)
     bound = torch.logsumexp(run.log_w, 0) - log(chains)
     if start is None:
         return Annealed(bound, run.log_w, run.z, run.acceptance)
@@ -108,48 +109,18 @@ class _Run:
 
 
 def _anneal(
-    z: Tensor, betas: Tensor, likelihood: Density, prior: Density, leapfrog_steps: int, step_sizes: Tensor | None
+    target: TemperedPosterior, walkers: Walkers, betas: Tensor, leapfrog_steps: int, step_sizes: Tensor | None
 ) -> _Run:
     """Run the chain; where no step sizes (T, B) are given, adapt them on the way."""
-    with torch.no_grad():
-        value = likelihood(z)
-    log_w = torch.zeros_like(value)
-    size = torch.full_like(value[0], 0.1)
+    log_w = torch.zeros_like(walkers.fit)
+    size = torch.full_like(log_w[0], 0.1)
     sizes, accepted = [], []
     for t in range(1, len(betas)):
-        log_w = log_w + (betas[t] - betas[t - 1]) * value
+        log_w = log_w + (betas[t] - betas[t - 1]) * walkers.fit
         size = size if step_sizes is None else step_sizes[t - 1]
-        z, value, accept = _hamiltonian(z, value, betas[t], size, likelihood, prior, leapfrog_steps)
+        walkers, accept = target.move(walkers, betas[t], size, leapfrog_steps)
         sizes.append(size)
         accepted.append(accept.mean())
         if step_sizes is None:
             size = (size * torch.where(accept.mean(0) > 0.65, 1.05, 0.95)).clamp(1e-4, 2.0)
-    return _Run(z, log_w, torch.stack(sizes), torch.stack(accepted))
-
-
-def _hamiltonian(
-    z: Tensor, value: Tensor, beta: Tensor, size: Tensor, likelihood: Density, prior: Density, steps: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the next codes, their log-likelihood, and which proposals were accepted, as 0 or 1."""
-
-    def force(at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.enable_grad():
-            at = at.detach().requires_grad_()
-            fit = likelihood(at)
-            energy = prior(at) + beta * fit
-            (gradient,) = torch.autograd.grad(energy.sum(), at)
-        return energy.detach(), fit.detach(), gradient
-
-    step = size.unsqueeze(-1)
-    momentum = torch.randn_like(z)
-    energy, _, gradient = force(z)
-    before = energy - momentum.square().sum(-1) / 2
-    proposal, fit = z, value
-    for _ in range(steps):
-        momentum = momentum + step / 2 * gradient
-        proposal = proposal + step * momentum
-        energy, fit, gradient = force(proposal)
-        momentum = momentum + step / 2 * gradient
-    after = energy - momentum.square().sum(-1) / 2
-    accept = torch.rand_like(after).log() < after - before
-    return torch.where(accept.unsqueeze(-1), proposal, z), torch.where(accept, fit, value), accept.to(z)
+    return _Run(walkers.z, log_w, torch.stack(sizes), torch.stack(accepted))

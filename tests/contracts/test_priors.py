@@ -7,10 +7,12 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from functools import cache
+from functools import cache, reduce
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import lsgen.latent
 import lsgen.models.gan
@@ -35,6 +37,7 @@ from lsgen.latent import (
     Product,
     ProductManifold,
     Simplex,
+    Sphere,
     StandardNormal,
     Uniform,
     VampPrior,
@@ -43,12 +46,14 @@ from lsgen.latent import (
     WrappedNormalPosterior,
     WrappedNormalPrior,
 )
+from lsgen.latent.transitions import TemperedPosterior
 from lsgen.likelihoods import FixedGaussian
+from lsgen.metrics import annealed_log_evidence
 from lsgen.models.gan.styles import Styles
 from lsgen.nn import MLPDecoder, MLPEncoder, PixelCNN
 from lsgen.nn.stylegan import StyleGenerator
 
-pytest.importorskip("zuko")
+NSF = pytest.importorskip("zuko.flows").NSF
 D, SIGMA = 3, 0.4
 REAL = torch.float64
 
@@ -61,7 +66,7 @@ PRIORS: dict[str, Callable[[], tuple[Prior, Posterior | None]]] = {
     "StandardNormal": lambda: (StandardNormal(2), None),
     "MixtureOfNormals": lambda: (MixtureOfNormals(2, 3), None),
     "VampPrior": lambda: (VampPrior(2, (D,), 3), DiagonalNormal()),
-    "FlowPrior": lambda: (FlowPrior(2), None),
+    "FlowPrior": lambda: (FlowPrior(2, NSF(2, 0, transforms=1, hidden_features=(8,))), None),
     "HypersphericalUniform": lambda: (HypersphericalUniform(3), None),
     "HypersphericalUniform, a circle": lambda: (HypersphericalUniform(2), None),
     "VampPrior on a sphere": lambda: (VampPrior(2, (D,), 3), VonMisesFisherPosterior()),
@@ -93,6 +98,107 @@ def _space(name: str) -> LatentSpace:
         return LatentSpace(decoder, likelihood, prior).to(REAL).eval()
     encoder = MLPEncoder((D,), prior.dim, hidden=(8,), heads=posterior.heads)
     return EncodableLatentSpace(encoder, decoder, likelihood, prior, posterior).to(REAL).eval()
+
+
+def _line(low: float, high: float, n: int) -> tuple[Tensor, Tensor]:
+    """Return Gauss-Legendre nodes (n, 1) and log weights (n,)."""
+    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(n))
+    return ((high - low) * nodes + high + low).unsqueeze(1) / 2, torch.log((high - low) / 2 * weights)
+
+
+def _beside(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    i, j = torch.cartesian_prod(torch.arange(len(first[0])), torch.arange(len(second[0]))).unbind(1)
+    return torch.cat([first[0][i], second[0][j]], 1), first[1][i] + second[1][j]
+
+
+def _circle(n: int) -> tuple[Tensor, Tensor]:
+    t = torch.arange(n, dtype=REAL) * (2 * torch.pi / n)
+    return torch.stack([t.cos(), t.sin()], 1), torch.full((n,), 2 * torch.pi / n, dtype=REAL).log()
+
+
+def _nodes(manifold: Manifold, d: int) -> tuple[Tensor, Tensor]:
+    """Return nodes (N, d) and logarithms of their shares of the volume (N,)."""
+    if isinstance(manifold, ProductManifold):
+        parts = [_nodes(part, size) for part, size in zip(manifold.parts, manifold.sizes, strict=True)]
+        return reduce(_beside, parts)
+    if isinstance(manifold, Euclidean):
+        ends = (manifold.low, manifold.high, 30) if isinstance(manifold, Cube) else (-8.0, 8.0, 120)
+        return reduce(_beside, [_line(*ends)] * d)
+    if isinstance(manifold, Sphere) and d == 2:
+        return _circle(400)
+    if isinstance(manifold, Sphere):
+        z, weights = _beside(_line(-1, 1, 40), _circle(60))
+        return torch.cat([z[:, :1], (1 - z[:, :1].square()).sqrt() * z[:, 1:]], 1), weights
+    if isinstance(manifold, PoincareBall):
+        z, weights = _beside(_line(0, 10, 120), _circle(60))
+        root, r = manifold.curvature**0.5, z[:, :1]
+        return torch.tanh(root * r / 2) / root * z[:, 1:], weights + torch.log(torch.sinh(root * r) / root)[:, 0]
+    choices = [choice.values.to(REAL) for choice in manifold.choices]
+    return reduce(_beside, [(values, torch.zeros(len(values), dtype=REAL)) for values in choices])
+
+
+X = torch.tensor([[0.3, -0.4, 0.2], [0.9, 0.1, -0.8]], dtype=REAL)
+
+
+def _posterior(space: LatentSpace) -> tuple[Tensor, Tensor]:
+    """Return the nodes (N, d) and log p(x, z) of each (N, 2), share of the volume included."""
+    z, weights = _nodes(space.manifold, space.dim)
+    with torch.no_grad():
+        joint = space.prior().log_prob(z).unsqueeze(1) + space.decode(z.unsqueeze(1)).log_prob(X)
+    return z, joint + weights.unsqueeze(1)
+
+
+def _moments(z: Tensor) -> Tensor:
+    return torch.cat([z, z.square(), z[..., :1] * z[..., 1:]], -1)
+
+
+DENSE = [name for name in PRIORS if name != "Styles"]
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_densities_add_up_to_one(name: str) -> None:
+    space = _space(name)
+    z, weights = _nodes(space.manifold, space.dim)
+    total = torch.logsumexp(space.prior().log_prob(z) + weights, 0)
+    torch.testing.assert_close(total, torch.zeros((), dtype=REAL), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_moves_leave_the_posterior_invariant(name: str) -> None:
+    """Walkers drawn from the exact posterior keep its moments, with steps so long that some are refused."""
+    space, n = _space(name), 2000
+    torch.manual_seed(0)
+    z, joint = _posterior(space)
+    weights = torch.softmax(joint, 0)
+    target = TemperedPosterior(space, X)
+    walkers = target.at(torch.stack([z[torch.multinomial(w, n, replacement=True)] for w in weights.T], 1))
+    size, moved = torch.full((2,), 0.6, dtype=REAL), walkers
+    for _ in range(6):
+        moved, accepted = target.move(moved, torch.ones((), dtype=REAL), size, 2)
+    assert bool(space.manifold.contains(moved.z).all())
+    torch.testing.assert_close(moved.fit, target.at(moved.z).fit)
+    exact = (weights.unsqueeze(-1) * _moments(z).unsqueeze(1)).sum(0)
+    found = _moments(moved.z)
+    error = 5 * found.std(0) / n**0.5
+    assert bool(((found.mean(0) - exact).abs() <= error + 1e-9).all())
+    assert 0.02 < accepted.mean().item() < 0.999
+    assert (moved.z != walkers.z).any(-1).double().mean().item() > 0.1
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_annealed_evidence_is_that_of_a_sum_over_all_codes(name: str) -> None:
+    space, chains = _space(name), 200
+    z, joint = _posterior(space)
+    exact = torch.logsumexp(joint, 0)
+    torch.manual_seed(0)
+    run = annealed_log_evidence(space, X, temperatures=15, chains=chains, leapfrog_steps=3)
+    ratio = torch.exp(run.log_weights - exact)
+    assert bool(((ratio.mean(0) - 1).abs() < 5 * ratio.std(0) / chains**0.5).all())
+    torch.testing.assert_close(run.log_evidence, exact, atol=0.15, rtol=0)
+    assert bool(space.manifold.contains(run.z).all())
+    start = torch.stack([z[torch.multinomial(w, 60, replacement=True)] for w in torch.softmax(joint, 0).T], 1)
+    above = annealed_log_evidence(space, X, temperatures=15, chains=60, leapfrog_steps=2, start=start).log_weights
+    assert bool((above.mean(0) > exact - 5 * above.std(0) / 60**0.5).all())
 
 
 @pytest.fixture(params=PRIORS)
@@ -238,3 +344,13 @@ def test_points_of_a_deterministic_encoder_lie_where_the_prior_does(name: str) -
             assert bool((piece > 0).all())
         else:
             assert bool(part.contains(piece).all())
+
+
+def test_what_cannot_be_annealed_is_refused() -> None:
+    with pytest.raises(TypeError, match="expected a prior with a density, got Styles, which can only be sampled"):
+        annealed_log_evidence(_space("Styles"), X)
+    with pytest.raises(ValueError, match="expected at least 1 observation, got none"):
+        annealed_log_evidence(_space("OneHot"), X[:0])
+    off = torch.full((1, 2, 3), 0.5, dtype=REAL)
+    with pytest.raises(ValueError, match=r"expected start to hold codes of Sphere\(\), got points that are none"):
+        annealed_log_evidence(_space("HypersphericalUniform"), X, 2, 1, 1, start=off)

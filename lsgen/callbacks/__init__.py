@@ -18,6 +18,8 @@ from lsgen.callbacks.inversion import Inversions
 from lsgen.callbacks.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lsgen.callbacks.metrics import LikelihoodMetrics
 from lsgen.callbacks.neighbours import NearestNeighbours
+from lsgen.callbacks.observer import Observer
+from lsgen.callbacks.problems import Problems, problems_of
 from lsgen.callbacks.progress import Progress
 from lsgen.callbacks.quality import SampleComparison, SampleQuality
 from lsgen.callbacks.reconstructions import Reconstructions
@@ -46,7 +48,9 @@ __all__ = [
     "LikelihoodMetrics",
     "NearestNeighbours",
     "NonFiniteError",
+    "Observer",
     "PeriodicCallback",
+    "Problems",
     "Progress",
     "Reconstructions",
     "SampleComparison",
@@ -56,5 +60,6 @@ __all__ = [
     "TensorBoardLogger",
     "WandbLogger",
     "newest_checkpoint",
+    "problems_of",
     "read_checkpoint",
 ]

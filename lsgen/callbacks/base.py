@@ -28,10 +28,11 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lsgen.callbacks.clock import generator_steps
+from lsgen.callbacks.observer import Observer
 from lsgen.callbacks.probes import Probe, fixed_probe
 from lsgen.callbacks.sink import Sink
 from lsgen.data import DataModule
@@ -43,8 +44,8 @@ __all__ = ["CountedCallback", "LatentCallback", "PeriodicCallback", "Which", "un
 Which = Literal["z", "w", "w+"]
 
 
-class CountedCallback(Callback):
-    """A callback that checks counts among its options in its own name."""
+class CountedCallback(Observer):
+    """An observer that checks counts among its options in its own name."""
 
     def at_least(self, least: int, **counts: int | None) -> None:
         """Check counts, of which one that is None is not bounded.
@@ -184,7 +185,7 @@ class PeriodicCallback(CountedCallback, ABC):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock of the cost."""
         self._began, self._spent = perf_counter(), 0.0
-        self._last = generator_steps(trainer, pl_module)
+        self._last = -1
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note the step before this batch."""
@@ -204,7 +205,7 @@ class PeriodicCallback(CountedCallback, ABC):
             self._fire(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fire at the end, unless the last step had its turn already or no step was taken."""
+        """Fire at the end, unless the last step had its turn already."""
         if self.at_end and generator_steps(trainer, pl_module) > self._last:
             self._fire(trainer, pl_module)
 

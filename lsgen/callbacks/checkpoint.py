@@ -4,6 +4,11 @@ Every checkpoint is taken between two batches: everything that belongs to the ba
 (validation, logs, schedules, the end of the epoch), and nothing of the next has. The one other place is the end of
 training. Whatever asks for a checkpoint, such as the end of a validation or a signal, is served at the next of these.
 
+At the end of training the weights are saved before anything else happens, whatever the order of the callbacks, and
+once more when every callback has closed. What draws and measures in between can fail, or be interrupted at any moment,
+and costs no weights; a run that was interrupted there, and is resumed, closes again. Where an exception ends the run
+between its last step and this place, the weights are saved all the same, and what it cut off is left out.
+
 A validation may be long, and what asks by a signal may have little patience. So a checkpoint is taken before the batch
 that a validation follows, where saving takes less than 5 % of the time; a signal then ends training between two batches
 of the validation, and the resumed run repeats that one batch and the validation, which come out the same.
@@ -15,22 +20,32 @@ import signal
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from math import inf, isnan
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
-from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, plain
+from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, plain, read_checkpoint
 from lsgen.callbacks.clock import bind_clock, continue_loggers, generator_steps
 from lsgen.callbacks.guard import NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted, SignalWatch, signal_name
-from lsgen.callbacks.loops import mend_counters, settled, validation_follows
+from lsgen.callbacks.loops import (
+    EndingLoop,
+    close_counters,
+    mend_counters,
+    settled,
+    training_is_over,
+    validation_follows,
+)
+from lsgen.callbacks.problems import problems_of, protect_loggers
 from lsgen.data import DataModule
+from lsgen.runs import RunError
 
 __all__ = ["BEST", "Checkpoint"]
 
@@ -97,8 +112,10 @@ class Checkpoint(LightningCheckpoint):
         self.best_model_path = ""
         self.last_saved: str | None = None
         self._signals = SignalWatch()
-        self._resumed = self._due = self._better = self._finished = False
-        self._covered = self._in_step = False
+        self._resumed = self._due = self._better = self._ended = self._finished = False
+        self._covered = self._in_step = self._training = False
+        self._loaded: str | Path | None = None
+        self._closing: Path | None = None
         self._validation_began = 0.0
         self._validation_seconds: float | None = None
         self._saved_step = 0
@@ -116,7 +133,11 @@ class Checkpoint(LightningCheckpoint):
             raise ValueError(
                 f"expected no other checkpoint plugin beside {type(self).__name__}, got {type(io).__name__}"
             )
+        protect_loggers(trainer)
         bind_clock(trainer, pl_module)
+        EndingLoop.take_over(trainer.fit_loop)
+        if not any(isinstance(callback, _FirstAtTheEnd) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+            trainer.callbacks = [_FirstAtTheEnd(self), *trainer.callbacks]  # type: ignore[attr-defined]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that what there is can be saved, before any work; take over the signals."""
@@ -125,7 +146,10 @@ class Checkpoint(LightningCheckpoint):
             if isinstance(trainer.datamodule, DataModule):  # type: ignore[attr-defined]
                 warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
         continue_loggers(trainer, pl_module)
-        self._resumed = self._due = self._better = self._finished = False
+        self._resumed = self._due = self._better = self._ended = self._finished = False
+        self._training = True
+        self._closing = Path(self._loaded) if self._loaded and trainer.fit_loop.done else None
+        self._loaded = None
         self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
         plain(trainer._checkpoint_connector.dump_checkpoint(weights_only=False))
         self._signals.start()
@@ -164,6 +188,8 @@ class Checkpoint(LightningCheckpoint):
         if self.monitor is None or trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         if self.monitor not in trainer.callback_metrics:
+            if problems_of(trainer):  # what measures it has failed, and was told
+                return
             raise ValueError(
                 f"expected monitor = {self.monitor!r} among the values that validation logs, "
                 f"got {', '.join(sorted(trainer.callback_metrics)) or 'none'}"
@@ -178,18 +204,39 @@ class Checkpoint(LightningCheckpoint):
         if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._due |= _agree(trainer, int(self._is_cheap())) > 0
 
+    def before_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end of training before any callback closes; from here on a signal stops at once."""
+        self._ended = True
+        if self._closing is None:
+            self._save(trainer, pl_module)
+        if _agree(trainer, self._wish(trainer, pl_module)) == _STOP:
+            raise self._interruption(trainer, pl_module)
+        if trainer.world_size == 1:
+            self._signals.interrupt_with(lambda: self._interruption(trainer, pl_module))
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the end of training, and give the signals back."""
+        """Save that every callback has closed, and give the signals back."""
         self._finished = True
-        self._save(trainer, pl_module)
+        self._signals.interrupt_with(None)
+        if self._closing is None:
+            self._save(trainer, pl_module)
+        elif trainer.is_global_zero:
+            self._save_closed(trainer, self._closing)
         wish = _agree(trainer, self._wish(trainer, pl_module))
         self._signals.stop()
+        self._training = False
         if wish == _STOP:
             raise self._interruption(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Give the signals back; save weights that are complete and that nothing has saved yet."""
         self._signals.stop()
+        unsaved = self._training and not self._ended and generator_steps(trainer, pl_module) > self._saved_step
+        if unsaved and trainer.world_size == 1 and training_is_over(trainer):
+            self._ended = True
+            with suppress(RunError, NonFiniteError), close_counters(trainer):
+                self._save(trainer, pl_module)
+        self._training = False
 
     # what goes into the file
 
@@ -203,14 +250,19 @@ class Checkpoint(LightningCheckpoint):
             self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the config, and whether training has ended."""
-        checkpoint["finished"] = self._finished
+        """Add the config, whether training has ended, whether all has closed, and what went wrong beside it."""
+        checkpoint["ended"], checkpoint["finished"] = self._ended, self._finished
+        checkpoint["problems"] = problems_of(trainer).records()
         if self.config is not None:
             checkpoint["config"] = dict(self.config)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Know a file of ours."""
+        """Know a file of ours, and have a run close that was interrupted when it did."""
         self._resumed = "finished" in checkpoint
+        problems_of(trainer).restore(checkpoint.get("problems", []))
+        closes = bool(checkpoint.get("ended")) and not checkpoint["finished"]
+        if closes and isinstance(trainer.fit_loop, EndingLoop):
+            trainer.fit_loop.closes, self._loaded = True, trainer.ckpt_path
 
     # when
 
@@ -245,7 +297,7 @@ class Checkpoint(LightningCheckpoint):
         assert self.dirpath is not None
         self._refuse_bad_weights(trainer, pl_module)
         last, best, start = self.dirpath / LAST, self.dirpath / BEST, time.monotonic()
-        with settled(trainer, self._finished):
+        with settled(trainer, self._ended):
             trainer.save_checkpoint(best if self._better else last, weights_only=False)
         if self._better:
             self.best_model_path = str(best)
@@ -257,6 +309,13 @@ class Checkpoint(LightningCheckpoint):
         self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
         self._saving_seconds = self._saved_at - start
         self.last_saved = f"{last} of generator step {self._saved_step}"
+
+    def _save_closed(self, trainer: Trainer, source: Path) -> None:
+        """Save what a run was resumed from that only had to close, with the note that it has."""
+        io, content = trainer.strategy.checkpoint_io, read_checkpoint(source)
+        assert self.dirpath is not None
+        content |= {"finished": True, "problems": problems_of(trainer).records()}
+        io.save_checkpoint(content, self.dirpath / LAST)
 
     def _refuse_bad_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
         weights = {name: weight.detach() for name, weight in pl_module.named_parameters()}
@@ -272,11 +331,24 @@ class Checkpoint(LightningCheckpoint):
         signum, steps = self._signals.received or signal.SIGTERM, generator_steps(trainer, pl_module)
         if trainer.validating:
             place, holds = f"in a validation after {steps} generator steps", "is from the batch before it"
+        elif self._ended:
+            place, holds = f"at the end of training, after {steps} generator steps", "holds all of it"
         else:
             place, holds = f"after {steps} generator steps", "holds all of it"
         return Interrupted(
             signum, f"stopped by {signal_name(signum)} {place}; {self.last_saved} {holds}, resume from there"
         )
+
+
+class _FirstAtTheEnd(Callback):
+    """Stands before all other callbacks, to save before any of them closes."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save."""
+        self.checkpoint.before_train_end(trainer, pl_module)
 
 
 def _agree(trainer: Trainer, wish: int) -> int:

@@ -15,7 +15,7 @@ The KL of the bound is the sum of the mutual information and the marginal KL, an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -49,6 +49,8 @@ class EvidenceMetrics(CountedCallback):
         TypeError: when testing starts, the latent space has no encoder, or one without a density.
 
     """
+
+    collective: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -20,9 +20,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
+from lsgen.callbacks.observer import Observer
 from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics import FactorRegression
@@ -31,7 +32,7 @@ from lsgen.metrics.disentanglement import OBSERVATIONS, disentanglement_metrics
 __all__ = ["FactorMetrics"]
 
 
-class FactorMetrics(Callback):
+class FactorMetrics(Observer):
     """Logs, with the test set, how much of each ground-truth factor is linear in the posterior means, and the scores.
 
     It measures where the latent space has an encoder and the data have factors, and says nothing elsewhere.

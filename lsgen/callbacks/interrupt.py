@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -45,23 +46,31 @@ class SignalWatch:
     def __init__(self) -> None:
         self.received: int | None = None
         self._before: dict[int, Any] = {}
+        self._interruption: Callable[[], BaseException] | None = None
 
     def start(self) -> None:
         """Take over the signals; only a process's main thread can."""
-        self.received = None
+        self.received = self._interruption = None
         if threading.current_thread() is threading.main_thread() and not self._before:
             self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+
+    def interrupt_with(self, interruption: Callable[[], BaseException] | None) -> None:
+        """Raise what is given as soon as a signal comes, where everything is saved; None only notes signals again."""
+        self._interruption = interruption
 
     def stop(self) -> None:
         """Give the signals back."""
         if self._before and threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._before = {}
+        self._before, self._interruption = {}, None
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.received is not None and signum == signal.SIGINT:
             raise KeyboardInterrupt
+        if (interruption := self._interruption) is not None:
+            self.received, self._interruption = signum, None
+            raise interruption()
         if self.received is None and signum == signal.SIGINT:
             print("\nCtrl-C: saving after this batch; press it again to stop at once.", file=sys.stderr, flush=True)
         self.received = self.received or signum

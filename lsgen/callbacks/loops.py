@@ -18,8 +18,33 @@ from contextlib import contextmanager
 from typing import Any
 
 from pytorch_lightning import Trainer
+from pytorch_lightning.loops.fit_loop import _FitLoop as FitLoop
 
-__all__ = ["mend_counters", "settled", "validation_follows"]
+__all__ = ["EndingLoop", "close_counters", "mend_counters", "settled", "training_is_over", "validation_follows"]
+
+
+class EndingLoop(FitLoop):
+    """Lightning's loop, which has the callbacks close a run once more that was interrupted when they did.
+
+    Resumed at the end of training, Lightning's own loop calls no hook at all.
+
+    Attributes:
+        closes: whether a run that has nothing left to train is closed.
+
+    """
+
+    closes: bool = False
+
+    @classmethod
+    def take_over(cls, loop: FitLoop) -> None:
+        """Make a trainer's own loop one of these, whatever it has counted so far."""
+        if type(loop) is FitLoop:
+            loop.__class__ = cls
+
+    @property
+    def skip(self) -> bool:
+        """Whether nothing is to be done."""
+        return super().skip and not (self.closes and self.max_batches > 0)
 
 
 @contextmanager
@@ -50,6 +75,44 @@ def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
         yield
     finally:
         for counter, state in zip(counters, before[0], strict=True):
+            counter.load_state_dict(state)
+        fit.epoch_loop._batches_that_stepped = before[1]
+
+
+def training_is_over(trainer: Trainer) -> bool:
+    """Tell whether no weight will change any more, wherever after the last step training is."""
+    fit = trainer.fit_loop
+    batches: Any = fit.epoch_loop.batch_progress.current
+    epochs: Any = fit.epoch_progress.current
+    most = fit.max_epochs
+    if batches.processed < batches.ready:
+        return False
+    if (trainer.should_stop and fit._can_stop_early) or -1 < fit.max_steps <= fit.epoch_loop.global_step:
+        return True
+    return most is not None and -1 < most <= epochs.started and (epochs.processed >= most or _epoch_is_whole(trainer))
+
+
+@contextmanager
+def close_counters(trainer: Trainer) -> Iterator[None]:
+    """Within the context the counters have the last batch and its epoch completed, as at the end of training."""
+    fit = trainer.fit_loop
+    epochs, batches = fit.epoch_progress, fit.epoch_loop.batch_progress
+    before = [counter.state_dict() for counter in (epochs, batches)], fit.epoch_loop._batches_that_stepped
+    current: Any = batches.current
+    within_batch = trainer.validating or current.completed < current.processed
+    step_is_pending = within_batch and not fit.epoch_loop._should_accumulate()
+    stages: tuple[str, ...]
+    counter: Any
+    for counter, stages in ((epochs, ("processed", "completed")), (batches, ("completed",))):
+        for tracker in (counter.total, counter.current):
+            for stage in stages:
+                setattr(tracker, stage, tracker.started)
+    if step_is_pending:
+        fit.epoch_loop._batches_that_stepped += 1
+    try:
+        yield
+    finally:
+        for counter, state in zip((epochs, batches), before[0], strict=True):
             counter.load_state_dict(state)
         fit.epoch_loop._batches_that_stepped = before[1]
 

@@ -19,16 +19,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import perf_counter
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.distributed
-from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.utils.hooks import RemovableHandle
 
 from lsgen.callbacks.clock import bind_clock, continue_loggers, generator_steps, images_seen
+from lsgen.callbacks.observer import Observer
+from lsgen.callbacks.problems import protect_loggers
 from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.metrics import ActiveUnits, EvidenceLowerBound, bits_per_dimension
@@ -40,7 +42,7 @@ _TERMS = ("elbo", "reconstruction", "kl")
 _MOST_DIMENSIONS = 64
 
 
-class LikelihoodMetrics(Callback):
+class LikelihoodMetrics(Observer):
     """Feeds the losses that a model returns to exact metrics and logs them.
 
     Training steps give them as `{"loss": ..., "losses": Losses}`, validation and test steps return `Losses`; a
@@ -56,6 +58,8 @@ class LikelihoodMetrics(Callback):
 
     """
 
+    collective: ClassVar[bool] = True
+
     def __init__(self, every_n_steps: int | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:
             raise ValueError(f"expected every_n_steps of at least 1, got {every_n_steps}")
@@ -69,7 +73,8 @@ class LikelihoodMetrics(Callback):
         self._logged = -1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Have the loggers log on generator steps."""
+        """Have the loggers log on generator steps, and end nothing where they fail."""
+        protect_loggers(trainer)
         bind_clock(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

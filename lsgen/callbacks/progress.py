@@ -13,12 +13,13 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from lsgen.callbacks.clock import generator_steps, images_seen
+from lsgen.callbacks.observer import Observer
 from lsgen.models import Losses
 
 __all__ = ["Progress"]
 
 
-class Progress(ProgressBar):
+class Progress(Observer, ProgressBar):
     """Shows generator steps, the epoch, the ELBO of the last batch in nats, and images per second.
 
     It is Lightning's progress bar: the trainer adds none of its own beside it. Where the output is no terminal it

@@ -9,7 +9,8 @@
 | table     |                               | Table     | text (Markdown) |                  |
 | arrays    | figures/KEY/STEP.npz          |           |                 |                  |
 
-STEP has eight digits. Everything that one firing logs to W&B goes into one row of its history.
+STEP has eight digits. Everything that one firing logs to W&B goes into one row of its history. A logger that fails
+while a model is trained is counted among the problems of the run, and the others get what they can show.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from lsgen import viz
+from lsgen.callbacks.problems import tolerant
 from lsgen.viz import Pixels
 
 __all__ = ["Sink"]
@@ -76,14 +78,16 @@ class Sink:
         key = self._key(key)
         self._write(key, "png", viz.png(_checked(key, pixels, 3)))
         for outlet in self._outlets:
-            outlet.image(key, pixels)
+            with tolerant(outlet.logger):
+                outlet.image(key, pixels)
 
     def animation(self, key: str, frames: Pixels, fps: float = 12.0) -> None:
         """Write and log frames (T, H, W, 3) as an animated GIF."""
         key = self._key(key)
         path = self._write(key, "gif", viz.gif(_checked(key, frames, 4), fps))
         for outlet in self._outlets:
-            outlet.animation(key, path)
+            with tolerant(outlet.logger):
+                outlet.animation(key, path)
 
     def histogram(self, key: str, values: ArrayLike) -> None:
         """Log the distribution of the finite ones of the given values; nothing where there is none."""
@@ -91,13 +95,15 @@ class Sink:
         array = np.asarray(values, dtype=np.float64).ravel()
         array = array[np.isfinite(array)]
         for outlet in self._outlets if array.size else ():
-            outlet.histogram(key, array)
+            with tolerant(outlet.logger):
+                outlet.histogram(key, array)
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Log a table."""
         key = self._key(key)
         for outlet in self._outlets:
-            outlet.table(key, columns, rows)
+            with tolerant(outlet.logger):
+                outlet.table(key, columns, rows)
 
     def arrays(self, key: str, **arrays: ArrayLike) -> None:
         """Write arrays by name into a compressed npz file."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lsgen.cli.entry import OK
+from lsgen.cli.entry import FAILURE, OK
 from lsgen.cli.flags import device_of, only_run, take
-from lsgen.runs import RunDirectory, in_reading_order, named, now, write_json
+from lsgen.runs import Problem, RunDirectory, in_reading_order, named, now, write_json
 
 __all__ = ["evaluate", "run"]
 
@@ -31,13 +32,20 @@ def run(arguments: Sequence[str]) -> int:
     flags, rest = take(arguments, ("checkpoint", "device"))
     place = only_run(rest)
     directory = RunDirectory.open(place)
-    metrics = evaluate(directory, flags.get("checkpoint", "last"), device_of(flags))
+    metrics, problems = evaluate(directory, flags.get("checkpoint", "last"), device_of(flags))
     _show(directory, metrics)
-    return OK
+    for problem in problems:
+        print(f"lsgen: not all was measured: {problem}", file=sys.stderr)
+    return FAILURE if problems else OK
 
 
-def evaluate(directory: RunDirectory, checkpoint: str = "last", device: str = "cpu") -> dict[str, float]:
-    """Return, and write to evaluation/CHECKPOINT.json, the metrics of a run's validation and test sets.
+def evaluate(
+    directory: RunDirectory, checkpoint: str = "last", device: str = "cpu"
+) -> tuple[dict[str, float], list[Problem]]:
+    """Measure a run on its validation and test sets and write the metrics to evaluation/CHECKPOINT.json.
+
+    Returns:
+        The metrics, and what could not be measured.
 
     Raises:
         RunError: there is no such checkpoint, or it is damaged.
@@ -53,15 +61,16 @@ def evaluate(directory: RunDirectory, checkpoint: str = "last", device: str = "c
         from lsgen.callbacks import read_checkpoint
 
         content = read_checkpoint(file)
-        metrics = _measure(directory, model_of(directory.config(), content), device)
+        metrics, problems = _measure(directory, model_of(directory.config(), content), device)
     place = directory.path / "evaluation" / f"{file.stem}.json"
     place.parent.mkdir(exist_ok=True)
     step = content.get("clocks", {}).get("generator_steps", content.get("global_step"))
     write_json(place, {"checkpoint": _relative(file, directory), "step": step, "time": now(), "metrics": metrics})
-    return metrics
+    return metrics, problems
 
 
-def _measure(directory: RunDirectory, model: Any, device: str) -> dict[str, float]:
+def _measure(directory: RunDirectory, model: Any, device: str) -> tuple[dict[str, float], list[Problem]]:
+    from lsgen.callbacks import problems_of
     from lsgen.cli.build import build, verify
     from lsgen.cli.freeze import thaw
 
@@ -83,7 +92,7 @@ def _measure(directory: RunDirectory, model: Any, device: str) -> dict[str, floa
     for stage in (parts.trainer.validate, parts.trainer.test):
         stage(model, datamodule=parts.data, verbose=False)
         metrics = {**metrics, **parts.trainer.callback_metrics}
-    return {key: float(value) for key, value in sorted(metrics.items())}
+    return {key: float(value) for key, value in sorted(metrics.items())}, list(problems_of(parts.trainer))
 
 
 def _measures(target: str) -> bool:

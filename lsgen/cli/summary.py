@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from lsgen.runs import RunDirectory, last_metrics, share_measured
+from lsgen.runs import RunDirectory, last_metrics, problems_in, share_measured
 
 __all__ = ["print_summary"]
 
@@ -59,6 +59,8 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
         print(f"speed    {every[_SPEED]:,.0f} images/s")
     if directory.config()["trainer"].get("enable_checkpointing") is False:
         print("weights  none kept: trainer.enable_checkpointing is false")
+    for problem in problems_in(directory.status()):
+        print(f"problem  {problem}")
     for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
         if place.exists():
             print(f"{name:<8} {place}")

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,14 @@ class _Progress:
         if self.parts is None:
             return 0
         return int(getattr(self.parts.model, "generator_steps", self.parts.trainer.global_step))
+
+    @property
+    def problems(self) -> dict[str, Any]:
+        """What went wrong beside training, as the status of the run keeps it; nothing where nothing did."""
+        from lsgen.callbacks import problems_of
+
+        records = [] if self.parts is None else problems_of(self.parts.trainer).records()
+        return {"problems": records} if records else {}
 
     @property
     def stepped(self) -> bool:
@@ -131,7 +139,7 @@ def _guarded(directory: RunDirectory, progress: _Progress) -> int:
 
 def _stopped(directory: RunDirectory, progress: _Progress, stop: BaseException) -> int:
     """Record Ctrl-C or a signal; 128 + the number of the signal is its exit code."""
-    directory.set_status("interrupted", generator_steps=progress.steps)
+    directory.set_status("interrupted", generator_steps=progress.steps, **progress.problems)
     said = str(stop).removeprefix("stopped ")
     print(f"stopped  {said or f'after {progress.steps} generator steps'}")
     print(f"continue lsgen train resume={shlex.quote(str(directory.path))}")
@@ -146,6 +154,7 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
             generator_steps=progress.steps,
             error=f"{type(error).__name__}: {' '.join(str(error).split())}",
             traceback="".join(traceback.format_exception(error)),
+            **progress.problems,
         )
     _log.error("failed", exc_info=error, extra={"file_only": True})
     sentence = spoken(error) if progress.stepped else refusal(error, progress.parts)
@@ -206,17 +215,34 @@ def _numbers(metrics: Any) -> dict[str, float]:
 
 
 def _conclude(directory: RunDirectory, config: Any, progress: _Progress) -> None:
+    """Close the loggers, record that the run has finished, then show what became of it."""
     from lsgen.cli.summary import print_summary
+    from lsgen.report import write_report
 
     assert progress.parts is not None
     for logger in progress.parts.trainer.loggers:
         close = getattr(logger, "close", None)
         if close is not None:
             close()
-    epochs = progress.parts.trainer.current_epoch
-    directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, metrics=progress.metrics)
+    _finish(directory, progress)
     if config.report:
-        from lsgen.report import write_report
+        _beside(directory, progress, "the report", lambda: write_report(directory.path))
+    _beside(directory, progress, "the summary", lambda: print_summary(directory, progress.metrics))
 
-        write_report(directory.path)
-    print_summary(directory, progress.metrics)
+
+def _finish(directory: RunDirectory, progress: _Progress) -> None:
+    assert progress.parts is not None
+    epochs, told = progress.parts.trainer.current_epoch, progress.problems
+    directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, metrics=progress.metrics, **told)
+
+
+def _beside(directory: RunDirectory, progress: _Progress, who: str, show: Callable[[], Any]) -> None:
+    """Show a finished run; it has finished all the same where that fails."""
+    from lsgen.callbacks import problems_of
+
+    assert progress.parts is not None
+    try:
+        show()
+    except Exception as error:  # noqa: BLE001 (the weights and the numbers are there)
+        problems_of(progress.parts.trainer).add(who, error)
+        _finish(directory, progress)

@@ -27,7 +27,7 @@ from lsgen.report.parts import (
     table,
     write,
 )
-from lsgen.runs import LEVELS, grouped, in_reading_order, share_measured
+from lsgen.runs import LEVELS, grouped, in_reading_order, problems_in, share_measured
 
 __all__ = ["write_report"]
 
@@ -107,7 +107,7 @@ def render(run: Run) -> str:
     featured, others = charts(run.curves)
     sections = [
         _header(run),
-        problems(run.problems),
+        problems([*map(str, problems_in(run.status)), *run.problems]),
         _key_figures(run),
         chart_section("Curves", featured, 0),
         *_figures(run),

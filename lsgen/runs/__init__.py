@@ -6,6 +6,7 @@ from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, to_json, unescaped, write_atomically, write_json, write_yaml
 from lsgen.runs.metrics import last_metrics
 from lsgen.runs.origin import new_id, now, provenance, surroundings
+from lsgen.runs.problems import Problem, problems_in
 from lsgen.runs.quantities import LEVELS, Quantity, grouped, in_reading_order, named, share_measured
 from lsgen.runs.rows import find_runs, flatten, index
 from lsgen.runs.secrets import literal_secrets, redact
@@ -15,6 +16,7 @@ from lsgen.runs.sweep import Job, Sweep
 __all__ = [
     "LEVELS",
     "Job",
+    "Problem",
     "Quantity",
     "RunDirectory",
     "RunError",
@@ -30,6 +32,7 @@ __all__ = [
     "named",
     "new_id",
     "now",
+    "problems_in",
     "provenance",
     "read_json",
     "read_yaml",

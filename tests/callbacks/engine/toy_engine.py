@@ -106,7 +106,7 @@ class Send(Callback):
         self.signum, self.step, self.sent = signum, step, False
         setattr(self, hook, self._send)
 
-    def _send(self, trainer: Trainer, module: VAE, *args: Any) -> None:
+    def _send(self, trainer: Trainer, module: VAE, *args: Any, **kwargs: Any) -> None:
         if module.generator_steps >= self.step and not self.sent:
             self.sent = True
             os.kill(os.getpid(), self.signum)

@@ -49,6 +49,7 @@ from lsgen.latent import (
 from lsgen.latent.transitions import TemperedPosterior
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics import annealed_log_evidence
+from lsgen.models.gan import invert
 from lsgen.models.gan.styles import Styles
 from lsgen.nn import MLPDecoder, MLPEncoder, PixelCNN
 from lsgen.nn.stylegan import StyleGenerator
@@ -199,6 +200,22 @@ def test_annealed_evidence_is_that_of_a_sum_over_all_codes(name: str) -> None:
     start = torch.stack([z[torch.multinomial(w, 60, replacement=True)] for w in torch.softmax(joint, 0).T], 1)
     above = annealed_log_evidence(space, X, temperatures=15, chains=60, leapfrog_steps=2, start=start).log_weights
     assert bool((above.mean(0) > exact - 5 * above.std(0) / 60**0.5).all())
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_inversion_finds_the_best_of_all_codes(name: str) -> None:
+    space, weight = _space(name), 0.01
+    z, _ = _nodes(space.manifold, space.dim)
+
+    def objective(x: Tensor, z: Tensor) -> Tensor:
+        with torch.no_grad():
+            return (space.decode(z).mean - x).square().mean(-1) / 2 - weight * space.prior().log_prob(z)
+
+    torch.manual_seed(1)
+    found = invert(space, X, steps=80, restarts=4, lr=0.1, prior_weight=weight)
+    assert bool(space.manifold.contains(found.z).all())
+    for x, code in zip(X, found.z, strict=True):
+        assert objective(x, code).item() <= objective(x, z).min().item() + 1e-4
 
 
 @pytest.fixture(params=PRIORS)

@@ -2,11 +2,17 @@ r"""Inversion: codes of given observations, found by optimisation from several s
 
     z* = argmin_z  d(x, G(z)) - w log p(z)
 
-for a distance d, by default 1/(2 D) |x - G(z)|^2, and a weight w of the prior, by Adam from `restarts` codes of the
-prior, and from the encoder's where there is one (hybrid inversion). For every observation the best start is kept.
+for a distance d, by default 1/(2 D) |x - G(z)|^2, and a weight w of the prior (a density with respect to the volume of
+the manifold of the codes), from `restarts` codes of the prior, and from the encoder's where there is one (hybrid
+inversion). For every observation the best start is kept.
+
+Codes stay on their manifold. Adam sees the gradient, and gives its step, in orthonormal frames of the tangent space;
+the step is taken along a geodesic, and stops at a wall. After every step one group of coordinates that are one of K
+values (a class, an entry of a codebook) is changed at random, and stays changed where that is nearer.
 
 Reference: Zhu et al., "Generative visual manipulation on the natural image manifold" (2016),
-https://arxiv.org/abs/1609.03552, section 3.1; Creswell & Bharath (2018), https://arxiv.org/abs/1611.05644.
+https://arxiv.org/abs/1609.03552, section 3.1; Creswell & Bharath (2018), https://arxiv.org/abs/1611.05644; Becigneul &
+Ganea, "Riemannian adaptive optimization methods" (2019), https://arxiv.org/abs/1810.00760, for Adam on manifolds.
 """
 
 from __future__ import annotations
@@ -17,7 +23,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.latent import EncodableLatentSpace, ImplicitPrior, LatentSpace, Manifold
+from lsgen.latent.transitions import candidates
 
 __all__ = ["Inversion", "invert", "mean_squared_error"]
 
@@ -58,14 +65,15 @@ def invert(
     Args:
         space: in eval mode; an `EncodableLatentSpace` adds its posterior mean to the starts.
         x: observations (N, *shape).
-        steps: steps of Adam from every start; 0 compares the starts.
+        steps: steps from every start; 0 compares the starts.
         restarts: codes drawn from the prior for every observation; 0 leaves the encoder's start only.
-        lr: learning rate, decayed to 0 by half a cosine.
+        lr: learning rate of Adam, in units of length on the manifold, decayed to 0 by half a cosine.
         prior_weight: the weight w, in units of the distance per nat.
         distance: observations (N, *shape) twice -> distances (N,), differentiable.
 
     Raises:
         ValueError: a count or weight is negative, there is no start, or the space is in train mode.
+        TypeError: the prior has a weight, and no density.
 
     """
     if steps < 0 or restarts < 0 or lr <= 0 or prior_weight < 0:
@@ -75,21 +83,46 @@ def invert(
         )
     if space.training:
         raise ValueError("expected a latent space in eval mode, got one in train mode")
-    z = _starts(space, x, restarts).requires_grad_(True)
+    if prior_weight and isinstance(space.prior, ImplicitPrior):
+        raise TypeError(f"expected prior_weight = 0 for {type(space.prior).__name__}, which has no density")
+    z = _starts(space, x, restarts)
     target = x.expand(len(z), *x.shape).flatten(0, 1)
-    optimizer = torch.optim.Adam([z], lr=lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
-    with torch.enable_grad():
-        for _ in range(steps):
-            loss = _objective(space, z, target, prior_weight, distance).sum()
-            (z.grad,) = torch.autograd.grad(loss, z)
-            optimizer.step()
-            schedule.step()
+
+    def objective(z: Tensor) -> Tensor:
+        return _objective(space, z, target, prior_weight, distance)
+
+    z = _descend(space.manifold, z, objective, steps, lr)
     with torch.no_grad():
-        best = _objective(space, z, target, prior_weight, distance).unflatten(0, z.shape[:2]).argmin(0)
-        found = z.detach()[best, torch.arange(len(x), device=x.device)]
+        best = objective(z).argmin(0)
+        found = z[best, torch.arange(len(x), device=x.device)]
         decoded = space.decode(found).mean
         return Inversion(found, decoded, distance(decoded, x), best)
+
+
+def _descend(manifold: Manifold, z: Tensor, objective: Callable[[Tensor], Tensor], steps: int, lr: float) -> Tensor:
+    """Return codes (S, N, d) of a lower objective, (S, N) of them."""
+    choices = manifold.choices
+    step = torch.zeros_like(z, requires_grad=True)
+    optimizer = torch.optim.Adam([step], lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
+    for _ in range(steps):
+        if manifold.continuous:
+            with torch.enable_grad():
+                at = z.detach().requires_grad_()
+                (gradient,) = torch.autograd.grad(objective(at).sum(), at)
+            step.grad = manifold.tangent(z, gradient) / manifold.conformal_factor(z)
+            optimizer.step()
+            schedule.step()
+            with torch.no_grad():
+                moved = manifold.shift(z, step / manifold.conformal_factor(z))
+                z = torch.where(moved.isfinite().all(-1, keepdim=True), moved, z)
+                step.zero_()
+        if choices:
+            with torch.no_grad():
+                options = candidates(z, choices[int(torch.randint(len(choices), ()))], 1)
+                best = torch.stack([objective(option) for option in options]).argmin(0)
+                z = options.gather(0, best[None, ..., None].expand(1, *z.shape)).squeeze(0)
+    return z
 
 
 def _starts(space: LatentSpace, x: Tensor, restarts: int) -> Tensor:
@@ -97,7 +130,7 @@ def _starts(space: LatentSpace, x: Tensor, restarts: int) -> Tensor:
     with torch.no_grad():
         starts = [space.prior().sample((restarts, len(x)))] if restarts else []
         if isinstance(space, EncodableLatentSpace):
-            starts.append(space.encode(x).mean.unsqueeze(0))
+            starts.append(space.manifold.onto(space.encode(x).mean).unsqueeze(0))
     if not starts:
         raise ValueError("expected at least one restart, as the space has no encoder to start from, got 0")
     return torch.cat(starts).detach().clone()
@@ -106,7 +139,8 @@ def _starts(space: LatentSpace, x: Tensor, restarts: int) -> Tensor:
 def _objective(
     space: LatentSpace, z: Tensor, target: Tensor, prior_weight: float, distance: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
-    """Return d(x, G(z)) - w log p(z) for all starts of all observations, (S * N,)."""
+    """Return d(x, G(z)) - w log p(z) for all starts of all observations, (S, N)."""
     flat = z.flatten(0, 1)
     value = distance(space.decode(flat).mean, target)
-    return value - prior_weight * space.prior().log_prob(flat) if prior_weight else value
+    value = value - prior_weight * space.prior().log_prob(flat) if prior_weight else value
+    return value.unflatten(0, z.shape[:2])

@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lsgen.callbacks.clock import generator_steps
-from lsgen.models.losses import Losses
+from lsgen.models import LatentModel, Losses
 
 __all__ = ["FiniteLoss", "NonFiniteError"]
 
@@ -30,7 +30,7 @@ class FiniteLoss(Callback):
             a synchronisation elsewhere. Whatever is set here, `Checkpoint` never saves weights that are not finite.
 
     Raises:
-        ValueError: every_n_steps is not positive.
+        ValueError: every_n_steps is not positive; while training, the loss is no number because of the data.
 
     """
 
@@ -48,6 +48,8 @@ class FiniteLoss(Callback):
         """Check the loss."""
         if self._batch_idx % self.every_n_steps or bool(torch.isfinite(loss).all()):
             return
+        if isinstance(pl_module, LatentModel):
+            pl_module.read_verdicts()  # where the data are to blame, that is what there is to say
         step = generator_steps(trainer, pl_module)
         value = loss.detach().flatten()[~torch.isfinite(loss.detach().flatten())][0].item()
         raise NonFiniteError(

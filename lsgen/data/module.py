@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lsgen.data.additions import Addition
-from lsgen.data.batches import Batch, BatchDataset, Source
+from lsgen.data.batches import Batch, BatchDataset, Source, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import Encoding, Values
 from lsgen.data.sampler import OrderedBatches, Position, ShuffledBatches
@@ -21,6 +22,8 @@ from lsgen.data.sampler import OrderedBatches, Position, ShuffledBatches
 __all__ = ["DataModule", "Split"]
 
 Split = Literal["train", "val", "test"]
+
+_CHUNK = 2**22  # numbers looked at together
 
 
 class DataModule(LightningDataModule, ABC):
@@ -134,13 +137,32 @@ class DataModule(LightningDataModule, ABC):
         order = torch.randperm(len(data), generator=stream(self.split_seed, Purpose.PROBE))
         return data[order[:n]]
 
+    def stored(self) -> Iterator[tuple[Split, int, Batch]]:
+        """Return what can be looked through at once: splits that were built, as (split, first position, batch).
+
+        All of a split comes, in chunks, where it is made of floating-point numbers in memory; of any other, whose
+        values are bounded by their encoding or cost work to have, its first observation. Nothing comes where a hook
+        of the data module changes batches.
+        """
+        hooks = ("on_before_batch_transfer", "on_after_batch_transfer")
+        if any(getattr(type(self), hook) is not getattr(LightningDataModule, hook) for hook in hooks):
+            return
+        for split in get_args(Split):
+            data = self._splits.get(split, ())
+            source = getattr(data, "source", None)
+            whole = isinstance(source, TensorSource) and source.tensors["x"].is_floating_point()
+            rows = max(1, _CHUNK // prod(self.shape)) if whole else 1
+            for first in range(0, len(data) if whole else min(1, len(data)), rows):
+                yield split, first, data[torch.arange(first, min(first + rows, len(data)))]
+
     def setup(self, stage: str | None = None) -> None:
         """Build what a stage needs and refuse an impossible batch size before any work starts."""
         if stage in ("fit", None):
             self._start = Position()
             self._training_batches()
         for split in ("val",) if stage in ("fit", "validate") else ("test",) if stage == "test" else get_args(Split):
-            self.dataset(split)
+            if self.dataset(split) and split != "train" and getattr(self.trainer, f"limit_{split}_batches", 0):
+                self._ordered(split)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of training, from where the run was interrupted on."""
@@ -195,11 +217,18 @@ class DataModule(LightningDataModule, ABC):
         }
 
     def _training_batches(self) -> ShuffledBatches:
-        data = self.dataset("train")
-        return ShuffledBatches(data, self.batch_size, self.seed, self._start, *self._ranks, drop_last=self.drop_last)
+        data, least = self.dataset("train"), self._least_batch(training=True)
+        return ShuffledBatches(data, self.batch_size, self.seed, self._start, *self._ranks, self.drop_last, least)
 
     def _ordered(self, split: Split) -> OrderedBatches:
-        return OrderedBatches(self.dataset(split), self.batch_size, *self._ranks)
+        least = self._least_batch(training=split == "train")
+        return OrderedBatches(self.dataset(split), self.batch_size, *self._ranks, least)
+
+    def _least_batch(self, training: bool) -> int:
+        """Return the smallest batch that the model of the trainer can work on; 1 where nobody says so."""
+        model = getattr(self.trainer, "lightning_module", None)
+        demand = getattr(model, "least_batch", None)
+        return int(demand(training)) if callable(demand) else 1
 
     def _loader(self, split: Split, batches: ShuffledBatches | OrderedBatches) -> DataLoader[Batch]:
         return DataLoader(

@@ -2,7 +2,8 @@
 
 An epoch is a permutation of the N observations, cut into rounds of one batch for each of the W processes. All
 processes count the same rounds; without `drop_last` every observation occurs exactly once, and what remains for the
-last round is shared out evenly, so that nothing is padded with repetitions and evaluation is exact.
+last round is shared out evenly, so that nothing is padded with repetitions and evaluation is exact. Where it is less
+than the smallest batch that a model can work on, it is shared out together with the round before it.
 
 Resuming inside an epoch is a starting point: in epoch e the order begins at batch k, in any later epoch at 0. It does
 not matter that workers prefetch before the trainer announces the epoch, or that an iterator is made twice.
@@ -40,25 +41,27 @@ class Position(NamedTuple):
 class _Batches(DistributedSampler[Any], ABC):
     # A DistributedSampler, so that a trainer that would wrap a foreign sampler for its processes leaves this one.
 
-    def __init__(self, data: Sized, batch_size: int, rank: int, world_size: int, drop_last: bool) -> None:
+    def __init__(self, data: Sized, batch_size: int, rank: int, world_size: int, drop_last: bool, least: int) -> None:
         super().__init__(data, num_replicas=world_size, rank=rank, drop_last=drop_last)  # type: ignore[arg-type]
-        if batch_size < 1:
-            raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
-        self.batch_size = batch_size
+        if batch_size < least:
+            needed = "" if least == 1 else ", the smallest batch that the model can work on"
+            raise ValueError(f"expected a batch_size of at least {least}{needed}, got {batch_size}")
+        self.batch_size, self.least = batch_size, least
         self._sizes = self._batch_sizes(len(data))
 
     def _batch_sizes(self, observations: int) -> list[int]:
         """Return the sizes of all batches of an epoch, of which every W-th belongs to this process."""
-        world = self.num_replicas
+        world, least = self.num_replicas, self.least
         rounds, rest = divmod(observations, self.batch_size * world)
-        if not self.drop_last and 0 < rest < world and rounds > 0:
+        if not self.drop_last and 0 < rest < least * world and rounds > 0:
             rounds, rest = rounds - 1, rest + self.batch_size * world
         sizes = [self.batch_size] * (rounds * world)
         if rest and not self.drop_last:
             batches = world * -(-rest // (self.batch_size * world))
+            batches = batches if rest // batches >= least else world
             sizes += [rest // batches + (batch < rest % batches) for batch in range(batches)]
-        if not sizes or min(sizes) == 0:
-            needed = f"{self.batch_size * world} (drop_last)" if self.drop_last else f"{world}"
+        if not sizes or min(sizes) < least:
+            needed = f"{self.batch_size * world} (drop_last)" if self.drop_last else f"{least * world}"
             raise ValueError(
                 f"expected at least {needed} observations for batch_size {self.batch_size} on {world} process(es), "
                 f"got {observations}"
@@ -98,9 +101,10 @@ class ShuffledBatches(_Batches):
         rank: number of this process.
         world_size: number of processes.
         drop_last: whether only full batches are made.
+        least: the smallest batch that may be made; to keep to it, a batch may hold up to `least` more than batch_size.
 
     Raises:
-        ValueError: batch_size is not positive, or there are too few observations for one batch on each process.
+        ValueError: batch_size is below `least`, or there are too few observations for one batch on each process.
 
     """
 
@@ -113,8 +117,9 @@ class ShuffledBatches(_Batches):
         rank: int = 0,
         world_size: int = 1,
         drop_last: bool = False,
+        least: int = 1,
     ) -> None:
-        super().__init__(data, batch_size, rank, world_size, drop_last)
+        super().__init__(data, batch_size, rank, world_size, drop_last, least)
         self.seed = seed
         self.start = Position() if start is None else start
 
@@ -133,17 +138,18 @@ class OrderedBatches(_Batches, SequentialSampler):  # type: ignore[misc]
 
     Args:
         data: what is indexed.
-        batch_size: largest number of observations in a batch, on each process.
+        batch_size: observations in a batch, on each process.
         rank: number of this process.
         world_size: number of processes.
+        least: the smallest batch that may be made; to keep to it, a batch may hold up to `least` more than batch_size.
 
     Raises:
-        ValueError: batch_size is not positive, or there are fewer observations than processes.
+        ValueError: batch_size is below `least`, or there are too few observations for one batch on each process.
 
     """
 
-    def __init__(self, data: Sized, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
-        super().__init__(data, batch_size, rank, world_size, drop_last=False)
+    def __init__(self, data: Sized, batch_size: int, rank: int = 0, world_size: int = 1, least: int = 1) -> None:
+        super().__init__(data, batch_size, rank, world_size, False, least)
 
     def begin(self) -> Position:
         """Return the beginning."""

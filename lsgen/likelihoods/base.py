@@ -42,12 +42,14 @@ class Likelihood(nn.Module, ABC):
         heads: raw outputs per data channel.
         support: what an observation may be, in words; used in error messages.
         discrete: whether p(x|h) is a probability mass function; bits per dimension exist only then.
+        convex: whether the support is an interval, so that the least and the greatest value speak for all.
 
     """
 
     heads: int = 1
     support: str = "any real number"
     discrete: ClassVar[bool] = False
+    convex: ClassVar[bool] = False
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -76,6 +78,22 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def in_support(self, x: Tensor) -> Tensor:
         """Return a boolean tensor of the shape of x: which values the family can give."""
+
+    def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
+        """Return the few values of each observation that tell of all of them, without reading any from the device.
+
+        Args:
+            x: observations (B, *shape).
+
+        Returns:
+            Families with values (B,): an observation is in the support if and only if each family can give its value.
+
+        """
+        flat = x.flatten(1)
+        if self.convex:  # a NaN is the least and the greatest value
+            return [(self, flat.amin(1)), (self, flat.amax(1))]
+        first = self.in_support(x).flatten(1).view(torch.uint8).argmin(1, keepdim=True)
+        return [(self, flat.gather(1, first).squeeze(1))]
 
     def split(self, h: Tensor) -> Tensor:
         """Return h as (B, *shape, heads), the coordinates of each data dimension last.

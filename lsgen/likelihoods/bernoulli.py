@@ -28,6 +28,7 @@ class Bernoulli(ClosedFormLikelihood):
     """Independent Bernoulli pixels with logits h."""
 
     support: str = "between 0 and 1"
+    convex: ClassVar[bool] = True
     discrete: ClassVar[bool] = True
 
     def forward(self, h: Tensor) -> Distribution:

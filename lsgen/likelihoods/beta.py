@@ -14,6 +14,8 @@ https://arxiv.org/abs/2005.05608.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 from torch.distributions import Beta as _Beta
@@ -29,6 +31,7 @@ class Beta(Likelihood):
 
     heads: int = 2
     support: str = "strictly between 0 and 1"
+    convex: ClassVar[bool] = True
 
     def forward(self, h: Tensor) -> Distribution:
         """Return Beta(exp(log a), exp(log b))."""

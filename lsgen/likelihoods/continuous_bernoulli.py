@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import factorial, sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -51,6 +51,7 @@ class ContinuousBernoulli(ClosedFormLikelihood):
     """
 
     support: str = "between 0 and 1"
+    convex: ClassVar[bool] = True
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__(shape)

@@ -35,6 +35,7 @@ class LocationFamily(ClosedFormLikelihood):
 
     """
 
+    convex: ClassVar[bool] = True
     location_information: ClassVar[float]
 
     @abstractmethod
@@ -81,6 +82,7 @@ class LocationScaleFamily(ClosedFormLikelihood):
     """
 
     heads: int = 2
+    convex: ClassVar[bool] = True
     location_information: ClassVar[float]
     scale_information: ClassVar[float]
 

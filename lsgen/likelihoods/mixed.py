@@ -99,6 +99,11 @@ class Mixed(Likelihood):
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
         return torch.cat([part.in_support(own) for part, own in parts], -len(self.shape))
 
+    def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
+        """Return the values that tell of each part."""
+        parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
+        return [witness for part, own in parts for witness in part.witnesses(own)]
+
     def _pairs(self, h: Tensor) -> list[tuple[Any, Tensor]]:
         """Return every part with its raw outputs."""
         self.check_raw(h)

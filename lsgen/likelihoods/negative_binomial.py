@@ -121,7 +121,7 @@ class NegativeBinomial(Likelihood):
 
 
 def _counts(x: Tensor) -> Tensor:
-    return (x >= 0) & (x == x.round()) & torch.isfinite(x)
+    return (x >= 0) & (x.frac() == 0)
 
 
 def _information(log_mean: Tensor, log_r: Tensor | float) -> Tensor:

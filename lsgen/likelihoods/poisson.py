@@ -33,7 +33,7 @@ class Poisson(ClosedFormLikelihood):
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept 0, 1, 2, ..."""
-        return (x >= 0) & (x == x.round()) & torch.isfinite(x)
+        return (x >= 0) & (x.frac() == 0)
 
     def embed(self, h: Tensor, at: Tensor | None = None) -> Tensor:
         """Return 2 sqrt(lambda), of shape (B, D)."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from lsgen.latent import Deterministic, DiagonalNormal, EncodableLatentSpace, StandardNormal
 from lsgen.likelihoods import SharedGaussian
 from lsgen.models.base import Batch, LatentModel
+from lsgen.models.loaders import training_observations
 from lsgen.models.losses import Losses
 from lsgen.models.vae.objective import sample_terms
 from lsgen.nn import MLPDecoder, MLPEncoder
@@ -76,6 +77,16 @@ class LinearModel(LatentModel):
     def forward(self, x: Tensor) -> Tensor:
         """Return the projection of observations (N, *shape) on the components."""
         return self.latent_space.decode(self.latent_space.encode(x).mean).mean
+
+    def on_train_start(self) -> None:
+        """Refuse too few observations before any is seen, where their number is known.
+
+        Raises:
+            ValueError: there are no more observations than components.
+
+        """
+        super().on_train_start()
+        self._check_count(training_observations(self.trainer))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Add the batch to the moments, and fit after the last one."""
@@ -131,8 +142,7 @@ class LinearModel(LatentModel):
 
         """
         d = self.latent_space.dim
-        if count <= d + 1:
-            raise ValueError(f"expected more than {d + 1} observations for {d} components, got {int(count)}")
+        self._check_count(int(count))
         mean = total / count
         values, vectors = torch.linalg.eigh(products / count - torch.outer(mean, mean))
         values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)[:, :d]
@@ -163,6 +173,11 @@ class LinearModel(LatentModel):
         """Restore the clocks and the moments."""
         super().on_load_checkpoint(checkpoint)
         self._moments = checkpoint["moments"] or None
+
+    def _check_count(self, observations: int | None) -> None:
+        d = self.latent_space.dim
+        if observations is not None and observations <= d + 1:
+            raise ValueError(f"expected more than {d + 1} observations for {d} components, got {observations}")
 
     def _evaluation_step(self, batch: Batch, key: str) -> Losses:
         losses = self.loss(batch)

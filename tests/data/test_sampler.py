@@ -1,5 +1,7 @@
 """The order of batches: a partition of the data for every epoch, every number of processes, every starting point."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch.utils.data import DistributedSampler
@@ -47,6 +49,24 @@ def test_drop_last_leaves_full_batches_of_distinct_observations(size, batch_size
     assert {len(request.indices) for batches in drawn for request in batches} == {batch_size}
     together = torch.cat([indices(batches) for batches in drawn])
     assert len(together.unique()) == len(together) == size // (batch_size * world) * batch_size * world
+
+
+def test_no_batch_is_smaller_than_the_model_can_work_on():
+    for size, batch_size, world, least in product(range(1, 40), range(1, 7), (1, 2, 3), (1, 2, 3)):
+        if batch_size < least or size < least * world:
+            with pytest.raises(ValueError, match="expected (a batch_size of )?at least"):
+                ShuffledBatches(range(size), batch_size, 4, world_size=world, least=least)
+            continue
+        ranks = epochs_of(size, batch_size, world, least=least)
+        drawn = [list(rank) for rank in ranks]
+        assert {len(batches) for batches in drawn} == {len(ranks[0])}
+        assert sorted(torch.cat([indices(batches) for batches in drawn]).tolist()) == list(range(size))
+        sizes = [len(request.indices) for batches in drawn for request in batches]
+        assert min(sizes) >= least
+        assert max(sizes) <= batch_size + least * (least > 1)
+        plain = [list(rank) for rank in epochs_of(size, batch_size, world)]
+        before = [len(request.indices) for batches in plain for request in batches]
+        assert (before == sizes) == (min(before) >= least)  # nothing changes where nothing has to
 
 
 def test_one_process_batches_as_a_data_loader_would():

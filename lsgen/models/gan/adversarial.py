@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import LatentSpace
 from lsgen.models.base import Batch, LatentModel, OptimizerFactory
+from lsgen.models.contract import Contract, Interval
 from lsgen.models.gan.space import DataUnits
 from lsgen.models.gan.terms import AdversarialLosses
 
@@ -114,6 +116,14 @@ class AdversarialModel(LatentModel, ABC):
             self.separate()
         return super().load_state_dict(state_dict, strict, assign)
 
+    def contract(self) -> Contract:
+        """Return what a batch must be: within the value range that the networks are built for."""
+        value_range = None
+        if self.decoder.value_range is not None:
+            low, high = self.decoder.value_range
+            value_range = Interval(f"expected observations in model.value_range = [{low:g}, {high:g}]", low, high)
+        return replace(super().contract(), value_range=value_range)
+
     @abstractmethod
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the parameters of the critic and of the generator."""
@@ -190,18 +200,6 @@ class AdversarialModel(LatentModel, ABC):
             raise ValueError(
                 f"{type(self).__name__} expected one device or strategy=ddp, got {type(strategy).__name__}"
             )
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Refuse data outside the value range that the networks are built for, before any step is taken."""
-        first = self._unchecked
-        super().on_train_batch_start(batch, batch_idx)
-        if first and self.decoder.value_range is not None:
-            low, high = self.decoder.value_range
-            if bool(((batch["x"] < low) | (batch["x"] > high)).any()):
-                raise ValueError(
-                    f"expected observations in model.value_range = [{low:g}, {high:g}], got values between "
-                    f"{batch['x'].min().item():.6g} and {batch['x'].max().item():.6g}"
-                )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the clocks, and the batches that wait for their update."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from lsgen.latent import Prior
 from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.contract import Contract, Interval
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.losses import AdversarialLoss
@@ -98,6 +100,25 @@ class GAN(AdversarialModel):
     def forward(self, z: Tensor) -> Tensor:
         """Return generated observations (N, *shape), in data units, at codes (N, d)."""
         return self.latent_space.raw(z)
+
+    def contract(self) -> Contract:
+        """Return what a batch must be: with labels where the critic is conditional."""
+        if not self.classes:
+            return super().contract()
+        expected = f"a conditional critic expected labels from 0 to {self.classes - 1}"
+        labels = Interval(expected, 0, self.classes - 1)
+        return replace(super().contract(), owner="a conditional critic", demands=("label",), labels=labels)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Take a batch in; what is to be predicted from are codes (N, d), which may be anything."""
+        return batch if self.trainer.predicting else super().on_before_batch_transfer(batch, dataloader_idx)
+
+    def on_predict_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Leave codes alone."""
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:  # type: ignore[override]
+        """Return generated observations (N, *shape) at codes (N, d)."""
+        return self(batch)
 
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the parameters of critic and generator, each with those of their regularisers."""

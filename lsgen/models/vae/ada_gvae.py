@@ -12,6 +12,7 @@ https://arxiv.org/abs/2002.02886.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -32,6 +33,8 @@ class AdaGVAE(Objective):
         beta: weight of the KL term, a number or a schedule in generator steps.
 
     """
+
+    demands: ClassVar[tuple[str, ...]] = ("pair",)
 
     def __init__(self, beta: float | Schedule = 1.0) -> None:
         super().__init__()

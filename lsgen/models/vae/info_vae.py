@@ -42,6 +42,11 @@ class InfoVAE(Objective):
         super().__init__()
         self.alpha, self.weight, self.kernel, self.unbiased = as_schedule(alpha), as_schedule(weight), kernel, unbiased
 
+    @property
+    def least_batch(self) -> int:
+        """Two for an unbiased discrepancy, which has pairs of different codes only."""
+        return 2 if self.unbiased else 1
+
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + (1 - alpha) KL + (alpha + lambda - 1) MMD^2."""
         x, prior = batch["x"], space.prior()

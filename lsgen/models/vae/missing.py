@@ -12,6 +12,7 @@ equation 4, https://arxiv.org/abs/1812.02633.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class MissingDataIWAE(Objective):
         ValueError: samples is not positive.
 
     """
+
+    demands: ClassVar[tuple[str, ...]] = ("observed",)
 
     def __init__(self, samples: int = 20) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,19 @@ __all__ = ["DataSetObjective", "Objective", "SampleTerms", "kl_per_dimension", "
 
 
 class Objective(nn.Module, ABC):
-    """Abstract training objective of a variational autoencoder."""
+    """Abstract training objective of a variational autoencoder.
+
+    Attributes:
+        demands: entries of a batch needed beside "x": "label", "pair" or "observed".
+
+    """
+
+    demands: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def least_batch(self) -> int:
+        """The number of observations of the smallest batch that it can judge, in training or evaluation."""
+        return 1
 
     @abstractmethod
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,8 @@ class SemiSupervised(Objective):
             for N observations of which N_l are labelled.
 
     """
+
+    demands: ClassVar[tuple[str, ...]] = ("label",)
 
     def __init__(self, alpha: float | Schedule = 1.0) -> None:
         super().__init__()

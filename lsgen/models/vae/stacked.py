@@ -16,6 +16,7 @@ Reference: Kingma, Rezende, Mohamed & Welling (2014), section 2, https://arxiv.o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +40,8 @@ class StackedSemiSupervised(Objective):
             for N observations of which N_l are labelled.
 
     """
+
+    demands: ClassVar[tuple[str, ...]] = ("label",)
 
     def __init__(self, alpha: float | Schedule = 1.0) -> None:
         super().__init__()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import Trainer
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import EncodableLatentSpace, Posterior, Prior
+from lsgen.latent.product import OneHot
 from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch, LatentModel, OptimizerFactory
+from lsgen.models.contract import Contract, Interval
+from lsgen.models.loaders import training_observations
 from lsgen.models.losses import Losses
 from lsgen.models.vae.adversarial import AdversarialObjective
 from lsgen.models.vae.objective import DataSetObjective, Objective
@@ -86,11 +88,25 @@ class VAE(LatentModel):
         """Give optimisation back."""
         self.automatic_optimization = True
 
+    def contract(self) -> Contract:
+        """Return what a batch must be for the objective."""
+        classes = [part.dim for part in self.latent_space.prior.modules() if isinstance(part, OneHot)]
+        labels = None
+        if "label" in self.objective.demands and classes:
+            words = f"expected labels from 0 to {classes[0] - 1}, or -1 where the class is not known"
+            labels = Interval(f"{type(self.objective).__name__} {words}", -1, classes[0] - 1)
+        owner, likelihood = type(self.objective).__name__, self.latent_space.likelihood
+        return Contract(owner, likelihood, self.objective.demands, labels)
+
     def on_fit_start(self) -> None:
         """Tell an objective that asks for it how many observations there are."""
         super().on_fit_start()
-        if isinstance(self.objective, DataSetObjective):
-            self.objective.prepare(training_observations(self.trainer))
+        self._count_observations()
+
+    def on_train_start(self) -> None:
+        """Tell it once more, as what tries out training does without the start of a fit."""
+        super().on_train_start()
+        self._count_observations()
 
     def loss(self, batch: Batch) -> Losses:
         """Return the losses of a batch at the current generator step."""
@@ -159,26 +175,20 @@ class VAE(LatentModel):
             return [config, {"optimizer": self.objective.optimizer(adversary.parameters())}]
         return config
 
+    def _count_observations(self) -> None:
+        if not isinstance(self.objective, DataSetObjective):
+            return
+        observations = training_observations(self.trainer)
+        if observations is None:
+            raise ValueError(
+                f"expected training data of known length, got {type(self.trainer.train_dataloader).__name__}: "
+                "give the objective its observations"
+            )
+        self.objective.prepare(observations)
+
     def _evaluation_step(self, batch: Batch, stage: str) -> Losses:
         losses = self.loss(batch)
         values = {"loss": losses.loss, **losses.scalars}
         named = {f"{stage}/{name}": value for name, value in values.items()}
         self.log_dict(named, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
         return losses
-
-
-def training_observations(trainer: Trainer) -> int:
-    """Return the number of training observations, over all processes.
-
-    Raises:
-        ValueError: the training data do not know their length.
-
-    """
-    trainer.fit_loop.setup_data()
-    data = getattr(trainer.train_dataloader, "dataset", None)
-    if not isinstance(data, Sized):
-        raise ValueError(
-            "expected training data of known length, got "
-            f"{type(trainer.train_dataloader).__name__} of {type(data).__name__}: give the objective its observations"
-        )
-    return len(data)

@@ -36,6 +36,11 @@ class WAEMMD(Objective):
         super().__init__()
         self.weight, self.kernel, self.unbiased = as_schedule(weight), kernel, unbiased
 
+    @property
+    def least_batch(self) -> int:
+        """Two for an unbiased discrepancy, which has pairs of different codes only."""
+        return 2 if self.unbiased else 1
+
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + lambda MMD^2."""
         x, prior = batch["x"], space.prior()

@@ -1,0 +1,193 @@
+"""What a batch must be, and how little of it tells whether it is.
+
+| entry      | what it holds                                                          | who asks for it           |
+|------------|------------------------------------------------------------------------|---------------------------|
+| "x"        | observations (B, *shape), in the support of the likelihood             | every model               |
+| "label"    | classes, integers (B,); -1 where one is not known, if that is allowed  | models of classes         |
+| "pair"     | observations (B, *shape)                                               | models of pairs           |
+| "observed" | bool (B, *shape); what is not observed may hold anything, such as NaN  | models of missing values  |
+
+A tensor x, (x,) and (x, label) are taken for such a mapping; what else a mapping holds is left alone. Entries, shapes
+and types are known on the host. Values are judged by evidence: of each observation the few numbers that tell of all of
+them, such as the least and the greatest. Gathering it reads nothing from the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsgen.likelihoods import Likelihood
+
+__all__ = ["Contract", "Evidence", "Interval"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What values of one entry may be, beside what a likelihood says.
+
+    Attributes:
+        expected: the same in words.
+        low: the least value.
+        high: the greatest value.
+
+    """
+
+    expected: str
+    low: float
+    high: float
+
+    def in_support(self, values: Tensor) -> Tensor:
+        """Return which values are inside; a NaN is not."""
+        return (values >= self.low) & (values <= self.high)
+
+
+class Evidence(NamedTuple):
+    """A value of each observation, (B,), and who says whether it may be there.
+
+    Attributes:
+        judge: says so.
+        values: the values; an observation is refused where one of them is.
+        allowed: what was said already, bool (B,); None where the judge is still to be asked.
+
+    """
+
+    judge: Likelihood | Interval
+    values: Tensor
+    allowed: Tensor | None = None
+
+    def verdict(self) -> Tensor:
+        """Return which observations are allowed, bool (B,), on the device of the values."""
+        return self.judge.in_support(self.values) if self.allowed is None else self.allowed
+
+    def sentence(self, value: float, place: str) -> str:
+        """Say what was expected, and what came where."""
+        if isinstance(self.judge, Interval):
+            return f"{self.judge.expected}, got {value:.6g} in {place}"
+        remedy = "choose another likelihood or rescale the data" if abs(value) < float("inf") else "mend the data"
+        name, support = type(self.judge).__name__, self.judge.support
+        return f"{name} expected observations that are {support}, got {value:.6g} in {place}: {remedy}"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a model asks of its batches.
+
+    Attributes:
+        owner: who asks, by name.
+        likelihood: gives shape and support of observations.
+        demands: entries needed beside "x".
+        labels: what labels may be; None where nobody asks.
+        value_range: what observations may be, beside the support; None where nobody asks.
+
+    """
+
+    owner: str
+    likelihood: Likelihood
+    demands: tuple[str, ...] = ()
+    labels: Interval | None = None
+    value_range: Interval | None = None
+
+    def entries(self, batch: Any) -> Mapping[str, Tensor]:
+        """Return a batch as a mapping, its tensors as they are.
+
+        Raises:
+            TypeError: it is nothing that can be taken for one.
+
+        """
+        if isinstance(batch, Mapping):
+            return batch
+        if isinstance(batch, Tensor):
+            return {"x": batch}
+        plain = isinstance(batch, Sequence) and not isinstance(batch, str)
+        if plain and len(batch) in (1, 2) and all(isinstance(part, Tensor) for part in batch):
+            return dict(zip(("x", "label"), batch, strict=False))
+        raise TypeError(
+            f'{self.owner} expected a batch that is a mapping with "x", a tensor x, (x,) or (x, label), '
+            f"got {_kind(batch)}"
+        )
+
+    def take(self, batch: Any, dtype: torch.dtype) -> dict[str, Tensor]:
+        """Return a batch as a mapping, floating-point observations in the type of the weights.
+
+        Raises:
+            TypeError: it is nothing that can be taken for a batch, or an entry is of another kind of number.
+            ValueError: an entry is missing or has another shape.
+
+        """
+        taken = dict(self.entries(batch))
+        for name in ("x", *self.demands):
+            value = taken.get(name)
+            if isinstance(value, Tensor) and name in ("x", "pair") and value.is_floating_point():
+                taken[name] = value.to(dtype)
+            elif isinstance(value, Tensor) and name == "label" and not value.is_floating_point():
+                taken[name] = value.to(torch.int64)
+        self.check(taken, dtype)
+        return taken
+
+    def check(self, batch: Any, dtype: torch.dtype) -> None:
+        """Refuse a batch for its entries, types or shapes.
+
+        Raises:
+            TypeError: it is no mapping, or an entry holds another kind of number.
+            ValueError: an entry is missing or has another shape.
+
+        """
+        if not isinstance(batch, Mapping):
+            raise TypeError(f'{self.owner} expected a batch that is a mapping with "x", got {_kind(batch)}')
+        missing = [name for name in ("x", *self.demands) if name not in batch]
+        if missing:
+            wanted, found = (_quoted(names) for names in (("x", *self.demands), batch))
+            raise ValueError(f"{self.owner} expected batches with {wanted}, got {found or 'none of them'}")
+        kinds = {"x": dtype, "pair": dtype, "label": torch.int64, "observed": torch.bool}
+        for name in ("x", *self.demands):
+            self._check_entry(name, batch[name], kinds[name], len(batch["x"]))
+
+    def label_evidence(self, batch: Mapping[str, Tensor]) -> list[Evidence]:
+        """Return what tells of the labels, if they matter."""
+        return [] if self.labels is None else [Evidence(self.labels, batch["label"])]
+
+    def evidence(self, batch: Mapping[str, Tensor]) -> list[Evidence]:
+        """Return what tells of all entries of a batch that was checked."""
+        found = self.label_evidence(batch)
+        if "observed" in self.demands:
+            return [*found, self._of_observed(batch["x"], batch["observed"])]
+        for name in ("x", "pair") if "pair" in self.demands else ("x",):
+            found += [Evidence(*witness) for witness in self.likelihood.witnesses(batch[name])]
+        if self.value_range is not None:
+            flat = batch["x"].flatten(1)
+            found += [Evidence(self.value_range, flat.amin(1)), Evidence(self.value_range, flat.amax(1))]
+        return found
+
+    def _of_observed(self, x: Tensor, observed: Tensor) -> Evidence:
+        """Return what tells of observations of which only a part counts."""
+        allowed = (self.likelihood.in_support(x) | ~observed).flatten(1)
+        first = allowed.view(torch.uint8).argmin(1, keepdim=True)
+        return Evidence(self.likelihood, x.flatten(1).gather(1, first).squeeze(1), allowed.gather(1, first).squeeze(1))
+
+    def _check_entry(self, name: str, value: Any, dtype: torch.dtype, size: int) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f'{self.owner} expected a tensor for "{name}" of a batch, got {_kind(value)}')
+        if value.dtype != dtype:
+            scale = ": scale whole numbers first, such as x / 255" if name == "x" else ""
+            raise TypeError(f'{self.owner} expected "{name}" of {dtype}, got {value.dtype}{scale}')
+        shape = () if name == "label" else self.likelihood.shape
+        what = type(self.likelihood).__name__ if name == "x" else self.owner
+        if tuple(value.shape[1:]) != shape or len(value) != size or not size:
+            expected = ", ".join(["B", *map(str, shape)]) + ("," if not shape else "")
+            kind = "observations" if name == "x" else f'"{name}"'
+            raise ValueError(f"{what} expected {kind} of shape ({expected}), got {tuple(value.shape)}")
+
+
+def _quoted(names: Any) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"a {type(value).__name__} of {len(value)}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,91 @@
+"""Judgement of batches, passed where it costs nothing: at once on the host, and when the loop reads anyway elsewhere.
+
+Evidence of a batch on an accelerator is a few numbers for each observation. They stay on the device, and a kernel that
+waits for them is started only at the next place where values are read in any case: where a row is logged, at the end
+of an epoch or a validation, before a checkpoint is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from lsgen.models.contract import Evidence
+
+__all__ = ["Place", "Verdicts"]
+
+
+class Place(NamedTuple):
+    """Where evidence is from.
+
+    Attributes:
+        words: what the observations are part of, such as "batch 3 of the val split".
+        first: number of the first of them there.
+        taught: whether weights learned from them.
+
+    """
+
+    words: str
+    first: int = 0
+    taught: bool = False
+
+    def of(self, observation: int) -> str:
+        """Name an observation."""
+        return f"observation {self.first + observation} of {self.words}"
+
+
+class Verdicts:
+    """Evidence that was not judged yet."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[Place, Evidence]] = []
+        self._refusal: str | None = None
+
+    def add(self, place: Place, evidence: Sequence[Evidence]) -> None:
+        """Judge what is on the host, and keep the rest.
+
+        Raises:
+            ValueError: an observation is refused.
+
+        """
+        for item in evidence:
+            if item.values.device.type != "cpu":
+                self._open.append((place, item))
+            elif not bool(item.verdict().all()):
+                raise ValueError(_refusal([(place, item)])[0])
+
+    def read(self) -> None:
+        """Judge what was kept; weights that learned from what is refused stay refused until `forget`.
+
+        Raises:
+            ValueError: an observation is refused.
+
+        """
+        if self._refusal is not None:
+            raise ValueError(self._refusal)
+        waiting, self._open = self._open, []
+        groups: dict[tuple[int, bool], list[tuple[Place, Evidence]]] = {}
+        for place, item in waiting:
+            groups.setdefault((id(item.judge), item.allowed is None), []).append((place, item))
+        for group in groups.values():
+            if not bool(torch.cat([item.verdict() for _, item in group]).all()):
+                said, place = _refusal(group)
+                if place.taught:
+                    self._refusal = said = f"{said} (weights that learned from it are not saved)"
+                raise ValueError(said)
+
+    def forget(self) -> None:
+        """Begin anew, with other data or other weights."""
+        self._open, self._refusal = [], None
+
+
+def _refusal(group: Sequence[tuple[Place, Evidence]]) -> tuple[str, Place]:
+    """Return a sentence on the first observation that is refused, and where it is from."""
+    for place, item in group:
+        verdict = item.verdict()
+        if not bool(verdict.all()):
+            found = int(verdict.to(torch.uint8).argmin())
+            return item.sentence(float(item.values[found]), place.of(found)), place
+    raise AssertionError("expected evidence that is refused")

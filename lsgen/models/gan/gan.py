@@ -113,6 +113,10 @@ class GAN(AdversarialModel):
         """Take a batch in; what is to be predicted from are codes (N, d), which may be anything."""
         return batch if self.trainer.predicting else super().on_before_batch_transfer(batch, dataloader_idx)
 
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Judge a batch, unless it is of codes."""
+        return batch if self.trainer.predicting else super().on_after_batch_transfer(batch, dataloader_idx)
+
     def on_predict_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Leave codes alone."""
 

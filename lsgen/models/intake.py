@@ -1,0 +1,211 @@
+"""A Lightning module that takes its batches in and judges each of them, in every split and by whomever it is run.
+
+Hooks of the module do it: on the host a batch is brought into one form and its labels are judged; on the device its
+evidence is taken before any callback sees it. Nothing depends on hooks of a fit, so Lightning's tuners, a validation or
+a test by itself run the same checks. A data module that has one of these hooks keeps the module's from being called:
+what was left out is made up for when the batch is handed over.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import RunningStage, TrainerFn
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lsgen.models.contract import Contract
+from lsgen.models.loaders import check_batch_sizes
+from lsgen.models.verdicts import Place, Verdicts
+from lsgen.nn.critics import MinibatchStd
+
+__all__ = ["Batch", "BatchIntake"]
+
+Batch = Mapping[str, Tensor]
+
+_COMPARING = (_BatchNorm, MinibatchStd)  # layers that in training compare the observations of a batch
+_READ_EVERY = 50  # batches between two readings of verdicts, where the trainer logs nothing
+
+
+class BatchIntake(LightningModule, ABC):
+    """Abstract module whose batches are what its `contract` says.
+
+    Raises:
+        ValueError: with any batch, values that the model cannot learn from, an entry that is missing or of another
+            shape, or fewer observations than it needs.
+        TypeError: with any batch, what is no batch, or an entry of another kind of number.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._verdicts = Verdicts()
+        self._cast_was_told = self._batch_was_judged = False
+
+    @abstractmethod
+    def contract(self) -> Contract:
+        """Return what a batch must be."""
+
+    def least_batch(self, training: bool) -> int:
+        """Return the number of observations of the smallest batch that the model can work on.
+
+        Args:
+            training: whether it is to learn from it.
+
+        """
+        parts = list(self.modules())[1:]
+        compares = training and any(isinstance(part, _COMPARING) for part in parts)
+        return max([1 + compares, *(getattr(part, "least_batch", 1) for part in parts)])
+
+    def read_verdicts(self) -> None:
+        """Judge the batches since the last call that are on an accelerator, and wait for it; others are judged already.
+
+        Raises:
+            ValueError: a value of one of them is none that the model can learn from.
+
+        """
+        self._verdicts.read()
+
+    # before any batch
+
+    def on_fit_start(self) -> None:
+        """Judge what a data module of ours holds in memory, before the first step."""
+        self._verdicts.forget()
+        stored = getattr(self.trainer.datamodule, "stored", None)  # type: ignore[attr-defined]
+        for split, first, batch in stored() if callable(stored) else ():
+            taken = self._contract.take(batch, self._weights_dtype)
+            self._verdicts.add(Place(f"the {split} split", first), self._contract.evidence(taken))
+
+    def on_train_start(self) -> None:
+        """Refuse loaders that are bound to make a batch which is too small."""
+        self._check_batch_sizes(self.trainer.train_dataloader, "training")
+        self._check_batch_sizes(self.trainer.val_dataloaders, "validation")
+
+    def on_validation_start(self) -> None:
+        """Refuse loaders that are bound to make a batch which is too small."""
+        self._check_batch_sizes(self.trainer.val_dataloaders, "validation")
+
+    def on_test_start(self) -> None:
+        """Refuse loaders that are bound to make a batch which is too small."""
+        self._check_batch_sizes(self.trainer.test_dataloaders, "test")
+
+    # every batch
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Take a batch in, on the host; wrong labels would end the work of an accelerator without a word."""
+        entries = self._contract.entries(batch)
+        taken = self._contract.take(batch, self._weights_dtype)
+        if entries["x"].dtype != taken["x"].dtype and not self._cast_was_told:
+            self._cast_was_told = True
+            rank_zero_warn(f"The batches are of {entries['x'].dtype}: they are cast to {taken['x'].dtype}.")
+        if taken.get("label", taken["x"]).device.type == "cpu":
+            self._verdicts.add(self._place("a batch"), self._contract.label_evidence(taken))
+        return taken
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Judge the batch, before any callback sees it."""
+        self._judge(batch, self._batches_so_far())
+        self._batch_was_judged = True
+        return batch
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Judge a batch that was not judged."""
+        self._judge_late(batch, batch_idx)
+
+    def on_validation_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Judge a batch that was not judged."""
+        self._judge_late(batch, batch_idx)
+
+    def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Judge a batch that was not judged."""
+        self._judge_late(batch, batch_idx)
+
+    def on_predict_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Judge a batch that was not judged."""
+        self._judge_late(batch, batch_idx)
+
+    # where verdicts are read
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Read the verdicts where a row is logged."""
+        every: int = self.trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
+        if (batch_idx + 1) % every == 0:
+            self.read_verdicts()
+
+    def on_train_epoch_end(self) -> None:
+        """Read the verdicts."""
+        self.read_verdicts()
+
+    def on_validation_epoch_end(self) -> None:
+        """Read the verdicts, before anything is made of the validation."""
+        self.read_verdicts()
+
+    def on_test_epoch_end(self) -> None:
+        """Read the verdicts."""
+        self.read_verdicts()
+
+    def on_predict_epoch_end(self) -> None:
+        """Read the verdicts."""
+        self.read_verdicts()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Have nothing saved that learned from what is refused."""
+        self.read_verdicts()
+
+    # how
+
+    @property
+    def _weights_dtype(self) -> torch.dtype:
+        return cast(torch.dtype, self.dtype)
+
+    @cached_property
+    def _contract(self) -> Contract:
+        return self.contract()
+
+    @cached_property
+    def _least(self) -> dict[bool, int]:
+        return {training: self.least_batch(training) for training in (False, True)}
+
+    def _check_batch_sizes(self, loaders: Any, split: str) -> None:
+        check_batch_sizes(loaders, self._least[split == "training"], split, self._contract.owner)
+
+    def _judge_late(self, batch: Batch, batch_idx: int) -> None:
+        if not self._batch_was_judged:
+            self._judge(batch, batch_idx)
+        self._batch_was_judged = False
+
+    def _judge(self, batch: Batch, batch_idx: int) -> None:
+        """Refuse a batch that is too small or holds wrong values, at once or when verdicts are read."""
+        self._contract.check(batch, self._weights_dtype)
+        place, least = self._place(f"batch {batch_idx}"), self._least[self.training]
+        if len(batch["x"]) < least:
+            raise ValueError(
+                f"{self._contract.owner} expected batches of at least {least} observations, got {len(batch['x'])} in "
+                f"{place.words}"
+            )
+        self._verdicts.add(place, self._contract.evidence(batch))
+
+    def _place(self, words: str) -> Place:
+        """Return the place of a batch in the split at hand."""
+        stage = self.trainer.state.stage
+        split = "train" if stage is None else stage.dataloader_prefix
+        epoch = f", epoch {self.trainer.current_epoch}" if split == "train" else ""
+        return Place(f"{words} of the {split} split{epoch}", taught=split == "train")
+
+    def _batches_so_far(self) -> int:
+        """Return the number of batches that the loop at hand has had in this epoch."""
+        trainer, stage, inside = self.trainer, self.trainer.state.stage, self.trainer.fit_loop.epoch_loop
+        loop: Any = inside
+        if stage == RunningStage.PREDICTING:
+            loop = trainer.predict_loop
+        elif trainer.state.fn != TrainerFn.FITTING:
+            loop = trainer.test_loop if stage == RunningStage.TESTING else trainer.validate_loop
+        elif stage != RunningStage.TRAINING:
+            loop = inside.val_loop
+        return int(loop.batch_progress.current.ready)

@@ -21,10 +21,18 @@ from pytorch_lightning.loggers import WandbLogger as LightningWandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from lsgen.callbacks.clock import Clocked
+from lsgen.callbacks.problems import report
 from lsgen.callbacks.table import StepTable
 
 __all__ = ["CSVLogger", "TensorBoardLogger", "WandbLogger"]
 
+_PLACES = {
+    "WANDB_CACHE_DIR": "cache",
+    "WANDB_DATA_DIR": "data",
+    "WANDB_ARTIFACT_DIR": "artifacts",
+    "WANDB_CONFIG_DIR": "config",
+}
+_chosen: dict[str, str] = {}  # what was set here, for a run before this one in the same process
 _MODES = ("offline", "online", "disabled")
 
 
@@ -122,8 +130,12 @@ class WandbLogger(Clocked, LightningWandbLogger):
 
     The run id is kept in wandb/run_id of the run directory, so that every attempt continues the same run; offline,
     each attempt leaves a segment of its own under that id, which `wandb sync` joins; so does a run whose W&B process
-    was killed. It opens a run of its own
-    whatever other run is open in the process. At most a second of what was logged is lost in a kill.
+    was killed. It opens a run of its own whatever other run is open in the process. At most a second of what was
+    logged is lost in a kill. All that W&B writes, its caches and what it stages included, is in the folder `wandb` of
+    the run directory, unless W&B's own variables such as WANDB_CACHE_DIR name another place.
+
+    A run that W&B cannot open, as its server does not answer or the disk is full, is told, and training goes on without
+    it; what W&B refuses, such as a tag that is too long or a missing key, is raised.
 
     Args:
         save_dir: the run directory.
@@ -140,6 +152,7 @@ class WandbLogger(Clocked, LightningWandbLogger):
 
     Raises:
         ValueError: the mode is none of the three.
+        wandb.errors.UsageError: when training starts, W&B refuses a name, an id, a tag, or the lack of a key.
 
     """
 
@@ -186,7 +199,13 @@ class WandbLogger(Clocked, LightningWandbLogger):
     def experiment(self) -> Any:
         """The W&B run, opened when it is first asked for."""
         if self._experiment is None:
-            self._experiment = self._open()
+            try:
+                self._experiment = self._open()
+            except Exception as error:
+                if _is_refusal(error):
+                    raise
+                report(self, ConnectionError(f"W&B has no run to log to: {type(error).__name__}: {error}"))
+                self._experiment = _no_run()
         return self._experiment
 
     @rank_zero_only
@@ -196,9 +215,10 @@ class WandbLogger(Clocked, LightningWandbLogger):
         row = {**metrics, **({} if now is None else {"step": now})}
         try:
             self.experiment.log(row)
-        except ConnectionError:
+        except ConnectionError as error:
             # A signal to all processes of a job ends W&B's own at once, while this one still has to save.
             self._forget()
+            report(self, ConnectionError(f"W&B's own process has ended, a new one continues the run: {error}"))
             self.experiment.log(row)
 
     @rank_zero_only
@@ -214,8 +234,9 @@ class WandbLogger(Clocked, LightningWandbLogger):
             try:
                 self._experiment.finish(exit_code=exit_code)
                 self._experiment = None
-            except ConnectionError:
+            except ConnectionError as error:
                 self._forget()
+                report(self, ConnectionError(f"W&B's own process has ended before the run was closed: {error}"))
 
     def _forget(self) -> None:
         """Let go of a W&B process that is dead."""
@@ -228,6 +249,8 @@ class WandbLogger(Clocked, LightningWandbLogger):
     def _open(self) -> Any:
         if self.mode == "offline":
             os.environ["WANDB_ERROR_REPORTING"] = "false"  # or it would send telemetry, offline or not
+        if self.mode != "disabled":
+            _keep_inside(Path(str(self._save_dir)) / "wandb", offline=self.mode == "offline")
         import wandb
 
         options = {key: value for key, value in self._wandb_init.items() if value is not None}
@@ -245,3 +268,28 @@ class WandbLogger(Clocked, LightningWandbLogger):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{self._id}\n", encoding="utf-8")
         return str(self._id)
+
+
+def _keep_inside(folder: Path, offline: bool) -> None:
+    """Have W&B write below a folder whatever it would write below the home directory.
+
+    Its settings are only read; online, those of the user say which server to talk to.
+    """
+    for name, place in _PLACES.items():
+        if (name == "WANDB_CONFIG_DIR" and not offline) or os.environ.get(name, _chosen.get(name)) != _chosen.get(name):
+            continue
+        os.environ[name] = _chosen[name] = str(folder.absolute() / place)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether W&B refuses what it was given, rather than cannot do it."""
+    from wandb.errors import AuthenticationError, UsageError
+
+    return isinstance(error, AuthenticationError | UsageError | ValueError | TypeError)
+
+
+def _no_run() -> Any:
+    """Return a W&B run that takes everything and keeps nothing."""
+    import wandb
+
+    return wandb.init(mode="disabled", reinit="create_new")

@@ -20,7 +20,7 @@ from pytorch_lightning.loggers import Logger
 from lsgen.callbacks.clock import generator_steps
 from lsgen.runs import Problem
 
-__all__ = ["Problems", "problems_of", "protect_loggers", "tolerant"]
+__all__ = ["Problems", "problems_of", "protect_loggers", "report", "tolerant"]
 
 _log = logging.getLogger(__name__)
 _LOGGER_CALLS = ("log_metrics", "log_hyperparams", "log_graph", "save", "after_save_checkpoint", "continue_from")
@@ -46,8 +46,8 @@ class Problems:
     def __iter__(self) -> Iterator[Problem]:
         return iter(self._known.values())
 
-    def add(self, who: str, error: Exception) -> None:
-        """Count a failure; tell one of a new kind."""
+    def add(self, who: str, error: Exception, told: bool = False) -> None:
+        """Count a failure; tell one of a new kind, unless that was done."""
         kind, step = (who, type(error).__name__), self._step()
         if (known := self._known.get(kind)) is not None:
             known.count, known.last_step = known.count + 1, step
@@ -55,8 +55,9 @@ class Problems:
         words = " ".join(str(error).split())[:_LONGEST]
         what = f"{kind[1]}: {words}" if words else kind[1]
         self._known[kind] = Problem(who, what, step, step)
-        _log.warning("%s failed after %d generator steps, and the run goes on without it: %s", who, step, what)
-        _log.info("%s failed", who, exc_info=error)
+        if not told:
+            _log.warning("%s failed after %d generator steps, and the run goes on: %s", who, step, what)
+            _log.info("%s failed", who, exc_info=error)
 
     def records(self) -> list[dict[str, Any]]:
         """Return plain containers, one for each kind."""
@@ -75,6 +76,7 @@ class Problems:
 
 _BY_TRAINER: WeakKeyDictionary[Trainer, Problems] = WeakKeyDictionary()
 _BY_LOGGER: WeakKeyDictionary[Logger, Problems] = WeakKeyDictionary()
+_EARLY: WeakKeyDictionary[Logger, list[Exception]] = WeakKeyDictionary()  # before anything was bound to a trainer
 
 
 def problems_of(trainer: Trainer) -> Problems:
@@ -95,6 +97,15 @@ def tolerant(logger: Logger) -> Iterator[None]:
         _BY_LOGGER[logger].add(type(logger).__name__, error)
 
 
+def report(logger: Logger, error: Exception) -> None:
+    """Tell and count a failure that a logger has dealt with itself."""
+    if logger in _BY_LOGGER:
+        _BY_LOGGER[logger].add(type(logger).__name__, error)
+    else:
+        _log.warning("%s failed: %s", type(logger).__name__, " ".join(str(error).split()))
+        _EARLY.setdefault(logger, []).append(error.with_traceback(None))
+
+
 def protect_loggers(trainer: Trainer) -> None:
     """Have every logger of the trainer, whoever wrote it, fail without ending anything."""
     for logger in trainer.loggers:
@@ -103,6 +114,8 @@ def protect_loggers(trainer: Trainer) -> None:
                 if hasattr(logger, name):
                     setattr(logger, name, _protected(logger, getattr(logger, name)))
         _BY_LOGGER[logger] = problems_of(trainer)
+        for error in _EARLY.pop(logger, []):
+            _BY_LOGGER[logger].add(type(logger).__name__, error, told=True)
 
 
 def _protected(logger: Logger, call: Callable[..., Any]) -> Callable[..., Any]:

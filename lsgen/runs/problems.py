@@ -41,6 +41,6 @@ def problems_in(status: Mapping[str, Any]) -> list[Problem]:
     for record in records if isinstance(records, list) else []:
         try:
             found.append(Problem(**record))
-        except TypeError:
+        except TypeError:  # no mapping, or other keys
             continue
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lsgen.callbacks import TensorBoardLogger, WandbLogger
+from lsgen.callbacks import Samples, TensorBoardLogger, WandbLogger, problems_of
 
 ABOUT: dict[str, Any] = {"project": "p", "name": "n", "group": "g", "job_type": "vae", "tags": ["a", "b"]}
 CONFIG = {"seed": 0, "model": {"dim": 3}}
@@ -78,6 +79,80 @@ os.kill(os.getpid(), signal.SIGKILL)
     if not trace.exists():
         pytest.skip("no strace to look for network connections with")
     assert [line for line in trace.read_text().splitlines() if "AF_INET" in line] == []
+
+
+@pytest.mark.slow
+def test_wandb_stays_in_the_run_directory_and_outlives_its_process(
+    tmp_path: Path, read_wandb: Callable[[Path], Any]
+) -> None:
+    """Below the home directory nothing appears; W&B's process is killed, which is told, and every row is there."""
+    script = """
+import os, signal, sys, time
+from pathlib import Path
+import numpy as np
+import wandb
+from lsgen.callbacks import WandbLogger
+logger = WandbLogger(sys.argv[1])
+logger.log_metrics({"x": 1.0, "table": wandb.Table(columns=["a"], data=[[1]])}, 1)
+logger.log_metrics({"image": wandb.Image(np.zeros((8, 8, 3), np.uint8)), "h": wandb.Histogram([1, 2])}, 2)
+time.sleep(2)
+for process in Path("/proc").glob("[0-9]*"):
+    try:
+        command = (process / "cmdline").read_text()
+        parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+    except OSError:
+        continue
+    if "wandb-core" in command and int(parent) == os.getpid():
+        os.kill(int(process.name), signal.SIGKILL)
+time.sleep(0.2)
+for step in range(3, 9):
+    logger.log_metrics({"x": float(step)}, step)
+logger.close()
+"""
+    home, run_dir = tmp_path / "home", tmp_path / "run"
+    home.mkdir()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("WANDB_", "XDG_"))}
+    environment |= {"HOME": str(home), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
+    command = [sys.executable, "-c", script, str(run_dir)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert list(home.rglob("*")) == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"home", "run", "matplotlib"}
+    assert "WandbLogger failed: W&B's own process has ended, a new one continues the run" in done.stderr
+    run = read_wandb(run_dir)
+    assert [row["step"] for row in run.history] == list(range(1, 9))
+    assert len(run.segments) == 2
+
+
+@pytest.mark.slow
+def test_training_goes_on_where_wandb_cannot_open_a_run(
+    engine: ModuleType, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once, nothing tries again, and the run is that of every other; what W&B refuses ends the run."""
+    import wandb
+
+    tried: list[Exception] = []
+    real = wandb.init
+
+    def init(error: Exception) -> Callable[..., Any]:
+        def fail(**options: Any) -> Any:
+            if options["mode"] == "disabled":
+                return real(**options)
+            tried.append(error)
+            raise error
+
+        return fail
+
+    monkeypatch.setattr(wandb, "init", init(wandb.errors.CommError("the server does not answer")))
+    trainer = engine.fit(tmp_path, loggers=[WandbLogger(tmp_path)], extra=[Samples(every_n_steps=30, n=2)])
+    [problem] = problems_of(trainer)
+    assert (problem.who, problem.first_step, problem.count, len(tried)) == ("WandbLogger", 0, 1, 1)
+    assert problem.what.endswith("W&B has no run to log to: CommError: the server does not answer")
+    assert engine.differences(engine.load(reference)["state_dict"], engine.load(tmp_path)["state_dict"]) == []
+
+    monkeypatch.setattr(wandb, "init", init(wandb.errors.UsageError("a tag is too long")))
+    with pytest.raises(wandb.errors.UsageError, match="a tag is too long"):
+        engine.fit(tmp_path / "refused", loggers=[WandbLogger(tmp_path / "refused")])
 
 
 def test_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

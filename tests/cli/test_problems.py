@@ -1,0 +1,64 @@
+"""A run whose pictures, logs or page fail has trained, and says what is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pytorch_lightning import LightningModule, Trainer
+
+from lsgen.callbacks import LikelihoodMetrics
+from lsgen.report import write_report
+from lsgen.runs import Problem, RunDirectory, problems_in
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_that_draws_and_reports_in_vain(lsgen, small, tmp_path: Path) -> None:
+    """Files stand where figures, the page and TensorBoard's folder belong: exit code 0, with a sentence for each."""
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    for name in ("figures", "wandb"):
+        (run_dir / name).write_text("")
+    (run_dir / "report.html").mkdir()
+    draw = "+callbacks.samples={_target_: lsgen.callbacks.Samples, every_n_steps: 2, n: 2}"
+    outcome = lsgen("train", *small, "report=true", draw, f"run_dir={run_dir}")
+    assert outcome.code == 0, outcome.err
+    run = RunDirectory.open(run_dir)
+    status = run.status()
+    told = {problem.who: (problem.first_step, problem.last_step, problem.count) for problem in problems_in(status)}
+    assert (status["state"], status["generator_steps"]) == ("finished", 6)
+    assert told == {"Samples": (2, 6, 3), "the report": (6, 6, 1)}
+    assert outcome.err.count("Samples failed after 2 generator steps, and the run goes on: ") == 1
+    assert "problem  Samples failed 3 times, first after 2 generator steps: NotADirectoryError" in outcome.out
+    assert "Traceback" not in outcome.err
+    assert "Traceback" in run.log_file.read_text(), "the log has the details"
+    assert (run.checkpoints / "last.ckpt").is_file()
+    (run_dir / "report.html").rmdir()
+    assert "Samples failed 3 times" in write_report(run_dir).read_text()
+
+
+def test_an_evaluation_that_lacks_a_value_fails(lsgen, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To measure is all that it is for; what could be measured is written."""
+    assert lsgen("train", *small, f"run_dir={tmp_path}/run").code == 0
+
+    real = LikelihoodMetrics._end_evaluation
+
+    def fail(self: LikelihoodMetrics, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        if stage == "test":
+            raise ZeroDivisionError
+        real(self, trainer, module, stage)
+
+    monkeypatch.setattr(LikelihoodMetrics, "_end_evaluation", fail)
+    outcome = lsgen("evaluate", f"{tmp_path}/run")
+    assert outcome.code == 1
+    assert "lsgen: not all was measured: LikelihoodMetrics failed once, after 6 generator steps: " in outcome.err
+    assert "val/elbo" in json.loads((tmp_path / "run" / "evaluation" / "last.json").read_text())["metrics"]
+
+
+def test_a_status_without_sense_has_no_problems() -> None:
+    """What is no record is passed over."""
+    good = {"who": "a", "what": "b", "first_step": 1, "last_step": 2, "count": 3}
+    assert problems_in({"problems": [good, {"who": "a"}, 3, "x", None]}) == [Problem(**good)]
+    assert problems_in({}) == problems_in({"problems": 3}) == []

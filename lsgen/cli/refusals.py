@@ -142,6 +142,7 @@ def _owner(file: str, module: str) -> str:
     if file.startswith(_OURS + os.sep):
         return "lsgen"
     installed = file.startswith(("<", *_LIBRARIES)) or "site-packages" in file or "dist-packages" in file
+    installed |= file.endswith((".pyx", ".pxd"))  # compiled
     return "library" if installed else "user"
 
 

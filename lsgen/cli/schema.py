@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lsgen.cli.annotations import check_values
 from lsgen.cli.errors import UsageError
 from lsgen.cli.targets import resolve, target_nodes
 
@@ -28,7 +29,6 @@ _LEAST = {
     "num_sanity_val_steps": -1,
 }
 _PARTS, _COLLECTIONS = ("data", "model", "trainer"), ("callbacks", "logger")
-_NUMBERS = ("int", "float")
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
@@ -94,7 +94,8 @@ def check_signatures(config: Mapping[str, Any]) -> None:
     """Hold every `_target_` mapping against the signature of what it names.
 
     Raises:
-        UsageError: an unknown key, a missing one, or a target that `resolve` refuses.
+        UsageError: an unknown key, a missing one, a value of a type that its annotation does not admit, or a target
+            that `resolve` refuses.
 
     """
     given = {"trainer": {"callbacks", "logger"}}
@@ -116,11 +117,7 @@ def _check_node(key: str, node: Mapping[str, Any], found: Any, given: set[str]) 
             if name not in names and name not in _HYDRA_KEYS:
                 hint = close_to(name, names) or f"; it takes {', '.join(names) or 'nothing'}"
                 raise UsageError(f"unknown config key '{key}.{name}': {node['_target_']} does not take it{hint}")
-    for name in names:
-        annotation = parameters[name].annotation
-        kind = getattr(annotation, "__name__", str(annotation)).removesuffix(" | None")
-        if kind in _NUMBERS and isinstance(node.get(name), str):
-            raise UsageError(f"expected {key}.{name} to be a number ({kind}), got {node[name]!r}")
+    check_values(key, found, {name: node[name] for name in names if name in node})
     if node.get("_partial_") or node.get("_args_"):
         return
     for name in names:

@@ -69,7 +69,10 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
             "unknown option 'devce=cpu': expected checkpoint= or device=; did you mean dev",
         ),
         (["train", "--experiment=vae_digits"], "groups and keys go without dashes, experiment=vae_digits"),
-        (["train", *DIGITS, "model.max_steps=many"], "expected model.max_steps to be a number (int), got 'many'"),
+        (
+            ["train", *DIGITS, "model.max_steps=many"],
+            "expected model.max_steps to be a whole number (int) or null, got 'many'",
+        ),
         (["train", *DIGITS, "optimizer.lrr=1"], "unknown config key 'optimizer.lrr'; did you mean model.optimizer.lr?"),
         (["train", *DIGITS, "model.prior.scale=1"], "; write +model.prior.scale if its class takes it"),
         (["train", *DIGITS, "trainer.accelerator=abacus"], "trainer: You selected an invalid accelerator name"),

@@ -2,16 +2,25 @@
 
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
-from lsgen.cli.build import instantiate
+from lsgen.cli.annotations import check_values
+from lsgen.cli.build import instantiate, verify
+from lsgen.cli.compose import compose_and_run
 from lsgen.cli.errors import UsageError
 from lsgen.cli.freeze import thaw
+from lsgen.cli.prepare import prepare
 from lsgen.cli.refusals import refusal, spoken
 
+PLAIN = ("experiment=vae_digits", "callbacks=engine", "logger=csv")
 OWN = b"# @package _global_\ndefaults:\n  - vae_digits\n  - _self_\n"
 
 
@@ -24,6 +33,26 @@ def refused(outcome, tmp_path, *parts):
     for part in parts:
         assert part in said[0]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """Return the frozen config of a small run."""
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("config"))
+        compose_and_run(PLAIN, "sweep", lambda composed: found.append(prepare(composed, None).config))
+    return found[0]
+
+
+def changed(config, *overrides):
+    """Return a frozen config on this machine after changes that Hydra's grammar reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LSGEN_RUN_DIR", "run")
+        found = thaw(config)
+    for one in OverridesParser.create().parse_overrides(list(overrides)):
+        OmegaConf.update(found, one.key_or_group, one.value(), merge=False, force_add=True)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -190,3 +219,103 @@ def test_a_programming_error_shows_its_traceback(lsgen, small, monkeypatch):
     outcome = lsgen("train", *small)
     assert outcome.code == 1
     assert "Traceback" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("data.batch_size=1e2", "expected data.batch_size to be a whole number (int), got 100.0 (float): write 100"),
+        ("data.batch_size=true", "expected data.batch_size to be a whole number (int), got true"),
+        ("data.batch_size=null", "expected data.batch_size to be a whole number (int), got null"),
+        ("data.batch_size='32'", "expected data.batch_size to be a whole number (int), got '32'"),
+        ("data.batch_size=[1]", "expected data.batch_size to be a whole number (int), got [1]"),
+        ("data.drop_last=0", "expected data.drop_last to be true or false, got 0"),
+        ("data.binarise=7", "expected data.binarise to be text, got 7: for text, write data.binarise=\"'7'\""),
+        ("data.shape=8", "expected data.shape to be a list of whole numbers, got 8: write [8]"),
+        ("data.missing=abc", "expected data.missing to be a number (float), got 'abc'"),
+        (
+            "model.encoder.hidden=128",
+            "expected model.encoder.hidden to be a list of whole numbers, got 128: write [128]",
+        ),
+        (
+            "model.encoder.hidden=[64,1.5]",
+            "expected model.encoder.hidden[1] to be a whole number (int), got 1.5 (float)",
+        ),
+        ("model.encoder.hidden='64'", "expected model.encoder.hidden to be a list of whole numbers, got '64'"),
+        ("model.decoder.dim=4.0", "expected model.decoder.dim to be a whole number (int), got 4.0 (float): write 4"),
+        ("model.objective=3", "expected model.objective to be a mapping with _target_ (Objective), got 3"),
+        (
+            "model.objective.beta=true",
+            "expected model.objective.beta to be a number (float) or a mapping with _target_",
+        ),
+        ("model.optimizer=3", "expected model.optimizer to be a mapping with _target_ (Callable) or null, got 3"),
+        ("model.optimizer.lr=abc", "expected model.optimizer.lr to be a number (float), got 'abc'"),
+        ("model.optimizer.betas=3", "expected model.optimizer.betas to be a list of 2 items, got 3"),
+        ("model.optimizer.betas=[0.9]", "expected model.optimizer.betas to be a list of 2 items, got [0.9]"),
+        ("trainer.devices=1.5", "expected trainer.devices to be a list of whole numbers, text or a whole number (int)"),
+        ("callbacks.checkpoint.mode=3", "expected callbacks.checkpoint.mode to be text, got 3"),
+    ],
+)
+def test_types_are_told(override, sentence, config):
+    with pytest.raises(UsageError) as told:
+        verify(changed(config, override))
+    assert sentence in str(told.value)
+
+
+class Takes:
+    """Stands for a constructor."""
+
+    def __init__(
+        self,
+        n: int = 1,
+        x: "float" = 1.0,
+        either: int | str | None = 0,
+        word: Literal["a", "b", 3] = "a",
+        pairs: Sequence[tuple[int, float]] = (),
+        table: Mapping[str, int] | None = None,
+        place: str | Path = "",
+        unknown: "NotThere" = None,  # noqa: F821 (as a name that a type checker knows alone)
+        late: int = None,  # noqa: RUF013 (as older libraries write it)
+        bare=0,
+    ) -> None:
+        """Take all."""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"n": 3, "x": 3, "either": None, "word": "b", "bare": object()},
+        {"x": float("nan"), "either": "7", "word": 3, "table": {"a": 1}, "place": "a/b"},
+        {"pairs": [[1, 2.0], [3, 4]], "unknown": 3, "late": None, "table": None},
+        {"pairs": {"_target_": "anything.that.is.called"}},
+        {"not_taken": 1},
+    ],
+)
+def test_what_annotations_admit(values):
+    check_values("key", Takes, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"n": True}, r"expected key.n to be a whole number \(int\), got true"),
+        ({"n": {"_target_": "a.B"}}, "expected key.n to be a whole number"),
+        ({"x": False}, r"expected key.x to be a number \(float\), got false"),
+        ({"x": None}, r"expected key.x to be a number \(float\), got null"),
+        (
+            {"either": 2.0},
+            r"expected key.either to be a whole number \(int\), text or null, got 2.0 \(float\): write 2",
+        ),
+        ({"word": "c"}, "expected key.word to be 'a', 'b' or 3, got 'c'"),
+        ({"word": 3.0}, "expected key.word to be"),
+        ({"pairs": [[1, 2.0], [3.5, 4]]}, r"expected key.pairs\[1\]\[0\] to be a whole number \(int\), got 3.5"),
+        ({"pairs": [[1, 2.0, 3]]}, r"expected key.pairs\[0\] to be a list of 2 items"),
+        ({"pairs": "ab"}, "expected key.pairs to be a list, got 'ab'"),
+        ({"table": [1]}, r"expected key.table to be a mapping or null, got \[1\]"),
+        ({"place": 3}, "expected key.place to be text or a path, got 3"),
+        ({"late": "a"}, "expected key.late to be a whole number"),
+    ],
+)
+def test_what_annotations_do_not_admit(values, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        check_values("key", Takes, values)

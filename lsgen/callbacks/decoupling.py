@@ -50,7 +50,7 @@ class Decoupling(PeriodicCallback):
 
     Raises:
         ValueError: a count is not positive, or step is 0; the data have no labels.
-        TypeError: when training starts, the data are no `lsgen.data.DataModule`.
+        TypeError: when training starts, the data are no `lsgen.data.DataModule`, or codes cannot move.
 
     """
 
@@ -80,6 +80,13 @@ class Decoupling(PeriodicCallback):
         self.classifier, self.n, self.step = classifier, n, step
         self.iterations, self.n_class, self.chunk_size = iterations, n_class, chunk_size
         self._data: DataModule | None = None
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse a latent space whose codes cannot move continuously."""
+        space = super().check(pl_module)
+        if not space.manifold.continuous:
+            raise TypeError(f"Decoupling expected codes that can move continuously, got those of {space.manifold}")
+        return space
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""

@@ -20,6 +20,7 @@ traversals may leave what floats of this precision can represent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -199,7 +200,8 @@ class _View:
                 f"expected directions of dimension {self.space.dim}, got vectors {tuple(found.vectors.shape)}"
             )
         anchors, t = self.anchors[: self.of.grid_anchors], self.steps(self.of.points)
-        images = np.concatenate([self.decoded(z) for z in found.traverse(anchors, t, self.scale)], axis=1)
+        on = replace(found, manifold=self.space.manifold)
+        images = np.concatenate([self.decoded(z) for z in on.traverse(anchors, t, self.scale)], axis=1)
         names = [f"{name}  {scale:.3g}" for name, scale in zip(found.names, found.scales.tolist(), strict=True)]
         gaps = [i * len(t) for i in range(1, len(anchors))]
         layers = "" if found.layers is None else f", layers {found.layers[0]} to {found.layers[1]}"

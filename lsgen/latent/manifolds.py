@@ -114,8 +114,19 @@ class Manifold(ABC):
         return self.exp(z, v), v
 
     def shift(self, z: Tensor, v: Tensor) -> Tensor:
-        """Return codes moved by the part of v (B, d) that they can follow, along geodesics; they stop at a wall."""
-        return self.exp(z, self.tangent(z, v))
+        """Return codes moved along geodesics by the part of v (B, d) that they can follow; they stop at a wall.
+
+        The length of v is that on the manifold, whatever the conformal factor.
+        """
+        return self.exp(z, self.tangent(z, v) / self.conformal_factor(z))
+
+    def scaled(self, z: Tensor, factors: Tensor) -> Tensor:
+        """Return codes whose coordinates are multiplied by factors (B, d), as far as they can move."""
+        return self.onto(z * factors)
+
+    def inside(self, z: Tensor, margin: float) -> Tensor:
+        """Return codes moved away from any wall that is nearer than a margin."""
+        return z
 
     def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
         """Return codes (B, d) with one coordinate moved by a step, (): along the geodesic in its direction."""
@@ -301,6 +312,10 @@ class PoincareBall(Manifold):
     def parametrised(self, raw: Tensor) -> Tensor:
         """Return the exponential map at the origin of raw tangent vectors."""
         return self.from_origin(raw)
+
+    def scaled(self, z: Tensor, factors: Tensor) -> Tensor:
+        """Return codes whose tangent vectors at the origin are multiplied by the factors."""
+        return self.from_origin(factors * self.log(torch.zeros_like(z), z))
 
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the end of the geodesic and the velocity there, which is that of the way back reversed."""

@@ -58,6 +58,11 @@ class Cube(Euclidean):
         folded = self.low + torch.where(back, 2 * width - phase, phase)
         return self.onto(folded), torch.where(back, -v, v)
 
+    def inside(self, z: Tensor, margin: float) -> Tensor:
+        """Return codes clamped to a smaller cube, its middle at least."""
+        margin = min(margin, (self.high - self.low) / 2)
+        return z.clamp(self.low + margin, self.high - margin)
+
     def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
         """Return codes with a coordinate moved by the step, or by as much the other way where a wall is nearer."""
         unit = torch.zeros_like(z)
@@ -84,6 +89,10 @@ class _Apart(Manifold):
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return where it was."""
         return z, v
+
+    def scaled(self, z: Tensor, factors: Tensor) -> Tensor:
+        """Return z: such codes cannot move."""
+        return z
 
 
 class Simplex(_Apart):
@@ -324,6 +333,14 @@ class ProductManifold(Manifold):
         pairs = zip(self.parts, self._split(z), self._split(v), strict=True)
         places, velocities = zip(*(part.flow(a, b) for part, a, b in pairs), strict=True)
         return torch.cat(places, -1), torch.cat(velocities, -1)
+
+    def scaled(self, z: Tensor, factors: Tensor) -> Tensor:
+        """Return codes with scaled parts."""
+        return self._each(lambda part, z, factors: part.scaled(z, factors), z, factors.expand_as(z))
+
+    def inside(self, z: Tensor, margin: float) -> Tensor:
+        """Return codes whose parts are away from their walls."""
+        return self._each(lambda part, z: part.inside(z, margin), z)
 
     def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
         """Return codes moved within the part that the axis belongs to."""

@@ -4,8 +4,10 @@ The sensitivity of concept c to dimension i, by intervening on one dimension at 
 
     s_ci = E_z | C_c(G(z + h e_i)) - C_c(G(z)) |,
 
-is sparse where the concept is decoupled. Weights found by optimisation say the same of dimensions moved together:
-with w = tanh(v) and codes z+- = z (1 +- h w),
+is sparse where the concept is decoupled. On a curved space z + h e_i lies as far along the geodesic in the direction of
+the coordinate; at a wall of bounded codes h changes its sign; for a coordinate of a class, that class is chosen.
+Weights found by optimisation say the same of dimensions moved together: with w = tanh(v) and codes
+z+- = z (1 +- h w), see `Manifold.scaled`, where classes stay as they are,
 
     s_c = |w|,   w = argmin -E_z max( |C_c(G(z+)) - C_c(G(z))|, |C_c(G(z-)) - C_c(G(z))| ) + lambda |w|_2 .
 
@@ -74,15 +76,16 @@ def intervention_sensitivity(
 
     Raises:
         ValueError: the step is 0, or the codes have another dimension than the space.
+        TypeError: the codes are those of a codebook.
 
     """
     _check(space, z, step)
     with torch.no_grad():
-        totals = []
+        totals, steps = [], torch.as_tensor(step).to(z).expand(space.dim)
         for part in z.split(batch_size):
             before = concepts(space.decode(part).mean)
-            moves = torch.as_tensor(step).to(z) * torch.eye(space.dim).to(z)
-            changes = [(concepts(space.decode(part + move).mean) - before).abs().sum(0) for move in moves]
+            moved = (space.manifold.intervene(part, axis, steps[axis]) for axis in range(space.dim))
+            changes = [(concepts(space.decode(codes).mean) - before).abs().sum(0) for codes in moved]
             totals.append(torch.stack(changes, 1))
         return torch.stack(totals).sum(0) / len(z)
 
@@ -109,9 +112,12 @@ def optimised_sensitivity(
 
     Raises:
         ValueError: the step is 0, or the codes have another dimension than the space.
+        TypeError: the codes cannot move continuously.
 
     """
     _check(space, z, step)
+    if not space.manifold.continuous:
+        raise TypeError(f"expected codes that can move continuously, got those of {space.manifold}")
     with torch.no_grad():
         before = concept(space.decode(z).mean)
     v = torch.full_like(z[0], 0.5).requires_grad_(True)
@@ -119,7 +125,8 @@ def optimised_sensitivity(
     with torch.enable_grad():
         for _ in range(iterations):
             w = torch.tanh(v)
-            changes = [(concept(space.decode(z * (1 + h * w)).mean) - before).abs() for h in (step, -step)]
+            moved = (space.manifold.scaled(z, 1 + h * w) for h in (step, -step))
+            changes = [(concept(space.decode(codes).mean) - before).abs() for codes in moved]
             loss = penalty * torch.linalg.vector_norm(w) - torch.maximum(*changes).mean()
             (v.grad,) = torch.autograd.grad(loss, v)
             optimizer.step()

@@ -49,7 +49,9 @@ from lsgen.latent import (
 from lsgen.latent.transitions import TemperedPosterior
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics import annealed_log_evidence
-from lsgen.models.gan import invert
+from lsgen.metrics.decoupling import intervention_sensitivity, optimised_sensitivity
+from lsgen.metrics.quality import path_length
+from lsgen.models.gan import Directions, hessian, invert
 from lsgen.models.gan.styles import Styles
 from lsgen.nn import MLPDecoder, MLPEncoder, PixelCNN
 from lsgen.nn.stylegan import StyleGenerator
@@ -371,3 +373,85 @@ def test_what_cannot_be_annealed_is_refused() -> None:
     off = torch.full((1, 2, 3), 0.5, dtype=REAL)
     with pytest.raises(ValueError, match=r"expected start to hold codes of Sphere\(\), got points that are none"):
         annealed_log_evidence(_space("HypersphericalUniform"), X, 2, 1, 1, start=off)
+
+
+def _decoded(space: LatentSpace, act: Callable[[], object]) -> Tensor:
+    """Return all codes (N, d) that are decoded meanwhile."""
+    seen: list[Tensor] = []
+    hook = space.decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
+    try:
+        act()
+    finally:
+        hook.remove()
+    return torch.cat(seen)
+
+
+def _concepts(x: Tensor) -> Tensor:
+    return torch.softmax(x, -1)
+
+
+MOVES: dict[str, Callable[[LatentSpace, Tensor], object]] = {
+    "path_length": lambda space, z: path_length(space, n=50, discard=0.0),
+    "intervention_sensitivity": lambda space, z: intervention_sensitivity(space, _concepts, z, step=0.7),
+    "optimised_sensitivity": lambda space, z: optimised_sensitivity(
+        space, lambda x: _concepts(x)[:, 0], z, iterations=3, lr=1.0
+    ),
+    "hessian": lambda space, z: hessian(space, 2, steps=2, batch_size=20),
+    "traverse": lambda space, z: space.decode(
+        Directions(("a",), torch.ones(1, space.dim, dtype=REAL), torch.ones(1), manifold=space.manifold).traverse(
+            z, [-3.0, 0.0, 3.0], space.prior().stddev
+        )
+    ),
+    "axis traversal": lambda space, z: space.decode(
+        space.manifold.traversal(z, torch.arange(space.dim), space.prior.levels(torch.tensor([-3.0, 3.0]))[:, 0])
+    ),
+    "geodesic": lambda space, z: space.decode(space.manifold.geodesic(z[:25], z[25:], 4)),
+}
+
+
+def _without_edges(space: LatentSpace, z: Tensor) -> Tensor:
+    """Return codes whose mixtures of classes, which pictures may show, have been checked and rounded."""
+    manifold = space.manifold
+    parts = manifold.parts if isinstance(manifold, ProductManifold) else [manifold]
+    sizes = manifold.sizes if isinstance(manifold, ProductManifold) else [space.dim]
+    pieces = []
+    for part, piece in zip(parts, z.split(sizes, -1), strict=True):
+        if isinstance(part, Simplex):
+            assert bool((piece >= 0).all())
+            torch.testing.assert_close(piece.sum(-1), torch.ones_like(piece[:, 0]))
+            piece = part.onto(piece)
+        pieces.append(piece)
+    return torch.cat(pieces, -1)
+
+
+@pytest.mark.parametrize("act", MOVES)
+def test_whatever_moves_codes_stays_where_they_live_or_is_refused(space: LatentSpace, act: str) -> None:
+    torch.manual_seed(0)
+    z = space.prior().sample((50,))
+    picture = act in ("axis traversal", "geodesic")
+    if not space.manifold.continuous and not picture and not (act[:5] == "inter" and isinstance(space.prior, OneHot)):
+        with pytest.raises(TypeError, match=r"expected codes .*, got"):
+            MOVES[act](space, z)
+        return
+    codes = _decoded(space, lambda: MOVES[act](space, z))
+    assert bool(space.manifold.contains(_without_edges(space, codes) if picture else codes).all())
+
+
+def test_geodesic_path_length_of_a_circle_is_the_mean_squared_angle() -> None:
+    layer = torch.nn.Linear(2, 2, bias=False).to(REAL)
+    torch.nn.init.eye_(layer.weight)
+    space = LatentSpace(layer, FixedGaussian((2,)), HypersphericalUniform(2)).to(REAL)
+    found = path_length(space, n=20_000, discard=0.0)
+    assert abs(found.mean.item() - torch.pi**2 / 3) < 5 * found.std.item() / 20_000**0.5
+    for path in ("linear", "slerp"):
+        with pytest.raises(TypeError, match=rf'expected path "geodesic", got "{path}", on which codes leave Sphere'):
+            path_length(space, path=path)
+
+
+def test_interventions_on_classes_choose_them_and_at_walls_turn_back() -> None:
+    prior = Product([Uniform(1), OneHot(3)])
+    space = LatentSpace(torch.nn.Identity(), FixedGaussian((4,)), prior).to(REAL).eval()
+    z = torch.tensor([[0.9, 1, 0, 0], [-0.9, 0, 1, 0]], dtype=REAL)
+    s = intervention_sensitivity(space, lambda x: x, z, step=0.5)
+    expected = torch.tensor([[0.5, 0, 0, 0], [0, 0.5, 0.5, 0.5], [0, 0.5, 0.5, 0.5], [0, 0, 0, 1]], dtype=REAL)
+    torch.testing.assert_close(s, expected)

@@ -17,7 +17,7 @@ deep generative image models and its applications" (2021), https://arxiv.org/abs
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ from torch import Tensor, nn
 
 from lsgen.geometry import Immersion, metric
 from lsgen.geometry import immersion as immersion_of
-from lsgen.latent import LatentSpace
+from lsgen.latent import Euclidean, LatentSpace, Manifold
 from lsgen.models.gan.styles import Styles
 from lsgen.nn.stylegan import EqualLinear
 
-__all__ = ["Directions", "count", "ganspace", "named", "pullback", "reading_layers", "sefa"]
+__all__ = ["Directions", "count", "ganspace", "moving", "named", "pullback", "reading_layers", "sefa"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Directions:
         vectors: unit vectors (K, d), the most important first.
         scales: (K,), in the units that the method says.
         layers: first and last layer whose style is moved, in W+ of a style-based generator; None for all.
+        manifold: where codes lie; flat space unless given. Functions of a latent space give that of its prior.
 
     Raises:
         ValueError: names, vectors and scales are not as many, or the range of layers runs backwards.
@@ -54,6 +55,7 @@ class Directions:
     vectors: Tensor
     scales: Tensor
     layers: tuple[int, int] | None = None
+    manifold: Manifold = field(default_factory=Euclidean)
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or not len(self.names) == len(self.vectors) == len(self.scales):
@@ -77,10 +79,13 @@ class Directions:
         moved = torch.zeros(layers, 1).to(self.vectors)
         moved[first : last + 1] = 1
         vectors = (moved * self.vectors[:, None]).flatten(1)
-        return Directions(self.names, vectors, self.scales, (first, last))
+        return Directions(self.names, vectors, self.scales, (first, last), self.manifold)
 
     def traverse(self, z: Tensor, values: Sequence[float] | Tensor, unit: Tensor | None = None) -> Tensor:
         """Return codes (B, K, N, d): every code (B, d) moved along every direction by the N values.
+
+        On a curved space they move as far along geodesics; at the walls of a cube they stop, and
+        classes stay as they are.
 
         Args:
             z: codes (B, d).
@@ -88,13 +93,18 @@ class Directions:
             unit: standard deviations (d,) of independent coordinates; values are then in those of v^T z, along the
                 direction v.
 
+        Raises:
+            TypeError: the codes cannot move continuously.
+
         """
+        moving(self.manifold)
         steps = torch.as_tensor(values, dtype=z.dtype, device=z.device)[:, None]
         moves = steps * self.vectors.to(z)[:, None, :]
         if unit is not None:
             norms = torch.linalg.vector_norm(self.vectors.to(z), dim=1)
             moves = moves * (torch.linalg.vector_norm(self.vectors.to(z) * unit, dim=1) / norms)[:, None, None]
-        return z[..., None, None, :] + moves
+        start = z[..., None, None, :].expand(*z.shape[:-1], *moves.shape)
+        return self.manifold.shift(start, moves.expand_as(start))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays by name."""
@@ -103,17 +113,17 @@ class Directions:
         return {"names": np.array(self.names), "vectors": vectors, "scales": scales, "layers": layers}
 
     def save(self, path: str | Path) -> None:
-        """Write the directions into an npz file."""
+        """Write the directions into an npz file, which does not hold the manifold."""
         np.savez(path, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, path: str | Path) -> Directions:
-        """Read what `save` wrote."""
+    def load(cls, path: str | Path, manifold: Manifold | None = None) -> Directions:
+        """Read what `save` wrote; the manifold is flat space unless given."""
         with np.load(path) as file:
             first_last = tuple(int(layer) for layer in file["layers"])
             layers = (first_last[0], first_last[1]) if first_last else None
             vectors, scales = torch.from_numpy(file["vectors"]), torch.from_numpy(file["scales"])
-            return cls(tuple(map(str, file["names"])), vectors, scales, layers)
+            return cls(tuple(map(str, file["names"])), vectors, scales, layers, manifold or Euclidean())
 
 
 def ganspace(
@@ -258,11 +268,23 @@ def _top(name: str, matrix: Tensor, k: int | None, space: LatentSpace) -> Direct
     return named(name, vectors.T.flip(0)[:k], values.flip(0)[:k].clamp(min=0).sqrt(), space)
 
 
+def moving(manifold: Manifold) -> None:
+    """Refuse codes that have no directions.
+
+    Raises:
+        TypeError: the codes cannot move continuously.
+
+    """
+    if not manifold.continuous:
+        raise TypeError(f"expected codes that can move continuously, got those of {manifold}")
+
+
 def named(name: str, vectors: Tensor, scales: Tensor, space: LatentSpace) -> Directions:
     """Return directions in the type of the space, each with its largest coordinate positive."""
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     names = tuple(f"{name} {i}" for i in range(len(vectors)))
-    return Directions(names, (vectors * largest.sign()).to(_dtype(space)), scales.to(_dtype(space)))
+    signed = (vectors * largest.sign()).to(_dtype(space))
+    return Directions(names, signed, scales.to(_dtype(space)), manifold=space.manifold)
 
 
 def _dtype(space: LatentSpace) -> torch.dtype:

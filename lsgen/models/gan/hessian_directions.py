@@ -2,9 +2,10 @@ r"""Directions that act on what is generated one by one: an orthonormal frame th
 
     A* = argmin_{A^T A = I}  E_z max_i Var_v( v^T H_i v ),    H_i the Hessian of output i of  c -> G(z + A c)  at c = 0,
 
-over frames A (d, K), by Adam on a free matrix whose QR decomposition is A. The variance over random signs v is twice
-the sum of the squared off-diagonal second derivatives: see `lsgen.models.gan.hessian_penalty`. The generator stays as
-it is. With K < d a frame may also lower the penalty by avoiding directions along which anything happens; scales tell.
+over frames A (d, K), by Adam on a free matrix whose QR decomposition is A; on a curved space z + A c is as far
+along the geodesic in that direction. The variance over random signs v is twice the sum of the squared
+off-diagonal second derivatives: see `lsgen.models.gan.hessian_penalty`. The generator stays as it is. With K < d a
+frame may also lower the penalty by avoiding directions along which anything happens; scales tell.
 
 Reference: Peebles et al., "The Hessian penalty: a weak prior for unsupervised disentanglement" (2020),
 https://arxiv.org/abs/2008.10599, section 4.4.
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from lsgen.latent import LatentSpace
 from lsgen.models.gan.adversarial import frozen
-from lsgen.models.gan.directions import Directions, count, named
+from lsgen.models.gan.directions import Directions, count, moving, named
 from lsgen.models.gan.hessian_penalty import hessian_variances
 from lsgen.nn.noise import same_noise
 
@@ -49,9 +50,11 @@ def hessian(
 
     Raises:
         ValueError: k is out of range, a number is not positive, or the space is in train mode.
+        TypeError: the codes cannot move continuously.
 
     """
     k = count(k, space.dim)
+    moving(space.manifold)
     if steps < 1 or batch_size < 1 or samples < 2 or not eps > 0 or not lr > 0:
         raise ValueError("expected steps and batch_size of at least 1, samples of at least 2, eps and lr above 0")
     if space.training:
@@ -75,14 +78,15 @@ def hessian(
 
 def _penalty(space: LatentSpace, frame: Tensor, n: int, samples: int, eps: float) -> Tensor:
     """Return the Hessian penalty of c -> G(z + A c) at c = 0, averaged over n codes."""
-    z = space.prior().sample((n,))
-    along = lambda c: space.decode(z + c @ frame.T).mean
+    z = space.manifold.inside(space.prior().sample((n,)), eps * frame.shape[1] ** 0.5)
+    along = lambda c: space.decode(space.manifold.shift(z, c @ frame.T)).mean
     c = torch.zeros(n, frame.shape[1]).to(frame)
     return hessian_variances(along, c, along(c), samples, eps).amax(1).mean()
 
 
 def _speeds(space: LatentSpace, frame: Tensor, n: int, eps: float) -> Tensor:
-    z = space.prior().sample((n,))
+    z, shift = space.manifold.inside(space.prior().sample((n,)), eps), space.manifold.shift
+    moves = [eps * a.expand_as(z) for a in frame.T]
     with same_noise(lambda z: space.decode(z).mean) as held:
-        differences = [held(z + eps * a) - held(z - eps * a) for a in frame.T]
+        differences = [held(shift(z, move)) - held(shift(z, -move)) for move in moves]
     return torch.stack([(d.flatten(1).square().sum(1).mean()).sqrt() / (2 * eps) for d in differences])

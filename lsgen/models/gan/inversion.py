@@ -114,7 +114,7 @@ def _descend(manifold: Manifold, z: Tensor, objective: Callable[[Tensor], Tensor
             optimizer.step()
             schedule.step()
             with torch.no_grad():
-                moved = manifold.shift(z, step / manifold.conformal_factor(z))
+                moved = manifold.shift(z, step)
                 z = torch.where(moved.isfinite().all(-1, keepdim=True), moved, z)
                 step.zero_()
         if choices:

@@ -15,10 +15,11 @@ from lsgen.latent.points import Deterministic, Point
 from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, PointPosterior, Posterior
 from lsgen.latent.priors import BoundPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.product import Joint, OneHot, Product, Uniform
-from lsgen.latent.product_manifolds import Codebook, Cube, ProductManifold, Simplex
+from lsgen.latent.product_manifolds import ProductManifold
 from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
 from lsgen.latent.stacked import StackedCodes, StackedPosterior
+from lsgen.latent.supports import Codebook, Cube, Simplex
 from lsgen.latent.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 
 __all__ = [

@@ -34,7 +34,8 @@ from torch.nn.functional import one_hot
 from lsgen.latent.manifolds import Euclidean, Manifold
 from lsgen.latent.posteriors import Posterior
 from lsgen.latent.product import Joint
-from lsgen.latent.product_manifolds import Simplex, side_by_side
+from lsgen.latent.product_manifolds import side_by_side
+from lsgen.latent.supports import Simplex
 
 __all__ = ["ClassCodes", "ClassPosterior", "divergence_given_class"]
 

@@ -10,7 +10,7 @@ from torch.distributions import Distribution, constraints
 
 from lsgen.latent.manifolds import Euclidean, Manifold
 from lsgen.latent.posteriors import PointPosterior
-from lsgen.latent.product_manifolds import Codebook
+from lsgen.latent.supports import Codebook
 
 __all__ = ["Deterministic", "Point"]
 

@@ -15,7 +15,8 @@ from torch.distributions import Uniform as UniformDistribution
 
 from lsgen.latent.manifolds import Manifold
 from lsgen.latent.priors import Prior
-from lsgen.latent.product_manifolds import Cube, Simplex, side_by_side
+from lsgen.latent.product_manifolds import side_by_side
+from lsgen.latent.supports import Cube, Simplex
 
 __all__ = ["Joint", "OneHot", "Product", "Uniform"]
 

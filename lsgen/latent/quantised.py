@@ -28,7 +28,7 @@ from torch.nn.functional import one_hot
 from lsgen.latent.manifolds import Manifold
 from lsgen.latent.posteriors import PointPosterior
 from lsgen.latent.priors import Prior
-from lsgen.latent.product_manifolds import Codebook
+from lsgen.latent.supports import Codebook
 
 __all__ = ["CodebookPrior", "Quantised", "UniformOverCodes", "VectorQuantiser"]
 

@@ -24,7 +24,8 @@ from lsgen.latent.class_codes import ClassCodes, ClassPosterior
 from lsgen.latent.ladder import LadderDecoder
 from lsgen.latent.manifolds import Euclidean, Manifold
 from lsgen.latent.posteriors import BoundPosterior
-from lsgen.latent.product_manifolds import Simplex, side_by_side
+from lsgen.latent.product_manifolds import side_by_side
+from lsgen.latent.supports import Simplex
 
 __all__ = ["StackedCodes", "StackedPosterior"]
 

@@ -1,0 +1,260 @@
+r"""Codes with walls, codes of classes and codes of a codebook.
+
+    cube        low <= z_i <= high: flat inside; Hamiltonian flow is reflected at the walls
+    simplex     a one-hot vector of K classes: K points, the corners of a simplex
+    codebook    L places, each with one of K entries: K^L points
+
+Points apart from each other cannot move: their tangent vectors are 0. Pictures may still lead from one to another:
+between two classes along the edge of the simplex, where a code is a mixture of classes, between two codes of a codebook
+by changing one place after the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from lsgen.latent import paths
+from lsgen.latent.manifolds import Choice, Euclidean, Manifold
+
+__all__ = ["Codebook", "Cube", "Simplex"]
+
+
+class Cube(Euclidean):
+    """The cube [low, high]^d.
+
+    Args:
+        low: lower end of every coordinate.
+        high: upper end.
+
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = float(low), float(high)
+
+    @property
+    def measure(self) -> Manifold:
+        """Flat space."""
+        return Euclidean()
+
+    def onto(self, z: Tensor) -> Tensor:
+        """Return z, each coordinate moved to the nearest end where it is outside."""
+        return z.clamp(self.low, self.high)
+
+    def exp(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return z + v, stopped at the walls."""
+        return self.onto(z + v)
+
+    def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z + v folded back into the cube, and v with its sign changed by every second fold."""
+        width = self.high - self.low
+        phase = torch.remainder(z + v - self.low, 2 * width)
+        back = phase > width
+        folded = self.low + torch.where(back, 2 * width - phase, phase)
+        return self.onto(folded), torch.where(back, -v, v)
+
+    def inside(self, z: Tensor, margin: float) -> Tensor:
+        """Return codes clamped to a smaller cube, its middle at least."""
+        margin = min(margin, (self.high - self.low) / 2)
+        return z.clamp(self.low + margin, self.high - margin)
+
+    def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
+        """Return codes with a coordinate moved by the step, or by as much the other way where a wall is nearer."""
+        unit = torch.zeros_like(z)
+        unit[..., axis] = 1
+        ahead = z + step * unit
+        return self.onto(torch.where((self.onto(ahead) == ahead).all(-1, keepdim=True), ahead, z - step * unit))
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.low, self.high
+
+
+class _Apart(Manifold):
+    """Abstract set of points apart from each other."""
+
+    @property
+    def continuous(self) -> bool:
+        """False."""
+        return False
+
+    def tangent(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return 0: such codes cannot move."""
+        return torch.zeros_like(v)
+
+    def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where it was."""
+        return z, v
+
+    def scaled(self, z: Tensor, factors: Tensor) -> Tensor:
+        """Return z: such codes cannot move."""
+        return z
+
+
+class Simplex(_Apart):
+    """One of K classes, as a one-hot vector. Paths between classes run along the edges of the simplex.
+
+    Args:
+        classes: number K.
+
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    @property
+    def choices(self) -> list[Choice]:
+        """All coordinates together are one of the K unit vectors."""
+        return [Choice(0, torch.eye(self.classes))]
+
+    def onto(self, z: Tensor) -> Tensor:
+        """Return the class of the largest coordinate."""
+        return one_hot(z.argmax(-1), self.classes).to(z)
+
+    def parametrised(self, raw: Tensor) -> Tensor:
+        """Return class probabilities of logits: the centre of gravity of classes, inside the simplex."""
+        return torch.softmax(raw, -1)
+
+    def exp(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return z + v."""
+        return z + v
+
+    def log(self, z: Tensor, other: Tensor) -> Tensor:
+        """Return other - z, along the edge."""
+        return other - z
+
+    def distance(self, z: Tensor, other: Tensor) -> Tensor:
+        """Return |other - z|, the length of the edge."""
+        return torch.linalg.vector_norm(other - z, dim=-1)
+
+    def direction(self, z: Tensor, axis: Tensor) -> Tensor:
+        """Return the unit vector towards the class, or zero at it."""
+        return torch.nn.functional.normalize(axis - z, dim=-1)
+
+    def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
+        """Return codes of the class `axis`, whatever the step."""
+        return one_hot(torch.full(z.shape[:-1], axis, device=z.device), self.classes).to(z)
+
+    def traversal(self, anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
+        """Return mixtures of the anchor and one class at a time, which has the given weights, (B, K, N, d).
+
+        Args:
+            anchor: codes (B, d).
+            axes: classes (K,).
+            values: weights (N,), between 0 and 1.
+
+        """
+        units = one_hot(axes, self.classes).to(anchor)[:, None]
+        others = (anchor[..., None, None, :] * (1 - units)).clamp(min=0)
+        total = others.sum(-1, keepdim=True)
+        rest = torch.where(total > 0, others / total.clamp(min=torch.finfo(total.dtype).tiny), 1 - units)
+        rest = rest / rest.sum(-1, keepdim=True).clamp(min=1)
+        weight = values.to(anchor).clamp(0, 1)[:, None]
+        return (1 - weight) * rest + weight * units
+
+    def geodesic(self, start: Tensor, end: Tensor, points: int) -> Tensor:
+        """Return mixtures of the two ends, (B, N, d)."""
+        return paths.linear(start, end, points)
+
+    def _key(self) -> tuple[Any, ...]:
+        return (self.classes,)
+
+
+class Codebook(_Apart):
+    """L places, each with one of K entries.
+
+    Args:
+        entries: the codebook, (K, D).
+        length: number L of places; a code has L D coordinates.
+
+    """
+
+    def __init__(self, entries: Tensor, length: int) -> None:
+        self.entries, self.length = entries, length
+
+    @property
+    def choices(self) -> list[Choice]:
+        """Every place is one of the entries."""
+        return [Choice(place * self.entries.shape[1], self.entries) for place in range(self.length)]
+
+    def indices(self, z: Tensor) -> Tensor:
+        """Return the entry nearest to each place of points (B, L D), (B, L)."""
+        vectors = z.unflatten(-1, (self.length, -1))
+        return (self.entries.square().sum(1) - 2 * vectors @ self.entries.T.to(z)).argmin(-1)
+
+    def onto(self, z: Tensor) -> Tensor:
+        """Return the nearest entries."""
+        return self.entries[self.indices(z)].flatten(-2).to(z)
+
+    def parametrised(self, raw: Tensor) -> Tensor:
+        """Refuse: no smooth map of unconstrained numbers has its values in a codebook.
+
+        Raises:
+            TypeError: always.
+
+        """
+        raise TypeError("expected a VectorQuantiser as posterior of the codes of a codebook, got unconstrained numbers")
+
+    def exp(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return z, from which no velocity leads away."""
+        return z
+
+    def log(self, z: Tensor, other: Tensor) -> Tensor:
+        """Refuse: no velocity leads from one code to another.
+
+        Raises:
+            TypeError: always.
+
+        """
+        raise TypeError("expected codes that can move continuously, got the codes of a codebook")
+
+    def distance(self, z: Tensor, other: Tensor) -> Tensor:
+        """Return the number of places at which the codes differ."""
+        return (self.indices(z) != self.indices(other)).sum(-1).to(z)
+
+    def direction(self, z: Tensor, axis: Tensor) -> Tensor:
+        """Return 0: no direction leads away from a code."""
+        return torch.zeros_like(z)
+
+    def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
+        """Refuse: the coordinates of an entry cannot be moved by themselves.
+
+        Raises:
+            TypeError: always.
+
+        """
+        raise TypeError("expected codes whose coordinates can be moved one at a time, got the codes of a codebook")
+
+    def traversal(self, anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
+        """Return codes with another entry at one place: the one whose coordinate is nearest to the given values.
+
+        Args:
+            anchor: codes (B, L D).
+            axes: coordinates (K,), each of one place.
+            values: of that coordinate, (N,).
+
+        """
+        size = self.entries.shape[1]
+        shown = []
+        for axis in axes.tolist():
+            place, coordinate = divmod(axis, size)
+            nearest = (self.entries[:, coordinate, None] - values.to(self.entries)).abs().argmin(0)
+            z = anchor.unsqueeze(-2).repeat(*[1] * (anchor.ndim - 1), len(values), 1)
+            z[..., place * size : (place + 1) * size] = self.entries[nearest].to(anchor)
+            shown.append(z)
+        return torch.stack(shown, -3)
+
+    def geodesic(self, start: Tensor, end: Tensor, points: int) -> Tensor:
+        """Return codes in which the places of the end take over from those of the start in reading order, (B, N, d)."""
+        t = paths.linear(start.new_zeros(1), start.new_ones(1), points)
+        changed = torch.arange(self.length, device=start.device) < (t * self.length).round()
+        mask = changed.repeat_interleave(self.entries.shape[1], -1)
+        return torch.where(mask, end.unsqueeze(-2), start.unsqueeze(-2))
+
+    def _key(self) -> tuple[Any, ...]:
+        return id(self.entries), self.length
+
+    def __repr__(self) -> str:
+        return f"Codebook({len(self.entries)} entries of {self.entries.shape[1]}, {self.length} places)"

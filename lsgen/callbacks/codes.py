@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from lsgen import viz
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace
-from lsgen.models.vae.objective import kl_per_dimension
+from lsgen.models.divergence import kl_per_dimension
 from lsgen.viz import Pixels
 
 __all__ = ["Codes", "axis_name", "codes", "interpolated", "means", "show"]

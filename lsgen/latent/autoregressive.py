@@ -91,6 +91,11 @@ class AutoregressivePrior(CodebookPrior):
             raise TypeError(f"expected a network with `entries` and `sample`, got {type(network).__name__}")
         self.network = network
 
+    @property
+    def reparameterised(self) -> bool:
+        """False: entries are drawn one by one."""
+        return False
+
     def forward(self) -> AutoregressiveOverCodes:
         """Return the distribution.
 

@@ -109,6 +109,7 @@ class ClassPosterior(Posterior):
     """
 
     heads: ClassVar[int] = 1
+    reparameterised: ClassVar[bool] = False
 
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()

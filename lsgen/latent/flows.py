@@ -58,6 +58,8 @@ class FlowDistribution(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log density, (B,)."""
+        batch = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        value = value.expand(*batch, -1)  # some flows do not broadcast codes against contexts
         log_prob: Tensor = self.flow.log_prob(value)
         return log_prob
 

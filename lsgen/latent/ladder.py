@@ -98,8 +98,9 @@ class LadderNormal(Distribution):
         """Return the normals of each coordinate given the level above at codes (B, d)."""
         e2 = z[..., : self.decoder.top_dim]
         lower = self._given(e2)
-        loc = torch.cat([self.top.loc.expand_as(e2), lower.loc], -1)
-        scale = torch.cat([self.top.scale.expand_as(e2), lower.scale], -1)
+        batch = lower.loc.shape[:-1]
+        loc = torch.cat([self.top.loc.expand(*batch, -1), lower.loc], -1)
+        scale = torch.cat([self.top.scale.expand(*batch, -1), lower.scale], -1)
         return Independent(Normal(loc, scale, validate_args=False), 1, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -124,11 +125,21 @@ class LadderPosterior(BoundPosterior):
 
     heads: ClassVar[int] = 2
 
+    def bind(self, decoder: nn.Module) -> None:
+        """Take the decoder.
+
+        Raises:
+            TypeError: it has no two levels.
+
+        """
+        if not isinstance(decoder, LadderDecoder):
+            raise TypeError(f"LadderPosterior expected a LadderDecoder, got {type(decoder).__name__}")
+        super().bind(decoder)
+
     def forward(self, raw: Tensor) -> LadderNormal:
         """Return the posterior of raw outputs (B, 2 (top_dim + bottom_dim))."""
         decoder = self.decoder
-        if not isinstance(decoder, LadderDecoder):
-            raise TypeError(f"LadderPosterior expected a LadderDecoder, got {type(decoder).__name__}")
+        assert isinstance(decoder, LadderDecoder)
         mean, log_variance = raw.chunk(2, dim=-1)
         sizes = [decoder.top_dim, decoder.bottom_dim]
         locs, scales = mean.split(sizes, -1), (log_variance / 2).exp().split(sizes, -1)

@@ -19,11 +19,15 @@ class Posterior(nn.Module, ABC):
     Attributes:
         heads: encoder outputs per latent dimension.
         raw_dim: number of latent dimensions that the encoder speaks of; all of them where it is None.
+        reparameterised: whether codes carry the gradient of the raw outputs, by `rsample`.
+        factorised: whether q(z|x) is `Independent` over latent dimensions.
 
     """
 
     heads: ClassVar[int]
     raw_dim: int | None = None
+    reparameterised: ClassVar[bool] = True
+    factorised: ClassVar[bool] = False
 
     @property
     def manifold(self) -> Manifold:
@@ -67,6 +71,7 @@ class DiagonalNormal(Posterior):
     """N(mean, diag(exp(log_variance))); the heads are the mean and the log variance."""
 
     heads: ClassVar[int] = 2
+    factorised: ClassVar[bool] = True
 
     def forward(self, raw: Tensor) -> Distribution:
         """Return the diagonal normal of raw outputs (B, 2 d)."""

@@ -36,6 +36,17 @@ class Prior(nn.Module, ABC):
         """The geometry that codes have by construction; flat unless a prior says otherwise."""
         return Euclidean()
 
+    @property
+    def reparameterised(self) -> bool:
+        """Whether `draw` passes gradients on to every parameter."""
+        return bool(self().has_rsample) or not any(True for _ in self.parameters())
+
+    def draw(self, n: int) -> Tensor:
+        """Return n codes, (n, d), with the gradient of the parameters where the distribution can give it."""
+        p = self()
+        codes: Tensor = p.rsample((n,)) if p.has_rsample else p.sample((n,))
+        return codes
+
     @abstractmethod
     def forward(self) -> Distribution:
         """Return p(z), of batch shape () and event shape (d,)."""
@@ -72,8 +83,9 @@ class BoundPrior(Prior):
         """Take the encoder, observations (N, *shape) -> q(z|x), without registering it, and where its codes lie."""
         self._encode, self._manifold = encode, manifold
 
-    def forward(self) -> Distribution:
-        """Return p(z).
+    @property
+    def encoder(self) -> Callable[[Tensor], Distribution]:
+        """Observations (N, *shape) -> q(z|x).
 
         Raises:
             RuntimeError: the prior belongs to no latent space.
@@ -81,7 +93,16 @@ class BoundPrior(Prior):
         """
         if self._encode is None:
             raise RuntimeError(f"{type(self).__name__} expected to belong to a latent space with an encoder")
-        return self.given(self._encode)
+        return self._encode
+
+    def forward(self) -> Distribution:
+        """Return p(z).
+
+        Raises:
+            RuntimeError: the prior belongs to no latent space.
+
+        """
+        return self.given(self.encoder)
 
     @abstractmethod
     def given(self, encode: Callable[[Tensor], Distribution]) -> Distribution:

@@ -114,12 +114,21 @@ class Product(Prior):
         """Return the levels of the parts, (N, d)."""
         return torch.cat([part.levels(t) for part in self._each()], -1)
 
-    def _each(self) -> list[Prior]:
-        return [part for part in self.parts if isinstance(part, Prior)]
+    @property
+    def reparameterised(self) -> bool:
+        """Whether every part is."""
+        return all(part.reparameterised for part in self._each())
+
+    def draw(self, n: int) -> Tensor:
+        """Return draws of the parts side by side, (n, d)."""
+        return torch.cat([part.draw(n) for part in self._each()], -1)
 
     def forward(self) -> Distribution:
         """Return the joint distribution."""
-        return Joint([part() for part in self.parts])
+        return Joint([part() for part in self._each()])
+
+    def _each(self) -> list[Prior]:
+        return [part for part in self.parts if isinstance(part, Prior)]
 
 
 class _Closed(UniformDistribution):

@@ -83,6 +83,7 @@ class StackedPosterior(BoundPosterior):
     """
 
     heads: ClassVar[int] = 2
+    reparameterised: ClassVar[bool] = False
 
     def __init__(self, classifier: nn.Module, dim: int, classes: int, raw_dim: int) -> None:
         super().__init__()
@@ -95,16 +96,21 @@ class StackedPosterior(BoundPosterior):
         sizes = [self.given.dim, self.given.classes, self.raw_dim]
         return side_by_side([Euclidean(), Simplex(self.given.classes), Euclidean()], sizes)
 
-    @property
-    def ladder(self) -> LadderDecoder:
-        """The decoder, down the two levels.
+    def bind(self, decoder: nn.Module) -> None:
+        """Take the decoder.
 
         Raises:
-            TypeError: the decoder of the latent space has no two levels.
+            TypeError: it has no two levels.
 
         """
-        if not isinstance(self.decoder, LadderDecoder):
-            raise TypeError(f"StackedPosterior expected a LadderDecoder, got {type(self.decoder).__name__}")
+        if not isinstance(decoder, LadderDecoder):
+            raise TypeError(f"StackedPosterior expected a LadderDecoder, got {type(decoder).__name__}")
+        super().bind(decoder)
+
+    @property
+    def ladder(self) -> LadderDecoder:
+        """The decoder, down the two levels."""
+        assert isinstance(self.decoder, LadderDecoder)
         return self.decoder
 
     def forward(self, raw: Tensor) -> StackedCodes:

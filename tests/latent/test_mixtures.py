@@ -4,11 +4,11 @@ from copy import deepcopy
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from lsgen.latent import EncodableLatentSpace, MixtureOfNormals, StandardNormal, VampPrior
-from lsgen.likelihoods import Bernoulli
+from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.models.vae import ELBO, IWAE
 from lsgen.nn import MLPDecoder, MLPEncoder
 
@@ -96,3 +96,61 @@ def test_samples_follow_the_mixture() -> None:
     prior = MixtureOfNormals(2, 3, spread=2.0).double()
     z: Tensor = prior().sample((20_000,))
     torch.testing.assert_close(z.mean(0), prior().mean, rtol=0, atol=5 * float(z.std() / 20_000**0.5))
+
+
+def test_draws_of_a_mixture_carry_the_gradient_of_weights_means_and_scales() -> None:
+    torch.manual_seed(0)
+    prior = MixtureOfNormals(2, 3, spread=2.0).double()
+    with torch.no_grad():
+        prior.logits.copy_(torch.tensor([0.3, -0.5, 0.1]))
+        prior.log_scales.uniform_(-1, 0.3)
+    weights, scales = prior.logits.softmax(0), prior.log_scales.exp()
+    second = torch.einsum("k,ki,kj->ij", weights, prior.means, prior.means) + torch.diag(weights @ scales.square())
+    first = weights @ prior.means
+    parameters, n, batches = list(prior.parameters()), 2000, 40
+    for moments, of in (
+        ((first[0], first[1]), lambda z: (z[:, 0], z[:, 1])),
+        ((second[0, 1], second[0, 0], second[1, 1]), lambda z: (z[:, 0] * z[:, 1], z[:, 0] ** 2, z[:, 1] ** 2)),
+    ):
+        for k, moment in enumerate(moments):
+            exact = torch.cat(
+                [
+                    g.flatten()
+                    for g in torch.autograd.grad(moment, parameters, retain_graph=True, materialize_grads=True)
+                ]
+            )
+            found = torch.stack(
+                [
+                    torch.cat([g.flatten() for g in torch.autograd.grad(of(prior.draw(n))[k].mean(), parameters)])
+                    for _ in range(batches)
+                ]
+            )
+            error = found.std(0) / batches**0.5
+            assert ((found.mean(0) - exact).abs() < 5 * error + 1e-12).all()
+            assert (error < 0.3 * exact.abs().max()).all()
+
+
+def test_draws_are_those_of_the_mixture_and_follow_its_density() -> None:
+    torch.manual_seed(0)
+    prior = MixtureOfNormals(2, 3)
+    torch.manual_seed(1)
+    z = prior.draw(50)
+    torch.manual_seed(1)
+    torch.testing.assert_close(z, prior().sample((50,)))
+    assert z.dtype == torch.float32
+    with torch.no_grad():
+        assert not prior.draw(3).requires_grad
+
+
+def test_draws_of_a_vamp_prior_have_the_moments_of_its_mixture() -> None:
+    torch.manual_seed(0)
+    prior = VampPrior(2, (3,), 4)
+    space = EncodableLatentSpace(nn.Linear(3, 4), nn.Linear(2, 3), FixedGaussian((3,)), prior).double()
+    z = prior.draw(20_000)
+    assert space.prior is prior
+    error = z.std(0) / 20_000**0.5
+    assert ((z.mean(0) - prior().mean).abs() < 5 * error).all()
+    assert ((z.var(0) - prior().variance).abs() < 0.05 * prior().variance).all()
+    z.sum().backward()
+    assert prior.logits.grad is not None
+    assert prior.logits.grad.any()

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 from lsgen.latent import EncodableLatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models import VAE
+from lsgen.models.divergence import kl_per_dimension
 from lsgen.models.schedules import Cosine, Cyclic, Linear
 from lsgen.models.vae import ELBO, Capacity
-from lsgen.models.vae.objective import kl_per_dimension
 
 D, d, S = 6, 2, 0.7
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lsgen.latent import LatentSpace
+from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.base import Batch, LatentModel, OptimizerFactory
 from lsgen.models.contract import Contract, Interval
 from lsgen.models.gan.space import DataUnits
@@ -126,7 +126,13 @@ class AdversarialModel(LatentModel, ABC):
 
     @abstractmethod
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Return the parameters of the critic and of the generator."""
+        """Return the parameters of the critic and of the generator, with whom what makes codes plays."""
+
+    def code_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the prior and, where codes are inferred, of encoder and posterior."""
+        space = self.latent_space
+        inferring = [space.encoder, space.posterior] if isinstance(space, EncodableLatentSpace) else []
+        return [parameter for part in (*inferring, space.prior) for parameter in part.parameters()]
 
     @abstractmethod
     def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
@@ -178,10 +184,9 @@ class AdversarialModel(LatentModel, ABC):
         return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
 
     def codes(self, n: int) -> Tensor:
-        """Return n codes from the prior, (n, d); other processes get others."""
+        """Return n codes from the prior, (n, d), with the gradient of its parameters; other processes get others."""
         world = self.trainer.world_size if self._trainer is not None else 1
-        z: Tensor = self.latent_space.prior().sample((n * world,))
-        return z.chunk(world)[self.global_rank]
+        return self.latent_space.prior.draw(n * world).chunk(world)[self.global_rank]
 
     def configure_callbacks(self) -> list[Callback]:
         """Say what takes the place of the trainer's options that two players cannot use; add no callbacks."""

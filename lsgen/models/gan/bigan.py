@@ -25,6 +25,7 @@ from lsgen.models.base import Batch, OptimizerFactory
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
 from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, check_value_range
+from lsgen.models.parts import check_posterior, check_prior
 
 __all__ = ["BiGAN"]
 
@@ -37,7 +38,7 @@ class BiGAN(AdversarialModel):
         generator: codes (N, d) -> observations (N, *shape).
         critic: observations (N, *shape) and codes (N, d) -> scores (N,).
         likelihood: what lends the latent space its geometry.
-        prior: p(z).
+        prior: p(z); one with parameters is trained with the generator, through the codes.
         posterior: family of q(z|x); a point (BiGAN) unless another is given (ALI).
         loss: what the players minimise; non-saturating unless another is given.
         value_range: data values that generator and critic see as -1 and 1.
@@ -51,6 +52,7 @@ class BiGAN(AdversarialModel):
 
     Raises:
         ValueError: the loss is not symmetric in the two kinds of pairs.
+        TypeError: codes of the posterior, or of a prior with parameters, carry no gradient.
 
     """
 
@@ -76,9 +78,11 @@ class BiGAN(AdversarialModel):
     ) -> None:
         decoder = DataUnits(generator, check_value_range(value_range))
         point = Deterministic() if posterior is None else posterior
+        space = EncodableGeneratorSpace(encoder, decoder, likelihood, prior, point)
+        check_posterior("BiGAN", space.posterior, density=False)
+        check_prior("BiGAN", space, density=False, draws=True)
         super().__init__(
-            EncodableGeneratorSpace(encoder, decoder, likelihood, prior, point),
-            generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps,
+            space, generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps,
         )  # fmt: skip
         self.critic = critic
         self.adversarial = NonSaturating() if loss is None else loss
@@ -90,13 +94,8 @@ class BiGAN(AdversarialModel):
         return self.latent_space.raw(self.latent_space.encode(x).mean)
 
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Return the parameters of the critic, and those of generator and encoder."""
-        space = self.latent_space
-        return list(self.critic.parameters()), [
-            *self.generator.parameters(),
-            *space.encoder.parameters(),
-            *space.posterior.parameters(),
-        ]
+        """Return the parameters of the critic, and those of generator, encoder, posterior and prior."""
+        return list(self.critic.parameters()), [*self.generator.parameters(), *self.code_parameters()]
 
     def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
         """Return the critic's loss on pairs."""

@@ -21,6 +21,7 @@ from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.losses import AdversarialLoss
 from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
 from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range, class_codes
+from lsgen.models.parts import check_prior
 from lsgen.nn.augment import AdaptiveAugment
 from lsgen.nn.critics import AuxiliaryCritic
 
@@ -36,7 +37,7 @@ class GAN(AdversarialModel):
             is a one-hot label (N, classes), which also makes up the last dimensions of the codes. An
             `lsgen.nn.critics.AuxiliaryCritic` recognises that label instead, under an `AuxiliaryClassification`.
         likelihood: what lends the latent space its geometry, a Gaussian of fixed sigma as a rule.
-        prior: p(z).
+        prior: p(z); one with parameters is trained with the generator, through the codes.
         loss: what the two players minimise.
         regularisers: penalties in either player's loss.
         augment: what every observation undergoes before the critic sees it in training, such as
@@ -53,7 +54,8 @@ class GAN(AdversarialModel):
     Raises:
         ValueError: the generator and the prior disagree on the latent dimension, or the critic and the prior on
             the number of classes; an argument is out of its range.
-        TypeError: a regulariser is for neither player, or an auxiliary critic and its regulariser are not together.
+        TypeError: a regulariser is for neither player, an auxiliary critic and its regulariser are not together, or the
+            prior would not learn from its draws.
 
     """
 
@@ -79,6 +81,7 @@ class GAN(AdversarialModel):
         super().__init__(
             space, generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps
         )
+        check_prior("GAN", space, density=False, draws=True)
         kinds = CriticRegulariser | GeneratorRegulariser | AuxiliaryClassification
         for regulariser in regularisers:
             if not isinstance(regulariser, kinds):
@@ -125,16 +128,16 @@ class GAN(AdversarialModel):
         return self(batch)
 
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Return the parameters of critic and generator, each with those of their regularisers."""
-        critic, generator = list(self.critic.parameters()), list(self.generator.parameters())
+        """Return the parameters of critic and generator, the prior with the latter, and those of their regularisers."""
+        critic, generator = list(self.critic.parameters()), [*self.generator.parameters(), *self.code_parameters()]
         for regulariser in self.regularisers:
             (critic if isinstance(regulariser, CriticRegulariser) else generator).extend(regulariser.parameters())
         return critic, generator
 
     def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
         """Return the adversarial loss of the critic, and its penalties."""
-        real, z, plain = self._play(batch)
         with torch.no_grad():
+            real, z, plain = self._play(batch)
             fake = self.generator(z).to(real.dtype)
         if updates is None:
             return {"adversarial": self.adversarial.critic(plain(real), plain(fake))}

@@ -16,16 +16,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import kl_divergence
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import EncodableLatentSpace, Posterior, Prior
 from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.divergence import kl_terms
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
 from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, check_value_range
+from lsgen.models.parts import check_posterior, check_prior
 
 __all__ = ["VAEGAN"]
 
@@ -38,7 +39,7 @@ class VAEGAN(AdversarialModel):
         generator: codes (N, d) -> observations (N, *shape).
         critic: observations (N, *shape) -> scores (N,), with `features`: observations -> features (N, ...).
         likelihood: what lends the latent space its geometry.
-        prior: p(z).
+        prior: p(z); one with parameters learns from the KL alone, as the encoder does.
         gamma: weight of the features' reconstruction for the generator.
         posterior: family of q(z|x); a diagonal normal unless another is given.
         loss: the adversarial loss; non-saturating unless another is given.
@@ -53,7 +54,7 @@ class VAEGAN(AdversarialModel):
 
     Raises:
         ValueError: gamma is not positive, or the generator's loss is relative to real scores.
-        TypeError: the critic has no `features`.
+        TypeError: the critic has no `features`, or the KL of posterior and prior cannot be trained.
 
     """
 
@@ -79,9 +80,11 @@ class VAEGAN(AdversarialModel):
         max_steps: int | None = None,
     ) -> None:
         decoder = DataUnits(generator, check_value_range(value_range))
+        space = EncodableGeneratorSpace(encoder, decoder, likelihood, prior, posterior)
+        check_posterior("VAEGAN", space.posterior, density=True)
+        check_prior("VAEGAN", space, density=True, draws=False)
         super().__init__(
-            EncodableGeneratorSpace(encoder, decoder, likelihood, prior, posterior),
-            generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps,
+            space, generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps,
         )  # fmt: skip
         self.adversarial = NonSaturating() if loss is None else loss
         if not gamma > 0:
@@ -102,9 +105,8 @@ class VAEGAN(AdversarialModel):
         return self.latent_space.raw(self.latent_space.encode(x).mean)
 
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Return the parameters of the critic, and those of generator and encoder."""
-        encoder = self.latent_space.encoder
-        return list(self.critic.parameters()), [*self.generator.parameters(), *encoder.parameters()]
+        """Return the parameters of the critic, and those of generator, encoder, posterior and prior."""
+        return list(self.critic.parameters()), [*self.generator.parameters(), *self.code_parameters()]
 
     def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
         """Return the critic's loss; half of what is generated are reconstructions."""
@@ -116,15 +118,19 @@ class VAEGAN(AdversarialModel):
         }
 
     def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
-        """Return the terms of generator and encoder; the encoder gets no gradient of the adversarial one."""
+        """Return the terms of generator and encoder; encoder and prior get no gradient of the adversarial one.
+
+        The divergence is in closed form where there is one, else log q(z|x) - log p(z) at the code that is decoded.
+        """
         real, q = self.decoder.inverse(batch["x"]), self.latent_space.encode(batch["x"])
         z = q.rsample()
         difference = self.features(real) - self.features(self.generator(_scaled(z, 1 / self.gamma)))
-        scores = self.critic(self.generator(torch.cat([z.detach(), self.codes(len(z))])))
+        codes = torch.cat([z, self.codes(len(z))]).detach()
+        scores = self.critic(self.generator(codes))
         return {
             "adversarial": self.adversarial.generator(scores, scores),
             "features": self.gamma * difference.flatten(1).square().sum(1).mean() / 2,
-            "kl": kl_divergence(q, self.latent_space.prior()).mean(),
+            "kl": kl_terms(q, self.latent_space.prior(), z).sum(-1).mean(),
         }
 
 

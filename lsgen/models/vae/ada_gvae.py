@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
 from lsgen.latent import EncodableLatentSpace
+from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.objective import Objective, kl_per_dimension
+from lsgen.models.vae.objective import Objective
 
 __all__ = ["AdaGVAE", "share"]
 
@@ -35,6 +36,7 @@ class AdaGVAE(Objective):
     """
 
     demands: ClassVar[tuple[str, ...]] = ("pair",)
+    factorised = True
 
     def __init__(self, beta: float | Schedule = 1.0) -> None:
         super().__init__()
@@ -55,8 +57,9 @@ class AdaGVAE(Objective):
         reconstruction, kl = torch.zeros(()).to(first.mean), torch.zeros(()).to(first.mean)
         for posterior, x in zip(posteriors, (batch["x"], batch["pair"]), strict=True):
             q = Independent(posterior, 1, validate_args=False)
-            reconstruction = reconstruction - space.decode(q.rsample()).log_prob(x) / 2
-            kl = kl + kl_per_dimension(q, space.prior()) / 2
+            z = q.rsample()
+            reconstruction = reconstruction - space.decode(z).log_prob(x) / 2
+            kl = kl + kl_terms(q, space.prior(), z) / 2
         beta = self.beta(step)
         scalars = {"shared_dimensions": shared.to(kl).sum(-1).mean()}
         return Losses((reconstruction + beta * kl.sum(-1)).mean(), reconstruction, kl, {"beta": beta}, scalars)

@@ -26,6 +26,8 @@ __all__ = ["Autoencoder", "Corruption", "Denoising", "GaussianNoise", "Masking"]
 class Autoencoder(Objective):
     """Reconstruction of observations from their codes."""
 
+    divergence = False
+
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the reconstruction alone."""
         terms = sample_terms(space, batch["x"])
@@ -89,6 +91,8 @@ class Denoising(Objective):
         corruption: what is done to the observations; Gaussian noise with sigma = 0.3 unless another is given.
 
     """
+
+    divergence = False
 
     def __init__(self, corruption: Corruption | None = None) -> None:
         super().__init__()

@@ -37,6 +37,8 @@ class BetaTCVAE(DataSetObjective):
 
     """
 
+    factorised = True
+
     def __init__(
         self,
         beta: float | Schedule = 6.0,

@@ -30,6 +30,8 @@ class Contractive(Objective):
 
     """
 
+    divergence = False
+
     def __init__(self, weight: float | Schedule = 0.1) -> None:
         super().__init__()
         self.weight = as_schedule(weight)

@@ -41,6 +41,8 @@ class DIPVAE(Objective):
 
     """
 
+    factorised = True
+
     def __init__(self, lambda_od: float | Schedule, lambda_d: float | Schedule, kind: Literal["i", "ii"]) -> None:
         super().__init__()
         if kind not in ("i", "ii"):

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import BoundPosterior, EncodableLatentSpace
+from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
 from lsgen.models.vae import importance
 from lsgen.models.vae.adversarial import frozen
-from lsgen.models.vae.objective import Objective, kl_terms
+from lsgen.models.vae.objective import Objective
 
 __all__ = ["DReG"]
 
@@ -42,6 +43,13 @@ class DReG(Objective):
         super().__init__()
         self.samples = importance.positive("samples", samples)
 
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse also a posterior that depends on the decoder, so that the two sides share parameters."""
+        super().check(space)
+        if isinstance(space.posterior, BoundPosterior):
+            name = type(space.posterior).__name__
+            raise TypeError(f"DReG expected a posterior made by the encoder alone, got {name}: use IWAE")
+
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return -L_k, with either side's own gradient.
 
@@ -49,9 +57,7 @@ class DReG(Objective):
             TypeError: the posterior depends on the decoder, so that the two sides share parameters.
 
         """
-        if isinstance(space.posterior, BoundPosterior):
-            name = type(space.posterior).__name__
-            raise TypeError(f"DReG expected a posterior made by the encoder alone, got {name}: use IWAE")
+        self.check(space)
         raw = space.encoder(batch["x"])
         q, p = space.posterior(raw), space.prior()
         z = q.rsample(torch.Size((self.samples,)))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import Optimizer
 
-from lsgen.latent import EncodableLatentSpace
+from lsgen.latent import EncodableLatentSpace, Euclidean
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.adversarial import AdversarialObjective, frozen
@@ -48,6 +48,12 @@ class FactorVAE(AdversarialObjective):
     ) -> None:
         super().__init__(discriminator, optimizer)
         self.gamma = as_schedule(gamma)
+
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse also codes whose dimensions cannot be permuted over the batch, each on its own."""
+        super().check(space)
+        if not isinstance(space.manifold, Euclidean):
+            raise TypeError(f"FactorVAE expected codes in flat space, got {type(space.prior).__name__}")
 
     def play(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> tuple[Losses, Tensor]:
         """Return reconstruction + KL + gamma TC, and the codes."""

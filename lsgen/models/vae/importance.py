@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lsgen.latent import EncodableLatentSpace
+from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
-from lsgen.models.vae.objective import kl_terms
 
 __all__ = ["Weights", "draw", "log_mean_exp", "losses", "positive"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lsgen.latent import RBF, EncodableLatentSpace, Kernel, mmd_squared
 from lsgen.models.losses import Losses
-from lsgen.models.schedules import Schedule, as_schedule
+from lsgen.models.schedules import Constant, Schedule, as_schedule
 from lsgen.models.vae.objective import Objective, sample_terms
 
 __all__ = ["InfoVAE"]
@@ -32,6 +32,8 @@ class InfoVAE(Objective):
 
     """
 
+    draws = True
+
     def __init__(
         self,
         alpha: float | Schedule = 0.0,
@@ -47,13 +49,18 @@ class InfoVAE(Objective):
         """Two for an unbiased discrepancy, which has pairs of different codes only."""
         return 2 if self.unbiased else 1
 
+    @property
+    def divergence(self) -> bool:  # type: ignore[override]
+        """Whether the KL is in the loss: not for alpha = 1."""
+        return not (isinstance(self.alpha, Constant) and self.alpha.value == 1)
+
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + (1 - alpha) KL + (alpha + lambda - 1) MMD^2."""
-        x, prior = batch["x"], space.prior()
-        terms = sample_terms(space, x)
+        terms = sample_terms(space, batch["x"])
         kernel = RBF([space.dim / 2**0.5]) if self.kernel is None else self.kernel
-        mmd = mmd_squared(terms.z, prior.sample((len(terms.z),)), kernel, self.unbiased)
+        mmd = mmd_squared(terms.z, space.prior.draw(len(terms.z)), kernel, self.unbiased)
         weights = {"alpha": self.alpha(step), "lambda": self.weight(step)}
-        loss = (terms.reconstruction + (1 - weights["alpha"]) * terms.kl.sum(-1)).mean()
-        loss = loss + (weights["alpha"] + weights["lambda"] - 1) * mmd
+        loss = terms.reconstruction.mean() + (weights["alpha"] + weights["lambda"] - 1) * mmd
+        if self.divergence:
+            loss = loss + (1 - weights["alpha"]) * terms.kl.sum(-1).mean()
         return terms.losses(loss, weights, {"mmd_squared": mmd.detach()})

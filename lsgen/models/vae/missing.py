@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import EncodableLatentSpace, observed_log_prob
+from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
 from lsgen.models.vae import importance
-from lsgen.models.vae.objective import Objective, kl_terms
+from lsgen.models.vae.objective import Objective
 
 __all__ = ["MissingDataIWAE"]
 

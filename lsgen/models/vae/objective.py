@@ -9,28 +9,47 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import Distribution
 
-from lsgen.latent import EncodableLatentSpace, LadderNormal, Point
+from lsgen.latent import EncodableLatentSpace
+from lsgen.models import parts
+from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
 
-__all__ = ["DataSetObjective", "Objective", "SampleTerms", "kl_per_dimension", "kl_terms", "sample_terms"]
+__all__ = ["DataSetObjective", "Objective", "SampleTerms", "sample_terms"]
 
 
 class Objective(nn.Module, ABC):
-    """Abstract training objective of a variational autoencoder.
+    """Abstract training objective of a variational autoencoder, with what it asks of batches and of a latent space.
 
     Attributes:
         demands: entries of a batch needed beside "x": "label", "pair" or "observed".
+        divergence: whether the loss holds log q(z|x) - log p(z), or its mean, the KL.
+        draws: whether the loss compares codes with draws of the prior, from which a learned prior learns.
+        factorised: whether the posterior must be independent over latent dimensions.
 
     """
 
     demands: ClassVar[tuple[str, ...]] = ()
+    divergence: bool = True
+    draws: ClassVar[bool] = False
+    factorised: ClassVar[bool] = False
 
     @property
     def least_batch(self) -> int:
         """The number of observations of the smallest batch that it can judge, in training or evaluation."""
         return 1
+
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse parts that the objective cannot train, before any step is taken.
+
+        Raises:
+            TypeError: a part has no density, no gradient, or would learn nothing.
+
+        """
+        name = type(self).__name__
+        parts.check_posterior(name, space.posterior, density=self.divergence, factorised=self.factorised)
+        parts.check_prior(name, space, density=self.divergence, draws=self.draws)
 
     @abstractmethod
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
@@ -87,46 +106,6 @@ class DataSetObjective(Objective):
         self._observations = int(state)
 
 
-def factorises(*distributions: Distribution) -> bool:
-    """Return whether every distribution over codes is a product over latent dimensions."""
-    return all(isinstance(p, Independent) and p.reinterpreted_batch_ndims == 1 for p in distributions)
-
-
-def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor:
-    """Return KL(q || p) in nats for every latent dimension of two factorised distributions, (B, d).
-
-    Raises:
-        TypeError: one of the two does not factorise over latent dimensions.
-
-    """
-    if not (isinstance(q, Independent) and isinstance(p, Independent) and factorises(q, p)):
-        raise TypeError(f"expected a posterior and a prior that factorise over latent dimensions, got {q} and {p}")
-    return kl_divergence(q.base_dist, p.base_dist)
-
-
-def kl_terms(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
-    """Return KL(q || p) in nats: in closed form where there is one, else estimated as log q(z|x) - log p(z).
-
-    Args:
-        q: posterior, of batch shape (B,).
-        p: prior.
-        z: codes drawn from q, (B, d) or (k, B, d), for the estimate.
-
-    Returns:
-        (B, d) where both factorise over latent dimensions (for a ladder: given the level above), else (B, 1); (B, 0)
-        where q is a point.
-
-    """
-    if isinstance(q, Point):
-        return z.new_zeros(len(q.mean), 0)
-    if isinstance(q, LadderNormal) and isinstance(p, Independent) and factorises(p):
-        kl = kl_divergence(q.factors(z).base_dist, p.base_dist)
-        return kl.mean(0) if kl.ndim > 2 else kl
-    if isinstance(q, Independent) and isinstance(p, Independent) and factorises(q, p):
-        return _divergence(q.base_dist, p.base_dist, z)
-    return _divergence(q, p, z).unsqueeze(-1)
-
-
 @dataclass(frozen=True)
 class SampleTerms:
     """What one sample of the posterior gives.
@@ -165,11 +144,3 @@ def sample_terms(space: EncodableLatentSpace, x: Tensor, *, seen: Tensor | None 
     z = q.rsample()
     reconstruction = -space.decode(z).log_prob(x)
     return SampleTerms(q, z, reconstruction, kl_terms(q, space.prior(), z))
-
-
-def _divergence(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
-    try:
-        return kl_divergence(q, p)
-    except NotImplementedError:
-        estimate = q.log_prob(z) - p.log_prob(z)
-        return estimate.mean(0) if estimate.ndim > len(q.batch_shape) else estimate

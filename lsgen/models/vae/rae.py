@@ -37,6 +37,8 @@ class _RAE(Objective):
 
     """
 
+    divergence = False
+
     def __init__(self, beta: float | Schedule = 1e-4, weight: float | Schedule = 1e-7) -> None:
         super().__init__()
         self.beta, self.weight = as_schedule(beta), as_schedule(weight)

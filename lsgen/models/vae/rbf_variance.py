@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import EncodableLatentSpace
+from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
-from lsgen.models.vae.objective import Objective, SampleTerms, kl_terms, sample_terms
+from lsgen.models.vae.objective import Objective, SampleTerms, sample_terms
 from lsgen.nn import StagedRBFDecoder
 
 __all__ = ["RBFVariance"]
@@ -44,6 +45,12 @@ class RBFVariance(Objective):
         self.fit_at, self.observations = fit_at, observations
         self._codes: list[Tensor] = []
         self._errors: list[Tensor] = []
+
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse also a decoder that does not learn in two stages."""
+        super().check(space)
+        if not isinstance(space.decoder, StagedRBFDecoder):
+            raise TypeError(f"RBFVariance expected a StagedRBFDecoder, got {type(space.decoder).__name__}")
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + KL, and fit the precision once its step has come.

@@ -20,9 +20,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lsgen.latent import ClassCodes, EncodableLatentSpace
+from lsgen.latent import ClassCodes, ClassPosterior, EncodableLatentSpace, OneHot, StandardNormal
 from lsgen.latent.class_codes import divergence_given_class
 from lsgen.latent.product import Joint
+from lsgen.models import parts
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.objective import Objective
@@ -44,6 +45,22 @@ class SemiSupervised(Objective):
     def __init__(self, alpha: float | Schedule = 1.0) -> None:
         super().__init__()
         self.alpha = as_schedule(alpha)
+
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse a latent space without classes.
+
+        Raises:
+            TypeError: posterior and prior are not a `ClassPosterior` and a product of normals and classes.
+            ValueError: they are of different sizes.
+
+        """
+        posterior = space.posterior
+        if not isinstance(posterior, ClassPosterior) or not parts.is_product(space.prior, StandardNormal, OneHot):
+            got = f"{type(posterior).__name__} and {type(space.prior).__name__}"
+            raise TypeError(
+                f"SemiSupervised expected a ClassPosterior and a prior Product([StandardNormal, OneHot]), got {got}"
+            )
+        parts.check_sizes("ClassPosterior", [posterior.dim, posterior.classes], space.prior)
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the loss of a batch with "label", (B,) integers, -1 where the class is not known.

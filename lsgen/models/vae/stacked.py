@@ -22,8 +22,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from lsgen.latent import EncodableLatentSpace, LadderDecoder, StackedCodes
+from lsgen.latent import (
+    EncodableLatentSpace,
+    LadderDecoder,
+    OneHot,
+    StackedCodes,
+    StackedPosterior,
+    StandardNormal,
+)
 from lsgen.latent.product import Joint
+from lsgen.models import parts
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.objective import Objective
@@ -46,6 +54,24 @@ class StackedSemiSupervised(Objective):
     def __init__(self, alpha: float | Schedule = 1.0) -> None:
         super().__init__()
         self.alpha = as_schedule(alpha)
+
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse a latent space that is not stacked.
+
+        Raises:
+            TypeError: posterior, prior or decoder are none of a class model on top of codes.
+            ValueError: they are of different sizes.
+
+        """
+        posterior, kinds = space.posterior, (StandardNormal, OneHot, StandardNormal)
+        if not isinstance(posterior, StackedPosterior) or not parts.is_product(space.prior, *kinds):
+            got = f"{type(posterior).__name__} and {type(space.prior).__name__}"
+            raise TypeError(
+                "StackedSemiSupervised expected a StackedPosterior and a prior "
+                f"Product([StandardNormal, OneHot, StandardNormal]), got {got}"
+            )
+        sizes = [posterior.given.dim, posterior.given.classes, int(posterior.raw_dim or 0)]
+        parts.check_sizes("StackedPosterior", sizes, space.prior)
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the loss of a batch with "label", (B,) integers, -1 where the class is not known.

@@ -42,6 +42,7 @@ class VAE(LatentModel):
 
     Raises:
         ValueError: the parts disagree on the latent dimension or on the number of heads.
+        TypeError: the objective cannot train with the prior, the posterior or the decoder.
 
     """
 
@@ -60,6 +61,7 @@ class VAE(LatentModel):
         max_steps: int | None = None,
     ) -> None:
         super().__init__(EncodableLatentSpace(encoder, decoder, likelihood, prior, posterior), max_steps)
+        objective.check(self.latent_space)
         self.objective = objective
         self._pending = 0
         self.optimizer = partial(torch.optim.Adam, lr=1e-3, fused=True) if optimizer is None else optimizer

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lsgen.latent import EncodableLatentSpace, VectorQuantiser
+from lsgen.latent import CodebookPrior, EncodableLatentSpace, VectorQuantiser
 from lsgen.latent.quantised import Quantised
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
@@ -38,6 +38,17 @@ class VQVAE(Objective):
     def __init__(self, commitment: float | Schedule = 0.25) -> None:
         super().__init__()
         self.commitment = as_schedule(commitment)
+
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse a latent space that does not quantise its codes.
+
+        Raises:
+            TypeError: posterior and prior are not a `VectorQuantiser` and a `CodebookPrior`.
+
+        """
+        if not isinstance(space.posterior, VectorQuantiser) or not isinstance(space.prior, CodebookPrior):
+            got = f"{type(space.posterior).__name__} and {type(space.prior).__name__}"
+            raise TypeError(f"VQVAE expected a VectorQuantiser as posterior and a CodebookPrior, got {got}")
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + beta |y - z|^2, and move the codebook in training.

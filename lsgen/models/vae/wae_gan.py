@@ -35,6 +35,8 @@ class WAEGAN(AdversarialObjective):
 
     """
 
+    divergence = False
+
     def __init__(
         self,
         discriminator: nn.Module,

@@ -32,6 +32,9 @@ class WAEMMD(Objective):
 
     """
 
+    divergence = False
+    draws = True
+
     def __init__(self, weight: float | Schedule = 10.0, kernel: Kernel | None = None, unbiased: bool = True) -> None:
         super().__init__()
         self.weight, self.kernel, self.unbiased = as_schedule(weight), kernel, unbiased
@@ -43,10 +46,9 @@ class WAEMMD(Objective):
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + lambda MMD^2."""
-        x, prior = batch["x"], space.prior()
-        terms = sample_terms(space, x)
+        terms = sample_terms(space, batch["x"])
         kernel = InverseMultiquadric.for_dimension(space.dim) if self.kernel is None else self.kernel
-        mmd = mmd_squared(terms.z, prior.sample((len(terms.z),)), kernel, self.unbiased)
+        mmd = mmd_squared(terms.z, space.prior.draw(len(terms.z)), kernel, self.unbiased)
         weight = self.weight(step)
         return terms.losses(
             terms.reconstruction.mean() + weight * mmd,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lsgen.data import Digits
-from lsgen.models.vae.objective import kl_per_dimension
+from lsgen.models.divergence import kl_per_dimension
 
 SCRIPT = """
 import signal, sys

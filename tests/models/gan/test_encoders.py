@@ -5,10 +5,10 @@ from math import log, pi
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import kl_divergence
+from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn.functional import softplus
 
-from lsgen.latent import EncodableLatentSpace, StandardNormal
+from lsgen.latent import EncodableLatentSpace, MixtureOfNormals, StandardNormal
 from lsgen.latent.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, VAEGAN, BiGAN, Hinge, LeastSquares, MutualInformation, NonSaturating, Wasserstein
@@ -126,3 +126,45 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         VAEGAN(nn.Linear(3, 4), nn.Linear(2, 3), nn.Linear(3, 1), FixedGaussian((3,)), StandardNormal(2))
     with pytest.raises(ValueError, match="expected gamma above 0, got 0"):
         _vaegan(0)
+
+
+def test_the_divergence_of_a_vae_gan_is_estimated_where_it_has_no_closed_form() -> None:
+    torch.manual_seed(0)
+    encoder, generator, critic = nn.Linear(3, 4), nn.Linear(2, 3), MLPCritic((3,), [8], nn.Tanh)
+    prior = MixtureOfNormals(2, 1, spread=0.0)
+    with torch.no_grad():
+        prior.means.copy_(torch.tensor([[0.5, -1.0]]))
+        prior.log_scales.copy_(torch.tensor([[0.2, -0.3]]))
+    model = VAEGAN(encoder, generator, critic, FixedGaussian((3,)), prior)
+    one = Independent(Normal(prior.means[0], prior.log_scales[0].exp()), 1)
+    q = model.latent_space.encode(X)
+    exact = kl_divergence(q, one).mean()
+    (slope,) = torch.autograd.grad(exact, prior.means)
+    values, slopes = [], []
+    for _ in range(40):
+        values.append(model.generator_terms({"x": X.repeat(50, 1)}, 0)["kl"])
+        slopes.append(torch.autograd.grad(values[-1], prior.means)[0])
+    for found, expected in ((torch.stack(values).detach(), exact), (torch.stack(slopes), slope)):
+        assert ((found.mean(0) - expected).abs() < 5 * found.std(0) / 40**0.5).all()
+
+
+def test_the_prior_of_a_vae_gan_learns_from_the_divergence_alone() -> None:
+    torch.manual_seed(0)
+    parts = nn.Linear(3, 4), nn.Linear(2, 3), MLPCritic((3,), [8], nn.Tanh)
+    model = VAEGAN(*parts, FixedGaussian((3,)), MixtureOfNormals(2, 2))
+    terms = model.generator_terms({"x": X}, 0)
+    means = model.latent_space.prior.means
+    assert any(means is parameter for parameter in model.players()[1])
+    for name in ("adversarial", "features"):
+        assert torch.autograd.grad(terms[name], means, retain_graph=True, allow_unused=True) == (None,)
+
+
+def test_a_learned_prior_moves_to_the_data_of_a_game() -> None:
+    torch.manual_seed(0)
+    prior = MixtureOfNormals(1, 1, spread=0.0)
+    generator = nn.Identity()
+    gan = GAN(generator, nn.Linear(1, 1), FixedGaussian((1,)), prior, Wasserstein())
+    terms = gan.generator_terms({"x": X[:, :1]}, 0)
+    (gradient,) = torch.autograd.grad(terms["adversarial"], prior.means)
+    torch.testing.assert_close(gradient, -gan.critic.weight.detach())
+    assert [id(p) for p in gan.players()[1]] == [id(p) for p in prior.parameters()]

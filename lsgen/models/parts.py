@@ -1,0 +1,93 @@
+"""What a model asks of the parts it is given, checked by type before any step is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from lsgen.latent import (
+    BoundPrior,
+    CodebookPrior,
+    EncodableLatentSpace,
+    ImplicitPrior,
+    LatentSpace,
+    PointPosterior,
+    Posterior,
+    Prior,
+    Product,
+    VectorQuantiser,
+)
+
+__all__ = ["check_posterior", "check_prior", "check_sizes", "is_product"]
+
+
+def check_posterior(model: str, posterior: Posterior, *, density: bool, factorised: bool = False) -> None:
+    """Refuse a posterior that a model cannot train.
+
+    Args:
+        model: name of the model, or of its objective.
+        posterior: family of q(z|x).
+        density: whether the loss holds log q(z|x).
+        factorised: whether latent dimensions must be independent given x.
+
+    Raises:
+        TypeError: codes carry no gradient, have no density, or are not independent over dimensions.
+
+    """
+    name = type(posterior).__name__
+    if isinstance(posterior, VectorQuantiser):
+        raise TypeError(f"{model} expected a posterior that learns by gradients, got {name}: use VQVAE")
+    if not posterior.reparameterised:
+        raise TypeError(f"{model} expected a posterior whose codes carry a gradient, got {name}")
+    if density and isinstance(posterior, PointPosterior):
+        raise TypeError(f"{model} expected a posterior with a density, got {name}, whose KL is infinite")
+    if factorised and not posterior.factorised:
+        raise TypeError(f"{model} expected a posterior that factorises over latent dimensions, got {name}")
+
+
+def check_prior(model: str, space: LatentSpace, *, density: bool, draws: bool) -> None:
+    """Refuse a prior that a model cannot train.
+
+    Args:
+        model: name of the model, or of its objective.
+        space: the latent space that the prior belongs to.
+        density: whether the loss holds log p(z) at codes that may lie anywhere.
+        draws: whether codes drawn from the prior pass their gradient on to it.
+
+    Raises:
+        TypeError: the prior needs a part that there is not, has parameters that would learn nothing, or is zero where
+            codes can lie.
+
+    """
+    prior, name = space.prior, type(space.prior).__name__
+    if isinstance(prior, BoundPrior) and not isinstance(space, EncodableLatentSpace):
+        raise TypeError(f"{model} expected a prior that needs no encoder, got {name}")
+    if isinstance(prior, CodebookPrior):
+        raise TypeError(f"{model} expected a prior that needs no codebook, got {name}")
+    if density and isinstance(prior, ImplicitPrior):
+        raise TypeError(f"{model} expected a prior with a density, got {name}")
+    if density and isinstance(space, EncodableLatentSpace) and prior.manifold != space.posterior.manifold:
+        reach = type(space.posterior).__name__
+        raise TypeError(f"{model} expected a prior wherever {reach} puts codes, got {name}: the KL is infinite")
+    if density or not any(True for _ in prior.parameters()):
+        return
+    if not draws:
+        raise TypeError(f"{model} expected a prior without parameters, as its loss teaches it nothing, got {name}")
+    if not prior.reparameterised:
+        raise TypeError(f"{model} expected a prior whose draws carry the gradient of its parameters, got {name}")
+
+
+def is_product(prior: Prior, *kinds: type[Prior]) -> TypeGuard[Product]:
+    """Return whether a prior is a product of parts of these types, in this order."""
+    return isinstance(prior, Product) and [type(part) for part in prior.parts] == list(kinds)
+
+
+def check_sizes(posterior: str, sizes: Sequence[int], prior: Product) -> None:
+    """Refuse a prior whose parts are not of the sizes of a posterior's.
+
+    Raises:
+        ValueError: they are not.
+
+    """
+    if list(sizes) != list(prior.sizes):
+        raise ValueError(f"expected prior.parts of the dimensions {list(sizes)} of {posterior}, got {prior.sizes}")

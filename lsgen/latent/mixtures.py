@@ -3,8 +3,9 @@ r"""Priors that are mixtures of K components, learned with the model.
     p(z) = sum_k pi_k N(z; m_k, diag(s_k^2))                  mixture of normals
     p(z) = 1/K sum_k q(z | u_k)                               VampPrior: posteriors of learned pseudo-inputs u_k
 
-Draws carry the gradient of all parameters. A code z of the mixture of normals is, for fixed uniform numbers u, a
-function of them by F(z) = u, where F_i is the distribution function of z_i given the coordinates before it; so
+Draws carry the gradient of all parameters, of a variance that grows where components lie far apart. A code z of the
+mixture of normals is, for fixed uniform numbers u, a function of them by F(z) = u, where F_i is the distribution
+function of z_i given the coordinates before it; so
 
     dz/dtheta = -(dF/dz)^{-1} dF/dtheta,    F_i = sum_k w_ki Phi( (z_i - m_ki)/s_ki ),    w_ki ~ pi_k prod_{j<i} N(z_j).
 

@@ -39,12 +39,12 @@ class Prior(nn.Module, ABC):
     @property
     def reparameterised(self) -> bool:
         """Whether `draw` passes gradients on to every parameter."""
-        return bool(self().has_rsample) or not any(True for _ in self.parameters())
+        return not any(True for _ in self.parameters()) or self().has_rsample
 
     def draw(self, n: int) -> Tensor:
         """Return n codes, (n, d), with the gradient of the parameters where the distribution can give it."""
         p = self()
-        codes: Tensor = p.rsample((n,)) if p.has_rsample else p.sample((n,))
+        codes: Tensor = p.rsample((n,)) if getattr(p, "has_rsample", False) else p.sample((n,))
         return codes
 
     @abstractmethod

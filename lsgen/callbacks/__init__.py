@@ -1,5 +1,6 @@
 """When to compute and where to send it: what runs beside training, and what makes a run resume exactly."""
 
+from lsgen.callbacks.aggregate import AggregateMetrics
 from lsgen.callbacks.base import LatentCallback, PeriodicCallback
 from lsgen.callbacks.checkpoint import Checkpoint
 from lsgen.callbacks.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
@@ -28,6 +29,7 @@ from lsgen.callbacks.seeding import Seeding
 from lsgen.callbacks.traversal import LatentTraversal
 
 __all__ = [
+    "AggregateMetrics",
     "AtomicCheckpointIO",
     "CSVLogger",
     "Checkpoint",

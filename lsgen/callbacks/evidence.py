@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
-from torch.distributions import Independent, Normal
 from torchmetrics import MeanMetric
 
+from lsgen.callbacks.aggregate import factorised_normal
 from lsgen.callbacks.base import CountedCallback, undisturbed
 from lsgen.callbacks.probes import observations_of
 from lsgen.latent import Deterministic, EncodableLatentSpace
@@ -107,7 +107,7 @@ class EvidenceMetrics(CountedCallback):
                 bound = annealed_log_evidence(space, x.clone(), self.temperatures, self.chains)
             self._annealed.update(-bound.log_evidence)
         q, p = space.encode(x), space.prior()
-        if all(isinstance(part, Independent) and isinstance(part.base_dist, Normal) for part in (q, p)):
+        if factorised_normal(q, p):
             self._aggregate.update(q)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

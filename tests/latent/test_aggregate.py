@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from lsgen.latent import StandardNormal, aggregate_terms
-from lsgen.latent.aggregate import log_weights, pairwise_log_prob
+from lsgen.latent.aggregate import Sampling, log_weights, pairwise_log_prob
 
 C = torch.tensor([[1.0, 0.72], [0.72, 1.0]], dtype=torch.float64)
 TOTAL_CORRELATION = -0.5 * torch.logdet(C).item()
@@ -61,6 +61,33 @@ def test_total_correlation_converges_to_that_of_the_aggregate_posterior() -> Non
     small, middle, full = (estimate.mean().item() for estimate in estimates)
     assert abs(small - full) > 5 * abs(middle - full)
     assert full == pytest.approx(TOTAL_CORRELATION, abs=5 * estimates[-1].std().item() / n**0.5)
+
+
+@pytest.mark.parametrize("sampling", ["stratified", "weighted"])
+def test_narrow_posteriors_turn_the_sign_of_the_gradient(sampling: Sampling) -> None:
+    # q(z|x) = N(L x, s^2) for x ~ N(0, I), L L^T with neighbours of correlation a: TC rises with a, in closed form.
+    d, n, m = 10, 60_000, 64
+
+    def root(a: Tensor) -> Tensor:
+        return torch.eye(d, dtype=a.dtype) * (1 - a**2).sqrt() + torch.diag(a.expand(d - 1), -1)
+
+    def slope(s: float) -> tuple[float, float]:
+        a = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+        covariance = root(a) @ root(a).T + s**2 * torch.eye(d, dtype=torch.float64)
+        exact = torch.autograd.grad((covariance.diagonal().log().sum() - torch.logdet(covariance)) / 2, a)[0]
+        generator, slopes = torch.Generator().manual_seed(0), []
+        for _ in range(40):
+            x, noise = torch.randn(2, m, d, dtype=torch.float64, generator=generator)
+            q = Independent(Normal(x @ root(a).T, torch.full_like(x, s)), 1)
+            parts = aggregate_terms(q, StandardNormal(d).double()(), q.mean + s * noise, n, sampling)
+            slopes.append(torch.autograd.grad(parts.total_correlation.mean(), a)[0].item())
+        return exact.item(), sum(slopes) / len(slopes)
+
+    exact, estimate = slope(1.0)
+    assert 0 < estimate
+    assert 0.3 < estimate / exact < 2
+    exact, estimate = slope(0.1)
+    assert estimate < 0 < exact
 
 
 def test_weighted_sampling_carries_d_minus_one_log_n_at_the_full_batch() -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from lsgen.latent import RBF, Deterministic, EncodableLatentSpace, StandardNormal
+from lsgen.latent.aggregate import Sampling
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models import Losses
 from lsgen.models.vae import DIPVAE, ELBO, WAEMMD, BetaTCVAE, InfoVAE, Objective
@@ -27,18 +28,30 @@ def test_neutral_weights_give_the_evidence_lower_bound(linear_gaussian, objectiv
     torch.testing.assert_close(_run(objective, space).loss, _run(ELBO(), space).loss)
 
 
-def test_total_correlation_alone_is_weighted(linear_gaussian) -> None:
+@pytest.mark.parametrize(("sampling", "label"), [("weighted", "mws"), ("stratified", "mss")])
+def test_total_correlation_alone_is_weighted(linear_gaussian, sampling: Sampling, label: str) -> None:
     space = linear_gaussian(0.3).space
-    neutral, heavy = (_run(BetaTCVAE(beta, observations=100), space) for beta in (1.0, 6.0))
-    torch.testing.assert_close(heavy.loss - neutral.loss, 5 * heavy.scalars["total_correlation"])
-    information = _run(BetaTCVAE(1.0, alpha=0.0, gamma=3.0, observations=100), space)
-    difference = 2 * neutral.scalars["dimension_wise_kl"] - neutral.scalars["mutual_information"]
+    neutral, heavy = (_run(BetaTCVAE(beta, sampling=sampling, observations=100), space) for beta in (1.0, 6.0))
+    torch.testing.assert_close(heavy.loss - neutral.loss, 5 * heavy.scalars[f"total_correlation_{label}"])
+    information = _run(BetaTCVAE(1.0, alpha=0.0, gamma=3.0, sampling=sampling, observations=100), space)
+    difference = 2 * neutral.scalars[f"dimension_wise_kl_{label}"] - neutral.scalars[f"mutual_information_{label}"]
     torch.testing.assert_close(information.loss - neutral.loss, difference)
 
 
-def test_values_of_weighted_sampling_are_labelled(linear_gaussian) -> None:
-    scalars = _run(BetaTCVAE(sampling="weighted", observations=100), linear_gaussian(0.3).space).scalars
-    assert set(scalars) == {"mutual_information_mws", "total_correlation_mws", "dimension_wise_kl_mws"}
+def test_the_estimator_is_that_of_the_paper_and_its_values_are_labelled(linear_gaussian) -> None:
+    # Equation 4 with weights 1/(N M), term by term, at the codes that the objective draws.
+    space, x = linear_gaussian(0.3).space, torch.randn(12, 6, dtype=torch.float64)
+    torch.manual_seed(0)
+    losses = BetaTCVAE(6.0, observations=100)(space, {"x": x}, 0)
+    torch.manual_seed(0)
+    q = space.encode(x)
+    z = q.rsample()
+    pairs = q.base_dist.log_prob(z[:, None])
+    joint = pairs.sum(2).logsumexp(1) - numpy.log(100 * 12)
+    marginals = (pairs.logsumexp(1) - numpy.log(100 * 12)).sum(1)
+    assert set(losses.scalars) == {"mutual_information_mws", "total_correlation_mws", "dimension_wise_kl_mws"}
+    torch.testing.assert_close(losses.scalars["total_correlation_mws"], (joint - marginals).mean())
+    torch.testing.assert_close(losses.scalars["mutual_information_mws"], (q.log_prob(z) - joint).mean())
 
 
 def test_size_of_the_training_set_is_asked_for_and_kept() -> None:

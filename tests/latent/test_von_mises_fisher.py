@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from lsgen.latent import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
-from lsgen.latent.von_mises_fisher import _angle, log_sphere_area
+from lsgen.latent.spherical_angles import largest_concentration
+from lsgen.latent.von_mises_fisher import log_sphere_area
 
 DIMENSIONS = [2, 3, 5, 10, 40]
 KAPPAS = [1e-3, 0.5, 4.0, 30.0, 500.0]
@@ -93,28 +94,6 @@ def test_gradient_of_an_expectation_is_exact(d: int, kappa: float) -> None:
     torch.testing.assert_close(slope, exact, rtol=0, atol=6 * 2 / n**0.5)
 
 
-def test_the_angle_is_the_inverse_of_its_distribution_function() -> None:
-    def angle(kappa: Tensor) -> Tensor:
-        return _angle(
-            kappa, VonMisesFisher(torch.ones(97, d), kappa).log_normaliser - log_sphere_area(d - 1), uniform, d
-        )
-
-    uniform = torch.linspace(0.001, 0.999, 97, dtype=torch.float64)
-    for d in (2, 3, 10):
-        kappa = torch.full_like(uniform, 4.0)
-        t = angle(kappa)
-        grid = torch.linspace(0, pi, 200_001, dtype=torch.float64)
-        density = torch.sin(grid) ** (d - 2) * torch.exp(4 * (torch.cos(grid) - 1))
-        cumulative = torch.cumulative_trapezoid(density, grid)
-        exact = cumulative[torch.searchsorted(grid, t).clamp(max=200_000) - 1] / cumulative[-1]
-        torch.testing.assert_close(exact, uniform, rtol=0, atol=2e-4)
-        step = 1e-4
-        numeric = (angle(kappa + step) - angle(kappa - step)) / (2 * step)
-        kappa.requires_grad_()
-        (slope,) = torch.autograd.grad(angle(kappa).sum(), kappa)
-        torch.testing.assert_close(slope, numeric, rtol=1e-4, atol=1e-7)
-
-
 def test_divergence_has_exact_gradients() -> None:
     p = HypersphericalUniform(6).double()()
     kappa = torch.tensor([0.3, 5.0], dtype=torch.float64, requires_grad=True)
@@ -131,6 +110,49 @@ def test_single_precision_suffices(kappa: float) -> None:
     z = single.rsample((1000,))
     assert bool(torch.isfinite(z).all())
     torch.testing.assert_close(z.norm(dim=-1), torch.ones(1000))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kappa", [1e4, 1e6, 1e7, 2e10])
+def test_high_concentrations_keep_their_entropy_spread_and_gradients(kappa: float, dtype: torch.dtype) -> None:
+    """On S^2, H = log(4 pi sinh kappa / kappa) - kappa coth kappa + 1; kappa times the variance across is A."""
+    concentration = torch.tensor(kappa, dtype=dtype, requires_grad=True)
+    q = VonMisesFisher(torch.tensor([0.6, 0.0, 0.8], dtype=dtype), concentration)
+    entropy, n = q.entropy(), 4000
+    assert entropy.item() == pytest.approx(log(2 * pi / kappa) + 1, rel=1e-6)
+    (slope,) = torch.autograd.grad(entropy, concentration)
+    assert slope.item() == pytest.approx(-1 / kappa, rel=1e-6)
+    torch.testing.assert_close(q.variance * kappa, torch.tensor([0.64, 1.0, 0.36], dtype=dtype), rtol=2e-4, atol=0)
+    torch.manual_seed(0)
+    z = q.sample((n,))
+    across = z.double() @ torch.tensor([[0.0, 0.8], [1.0, 0.0], [0.0, -0.6]], dtype=torch.float64)
+    assert (across.square().mean() * kappa).item() == pytest.approx(1, abs=5 / n**0.5)
+    wide = VonMisesFisher(q.direction.double(), concentration.detach().double()).log_prob(z.double())
+    torch.testing.assert_close(q.log_prob(z).double(), wide, rtol=1e-6, atol=1e-6)
+    assert -wide.mean().item() == pytest.approx(entropy.item(), abs=0.01 * (kappa > 1e9) + 5 / n**0.5)
+
+
+def test_draws_have_unit_length_where_the_noise_is_parallel_to_the_mean(monkeypatch) -> None:
+    """In two dimensions the tangent is the sign of a normal number, which may be tiny beside the noise along mu."""
+    mu = torch.nn.functional.normalize(torch.tensor([[1.0, 3.0]]), dim=-1)
+    across = torch.tensor([[3.0, -1.0]], dtype=torch.float64) * torch.logspace(-7, 0, 50, dtype=torch.float64)[:, None]
+    noise = mu.double() + across
+    monkeypatch.setattr(torch, "randn", lambda shape, **kind: noise.to(**kind).view(shape))
+    z = VonMisesFisher(mu, torch.tensor([4.0])).sample((50,))
+    torch.testing.assert_close(z.norm(dim=-1), torch.ones(50, 1), rtol=0, atol=3e-7)
+
+
+def test_what_is_no_von_mises_fisher_distribution_is_refused() -> None:
+    mu, kappa = torch.eye(3), torch.ones(3)
+    for value, said in ((-1.0, "-1"), (0.0, "0"), (1e11, r"1e\+11"), (float("inf"), "inf")):
+        with pytest.raises(ValueError, match=rf"above 0 and up to 2\.4e\+10, where float32 .* got {said}$"):
+            VonMisesFisher(mu, torch.where(torch.arange(3) == 1, value, kappa))
+    assert bool(torch.isfinite(VonMisesFisher(mu.double(), 1e11 * kappa.double()).sample()).all())
+    assert largest_concentration(torch.float64) > 1e23
+    with pytest.raises(ValueError, match="expected unit vectors as directions, got lengths from 0 to 1"):
+        VonMisesFisherPosterior()(torch.tensor([[0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 1.0, 1.0]]))
+    tiny = VonMisesFisherPosterior()(torch.tensor([[3e-30, 4e-30, 1.0, 1.0]]))
+    torch.testing.assert_close(tiny.mean, torch.tensor([[0.6, 0.8]]))
 
 
 def test_posterior_reads_a_direction_and_a_concentration() -> None:

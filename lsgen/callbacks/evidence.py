@@ -25,7 +25,8 @@ from torchmetrics import MeanMetric
 from lsgen.callbacks.aggregate import factorised_normal
 from lsgen.callbacks.base import CountedCallback, undisturbed
 from lsgen.callbacks.probes import observations_of
-from lsgen.latent import Deterministic, EncodableLatentSpace
+from lsgen.latent import EncodableLatentSpace, PointPosterior
+from lsgen.latent.densities import check_density
 from lsgen.metrics import AggregatePosterior, NegativeLogLikelihood, annealed_log_evidence
 
 __all__ = ["EvidenceMetrics"]
@@ -70,8 +71,9 @@ class EvidenceMetrics(CountedCallback):
         space = getattr(pl_module, "latent_space", None)
         if not isinstance(space, EncodableLatentSpace):
             raise TypeError(f"EvidenceMetrics expected a latent space with an encoder, got {type(space).__name__}")
-        if isinstance(space.posterior, Deterministic):
+        if isinstance(space.posterior, PointPosterior):
             raise TypeError("EvidenceMetrics expected posteriors with a density, got points")
+        check_density(space.prior)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""

@@ -29,7 +29,8 @@ from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.data import Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace, impute
-from lsgen.metrics.imputation import METHODS, compare_imputations
+from lsgen.latent.densities import check_density
+from lsgen.metrics.imputation import METHODS, NEED_DENSITIES, compare_imputations
 
 __all__ = ["Imputations"]
 
@@ -53,7 +54,8 @@ class Imputations(PeriodicCallback):
 
     Raises:
         ValueError: a number is out of its range; when training starts, the data have no gaps.
-        TypeError: when training starts, the data are no `lsgen.data.DataModule`.
+        TypeError: when training starts, the data are no `lsgen.data.DataModule`, or a method or the picture needs
+            densities that the latent space has not.
 
     """
 
@@ -84,6 +86,14 @@ class Imputations(PeriodicCallback):
         if unknown := set(self.methods) - set(METHODS):
             raise ValueError(f"Imputations expected methods out of {', '.join(METHODS)}, got {', '.join(unknown)}")
         self._parts: list[tuple[Tensor, Tensor]] = []
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse a latent space without the densities that are needed."""
+        space = super().check(pl_module)
+        assert isinstance(space, EncodableLatentSpace)
+        if not NEED_DENSITIES.isdisjoint(self.methods) or len(space.likelihood.shape) > 1:
+            check_density(space.prior, space.posterior)
+        return space
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the training and the held-out observations with their gaps."""

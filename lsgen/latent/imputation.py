@@ -12,7 +12,8 @@ probability
 
     min( 1, [ p(x|z') p(z') / q(z'|x) ] / [ p(x|z) p(z) / q(z|x) ] ),
 
-and leaves p(z, x_m|x_o) invariant whatever q is.
+and leaves p(z, x_m|x_o) invariant whatever q is. Codes that q puts beyond the walls of a cube have p(z') = 0; without
+the test they are stopped at the walls.
 
 Reference: Mattei & Frellsen, "MIWAE" (2019), equations 10 to 12, https://arxiv.org/abs/1812.02633; Rezende, Mohamed &
 Wierstra (2014), appendix F, https://arxiv.org/abs/1401.4082; Mattei & Frellsen, "Leveraging the exact likelihood of
@@ -27,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from lsgen.latent.densities import check_density
 from lsgen.latent.space import EncodableLatentSpace
 
 __all__ = ["Imputation", "impute", "observed_log_prob", "pseudo_gibbs"]
@@ -87,9 +89,11 @@ def impute(
 
     Raises:
         ValueError: shapes differ or a number is not positive.
+        TypeError: the prior or the posterior has no density.
 
     """
     _check(x, observed, samples, draws, chunk_size)
+    check_density(space.prior, space.posterior)
     seen = torch.where(observed, x, 0.0)
     q, p = space.encode(seen), space.prior()
     batch = len(x)
@@ -135,13 +139,16 @@ def pseudo_gibbs(
 
     Raises:
         ValueError: shapes differ, a number is not positive, or there are more draws than steps.
+        TypeError: codes are to be accepted or not, and the prior or the posterior has no density.
 
     """
     _check(x, observed, steps, draws, 1)
     if draws > steps:
         raise ValueError(f"expected no more draws than steps, got {draws} and {steps}")
+    if metropolis:
+        check_density(space.prior, space.posterior)
     state, states, p = torch.where(observed, x, 0.0), [], space.prior()
-    z = space.encode(state).sample()
+    z = space.manifold.onto(space.encode(state).sample())
     for step in range(steps):
         state = torch.where(observed, x, space.decode(z).sample())
         if step >= steps - draws:
@@ -151,7 +158,7 @@ def pseudo_gibbs(
         if metropolis:
             log_w, new_log_w = (space.decode(c).log_prob(state) + p.log_prob(c) - q.log_prob(c) for c in (z, new))
             new = torch.where((torch.rand_like(log_w).log() < new_log_w - log_w).unsqueeze(-1), new, z)
-        z = new
+        z = new if metropolis else space.manifold.onto(new)
     return torch.stack(states)
 
 

@@ -32,7 +32,7 @@ class CodeSampler(ABC):
 
     Attributes:
         needs_codes: whether `fit` must see codes before `sample` can draw any.
-        curved: whether it draws codes that stay on the manifold of a curved latent space.
+        curved: whether it draws codes that stay on the manifold of any latent space.
 
     """
 
@@ -68,10 +68,10 @@ class CodeSampler(ABC):
         """Refuse a latent space whose codes it cannot draw.
 
         Raises:
-            ValueError: codes lie on a curved manifold that the draws would leave.
+            ValueError: codes lie on a manifold that the draws would leave.
 
         """
-        if not self.curved and not isinstance(manifold, Euclidean):
+        if not self.curved and manifold != Euclidean():
             raise ValueError(
                 f"{type(self).__name__} expected codes in flat space, got a {type(manifold).__name__}: "
                 "use FromPrior or AggregatePosterior"
@@ -229,7 +229,12 @@ def generate(space: LatentSpace, n: int, sampler: CodeSampler | None = None, mea
         sampler: where codes come from; the prior unless given.
         mean: whether the means of p(x|z) are returned instead of what `space.observe` draws.
 
+    Raises:
+        ValueError: the sampler cannot draw on the manifold of the codes.
+
     """
+    source = FromPrior(space.prior) if sampler is None else sampler
+    source.check(space.manifold)
     with torch.no_grad():
-        z = (FromPrior(space.prior) if sampler is None else sampler).sample(n)
+        z = source.sample(n)
         return space.decode(z).mean if mean else space.observe(z)

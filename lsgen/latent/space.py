@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from lsgen.latent.densities import check_density
 from lsgen.latent.manifolds import Manifold
 from lsgen.latent.points import Deterministic
-from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, PointPosterior, Posterior
+from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, Posterior
 from lsgen.latent.priors import BoundPrior, Prior
 from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
 from lsgen.likelihoods import Likelihood
@@ -126,8 +127,7 @@ class EncodableLatentSpace(LatentSpace):
         prior, posterior = self.prior, self.posterior
         names = f"{type(prior).__name__} and {type(posterior).__name__}"
         if isinstance(prior, BoundPrior):
-            if isinstance(posterior, PointPosterior):
-                raise TypeError(f"expected a posterior with a density, of which the prior is made, got {names}")
+            check_density(posterior)
             prior.bind(self.encode, posterior.manifold)
         if isinstance(prior, CodebookPrior) != isinstance(posterior, VectorQuantiser):
             raise TypeError(f"expected a CodebookPrior and a VectorQuantiser together, got {names}")

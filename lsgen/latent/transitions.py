@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from lsgen.latent.densities import check_density
 from lsgen.latent.manifolds import Choice
-from lsgen.latent.priors import ImplicitPrior
 from lsgen.latent.space import LatentSpace
 
 __all__ = ["TemperedPosterior", "Walkers", "candidates"]
@@ -53,10 +53,7 @@ class TemperedPosterior:
     """
 
     def __init__(self, space: LatentSpace, x: Tensor) -> None:
-        if isinstance(space.prior, ImplicitPrior):
-            raise TypeError(
-                f"expected a prior with a density, got {type(space.prior).__name__}, which can only be sampled"
-            )
+        check_density(space.prior)
         self.space, self.x, self.prior, self.manifold = space, x, space.prior(), space.manifold
         self.choices = self.manifold.choices
 

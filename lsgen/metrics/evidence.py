@@ -19,6 +19,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lsgen.latent import EncodableLatentSpace
+from lsgen.latent.densities import check_density
 
 __all__ = ["Evidence", "NegativeLogLikelihood", "log_evidence"]
 
@@ -49,10 +50,12 @@ def log_evidence(space: EncodableLatentSpace, x: Tensor, samples: int = 5000, ch
 
     Raises:
         ValueError: samples or chunk_size is not positive.
+        TypeError: the prior or the posterior has no density.
 
     """
     if min(samples, chunk_size) < 1:
         raise ValueError(f"expected samples and chunk_size of at least 1, got {samples} and {chunk_size}")
+    check_density(space.prior, space.posterior)
     q, p = space.encode(x), space.prior()
     first = second = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
     for start in range(0, samples, chunk_size):

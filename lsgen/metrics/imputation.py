@@ -26,9 +26,11 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import EncodableLatentSpace, impute, pseudo_gibbs
+from lsgen.latent.densities import check_density
 
 __all__ = [
     "METHODS",
+    "NEED_DENSITIES",
     "ImportanceSampling",
     "Imputer",
     "IterativeRegression",
@@ -41,6 +43,7 @@ __all__ = [
 
 
 METHODS = ("mean", "knn", "iterative", "miwae", "pseudo_gibbs", "metropolis")
+NEED_DENSITIES = frozenset({"miwae", "metropolis"})
 
 
 class Imputer(ABC):
@@ -246,10 +249,13 @@ def compare_imputations(
 
     Raises:
         ValueError: nothing is missing in the test observations, a number is out of range, or a method is not known.
+        TypeError: a method needs densities, and the prior or the posterior has none.
 
     """
     if unknown := set(methods) - set(METHODS):
         raise ValueError(f"expected methods out of {', '.join(METHODS)}, got {', '.join(sorted(unknown))}")
+    if not NEED_DENSITIES.isdisjoint(methods):
+        check_density(space.prior, space.posterior)
     known: dict[str, Imputer] = {
         "mean": Mean(),
         "knn": NearestNeighbours(),

@@ -45,11 +45,14 @@ from lsgen.latent import (
     VonMisesFisherPosterior,
     WrappedNormalPosterior,
     WrappedNormalPrior,
+    samplers,
 )
+from lsgen.latent.imputation import impute, observed_log_prob, pseudo_gibbs
 from lsgen.latent.transitions import TemperedPosterior
 from lsgen.likelihoods import FixedGaussian
-from lsgen.metrics import annealed_log_evidence
+from lsgen.metrics import annealed_log_evidence, log_evidence
 from lsgen.metrics.decoupling import intervention_sensitivity, optimised_sensitivity
+from lsgen.metrics.imputation import compare_imputations
 from lsgen.metrics.quality import path_length
 from lsgen.models.gan import Directions, hessian, invert
 from lsgen.models.gan.styles import Styles
@@ -319,7 +322,7 @@ def test_codes_of_prior_and_posterior_in_different_places_are_refused(
         (CodebookPrior(4), DiagonalNormal(), "CodebookPrior and a VectorQuantiser together"),
         (CodebookPrior(4), Deterministic(), "CodebookPrior and a VectorQuantiser together"),
         (StandardNormal(4), VectorQuantiser(4, 3, 2), "together, got StandardNormal and VectorQuantiser"),
-        (VampPrior(2, (D,)), Deterministic(), "a posterior with a density, of which the prior is made"),
+        (VampPrior(2, (D,)), Deterministic(), "a posterior with a density, got Deterministic"),
     ],
     ids=lambda part: type(part).__name__,
 )
@@ -455,3 +458,58 @@ def test_interventions_on_classes_choose_them_and_at_walls_turn_back() -> None:
     s = intervention_sensitivity(space, lambda x: x, z, step=0.5)
     expected = torch.tensor([[0.5, 0, 0, 0], [0, 0.5, 0.5, 0.5], [0, 0.5, 0.5, 0.5], [0, 0, 0, 1]], dtype=REAL)
     torch.testing.assert_close(s, expected)
+
+
+def test_what_needs_densities_refuses_points() -> None:
+    space = _bound(StandardNormal(2), Deterministic(), 1)
+    x, observed = torch.randn(3, D), torch.ones(3, D, dtype=torch.bool)
+    sentence = "expected a posterior with a density, got Deterministic, whose codes are points"
+    for act in (
+        lambda: log_evidence(space, x, 10),
+        lambda: impute(space, x, observed),
+        lambda: pseudo_gibbs(space, x, observed, 2, 1, metropolis=True),
+        lambda: compare_imputations(space, (x, observed), (x, ~observed), methods=["mean", "miwae"]),
+    ):
+        with pytest.raises(TypeError, match=sentence):
+            act()
+    assert pseudo_gibbs(space, x, ~observed, 2, 1).shape == (1, 3, D)
+
+
+def test_samplers_that_leave_bounded_codes_are_refused() -> None:
+    space = _space("Uniform")
+    mixture = samplers.GaussianMixture(1).fit(space.prior().sample((50,)))
+    with pytest.raises(ValueError, match="GaussianMixture expected codes in flat space, got a Cube"):
+        samplers.generate(space, 5, mixture)
+    assert samplers.generate(space, 5).shape == (5, D)
+
+
+class _Wide(Posterior):
+    """Normal posteriors that reach beyond a cube."""
+
+    heads = 2
+
+    def forward(self, raw: Tensor) -> torch.distributions.Distribution:
+        mean = raw.chunk(2, -1)[0]
+        return torch.distributions.Independent(torch.distributions.Normal(0.1 * mean, 0.8), 1)
+
+
+@pytest.mark.parametrize("name", ["Uniform", "HypersphericalUniform, a circle", "WrappedNormalPrior"])
+def test_imputations_are_those_of_a_sum_over_all_codes(name: str) -> None:
+    """E[x_m | x_o] by importance sampling and by Metropolis-within-Gibbs sampling, on every kind of manifold."""
+    torch.manual_seed(0)
+    prior = PRIORS[name]()[0]
+    families = {"Cube": _Wide(), "Sphere": VonMisesFisherPosterior(), "PoincareBall": WrappedNormalPosterior(0.7)}
+    posterior = families[type(prior.manifold).__name__]
+    encoder, decoder = MLPEncoder((D,), prior.dim, hidden=(4,), heads=2), MLPDecoder(prior.dim, (D,), hidden=(8,))
+    space = EncodableLatentSpace(encoder, decoder, FixedGaussian((D,), SIGMA), prior, posterior).to(REAL).eval()
+    x, observed = X[:1], torch.tensor([[True, True, False]])
+    z, weights = _nodes(space.manifold, space.dim)
+    with torch.no_grad():
+        p = space.decode(z)
+        joint = prior().log_prob(z) + weights + observed_log_prob(p, x.expand(len(z), -1), observed.expand(len(z), -1))
+    exact = (torch.softmax(joint, 0) * p.mean[:, 2]).sum()
+    found = impute(space, x, observed, samples=20_000, draws=500, chunk_size=2000)
+    spread = found.draws[:, 0, 2].std()
+    assert (found.mean[0, 2] - exact).abs() < 6 * spread / found.effective_samples[0] ** 0.5
+    chains = pseudo_gibbs(space, x.expand(500, D), observed.expand(500, D), 60, 1, metropolis=True)[0, :, 2]
+    assert (chains.mean() - exact).abs() < 5 * chains.std() / 500**0.5

@@ -23,7 +23,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.latent import EncodableLatentSpace, ImplicitPrior, LatentSpace, Manifold
+from lsgen.latent import EncodableLatentSpace, LatentSpace, Manifold
+from lsgen.latent.densities import check_density
 from lsgen.latent.transitions import candidates
 
 __all__ = ["Inversion", "invert", "mean_squared_error"]
@@ -83,8 +84,8 @@ def invert(
         )
     if space.training:
         raise ValueError("expected a latent space in eval mode, got one in train mode")
-    if prior_weight and isinstance(space.prior, ImplicitPrior):
-        raise TypeError(f"expected prior_weight = 0 for {type(space.prior).__name__}, which has no density")
+    if prior_weight:
+        check_density(space.prior)
     z = _starts(space, x, restarts)
     target = x.expand(len(z), *x.shape).flatten(0, 1)
 

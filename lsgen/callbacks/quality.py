@@ -138,7 +138,7 @@ class SampleComparison(PeriodicCallback):
         n: int = 10_000,
         n_real: int | None = None,
         split: Split = "train",
-        k: int = 3,
+        k: int | None = None,
         subsets: int = 100,
         subset_size: int = 1000,
         cache: str | Path | None = None,

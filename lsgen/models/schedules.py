@@ -32,35 +32,56 @@ class Constant(Schedule):
 
 
 class _Ramp(Schedule):
-    def __init__(self, start: float, end: float, steps: int) -> None:
+    def __init__(self, start: float, end: float, steps: int, ramp: float) -> None:
         if steps < 1:
             raise ValueError(f"expected a ramp of at least 1 generator step, got steps = {steps}")
-        self.start, self.end, self.steps = float(start), float(end), int(steps)
+        if not 0 < ramp <= 1:
+            raise ValueError(f"expected a ramp in (0, 1], the rising part of steps, got {ramp}")
+        self.start, self.end, self.steps, self.ramp = float(start), float(end), int(steps), float(ramp)
+
+    def _risen(self, step: int) -> float:
+        """Return which part of the ramp is behind, between 0 and 1."""
+        return min(step / (self.steps * self.ramp), 1.0)
 
     def _between(self, fraction: float) -> float:
         return self.start + (self.end - self.start) * fraction
 
 
 class Linear(_Ramp):
-    """A straight ramp from `start` to `end` over `steps` generator steps, then `end` (warm-up).
+    """A straight ramp from `start` to `end`, then `end` (warm-up).
+
+    Args:
+        start: weight before the first step.
+        end: weight once the ramp is over.
+        steps: generator steps, such as those of the whole training: `${model.max_steps}` in a config.
+        ramp: part of `steps` that the ramp takes.
+
+    Raises:
+        ValueError: steps is not positive or ramp is not in (0, 1].
 
     Example:
-        >>> Linear(0, 4, steps=100)(25)
-        1.0
+        >>> Linear(0, 4, steps=100)(25), Linear(0, 4, steps=100, ramp=0.5)(25)
+        (1.0, 2.0)
 
     """
 
+    def __init__(self, start: float, end: float, steps: int, ramp: float = 1.0) -> None:
+        super().__init__(start, end, steps, ramp)
+
     def __call__(self, step: int) -> float:
         """Return the point of the ramp."""
-        return self._between(min(step / self.steps, 1.0))
+        return self._between(self._risen(step))
 
 
 class Cosine(_Ramp):
-    """Half a cosine from `start` to `end` over `steps` generator steps, then `end`."""
+    """Half a cosine from `start` to `end`, then `end`; the arguments are those of `Linear`."""
+
+    def __init__(self, start: float, end: float, steps: int, ramp: float = 1.0) -> None:
+        super().__init__(start, end, steps, ramp)
 
     def __call__(self, step: int) -> float:
         """Return the point of the half cosine."""
-        return self._between((1 - cos(pi * min(step / self.steps, 1.0))) / 2)
+        return self._between((1 - cos(pi * self._risen(step))) / 2)
 
 
 class Cyclic(_Ramp):
@@ -70,14 +91,11 @@ class Cyclic(_Ramp):
     """
 
     def __init__(self, start: float, end: float, steps: int, ramp: float = 0.5) -> None:
-        super().__init__(start, end, steps)
-        if not 0 < ramp <= 1:
-            raise ValueError(f"expected a ramp in (0, 1], the rising part of a period, got {ramp}")
-        self.ramp = float(ramp)
+        super().__init__(start, end, steps, ramp)
 
     def __call__(self, step: int) -> float:
         """Return the point of the current period."""
-        return self._between(min((step % self.steps) / (self.steps * self.ramp), 1.0))
+        return self._between(self._risen(step % self.steps))
 
 
 def as_schedule(weight: float | Schedule) -> Schedule:

@@ -105,11 +105,26 @@ def test_the_global_generator_is_left_alone() -> None:
     assert first == second
 
 
+def test_each_pair_of_scores_has_the_k_of_its_authors() -> None:
+    torch.manual_seed(0)
+    real, fake = torch.randn(60, 3), torch.randn(50, 3) * 1.3
+    found = precision_recall(real, fake, chunk_size=7)
+    three, five = (precision_recall(real, fake, k) for k in (3, 5))
+    for name in ("precision", "recall"):
+        assert found[name] == three[name] != five[name]
+    for name in ("density", "coverage"):
+        assert found[name] == five[name] != three[name]
+    metric = PrecisionRecall(chunk_size=7)
+    metric.update(real, real=True)
+    metric.update(fake, real=False)
+    assert metric.compute() == found
+
+
 def test_impossible_requests_are_refused() -> None:
     space, _ = _linear_space()
     with pytest.raises(ValueError, match="expected k between 1 and 3, as there are 4 observations, got 4"):
         precision_recall(torch.zeros(4, 2), torch.zeros(9, 2), k=4)
-    with pytest.raises(ValueError, match='expected path "linear" or "slerp", got '):
+    with pytest.raises(ValueError, match='expected path "geodesic", "linear" or "slerp", got '):
         path_length(space, path="bezier")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"got 10, 256, 1\.0 and 0\.01"):
         path_length(space, n=10, eps=1.0)

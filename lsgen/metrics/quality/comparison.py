@@ -26,7 +26,7 @@ from lsgen.data.module import Split
 from lsgen.metrics.quality.features import FeatureExtractor
 from lsgen.metrics.quality.frechet import FrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance
-from lsgen.metrics.quality.manifold import PrecisionRecall
+from lsgen.metrics.quality.manifold import PrecisionRecall, neighbours
 
 __all__ = ["Comparison", "Provenance", "as_row", "real_features", "real_labels", "rows_of"]
 
@@ -44,6 +44,7 @@ class Provenance:
         split: which split the real ones come from.
         seed: seed of subsets.
         k: neighbour of the balls of precision and recall.
+        k_density: that of density and coverage.
 
     """
 
@@ -55,6 +56,7 @@ class Provenance:
     split: str
     seed: int
     k: int
+    k_density: int
 
 
 class Comparison:
@@ -64,7 +66,7 @@ class Comparison:
         extractor: what observations are compared by.
         real: features of real observations, (N, extractor.dim).
         split: which split they come from; stated in the provenance.
-        k: neighbour of the balls of precision and recall.
+        k: neighbour of the balls; 3 for precision and recall, 5 for density and coverage unless given.
         subsets: see `KernelDistance`.
         subset_size: see `KernelDistance`.
         seed: see `KernelDistance`.
@@ -79,7 +81,7 @@ class Comparison:
         extractor: FeatureExtractor,
         real: Tensor,
         split: str,
-        k: int = 3,
+        k: int | None = None,
         subsets: int = 100,
         subset_size: int = 1000,
         seed: int = 0,
@@ -103,7 +105,7 @@ class Comparison:
         """Return what the values depend on so far."""
         n_fake = sum(map(len, self._fake))
         name, resize, weights = self.extractor.name, self.extractor.resize, self.extractor.fingerprint()
-        return Provenance(name, weights, resize, len(self.real), n_fake, self.split, self.seed, self.k)
+        return Provenance(name, weights, resize, len(self.real), n_fake, self.split, self.seed, *neighbours(self.k))
 
     def compute(self) -> dict[str, float]:
         """Return the values by key, and forget the generated observations."""

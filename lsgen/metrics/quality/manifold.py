@@ -11,7 +11,7 @@ Distances are computed in float64, by matrix products, `chunk_size` rows at a ti
 float32 the rounding of |x|^2 + |y|^2 - 2 <x, y> decides on membership where features lie far from the origin.
 
 Reference: Kynkaanniemi et al. (2019), https://arxiv.org/abs/1904.06991, k = 3; Naeem et al. (2020),
-https://arxiv.org/abs/2002.09797, k = 5.
+https://arxiv.org/abs/2002.09797, k = 5. Each pair has the k of its authors unless another is given for all four.
 """
 
 from __future__ import annotations
@@ -23,33 +23,50 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-__all__ = ["PrecisionRecall", "nearest_neighbours", "precision_recall"]
+__all__ = ["PrecisionRecall", "nearest_neighbours", "neighbours", "precision_recall"]
 
 
-def precision_recall(real: Tensor, fake: Tensor, k: int = 3, chunk_size: int = 2048) -> dict[str, Tensor]:
+def neighbours(k: int | None) -> tuple[int, int]:
+    """Return the k of precision and recall, and that of density and coverage: the papers', or one for both."""
+    return (3, 5) if k is None else (k, k)
+
+
+def precision_recall(real: Tensor, fake: Tensor, k: int | None = None, chunk_size: int = 2048) -> dict[str, Tensor]:
     """Return precision, recall, density and coverage of generated features (M, m) against real ones (N, m).
+
+    Args:
+        real: features of real observations, (N, m).
+        fake: features of generated ones, (M, m).
+        k: which neighbour a ball reaches; 3 for precision and recall, 5 for density and coverage unless given.
+        chunk_size: rows of distances at a time.
 
     Raises:
         ValueError: there are no k + 1 observations of a kind.
 
     """
     real, fake = real.double(), fake.double()
+    k, k_density = neighbours(k)
     for x in (real, fake):
-        if not 1 <= k < len(x):
-            raise ValueError(f"expected k between 1 and {len(x) - 1}, as there are {len(x)} observations, got {k}")
-    real_radii, fake_radii = (_squared_radii(x, k, chunk_size) for x in (real, fake))
+        for value in (k, k_density):
+            if not 1 <= value < len(x):
+                most = len(x) - 1
+                raise ValueError(f"expected k between 1 and {most}, as there are {len(x)} observations, got {value}")
+    radii, density_radii = (_squared_radii(real, value, chunk_size).split(chunk_size) for value in (k, k_density))
+    fake_radii = _squared_radii(fake, k, chunk_size)
+    precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     inside = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
     recalled, covered = [], []
-    for part, part_radii in zip(real.split(chunk_size), real_radii.split(chunk_size), strict=True):
+    for part, reach, density_reach in zip(real.split(chunk_size), radii, density_radii, strict=True):
         distances = _squared_distances(part, fake)
-        within = distances <= part_radii[:, None]
+        precise |= (distances <= reach[:, None]).any(0)
+        within = distances <= density_reach[:, None]
         inside += within.sum(0)
         covered.append(within.any(1))
         recalled.append((distances <= fake_radii).any(1))
     return {
-        "precision": (inside > 0).double().mean(),
+        "precision": precise.double().mean(),
         "recall": torch.cat(recalled).double().mean(),
-        "density": inside.double().mean() / k,
+        "density": inside.double().mean() / k_density,
         "coverage": torch.cat(covered).double().mean(),
     }
 
@@ -80,7 +97,7 @@ class PrecisionRecall(Metric):
     """Precision, recall, density and coverage of generated observations in a feature space.
 
     Args:
-        k: which neighbour a ball reaches.
+        k: which neighbour a ball reaches; 3 for precision and recall, 5 for density and coverage unless given.
         chunk_size: rows of distances at a time.
 
     Raises:
@@ -95,9 +112,9 @@ class PrecisionRecall(Metric):
     real: list[Tensor]
     fake: list[Tensor]
 
-    def __init__(self, k: int = 3, chunk_size: int = 2048, **kwargs: Any) -> None:
+    def __init__(self, k: int | None = None, chunk_size: int = 2048, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if k < 1 or chunk_size < 1:
+        if neighbours(k)[0] < 1 or chunk_size < 1:
             raise ValueError(f"expected k and chunk_size of at least 1, got {k} and {chunk_size}")
         self.k, self.chunk_size = k, chunk_size
         self.add_state("real", [], dist_reduce_fx="cat")

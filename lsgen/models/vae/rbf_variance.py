@@ -29,20 +29,27 @@ class RBFVariance(Objective):
     """The ELBO of a `StagedRBFDecoder`, in its two stages.
 
     Args:
-        fit_at: generator step n at which the precision is fitted.
+        fit_at: generator step n at which the precision is fitted; below 1, as a part of `steps`.
         observations: number M of codes it is fitted to, those of the last training batches before; they are part of
             the checkpoint while they are gathered.
+        steps: generator steps of the whole training, `${model.max_steps}` in a config.
 
     Raises:
-        ValueError: one of them is not positive.
+        ValueError: one of them is not positive, fit_at is a part of unknown steps, or training ends before it.
 
     """
 
-    def __init__(self, fit_at: int = 5000, observations: int = 2000) -> None:
+    def __init__(self, fit_at: float = 5000, observations: int = 2000, steps: int | None = None) -> None:
         super().__init__()
+        if 0 < fit_at < 1:
+            if steps is None:
+                raise ValueError(f"expected the steps that fit_at is a part of, got fit_at = {fit_at} and none")
+            fit_at = max(1, round(fit_at * steps))
+        elif steps is not None and fit_at >= steps:
+            raise ValueError(f"expected fit_at before the last of {steps} generator steps, got {fit_at:g}")
         if min(fit_at, observations) < 1:
-            raise ValueError(f"expected fit_at and observations of at least 1, got {fit_at} and {observations}")
-        self.fit_at, self.observations = fit_at, observations
+            raise ValueError(f"expected fit_at and observations of at least 1, got {fit_at:g} and {observations}")
+        self.fit_at, self.observations = int(fit_at), observations
         self._codes: list[Tensor] = []
         self._errors: list[Tensor] = []
 

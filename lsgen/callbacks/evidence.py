@@ -52,6 +52,13 @@ class EvidenceMetrics(CountedCallback):
     """
 
     collective: ClassVar[bool] = True
+    of_evidence: ClassVar[bool] = True
+    monitored: ClassVar[tuple[str, ...]] = (
+        "test/nll",
+        "test/nll_effective_samples",
+        "test/nll_annealed",
+        *(f"test/aggregate/{part}" for part in _PARTS),
+    )
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ not vary are left out of the scores. See `lsgen.metrics.disentanglement` for wha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -48,6 +49,8 @@ class FactorMetrics(Observer):
         ValueError: n or chunk_size is not positive, or the preset is not known.
 
     """
+
+    monitored: ClassVar[tuple[str, ...]] = ("test/factor/*/r2", "test/factor/*/r2_single", "test/disentanglement/*")
 
     def __init__(self, n: int | None = None, chunk_size: int = 500, preset: str | None = "fast") -> None:
         if preset is not None:

@@ -39,6 +39,7 @@ from lsgen.models import Losses
 __all__ = ["LikelihoodMetrics", "code_length"]
 
 _TERMS = ("elbo", "reconstruction", "kl")
+_MEASURED = ("active_units", "bits_per_dimension", "nats_per_dimension", "kl_dimension/[0-9][0-9]")
 _MOST_DIMENSIONS = 64
 
 
@@ -59,6 +60,11 @@ class LikelihoodMetrics(Observer):
     """
 
     collective: ClassVar[bool] = True
+    of_evidence: ClassVar[bool] = True
+    monitored: ClassVar[tuple[str, ...]] = (
+        *(f"train/{term}_epoch" for term in _TERMS),
+        *(f"{stage}/{key}" for stage in ("val", "test") for key in (*_TERMS, *_MEASURED)),
+    )
 
     def __init__(self, every_n_steps: int | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.cli.errors import UsageError
+from lsgen.cli.refusals import refusal
 from lsgen.cli.schema import close_to
 from lsgen.cli.searchpath import SHIPPED, config_options, register
 from lsgen.runs import flatten
@@ -102,7 +103,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
     except (HydraException, OmegaConfBaseException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        raise UsageError(_sentence(error)) from error
+        raise UsageError(_of_a_plugin(error) or _sentence(error)) from error
     return launched
 
 
@@ -188,6 +189,14 @@ def _config_directories(arguments: Sequence[str]) -> list[str]:
         elif argument.startswith("--config-dir="):
             found.append(argument.split("=", 1)[1])
     return found
+
+
+def _of_a_plugin(error: BaseException) -> str | None:
+    """Return what a launcher or a sweeper says of its options; None where another error is told."""
+    if type(error).__name__ != "InstantiationException":
+        return None
+    part = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
+    return refusal(error, place=part[1] if part else "")
 
 
 def _sentence(error: BaseException) -> str:

@@ -61,9 +61,11 @@ def refusal(error: BaseException, parts: Parts | None = None, place: str = "") -
         place: the key of the part that was being built; found among `parts` unless given.
 
     """
+    error = _cause(error)
+    if isinstance(error, UsageError | RunError):
+        return str(error)
     if (known := spoken(error) or misfit(error, parts) or _weights(error)) is not None:
         return _at(place, known)
-    error = _cause(error)
     place = place or _place(error, parts)
     if _WORKER.search(str(error)):
         return None

@@ -170,10 +170,12 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
 
 def _train(directory: RunDirectory, progress: _Progress) -> None:
     from lsgen.cli.build import build, verify
+    from lsgen.cli.monitors import check_monitors
 
     frozen = directory.config()
     config = thaw(frozen, directory.overrides())
     verify(config)
+    check_monitors(config)
     parts = progress.parts = build(config, frozen)
     _announce(directory, progress)
     checkpoint = _checkpoint(directory, progress)

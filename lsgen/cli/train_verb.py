@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -93,8 +94,15 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
             raise KeyboardInterrupt
         return codes[-1]
 
+    fresh = [place for place in (Path(sweep_dir), *Path(sweep_dir).absolute().parents) if not place.exists()]
     try:
         launched = compose_and_run(as_text(rest), sweep_dir, job)
+    except Exception:
+        if fresh and Path(sweep_dir).is_dir() and not _has_jobs(Path(sweep_dir)):
+            shutil.rmtree(sweep_dir)
+            for place in fresh[1:]:
+                place.rmdir()
+        raise
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
@@ -105,6 +113,10 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
         failed = sum(code != OK for code in codes)
         print(f"lsgen: {len(codes) - failed} of {len(codes)} runs finished, below {sweep_dir}", file=sys.stderr)
     return next((code for code in (FAILURE, BAD_INPUT) if code in codes), OK)
+
+
+def _has_jobs(sweep: Path) -> bool:
+    return any((run / "config.yaml").exists() for run in sweep.iterdir())
 
 
 def _refused(error: Exception) -> int:

@@ -7,19 +7,25 @@ directory stands, with the same parameters, and is told to the study once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
+from lsgen.cli.annotations import check_values
 from lsgen.cli.errors import UsageError
+from lsgen.cli.jobs import JobComposer
+from lsgen.cli.launchers.optuna_space import as_override, distribution, one_of
+from lsgen.cli.monitors import check_metric
+from lsgen.cli.prepare import prepare
+from lsgen.cli.schema import MAX_SEED
+from lsgen.runs import redact
 
 __all__ = ["OptunaSweeper"]
 
@@ -45,11 +51,15 @@ class OptunaSweeper(Sweeper):
         sampler: str = "TPESampler",
         sampler_options: Mapping[str, Any] | None = None,
     ) -> None:
+        given = {key: value for key, value in locals().items() if key not in ("self", "sampler_options")}
+        check_values("hydra.sweeper", OptunaSweeper, given)
         for name, value in (("n_trials", n_trials), ("n_jobs", n_jobs)):
             if value < 1:
                 raise UsageError(f"expected hydra.sweeper.{name} of at least 1, got {value}")
         if direction not in ("maximize", "minimize"):
             raise UsageError(f"expected hydra.sweeper.direction maximize or minimize, got {direction!r}")
+        if seed is not None and not 0 <= seed <= MAX_SEED:
+            raise UsageError(f"expected hydra.sweeper.seed from 0 to {MAX_SEED}, got {seed}")
         self.metric, self.direction, self.n_trials, self.n_jobs = metric, direction, n_trials, n_jobs
         self.storage, self.study_name, self.seed, self.sampler = storage, study_name, seed, sampler
         self.sampler_options: Any = OmegaConf.to_container(OmegaConf.create(dict(sampler_options or {})))
@@ -70,10 +80,13 @@ class OptunaSweeper(Sweeper):
         """
         parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(arguments)
         fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
-        space = dict(_space(parsed))
+        sampler = self._sampler()
+        space = {one.get_key_element(): distribution(one) for one in parsed if one.is_sweep_override()}
         if not space:
             raise UsageError("expected something to search, such as model.objective.beta='interval(1,8)', got none")
+        self._check_metric([*fixed, *(f"{key}={as_override(one_of(values))}" for key, values in space.items())])
         study = self._study()
+        study.sampler = sampler(len(study.trials))
         while batch := self._next(study, space, fixed):
             returns = self.launcher.launch([job for _, job in batch], initial_job_idx=batch[0][0])
             for (number, _), returned in zip(batch, returns, strict=True):
@@ -94,7 +107,7 @@ class OptunaSweeper(Sweeper):
         ended = sum(trial.state == TrialState.COMPLETE or _JOB in trial.user_attrs for trial in study.trials)
         for _ in range(min(self.n_jobs - len(batch), self.n_trials - ended)):
             new = study.ask(space)
-            job = [*fixed, *(f"{key}={_text(value)}" for key, value in new.params.items())]
+            job = [*fixed, *(f"{key}={as_override(value)}" for key, value in new.params.items())]
             new.set_user_attr(_JOB, job)
             batch.append((new.number, job))
         return batch[: self.n_jobs]
@@ -111,27 +124,61 @@ class OptunaSweeper(Sweeper):
         else:
             study.tell(number, state=TrialState.FAIL)
 
-    def _study(self) -> Any:
+    def _check_metric(self, overrides: Sequence[str]) -> None:
+        """Refuse a metric that no trial will have, before the first one."""
+        composed = JobComposer(self.hydra_context.config_loader, self.config).compose(overrides, 0)
+        check_metric("hydra.sweeper.metric", self.metric, OmegaConf.create(prepare(composed, None).config))
+
+    def _sampler(self) -> Callable[[int], Any]:
+        """Return what makes the sampler for a study of so many trials: one that goes on must not draw again."""
         try:
             import optuna
-            import optuna.storages.journal
         except ImportError as error:
             raise UsageError("hydra/sweeper=optuna needs Optuna: pip install 'lsgen[optuna]'") from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         kind = getattr(optuna.samplers, self.sampler, None)
         if kind is None:
             raise UsageError(f"expected hydra.sweeper.sampler to be a class of optuna.samplers, got {self.sampler!r}")
-        storage: Any = self.storage
-        if storage is None:
-            place = Path(self.config.hydra.sweep.dir)
-            place.mkdir(parents=True, exist_ok=True)
-            backend = optuna.storages.journal.JournalFileBackend(os.fspath(place / "optuna.journal"))
-            storage = optuna.storages.JournalStorage(backend)
-        about: dict[str, Any] = {"study_name": self.study_name, "direction": self.direction, "load_if_exists": True}
-        study = optuna.create_study(storage=storage, **about)
-        # A study that goes on must not draw again what it drew first.
-        seeded = {} if self.seed is None else {"seed": self.seed + len(study.trials)}
-        study.sampler = kind(**seeded, **self.sampler_options)
+
+        def make(trials: int) -> Any:
+            seeded = {} if self.seed is None else {"seed": (self.seed + trials) % (MAX_SEED + 1)}
+            try:
+                return kind(**seeded, **self.sampler_options)
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"hydra.sweeper.sampler={self.sampler} with its sampler_options: {error}") from error
+
+        make(0)
+        return make
+
+    def _study(self) -> Any:
+        """Return the study, new or from where it was kept.
+
+        Raises:
+            UsageError: what keeps it cannot be opened, or the study that is there goes another way.
+
+        """
+        import optuna
+        import optuna.storages.journal
+
+        journal = Path(self.config.hydra.sweep.dir) / "optuna.journal"
+        place = redact(self.storage or str(journal))
+        try:
+            storage: Any = self.storage
+            if storage is None:
+                journal.parent.mkdir(parents=True, exist_ok=True)
+                backend = optuna.storages.journal.JournalFileBackend(os.fspath(journal))
+                storage = optuna.storages.JournalStorage(backend)
+            about: dict[str, Any] = {"study_name": self.study_name, "direction": self.direction, "load_if_exists": True}
+            study = optuna.create_study(storage=storage, **about)
+        except Exception as error:  # the driver of a database raises nearly anything
+            said = str(error.__cause__ or error).strip().splitlines()[:1] or [type(error).__name__]
+            raise UsageError(f"cannot keep the study in {place} (hydra.sweeper.storage): {said[0]}") from error
+        if study.direction.name.lower() != self.direction:
+            there = study.direction.name.lower()
+            raise UsageError(
+                f"expected hydra.sweeper.direction={there}, which the study {self.study_name} in {place} has, got "
+                f"{self.direction}"
+            )
         return study
 
     def _conclude(self, study: Any) -> None:
@@ -141,29 +188,3 @@ class OptunaSweeper(Sweeper):
         if complete:
             best = study.best_trial
             print(f"best     {self.metric} {best.value:.6g} of {len(complete)} trials with {best.params}", flush=True)
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
-
-
-def _space(overrides: Sequence[Override]) -> Iterator[tuple[str, Any]]:
-    """Yield key and Optuna distribution of everything that is swept."""
-    for override in overrides:
-        if not override.is_sweep_override():
-            continue
-        key, value = override.get_key_element(), override.value()
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-        if isinstance(value, IntervalSweep):
-            log = "log" in value.tags
-            whole = isinstance(value.start, int) and isinstance(value.end, int) and "int" in value.tags
-            kind: Any = IntDistribution if whole else FloatDistribution
-            yield key, kind(value.start, value.end, log=log)
-        elif isinstance(value, RangeSweep) and all(isinstance(n, int) for n in (value.start, value.stop, value.step)):
-            yield key, IntDistribution(int(value.start or 0), int(value.stop or 0) - 1, step=int(value.step))
-        elif isinstance(value, ChoiceSweep | RangeSweep):
-            choices: Any = list(override.sweep_iterator(transformer=Transformer.encode))
-            yield key, CategoricalDistribution(choices)
-        else:
-            raise UsageError(f"expected choice, range or interval for {key}, got {override.input_line}")

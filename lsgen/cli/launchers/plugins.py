@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -88,8 +89,23 @@ class Grid(Sweeper):
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
+        for one in parsed:
+            _check_values_to_try(one)
         (jobs,) = BasicSweeper.split_arguments(parsed, None)
         return [self.launcher.launch(jobs, initial_job_idx=0)]
+
+
+def _check_values_to_try(override: Any) -> None:
+    """Refuse a swept override that a grid cannot go through, or that holds nothing."""
+    if not override.is_sweep_override():
+        return
+    value, key, written = override.value(), override.get_key_element(), override.input_line
+    if isinstance(value, IntervalSweep):
+        raise UsageError(f"an interval has no grid: give {key} values, or hydra/sweeper=optuna, got {written}")
+    if isinstance(value, RangeSweep) and not value.step:
+        raise UsageError(f"expected a step other than 0 for {key}, got {written}")
+    if next(iter(override.sweep_iterator()), None) is None:
+        raise UsageError(f"expected a value to try for {key}, got {written}, which holds none")
 
 
 def register_plugins() -> None:

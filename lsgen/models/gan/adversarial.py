@@ -59,6 +59,7 @@ class AdversarialModel(LatentModel, ABC):
     """
 
     precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true", "bf16-mixed")
+    bounds_evidence: ClassVar[bool] = False
 
     last_losses: AdversarialLosses | None  # type: ignore[assignment]
 

@@ -67,7 +67,11 @@ def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:
 
 
 def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
-    """Refuse modules in train mode that would act otherwise in eval mode, and weights of another dtype or device."""
+    """Refuse modules in train mode that would act otherwise in eval mode, and weights of another dtype or device.
+
+    A map that is `widened` takes float64 whatever its weights are.
+    """
+    any_dtype = getattr(fn, "widened", False)
     for thing in reachable(fn):
         if not isinstance(thing, nn.Module):
             continue
@@ -77,7 +81,7 @@ def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
                 f"expected a map in eval mode, got {type(thing).__name__} in train mode: call .eval() first"
             )
         for weight in (w for w in thing._parameters.values() if w is not None):
-            if weight.is_floating_point() and weight.dtype != z.dtype:
+            if weight.is_floating_point() and weight.dtype != z.dtype and not any_dtype:
                 raise TypeError(
                     f"expected codes of dtype {dtype_name(weight.dtype)} like the weights, got {dtype_name(z.dtype)}"
                 )

@@ -40,6 +40,7 @@ __all__ = [
     "chords",
     "differences",
     "dot",
+    "framed",
     "image",
     "momenta",
     "raw_energy",
@@ -88,20 +89,21 @@ def image(im: Immersion | MetricField, curves: Tensor) -> Tensor:
     b, n, d = curves.shape
     if isinstance(im, MetricField):
         return im.matrices(_middles(curves)).reshape(b, n - 1, d, d)
-    z, local = im.lifted(curves.reshape(-1, d)), _framed(im)
+    z, local = im.lifted(curves.reshape(-1, d)), framed(im)
     if local is None:
         return im.fn(z).reshape(b, n, -1)
     h = local.decoder(z)
     return h.reshape(b, n, *h.shape[1:])
 
 
-def _framed(im: Immersion) -> SpaceMap | None:
+def framed(im: Immersion) -> SpaceMap | None:
+    """Return the map whose differences are taken in local frames, None where they are not."""
     return im.local if isinstance(im.local, SpaceMap) and im.local.local else None
 
 
 def differences(im: Immersion, f: Tensor) -> tuple[Tensor, Tensor]:
     """Return f(z_{i+1}) - f(z_i) of an image, in the frame of z_i and in that of z_{i+1}; each (B, N-1, m)."""
-    local = _framed(im)
+    local = framed(im)
     if local is None:
         difference = f[:, 1:] - f[:, :-1]
         return difference, difference

@@ -17,7 +17,7 @@ from lsgen.geometry.checks import check_codes, check_map
 from lsgen.geometry.propagate import propagate
 from lsgen.latent import LatentSpace
 
-__all__ = ["MetricField", "metric_field"]
+__all__ = ["MetricField", "PulledBackInformation", "metric_field"]
 
 
 class FieldJet(NamedTuple):
@@ -89,8 +89,10 @@ class MetricField:
             raise ValueError(f"expected a metric of shape {(n, self.dim, self.dim)}, got {tuple(shape)}")
 
 
-class _PulledBackInformation:
+class PulledBackInformation:
     """z -> J_h^T F(h) J_h for any likelihood."""
+
+    widened = False
 
     def __init__(self, space: LatentSpace) -> None:
         self.decoder, self.likelihood = space.decoder, space.likelihood
@@ -130,4 +132,4 @@ def metric_field(space: LatentSpace) -> MetricField:
     """
     if not isinstance(space, LatentSpace):
         raise TypeError(f"expected a LatentSpace, got {type(space).__name__}")
-    return MetricField(_PulledBackInformation(space), space.dim)
+    return MetricField(PulledBackInformation(space), space.dim)

@@ -10,7 +10,8 @@ with midpoints added agrees within 1 %. Where only the latter fails the grid is 
 they span, and a polygon of few leaps where the image bends most. Such a curve is solved again with twice as many
 segments, and again; its points are then every second or fourth of those, its other numbers those of the finer grid.
 The length is fourth order in 1/n (`lsgen.geometry.lengths`); the points and the
-energy are second order.
+energy are second order. Between codes so close, or so far out, that rounding hides the chords the geodesic is found
+from derivatives or in float64 (`lsgen.geometry.close`).
 
 A local minimum bounds the distance from above. With several starts the best is kept, and what the starts disagree by is
 reported, as is |d(a, b) - d(b, a)|, each from starts of its own.
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import automatic
-from lsgen.geometry.energy import raw_energy
+from lsgen.geometry.close import Route, live_length, measures, resolved
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.lengths import doubled
@@ -35,7 +36,7 @@ from lsgen.geometry.solver import Solution, minimised
 from lsgen.geometry.starts import CodeGraph, candidates
 from lsgen.geometry.trace import dtype_name, unchanged
 
-__all__ = ["Geodesic", "distance", "geodesic"]
+__all__ = ["Geodesic", "distance", "geodesic", "routed"]
 
 
 class Geodesic(NamedTuple):
@@ -50,6 +51,8 @@ class Geodesic(NamedTuple):
         speed_variation: standard deviation of the speed over its mean (B,).
         asymmetry: |d(a, b) - d(b, a)| (B,), each the best of its own starts; NaN with one start.
         spread: longest less shortest of the converged solutions (B,); NaN with one start.
+        rounding: error that rounding leaves of a segment, relative to it (B,); above 0.002 it is the reason why a curve
+            did not converge.
         iterations: steps of the slowest curve.
 
     """
@@ -62,6 +65,7 @@ class Geodesic(NamedTuple):
     speed_variation: Tensor
     asymmetry: Tensor
     spread: Tensor
+    rounding: Tensor
     iterations: int
 
 
@@ -102,13 +106,37 @@ def geodesic(
 
     Returns:
         `Geodesic`. A curve that did not converge has converged = False; its points are the best found. Of several
-        starts the shortest converged one is kept.
+        starts the shortest converged one is kept. Equal codes have distance 0.
 
     Raises:
         TypeError: im is neither `Immersion` nor `MetricField`, or see `metric`.
         ValueError: shapes differ, fewer than 3 points or 1 start, or see `metric`.
 
     """
+    options: dict[str, Any] = {"starts": starts, "graph": graph, "max_iterations": max_iterations, "tol": tol}
+    options |= {"refinements": refinements, "chunk_size": chunk_size, "generator": generator}
+    found, _ = routed(im, start, end, points, initial=initial, **options)
+    parts: dict[str, Any] = found._asdict()
+    rounded = {name: x.to(start.dtype) for name, x in parts.items() if name != "iterations" and x.is_floating_point()}
+    return found._replace(**rounded)
+
+
+def routed(
+    im: Immersion | MetricField,
+    start: Tensor,
+    end: Tensor,
+    points: int,
+    *,
+    initial: Tensor | None = None,
+    starts: int = 1,
+    graph: CodeGraph | None = None,
+    max_iterations: int = 100,
+    tol: float = 1e-4,
+    refinements: int = 3,
+    chunk_size: int | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[Geodesic, Tensor]:
+    """Return geodesics, in float64 where rounding hid some, and the `Route` that each was found on (B,)."""
     a, b = _ends(im, start, end, points, starts)
     batch, d = start.shape[:-1], im.dim
     if initial is not None:
@@ -120,13 +148,18 @@ def geodesic(
         curves = candidates(a, b, points, starts, initial, graph, generator)
         order = 1 if isinstance(im, Immersion) else 2
         size = chunk_size or max(1, automatic(im, a, order) // points) if len(a) else 1
+
+        def solve(measure: Immersion | MetricField, z: Tensor) -> Solution:
+            return _all_solved(measure, z, size, max_iterations, tol, refinements)
+
         with unchanged():
-            solved = _all_solved(im, curves.flatten(0, 1), size, max_iterations, tol, refinements)
-        found = _best(Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved)))
+            solved, route = resolved(im, solve(im, curves.flatten(0, 1)), tol, solve)
+        solved = Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved))
+        found, route = _best(solved, route.unflatten(0, curves.shape[:2]))
     columns: dict[str, Any] = found._asdict()
     iterations = columns.pop("iterations")
     columns = {name: x.reshape((*batch, *x.shape[1:])) for name, x in columns.items()}
-    return Geodesic(**columns, iterations=iterations)
+    return Geodesic(**columns, iterations=iterations), route
 
 
 def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int = 33, **options: Any) -> Tensor:
@@ -150,12 +183,18 @@ def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: in
         TypeError, ValueError: see `geodesic`.
 
     """
-    found = geodesic(im, start, end, points, **options)
-    curves = found.points.reshape(-1, points, im.dim)
-    live = torch.cat([start.reshape(-1, 1, im.dim), curves[:, 1:-1], end.reshape(-1, 1, im.dim)], 1)
-    energy = raw_energy(im, live).reshape(found.length.shape)
-    slope = torch.where(found.length > 0, 0.5 / found.length, 0)
-    return torch.where(found.converged, found.length + (energy - energy.detach()) * slope, torch.nan)
+    found, route = routed(im, start, end, points, **options)
+    a, b = start.reshape(-1, 1, im.dim), end.reshape(-1, 1, im.dim)
+    length, curves = found.length.reshape(-1), found.points.reshape(-1, points, im.dim)
+    live = length.to(start.dtype)
+    for way, measure in measures(im, start.dtype, a[:1, 0]) if bool(route.any()) else [(Route.CHORDS, im)]:
+        rows = (route == way).nonzero().flatten()
+        if len(rows):
+            kind = start.dtype if way in (Route.CHORDS, Route.SERIES) else curves.dtype
+            z = torch.cat([x[rows].to(kind) for x in (a, curves[:, 1:-1], b)], 1)
+            news = live_length(measure, way, z, length[rows].to(kind))
+            live = live.index_copy(0, rows, news.to(live))
+    return torch.where(found.converged, live.reshape(found.length.shape), torch.nan)
 
 
 def _ends(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int, starts: int) -> tuple[Tensor, Tensor]:
@@ -181,7 +220,8 @@ def _all_solved(
     """Return the solutions from curves (K, N, d), every N-th point of finer ones where the grid is too coarse."""
     if not len(curves):
         none = curves.new_zeros(0)
-        return Solution(curves, none, none, none > 0, none > 0, none, none, none.long())
+        flag = none > 0
+        return Solution(curves, none, none, flag, flag, none, none, none.long(), flag, none)
     parts = [minimised(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
     found = Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
     rows = found.coarse.nonzero().flatten()
@@ -192,14 +232,14 @@ def _all_solved(
     return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, finer, strict=True)))
 
 
-def _best(solved: Solution) -> Geodesic:
+def _best(solved: Solution, route: Tensor) -> tuple[Geodesic, Tensor]:
     """Keep the shortest converged of the solutions (K, B, ...) of each pair; the second half of K runs backwards."""
     count = solved.length.shape[0]
     rank = torch.where(solved.converged, solved.length, torch.inf)
     rank = torch.where(solved.converged.any(0), rank, solved.energy.nan_to_num(nan=torch.inf))
     chosen = rank.argmin(0)
     row = torch.arange(len(chosen), device=chosen.device)
-    points, length, energy, converged, _, residual, variation, _ = (x[chosen, row] for x in solved)
+    points, length, energy, converged, _, residual, variation, _, _, rounding = (x[chosen, row] for x in solved)
     points = torch.where((chosen >= (count + 1) // 2)[:, None, None], points.flip(1), points) if count > 1 else points
     asymmetry = spread = torch.full_like(length, torch.nan)
     if count > 1:
@@ -209,7 +249,8 @@ def _best(solved: Solution) -> Geodesic:
         longest = torch.where(solved.converged, solved.length, -torch.inf).amax(0)
         spread = torch.where(converged, longest - length, torch.nan)
     iterations = int(solved.iterations.amax()) if len(length) else 0
-    return Geodesic(points, length, energy, converged, residual, variation, asymmetry, spread, iterations)
+    found = Geodesic(points, length, energy, converged, residual, variation, asymmetry, spread, rounding, iterations)
+    return found, route[chosen, row]
 
 
 def _least(lengths: Tensor) -> Tensor:

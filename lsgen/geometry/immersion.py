@@ -150,6 +150,8 @@ class Immersion:
 class SpaceMap:
     """The map of a latent space that an immersion of some kind takes."""
 
+    widened = False
+
     def __init__(self, space: LatentSpace, kind: Kind, features: nn.Module | Map | None, local: bool = False) -> None:
         self.decoder, self.likelihood = space.decoder, space.likelihood
         self.kind, self.features, self.local = kind, features, local

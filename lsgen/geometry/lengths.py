@@ -126,8 +126,9 @@ def _by_simpson(im: MetricField, curves: Tensor) -> Tensor:
     b, n, d = curves.shape
     where = torch.arange(2 * n - 1, dtype=torch.float64, device=curves.device) / 2
     points, slopes = _stencils(n, where)
-    z = torch.einsum("kn,bnd->bkd", points.to(curves), curves)
-    v = torch.einsum("kn,bnd->bkd", slopes.to(curves), curves)
+    from_start = curves - curves[:, :1]
+    z = curves[:, :1] + torch.einsum("kn,bnd->bkd", points.to(curves), from_start)
+    v = torch.einsum("kn,bnd->bkd", slopes.to(curves), from_start)
     g = im.matrices(z.flatten(0, 1)).reshape(b, 2 * n - 1, d, d)
     speed = torch.einsum("bki,bkij,bkj->bk", v, g, v).clamp(min=0).sqrt()
     return (speed[:, :-1:2] + 4 * speed[:, 1::2] + speed[:, 2::2]).sum(-1) / 6

@@ -10,7 +10,8 @@ the leading one away,
 
     (n^2 v_n - k^2 v_k) / (n^2 - k^2) = log_a(b) + O(n^-4) .
 
-Its length is made that of the geodesic, which is fourth order too.
+Its length is made that of the geodesic, which is fourth order too. Of codes so close that rounding hides the chords it
+is b - a + Gamma(b - a, b - a) / 2 (`lsgen.geometry.close`).
 
 Reference: Marsden & West, "Discrete mechanics and variational integrators" (2001), section 1.5; Hairer, Lubich &
 Wanner, "Geometric Numerical Integration" (2006), section IX.2, for even powers of symmetric methods; Richardson, "The
@@ -24,9 +25,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lsgen.geometry.close import Route, measures, short
 from lsgen.geometry.energy import momenta
 from lsgen.geometry.field import MetricField
-from lsgen.geometry.geodesic import Geodesic, geodesic
+from lsgen.geometry.geodesic import Geodesic, geodesic, routed
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import gram, norm
 from lsgen.geometry.tensors import inverse_metric
@@ -60,14 +62,44 @@ def log_map(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int
         TypeError, ValueError: see `geodesic`.
 
     """
-    found = geodesic(im, start, end, points, **options)
-    z, curves = start.detach().reshape(-1, im.dim), found.points.reshape(-1, points, im.dim)
-    if not len(z):
+    found, route = routed(im, start, end, points, **options)
+    a, b = start.detach().reshape(-1, im.dim), end.detach().reshape(-1, im.dim)
+    if not len(a):
         return torch.zeros_like(start)
+    v, length = torch.zeros_like(a), found.length.reshape(-1)
     with torch.no_grad():
-        coarse, sound = _coarser(im, found, curves, options)
-        v = _extrapolated(im, z, curves, coarse, sound, found.length.reshape(-1))
+        for way, measure in measures(im, a.dtype, a[:1]) if bool(route.any()) else [(Route.CHORDS, im)]:
+            rows = (route == way).nonzero().flatten()
+            if way is Route.SERIES and len(rows):
+                v[rows] = _by_series(measure, a[rows], b[rows], length[rows])
+            elif len(rows):
+                kind = a.dtype if way is Route.CHORDS else length.dtype
+                part = Geodesic(*(_row(x, rows, kind, start.ndim - 1) for x in found))
+                v[rows] = _by_momentum(measure, part, options).to(v)
     return torch.where(found.converged.reshape(-1, 1), v, torch.nan).reshape(start.shape)
+
+
+def _row(x: Any, rows: Tensor, kind: torch.dtype, batch: int) -> Any:
+    """Return the given rows of what has some batch dimensions, in a dtype."""
+    if not isinstance(x, Tensor):
+        return x
+    x = x.reshape(-1, *x.shape[batch:])[rows]
+    return x.to(kind) if x.is_floating_point() else x
+
+
+def _by_series(im: Immersion | MetricField, a: Tensor, b: Tensor, length: Tensor) -> Tensor:
+    """Return the velocities d + c/2 (B, d), of the given lengths."""
+    step, near = (b - a).double(), short(im, a, b)
+    scale = step.abs().amax(-1, keepdim=True)
+    v = (step + near.bend / 2) / torch.where(scale > 0, scale, 1)
+    size = norm(gram(im, a, wide=True), v)
+    return (v * (length.double() / torch.where(size > 0, size, 1))[:, None]).to(a)
+
+
+def _by_momentum(im: Immersion | MetricField, found: Geodesic, options: dict[str, Any]) -> Tensor:
+    """Return the velocities (B, d) of geodesics that chords or the metric at middles were made of."""
+    coarse, sound = _coarser(im, found, found.points, options)
+    return _extrapolated(im, found.points[:, 0], found.points, coarse, sound, found.length)
 
 
 def _extrapolated(

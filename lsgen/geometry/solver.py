@@ -16,6 +16,10 @@ until the energy falls, and leaves the batch when it is done. Where the Hessian 
 model that is. Close to the minimum the energy falls by less than its rounding; there a step counts as progress where
 the residual falls and the energy does not rise beyond rounding.
 
+Rounding leaves a segment of a curve of n segments and length L uncertain by eps n (1 + (|f| + |J| |z|) / L). Where that
+exceeds HIDDEN, or makes accelerations uncertain by ROUGH, the curve is left as it is, for others to solve
+(`lsgen.geometry.close`).
+
 Reference: Nocedal & Wright, "Numerical Optimization" (2006), chapters 3 and 10 and algorithm 7.4; Liu & Nocedal, "On
 the limited memory BFGS method for large scale optimization" (1989), https://doi.org/10.1007/BF01589116.
 """
@@ -29,21 +33,33 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.energy import Blocks, System, image, raw_energy, residual, sketch, system
+from lsgen.geometry.energy import (
+    Blocks,
+    System,
+    differences,
+    framed,
+    image,
+    raw_energy,
+    residual,
+    sketch,
+    system,
+)
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.lengths import finer_polygon, raw_length, speed_variation
 from lsgen.geometry.tridiagonal import solve
 
-__all__ = ["Solution", "minimised"]
+__all__ = ["HIDDEN", "Solution", "hides", "minimised"]
 
 HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
+HIDDEN, ROUGH, NUDGE = 2e-3, 0.3, 2.0**-10
 
 
 class Solution(NamedTuple):
     """Curves (B, N, d); their length, energy, convergence, residual, speed variation, steps done (B,).
 
-    Of those that did not converge `coarse` (B,) are the ones with a small residual whose length the grid does not tell.
+    Of those that did not converge `coarse` (B,) are the ones with a small residual whose length the grid does not tell,
+    and `hidden` (B,) those whose segments rounding hides; `rounding` (B,) is by how much, relative to a segment.
     """
 
     points: Tensor
@@ -54,14 +70,17 @@ class Solution(NamedTuple):
     residual: Tensor
     speed_variation: Tensor
     iterations: Tensor
+    hidden: Tensor
+    rounding: Tensor
 
 
 class _State(NamedTuple):
     """What is known of each curve.
 
     Points, energy, force F (zero of a metric, whose system has it) and image; the residual at the last model, what
-    rounding admits of it and the least one since energies tell; whether it goes on, whether the steps from the last
-    model did what they can, whether its last step was within rounding; such steps that brought nothing; steps done.
+    rounding admits of it, how much of a segment rounding is, and the least residual since energies tell; whether it
+    goes on, whether the steps from the last model did what they can, whether its last step was within rounding; such
+    steps that brought nothing; steps done.
     """
 
     curves: Tensor
@@ -70,6 +89,7 @@ class _State(NamedTuple):
     image: Tensor
     residual: Tensor
     floor: Tensor
+    rounding: Tensor
     least: Tensor
     active: Tensor
     settled: Tensor
@@ -82,7 +102,11 @@ def minimised(im: Immersion | MetricField, curves: Tensor, max_iterations: int, 
     """Return the geodesics that curves (B, N, d) with fixed ends relax to."""
     energy, force, known = _evaluated(im, curves)
     none, worst = torch.zeros_like(energy, dtype=torch.bool), torch.full_like(energy, torch.inf)
-    state = _State(curves, energy, force, known, worst, worst, worst, ~none, none, none, none.long(), none.long())
+    rounding = _rounding(im, curves, known, energy)
+    going = ~hides(rounding, curves.shape[1] - 1)
+    state = _State(
+        curves, energy, force, known, worst, worst, rounding, worst, going, none, none, none.long(), none.long()
+    )
     left, rough = max_iterations, isinstance(im, Immersion)
     while bool(state.active.any()):
         due = state.active & (state.settled | (left == 0))
@@ -114,10 +138,14 @@ def _judged(im: Immersion, tol: float, last: bool, state: _State) -> _State:
     """Take the residual of active curves; those where it is small enough are done, all of them at last."""
     n = state.curves.shape[1] - 1
     found, length = sketch(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
-    now, floor = residual(found, n, length), _floor(_ratio(im, state, found, length), n, tol)
+    now, rounding = residual(found, n, length), _rounding(im, state.curves, state.image, state.energy, found)
+    floor = _floor(rounding, n, tol)
     done = state.active & ((now <= floor) | last)
     now, floor = torch.where(done, now, state.residual), torch.where(done, floor, state.floor)
-    return state._replace(residual=now, floor=floor, active=state.active & ~done, settled=state.settled & ~state.active)
+    rounding = torch.where(done, rounding, state.rounding)
+    return state._replace(
+        residual=now, floor=floor, rounding=rounding, active=state.active & ~done, settled=state.settled & ~state.active
+    )
 
 
 def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, state: _State) -> _State:
@@ -128,20 +156,21 @@ def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, 
     else:
         found = system(im, state.curves, state.image)
     length = state.energy.clamp(min=0).sqrt()
-    ratio = _ratio(im, state, found, length)
-    now, floor = residual(found, n, length), _floor(ratio, n, tol)
+    now, rounding = residual(found, n, length), _rounding(im, state.curves, state.image, state.energy, found)
+    floor = _floor(rounding, n, tol)
     at = state._replace(force=found.force, residual=torch.where(state.active, now, state.residual))
     at = at._replace(floor=torch.where(state.active, floor, state.floor), active=state.active & rough)
+    at = at._replace(rounding=torch.where(state.active, rounding, state.rounding))
     at = _noted(at, now) if isinstance(im, MetricField) else at
     going = state.active & torch.isfinite(state.energy) & _unfinished(at, now)
-    rounding = 4 * torch.finfo(ratio.dtype).eps * n**0.5 * ratio
+    slack = 4 * rounding / n**0.5 * state.energy
     pairs: list[tuple[Tensor, Tensor]] = []
     model = _model(found) if steps and bool(going.any()) else None
     for _ in range(steps):
         if model is None or not bool(going.any()):
             break
         step, sound = _direction(model, pairs[-MEMORY:], at.force)
-        to, moved = _searched(im, at, step, rounding * at.energy, going & sound)
+        to, moved = _searched(im, at, step, slack, going & sound)
         now = residual(found._replace(force=to.force), n, to.energy.clamp(min=0).sqrt())
         pairs.append(((to.curves - at.curves)[:, 1:-1], at.force - to.force))
         at = to._replace(active=to.active | moved)
@@ -241,24 +270,57 @@ def _evaluated(im: Immersion | MetricField, curves: Tensor) -> tuple[Tensor, Ten
 
 
 def _size(im: Immersion | MetricField, known: Tensor) -> Tensor:
-    """Return the norm of f at the ends (B,), in the frame that chords are taken in; 0 for a metric."""
+    """Return the norm of f at the ends (B,), in the frame that chords are taken in; 0 for a metric.
+
+    In a local frame f is small, and |De(h) h| tells what rounding of h moves.
+    """
     if isinstance(im, MetricField):
         return known.new_zeros(len(known))
-    if im.signature is not None:
-        return known.new_full((len(known),), len(im.signature) ** 0.5)
-    return known[:, [0, -1]].norm(dim=-1).amax(-1)
+    ends = known[:, [0, -1]]
+    if framed(im) is not None:
+        pairs = torch.stack([ends, ends * (1 + NUDGE)], 2).flatten(0, 1)
+        moved = differences(im, pairs)[0].norm(dim=-1).reshape(len(known), 2)
+        return moved.amax(-1) / NUDGE + len(im.signature if im.signature is not None else ()) ** 0.5
+    return ends.norm(dim=-1).amax(-1)
 
 
-def _ratio(im: Immersion | MetricField, state: _State, found: System, length: Tensor) -> Tensor:
-    """Return 1 + |f| / L; rounding of the codes moves the image by eps |J| |z|, which |f| here includes."""
-    slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1).to(length)
-    size = _size(im, state.image) + slope * state.curves.norm(dim=-1).amax(-1)
-    return 1 + size / length.clamp(min=torch.finfo(length.dtype).tiny)
+def _rounding(
+    im: Immersion | MetricField, curves: Tensor, known: Tensor, energy: Tensor, found: System | None = None
+) -> Tensor:
+    """Return eps n (1 + (|f| + |J| |z|) / L), since rounding of the codes moves the image by eps |J| |z|.
+
+    Without a system |J| / L is taken for 1 over the length of the curve in the coordinates. Inf where the square of
+    the energy leaves the range of numbers; 0 for a curve that stays where it is.
+    """
+    n, eps, tiny = curves.shape[1] - 1, torch.finfo(energy.dtype).eps, torch.finfo(energy.dtype).tiny
+    length, away = energy.clamp(min=0).sqrt(), _away(im, curves)
+    path = (n * curves.diff(dim=1).square().sum((-2, -1))).sqrt()
+    if found is None:
+        moved = away / path.clamp(min=tiny)
+    else:
+        slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1).to(length)
+        moved = slope * away / length.clamp(min=tiny)
+    known_to = eps * n * (1 + moved + _size(im, known) / length.clamp(min=tiny))
+    out = (energy >= torch.finfo(energy.dtype).max ** 0.5) | (energy <= (tiny / eps) ** 0.5)
+    still = (curves == curves[:, :1]).all(-1).all(-1)
+    return torch.where(still, 0, torch.where(out, torch.inf, known_to))
 
 
-def _floor(ratio: Tensor, n: int, tol: float) -> Tensor:
+def _away(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+    """Return the norm of the codes (B,), of the whole space in units of the coordinates."""
+    codes = im.lifted(curves.flatten(0, 1)).reshape(*curves.shape[:2], -1).norm(dim=-1).amax(-1)
+    basis = im.basis if isinstance(im, Immersion) else None
+    return codes if basis is None else codes * (len(basis) ** 0.5 / basis.norm().to(codes))
+
+
+def hides(rounding: Tensor, n: int) -> Tensor:
+    """Return where rounding is too much of a segment to tell its length, or of an acceleration."""
+    return (rounding > HIDDEN) | (rounding * n > ROUGH)
+
+
+def _floor(rounding: Tensor, n: int, tol: float) -> Tensor:
     """Return the residual that rounding admits: max(tol, c eps n^2 |f| / L) with c = 10."""
-    return (10 * torch.finfo(ratio.dtype).eps * n**2 * ratio).clamp(min=tol)
+    return (10 * n * rounding).clamp(min=tol)
 
 
 def _solution(im: Immersion | MetricField, state: _State) -> Solution:
@@ -271,5 +333,6 @@ def _solution(im: Immersion | MetricField, state: _State) -> Solution:
     same, solved = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1), remaining <= state.floor
     remaining = torch.where(same, torch.zeros_like(remaining), remaining)
     variation = speed_variation(im, curves, state.image)
-    verdict = solved & agrees | same, solved & ~agrees & ~same
-    return Solution(curves, length, state.energy, *verdict, remaining, variation, state.done)
+    hidden = hides(state.rounding, curves.shape[1] - 1) & ~same
+    verdict = solved & agrees & ~hidden | same, solved & ~agrees & ~same & ~hidden
+    return Solution(curves, length, state.energy, *verdict, remaining, variation, state.done, hidden, state.rounding)

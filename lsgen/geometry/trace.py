@@ -98,6 +98,8 @@ class Trace:
     rearranging: frozenset[str]
 
 
+widening: ContextVar[bool] = ContextVar("widening", default=False)
+"""Whether a map is being called in another precision than its own (`lsgen.geometry.precision`)."""
 _identities: ContextVar[dict[int, Any] | None] = ContextVar("identities", default=None)
 _Known = dict[int, Trace | Untraceable]  # by the number of points
 _traces: weakref.WeakKeyDictionary[Any, dict[Any, _Known]] = weakref.WeakKeyDictionary()
@@ -115,6 +117,8 @@ def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
         ValueError: fn draws random numbers.
 
     """
+    if widening.get():
+        raise Untraceable("it is called in another precision than its own, by a map that is traced")
     owner, token, mark = _identity(fn)
     key, n = (token, tuple(z.shape[1:]), z.dtype, z.device, mark), z.shape[0]
     try:

@@ -317,7 +317,7 @@ def test_below_rounding_forces_tell_how_long_a_step_may_be():
     curves[:, 1:-1] += torch.randn(8, 7, 2, dtype=f64)
     energy, force, known = _evaluated(im, curves)
     one, no, zero = torch.ones_like(energy), energy < 0, torch.zeros(8, dtype=torch.long)
-    state = _State(curves, energy, force, known, one, one, one, ~no, no, no, zero, zero)
+    state = _State(curves, energy, force, known, one, one, one, one, ~no, no, no, zero, zero)
     step = 4 * solve(*system(im, curves).hessian, force)[0]
     to, moved = _searched(im, state, step, torch.inf * one, ~no)
     assert moved.all()

@@ -31,6 +31,7 @@ from lsgen.geometry.geodesic import Geodesic
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.large.operator import MetricOperator
 from lsgen.geometry.lengths import polygon, raw_length, speed_variation
+from lsgen.geometry.solver import hides
 from lsgen.latent import paths
 
 __all__ = ["large_geodesic"]
@@ -230,8 +231,9 @@ def _judged(im: Immersion, state: _State, products: int, tol: float, chunk_size:
     halved = torch.stack([curves[:, :-1], (curves[:, 1:] + curves[:, :-1]) / 2], 2).flatten(1, 2)
     finer = polygon(im, torch.cat([halved, curves[:, -1:]], 1))
     same = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1)
-    floor = 10 * torch.finfo(curves.dtype).eps * n**2 * _ratio(im, curves, g, length)
-    converged = (residual <= floor.clamp(min=tol)) & ((finer - length).abs() <= 0.01 * length) | same
+    rounding = torch.where(same, 0, torch.finfo(curves.dtype).eps * n * _ratio(im, curves, g, length))
+    solved = (residual <= (10 * n * rounding).clamp(min=tol)) & ~hides(rounding, n)
+    converged = solved & ((finer - length).abs() <= 0.01 * length) | same
     residual = torch.where(same, 0, residual).to(length)
     unknown = torch.full_like(length, torch.nan)
     return {
@@ -243,6 +245,7 @@ def _judged(im: Immersion, state: _State, products: int, tol: float, chunk_size:
         "speed_variation": speed_variation(im, curves),
         "asymmetry": unknown,
         "spread": unknown,
+        "rounding": rounding,
     }
 
 

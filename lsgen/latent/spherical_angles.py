@@ -78,8 +78,10 @@ def angle_table(kappa: Tensor, d: int) -> AngleTable:
     """Return the table for concentrations kappa (B,) >= 0 in d >= 2 dimensions."""
     kappa = kappa.double()
     low, high = _range(kappa, d)
-    edges = torch.lerp(low[:, None], high[:, None], torch.linspace(0, 1, _CELLS + 1).to(kappa))
-    nodes, weights = _legendre(kappa)
+    edges = torch.lerp(
+        low[:, None], high[:, None], torch.linspace(0, 1, _CELLS + 1, dtype=kappa.dtype, device=kappa.device)
+    )
+    nodes, weights = _legendre(kappa.device)
     width = ((high - low) / _CELLS)[:, None, None]
     t = edges[:, :-1, None] + width * nodes[:-1]
     q = _versine(t)
@@ -162,7 +164,7 @@ def _solve(table: AngleTable, u: Tensor) -> tuple[Tensor, Tensor]:
     t = left + (right - left) * _guess(table, cell, u, upper)
     start = torch.where(upper, right, left)
     target = torch.where(upper, table.above.gather(-1, cell + 1) - (1 - u), u - table.below.gather(-1, cell))
-    nodes, weights = _legendre(u)
+    nodes, weights = _legendre(u.device)
     for _ in range(_STEPS):
         _, f = table.density(start, t, nodes)
         error = (t - start) * (f * weights).sum(-1) - target
@@ -208,13 +210,13 @@ def _log_sine(t: Tensor) -> Tensor:
     return torch.log(torch.sin(t).clamp(min=torch.finfo(t.dtype).tiny))
 
 
-def _legendre(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Gauss-Legendre nodes and weights on [0, 1], and after them the end 1 with weight 0, (K + 1,) each."""
-    nodes, weights = _unit_rule()
-    return like.new_tensor(nodes), like.new_tensor(weights)
-
-
 @cache
-def _unit_rule() -> tuple[list[float], list[float]]:
+def _legendre(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return Gauss-Legendre nodes and weights on [0, 1], and after them the end 1 with weight 0, (K + 1,) each.
+
+    They are kept, since a copy to an accelerator would make every step wait.
+    """
     nodes, weights = numpy.polynomial.legendre.leggauss(_NODES)
-    return [*((nodes + 1) / 2).tolist(), 1.0], [*(weights / 2).tolist(), 0.0]
+    rule = numpy.stack([[*(nodes + 1) / 2, 1.0], [*weights / 2, 0.0]])
+    on_device = torch.tensor(rule, dtype=torch.float64, device=device)
+    return on_device[0], on_device[1]

@@ -126,7 +126,7 @@ class VonMisesFisher(Distribution):
 
     def __init__(self, direction: Tensor, concentration: Tensor) -> None:
         length, largest = torch.linalg.vector_norm(direction, dim=-1), largest_concentration(direction.dtype)
-        if known_to_hold((length - 1).abs() > 1e-3):
+        if known_to_hold((length - 1).abs() > max(1e-3, 2 * torch.finfo(direction.dtype).eps)):
             raise ValueError(
                 "expected unit vectors as directions, "
                 f"got lengths from {float(length.min()):.4g} to {float(length.max()):.4g}"

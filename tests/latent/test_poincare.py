@@ -162,3 +162,12 @@ def test_what_cannot_be_represented_is_refused() -> None:
     assert bool(WrappedNormalPrior(2)().log_prob(torch.tensor([[1.0, 0.0], [2.0, 0.0]])).isnan().all())
     with pytest.raises(ValueError, match="expected a curvature c > 0"):
         PoincareBall(float("inf"))
+
+
+def test_a_training_step_reads_nothing_from_the_device() -> None:
+    """Tensors without values refuse to be read."""
+    raw = torch.randn(4, 6, device="meta", requires_grad=True)
+    q, p = WrappedNormalPosterior()(raw), WrappedNormalPrior(3).to("meta")()
+    z = q.rsample((2,))
+    (q.log_prob(z) - p.log_prob(z)).sum().backward()
+    assert raw.grad is not None

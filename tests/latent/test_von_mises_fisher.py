@@ -161,6 +161,24 @@ def test_posterior_reads_a_direction_and_a_concentration() -> None:
     torch.testing.assert_close(q.concentration, torch.tensor([1 + log(2)]))
 
 
+@pytest.mark.parametrize("shape", [(0,), (2, 3), ()])
+def test_batches_of_every_shape_and_half_precision_are_drawn(shape: tuple[int, ...]) -> None:
+    for dtype in (torch.bfloat16, torch.float32):
+        q = VonMisesFisherPosterior()(torch.randn(*shape, 8).to(dtype))
+        z = q.rsample((5,))
+        assert z.shape == (5, *shape, 4)
+        assert z.dtype == q.entropy().dtype == dtype
+        torch.testing.assert_close(z.float().norm(dim=-1), torch.ones(5, *shape), rtol=0, atol=2e-2)
+
+
+def test_a_training_step_reads_nothing_from_the_device() -> None:
+    """Tensors without values refuse to be read."""
+    raw = torch.randn(4, 6, device="meta", requires_grad=True)
+    q = VonMisesFisherPosterior()(raw)
+    (kl_divergence(q, HypersphericalUniform(3).to("meta")()) + q.log_prob(q.rsample((2,)))).sum().backward()
+    assert raw.grad is not None
+
+
 def test_spheres_of_no_dimension_are_refused() -> None:
     with pytest.raises(ValueError, match="expected codes on a sphere in at least 2 dimensions, got 1"):
         HypersphericalUniform(1)

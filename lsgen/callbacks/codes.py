@@ -46,14 +46,18 @@ class Codes:
 
 
 def codes(space: LatentSpace, probe: Probe | None, n: int) -> Codes:
-    """Encode the probes, or draw n codes from the prior where the space has no encoder."""
+    """Encode the probes, or draw n codes from the prior where the space has no encoder.
+
+    Codes that a posterior puts beyond the walls of bounded codes are stopped there.
+    """
     if not isinstance(space, EncodableLatentSpace):
         z = space.prior().sample((n,))
         return Codes(z, z, torch.diag(space.prior().variance), None)
     if probe is None:
         raise ValueError("expected observations to encode, got none")
     q = space.encode(probe.x)
-    return Codes(q.mean, q.sample(), _covariance(q), _mean_kl(q, space.prior()))
+    z, draws = (space.manifold.shift(code, torch.zeros_like(code)) for code in (q.mean, q.sample()))
+    return Codes(z, draws, _covariance(q), _mean_kl(q, space.prior()))
 
 
 def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:

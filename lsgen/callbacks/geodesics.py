@@ -60,7 +60,7 @@ _SHOWN_PROFILES = 4
 class LatentGeodesics(LatentCallback):
     """Joins pairs of codes by geodesics, and compares them with straight and spherical paths.
 
-    Where codes live on a curved space of their own, or more axes are active than `max_axes`, nothing is computed,
+    Where codes do not live in flat space, or more axes are active than `max_axes`, nothing is computed,
     and that is said when training starts.
 
     Args:
@@ -261,6 +261,6 @@ class _Paths:
 
 def unsuited(space: LatentSpace) -> str:
     """Return why pulled-back geodesics make no sense in the coordinates of a space; empty where they do."""
-    if isinstance(space.manifold, Euclidean):
+    if space.manifold == Euclidean():
         return ""
-    return f"codes live on a curved space of their own, a {type(space.manifold).__name__}, which straight steps leave"
+    return f"codes live on {space.manifold}, which geodesics of the decoder leave"

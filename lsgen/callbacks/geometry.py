@@ -57,7 +57,7 @@ from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.geometry import Immersion, immersion
 from lsgen.geometry.propagate import kinks
-from lsgen.latent import LatentSpace
+from lsgen.latent import Euclidean, LatentSpace
 
 __all__ = ["LatentGeometry"]
 
@@ -135,6 +135,11 @@ class LatentGeometry(LatentCallback):
         """Refuse a latent space without the immersion asked for; say what is left out."""
         space = super().check(pl_module)
         immersion(space, self.kind)
+        if not isinstance(space.manifold, Euclidean):
+            rank_zero_info(
+                f"LatentGeometry leaves out the plane, straight paths and sub-spaces of active axes: codes live on "
+                f"{space.manifold}, which straight steps leave."
+            )
         if space.dim > self.max_curved:
             rank_zero_info(
                 f"LatentGeometry leaves out the scalar curvature of all {space.dim} axes, and of the active ones "
@@ -155,7 +160,7 @@ class LatentGeometry(LatentCallback):
         arrays = {"z": known.z[: self.n], "covariance": known.covariance, "active": active, **found}
         if known.kl is not None:
             arrays["kl"] = known.kl
-        if space.dim > 1:
+        if space.dim > 1 and isinstance(space.manifold, Euclidean):
             plane = Plane.of(space, known, self.extent, self.plane_points)
             surface = over_plane(im, plane, self.chunk_size)
             sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
@@ -171,7 +176,9 @@ class LatentGeometry(LatentCallback):
         if len(active) == space.dim:
             names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}
             found |= {alias: found[name] for name, alias in names.items() if name in found}
-        elif len(active):
+        if not isinstance(space.manifold, Euclidean):
+            return found
+        if 0 < len(active) < space.dim:
             curved = 2 <= len(active) <= self.max_curved
             found |= on_active_axes(sub_latent(im, known, active), z, curved, self.chunk_size)
         pairs = min(self.pairs, len(known.z) // 2)

@@ -20,7 +20,7 @@ from lsgen.geometry import (
     volume_and_curvature,
 )
 from lsgen.geometry.energy import segments
-from lsgen.latent import LatentSpace, paths
+from lsgen.latent import Cube, LatentSpace, paths
 from lsgen.likelihoods import ClosedFormLikelihood, FlatLikelihood, Likelihood
 
 __all__ = [
@@ -59,11 +59,13 @@ class Plane:
 
     @classmethod
     def of(cls, space: LatentSpace, known: Codes, extent: float, points: int) -> Plane:
-        """Return the plane of the two most active axes."""
+        """Return the plane of the two most active axes, within the walls of bounded codes."""
         axes, prior = known.order[:2], space.prior()
         origin = known.z.mean(0)
         origin[axes] = prior.mean[axes]
         basis = torch.diag(prior.stddev)[axes]
+        if isinstance(space.manifold, Cube):
+            extent = min(extent, 3**0.5)  # the half width of a uniform distribution in its standard deviations
         values = torch.linspace(-extent, extent, points, dtype=origin.dtype, device=origin.device)
         return cls((int(axes[0]), int(axes[1])), origin, basis, values)
 

@@ -9,7 +9,7 @@
 | traversal/kl            | table        | by axis: KL in nats, mean and spread of z, all over the probes    |
 | interpolation/linear    | image        | straight segments between codes; the ends are the observations    |
 | interpolation/spherical | image        | the same pairs joined along the sphere                            |
-| interpolation/geodesic  | image        | in place of both where codes live on a curved space of their own  |
+| interpolation/geodesic  | image        | in place of both where codes do not live in flat space            |
 
 Codes that the manifold does not have are magenta, with a warning: antipodes have no geodesic (the row says so), and
 traversals may leave what floats of this precision can represent.
@@ -25,6 +25,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
@@ -34,7 +35,8 @@ from lsgen.callbacks.codes import Codes, axis_name, codes, interpolated, means, 
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, paths
-from lsgen.models.gan.directions import Directions
+from lsgen.latent.supports import bounded
+from lsgen.models.gan.directions import Directions, moving
 from lsgen.viz import Pixels
 
 __all__ = ["LatentTraversal"]
@@ -74,7 +76,8 @@ class LatentTraversal(LatentCallback):
 
     Raises:
         ValueError: a number is out of its range, or both `extent` and `quantile` are given.
-        TypeError: quantiles of the aggregate posterior are asked of a space without encoder.
+        TypeError: quantiles of the aggregate posterior are asked of a space without encoder, or directions of one whose
+            codes cannot move.
 
     """
 
@@ -129,6 +132,13 @@ class LatentTraversal(LatentCallback):
     def wanted(self) -> int:
         """Enough observations for the mean KL, the anchors and the pairs."""
         return max(self.kl_probes, self.anchors, 2 * self.pairs)
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse directions where codes have none."""
+        space = super().check(pl_module)
+        if self.directions is not None:
+            moving(space.manifold)
+        return space
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the axes, the animation, the interpolations and the plane."""
@@ -263,6 +273,8 @@ class _View:
         span = (
             f"±{self.of.extent:g} prior σ" if q is None else f"quantiles {q:g} to {1 - q:g} of the aggregate posterior"
         )
+        if q is None and bounded(self.space.manifold):
+            span = f"{span}; quantiles of the prior where coordinates are bounded"
         total = self.space.dim
         shown = "" if len(self.axis_list) == total else f", the first {len(self.axis_list)} of {total}"
         return f"{what}{shown}: {span}"

@@ -20,7 +20,7 @@ from torch.nn.functional import one_hot
 from lsgen.latent import paths
 from lsgen.latent.manifolds import Choice, Euclidean, Manifold
 
-__all__ = ["Codebook", "Cube", "Simplex"]
+__all__ = ["Codebook", "Cube", "Simplex", "bounded"]
 
 
 class Cube(Euclidean):
@@ -258,3 +258,8 @@ class Codebook(_Apart):
 
     def __repr__(self) -> str:
         return f"Codebook({len(self.entries)} entries of {self.entries.shape[1]}, {self.length} places)"
+
+
+def bounded(manifold: Manifold) -> bool:
+    """Return whether any coordinate has walls or takes one of a list of values."""
+    return bool(manifold.choices) or manifold.measure != manifold

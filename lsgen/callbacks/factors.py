@@ -12,7 +12,8 @@
 | test/disentanglement/infomec/PART      | modularity, explicitness, compactness                                      |
 
 They are measured on fixed held-out observations, encoded once, where the data module knows their factors; those that do
-not vary are left out of the scores. See `lsgen.metrics.disentanglement` for what each score is.
+not vary are left out of the scores. The observations are those of the test set and, where it has fewer than are asked
+for, of the validation set. See `lsgen.metrics.disentanglement` for what each score is.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen.callbacks.observer import Observer
-from lsgen.data import DataModule
+from lsgen.data import Batch, DataModule, Split
 from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics import FactorRegression
 from lsgen.metrics.disentanglement import OBSERVATIONS, disentanglement_metrics
@@ -39,8 +40,8 @@ class FactorMetrics(Observer):
     It measures where the latent space has an encoder and the data have factors, and says nothing elsewhere.
 
     Args:
-        n: held-out observations, all of the test set where that has fewer; None takes as many as the preset expects,
-            15,000 for "full" and 5,000 otherwise.
+        n: held-out observations, all where test and validation set have fewer together; None takes as many as the
+            preset expects, 15,000 for "full" and 5,000 otherwise.
         chunk_size: observations encoded at a time.
         preset: settings of the disentanglement scores, "fast" to compare runs by or "full" to quote, see
             `lsgen.metrics.disentanglement.disentanglement_metrics`; None leaves the scores out.
@@ -66,9 +67,10 @@ class FactorMetrics(Observer):
         space = getattr(pl_module, "latent_space", None)
         if not isinstance(data, DataModule) or not data.factor_names or not isinstance(space, EncodableLatentSpace):
             return
-        probe = data.probe(min(self.n, len(data.dataset("test"))), "test")
-        factors = probe["factors"].to(pl_module.device)
-        codes = torch.cat([_codes(space, x.to(pl_module.device)) for x in probe["x"].split(self.chunk_size)])
+        probes = _held_out(data, self.n)
+        factors = torch.cat([probe["factors"] for probe in probes]).to(pl_module.device)
+        parts = [x for probe in probes for x in probe["x"].split(self.chunk_size)]
+        codes = torch.cat([_codes(space, x.to(pl_module.device)) for x in parts])
         metric = FactorRegression(space.dim, len(data.factor_names)).to(pl_module.device)
         metric.update(codes, factors)
         values = metric.compute()
@@ -81,6 +83,18 @@ class FactorMetrics(Observer):
             row |= {f"test/disentanglement/{name}": score for name, score in _scores(codes, factors, self.preset)}
         for key, value in row.items():
             pl_module.log(key, value, batch_size=1, rank_zero_only=True)
+
+
+def _held_out(data: DataModule, n: int) -> list[Batch]:
+    """Return n observations of the test set, then of the validation set."""
+    probes = []
+    splits: tuple[Split, ...] = ("test", "val")
+    for split in splits:
+        taken = min(n, len(data.dataset(split)))
+        if taken:
+            probes.append(data.probe(taken, split))
+        n -= taken
+    return probes
 
 
 @torch.no_grad()

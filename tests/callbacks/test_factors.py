@@ -66,6 +66,25 @@ def test_scores_are_those_of_the_metrics_on_the_same_codes() -> None:
     assert len([key for key in values if key.startswith("test/disentanglement/")]) == 8 + 3 + 3
 
 
+def test_observations_that_the_test_set_lacks_are_those_of_the_validation_set() -> None:
+    shape, data = (1, 64, 64), Sprites(val_size=200, test_size=150)
+    model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())
+    for n, taken in ((300, (150, 150)), (1000, (150, 200)), (100, (100, 0))):
+        values = _measure(model, data, n=n)
+        splits = zip(taken, ("test", "val"), strict=True)
+        probes = [data.probe(count, split) for count, split in splits if count]
+        metric = disentanglement_metrics("fast")["mig"]
+        for probe in probes:
+            metric.update(model.latent_space.encode(probe["x"]).mean, probe["factors"])
+        assert values["test/disentanglement/mig"] == pytest.approx(metric.compute().item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("preset", "n"), [("fast", 5_000), ("full", 15_000), (None, 5_000)])
+def test_as_many_observations_are_measured_as_the_preset_expects(preset: str | None, n: int) -> None:
+    assert FactorMetrics(preset=preset).n == n
+    assert FactorMetrics(n=7, preset=preset).n == 7
+
+
 def test_scores_can_be_left_out_and_factors_that_do_not_vary_are() -> None:
     shape, data = (1, 64, 64), Sprites()
     model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())

@@ -18,8 +18,8 @@ observations, 10,000 to fit and 5,000 to test:
 
 What is not as there:
 
-- all: observations are those given, each once, by default of the test set; there they are drawn from all data, with
-  replacement. Codes are posterior means in both.
+- all: observations are those given, each once; `lsgen.callbacks.FactorMetrics` gives held-out ones. There they are
+  drawn from all data, with replacement. Codes are posterior means in both.
 - dci: which of several equally good splits a tree takes is drawn in both, here with a seed.
 - sap_svm: machines are fitted to their optimum; there they stop after 1,000 passes over the data.
 - factor_vae, beta_vae: votes and pairs are drawn from the observations given; there each has new ones, and 10,000 more

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.geometry.trace import dtype_name, reachable
+from lsgen.latent import Euclidean, Manifold
 
-__all__ = ["check_codes", "check_map", "check_signature", "check_vectors"]
+__all__ = ["check_codes", "check_map", "check_moves", "check_signature", "check_vectors"]
 
 
 def check_map(fn: Any, dim: Any) -> None:
@@ -52,6 +53,23 @@ def check_codes(fn: Callable[[Tensor], Tensor], dim: int, z: Tensor) -> Tensor:
         raise ValueError(f"expected finite codes, got {bad} of {z[..., 0].numel()} that are not")
     check_modules(fn, z)
     return z.reshape(-1, dim)
+
+
+def check_moves(fn: Callable[[Tensor], Tensor], walls: bool = False) -> None:
+    """Refuse a map of a latent space whose codes do not fill flat space, before a solver moves them.
+
+    Args:
+        fn: the map.
+        walls: whether the solver knows walls of bounded codes.
+
+    Raises:
+        TypeError: steps in coordinates would leave the manifold of the codes.
+
+    """
+    manifold = getattr(fn, "manifold", None)
+    flat = isinstance(manifold, Euclidean) if walls else manifold == Euclidean()
+    if isinstance(manifold, Manifold) and not flat:
+        raise TypeError(f"expected codes that fill flat space, got those of {manifold}, which steps of a solver leave")
 
 
 def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class PulledBackInformation:
     widened = False
 
     def __init__(self, space: LatentSpace) -> None:
-        self.decoder, self.likelihood = space.decoder, space.likelihood
+        self.decoder, self.likelihood, self.manifold = space.decoder, space.likelihood, space.manifold
 
     def belongs_to(self) -> tuple[Any, Any]:
         """Return the decoder and what distinguishes this map of it, for the cache of traces."""

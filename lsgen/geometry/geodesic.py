@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
+from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.chunks import automatic
 from lsgen.geometry.close import Route, live_length, measures, resolved
 from lsgen.geometry.field import MetricField
@@ -200,6 +200,7 @@ def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: in
 def _ends(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int, starts: int) -> tuple[Tensor, Tensor]:
     if not isinstance(im, Immersion | MetricField):
         raise TypeError(f"expected an Immersion or a MetricField, got {type(im).__name__}")
+    check_moves(im.fn)
     a, b = check_codes(im.fn, im.dim, start), check_codes(im.fn, im.dim, end)
     if start.shape != end.shape or start.dtype != end.dtype:
         raise ValueError(f"expected two ends of one shape and dtype, got {_what(start)} and {_what(end)}")

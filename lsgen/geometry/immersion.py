@@ -155,6 +155,7 @@ class SpaceMap:
     def __init__(self, space: LatentSpace, kind: Kind, features: nn.Module | Map | None, local: bool = False) -> None:
         self.decoder, self.likelihood = space.decoder, space.likelihood
         self.kind, self.features, self.local = kind, features, local
+        self.manifold = space.manifold
 
     def belongs_to(self) -> tuple[Any, Any]:
         """Return the decoder and what distinguishes this map of it, for the cache of traces."""

@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_vectors
+from lsgen.geometry.checks import check_codes, check_moves, check_vectors
 from lsgen.geometry.curvature import warn_of_kinks
 from lsgen.geometry.energy import momenta
 from lsgen.geometry.field import MetricField
@@ -87,6 +87,7 @@ def exp_map(
 
     """
     flat, vectors = check_codes(im.fn, im.dim, z), check_vectors("vectors v", v, z)
+    check_moves(im.fn)
     if method not in ("adaptive", "symplectic"):
         raise ValueError(f'expected method "adaptive" or "symplectic", got {method!r}')
     if steps < 1 or max_steps < 1 or (tol is not None and not tol > 0):

@@ -16,6 +16,8 @@ from torch import Tensor
 
 import lsgen.latent
 import lsgen.models.gan
+from lsgen import geometry
+from lsgen.geometry import statistics
 from lsgen.latent import (
     AutoregressivePrior,
     ClassPosterior,
@@ -513,3 +515,31 @@ def test_imputations_are_those_of_a_sum_over_all_codes(name: str) -> None:
     assert (found.mean[0, 2] - exact).abs() < 6 * spread / found.effective_samples[0] ** 0.5
     chains = pseudo_gibbs(space, x.expand(500, D), observed.expand(500, D), 60, 1, metropolis=True)[0, :, 2]
     assert (chains.mean() - exact).abs() < 5 * chains.std() / 500**0.5
+
+
+SOLVERS: dict[str, Callable[[geometry.Immersion, Tensor], object]] = {
+    "geodesic": lambda im, z: geometry.geodesic(im, z[:1], z[1:], points=5),
+    "exp_map": lambda im, z: geometry.exp_map(im, z, torch.ones_like(z)),
+    "hmc": lambda im, z: statistics.hmc(im, None, z, 1),
+    "langevin": lambda im, z: statistics.langevin(im, None, z, 1),
+    "brownian_motion": lambda im, z: statistics.brownian_motion(im, z, 0.1, 2),
+    "frechet_mean": lambda im, z: statistics.frechet_mean(im, z),
+}
+
+
+@pytest.mark.parametrize("act", SOLVERS)
+def test_solvers_in_coordinates_refuse_codes_that_do_not_fill_flat_space(space: LatentSpace, act: str) -> None:
+    """They step straight in z; flat codes are their own business, see tests/geometry."""
+    if space.manifold == Euclidean():
+        return
+    z = space.prior().sample((2,))
+    for im in (geometry.immersion(space), geometry.metric_field(space)):
+        with pytest.raises(TypeError, match=r"expected codes that fill flat space, got those of \w+"):
+            SOLVERS[act](im, z)
+
+
+def test_bounded_codes_are_sampled_within_walls_that_are_given() -> None:
+    space, ends = _space("Uniform"), torch.tensor([[-1.0, -1.0], [2.0, 2.0]], dtype=REAL)
+    im, box = geometry.immersion(space), statistics.Box(*ends)
+    chains = statistics.langevin(im, None, space.prior().sample((20,)), 10, step_size=0.5, domain=box)
+    assert bool(space.manifold.contains(chains.points).all())

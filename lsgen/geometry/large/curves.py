@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lsgen.geometry.checks import check_codes
+from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.energy import chords, dot, raw_energy
 from lsgen.geometry.geodesic import Geodesic
 from lsgen.geometry.immersion import Immersion
@@ -85,6 +85,7 @@ def large_geodesic(
     """
     if not isinstance(im, Immersion):
         raise TypeError(f"expected an Immersion, got {type(im).__name__}: a metric given directly has its matrix")
+    check_moves(im.fn)
     a, b = check_codes(im.fn, im.dim, start), check_codes(im.fn, im.dim, end)
     if start.shape != end.shape or start.dtype != end.dtype or points < 3:
         raise ValueError(

@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
+from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.curvature import christoffel
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.frames import frames
@@ -73,6 +73,7 @@ def brownian_motion(
 
     """
     flat = check_codes(im.fn, im.dim, z)
+    check_moves(im.fn)
     if method not in ("euler", "geodesic"):
         raise ValueError(f'expected method "euler" or "geodesic", got {method!r}')
     if not 0 < time < float("inf") or steps < 1:

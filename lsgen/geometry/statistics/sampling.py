@@ -25,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
+from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.curvature import christoffel
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.frames import frames
@@ -103,7 +103,7 @@ def langevin(
             the density vanishes, or a log-density of another shape.
 
     """
-    target, now = _Target(im, log_density, domain), _checked(im, z, samples, step_size, thinning)
+    target, now = _Target(im, log_density, domain), _checked(im, z, samples, step_size, thinning, domain)
 
     def moments(z: Tensor) -> tuple[Tensor, ...]:
         value, gradient = target(z)
@@ -164,7 +164,7 @@ def hmc(
         TypeError, ValueError: see `langevin`.
 
     """
-    target, now = _Target(im, log_density, domain), _checked(im, z, samples, step_size, leapfrogs)
+    target, now = _Target(im, log_density, domain), _checked(im, z, samples, step_size, leapfrogs, domain)
 
     def raised(z: Tensor, gradient: Tensor) -> Tensor:
         frame = frames(im, z)
@@ -195,8 +195,11 @@ def hmc(
         return _chained((now, *target(now)), move, z, samples, 1, generator)
 
 
-def _checked(im: Immersion | MetricField, z: Tensor, samples: int, step_size: float, steps: int) -> Tensor:
+def _checked(
+    im: Immersion | MetricField, z: Tensor, samples: int, step_size: float, steps: int, domain: Box | None
+) -> Tensor:
     flat = check_codes(im.fn, im.dim, z).detach()
+    check_moves(im.fn, walls=domain is not None)
     if samples < 1 or steps < 1 or not 0 < step_size < inf:
         raise ValueError(
             f"expected positive numbers of samples and steps and a positive step size, got {samples}, {steps} "

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.geometry.checks import check_moves
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import log_volume
@@ -104,6 +105,7 @@ def sample_uniform(
 
     Raises:
         ValueError: n is not positive, the domain's dimension is not d, or log_bound is exceeded.
+        TypeError: codes are those of a latent space that does not fill a part of flat space.
         RuntimeError: the proposals did not yield n codes.
 
     """
@@ -112,6 +114,7 @@ def sample_uniform(
     if not isinstance(domain, Box) or len(domain.low) != im.dim:
         got = f"one of dimension {len(domain.low)}" if isinstance(domain, Box) else type(domain).__name__
         raise ValueError(f"expected a Box of dimension {im.dim} to draw from, got {got}")
+    check_moves(im.fn, walls=True)
     seen, size = _Proposals(domain.low), max(256, 2 * n)
     while seen.count < max_proposals:
         size = min(size, max_proposals - seen.count)

@@ -30,6 +30,7 @@ __all__ = ["ExactTrees", "HistogramTrees", "Trees", "quantile_bins"]
 SAME = 1e-7  # values of a code this close are one
 TIE = 1e-10  # gains this close, in units of the largest that a node can have, are equally good
 SINGLE = 1e-5  # the same for sums in float32, in units of the best gain
+REPEAT = 0.01  # share of equal neighbours among sorted values above which values are said to repeat
 PURE = 1e-15  # mean square of residuals around their mean below which a node is not split
 
 
@@ -66,7 +67,8 @@ class ExactTrees(Trees):
         self.values = self.columns[:, :fitted].contiguous()
         self.order = self.values.argsort(dim=1, stable=True)
         self.place = torch.arange(fitted, device=columns.device)
-        self.ties = bool((self.values.gather(1, self.order).diff(dim=1) <= SAME).any())
+        equal = self.values.gather(1, self.order).diff(dim=1) <= SAME
+        self.repeat = bool(equal.double().mean() > REPEAT)
 
     def grow(self, residual: Tensor) -> tuple[Tensor, Tensor]:
         """Return the leaf of every observation (C, N) and the gains per code (C, d)."""
@@ -95,7 +97,7 @@ class ExactTrees(Trees):
             code, threshold, gain = found
             gains[code] += gain
             right = self.columns[code] > threshold
-            leaf.copy_(torch.where(leaf == node, 2 * node + right, leaf))
+            leaf += (leaf == node) * (right + node)
             if 2 * node < 2**self.depth:
                 children |= self._children(order, right[: self.fitted], node)
         return children
@@ -112,17 +114,18 @@ class ExactTrees(Trees):
         torch.cumsum(sums, 1, out=sums)
         left = self.place[1:m].double()
         gain = sums[:, :-1].addr_(sums[:, -1].clone(), left / m, alpha=-1).square_().mul_(m / (left * (m - left)))
-        if self.ties:
-            value = self.values.gather(1, order)
-            gain.masked_fill_(value.diff(dim=1) <= SAME, -torch.inf)
-        best = gain.amax(1)
-        least = best.max() - TIE * spread
-        code = int(torch.where(best >= least, preference, -1.0).argmax())
-        cut = int((gain[code] >= least).to(torch.int8).argmax())
-        if best[code] == -torch.inf:
-            return None
-        below, above = self.values[code, order[code, cut : cut + 2]].tolist()
-        return code, (below + above) / 2, float(gain[code, cut])
+        # Where values hardly ever repeat, cuts between equal ones are looked for only if one of them is found best.
+        for excluded in (True,) if self.repeat else (False, True):
+            if excluded:
+                gain.masked_fill_(self.values.gather(1, order).diff(dim=1) <= SAME, -torch.inf)
+            best = gain.amax(1)
+            least = best.max() - TIE * spread
+            code = int(torch.where(best >= least, preference, -1.0).argmax())
+            cut = int((gain[code] >= least).to(torch.int8).argmax())
+            below, above = self.values[code, order[code, cut : cut + 2]].tolist()
+            if above - below > SAME:
+                return code, (below + above) / 2, float(gain[code, cut])
+        return None
 
     def _children(self, order: Tensor, right: Tensor, node: int) -> dict[int, Tensor]:
         """Return the sorted observations of both children of a node."""

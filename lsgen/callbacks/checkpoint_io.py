@@ -123,7 +123,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             if (member := archive.testzip()) is not None:
                 raise zipfile.BadZipFile(f"{member} has a wrong checksum")
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise RunError(f"expected a checkpoint at {path}, got no such file") from error
     except UnpicklingError as error:
@@ -132,6 +132,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise RunError(f"expected a readable checkpoint at {path}, got: {error.strerror or error}") from error
     except Exception as error:  # a damaged file raises nearly anything
         raise RunError(f"expected a checkpoint at {path}, got a damaged file: cut short or overwritten") from error
+    if not isinstance(content, dict):
+        raise RunError(f"expected a checkpoint at {path}, got a file that holds a {type(content).__name__}")
     return content
 
 

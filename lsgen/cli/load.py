@@ -11,7 +11,7 @@ from lsgen.runs import RunDirectory, RunError
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
 
-__all__ = ["load", "model_of"]
+__all__ = ["check_content", "load", "model_of"]
 
 
 def load(path: str | Path, checkpoint: str = "last", device: str = "cpu") -> LightningModule:
@@ -57,13 +57,28 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
     """
     from lsgen.cli.build import instantiate, verify_part
     from lsgen.cli.freeze import thaw
+    from lsgen.cli.refusals import weights_fault
 
+    check_content(content)
     part = thaw({"model": config["model"]}).model
     verify_part(part, "model")
     model: LightningModule = instantiate(part, "model")
     try:
         model.on_load_checkpoint(dict(content))
         model.load_state_dict(content["state_dict"])
-    except (KeyError, RuntimeError) as error:
-        raise RunError(f"the checkpoint does not fit the config: {error}") from error
+    except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise RunError(weights_fault(error) or f"the checkpoint does not fit the config: {error!r}") from error
     return model.eval()
+
+
+def check_content(content: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that holds no model of lsgen.
+
+    Raises:
+        RunError: what it lacks.
+
+    """
+    for key, what in (("state_dict", "weights"), ("clocks", "clocks")):
+        if not isinstance(content.get(key), Mapping):
+            got = f"one without {key!r}" if key not in content else f"a {type(content[key]).__name__} as {key!r}"
+            raise RunError(f"expected a checkpoint that lsgen saved, with the {what} of a model, got {got}")

@@ -27,7 +27,7 @@ from lsgen.runs.errors import RunError
 if TYPE_CHECKING:
     from lsgen.cli.build import Parts
 
-__all__ = ["refusal", "spoken", "wants_traceback", "yaml_fault"]
+__all__ = ["refusal", "spoken", "wants_traceback", "weights_fault", "yaml_fault"]
 
 _OURS = str(Path(lsgen.__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -64,7 +64,7 @@ def refusal(error: BaseException, parts: Parts | None = None, place: str = "") -
     error = _cause(error)
     if isinstance(error, UsageError | RunError):
         return str(error)
-    if (known := spoken(error) or misfit(error, parts) or _weights(error)) is not None:
+    if (known := spoken(error) or misfit(error, parts) or weights_fault(error)) is not None:
         return _at(place, known)
     place = place or _place(error, parts)
     if _WORKER.search(str(error)):
@@ -74,6 +74,8 @@ def refusal(error: BaseException, parts: Parts | None = None, place: str = "") -
     frames = list(dropwhile(lambda frame: frame.owner == "user", _frames(error.__traceback__)))  # who called lsgen
     if users := [frame for frame in frames if frame.owner == "user"]:
         return _at(place, f"{type(error).__name__}: {_said(error)} ({users[-1]})")
+    if any(frame.file.endswith("checkpoint_connector.py") for frame in frames):
+        return f"the checkpoint does not fit the run: {type(error).__name__}: {_said(error)}"
     if isinstance(error, MemoryError):
         return _at(place, "the memory of this machine does not suffice")
     if isinstance(error, RecursionError) and any("defaults_list" in frame.file for frame in frames):
@@ -177,7 +179,7 @@ def _of_the_disk(error: OSError) -> str:
     return f"cannot read or write{file}: {error.strerror}" if file else f"{error.strerror} ({type(error).__name__})"
 
 
-def _weights(error: BaseException) -> str | None:
+def weights_fault(error: BaseException) -> str | None:
     """Say in a few words which weights of a checkpoint do not fit a model, where PyTorch lists all of them."""
     text = str(error)
     if "Error(s) in loading state_dict" not in text:

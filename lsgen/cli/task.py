@@ -203,11 +203,14 @@ def _no_step(trainer: Any) -> str:
 def _checkpoint(directory: RunDirectory, progress: _Progress) -> str | None:
     """Return the checkpoint to go on from; None where the run has none yet and begins at its beginning."""
     from lsgen.callbacks import newest_checkpoint, read_checkpoint
+    from lsgen.cli.load import check_content
 
     newest = newest_checkpoint(directory.path)
     if newest is None:
         return None
-    progress.start = int(read_checkpoint(newest).get("clocks", {}).get("generator_steps", 0))
+    content = read_checkpoint(newest)
+    check_content(content)
+    progress.start = int(content["clocks"].get("generator_steps", 0))
     print(f"resumed  at step {progress.start} from {newest.name}", flush=True)
     return str(newest)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lsgen.data.batches import Batch, BatchDataset
 from lsgen.data.encodings import image_encoding
-from lsgen.data.files import data_root, require
+from lsgen.data.files import data_root, reading, require
 from lsgen.data.module import DataModule, Split
 
 if TYPE_CHECKING:
@@ -106,13 +106,27 @@ class CelebA(DataModule):
 
     @cached_property
     def _partition(self) -> Tensor:
-        lines = (self.root / "celeba" / "list_eval_partition.txt").read_text(encoding="utf-8").splitlines()
-        return torch.tensor([int(line.split()[1]) for line in lines])
+        file = self.root / "celeba" / "list_eval_partition.txt"
+        with reading("CelebA", file):
+            lines = file.read_text(encoding="utf-8").splitlines()
+            partition = torch.tensor([int(line.split()[1]) for line in lines])
+            if not bool(((partition >= 0) & (partition <= 2)).all()):
+                raise ValueError(f"expected parts 0, 1 and 2, got {sorted(set(partition.tolist()))}")
+            if len(partition) != len(files := self._faces.files.filename):
+                raise ValueError(f"expected a line for each of {len(files)} pictures, got {len(partition)}")
+        return partition
 
     def _open(self, download: bool) -> _Files:
         from torchvision.datasets import CelebA as Files
 
-        return Files(str(self.root), split="all", target_type=["attr", "identity"], download=download)
+        with reading("CelebA", self.root / "celeba"):
+            files = Files(str(self.root), split="all", target_type=["attr", "identity"], download=download)
+            counts = (len(files.filename), len(files.identity), len(files.attr))
+            if len(set(counts)) > 1 or not counts[0]:
+                raise ValueError(f"expected as many lines in each text file, got {counts}")
+            if tuple(files.attr.shape[1:]) != (len(ATTRIBUTES),):
+                raise ValueError(f"expected {len(ATTRIBUTES)} attributes, got {files.attr.shape[1]}")
+        return files
 
 
 class _Faces:
@@ -129,7 +143,9 @@ class _Faces:
 
         left, top = (WIDTH - self.crop) // 2, (HEIGHT - self.crop) // 2
         box = (left, top, left + self.crop, top + self.crop)
-        with Image.open(self.folder / name) as picture:
+        with reading("CelebA", self.folder / name), Image.open(self.folder / name) as picture:
+            if picture.size != (WIDTH, HEIGHT):
+                raise ValueError(f"expected {WIDTH}x{HEIGHT} pixels, got {picture.size[0]}x{picture.size[1]}")
             square: Any = picture.convert("RGB").crop(box)
         resized = square.resize((self.size, self.size), Image.Resampling.BILINEAR)
         return pil_to_tensor(resized)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lsgen.data.batches import Batch, BatchDataset
 from lsgen.data.encodings import AsStored
-from lsgen.data.files import data_root, require
+from lsgen.data.files import data_root, reading, require
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 from lsgen.data.sprites import FACTOR_NAMES, FACTOR_SIZES
@@ -87,12 +87,19 @@ class DSprites(DataModule):
 
 class _Packed:
     def __init__(self, file: Path) -> None:
-        with zipfile.ZipFile(file) as archive:
+        with reading("dSprites", file), zipfile.ZipFile(file) as archive:
             with archive.open("imgs.npy") as member:
                 self.images = _pack(member)
             with archive.open("latents_classes.npy") as member:
                 # The first column is the colour, which has one value.
-                self.factors = torch.from_numpy(np.lib.format.read_array(member)[:, 1:].astype(np.int64))
+                classes = np.lib.format.read_array(member)[:, 1:].astype(np.int64)
+            sizes = np.array(FACTOR_SIZES)
+            if classes.shape != (len(self.images), len(sizes)) or ((classes < 0) | (classes >= sizes)).any():
+                raise ValueError(
+                    f"expected {len(sizes)} classes below {', '.join(map(str, sizes))} of {len(self.images)} images, "
+                    f"got latents_classes of shape {classes.shape}"
+                )
+            self.factors = torch.from_numpy(classes)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -107,10 +114,18 @@ def _pack(member: IO[bytes]) -> np.ndarray:
     """Read images of 0 and 1 (N, 64, 64) a chunk at a time and return them packed, uint8 (N, 512)."""
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    count = read(member)[0][0]
+    shape, _, dtype = read(member)
+    if len(shape) != 3 or shape[1:] != (SIZE, SIZE) or dtype.itemsize != 1 or not shape[0]:
+        raise ValueError(f"expected imgs of shape (N, {SIZE}, {SIZE}) in bytes, got {shape} of {dtype}")
+    count = shape[0]
     packed = np.empty((count, SIZE * SIZE // 8), dtype=np.uint8)
     for start in range(0, count, CHUNK):
         rows = min(CHUNK, count - start)
-        chunk = np.frombuffer(member.read(rows * SIZE * SIZE), dtype=np.uint8).reshape(rows, -1)
+        data = member.read(rows * SIZE * SIZE)
+        if len(data) < rows * SIZE * SIZE:
+            raise ValueError(f"expected {count} images, got an end in image {start + len(data) // SIZE**2}")
+        chunk = np.frombuffer(data, dtype=np.uint8).reshape(rows, -1)
+        if chunk.max() > 1:
+            raise ValueError(f"expected pixels of 0 and 1, got {chunk.max()}")
         packed[start : start + rows] = np.packbits(chunk, axis=1)
     return packed

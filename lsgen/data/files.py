@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["data_root", "require"]
+__all__ = ["data_root", "reading", "require"]
 
 
 def data_root(root: str | Path) -> Path:
@@ -30,3 +32,28 @@ def require(name: str, files: list[Path], advice: str) -> None:
     for file in files:
         if not file.exists():
             raise FileNotFoundError(f"expected the {name} data at {file}, found nothing: {advice}")
+
+
+@contextmanager
+def reading(name: str, file: Path) -> Iterator[None]:
+    """Say which file of a data set is damaged where reading it fails inside.
+
+    Raises:
+        ValueError: the file, and what reading it said.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:  # the disk or the permissions are at fault, not what is in the file
+            raise
+        raise _damaged(name, file, error) from error
+    except Exception as error:  # a file that is cut short or overwritten raises nearly anything
+        raise _damaged(name, file, error) from error
+
+
+def _damaged(name: str, file: Path, error: Exception) -> ValueError:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return ValueError(
+        f"expected the {name} data in {file}, got what is cut short, damaged or something else ({said}): get it again"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from lsgen.data.additions import HiddenLabels
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.encodings import Encoding
-from lsgen.data.files import data_root, require
+from lsgen.data.files import data_root, reading, require
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
@@ -50,6 +51,7 @@ class TorchvisionImages(DataModule):
     provides: ClassVar[tuple[int, ...]]
     title: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
+    classes: ClassVar[int] = 10
 
     def __init__(
         self,
@@ -97,5 +99,14 @@ class TorchvisionImages(DataModule):
         return self.subset(train, rows[split], split, flip=self.flip, additions=additions)
 
     def _part(self, train: bool) -> TensorSource:
-        images, labels = self.load(train, download=False)
+        with reading(self.title, self.root / Path(self.files[0]).parent):
+            images, labels = self.load(train, download=False)
+            if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self.provides or not len(images):
+                raise ValueError(
+                    f"expected images {self.provides} in bytes, got {tuple(images.shape)} of {images.dtype}"
+                )
+            if labels.shape != images.shape[:1]:
+                raise ValueError(f"expected a label for each of {len(images)} images, got {tuple(labels.shape)}")
+            if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
+                raise ValueError(f"expected labels from 0 to {self.classes - 1}, got {labels.min()} to {labels.max()}")
         return TensorSource(x=images, label=labels.to(torch.int64))

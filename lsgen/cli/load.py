@@ -59,6 +59,8 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
     from lsgen.cli.freeze import thaw
     from lsgen.cli.refusals import weights_fault
 
+    if not isinstance(config.get("model"), Mapping):
+        raise RunError(f"expected a frozen config with a model, got {', '.join(map(str, config)) or 'nothing'}")
     check_content(content)
     part = thaw({"model": config["model"]}).model
     verify_part(part, "model")

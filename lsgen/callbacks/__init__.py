@@ -13,6 +13,7 @@ from lsgen.callbacks.factors import FactorMetrics
 from lsgen.callbacks.geodesics import LatentGeodesics
 from lsgen.callbacks.geometry import LatentGeometry
 from lsgen.callbacks.guard import FiniteLoss, NonFiniteError
+from lsgen.callbacks.held_out import HeldOutCheck, check_split
 from lsgen.callbacks.interrupt import Interrupted
 from lsgen.callbacks.intra import ClassComparison
 from lsgen.callbacks.inversion import Inversions
@@ -40,6 +41,7 @@ __all__ = [
     "FactorMetrics",
     "FiniteLoss",
     "GeneratorEMA",
+    "HeldOutCheck",
     "Interrupted",
     "Inversions",
     "LatentCallback",
@@ -61,6 +63,7 @@ __all__ = [
     "Seeding",
     "TensorBoardLogger",
     "WandbLogger",
+    "check_split",
     "newest_checkpoint",
     "problems_of",
     "read_checkpoint",

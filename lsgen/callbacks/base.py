@@ -35,9 +35,10 @@ from lsgen.callbacks.clock import generator_steps
 from lsgen.callbacks.observer import Observer
 from lsgen.callbacks.probes import Probe, fixed_probe
 from lsgen.callbacks.sink import Sink
-from lsgen.data import DataModule
+from lsgen.data import DataModule, Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.gan.styles import style_space
+from lsgen.models.loaders import require_validation_batches
 
 __all__ = ["CountedCallback", "LatentCallback", "PeriodicCallback", "Which", "undisturbed"]
 
@@ -182,10 +183,28 @@ class PeriodicCallback(CountedCallback, ABC):
             raise TypeError(f"{type(self).__name__} expected a lsgen.data.DataModule, got {type(data).__name__}")
         return data
 
+    def data_with(self, trainer: Trainer, split: Split, least: int | None = None) -> DataModule:
+        """Return the data that a trainer trains on, if a split has at least so many observations, one unless given.
+
+        Raises:
+            TypeError: they are no `lsgen.data.DataModule`.
+            ValueError: the split has fewer.
+
+        """
+        data, needed = self.data_of(trainer), max(1, least or 1)
+        if (found := len(data.dataset(split))) < needed:
+            raise ValueError(
+                f"{type(self).__name__} expected at least {needed} observations in the {split} split, got {found}"
+            )
+        return data
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of the cost."""
+        """Start the clock of the cost, and take the fixed observations while nothing is lost where there are none."""
         self._began, self._spent = perf_counter(), 0.0
         self._last = -1
+        if self.wanted and trainer.is_global_zero:
+            require_validation_batches(trainer)
+            self._find_probe(trainer, self.check(pl_module))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note the step before this batch."""
@@ -235,7 +254,7 @@ class PeriodicCallback(CountedCallback, ABC):
         if self._probe is None and isinstance(space, EncodableLatentSpace):
             raise ValueError(
                 f"{type(self).__name__} expected a data module with `probe`, a validation loader or a map-style "
-                "training set to take fixed observations from, got none of them: pass probes=..."
+                "training set to take fixed observations from, got no validation observations: pass probes=..."
             )
 
 

@@ -45,7 +45,7 @@ from lsgen.callbacks.loops import (
 )
 from lsgen.callbacks.problems import problems_of, protect_loggers
 from lsgen.data import DataModule
-from lsgen.runs import RunError
+from lsgen.models.loaders import require_validation_batches
 
 __all__ = ["BEST", "Checkpoint"]
 
@@ -75,7 +75,8 @@ class Checkpoint(LightningCheckpoint):
 
     Raises:
         ValueError: a cadence is not positive, or the mode is neither "max" nor "min"; while training, the monitored
-            value was not logged by the end of a validation.
+            value was not logged by the end of a validation; when training starts, a validation has no batches, or a
+            value is monitored and there are no validations.
         TypeError: when training starts, something that would go into the checkpoint is no tensor or plain container.
         RunError: a checkpoint could not be written.
         NonFiniteError: the weights to save are NaN or infinite.
@@ -145,6 +146,12 @@ class Checkpoint(LightningCheckpoint):
             mend_counters(trainer)
             if isinstance(trainer.datamodule, DataModule):  # type: ignore[attr-defined]
                 warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
+        require_validation_batches(trainer)
+        if self.monitor is not None and not trainer.enable_validation:
+            raise ValueError(
+                f"expected validations, whose {self.monitor} decides on {BEST}, got none: let the trainer validate, or "
+                "set the monitor of the checkpoint to null"
+            )
         continue_loggers(trainer, pl_module)
         self._resumed = self._due = self._better = self._ended = self._finished = False
         self._training = True
@@ -234,7 +241,7 @@ class Checkpoint(LightningCheckpoint):
         unsaved = self._training and not self._ended and generator_steps(trainer, pl_module) > self._saved_step
         if unsaved and trainer.world_size == 1 and training_is_over(trainer):
             self._ended = True
-            with suppress(RunError, NonFiniteError), close_counters(trainer):
+            with suppress(Exception), close_counters(trainer):
                 self._save(trainer, pl_module)
         self._training = False
 

@@ -98,7 +98,7 @@ class Imputations(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the training and the held-out observations with their gaps."""
         super().setup(trainer, pl_module, stage)
-        data = self.data_of(trainer)
+        data = self.data_with(trainer, self.split)
         train, held_out = data.dataset("train"), data.dataset(self.split)
         batches = [train[torch.arange(len(train))], held_out[torch.arange(min(self.n, len(held_out)))]]
         if "observed" not in batches[0]:

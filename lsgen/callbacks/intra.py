@@ -77,7 +77,7 @@ class ClassComparison(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data; refuse a latent space without classes."""
         super().setup(trainer, pl_module, stage)
-        data, space = self.data_of(trainer), pl_module.latent_space
+        data, space = self.data_with(trainer, self.split, self.n_real), pl_module.latent_space
         assert isinstance(space, LatentSpace)
         if getattr(space.prior, "classes", 0) < 2:
             kind = type(space.prior).__name__

@@ -93,7 +93,8 @@ class NearestNeighbours(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""
         super().setup(trainer, pl_module, stage)
-        self._data = self.data_of(trainer)
+        self._data = self.data_with(trainer, "train", self.n_real)
+        self.data_with(trainer, "val")
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Find the neighbours, draw and log."""

@@ -70,13 +70,13 @@ def fixed_probe(trainer: Trainer, n: int) -> Probe | None:
     with nothing but a training loader over an iterable data set.
     """
     data: Any = getattr(trainer, "datamodule", None)
-    return _own_probe(data, n) or _first(trainer.val_dataloaders, trainer.train_dataloader, n)
+    return _own_probe(data, n) if _has_probes(data) else _first(trainer.val_dataloaders, trainer.train_dataloader, n)
 
 
 def probe_of(data: LightningDataModule, n: int) -> Probe | None:
     """Return the same n observations without a trainer, from a data module that is set up for validation."""
-    if found := _own_probe(data, n):
-        return found
+    if _has_probes(data):
+        return _own_probe(data, n)
     loaders: list[Any] = []
     for make in (data.val_dataloader, data.train_dataloader):
         try:
@@ -86,10 +86,13 @@ def probe_of(data: LightningDataModule, n: int) -> Probe | None:
     return _first(loaders[0], loaders[1], n)
 
 
+def _has_probes(data: Any) -> bool:
+    return hasattr(data, "probe") and hasattr(data, "dataset")
+
+
 def _own_probe(data: Any, n: int) -> Probe | None:
-    if hasattr(data, "probe") and hasattr(data, "dataset"):
-        return observations_of(data.probe(min(n, len(data.dataset("val"))), "val"))
-    return None
+    most = len(data.dataset("val"))
+    return observations_of(data.probe(min(n, most), "val")) if most else None
 
 
 def _first(validation: Any, training: Any, n: int) -> Probe | None:

@@ -160,7 +160,7 @@ class SampleComparison(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""
         super().setup(trainer, pl_module, stage)
-        self._data, self._comparison = self.data_of(trainer), None
+        self._data, self._comparison = self.data_with(trainer, self.split, self.n_real), None
         self.source.setup(trainer, pl_module)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:

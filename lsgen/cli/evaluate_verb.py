@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.entry import FAILURE, OK
+from lsgen.cli.errors import UsageError
 from lsgen.cli.flags import device_of, only_run, take
 from lsgen.runs import Problem, RunDirectory, in_reading_order, named, now, write_json
+
+if TYPE_CHECKING:
+    from lsgen.cli.build import Parts
 
 __all__ = ["evaluate", "run"]
 
@@ -89,10 +93,34 @@ def _measure(directory: RunDirectory, model: Any, device: str) -> tuple[dict[str
     verify(config)
     parts = build(config, frozen, loggers=False, callbacks=_measures)
     metrics: Mapping[str, Any] = {}
-    for stage in (parts.trainer.validate, parts.trainer.test):
+    for stage in _stages(parts):
         stage(model, datamodule=parts.data, verbose=False)
         metrics = {**metrics, **parts.trainer.callback_metrics}
     return {key: float(value) for key, value in sorted(metrics.items())}, list(problems_of(parts.trainer))
+
+
+def _stages(parts: Parts) -> list[Callable[..., Any]]:
+    """Return what measures the splits that have batches; those that have none are told.
+
+    Raises:
+        UsageError: neither has.
+
+    """
+    from lsgen.callbacks import check_split
+
+    stages, refusals = [], []
+    parts.data.prepare_data()
+    for split, stage in (("val", parts.trainer.validate), ("test", parts.trainer.test)):
+        try:
+            check_split(parts.data, "val" if split == "val" else "test")
+            stages.append(stage)
+        except ValueError as error:
+            refusals.append(str(error))
+    if not stages:
+        raise UsageError("; ".join(refusals))
+    for refusal in refusals:
+        print(f"lsgen: left out: {refusal}", file=sys.stderr)
+    return stages
 
 
 def _measures(target: str) -> bool:

@@ -169,6 +169,7 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
 
 
 def _train(directory: RunDirectory, progress: _Progress) -> None:
+    from lsgen.callbacks import HeldOutCheck
     from lsgen.cli.build import build, verify
     from lsgen.cli.monitors import check_monitors
 
@@ -178,6 +179,8 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
     check_monitors(config)
     parts = progress.parts = build(config, frozen)
     _announce(directory, progress)
+    if config.test:
+        parts.trainer.callbacks.append(HeldOutCheck())  # type: ignore[attr-defined]
     checkpoint = _checkpoint(directory, progress)
     parts.trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint)
     if parts.trainer.interrupted:

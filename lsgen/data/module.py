@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from inspect import signature
 from math import prod
 from typing import Any, ClassVar, Literal, get_args
 
@@ -161,7 +162,8 @@ class DataModule(LightningDataModule, ABC):
             self._start = Position()
             self._training_batches()
         for split in ("val",) if stage in ("fit", "validate") else ("test",) if stage == "test" else get_args(Split):
-            if self.dataset(split) and split != "train" and getattr(self.trainer, f"limit_{split}_batches", 0):
+            self.dataset(split)
+            if split != "train" and getattr(self.trainer, f"limit_{split}_batches", 0):
                 self._ordered(split)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -222,6 +224,9 @@ class DataModule(LightningDataModule, ABC):
 
     def _ordered(self, split: Split) -> OrderedBatches:
         least = self._least_batch(training=split == "train")
+        if not len(self.dataset(split)):
+            option = f": its {split}_size sets how many" if f"{split}_size" in signature(type(self)).parameters else ""
+            raise ValueError(f"{self._name} expected at least one observation in the {split} split, got none{option}")
         return OrderedBatches(self.dataset(split), self.batch_size, *self._ranks, least)
 
     def _least_batch(self, training: bool) -> int:

@@ -64,7 +64,7 @@ class _Batches(DistributedSampler[Any], ABC):
             needed = f"{self.batch_size * world} (drop_last)" if self.drop_last else f"{least * world}"
             raise ValueError(
                 f"expected at least {needed} observations for batch_size {self.batch_size} on {world} process(es), "
-                f"got {observations}"
+                f"got {observations}{': lower batch_size, or set drop_last=False' if self.drop_last else ''}"
             )
         return sizes
 

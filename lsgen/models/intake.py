@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lsgen.models.contract import Contract
-from lsgen.models.loaders import check_batch_sizes
+from lsgen.models.loaders import check_batch_sizes, require_validation_batches
 from lsgen.models.verdicts import Place, Verdicts
 from lsgen.nn.critics import MinibatchStd
 
@@ -83,9 +83,15 @@ class BatchIntake(LightningModule, ABC):
             self._verdicts.add(Place(f"the {split} split", first), self._contract.evidence(taken))
 
     def on_train_start(self) -> None:
-        """Refuse loaders that are bound to make a batch which is too small."""
+        """Refuse loaders without a batch, or that are bound to make one which is too small."""
+        require_validation_batches(self.trainer)
         self._check_batch_sizes(self.trainer.train_dataloader, "training")
         self._check_batch_sizes(self.trainer.val_dataloaders, "validation")
+
+    def on_fit_end(self) -> None:
+        """Say that there was nothing to train on; Lightning ends a fit without a batch as if it had trained."""
+        if self.trainer.fit_loop.max_batches == 0:
+            raise ValueError(f"{self._contract.owner} expected at least one batch to train on, got none")
 
     def on_validation_start(self) -> None:
         """Refuse loaders that are bound to make a batch which is too small."""

@@ -8,7 +8,7 @@ from typing import Any
 from pytorch_lightning import Trainer
 from torch.utils.data import BatchSampler
 
-__all__ = ["check_batch_sizes", "training_observations"]
+__all__ = ["check_batch_sizes", "require_validation_batches", "training_observations"]
 
 
 def training_observations(trainer: Trainer) -> int | None:
@@ -16,6 +16,27 @@ def training_observations(trainer: Trainer) -> int | None:
     trainer.fit_loop.setup_data()
     data = getattr(trainer.train_dataloader, "dataset", None)
     return len(data) if isinstance(data, Sized) else None
+
+
+def require_validation_batches(trainer: Trainer) -> None:
+    """Refuse validation data without a batch when training starts, however far ahead the first validation is.
+
+    Raises:
+        ValueError: a loader has no batch.
+
+    """
+    if not trainer.enable_validation:
+        return
+    if trainer.val_dataloaders is None:
+        trainer.validating = True
+        trainer.fit_loop.epoch_loop.val_loop.setup_data()
+        trainer.training = True
+    if 0 in trainer.num_val_batches:
+        counts = ", ".join(map(str, trainer.num_val_batches))
+        raise ValueError(
+            f"expected at least one batch in every validation loader, got {counts}: hold out more observations, or set "
+            "trainer.limit_val_batches=0 to train without validation"
+        )
 
 
 def check_batch_sizes(loaders: Any, least: int, split: str, owner: str) -> None:

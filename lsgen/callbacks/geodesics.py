@@ -2,7 +2,8 @@
 
 The metric is that of the sub-latent of the active axes, the others held at their mean over the probes: a collapsed
 axis makes the metric singular, and no geodesic equation is left to solve. A geodesic that did not converge is drawn
-dashed, is named so, and is in none of the quantiles; NAME/not_finite counts them.
+dashed, is named so, and is in none of the quantiles; NAME/not_finite counts them. Opposite codes have no spherical
+path: they are joined by the straight one, which is named so.
 
 | key                                  | kind    | meaning                                                          |
 |--------------------------------------|---------|------------------------------------------------------------------|
@@ -49,11 +50,12 @@ from lsgen.callbacks.measures import (
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.geometry import CodeGraph, Geodesic, Immersion, geodesic, immersion, log_volume
-from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, paths
+from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, great_circles, paths
 
 __all__ = ["NOT_CONVERGED", "LatentGeodesics", "unsuited"]
 
 NOT_CONVERGED = "geodesic, not converged"
+OPPOSITE = "spherical, straight"
 _SHOWN_PROFILES = 4
 
 
@@ -216,6 +218,7 @@ class _Paths:
         start, end = a[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)
         self.geodesic = of.found(sub.im, a, start, end)
         z, w = sub.whole(start), sub.whole(end)
+        self.opposite = great_circles.opposite(z, w).tolist()
         whole = immersion(space, of.kind)
         self.codes = {"linear": paths.linear(z, w, of.points), "spherical": paths.slerp(z, w, of.points)}
         self.known = {name: along_curves(whole, path) for name, path in self.codes.items()}
@@ -223,6 +226,8 @@ class _Paths:
         self.known["geodesic"] = along_curves(sub.im, self.geodesic.points)
 
     def name(self, path: str, pair: int) -> str:
+        if path == "spherical" and self.opposite[pair]:
+            return OPPOSITE
         converged = path != "geodesic" or bool(self.geodesic.converged[pair])
         return path if converged else NOT_CONVERGED
 

@@ -12,7 +12,8 @@
 | interpolation/geodesic  | image        | in place of both where codes do not live in flat space            |
 
 Codes that the manifold does not have are magenta, with a warning: antipodes have no geodesic (the row says so), and
-traversals may leave what floats of this precision can represent.
+traversals may leave what floats of this precision can represent. In flat space, opposite codes have no spherical path
+either: they are joined by the straight one, and the row says so.
 
 `traversal/seconds` and `traversal/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
 """
@@ -34,7 +35,7 @@ from lsgen.callbacks.base import LatentCallback, Which
 from lsgen.callbacks.codes import Codes, axis_name, codes, interpolated, means, show
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
-from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, paths
+from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
 from lsgen.latent.supports import bounded
 from lsgen.models.gan.directions import Directions, moving
 from lsgen.viz import Pixels
@@ -226,9 +227,10 @@ class _View:
         ends = None if self.x is None else self.x[: 2 * len(z)].unflatten(0, (len(z), 2))
         exists = torch.isfinite(z).flatten(1).all(1)
         self._warn_of_missing(exists, f"{name} interpolations")
-        rows = None if bool(exists.all()) else ["" if found else f"no {name}" for found in exists.tolist()]
+        straight = great_circles.opposite(z[:, 0], z[:, -1]).tolist() if name == "spherical" else [False] * len(z)
+        notes = [_note(*of, name) for of in zip(exists.tolist(), straight, strict=True)]
         title = f"{name.capitalize()} interpolation"
-        return interpolated(self.space, z, ends, title, rows, self.bounds, self.of.chunk_size)
+        return interpolated(self.space, z, ends, title, notes if any(notes) else None, self.bounds, self.of.chunk_size)
 
     def levels(self, count: int) -> tuple[Tensor, list[str]]:
         """Return the values (count, d) that each axis takes, and their names."""
@@ -282,6 +284,11 @@ class _View:
 
 def _in_sigmas(value: float) -> str:
     return f"{value:+.2g}σ".replace("-", "−") if abs(value) > 1e-6 else "0"
+
+
+def _note(exists: bool, straight: bool, name: str) -> str:
+    """Return what is said of a path that is not what its picture is called."""
+    return f"no {name}" if not exists else "opposite, straight" if straight else ""
 
 
 def _interpolations(manifold: Manifold) -> list[tuple[str, Callable[[Tensor, Tensor, int], Tensor]]]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-__all__ = ["angle", "direction", "exp", "log", "slerp", "tangent", "unit_vector"]
+__all__ = ["angle", "direction", "exp", "log", "opposite", "slerp", "tangent", "unit_vector"]
 
 
 def unit_vector(x: Tensor) -> Tensor:
@@ -52,6 +52,11 @@ def log(u: Tensor, w: Tensor) -> Tensor:
 def direction(u: Tensor, w: Tensor) -> Tensor:
     """Return the unit tangent vector at u (B, d) towards w (B, d); zero where w is u or its antipode."""
     return unit_vector(_towards(u, w)[0])
+
+
+def opposite(a: Tensor, b: Tensor) -> Tensor:
+    """Return whether the directions of codes (B, d) are antipodes, (B,); False where a code is zero."""
+    return _towards(unit_vector(a), unit_vector(b))[2].squeeze(-1)
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

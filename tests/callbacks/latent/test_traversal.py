@@ -6,10 +6,11 @@ import torch
 from PIL import Image, ImageSequence
 from torch.distributions import Normal, kl_divergence
 
+from lsgen.callbacks.geodesics import LatentGeodesics
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.callbacks.traversal import LatentTraversal
-from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, VonMisesFisherPosterior
+from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, StandardNormal, VonMisesFisherPosterior
 from lsgen.models.gan import Directions
 
 KEYS = ("traversal/axes", "traversal/animation", "traversal/plane", "interpolation/linear", "interpolation/spherical")
@@ -69,17 +70,41 @@ def test_rows_are_axes_by_decreasing_kl_and_columns_their_values_around_the_enco
         assert len(toys.places(picture, toys.enlarged(x[anchor]))) == toys.DIM, "each row begins with the observation"
 
 
-def test_pairs_without_a_geodesic_are_said_and_cost_the_others_nothing(tmp_path, toys):
-    class Encoder(torch.nn.Module):
-        def forward(self, x):
-            return torch.cat([x.flatten(1)[:, :3] - 0.5, torch.zeros(len(x), 3)], 1)
+class _Offset(torch.nn.Module):
+    """Eight times the first three pixels less 1/2, and three zeros."""
 
-    flat = toys.space()
-    space = EncodableLatentSpace(
-        Encoder(), flat.decoder, flat.likelihood, HypersphericalUniform(3), VonMisesFisherPosterior()
-    ).eval()
+    def forward(self, x):
+        return torch.cat([8 * x.flatten(1)[:, :3] - 4, torch.zeros(len(x), 3)], 1)
+
+
+def _observations_with_an_opposite_pair(toys):
     x = (toys.images(8) * 8).round() / 8
     x[1] = 1 - x[0]
+    return x
+
+
+@pytest.mark.parametrize("callback", [LatentTraversal, LatentGeodesics])
+def test_opposite_codes_of_flat_space_are_named_as_joined_by_a_straight_path(tmp_path, toys, monkeypatch, callback):
+    labels = []
+
+    def spy(space, z, ends, title, rows, bounds, chunk_size):
+        labels.append(rows)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(f"{callback.__module__}.interpolated", spy)
+    flat = toys.space()
+    space = EncodableLatentSpace(_Offset(), flat.decoder, flat.likelihood, StandardNormal(3)).eval()
+    callback(pairs=2, kl_probes=8).run(space, Probe(_observations_with_an_opposite_pair(toys)), Sink(tmp_path, 1))
+    said = [label for rows in labels for label in rows or [] if "straight" in label]
+    assert len(said) == 1
+
+
+def test_pairs_without_a_geodesic_are_said_and_cost_the_others_nothing(tmp_path, toys):
+    flat = toys.space()
+    space = EncodableLatentSpace(
+        _Offset(), flat.decoder, flat.likelihood, HypersphericalUniform(3), VonMisesFisherPosterior()
+    ).eval()
+    x = _observations_with_an_opposite_pair(toys)
     turn = LatentTraversal(pairs=2, path_points=5, kl_probes=8, anchors=1, frames=4)
     with pytest.warns(UserWarning, match="1 of 2 geodesic interpolations do not exist on the Sphere in float32"):
         turn.run(space, Probe(x), Sink(tmp_path, 1))

@@ -51,6 +51,7 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
 
 def path_length(
     space: LatentSpace,
+    # differs from Karras et al. (2019): LPIPS, squared; values of different distances do not compare
     distance: Callable[[Tensor, Tensor], Tensor] = squared_distance,
     n: int = 10_000,
     eps: float = 1e-4,

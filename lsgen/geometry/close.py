@@ -27,9 +27,10 @@ from lsgen.geometry.energy import raw_energy
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import gram
-from lsgen.geometry.precision import in_double, intrinsic, widens
+from lsgen.geometry.precision import exacter
+from lsgen.geometry.rounding import HIDDEN
 from lsgen.geometry.shooting import acceleration
-from lsgen.geometry.solver import HIDDEN, Solution
+from lsgen.geometry.solver import Solution
 from lsgen.geometry.tensors import full_rank
 
 __all__ = ["Route", "Short", "live_length", "measures", "resolved", "short"]
@@ -129,12 +130,8 @@ def measures(
     """Yield the routes that there are for codes of a dtype, such as some (N, d), each with what it measures by."""
     yield Route.CHORDS, im
     yield Route.SERIES, im
-    exact = dtype == torch.float64
-    if not exact and len(codes) and widens(im, codes.to(dtype)):
-        im, exact = in_double(im), True
-        yield Route.DOUBLE, im
-    if (isinstance(im, Immersion) or not exact) and len(codes):
-        yield Route.INTRINSIC, intrinsic(im, torch.float64 if exact else dtype)
+    for other in exacter(im, codes.to(dtype)):
+        yield Route.INTRINSIC if isinstance(other, MetricField) and isinstance(im, Immersion) else Route.DOUBLE, other
 
 
 def _by_series(im: Immersion | MetricField, curves: Tensor, dtype: torch.dtype, tol: float) -> tuple[Solution, Tensor]:

@@ -32,6 +32,7 @@ from lsgen.geometry.close import Route, live_length, measures, resolved
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.lengths import doubled
+from lsgen.geometry.precision import rounded
 from lsgen.geometry.solver import Solution, minimised
 from lsgen.geometry.starts import CodeGraph, candidates
 from lsgen.geometry.trace import dtype_name, unchanged
@@ -116,9 +117,8 @@ def geodesic(
     options: dict[str, Any] = {"starts": starts, "graph": graph, "max_iterations": max_iterations, "tol": tol}
     options |= {"refinements": refinements, "chunk_size": chunk_size, "generator": generator}
     found, _ = routed(im, start, end, points, initial=initial, **options)
-    parts: dict[str, Any] = found._asdict()
-    rounded = {name: x.to(start.dtype) for name, x in parts.items() if name != "iterations" and x.is_floating_point()}
-    return found._replace(**rounded)
+    result: Geodesic = rounded(found, start.dtype)
+    return result
 
 
 def routed(

@@ -5,13 +5,16 @@ For a smooth curve of any speed, sampled at n + 1 equidistant parameters, the le
     immersion    L = sum |D_i| + (1/24) sum |N_i|^2 / |D_i|,    N_i the part of D_i - D_{i-1} normal to the curve
     metric       L = int |c'(t)|_g dt by Simpson's rule, c the polynomials of degree 5 through six neighbouring points
 
-since an arc of length s and curvature k has the chord s - k^2 s^3 / 24. A sum of chords alone is second order.
+since an arc of length s and curvature k has the chord s - k^2 s^3 / 24. A sum of chords alone is second order. What
+rounding hides is measured in float64, or by the metric (`lsgen.geometry.rounding`).
 
 Reference: do Carmo, "Differential Geometry of Curves and Surfaces" (1976), section 1.6; Fornberg, "Generation of finite
 difference formulas on arbitrarily spaced grids" (1988).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -20,8 +23,12 @@ from lsgen.geometry.checks import check_codes
 from lsgen.geometry.energy import differences, dot, image, raw_energy, segments
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.precision import in_double, intrinsic, widens
+from lsgen.geometry.rounding import away, coordinate_length, hides, rounding_of
 
 __all__ = ["curve_energy", "curve_length"]
+
+JAGGED = 0.02
 
 
 def curve_energy(im: Immersion | MetricField, curve: Tensor) -> Tensor:
@@ -42,7 +49,7 @@ def curve_energy(im: Immersion | MetricField, curve: Tensor) -> Tensor:
         TypeError, ValueError: see `metric`; also for curves of another shape, or fewer than 2 points.
 
     """
-    return raw_energy(im, check_curves(im, curve)).reshape(curve.shape[:-2])
+    return _by_sight(im, check_curves(im, curve), raw_energy).reshape(curve.shape[:-2])
 
 
 def curve_length(im: Immersion | MetricField, curve: Tensor) -> Tensor:
@@ -61,7 +68,34 @@ def curve_length(im: Immersion | MetricField, curve: Tensor) -> Tensor:
         TypeError, ValueError: see `curve_energy`.
 
     """
-    return raw_length(im, check_curves(im, curve)).reshape(curve.shape[:-2])
+    return _by_sight(im, check_curves(im, curve), raw_length).reshape(curve.shape[:-2])
+
+
+def _by_sight(im: Immersion | MetricField, curves: Tensor, measured: Callable[..., Tensor]) -> Tensor:
+    """Return what is measured of curves (B, N, d), (B,), where rounding hides them in float64 or by the metric.
+
+    Of a curve whose points rounding moves by more than JAGGED of a step every second one is taken, and so on.
+    """
+    n, dtype, known = curves.shape[1] - 1, curves.dtype, image(im, curves)
+    value = measured(im, curves, known)
+    with torch.no_grad():
+        hidden = hides(rounding_of(im, curves, known, raw_energy(im, curves, known)), n)
+        moved = torch.finfo(dtype).eps * n * away(im, curves) > JAGGED * coordinate_length(curves)
+        jagged = hidden & moved & (n % 2 == 0)
+    for rows, thinned in ((jagged, True), (hidden & ~jagged, False)):
+        part = curves[rows]
+        if not len(part):
+            continue
+        if thinned:
+            news = _by_sight(im, part[:, ::2], measured)
+        elif dtype == torch.float32 and widens(im, part[:, 0]):
+            news = _by_sight(in_double(im), part.double(), measured)
+        elif dtype == torch.float32 or isinstance(im, Immersion):
+            news = measured(intrinsic(im, dtype), part.double())
+        else:
+            continue
+        value = value.index_copy(0, rows.nonzero().flatten(), news.to(value))
+    return value
 
 
 def check_curves(im: Immersion | MetricField, curve: Tensor) -> Tensor:

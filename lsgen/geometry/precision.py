@@ -10,6 +10,7 @@ Reference: Higham, "Accuracy and Stability of Numerical Algorithms" (2002), sect
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
@@ -23,7 +24,9 @@ from lsgen.geometry.immersion import Immersion, SpaceMap
 from lsgen.geometry.metric import inner
 from lsgen.geometry.trace import widening
 
-__all__ = ["Double", "in_double", "intrinsic", "widens"]
+__all__ = ["Double", "exact_if_close", "exacter", "in_double", "intrinsic", "rounded", "widens"]
+
+CLOSE = 1e-4
 
 IN_PLACE = {
     "__setitem__",
@@ -139,3 +142,36 @@ def intrinsic(im: Immersion | MetricField, dtype: torch.dtype) -> MetricField:
         made = _kept(im)[dtype] = MetricField(_Gram(copy(im), dtype), im.dim)
         made.trusted = im.trusted
     return made
+
+
+def exacter(im: Immersion | MetricField, z: Tensor) -> Iterator[Immersion | MetricField]:
+    """Yield what takes codes like z (N, d) in float64, and has less of rounding than an immersion or metric itself."""
+    exact = z.dtype == torch.float64
+    if not exact and len(z) and widens(im, z):
+        im, exact = in_double(im), True
+        yield im
+    if (isinstance(im, Immersion) or not exact) and len(z):
+        yield intrinsic(im, torch.float64 if exact else z.dtype)
+
+
+def exact_if_close(
+    im: Immersion | MetricField, codes: Tensor, spread: Tensor | None = None
+) -> tuple[Immersion | MetricField, Tensor]:
+    """Return what measures sets of codes (..., n, d), and these: in float64 where float32 can hardly tell some apart.
+
+    That is where rounding is more than CLOSE of the root mean square distance of codes from their centre, or of another
+    spread (...) of the sets.
+    """
+    if codes.dtype == torch.float64:
+        return im, codes
+    if spread is None:
+        spread = (codes - codes.mean(-2, keepdim=True)).square().sum(-1).mean(-1).sqrt()
+    rounding = torch.finfo(codes.dtype).eps * codes.norm(dim=-1).amax(-1)
+    if not bool(((rounding > CLOSE * spread) & (spread > 0)).any()):
+        return im, codes
+    return next(exacter(im, codes.reshape(-1, codes.shape[-1]))), codes.double()
+
+
+def rounded(found: Any, dtype: torch.dtype) -> Any:
+    """Return a named tuple with its numbers in a dtype."""
+    return type(found)(*(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in found))

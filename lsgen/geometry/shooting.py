@@ -24,10 +24,12 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_moves, check_vectors
 from lsgen.geometry.curvature import warn_of_kinks
-from lsgen.geometry.energy import momenta
+from lsgen.geometry.energy import image, momenta, raw_energy
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric import gram, inner
+from lsgen.geometry.precision import exacter
+from lsgen.geometry.rounding import HIDDEN, rounding_of
 from lsgen.geometry.tensors import connection, inverse_metric
 
 __all__ = ["Exponential", "exp_map"]
@@ -42,7 +44,7 @@ NODES = (
 )
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 GAMMA = 1 / (2 - 2 ** (1 / 3))
-SOLVES, DRIFT = 20, 0.02
+SOLVES, DRIFT, FAR = 20, 0.02, 0.01
 
 
 class Exponential(NamedTuple):
@@ -72,8 +74,8 @@ def exp_map(
         z: codes (B, d).
         v: tangent vectors (B, d).
         method: "adaptive", or "symplectic" for long curves.
-        tol: error of a step in position and velocity, relative to 1 + |z| and 1 + |v|, that the adaptive method admits;
-            1e-9 in float64 and 1e-5 in float32 where it is not given.
+        tol: error of a step in position and velocity, relative to |v| plus what they have come to, z(t) - z and z'(t),
+            that the adaptive method admits; 1e-9 in float64 and 1e-5 in float32 where it is not given.
         max_steps: bound on the number of adaptive steps tried.
         steps: number of symplectic steps.
 
@@ -96,8 +98,19 @@ def exp_map(
     if method == "adaptive":
         bound = tol if tol is not None else (1e-9 if z.dtype == torch.float64 else 1e-5)
         found = _adaptive(im, flat, vectors, bound, max_steps)
+        hidden = ~found.converged & (torch.finfo(z.dtype).eps * flat.norm(dim=-1) > FAR * bound * vectors.norm(dim=-1))
     else:
         found = _symplectic(im, flat, vectors, steps)
+        hidden = _hidden(im, flat, vectors, steps)
+    rows = hidden.nonzero().flatten()
+    for other in exacter(im, flat) if len(rows) else ():
+        part = flat[rows].double(), vectors[rows].double()
+        news = _adaptive(other, *part, bound, max_steps) if method == "adaptive" else _symplectic(other, *part, steps)
+        found = Exponential(*(x.index_copy(0, rows, y.to(x)) for x, y in zip(found, news, strict=True)))
+        rows = rows[~news.converged if method == "adaptive" else _hidden(other, *part, steps)]
+        if not len(rows):
+            break
+    found = found._replace(converged=found.converged.index_fill(0, rows, False))
     batch = z.shape[:-1]
     return Exponential(found.point.reshape(z.shape), found.velocity.reshape(z.shape), found.converged.reshape(batch))
 
@@ -116,14 +129,15 @@ def acceleration(im: Immersion | MetricField, z: Tensor, v: Tensor) -> Tensor:
     return -torch.einsum("nij,nj->ni", inverse, products[:, :d, d].double()).to(z)
 
 
-def _slope(im: Immersion | MetricField, y: Tensor) -> Tensor:
-    """Return the derivative of y = (z, v), of shape (N, 2, d)."""
-    return torch.stack([y[:, 1], acceleration(im, y[:, 0], y[:, 1])], 1)
+def _slope(im: Immersion | MetricField, z: Tensor, y: Tensor) -> Tensor:
+    """Return the derivative of y = (w, v), of shape (N, 2, d), at codes z + w."""
+    return torch.stack([y[:, 1], acceleration(im, z + y[:, 0], y[:, 1])], 1)
 
 
 def _adaptive(im: Immersion | MetricField, z: Tensor, v: Tensor, tol: float, max_steps: int) -> Exponential:
-    y, time = torch.stack([z, v], 1), torch.zeros_like(z[:, 0])
-    first, h = _slope(im, y), torch.full_like(time, 1 / 8)
+    """Follow the displacement w from z, whose rounding is not that of z."""
+    y, time, speed = torch.stack([torch.zeros_like(v), v], 1), torch.zeros_like(z[:, 0]), v.norm(dim=-1)[:, None]
+    first, h = _slope(im, z, y), torch.full_like(time, 1 / 8)
     for _ in range(max_steps):
         going = time < 1
         if not bool(going.any()):
@@ -133,15 +147,23 @@ def _adaptive(im: Immersion | MetricField, z: Tensor, v: Tensor, tol: float, max
         for row in NODES:
             change = sum(weight * slope for weight, slope in zip(row, slopes, strict=True) if weight)
             trial = y + h[:, None, None] * change
-            slopes.append(_slope(im, trial))
+            slopes.append(_slope(im, z, trial))
         error = h[:, None, None] * sum(weight * slope for weight, slope in zip(ERROR, slopes, strict=True))
-        size = (error.norm(dim=-1) / (1 + y.norm(dim=-1))).amax(-1) / tol
+        size = error.norm(dim=-1) / (speed + y.norm(dim=-1))
+        size = torch.where(speed > 0, size, 0).amax(-1) / tol
         size = torch.where(torch.isfinite(size) & torch.isfinite(trial).flatten(1).all(-1), size, torch.inf)
         take = going & (size <= 1)
         y, first = (torch.where(take[:, None, None], new, old) for new, old in ((trial, y), (slopes[-1], first)))
         time = torch.where(take, torch.where(h >= 1 - time, torch.ones_like(time), time + h), time)
         h = h * (0.9 * size.clamp(min=1e-10) ** -0.2).clamp(0.2, 5.0)
-    return Exponential(y[:, 0], y[:, 1], time >= 1)
+    return Exponential(z + y[:, 0], y[:, 1], time >= 1)
+
+
+def _hidden(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> Tensor:
+    """Return where rounding hides the symplectic steps from codes (N, d) with velocities (N, d)."""
+    curves = torch.stack([z, z + v / steps], 1)
+    known = image(im, curves)
+    return (rounding_of(im, curves, known, raw_energy(im, curves, known)) > HIDDEN) & (v != 0).any(-1)
 
 
 def _symplectic(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> Exponential:

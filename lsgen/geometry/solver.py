@@ -16,8 +16,7 @@ until the energy falls, and leaves the batch when it is done. Where the Hessian 
 model that is. Close to the minimum the energy falls by less than its rounding; there a step counts as progress where
 the residual falls and the energy does not rise beyond rounding.
 
-Rounding leaves a segment of a curve of n segments and length L uncertain by eps n (1 + (|f| + |J| |z|) / L). Where that
-exceeds HIDDEN, or makes accelerations uncertain by ROUGH, the curve is left as it is, for others to solve
+A curve whose segments rounding hides (`lsgen.geometry.rounding`) is left as it is, for others to solve
 (`lsgen.geometry.close`).
 
 Reference: Nocedal & Wright, "Numerical Optimization" (2006), chapters 3 and 10 and algorithm 7.4; Liu & Nocedal, "On
@@ -33,26 +32,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.energy import (
-    Blocks,
-    System,
-    differences,
-    framed,
-    image,
-    raw_energy,
-    residual,
-    sketch,
-    system,
-)
+from lsgen.geometry.energy import Blocks, System, image, raw_energy, residual, sketch, system
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.lengths import finer_polygon, raw_length, speed_variation
+from lsgen.geometry.rounding import hides, rounding_of
 from lsgen.geometry.tridiagonal import solve
 
-__all__ = ["HIDDEN", "Solution", "hides", "minimised"]
+__all__ = ["Solution", "minimised"]
 
 HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
-HIDDEN, ROUGH, NUDGE = 2e-3, 0.3, 2.0**-10
 
 
 class Solution(NamedTuple):
@@ -102,7 +91,7 @@ def minimised(im: Immersion | MetricField, curves: Tensor, max_iterations: int, 
     """Return the geodesics that curves (B, N, d) with fixed ends relax to."""
     energy, force, known = _evaluated(im, curves)
     none, worst = torch.zeros_like(energy, dtype=torch.bool), torch.full_like(energy, torch.inf)
-    rounding = _rounding(im, curves, known, energy)
+    rounding = rounding_of(im, curves, known, energy)
     going = ~hides(rounding, curves.shape[1] - 1)
     state = _State(
         curves, energy, force, known, worst, worst, rounding, worst, going, none, none, none.long(), none.long()
@@ -138,7 +127,7 @@ def _judged(im: Immersion, tol: float, last: bool, state: _State) -> _State:
     """Take the residual of active curves; those where it is small enough are done, all of them at last."""
     n = state.curves.shape[1] - 1
     found, length = sketch(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
-    now, rounding = residual(found, n, length), _rounding(im, state.curves, state.image, state.energy, found)
+    now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.image, state.energy, found)
     floor = _floor(rounding, n, tol)
     done = state.active & ((now <= floor) | last)
     now, floor = torch.where(done, now, state.residual), torch.where(done, floor, state.floor)
@@ -156,7 +145,7 @@ def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, 
     else:
         found = system(im, state.curves, state.image)
     length = state.energy.clamp(min=0).sqrt()
-    now, rounding = residual(found, n, length), _rounding(im, state.curves, state.image, state.energy, found)
+    now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.image, state.energy, found)
     floor = _floor(rounding, n, tol)
     at = state._replace(force=found.force, residual=torch.where(state.active, now, state.residual))
     at = at._replace(floor=torch.where(state.active, floor, state.floor), active=state.active & rough)
@@ -267,55 +256,6 @@ def _evaluated(im: Immersion | MetricField, curves: Tensor) -> tuple[Tensor, Ten
         energy = raw_energy(im, live, known)
         (gradient,) = torch.autograd.grad(energy.sum(), live)
     return energy.detach(), gradient[:, 1:-1] / (-2 * (curves.shape[1] - 1)), known.detach()
-
-
-def _size(im: Immersion | MetricField, known: Tensor) -> Tensor:
-    """Return the norm of f at the ends (B,), in the frame that chords are taken in; 0 for a metric.
-
-    In a local frame f is small, and |De(h) h| tells what rounding of h moves.
-    """
-    if isinstance(im, MetricField):
-        return known.new_zeros(len(known))
-    ends = known[:, [0, -1]]
-    if framed(im) is not None:
-        pairs = torch.stack([ends, ends * (1 + NUDGE)], 2).flatten(0, 1)
-        moved = differences(im, pairs)[0].norm(dim=-1).reshape(len(known), 2)
-        return moved.amax(-1) / NUDGE + len(im.signature if im.signature is not None else ()) ** 0.5
-    return ends.norm(dim=-1).amax(-1)
-
-
-def _rounding(
-    im: Immersion | MetricField, curves: Tensor, known: Tensor, energy: Tensor, found: System | None = None
-) -> Tensor:
-    """Return eps n (1 + (|f| + |J| |z|) / L), since rounding of the codes moves the image by eps |J| |z|.
-
-    Without a system |J| / L is taken for 1 over the length of the curve in the coordinates. Inf where the square of
-    the energy leaves the range of numbers; 0 for a curve that stays where it is.
-    """
-    n, eps, tiny = curves.shape[1] - 1, torch.finfo(energy.dtype).eps, torch.finfo(energy.dtype).tiny
-    length, away = energy.clamp(min=0).sqrt(), _away(im, curves)
-    path = (n * curves.diff(dim=1).square().sum((-2, -1))).sqrt()
-    if found is None:
-        moved = away / path.clamp(min=tiny)
-    else:
-        slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1).to(length)
-        moved = slope * away / length.clamp(min=tiny)
-    known_to = eps * n * (1 + moved + _size(im, known) / length.clamp(min=tiny))
-    out = (energy >= torch.finfo(energy.dtype).max ** 0.5) | (energy <= (tiny / eps) ** 0.5)
-    still = (curves == curves[:, :1]).all(-1).all(-1)
-    return torch.where(still, 0, torch.where(out, torch.inf, known_to))
-
-
-def _away(im: Immersion | MetricField, curves: Tensor) -> Tensor:
-    """Return the norm of the codes (B,), of the whole space in units of the coordinates."""
-    codes = im.lifted(curves.flatten(0, 1)).reshape(*curves.shape[:2], -1).norm(dim=-1).amax(-1)
-    basis = im.basis if isinstance(im, Immersion) else None
-    return codes if basis is None else codes * (len(basis) ** 0.5 / basis.norm().to(codes))
-
-
-def hides(rounding: Tensor, n: int) -> Tensor:
-    """Return where rounding is too much of a segment to tell its length, or of an acceleration."""
-    return (rounding > HIDDEN) | (rounding * n > ROUGH)
 
 
 def _floor(rounding: Tensor, n: int, tol: float) -> Tensor:

@@ -31,7 +31,7 @@ from lsgen.geometry.geodesic import Geodesic
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.large.operator import MetricOperator
 from lsgen.geometry.lengths import polygon, raw_length, speed_variation
-from lsgen.geometry.solver import hides
+from lsgen.geometry.rounding import hides
 from lsgen.latent import paths
 
 __all__ = ["large_geodesic"]

@@ -6,6 +6,10 @@ Lloyd's algorithm with Frechet means: codes go to the nearest centre, centres ta
 mean of their codes, and the logarithms that gave the distances give that step too. Seeding is that of k-means++ with
 geodesic distances. The result is a local minimum; of several restarts the best is kept and all are reported.
 
+Distances that differ by rounding alone, sqrt(eps) of them, are ties and go to the first of the centres, and equal codes
+are one code of greater weight, so that they have one label. A centre without codes moves to the code that is farthest
+from its own. Clusters so tight that float32 can hardly tell their codes apart are finished in float64.
+
 Reference: Arvanitidis, Hansen & Hauberg, "Latent space oddity" (2018), https://arxiv.org/abs/1710.11379, section 5.1
 (k-means and its F-measure); Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding" (2007).
 """
@@ -21,6 +25,7 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.precision import exact_if_close, rounded
 from lsgen.geometry.shooting import exp_map
 from lsgen.geometry.statistics.means import STEP_TOL, logs, norms, solver_options
 
@@ -32,10 +37,12 @@ class KMeans(NamedTuple):
 
     Attributes:
         centres: codes (K, d).
-        labels: the number of each code's centre (n,); -1 where no geodesic to any centre converged.
+        labels: the number of each code's centre (n,), the first of those that are nearest but for rounding; -1 where no
+            geodesic to any centre converged.
         distances: to all centres (n, K); inf where the geodesic did not converge.
         inertia: sum over codes of the squared distance to the nearest centre.
-        converged: whether labels and centres had settled.
+        converged: whether labels and centres had settled, and no centre was without codes while codes lie apart from
+            theirs.
         restarts: the inertia of every restart (restarts,).
 
     """
@@ -92,23 +99,49 @@ def kmeans(
         raise ValueError(f"expected at least 1 restart, got {restarts}")
     solver = solver_options(points, geodesic_options)
     with torch.no_grad():
+        distinct, places, counts = codes.detach().unique(dim=0, return_inverse=True, return_counts=True)
+        counts = counts.to(codes)
         runs = [
-            _lloyd(im, codes, _seeded(im, codes, clusters, solver, generator), tol, max_iterations, solver)
-            for _ in range(restarts)
+            _finished(im, distinct, counts, clusters, tol, max_iterations, solver, generator) for _ in range(restarts)
         ]
     best = min(runs, key=lambda run: run.inertia)
-    return best._replace(restarts=torch.tensor([run.inertia for run in runs], dtype=torch.float64))
+    restarted = torch.tensor([run.inertia for run in runs], dtype=torch.float64)
+    best = best._replace(labels=best.labels[places], distances=best.distances[places])
+    result: KMeans = rounded(best, codes.dtype)
+    return result._replace(restarts=restarted)
+
+
+def _finished(
+    im: Immersion | MetricField,
+    codes: Tensor,
+    counts: Tensor,
+    clusters: int,
+    tol: float,
+    max_iterations: int,
+    options: dict[str, Any],
+    generator: torch.Generator | None,
+) -> KMeans:
+    """Return clusters of distinct codes from one seeding, in float64 where they are too tight for float32."""
+    centres = _seeded(im, codes, counts, clusters, options, generator)
+    found = _lloyd(im, codes, counts, centres, tol, max_iterations, options)
+    reached = found.labels >= 0
+    offsets = (codes - found.centres[found.labels.clamp(min=0)])[reached]
+    im, exact = exact_if_close(im, codes, offsets.square().sum(-1).mean().sqrt())
+    if exact.dtype == codes.dtype:
+        return found
+    return _lloyd(im, codes.to(exact), counts.to(exact), found.centres.to(exact), tol, max_iterations, options)
 
 
 def _seeded(
     im: Immersion | MetricField,
     codes: Tensor,
+    counts: Tensor,
     clusters: int,
     options: dict[str, Any],
     generator: torch.Generator | None,
 ) -> Tensor:
     """Return codes (K, d), each drawn with probability proportional to the squared distance from those before it."""
-    weights = codes.new_ones(len(codes))
+    weights = counts
     chosen: list[Tensor] = []
     nearest = codes.new_full((len(codes),), torch.inf)
     for _ in range(clusters):
@@ -117,8 +150,9 @@ def _seeded(
             break
         square = _squares(im, chosen[-1][None], codes, options)[1][0]
         nearest = torch.minimum(nearest, square)
-        reached = torch.where(torch.isfinite(nearest), nearest, nearest[torch.isfinite(nearest)].max())
-        weights = reached if bool((reached > 0).any()) else torch.ones_like(reached)
+        known = torch.isfinite(nearest)
+        reached = torch.where(known, nearest, torch.where(known, nearest, 0).max()) * counts
+        weights = reached / reached.max() if bool((reached > 0).any()) else counts
     return torch.stack(chosen)
 
 
@@ -133,6 +167,7 @@ def _squares(
 def _lloyd(
     im: Immersion | MetricField,
     codes: Tensor,
+    counts: Tensor,
     centres: Tensor,
     tol: float,
     max_iterations: int,
@@ -141,27 +176,54 @@ def _lloyd(
     before, settled = None, False
     for _ in range(max_iterations):
         v, square = _squares(im, centres, codes, options)
-        least, labels = square.min(0)
-        labels = torch.where(torch.isfinite(least), labels, -1)
-        step, remaining = _steps(im, centres, v, square, labels)
+        labels = _nearest(square)
+        moved = _refilled(centres, codes, counts, square, labels)
+        if moved is not None:
+            before, centres = None, moved
+            continue
+        step, remaining = _steps(im, centres, v, square, labels, counts)
         settled = before is not None and torch.equal(labels, before) and bool((remaining <= tol).all())
         if settled:
             break
         before, shot = labels, exp_map(im, centres, step, tol=STEP_TOL[codes.dtype])
         centres = torch.where(shot.converged[:, None], shot.point, centres)
     _, square = _squares(im, centres, codes, options)
-    least, labels = square.min(0)
-    labels = torch.where(torch.isfinite(least), labels, -1)
-    return KMeans(centres, labels, square.sqrt().T, least.sum().item(), settled, square.new_empty(0))
+    labels, least = _nearest(square), square.amin(0)
+    inertia = (least * counts).sum().item()
+    return KMeans(centres, labels, square.sqrt().T, inertia, settled, square.new_empty(0))
+
+
+def _nearest(square: Tensor) -> Tensor:
+    """Return the first centre whose squared distances (K, n) are least but for rounding, -1 if none is known."""
+    least = square.amin(0)
+    tied = square <= least * (1 + 2 * torch.finfo(square.dtype).eps ** 0.5)
+    return torch.where(torch.isfinite(least), tied.to(torch.uint8).argmax(0), -1)
+
+
+def _refilled(centres: Tensor, codes: Tensor, counts: Tensor, square: Tensor, labels: Tensor) -> Tensor | None:
+    """Return centres of which those without codes are moved to the codes farthest from theirs, or None.
+
+    Such codes share their centre with others.
+    """
+    numbers = torch.arange(len(centres), device=labels.device)
+    sizes = (labels == numbers[:, None]).sum(-1)
+    empty, shared = sizes == 0, sizes[labels.clamp(min=0)] > 1
+    far = torch.where((labels >= 0) & shared, square.gather(0, labels.clamp(min=0)[None])[0] * counts, 0)
+    apart, at = far.sort(descending=True)
+    size = min(int(empty.sum()), int((apart > 0).sum()))
+    if not size:
+        return None
+    return centres.index_copy(0, numbers[empty][:size], codes[at[:size]])
 
 
 def _steps(
-    im: Immersion | MetricField, centres: Tensor, v: Tensor, square: Tensor, labels: Tensor
+    im: Immersion | MetricField, centres: Tensor, v: Tensor, square: Tensor, labels: Tensor, counts: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the mean logarithm of each cluster (K, d), and its length (K,) over the root mean square distance."""
-    member = labels == torch.arange(len(centres), device=labels.device)[:, None]
-    size = member.sum(-1).clamp(min=1)
-    step = torch.where(member[..., None], v, 0).sum(1) / size[:, None]
-    spread = (torch.where(member, square, 0).sum() / member.sum().clamp(min=1)).sqrt()
+    member = (labels == torch.arange(len(centres), device=labels.device)[:, None]) * counts
+    size = torch.where(member > 0, member, 0).sum(-1)
+    share = member / torch.where(size > 0, size, 1)[:, None]
+    step = torch.where(member[..., None] > 0, share[..., None] * v, 0).sum(1)
+    spread = (torch.where(member > 0, share * square, 0).sum(-1) * size).sum() / size.sum().clamp(min=1)
     length = norms(im, centres, step[:, None])[:, 0]
-    return step, torch.where(length > 0, length / spread, 0)
+    return step, torch.where(length > 0, length / spread.sqrt(), 0)

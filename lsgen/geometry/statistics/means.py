@@ -5,7 +5,8 @@ r"""Frechet mean and variance: what replaces the average where distances are geo
 
 Karcher's iteration mu <- exp_mu(t sum_i w_i log_mu(x_i)) has t = 1, halved until V falls. The mean is unique where the
 points lie in a ball of radius below half the injectivity radius and pi / (4 sqrt K), K a bound of the curvature;
-elsewhere what is found is a local minimum.
+elsewhere what is found is a local minimum. The mean of codes that float32 can hardly tell apart is found in float64 and
+then rounded, which `converged` and `residual` do not see.
 
 Reference: Karcher, "Riemannian center of mass and mollifier smoothing" (1977); Pennec, "Intrinsic statistics on
 Riemannian manifolds" (2006), section 4; Afsari, Tron & Vidal, "On the convergence of gradient descent for finding the
@@ -27,6 +28,7 @@ from lsgen.geometry.geodesic import geodesic
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.logarithm import log_map
 from lsgen.geometry.metric import metric
+from lsgen.geometry.precision import exact_if_close, rounded
 from lsgen.geometry.shooting import exp_map
 
 __all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "logs", "norms", "solver_options"]
@@ -88,22 +90,27 @@ def frechet_mean(
     if codes.ndim < 2 or codes.shape[-2] < 1:
         raise ValueError(f"expected sets of codes (B, n, {im.dim}) with n >= 1, got {tuple(codes.shape)}")
     solver = solver_options(points, geodesic_options)
-    batch, (n, d) = codes.shape[:-2], codes.shape[-2:]
+    batch, (n, d), dtype = codes.shape[:-2], codes.shape[-2:], codes.dtype
+    im, codes = exact_if_close(im, codes)
     sets, shares = codes.reshape(-1, n, d), _shares(codes, weights)
     mean = torch.einsum("bn,bnd->bd", shares, sets)
     if initial is not None:
         if initial.shape != (*batch, d):
             raise ValueError(f"expected initial codes {(*batch, d)}, got {tuple(initial.shape)}")
-        mean = check_codes(im.fn, im.dim, initial)
+        mean = check_codes(im.fn, im.dim, initial.to(codes) if initial.dtype == dtype else initial)
     with torch.no_grad():
         found = _descended(im, sets.detach(), shares, mean.detach(), tol, max_iterations, solver)
-    return FrechetMean(
-        found.mean.reshape(*batch, d),
-        found.variance.reshape(batch),
-        found.converged.reshape(batch),
-        found.residual.reshape(batch),
-        found.iterations,
+    result: FrechetMean = rounded(
+        FrechetMean(
+            found.mean.reshape(*batch, d),
+            found.variance.reshape(batch),
+            found.converged.reshape(batch),
+            found.residual.reshape(batch),
+            found.iterations,
+        ),
+        dtype,
     )
+    return result
 
 
 def solver_options(points: int, options: Mapping[str, Any] | None) -> dict[str, Any]:

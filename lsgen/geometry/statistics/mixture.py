@@ -39,6 +39,7 @@ from lsgen.geometry.frames import frames
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.jacobi import before_conjugate, fields_and_hessian
 from lsgen.geometry.metric import log_volume
+from lsgen.geometry.precision import exact_if_close, rounded
 from lsgen.geometry.shooting import exp_map
 from lsgen.geometry.statistics.clustering import kmeans
 from lsgen.geometry.statistics.means import STEP_TOL, logs, solver_options
@@ -134,10 +135,13 @@ def land(
         generator=generator,
         geodesic_options=geodesic_options,
     )
-    noise = _noise(samples, im.dim, codes)
-    r = torch.nn.functional.one_hot(start.labels.clamp(min=0), components).to(codes)
+    im, exact = exact_if_close(im, codes)
+    noise = _noise(samples, im.dim, exact)
+    r = torch.nn.functional.one_hot(start.labels.clamp(min=0), components).to(exact)
     with torch.no_grad():
-        return _fitted(im, codes, start.centres, r, noise, steps, tol, max_iterations, solver)
+        found = _fitted(im, exact, start.centres.to(exact), r, noise, steps, tol, max_iterations, solver)
+    result: Land = rounded(found, codes.dtype)
+    return result
 
 
 def _fitted(

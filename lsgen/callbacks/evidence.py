@@ -7,7 +7,7 @@
 | test/nll_annealed                 | -log p(x) by annealed importance sampling, where temperatures are given    |
 | test/aggregate/mutual_information | I(x; z), at most log n; these four where the posteriors are normal          |
 | test/aggregate/marginal_kl        | KL of the aggregate posterior to the prior: what samples of the prior miss |
-| test/aggregate/total_correlation  | of the aggregate posterior                                                 |
+| test/aggregate/total_correlation  | of the aggregate posterior; too large where I(x; z) is near log n           |
 | test/aggregate/dimension_wise_kl  | summed KL of its marginals to those of the prior                           |
 
 The KL of the bound is the sum of the mutual information and the marginal KL, and this the sum of the last two.

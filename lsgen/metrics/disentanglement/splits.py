@@ -111,7 +111,7 @@ class ExactTrees(Trees):
         spread = float(sums[0].square().sum() - sums[0].sum() ** 2 / m)
         if spread <= PURE * m:
             return None
-        torch.cumsum(sums, 1, out=sums)
+        sums.cumsum_(1)
         left = self.place[1:m].double()
         gain = sums[:, :-1].addr_(sums[:, -1].clone(), left / m, alpha=-1).square_().mul_(m / (left * (m - left)))
         # Where values hardly ever repeat, cuts between equal ones are looked for only if one of them is found best.

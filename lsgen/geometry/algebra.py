@@ -69,7 +69,8 @@ def _div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
         return torch.div(value_of(a), value_of(b), rounding_mode=rounding_mode)
     if isinstance(b, Taylor):
         return _mul(a, chain(b, *ELEMENTWISE[aten.reciprocal](b.v)))
-    return _scale(a, 1 / b)
+    ndim = b.ndim if isinstance(b, Tensor) else 0
+    return Taylor(a.frame, a.map(lambda v: v / b, lambda t: t[:0]).cell, a.lead(ndim) / b)
 
 
 def _pow(x: Any, exponent: Any) -> Taylor:
@@ -84,7 +85,8 @@ def _where(mask: Any, a: Any, b: Any) -> Taylor:
     ndim = max(mask.ndim, _ndim(a), _ndim(b))
     zero = like.t.new_zeros(())
     a_t, b_t = (_lead(derivatives(x, like, size), ndim) if isinstance(x, Taylor) else zero for x in (a, b))
-    return Taylor(like.frame, torch.where(mask, value_of(a), value_of(b)), torch.where(mask, a_t, b_t))
+    value = torch.where(mask, value_of(a), value_of(b))
+    return Taylor(like.frame, value, torch.where(mask, a_t, b_t).expand(size, *value.shape))
 
 
 def _ndim(x: Any) -> int:
@@ -181,7 +183,9 @@ def _vector_norm(x: Taylor, ord: float = 2, dim: Any = None, keepdim: bool = Fal
     if ord != 2:
         raise NoRule(f"vector norm of order {ord}")
     square = summed(_mul(x, x), dim, keepdim)
-    return chain(square, *ELEMENTWISE[aten.sqrt](square.v))
+    norm, zero = square.v.sqrt(), square.v == 0
+    f1 = (0.5 / norm).masked_fill(zero, 0)
+    return chain(square, norm, f1, lambda: (-0.5 * f1 / square.v).masked_fill(zero, 0))
 
 
 def _lerp(a: Any, b: Any, weight: Any) -> Taylor:

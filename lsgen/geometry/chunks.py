@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.geometry.trace import Untraceable, trace, unchanged
+from lsgen.geometry.identity import unchanged
+from lsgen.geometry.propagate import operations_of
+from lsgen.geometry.trace import Untraceable
 
 __all__ = ["in_chunks"]
 
@@ -51,7 +53,7 @@ def in_chunks(
 def automatic(im: Any, z: Tensor, order: int) -> int:
     """Return how many codes to work on at once; 32 where the map cannot be traced."""
     try:
-        widest = trace(im.local, im.lifted(z[:1])).widest
+        widest = operations_of(im.local, im.lifted(z[:1])).widest
     except Untraceable:
         return 32
     slabs = im.dim if order == 1 else im.dim + im.dim * (im.dim + 1) // 2

@@ -30,12 +30,13 @@ from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.chunks import automatic
 from lsgen.geometry.close import Route, live_length, measures, resolved
 from lsgen.geometry.field import MetricField
+from lsgen.geometry.identity import unchanged
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.lengths import doubled
 from lsgen.geometry.precision import rounded
 from lsgen.geometry.solver import Solution, minimised
 from lsgen.geometry.starts import CodeGraph, candidates
-from lsgen.geometry.trace import dtype_name, unchanged
+from lsgen.geometry.trace import dtype_name
 
 __all__ = ["Geodesic", "distance", "geodesic", "routed"]
 

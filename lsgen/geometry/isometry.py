@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
+from lsgen.geometry.compat import is_wrapped
+
 __all__ = ["last_linear", "square"]
 
 aten = torch.ops.aten
@@ -38,7 +40,7 @@ def square(w: Tensor) -> Tensor | None:
 
     """
     n, m = w.shape
-    if n > WIDEST or m < LEAST * n or torch._C._functorch.is_functorch_wrapped_tensor(w):
+    if n > WIDEST or m < LEAST * n or is_wrapped(w):
         return None
     if w.requires_grad and torch.is_grad_enabled():
         return None

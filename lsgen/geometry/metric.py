@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.compat import is_batched
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
 
@@ -173,7 +174,7 @@ def cholesky(g: Tensor, ok: Tensor) -> Tensor:
 
 def check_definite(im: Immersion | MetricField, g: Tensor, dtype: torch.dtype | None = None) -> None:
     """Refuse a user's own signature or metric that is not positive definite somewhere."""
-    if im.trusted:
+    if im.trusted or is_batched(g):
         return
     values = torch.linalg.eigvalsh(replaced(g, finite(g)).detach().double())
     slack = 10 * im.dim * torch.finfo(dtype or g.dtype).eps * values.abs().amax(-1)

@@ -31,11 +31,8 @@ def _second(frame: Frame, t: Tensor, curved: bool, block: Callable[[int, slice],
     """Return t with block(i, directions j >= i) added to its pairs, or appended where it had none."""
     if frame.order == 1:
         return t
-    if not curved:
-        return torch.cat([t, *(block(i, slice(i, frame.d)) for i in range(frame.d))])
-    for i, start, stop in frame.blocks:
-        t[frame.d + start : frame.d + stop] += block(i, slice(i, frame.d))
-    return t
+    blocks = torch.cat([block(i, slice(i, frame.d)) for i in range(frame.d)])
+    return torch.cat([t[: frame.d], t[frame.d :] + blocks if curved else blocks])
 
 
 def _softmax(x: Taylor, dim: int, *_: Any) -> Taylor:
@@ -44,11 +41,11 @@ def _softmax(x: Taylor, dim: int, *_: Any) -> Taylor:
     t = x.t * y
     mean = t.sum(dim + 1, keepdim=True)
     centred = x.j - mean[:d]
-    t = t.addcmul_(mean, y, value=-1)
+    t = torch.addcmul(t, mean, y, value=-1)
 
     def block(i: int, j: slice) -> Tensor:
         both = t[i] * centred[j]
-        return both.addcmul_(both.sum(dim + 1, keepdim=True), y, value=-1)
+        return torch.addcmul(both, both.sum(dim + 1, keepdim=True), y, value=-1)
 
     return Taylor(x.frame, y, _second(x.frame, t, x.curved, block))
 
@@ -66,6 +63,16 @@ def _log_sum_exp(x: Taylor, dims: Sequence[int], keepdim: bool = True) -> Taylor
 
     out = Taylor(x.frame, value, _second(x.frame, t, x.curved, block))
     return out if keepdim else out.map(lambda v: _squeezed(v, dims), lambda t: _squeezed(t, over))
+
+
+def _log_cumulative_sum_exp(x: Taylor, dim: int) -> Taylor:
+    """Return the logsumexp of the entries up to each one, from all pairs of an entry and one up to it."""
+    last, n = dim % x.ndim, x.shape[dim]
+    rows = x.map(lambda v: v.movedim(last, -1).unsqueeze(-2), lambda t: t.movedim(last + 1, -1).unsqueeze(-2))
+    past = torch.ones(n, n, dtype=torch.bool, device=x.t.device).tril()
+    pairs: Taylor = RULES[aten.where](past, rows, x.t.new_full((), -torch.inf))
+    out = _log_sum_exp(pairs, [-1], keepdim=False)
+    return out.map(lambda v: v.movedim(-1, last), lambda t: t.movedim(-1, last + 1))
 
 
 def _squeezed(x: Tensor, dims: Sequence[int]) -> Tensor:
@@ -167,6 +174,7 @@ RULES |= {
     aten._safe_softmax: _softmax,
     aten._log_softmax: _log_softmax,
     aten.logsumexp: _logsumexp,
+    aten.logcumsumexp: _log_cumulative_sum_exp,
     aten.native_layer_norm: _layer_norm,
     aten.native_group_norm: _group_norm,
     aten.native_batch_norm: _batch_norm,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -16,14 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Node
 from torch.fx.node import map_arg
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lsgen.geometry import algebra, nested, norms, rules
+from lsgen.geometry.identity import reachable
 from lsgen.geometry.isometry import square
 from lsgen.geometry.tables import PIECEWISE_LINEAR
-from lsgen.geometry.taylor import Frame, Taylor
-from lsgen.geometry.trace import Step, Trace, Untraceable, check_values, reachable, trace
+from lsgen.geometry.taylor import Frame, Taylor, widened
+from lsgen.geometry.trace import Step, Trace, Untraceable, check_values, trace
 
-__all__ = ["kinks", "propagate"]
+__all__ = ["kinks", "operations_of", "propagate"]
 
 log = logging.getLogger(__name__)
 RULES, CONSTANT = rules.RULES, rules.CONSTANT
@@ -54,7 +56,7 @@ def propagate(
     seeds = directions[:, None].expand(frame.d, *z.shape) if directions.ndim == 2 else directions
     start = Taylor(frame, z, seeds)
     try:
-        operations = trace(fn, z)
+        operations = operations_of(fn, z)
     except Untraceable as reason:
         _tell(fn, str(reason))
         result: Taylor = nested.expand(_checked(fn), [start])
@@ -62,10 +64,61 @@ def propagate(
     return _interpret(operations, start, isometric)
 
 
+def operations_of(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
+    """Return the trace of fn for inputs like z, whose expansions agree with automatic differentiation.
+
+    Raises:
+        Untraceable, ValueError: see `lsgen.geometry.trace`.
+
+    """
+    return trace(fn, z, _disagreement)
+
+
+def _disagreement(operations: Trace, fn: Callable[[Tensor], Tensor], z: Tensor) -> str | None:
+    """Say if reverse-mode derivatives of fn along one random direction are not those of its expansion."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode(False), torch.no_grad():
+        z = z.clone()
+        v = torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
+        x = _interpret(operations, widened(Taylor(Frame(1, 2), z, v[None])), False)
+        if x.shape[:1] != z.shape[:1]:
+            return None  # and is refused by who asks for one row per code
+        w = torch.randn(x.shape, generator=generator, dtype=x.t.dtype).to(z.device)
+        terms = [x.v, *widened(x).t]
+        ours = [(t * w).flatten(1).sum(1) for t in terms]
+    sizes = [t.flatten(1).norm(dim=1).max() * w.flatten(1).norm(dim=1).max() for t in terms]
+    for order, (mine, theirs) in enumerate(zip(ours, _reversed(fn, z, v, w), strict=False)):
+        bound = 10 * torch.finfo(z.dtype).eps ** 0.5 * sum(sizes[max(order - 1, 0) : order + 1])
+        told = mine.isfinite() & theirs.isfinite()
+        if bool(((mine - theirs).abs()[told] > bound).any()):
+            what = f"derivatives of order {order}" if order else "values"
+            return f"its {what} do not follow from its operations"
+    return None
+
+
+def _reversed(fn: Callable[[Tensor], Tensor], z: Tensor, v: Tensor, w: Tensor) -> Iterator[Tensor]:
+    """Yield <w, fn> and its derivatives along v at every point, of orders 1 and 2 as far as PyTorch has them."""
+    with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        at = z.detach().clone().requires_grad_()
+        values, slope = (fn(at) * w).flatten(1).sum(1), at.new_zeros(at.shape)
+        value = values.sum()
+        yield values.detach()
+        try:
+            if value.requires_grad:
+                (slope,) = torch.autograd.grad(value, at, create_graph=True, materialize_grads=True)
+            yield (slope * v).flatten(1).sum(1).detach()
+            bend = at.new_zeros(at.shape)
+            if slope.requires_grad:
+                (bend,) = torch.autograd.grad((slope * v).sum(), at, materialize_grads=True)
+            yield (bend * v).flatten(1).sum(1)
+        except (RuntimeError, NotImplementedError) as error:
+            log.info("the derivatives of %s could not be checked: %s", _name(fn), error)
+
+
 def kinks(fn: Callable[[Tensor], Tensor], z: Tensor) -> list[str]:
     """Return the names of the piecewise linear activations of a map, by its trace or else by its modules."""
     try:
-        packets = trace(fn, z).packets
+        packets = operations_of(fn, z).packets
         return sorted({PIECEWISE_LINEAR[p] for p in packets if p in PIECEWISE_LINEAR})
     except Untraceable:
         modules = {type(x).__name__ for x in reachable(fn) if isinstance(x, nn.Module)}

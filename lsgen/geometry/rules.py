@@ -108,9 +108,11 @@ def _clone(x: Taylor, *, memory_format: torch.memory_format | None = None) -> Ta
     return x
 
 
-def _to_copy(x: Taylor, **kwargs: Any) -> Taylor:
+def _to_copy(x: Taylor, **kwargs: Any) -> Any:
     options = {key: kwargs[key] for key in ("dtype", "device") if kwargs.get(key) is not None}
-    moved = x.map(lambda v: v.to(**options), lambda t: t.to(**options)) if options else x
+    if not options.get("dtype", x.t.dtype).is_floating_point:
+        return x.v.to(**options)
+    moved: Taylor = x.map(lambda v: v.to(**options), lambda t: t.to(**options)) if options else x
     return _clone(moved, memory_format=kwargs.get("memory_format"))
 
 
@@ -278,7 +280,7 @@ RULES |= {
 }
 
 CONSTANT = {
-    torch.ops.lsgen.constant,
+    Tensor.detach,
     aten.sign,
     aten.floor,
     aten.ceil,

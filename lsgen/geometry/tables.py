@@ -223,9 +223,9 @@ def _erfc(x: Tensor) -> Expansion:
 
 def _pow(x: Tensor, exponent: float) -> Expansion:
     n = exponent
-    f1 = torch.ones_like(x) if n == 1 else n * x ** (n - 1)
     if n in (0, 1):
-        return x**n, f1, None
+        return x**n, torch.full_like(x, float(n)), None
+    f1 = n * x ** (n - 1)
     return x**n, f1, lambda: torch.full_like(x, 2.0) if n == 2 else n * (n - 1) * x ** (n - 2)
 
 

@@ -48,7 +48,10 @@ class Factored(NamedTuple):
     @property
     def inverse(self) -> Tensor:
         """The inverse metric, NaN where g is rank deficient."""
-        return torch.where(self.full[:, None, None], torch.cholesky_inverse(self.root), torch.nan)
+        one = torch.eye(self.root.shape[-1], dtype=self.root.dtype, device=self.root.device)
+        # A solve: the forward derivative of torch.cholesky_inverse is wrong by a percent.
+        inverse = torch.cholesky_solve(one.expand_as(self.root), self.root)
+        return torch.where(self.full[:, None, None], inverse, torch.nan)
 
 
 def factored(g: Tensor, dtype: torch.dtype) -> Factored:

@@ -13,11 +13,10 @@ from __future__ import annotations
 import operator
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from types import CellType, FunctionType, MethodType
+from threading import RLock
 from typing import Any
 
 import torch
@@ -26,15 +25,16 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from lsgen.geometry.batches import for_points
+from lsgen.geometry.compat import is_plain, outside_transforms, unwrapped
+from lsgen.geometry.identity import identity, reachable, tensors_of
 from lsgen.geometry.isometry import last_linear
 
-__all__ = ["Step", "Trace", "Untraceable", "check_values", "dtype_name", "reachable", "trace", "unchanged"]
+__all__ = ["Step", "Trace", "Untraceable", "check_values", "dtype_name", "trace"]
 
 KEPT, BASES = 16, 3
-_EMPTY = CellType()
-_PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 
 
 @torch.library.custom_op("lsgen::constant", mutates_args=())
@@ -49,12 +49,22 @@ def _(x: Tensor) -> Tensor:
 
 
 class _Detaching(TorchFunctionMode):
-    """Writes a map's own `detach` and `data` into the trace, apart from those that PyTorch's formulas leave there."""
+    """Writes what a map takes out of its own differentiation into the trace: `detach`, `data`, blocks under `no_grad`.
+
+    PyTorch's formulas leave detached tensors in a trace too, which are none of the map's.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (Tensor.detach, torch.detach, Tensor.data.__get__):  # type: ignore[attr-defined]
             return constant(args[0])
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        graded = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+        return result if graded else tree_map_only(Tensor, lambda x: self._constant(x, args), result)
+
+    def _constant(self, x: Tensor, args: Any) -> Tensor:
+        """Return a fresh floating-point result as a constant; copies of views would no longer share their values."""
+        shared = x._is_view() or any(x is a for a in args)
+        return x if shared or not x.is_floating_point() else constant(x)
 
 
 class Untraceable(Exception):
@@ -100,29 +110,42 @@ class Trace:
 
 widening: ContextVar[bool] = ContextVar("widening", default=False)
 """Whether a map is being called in another precision than its own (`lsgen.geometry.precision`)."""
-_identities: ContextVar[dict[int, Any] | None] = ContextVar("identities", default=None)
+Check = Callable[[Trace, Callable[[Tensor], Tensor], Tensor], str | None]
+_lock = RLock()  # tracing sets a flag of the process
 _Known = dict[int, Trace | Untraceable]  # by the number of points
 _traces: weakref.WeakKeyDictionary[Any, dict[Any, _Known]] = weakref.WeakKeyDictionary()
 
 
-def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
-    """Return the trace of fn for inputs like z, from the cache where nothing has changed since.
+def trace(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check) -> Trace:
+    """Return the trace of fn for inputs like z, from the cache if nothing has changed since.
+
+    A trace is made outside all transforms of `torch.func`. What depends on wrapped or fake tensors is never kept.
 
     Args:
         fn: a map (N, d) -> (N, ...).
         z: an input (N, d).
+        check: what is said against a new trace of fn at an input, None if nothing is.
 
     Raises:
-        Untraceable: fn decides by values of z, or PyTorch cannot trace it.
-        ValueError: fn draws random numbers.
+        Untraceable: fn decides by values of z, PyTorch cannot trace it, a transform follows its weights, or the check
+            says something against its trace.
+        ValueError: fn draws random numbers, or its result is detached from z.
 
     """
     if widening.get():
         raise Untraceable("it is called in another precision than its own, by a map that is traced")
-    owner, token, mark = _identity(fn)
-    key, n = (token, tuple(z.shape[1:]), z.dtype, z.device, mark), z.shape[0]
+    owner, token, mark, plain, wrapped = identity(fn)
+    if wrapped:
+        raise Untraceable("a transform of torch.func follows its weights")
+    with outside_transforms(), _lock:
+        return _known_or_new(fn, unwrapped(z), owner, (token, mark), plain, check)
+
+
+def _known_or_new(fn: Callable[[Tensor], Tensor], z: Tensor, owner: Any, mark: Any, plain: bool, check: Check) -> Trace:
+    key, n = (mark, tuple(z.shape[1:]), z.dtype, z.device), z.shape[0]
+    plain = plain and is_plain(z)
     try:
-        kept = _traces.setdefault(owner, {})
+        kept = _traces.setdefault(owner, {}) if plain else {}
     except TypeError:
         kept = {}
     while key not in kept and len(kept) >= KEPT:
@@ -133,7 +156,7 @@ def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
             known.pop(list(known)[BASES])
         found = for_points(n, ((count, x) for count, x in known.items() if isinstance(x, Trace)))
         try:
-            known[n] = found or _build(fn, z, [x for x in reachable(fn) if isinstance(x, nn.Module)])
+            known[n] = found or _checked(fn, z, check if plain else None)
         except Untraceable as reason:
             known[n] = reason
     result = known[n]
@@ -142,110 +165,12 @@ def trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
     return result
 
 
-@contextmanager
-def unchanged() -> Iterator[None]:
-    """Take every map for unchanged within this block, so that what its traces depend on is looked at once."""
-    if _identities.get() is not None:
-        yield
-        return
-    token = _identities.set({})
-    try:
-        yield
-    finally:
-        _identities.reset(token)
-
-
-def _identity(fn: Any) -> tuple[Any, Any, Any]:
-    """Return what a map belongs to, which of its maps it is, and the state that its traces depend on."""
-    known = _identities.get()
-    if known is not None and id(fn) in known:
-        return known[id(fn)][1:]
-    modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
-    live = {id(t) for module in modules for _, t in _tensors(module)}
-    found = (*_owner(fn), _mark(fn, live, {}))
-    if known is not None:
-        known[id(fn)] = (fn, *found)
+def _checked(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check | None) -> Trace:
+    found = _build(fn, z, [x for x in reachable(fn) if isinstance(x, nn.Module)])
+    reason = check(found, fn, z) if check is not None else None
+    if reason is not None:
+        raise Untraceable(reason)
     return found
-
-
-def _owner(fn: Any) -> tuple[Any, Any]:
-    """Return what a map belongs to, and which of its maps it is."""
-    if isinstance(fn, MethodType):
-        return fn.__self__, fn.__func__.__qualname__
-    if hasattr(fn, "belongs_to"):
-        owner, token = fn.belongs_to()
-        return owner, token
-    return fn, None
-
-
-def reachable(thing: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """Yield the modules, tensors and numbers that a callable refers to: attributes, closures, globals it names."""
-    seen = set() if seen is None else seen
-    if isinstance(thing, bool | int | float | str | torch.dtype):
-        yield thing
-        return
-    if id(thing) in seen:
-        return
-    seen.add(id(thing))
-    if isinstance(thing, nn.Module):
-        for module in thing.modules():
-            seen.add(id(module))
-            yield module
-    elif isinstance(thing, Tensor):
-        yield thing
-    else:
-        for part in _parts(thing):
-            yield from reachable(part, seen)
-
-
-def _parts(thing: Any) -> list[Any]:
-    if isinstance(thing, list | tuple):
-        return list(thing)
-    if isinstance(thing, dict):
-        return list(thing.values())
-    if isinstance(thing, partial):
-        return [thing.func, *thing.args, *thing.keywords.values()]
-    if isinstance(thing, MethodType):
-        return [thing.__self__, thing.__func__]
-    if isinstance(thing, FunctionType):
-        cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != _EMPTY]
-        names = [thing.__globals__[name] for name in thing.__code__.co_names if name in thing.__globals__]
-        named = [x for x in names if isinstance(x, nn.Module | Tensor | bool | int | float | FunctionType)]
-        return [*cells, *(thing.__defaults__ or ()), *named]
-    if callable(thing) and not isinstance(thing, type) and hasattr(thing, "__dict__"):
-        return list(vars(thing).values())
-    return []
-
-
-def _mark(thing: Any, live: set[int], seen: dict[int, int]) -> Any:
-    """Return what has to stay the same for a trace to stay valid; things met before by their number.
-
-    A weight in its module (live) counts by where it occurs, its shape and its dtype, and may be another tensor.
-    """
-    if thing is None or isinstance(thing, _PLAIN):
-        return type(thing), thing
-    if id(thing) in seen:
-        return seen[id(thing)]
-    seen[id(thing)] = len(seen)
-    if isinstance(thing, nn.Module):
-        return id(thing), type(thing), _mark_all(vars(thing), live, seen)
-    if isinstance(thing, Tensor):
-        return None if id(thing) in live else id(thing), tuple(thing.shape), thing.dtype, thing.device
-    if isinstance(thing, dict):
-        return _mark_all(thing, live, seen)
-    if isinstance(thing, list | tuple):
-        return tuple(_mark(x, live, seen) for x in thing)
-    if isinstance(thing, FunctionType):
-        named = [thing.__globals__[name] for name in thing.__code__.co_names if name in thing.__globals__]
-        return id(thing.__code__), tuple(_mark(x, live, seen) for x in (*_parts(thing), *named))
-    parts = _parts(thing)
-    plain = tuple(v for v in getattr(thing, "__dict__", {}).values() if isinstance(v, _PLAIN))
-    return id(thing), type(thing), plain, tuple(_mark(x, live, seen) for x in parts)
-
-
-def _mark_all(table: dict[Any, Any], live: set[int], seen: dict[int, int]) -> tuple[Any, ...]:
-    marked = (x for x in table.items() if not (isinstance(x[1], dict) and not x[1]))
-    return tuple((str(name), _mark(value, live, seen)) for name, value in marked)
 
 
 def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module]) -> Trace:
@@ -262,7 +187,7 @@ def _traced(fn: Callable[[Tensor], Tensor], z: Tensor) -> GraphModule:
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.inference_mode(False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Detaching():
+        with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Detaching():
             module: GraphModule = make_fx(lambda x: fn(x))(z.detach().clone())
         _replace_harmless_mutations(module.graph)
         return module
@@ -301,7 +226,8 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
     places = {id(t): place for module in modules for t, place in _weights(module)}
     constants, steps = [], []
     last: dict[str, str] = {}
-    depends: set[str] = set()
+    depends: set[str] = set()  # on the input
+    moves: set[str] = set()  # with it: what is detached does not
     packets, widest, points, source, result = set(), 1, 1, "", ""
     final: tuple[str, frozenset[str]] = "", frozenset()
     for node in graph.nodes:
@@ -310,11 +236,13 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
         if node.op == "placeholder":
             source, points = node.name, max(1, node.meta["val"].shape[0])
             depends.add(source)
+            moves.add(source)
         elif node.op == "get_attr":
             tensor = operator.attrgetter(node.target)(root)
             constants.append((node.name, places.get(id(tensor), partial(_same, tensor))))
         elif node.op == "output":
             result = _single(node.args[0])
+            _refuse_detached(result, depends, moves)
             check_values(node.args[0].meta["val"].dtype)
             final = last_linear(node.args[0], depends, points)
         else:
@@ -324,14 +252,29 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
                 if _complex(node):
                     raise Untraceable(f"it computes with complex numbers ({node.target})")
                 depends.add(node.name)
+                if _target(node) is not Tensor.detach and any(used.name in moves for used in node.all_input_nodes):
+                    moves.add(node.name)
                 packets.add(getattr(node.target, "overloadpacket", node.target))
                 widest = max(widest, _size(node) // points)
     frees: dict[str, list[str]] = {}
     for used_name, user in last.items():
         if used_name != result:
             frees.setdefault(user, []).append(used_name)
-    made = tuple(Step(n.name, n.target, n.args, dict(n.kwargs), tuple(frees.get(n.name, ()))) for n in steps)
+    made = tuple(Step(n.name, _target(n), n.args, dict(n.kwargs), tuple(frees.get(n.name, ()))) for n in steps)
     return Trace(source, tuple(constants), made, result, frozenset(packets), widest, *final)
+
+
+def _refuse_detached(result: str, depends: set[str], moves: set[str]) -> None:
+    if result in depends and result not in moves:
+        raise ValueError(
+            "expected a map that can be differentiated, got one whose result is detached from its input "
+            "(by .detach(), .data or a block under torch.no_grad() or torch.inference_mode())"
+        )
+
+
+def _target(node: Node) -> Any:
+    """Return what a step calls: `detach` where the map detaches, which every kind of derivative knows."""
+    return Tensor.detach if node.target is torch.ops.lsgen.constant.default else node.target
 
 
 def _same(tensor: Tensor) -> Tensor:
@@ -340,15 +283,8 @@ def _same(tensor: Tensor) -> Tensor:
 
 def _weights(module: nn.Module) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
     held = weakref.ref(module)
-    for name, tensor in _tensors(module):
+    for name, tensor in tensors_of(module):
         yield tensor, partial(_look_up, held, name)
-
-
-def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for table in (module._parameters, module._buffers, vars(module)):
-        for name, value in table.items():
-            if isinstance(value, Tensor):
-                yield name, value
 
 
 def _look_up(held: weakref.ref[nn.Module], name: str) -> Tensor:

@@ -1,15 +1,35 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
-from lsgen.geometry import jet
+from lsgen.geometry import Immersion, jet, metric
+
+GAIN = 2.0
+
+
+class Slotted:
+    __slots__ = ("scale",)
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
 
 
 class Scaled(nn.Module):
+    gain = 1.5
+
     def __init__(self) -> None:
         super().__init__()
+        self.config = SimpleNamespace(inner=SimpleNamespace(scale=2.0), slotted=Slotted(1.0), tensor=torch.ones(3))
+        self.composed = OmegaConf.create({"inner": {"scale": 2.0}})
+        self.table = np.ones(3, dtype=np.float32)
         self.a, self.b, self.activation = nn.Linear(3, 3), nn.Linear(3, 3, bias=False), torch.sin
         self.b.weight = self.a.weight
         self.settings = {"scales": [2.0, 1.0]}
@@ -18,6 +38,8 @@ class Scaled(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.activation(self.b(self.a(z))) * self.settings["scales"][0] * self.fixed[0]
+        inner = self.config.inner.scale * self.composed.inner.scale * self.config.slotted.scale
+        h = h * self.gain * self.config.tensor * torch.as_tensor(self.table) * inner * sum(GAIN for _ in range(1))
         return h if self.offset is None else h + self.offset * z
 
 
@@ -31,6 +53,13 @@ CHANGES: dict[str, Callable[[Scaled], object]] = {
     "weights no longer shared": lambda m: setattr(m.b, "weight", nn.Parameter(torch.eye(3))),
     "a hook": lambda m: m.a.register_forward_hook(lambda module, args, output: 2 * output),
     "another forward": lambda m: setattr(m.a, "forward", lambda x: 3 * x),
+    "a number in a nested object": lambda m: setattr(m.config.inner, "scale", 5.0),
+    "a number in a slot": lambda m: setattr(m.config.slotted, "scale", 5.0),
+    "a tensor in an object": lambda m: setattr(m.config, "tensor", torch.full((3,), 5.0)),
+    "a number in a config": lambda m: setattr(m.composed.inner, "scale", 5.0),
+    "an entry of an array": lambda m: m.table.__setitem__(1, 5.0),
+    "an attribute of the class": lambda m: setattr(Scaled, "gain", Scaled.gain + 1),
+    "a global": lambda m: globals().__setitem__("GAIN", GAIN + 1),
     "values in place": lambda m: m.a.weight.data.mul_(2),
     "another tensor of the same place": lambda m: setattr(m.a, "bias", nn.Parameter(torch.full((3,), 0.5))),
 }
@@ -85,3 +114,83 @@ def test_a_normalisation_that_works_in_place_is_traced(caplog: pytest.LogCapture
     net = nn.Sequential(nn.Linear(3, 4), nn.RMSNorm(4))
     jet(net, torch.randn(2, 3))
     assert "differentiated as a whole" not in caplog.text
+
+
+class _Rounded(torch.autograd.Function):
+    """Rounds, with the derivative of the identity."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.round()
+
+    @staticmethod
+    def backward(ctx: object, g: Tensor) -> Tensor:
+        return g
+
+
+def _under_no_grad(z: Tensor) -> Tensor:
+    with torch.no_grad():
+        s = z.norm(dim=1, keepdim=True) + z[:, :1].square()
+    return z.sin() * s
+
+
+def _alike(z: Tensor) -> Tensor:
+    return z * (1 + 2 * torch.log_softmax(z, 1)) if float(z.detach().sum()) < 99 else z
+
+
+def entry(fn: Callable[[Tensor], Tensor], k: int, row: Tensor) -> Tensor:
+    return fn(row[None])[0, k]
+
+
+TABLE = torch.linspace(-1, 1, 10, dtype=torch.float64).reshape(5, 2)
+AS_WRITTEN: dict[str, Callable[[Tensor], Tensor]] = {
+    "a cast to integers": lambda z: z.sin() * (3 * z).long().to(z.dtype),
+    "a table": lambda z: F.embedding(z[:, 0].abs().long() % 5, TABLE) * z[:, :1].square(),
+    "a broadcast selection": lambda z: torch.where(z[:, :1] > 0, z[:, :1] ** 2, torch.arange(5.0, dtype=z.dtype)),
+    "a block without gradients": _under_no_grad,
+    "a function with its own derivative": lambda z: _Rounded.apply(3 * z) * z,
+    "a single constant": lambda z: z.sin() / torch.tensor([3.0, 7.0, 9.0]),
+    "an integer constant": lambda z: z.sin() / torch.tensor([3, 7, 9]),
+    "a power of zero": lambda z: (0 * z) ** 0 + z.square(),
+    "a norm of zero": lambda z: torch.linalg.norm(0 * z, dim=1, keepdim=True) + z.square(),
+    "a direction of zero": lambda z: F.normalize(0 * z) + z.square(),
+    "a cumulative logsumexp": lambda z: torch.logcumsumexp(3 * z, 1),
+    "a layer norm that cannot be traced": lambda z: F.layer_norm(_alike(z), (3,), 1 + 0.1 * TABLE[:3, 0]),
+    "an instance norm that cannot be traced": lambda z: F.instance_norm(_alike(z)[:, None], eps=0.1)[:, 0],
+}
+
+
+AT_ZERO = ("a norm of zero", "a direction of zero")
+
+
+@pytest.mark.parametrize("name", AS_WRITTEN)
+def test_derivatives_are_those_of_autograd(name: str) -> None:
+    fn, z = AS_WRITTEN[name], torch.tensor([[0.7, 1.3, -2.2], [0.1, -0.4, 0.9]], dtype=torch.float64)
+    smooth = torch.square if name in AT_ZERO else fn  # autograd's second derivatives are NaN there
+    jacobian, hessian = (
+        torch.stack([torch.stack([by(partial(entry, f, k), row) for k in range(fn(z).shape[1])], -1) for row in z])
+        for by, f in ((torch.autograd.functional.jacobian, fn), (torch.autograd.functional.hessian, smooth))
+    )
+    for _ in range(2):
+        found = jet(fn, z)
+        torch.testing.assert_close(found.value, fn(z), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(found.jacobian, jacobian, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(found.hessian, hessian, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("fn", [lambda z: z.sin().detach(), lambda z: 2 * z.data, torch.no_grad()(torch.sin)])
+def test_a_map_whose_result_is_detached_is_refused(fn: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(ValueError, match="expected a map that can be differentiated, got one whose result is detached"):
+        metric(Immersion(fn, 3), torch.randn(2, 3))
+
+
+def test_threads_trace_one_map_at_a_time() -> None:
+    net = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).eval()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    im = Immersion(lambda z: net(z[:, None])[:, 0], 4)
+    z = [torch.randn(n, 4, generator=torch.Generator().manual_seed(n)) for n in range(1, 9)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda x: metric(im, x), z))
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    for g, x in zip(found, z, strict=True):
+        torch.testing.assert_close(g, metric(im, x))

@@ -19,7 +19,8 @@ from torch.func import vjp
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import BUDGET, ELSEWHERE
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.trace import Untraceable, trace
+from lsgen.geometry.propagate import operations_of
+from lsgen.geometry.trace import Untraceable
 
 __all__ = ["MetricOperator"]
 
@@ -114,7 +115,7 @@ def _affordable(im: Immersion, z: Tensor) -> int:
     if not len(z):
         return 1
     try:
-        widest = trace(im.local, im.lifted(z[:1])).widest
+        widest = operations_of(im.local, im.lifted(z[:1])).widest
     except Untraceable:
         return 32
     return max(1, BUDGET.get(z.device.type, ELSEWHERE) // (widest * z.element_size()))

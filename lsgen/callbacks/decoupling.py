@@ -84,8 +84,7 @@ class Decoupling(PeriodicCallback):
     def check(self, pl_module: LightningModule) -> LatentSpace:
         """Refuse a latent space whose codes cannot move continuously."""
         space = super().check(pl_module)
-        if not space.manifold.continuous:
-            raise TypeError(f"Decoupling expected codes that can move continuously, got those of {space.manifold}")
+        space.manifold.check_continuous()
         return space
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -87,14 +87,6 @@ class Imputations(PeriodicCallback):
             raise ValueError(f"Imputations expected methods out of {', '.join(METHODS)}, got {', '.join(unknown)}")
         self._parts: list[tuple[Tensor, Tensor]] = []
 
-    def check(self, pl_module: LightningModule) -> LatentSpace:
-        """Refuse a latent space without the densities that are needed."""
-        space = super().check(pl_module)
-        assert isinstance(space, EncodableLatentSpace)
-        if not NEED_DENSITIES.isdisjoint(self.methods) or len(space.likelihood.shape) > 1:
-            check_density(space.prior, space.posterior)
-        return space
-
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the training and the held-out observations with their gaps."""
         super().setup(trainer, pl_module, stage)
@@ -103,6 +95,10 @@ class Imputations(PeriodicCallback):
         batches = [train[torch.arange(len(train))], held_out[torch.arange(min(self.n, len(held_out)))]]
         if "observed" not in batches[0]:
             raise ValueError('Imputations expected batches with "observed", got none: set data.missing')
+        space = self.check(pl_module)
+        assert isinstance(space, EncodableLatentSpace)
+        if not NEED_DENSITIES.isdisjoint(self.methods) or len(space.likelihood.shape) > 1:
+            check_density(space.prior, space.posterior)
         self._parts = [(batch["x"], batch["observed"]) for batch in batches]
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:

@@ -70,5 +70,5 @@ class CodeSource:
                 raise TypeError(f"{type(self.sampler).__name__} expected observations and an encoder, got none")
             like = next(space.parameters())
             parts = [space.encode(part.to(like.device, like.dtype)).sample() for part in known.split(chunk_size)]
-            self.sampler.fit(torch.cat(parts))
+            self.sampler.fit(space.manifold.onto(torch.cat(parts)))
         return self.sampler

@@ -37,7 +37,7 @@ from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.sink import Sink
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
 from lsgen.latent.supports import bounded
-from lsgen.models.gan.directions import Directions, moving
+from lsgen.models.gan.directions import Directions
 from lsgen.viz import Pixels
 
 __all__ = ["LatentTraversal"]
@@ -138,7 +138,7 @@ class LatentTraversal(LatentCallback):
         """Refuse directions where codes have none."""
         space = super().check(pl_module)
         if self.directions is not None:
-            moving(space.manifold)
+            space.manifold.check_continuous()
         return space
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:

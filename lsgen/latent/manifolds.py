@@ -80,6 +80,16 @@ class Manifold(ABC):
         """Whether codes can move at all; where none can, every code is apart from every other."""
         return True
 
+    def check_continuous(self) -> None:
+        """Refuse codes that cannot move, for what moves them.
+
+        Raises:
+            TypeError: every code is apart from every other.
+
+        """
+        if not self.continuous:
+            raise TypeError(f"expected codes that can move continuously, got those of {self}")
+
     @property
     def choices(self) -> list[Choice]:
         """The groups of coordinates that take one of a list of values; none unless a manifold says so."""

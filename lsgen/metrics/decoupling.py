@@ -116,8 +116,7 @@ def optimised_sensitivity(
 
     """
     _check(space, z, step)
-    if not space.manifold.continuous:
-        raise TypeError(f"expected codes that can move continuously, got those of {space.manifold}")
+    space.manifold.check_continuous()
     with torch.no_grad():
         before = concept(space.decode(z).mean)
     v = torch.full_like(z[0], 0.5).requires_grad_(True)

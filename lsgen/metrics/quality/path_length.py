@@ -109,8 +109,7 @@ def _step(manifold: Manifold, path: str) -> Callable[[Tensor, Tensor, Tensor], T
     """Return the point at t (N, 1) between two codes (N, d) on a path."""
     if path not in ("geodesic", "linear", "slerp"):
         raise ValueError(f'expected path "geodesic", "linear" or "slerp", got {path!r}')
-    if not manifold.continuous:
-        raise TypeError(f"expected codes that can move continuously, got those of {manifold}")
+    manifold.check_continuous()
     if path != "geodesic" and manifold != Euclidean() and not (path == "linear" and isinstance(manifold, Euclidean)):
         raise TypeError(f'expected path "geodesic", got "{path}", on which codes leave {manifold}')
     if path == "slerp":

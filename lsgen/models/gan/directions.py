@@ -32,7 +32,7 @@ from lsgen.latent import Euclidean, LatentSpace, Manifold
 from lsgen.models.gan.styles import Styles
 from lsgen.nn.stylegan import EqualLinear
 
-__all__ = ["Directions", "count", "ganspace", "moving", "named", "pullback", "reading_layers", "sefa"]
+__all__ = ["Directions", "count", "ganspace", "named", "pullback", "reading_layers", "sefa"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Directions:
             TypeError: the codes cannot move continuously.
 
         """
-        moving(self.manifold)
+        self.manifold.check_continuous()
         steps = torch.as_tensor(values, dtype=z.dtype, device=z.device)[:, None]
         moves = steps * self.vectors.to(z)[:, None, :]
         if unit is not None:
@@ -266,17 +266,6 @@ def _top(name: str, matrix: Tensor, k: int | None, space: LatentSpace) -> Direct
     k = count(k, len(matrix))
     values, vectors = torch.linalg.eigh(matrix)
     return named(name, vectors.T.flip(0)[:k], values.flip(0)[:k].clamp(min=0).sqrt(), space)
-
-
-def moving(manifold: Manifold) -> None:
-    """Refuse codes that have no directions.
-
-    Raises:
-        TypeError: the codes cannot move continuously.
-
-    """
-    if not manifold.continuous:
-        raise TypeError(f"expected codes that can move continuously, got those of {manifold}")
 
 
 def named(name: str, vectors: Tensor, scales: Tensor, space: LatentSpace) -> Directions:

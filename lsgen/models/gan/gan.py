@@ -86,6 +86,8 @@ class GAN(AdversarialModel):
         for regulariser in regularisers:
             if not isinstance(regulariser, kinds):
                 raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
+            if isinstance(regulariser, GeneratorRegulariser):
+                regulariser.bind(prior.manifold)
         recognised = any(isinstance(regulariser, AuxiliaryClassification) for regulariser in regularisers)
         if recognised != isinstance(critic, AuxiliaryCritic):
             found = f"{type(critic).__name__} {'with' if recognised else 'without'} AuxiliaryClassification"

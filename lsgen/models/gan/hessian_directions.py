@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsgen.latent import LatentSpace
 from lsgen.models.gan.adversarial import frozen
-from lsgen.models.gan.directions import Directions, count, moving, named
+from lsgen.models.gan.directions import Directions, count, named
 from lsgen.models.gan.hessian_penalty import hessian_variances
 from lsgen.nn.noise import same_noise
 
@@ -54,7 +54,7 @@ def hessian(
 
     """
     k = count(k, space.dim)
-    moving(space.manifold)
+    space.manifold.check_continuous()
     if steps < 1 or batch_size < 1 or samples < 2 or not eps > 0 or not lr > 0:
         raise ValueError("expected steps and batch_size of at least 1, samples of at least 2, eps and lr above 0")
     if space.training:

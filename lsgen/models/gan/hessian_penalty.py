@@ -7,7 +7,8 @@ so it vanishes where all Hessians are diagonal. v^T H v is a second central diff
 ( G(z + eps v) - 2 G(z) + G(z - eps v) ) / eps^2, and the variance is estimated from `samples` draws of v, without bias.
 The maximum runs over output dimensions; the mean over codes. All evaluations see the same noise and dropout
 of the generator: draws of their own would add their variance, over eps^4, to that of v^T H v. Style mixing, which makes
-an image of two codes, is left out.
+an image of two codes, is left out. On a curved space z + eps v is as far along the geodesic in that direction, classes
+stay as they are, and codes too near a wall are taken a little further inside.
 
 Reference: Peebles et al., "The Hessian penalty: a weak prior for unsupervised disentanglement" (2020),
 https://arxiv.org/abs/2008.10599, equations 4-6.
@@ -20,6 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lsgen.latent import Euclidean, Manifold
 from lsgen.models.gan.regularisers import GeneratorRegulariser
 from lsgen.nn.noise import same_noise
 from lsgen.nn.stylegan import StyleGenerator
@@ -27,22 +29,30 @@ from lsgen.nn.stylegan import StyleGenerator
 __all__ = ["HessianPenalty", "hessian_variances"]
 
 
-def hessian_variances(generator: Callable[[Tensor], Tensor], z: Tensor, x: Tensor, samples: int, eps: float) -> Tensor:
+def hessian_variances(
+    generator: Callable[[Tensor], Tensor],
+    z: Tensor,
+    x: Tensor,
+    samples: int,
+    eps: float,
+    manifold: Manifold | None = None,
+) -> Tensor:
     """Return an unbiased estimate of Var_v(v^T H_i v) for every code and output, (N, D).
 
     Args:
         generator: codes (N, d) -> observations (N, *shape); what it draws at random is held.
         z: codes (N, d).
-        x: generator(z), (N, *shape), whatever its noise: it is the same in all draws of v.
+        x: generator(z), (N, *shape), whatever its noise and whichever code: it is the same in all draws of v.
         samples: number of draws of v, at least 2.
         eps: step of the difference.
+        manifold: where codes lie; flat space unless given.
 
     """
-    draws = []
+    draws, shift = [], (manifold or Euclidean()).shift
     with same_noise(generator) as held:
         for _ in range(samples):
             v = eps * (2 * torch.randint_like(z, 2) - 1)
-            draws.append((held(z + v) - 2 * x + held(z - v)).flatten(1) / eps**2)
+            draws.append((held(shift(z, v)) - 2 * x + held(shift(z, -v))).flatten(1) / eps**2)
     return torch.stack(draws).var(0)
 
 
@@ -65,8 +75,20 @@ class HessianPenalty(GeneratorRegulariser):
         if samples < 2 or not eps > 0:
             raise ValueError(f"expected at least 2 samples and eps above 0, got {samples} and {eps}")
         self.samples, self.eps = int(samples), float(eps)
+        self.manifold: Manifold = Euclidean()
+
+    def bind(self, manifold: Manifold) -> None:
+        """Take where codes lie.
+
+        Raises:
+            TypeError: the codes cannot move continuously.
+
+        """
+        manifold.check_continuous()
+        self.manifold = manifold
 
     def forward(self, generator: nn.Module, z: Tensor, fake: Tensor) -> Tensor:
         """Return the mean over codes of the largest variance over outputs."""
         function = generator.unmixed if isinstance(generator, StyleGenerator) else generator
-        return hessian_variances(function, z, fake, self.samples, self.eps).amax(1).mean()
+        z = self.manifold.inside(z, self.eps)
+        return hessian_variances(function, z, fake, self.samples, self.eps, self.manifold).amax(1).mean()

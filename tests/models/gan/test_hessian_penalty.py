@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lsgen.latent import HypersphericalUniform, OneHot, Product, Uniform
 from lsgen.models.gan.hessian_penalty import HessianPenalty, hessian_variances
 
 
@@ -56,3 +57,26 @@ def test_descent_makes_hessians_diagonal() -> None:
 def test_a_single_draw_has_no_variance() -> None:
     with pytest.raises(ValueError, match="expected at least 2 samples and eps above 0, got 1 and"):
         HessianPenalty(samples=1)
+
+
+def test_differences_stay_where_codes_live() -> None:
+    prior = Product([Uniform(2), OneHot(3), HypersphericalUniform(3)])
+    seen: list[Tensor] = []
+
+    class Linear(nn.Linear):
+        def forward(self, z: Tensor) -> Tensor:
+            seen.append(z.detach())
+            return super().forward(z)
+
+    penalty, generator, z = HessianPenalty(), Linear(8, 4), prior().sample((50,))
+    penalty.bind(prior.manifold)
+    value = penalty(generator, z, generator(z))
+    assert bool(prior.manifold.contains(torch.cat(seen)).all())
+    assert bool((torch.cat(seen)[:, 2:5] == z[:, 2:5].repeat(5, 1)).all())
+    flat = HessianPenalty()
+    flat.bind(Uniform(2).manifold)
+    generator, codes = Linear(2, 4).double(), Uniform(2).double()().sample((50,))
+    assert flat(generator, codes, generator(codes)) < 1e-20
+    assert value > 0
+    with pytest.raises(TypeError, match=r"expected codes that can move continuously, got those of Simplex\(3\)"):
+        penalty.bind(OneHot(3).manifold)

@@ -8,6 +8,7 @@ not there before extend the header: the file is then written anew beside itself 
 from __future__ import annotations
 
 import csv
+import errno
 import os
 from collections.abc import Mapping
 from io import StringIO
@@ -111,7 +112,12 @@ class StepTable:
 
     def _write(self, offset: int, line: bytes) -> None:
         assert self._handle is not None
-        os.pwrite(self._handle, line, offset)
+        if (written := os.pwrite(self._handle, line, offset)) < len(line):
+            os.ftruncate(self._handle, offset)  # a disk that is full takes the beginning of a line
+            self._end = offset
+            raise OSError(
+                errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} after {written} of {len(line)} bytes", str(self.path)
+            )
         if offset + len(line) < self._end:
             os.ftruncate(self._handle, offset + len(line))
         self._end = offset + len(line)

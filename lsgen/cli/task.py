@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -224,9 +224,6 @@ def _numbers(metrics: Any) -> dict[str, float]:
 
 def _conclude(directory: RunDirectory, config: Any, progress: _Progress) -> None:
     """Close the loggers, record that the run has finished, then show what became of it."""
-    from lsgen.cli.summary import print_summary
-    from lsgen.report import write_report
-
     assert progress.parts is not None
     for logger in progress.parts.trainer.loggers:
         close = getattr(logger, "close", None)
@@ -234,8 +231,20 @@ def _conclude(directory: RunDirectory, config: Any, progress: _Progress) -> None
             close()
     _finish(directory, progress)
     if config.report:
-        _beside(directory, progress, "the report", lambda: write_report(directory.path))
-    _beside(directory, progress, "the summary", lambda: print_summary(directory, progress.metrics))
+        _beside(directory, progress, "the report", _write_report)
+    _beside(directory, progress, "the summary", _print_summary)
+
+
+def _write_report(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
+    from lsgen.report import write_report
+
+    write_report(directory.path)
+
+
+def _print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
+    from lsgen.cli.summary import print_summary
+
+    print_summary(directory, metrics)
 
 
 def _finish(directory: RunDirectory, progress: _Progress) -> None:
@@ -244,13 +253,15 @@ def _finish(directory: RunDirectory, progress: _Progress) -> None:
     directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, metrics=progress.metrics, **told)
 
 
-def _beside(directory: RunDirectory, progress: _Progress, who: str, show: Callable[[], Any]) -> None:
+def _beside(
+    directory: RunDirectory, progress: _Progress, who: str, show: Callable[[RunDirectory, Mapping[str, float]], None]
+) -> None:
     """Show a finished run; it has finished all the same where that fails."""
     from lsgen.callbacks import problems_of
 
     assert progress.parts is not None
     try:
-        show()
+        show(directory, progress.metrics)
     except Exception as error:  # noqa: BLE001 (the weights and the numbers are there)
         problems_of(progress.parts.trainer).add(who, error)
         _finish(directory, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import resource
 import signal
 from pathlib import Path
 from types import ModuleType
@@ -111,3 +112,18 @@ def test_lightning_s_own_logging_lands_in_the_row_of_the_generator_step(engine: 
         beta = min(int(row["step"]) / 50, 1.0)
         expected = float(row["val/reconstruction"]) + beta * float(row["val/kl"])
         assert float(row["val/loss"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_line_that_the_disk_takes_only_in_part_is_not_left(tmp_path: Path) -> None:
+    """What was there before and what comes when there is room again stays whole."""
+    table = StepTable(tmp_path / "metrics.csv")
+    table.add(1, {"x": 1.0})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "metrics.csv").stat().st_size + 4, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left on device after 4 of 17 bytes"):
+            table.add(2, {"x": 0.123456789012})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    table.add(3, {"x": 3.0})
+    assert _read(tmp_path / "metrics.csv") == [{"step": "1", "x": "1.0"}, {"step": "3", "x": "3.0"}]

@@ -7,6 +7,7 @@ They are Lightning loggers; pass them to any trainer. The axis and the continuat
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ _PLACES = {
     "WANDB_CONFIG_DIR": "config",
 }
 _chosen: dict[str, str] = {}  # what was set here, for a run before this one in the same process
+_LONGEST_GROUP = 128  # which W&B says when the run is uploaded only
 _MODES = ("offline", "online", "disabled")
 
 
@@ -151,7 +153,7 @@ class WandbLogger(Clocked, LightningWandbLogger):
         settings: any of `wandb.Settings`; console capture is off unless `console` says otherwise.
 
     Raises:
-        ValueError: the mode is none of the three.
+        ValueError: there is no project; the entity or the group is one that W&B refuses; the mode is none of the three.
         wandb.errors.UsageError: when training starts, W&B refuses a name, an id, a tag, or the lack of a key.
 
     """
@@ -173,6 +175,12 @@ class WandbLogger(Clocked, LightningWandbLogger):
         mode = mode or os.environ.get("WANDB_MODE") or "offline"
         if mode not in _MODES:
             raise ValueError(f"expected a W&B mode among {', '.join(_MODES)}, got {mode!r}")
+        if not project:
+            raise ValueError("expected the name of a W&B project, got none")
+        if entity is not None and not re.fullmatch(r"[\w.-]+", entity):
+            raise ValueError(f"expected letters, digits, '.', '_' and '-' in a W&B entity, got {entity!r}")
+        if group is not None and len(group) > _LONGEST_GROUP:
+            raise ValueError(f"expected a W&B group of at most {_LONGEST_GROUP} characters, got {len(group)}")
         self.mode = mode
         super().__init__(
             save_dir=os.fspath(save_dir),

@@ -33,7 +33,14 @@ _OURS = str(Path(lsgen.__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
 _SENTENCES = (ValueError, TypeError, RuntimeError)
 _NO_SENTENCES = (NotImplementedError, RecursionError)
-_SPEAK_FOR_THEMSELVES = ("ValueError", "TypeError", "RuntimeError", "MisconfigurationException", "UsageError")
+_SPEAK_FOR_THEMSELVES = (
+    "ValueError",
+    "TypeError",
+    "RuntimeError",
+    "MisconfigurationException",
+    "UsageError",
+    "ValidationError",
+)
 _WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\s+Original Traceback .*", re.DOTALL)
 _LONGEST = 600  # characters that are quoted of what a library says
 
@@ -158,6 +165,9 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _said(error: BaseException) -> str:
+    faults = getattr(error, "errors", None)
+    if type(error).__name__ == "ValidationError" and callable(faults):  # pydantic's, by which W&B checks its settings
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults())
     text = " ".join(str(error).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 

@@ -172,12 +172,15 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
     from lsgen.callbacks import HeldOutCheck
     from lsgen.cli.build import build, verify
     from lsgen.cli.monitors import check_monitors
+    from lsgen.cli.rehearsal import rehearse, rehearse_weights
 
     frozen = directory.config()
     config = thaw(frozen, directory.overrides())
     verify(config)
     check_monitors(config)
+    rehearse(config.model)
     parts = progress.parts = build(config, frozen)
+    rehearse_weights(parts.model, config.model.get("max_steps"))
     _announce(directory, progress)
     if config.test:
         parts.trainer.callbacks.append(HeldOutCheck())  # type: ignore[attr-defined]

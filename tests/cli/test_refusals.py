@@ -13,7 +13,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from lsgen.callbacks import LikelihoodMetrics
+from lsgen.callbacks import LikelihoodMetrics, WandbLogger
 from lsgen.cli.annotations import check_values
 from lsgen.cli.build import instantiate, verify
 from lsgen.cli.compose import compose_and_run
@@ -22,7 +22,9 @@ from lsgen.cli.freeze import thaw
 from lsgen.cli.monitors import check_monitors
 from lsgen.cli.prepare import prepare
 from lsgen.cli.refusals import refusal, spoken
+from lsgen.cli.rehearsal import rehearse, rehearse_weights
 from lsgen.models import VAE
+from lsgen.models.schedules import Linear, Schedule
 
 PLAIN = ("experiment=vae_digits", "callbacks=engine", "logger=csv")
 OWN = b"# @package _global_\ndefaults:\n  - vae_digits\n  - _self_\n"
@@ -450,3 +452,101 @@ def test_a_model_of_the_user_may_log_anything(config, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LSGEN_TARGETS", "own_model")
     check_monitors(changed(config, "model._target_=own_model.Own", "callbacks.checkpoint.monitor=own/score"))
+
+
+SCHEDULERS = "torch.optim.lr_scheduler"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["model.optimizer.lr=-1"], "model.optimizer: Invalid learning rate: -1"),
+        (["model.optimizer.lr=nan"], "model.optimizer: Invalid learning rate: nan"),
+        (["model.optimizer.lr=0"], "expected model.optimizer to have a learning rate above 0, got 0"),
+        (["model.optimizer.betas=[2,2]"], "model.optimizer: Invalid beta parameter at index 0: 2"),
+        (["+model.scheduler._target_=StepLR"], "model.scheduler: StepLR.__init__() missing 1 required positional"),
+        (
+            ["+model.scheduler={_target_: StepLR, step_size: 0}"],
+            "integer modulo by zero (after generator step 1 of 40)",
+        ),
+        (
+            ["+model.scheduler={_target_: OneCycleLR, max_lr: 0.1, total_steps: 30}"],
+            "The specified number of total steps is 30 (after generator step 31 of 40)",
+        ),
+        (
+            ["+model.scheduler={_target_: OneCycleLR, max_lr: 0.1}"],
+            "model.scheduler: You must define either total_steps",
+        ),
+        (["+model.scheduler={_target_: ReduceLROnPlateau}"], "expected a schedule over generator steps"),
+        (
+            ["+model.scheduler={_target_: ExponentialLR, gamma: -1}"],
+            "to keep the learning rate at 0 or above, got -0.001",
+        ),
+        (["+model.scheduler={_target_: ConstantLR, factor: 0, total_iters: 99}"], "a learning rate above 0, got 0"),
+    ],
+)
+def test_schedules_are_rehearsed(overrides, sentence, config):
+    written = [text.replace("_target_: ", f"_partial_: true, _target_: {SCHEDULERS}.") for text in overrides]
+    if written[0].endswith("_target_=StepLR"):
+        written = ["+model.scheduler={_partial_: true, _target_: " + f"{SCHEDULERS}.StepLR}}"]
+    with pytest.raises(UsageError) as told:
+        rehearse(changed(config, "model.max_steps=40", *written).model)
+    assert sentence in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        "OneCycleLR, max_lr: 0.1, total_steps: 40",
+        "CosineAnnealingLR, T_max: 40",
+        "LinearLR, start_factor: 0.01, total_iters: 10",
+        "PolynomialLR, total_iters: 39",
+    ],
+)
+def test_schedules_that_train_are_followed_to_their_end(scheduler, config):
+    text = f"+model.scheduler={{_partial_: true, _target_: {SCHEDULERS}.{scheduler}}}"
+    rehearse(changed(config, "model.max_steps=40", text).model)
+
+
+class Wrong(Schedule):
+    def __init__(self, wrong):
+        self.wrong = wrong
+
+    def __call__(self, step):
+        return self.wrong if step >= 900 else 1.0
+
+
+def test_weights_are_rehearsed():
+    model = torch.nn.Sequential(torch.nn.Linear(1, 1))
+    model[0].beta = Linear(0, 4, steps=10)
+    rehearse_weights(model, 1000)
+    for wrong in (float("nan"), float("inf"), None, True, "1"):
+        model[0].beta = Wrong(wrong)
+        rehearse_weights(model, 899)
+        with pytest.raises(UsageError, match=r"expected model.0.beta, the schedule Wrong, to give a finite number"):
+            rehearse_weights(model, 1000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"tags": ["x" * 65]}, "Tags must be between 1 and 64 characters"),
+        ({"tags": [""]}, "run_tags: Value error, Tag at index 0 is empty"),
+        ({"id": "a/b"}, "Run ID cannot contain the characters"),
+        ({"project": "a/b"}, "Invalid project name 'a/b'"),
+        ({"settings": {"abacus": 1}}, "abacus: Extra inputs are not permitted"),
+        ({"project": ""}, "expected the name of a W&B project, got none"),
+        ({"entity": "a/b"}, "in a W&B entity, got 'a/b'"),
+        ({"group": "g" * 129}, "expected a W&B group of at most 128 characters, got 129"),
+        ({"mode": "onlin"}, "expected a W&B mode among offline, online, disabled, got 'onlin'"),
+    ],
+)
+def test_what_wandb_refuses(arguments, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    error = raised(lambda: WandbLogger(save_dir=tmp_path, **arguments).experiment)
+    said = refusal(error, place="logger.wandb")
+    assert said.startswith("logger.wandb: ")
+    assert sentence in said
+    assert "\n" not in said
+    assert "pydantic.dev" not in said

@@ -39,7 +39,24 @@ def test_literal_secrets_are_found_by_name_and_by_value():
         "keys": ["monkey"],
         "tokens": 3,
     }
-    assert literal_secrets(config, ENVIRONMENT) == ["logger.wandb.api_key", "data[0].url"]
+    by_name, by_value = literal_secrets(config, ENVIRONMENT)
+    assert by_name == "logger.wandb.api_key"
+    assert by_value == "data[0].url, which holds the value of the environment variable HF_TOKEN,"
+
+
+@pytest.mark.parametrize("word", ["adam", "10", "digits", "Checkpoint", "default", "100000", "2026"])
+def test_an_ordinary_word_in_the_environment_is_no_secret(word):
+    environment = {"MY_TOKEN": word, "API_KEY": word}
+    assert redact(f"train optimizer={word}", environment) == f"train optimizer={word}"
+    assert literal_secrets({"optimizer": word, "data": [f"a {word} b"]}, environment) == []
+    assert redact(f"my_token={word}", environment) == "my_token=***"
+
+
+@pytest.mark.parametrize("word", ["conv64x9Qz", "hf_secretsecretsecret", "correcthorsebatterystaple", "0123456789"])
+def test_what_no_word_is_stays_a_secret(word):
+    environment = {"MY_TOKEN": word}
+    assert redact(f"train x={word}", environment) == "train x=***"
+    assert len(literal_secrets({"x": f"a{word}b"}, environment)) == 1
 
 
 def test_provenance_masks_and_names(monkeypatch):

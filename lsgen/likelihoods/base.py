@@ -79,6 +79,11 @@ class Likelihood(nn.Module, ABC):
     def in_support(self, x: Tensor) -> Tensor:
         """Return a boolean tensor of the shape of x: which values the family can give."""
 
+    def allows(self, x: Tensor) -> Tensor:
+        """Return whether the family can give every value of observations (B, *shape), a 0-d boolean tensor."""
+        values = torch.stack(torch.aminmax(x)) if self.convex else x  # a NaN is the least and the greatest value
+        return self.in_support(values).all()
+
     def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
         """Return the few values of each observation that tell of all of them, without reading any from the device.
 
@@ -90,7 +95,7 @@ class Likelihood(nn.Module, ABC):
 
         """
         flat = x.flatten(1)
-        if self.convex:  # a NaN is the least and the greatest value
+        if self.convex:
             return [(self, flat.amin(1)), (self, flat.amax(1))]
         first = self.in_support(x).flatten(1).view(torch.uint8).argmin(1, keepdim=True)
         return [(self, flat.gather(1, first).squeeze(1))]

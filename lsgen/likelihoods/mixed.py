@@ -99,6 +99,11 @@ class Mixed(Likelihood):
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
         return torch.cat([part.in_support(own) for part, own in parts], -len(self.shape))
 
+    def allows(self, x: Tensor) -> Tensor:
+        """Ask every part."""
+        parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
+        return torch.stack([part.allows(own) for part, own in parts]).all()
+
     def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
         """Return the values that tell of each part."""
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)

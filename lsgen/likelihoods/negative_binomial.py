@@ -34,6 +34,7 @@ from torch.distributions import Distribution, Independent
 from torch.distributions import NegativeBinomial as _NegativeBinomial
 
 from lsgen.likelihoods.base import ClosedFormLikelihood, Likelihood
+from lsgen.likelihoods.poisson import are_counts, is_count
 
 __all__ = ["FixedNegativeBinomial", "NegativeBinomial"]
 
@@ -74,7 +75,11 @@ class FixedNegativeBinomial(ClosedFormLikelihood):
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept 0, 1, 2, ..."""
-        return _counts(x)
+        return is_count(x)
+
+    def allows(self, x: Tensor) -> Tensor:
+        """Return whether every value is a count, a 0-d boolean tensor."""
+        return are_counts(x)
 
     def embed(self, h: Tensor, at: Tensor | None = None) -> Tensor:
         """Return 2 sqrt(r) asinh sqrt(mu/r), of shape (B, D)."""
@@ -117,11 +122,11 @@ class NegativeBinomial(Likelihood):
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept 0, 1, 2, ..."""
-        return _counts(x)
+        return is_count(x)
 
-
-def _counts(x: Tensor) -> Tensor:
-    return (x >= 0) & (x.frac() == 0)
+    def allows(self, x: Tensor) -> Tensor:
+        """Return whether every value is a count, a 0-d boolean tensor."""
+        return are_counts(x)
 
 
 def _information(log_mean: Tensor, log_r: Tensor | float) -> Tensor:

@@ -33,7 +33,11 @@ class Poisson(ClosedFormLikelihood):
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept 0, 1, 2, ..."""
-        return (x >= 0) & (x.frac() == 0)
+        return is_count(x)
+
+    def allows(self, x: Tensor) -> Tensor:
+        """Return whether every value is a count, a 0-d boolean tensor."""
+        return are_counts(x)
 
     def embed(self, h: Tensor, at: Tensor | None = None) -> Tensor:
         """Return 2 sqrt(lambda), of shape (B, D)."""
@@ -44,6 +48,16 @@ class Poisson(ClosedFormLikelihood):
         first, second = (self.split(x).flatten(-len(self.shape) - 1) for x in (h, other))
         a, b = torch.maximum(first, second), torch.minimum(first, second)
         return torch.linalg.vector_norm(2 * torch.exp(a / 2) * torch.expm1((b - a) / 2), dim=-1)
+
+
+def is_count(x: Tensor) -> Tensor:
+    """Return which values are 0, 1, 2, ..."""
+    return (x >= 0) & (x.frac() == 0)  # the fraction of an infinite number is NaN
+
+
+def are_counts(x: Tensor) -> Tensor:
+    """Return whether all values are 0, 1, 2, ..., a 0-d boolean tensor: the same, and several times faster."""
+    return (x.amin() >= 0) & (x.frac().amax() == 0)
 
 
 class _LogPoisson(_Poisson):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -24,6 +25,9 @@ from torch import Tensor
 from lsgen.likelihoods import Likelihood
 
 __all__ = ["Contract", "Evidence", "Interval"]
+
+_KINDS = {"label": torch.int64, "observed": torch.bool}  # others are of the type of the weights
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,15 @@ class Interval:
     def in_support(self, values: Tensor) -> Tensor:
         """Return which values are inside; a NaN is not."""
         return (values >= self.low) & (values <= self.high)
+
+    def allows(self, values: Tensor) -> Tensor:
+        """Return whether all are inside, a 0-d boolean tensor."""
+        return self.in_support(torch.stack(torch.aminmax(values))).all()
+
+    def witnesses(self, values: Tensor) -> list[tuple[Interval, Tensor]]:
+        """Return the least and the greatest value of each observation, (B,) both."""
+        flat = values.reshape(len(values), -1)
+        return [(self, flat.amin(1)), (self, flat.amax(1))]
 
 
 class Evidence(NamedTuple):
@@ -111,7 +124,7 @@ class Contract:
             f"got {_kind(batch)}"
         )
 
-    def take(self, batch: Any, dtype: torch.dtype) -> dict[str, Tensor]:
+    def take(self, batch: Any, dtype: torch.dtype) -> Mapping[str, Tensor]:
         """Return a batch as a mapping, floating-point observations in the type of the weights.
 
         Raises:
@@ -119,15 +132,24 @@ class Contract:
             ValueError: an entry is missing or has another shape.
 
         """
+        if self.fits(batch, dtype):
+            return batch
         taken = dict(self.entries(batch))
-        for name in ("x", *self.demands):
+        for name in self.names:
             value = taken.get(name)
             if isinstance(value, Tensor) and name in ("x", "pair") and value.is_floating_point():
                 taken[name] = value.to(dtype)
-            elif isinstance(value, Tensor) and name == "label" and not value.is_floating_point():
+            elif isinstance(value, Tensor) and name == "label" and value.dtype in _WHOLE:
                 taken[name] = value.to(torch.int64)
         self.check(taken, dtype)
         return taken
+
+    def fits(self, batch: Any, dtype: torch.dtype) -> bool:
+        """Return whether entries, types and shapes are what they must be."""
+        if not isinstance(batch, Mapping) or not isinstance(batch.get("x"), Tensor) or not batch["x"].ndim:
+            return False
+        size = len(batch["x"])
+        return size > 0 and all(self._entry_fits(name, batch.get(name), dtype, size) for name in self.names)
 
     def check(self, batch: Any, dtype: torch.dtype) -> None:
         """Refuse a batch for its entries, types or shapes.
@@ -137,50 +159,68 @@ class Contract:
             ValueError: an entry is missing or has another shape.
 
         """
+        if self.fits(batch, dtype):
+            return
         if not isinstance(batch, Mapping):
             raise TypeError(f'{self.owner} expected a batch that is a mapping with "x", got {_kind(batch)}')
-        missing = [name for name in ("x", *self.demands) if name not in batch]
-        if missing:
-            wanted, found = (_quoted(names) for names in (("x", *self.demands), batch))
+        if any(name not in batch for name in self.names):
+            wanted, found = _quoted(self.names), _quoted(batch)
             raise ValueError(f"{self.owner} expected batches with {wanted}, got {found or 'none of them'}")
-        kinds = {"x": dtype, "pair": dtype, "label": torch.int64, "observed": torch.bool}
-        for name in ("x", *self.demands):
-            self._check_entry(name, batch[name], kinds[name], len(batch["x"]))
+        for name in self.names:
+            self._check_entry(name, batch[name], dtype, batch["x"])
 
-    def label_evidence(self, batch: Mapping[str, Tensor]) -> list[Evidence]:
-        """Return what tells of the labels, if they matter."""
-        return [] if self.labels is None else [Evidence(self.labels, batch["label"])]
+    def allows(self, batch: Mapping[str, Tensor]) -> bool:
+        """Return whether every value may be there, as fast as can be; reads from the device."""
+        if "observed" in self.demands:
+            return bool((self.likelihood.in_support(batch["x"]) | ~batch["observed"]).all())
+        return all(bool(judge.allows(batch[name])) for name, judge in self._judges)
 
     def evidence(self, batch: Mapping[str, Tensor]) -> list[Evidence]:
-        """Return what tells of all entries of a batch that was checked."""
-        found = self.label_evidence(batch)
-        if "observed" in self.demands:
-            return [*found, self._of_observed(batch["x"], batch["observed"])]
-        for name in ("x", "pair") if "pair" in self.demands else ("x",):
-            found += [Evidence(*witness) for witness in self.likelihood.witnesses(batch[name])]
-        if self.value_range is not None:
-            flat = batch["x"].flatten(1)
-            found += [Evidence(self.value_range, flat.amin(1)), Evidence(self.value_range, flat.amax(1))]
-        return found
-
-    def _of_observed(self, x: Tensor, observed: Tensor) -> Evidence:
-        """Return what tells of observations of which only a part counts."""
-        allowed = (self.likelihood.in_support(x) | ~observed).flatten(1)
+        """Return what tells of all values of a batch, observation by observation; reads nothing from the device."""
+        if "observed" not in self.demands:
+            return [Evidence(*pair) for name, judge in self._judges for pair in judge.witnesses(batch[name])]
+        x = batch["x"].flatten(1)
+        allowed = self.likelihood.in_support(batch["x"]).flatten(1) | ~batch["observed"].flatten(1)
         first = allowed.view(torch.uint8).argmin(1, keepdim=True)
-        return Evidence(self.likelihood, x.flatten(1).gather(1, first).squeeze(1), allowed.gather(1, first).squeeze(1))
+        return [Evidence(self.likelihood, x.gather(1, first).squeeze(1), allowed.gather(1, first).squeeze(1))]
 
-    def _check_entry(self, name: str, value: Any, dtype: torch.dtype, size: int) -> None:
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The entries that are needed."""
+        return ("x", *self.demands)
+
+    @cached_property
+    def _judges(self) -> list[tuple[str, Likelihood | Interval]]:
+        judges: dict[str, Likelihood | Interval | None] = {"x": self.likelihood, "label": self.labels}
+        if "pair" in self.demands:
+            judges["pair"] = self.likelihood
+        found = [(name, judge) for name, judge in judges.items() if judge is not None]
+        return found if self.value_range is None else [*found, ("x", self.value_range)]
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        return () if name == "label" else self.likelihood.shape
+
+    def _entry_fits(self, name: str, value: Any, dtype: torch.dtype, size: int) -> bool:
+        return (
+            isinstance(value, Tensor)
+            and value.dtype == _KINDS.get(name, dtype)
+            and tuple(value.shape) == (size, *self._shape(name))
+        )
+
+    def _check_entry(self, name: str, value: Any, dtype: torch.dtype, x: Any) -> None:
+        """Say what is wrong with an entry."""
+        kind = _KINDS.get(name, dtype)
         if not isinstance(value, Tensor):
             raise TypeError(f'{self.owner} expected a tensor for "{name}" of a batch, got {_kind(value)}')
-        if value.dtype != dtype:
+        if value.dtype != kind:
             scale = ": scale whole numbers first, such as x / 255" if name == "x" else ""
-            raise TypeError(f'{self.owner} expected "{name}" of {dtype}, got {value.dtype}{scale}')
-        shape = () if name == "label" else self.likelihood.shape
-        what = type(self.likelihood).__name__ if name == "x" else self.owner
-        if tuple(value.shape[1:]) != shape or len(value) != size or not size:
+            raise TypeError(f'{self.owner} expected "{name}" of {kind}, got {value.dtype}{scale}')
+        shape = self._shape(name)
+        if not value.ndim or tuple(value.shape) != (len(x), *shape) or not len(x):
+            who = type(self.likelihood).__name__ if name == "x" else self.owner
+            what = "observations" if name == "x" else f'"{name}"'
             expected = ", ".join(["B", *map(str, shape)]) + ("," if not shape else "")
-            kind = "observations" if name == "x" else f'"{name}"'
-            raise ValueError(f"{what} expected {kind} of shape ({expected}), got {tuple(value.shape)}")
+            raise ValueError(f"{who} expected {what} of shape ({expected}), got {tuple(value.shape)}")
 
 
 def _quoted(names: Any) -> str:

@@ -20,7 +20,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lsgen.models.contract import Contract
+from lsgen.models.contract import Contract, Evidence
 from lsgen.models.loaders import check_batch_sizes, require_validation_batches
 from lsgen.models.verdicts import Place, Verdicts
 from lsgen.nn.critics import MinibatchStd
@@ -80,7 +80,8 @@ class BatchIntake(LightningModule, ABC):
         stored = getattr(self.trainer.datamodule, "stored", None)  # type: ignore[attr-defined]
         for split, first, batch in stored() if callable(stored) else ():
             taken = self._contract.take(batch, self._weights_dtype)
-            self._verdicts.add(Place(f"the {split} split", first), self._contract.evidence(taken))
+            if not self._is_allowed(taken):
+                self._verdicts.add(Place(split, first=first), self._contract.evidence(taken))
 
     def on_train_start(self) -> None:
         """Refuse loaders without a batch, or that are bound to make one which is too small."""
@@ -105,18 +106,20 @@ class BatchIntake(LightningModule, ABC):
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Take a batch in, on the host; wrong labels would end the work of an accelerator without a word."""
-        entries = self._contract.entries(batch)
         taken = self._contract.take(batch, self._weights_dtype)
-        if entries["x"].dtype != taken["x"].dtype and not self._cast_was_told:
-            self._cast_was_told = True
-            rank_zero_warn(f"The batches are of {entries['x'].dtype}: they are cast to {taken['x'].dtype}.")
-        if taken.get("label", taken["x"]).device.type == "cpu":
-            self._verdicts.add(self._place("a batch"), self._contract.label_evidence(taken))
+        if taken is not batch and not self._cast_was_told:
+            came, kept = self._contract.entries(batch)["x"].dtype, taken["x"].dtype
+            if came != kept:
+                self._cast_was_told = True
+                rank_zero_warn(f"The batches are of {came}: they are cast to {kept}.")
+        labels = self._contract.labels
+        if labels is not None and taken["label"].device.type == "cpu" and not bool(labels.allows(taken["label"])):
+            self._verdicts.add(self._place(), [Evidence(labels, taken["label"])])
         return taken
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Judge the batch, before any callback sees it."""
-        self._judge(batch, self._batches_so_far())
+        self._judge(batch)
         self._batch_was_judged = True
         return batch
 
@@ -186,23 +189,26 @@ class BatchIntake(LightningModule, ABC):
             self._judge(batch, batch_idx)
         self._batch_was_judged = False
 
-    def _judge(self, batch: Batch, batch_idx: int) -> None:
-        """Refuse a batch that is too small or holds wrong values, at once or when verdicts are read."""
+    def _judge(self, batch: Batch, batch_idx: int | None = None) -> None:
+        """Refuse the batch at hand where it is too small or of another form."""
         self._contract.check(batch, self._weights_dtype)
-        place, least = self._place(f"batch {batch_idx}"), self._least[self.training]
-        if len(batch["x"]) < least:
-            raise ValueError(
-                f"{self._contract.owner} expected batches of at least {least} observations, got {len(batch['x'])} in "
-                f"{place.words}"
-            )
-        self._verdicts.add(place, self._contract.evidence(batch))
+        size, least = len(batch["x"]), self._least[self.training]
+        if size < least:
+            name, place = self._contract.owner, self._place(batch_idx)
+            raise ValueError(f"{name} expected batches of at least {least} observations, got {size} in {place}")
+        if not self._is_allowed(batch):
+            self._verdicts.add(self._place(batch_idx), self._contract.evidence(batch))
 
-    def _place(self, words: str) -> Place:
-        """Return the place of a batch in the split at hand."""
+    def _is_allowed(self, batch: Batch) -> bool:
+        """Return whether all values may be there, as far as that is known on the host."""
+        return batch["x"].device.type == "cpu" and self._contract.allows(batch)
+
+    def _place(self, batch_idx: int | None = None) -> Place:
+        """Return the place of a batch, the one that comes unless given, in the split at hand."""
         stage = self.trainer.state.stage
-        split = "train" if stage is None else stage.dataloader_prefix
-        epoch = f", epoch {self.trainer.current_epoch}" if split == "train" else ""
-        return Place(f"{words} of the {split} split{epoch}", taught=split == "train")
+        split = "train" if stage is None else str(stage.dataloader_prefix)
+        batch = self._batches_so_far() if batch_idx is None else batch_idx
+        return Place(split, batch, self.trainer.current_epoch if split == "train" else None)
 
     def _batches_so_far(self) -> int:
         """Return the number of batches that the loop at hand has had in this epoch."""

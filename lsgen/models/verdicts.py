@@ -18,22 +18,28 @@ __all__ = ["Place", "Verdicts"]
 
 
 class Place(NamedTuple):
-    """Where evidence is from.
+    """Where observations are from.
 
     Attributes:
-        words: what the observations are part of, such as "batch 3 of the val split".
-        first: number of the first of them there.
-        taught: whether weights learned from them.
+        split: "train", "val", "test" or "predict".
+        batch: number of the batch; None for the split as it is stored.
+        epoch: epoch of training; None elsewhere.
+        first: number of the first of the observations there.
 
     """
 
-    words: str
+    split: str
+    batch: int | None = None
+    epoch: int | None = None
     first: int = 0
-    taught: bool = False
+
+    def __str__(self) -> str:
+        batch = "" if self.batch is None else f"batch {self.batch} of "
+        return f"{batch}the {self.split} split" + ("" if self.epoch is None else f", epoch {self.epoch}")
 
     def of(self, observation: int) -> str:
         """Name an observation."""
-        return f"observation {self.first + observation} of {self.words}"
+        return f"observation {self.first + observation} of {self}"
 
 
 class Verdicts:
@@ -72,7 +78,7 @@ class Verdicts:
         for group in groups.values():
             if not bool(torch.cat([item.verdict() for _, item in group]).all()):
                 said, place = _refusal(group)
-                if place.taught:
+                if place.split == "train":
                     self._refusal = said = f"{said} (weights that learned from it are not saved)"
                 raise ValueError(said)
 

@@ -21,7 +21,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from math import inf, isnan
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, plain, read_checkpoint
 from lsgen.callbacks.clock import bind_clock, continue_loggers, generator_steps
@@ -68,7 +69,8 @@ class Checkpoint(LightningCheckpoint):
         every_n_epochs: save at the end of every so many epochs, unless the last save was so short ago that saving
             took more than 5 % of the time since; None saves by the other rules only. The end of training, and a
             value that is the best so far, are always saved.
-        monitor: logged validation value that decides on best.ckpt, such as "val/elbo"; None keeps no best.ckpt.
+        monitor: logged validation value that decides on best.ckpt, such as "val/elbo"; None keeps no best.ckpt. One
+            that is NaN or infinite is never the best, and is told.
         mode: "max" or "min": what is best.
         dirpath: where to save; the folder `checkpoints` in the trainer's `default_root_dir` unless given.
         config: plain containers to store under "config", such as the resolved config of the run.
@@ -114,7 +116,7 @@ class Checkpoint(LightningCheckpoint):
         self.last_saved: str | None = None
         self._signals = SignalWatch()
         self._resumed = self._due = self._better = self._ended = self._finished = False
-        self._covered = self._in_step = self._training = False
+        self._covered = self._in_step = self._training = self._lost = False
         self._loaded: str | Path | None = None
         self._closing: Path | None = None
         self._validation_began = 0.0
@@ -201,10 +203,13 @@ class Checkpoint(LightningCheckpoint):
                 f"expected monitor = {self.monitor!r} among the values that validation logs, "
                 f"got {', '.join(sorted(trainer.callback_metrics)) or 'none'}"
             )
-        score = float(trainer.callback_metrics[self.monitor])
-        if self._is_better(score):
-            self.best_score, self.best_step = score, generator_steps(trainer, pl_module)
+        score, step = float(trainer.callback_metrics[self.monitor]), generator_steps(trainer, pl_module)
+        if isfinite(score) and self._is_better(score):
+            self.best_score, self.best_step = score, step
             self._better = True
+        if not isfinite(score) and not self._lost:
+            rank_zero_warn(f"{self.monitor} is {score} after {step} generator steps: {self._kept_best()}.")
+        self._lost = not isfinite(score)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Have the end of the epoch saved."""
@@ -234,6 +239,11 @@ class Checkpoint(LightningCheckpoint):
         self._training = False
         if wish == _STOP:
             raise self._interruption(trainer, pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say that there is no best checkpoint, where there should be one."""
+        if self._lost and self.best_score is None:
+            rank_zero_warn(f"There is no {BEST}: {self.monitor} was a finite number after none of the validations.")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the signals back; save weights that are complete and that nothing has saved yet."""
@@ -291,11 +301,14 @@ class Checkpoint(LightningCheckpoint):
         return self._validation_seconds is not None and self._validation_seconds < _BRIEF
 
     def _is_better(self, score: float) -> bool:
-        if isnan(score):
-            return False
         if self.best_score is None:
             return True
         return score > self.best_score if self.mode == "max" else score < self.best_score
+
+    def _kept_best(self) -> str:
+        if self.best_score is None:
+            return f"it cannot be the best, and there is no {BEST} so far"
+        return f"the best stays {self.best_score:.6g}, of generator step {self.best_step}"
 
     # how
 

@@ -1,9 +1,8 @@
 """A Lightning module that takes its batches in and judges each of them, in every split and by whomever it is run.
 
-Hooks of the module do it: on the host a batch is brought into one form and its labels are judged; on the device its
-evidence is taken before any callback sees it. Nothing depends on hooks of a fit, so Lightning's tuners, a validation or
-a test by itself run the same checks. A data module that has one of these hooks keeps the module's from being called:
-what was left out is made up for when the batch is handed over.
+On the host a batch is brought into one form and its labels are judged; on the device its evidence is taken before any
+callback sees it. Nothing depends on hooks of a fit: Lightning's tuners, a validation or a test by itself run the same
+checks. The public hooks around a transfer are a data module's where it has them; what they make of a batch is judged.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class BatchIntake(LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self._verdicts = Verdicts()
-        self._cast_was_told = self._batch_was_judged = False
+        self._cast_was_told = self._batch_comes = False
 
     @abstractmethod
     def contract(self) -> Contract:
@@ -104,8 +103,11 @@ class BatchIntake(LightningModule, ABC):
 
     # every batch
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+    def _on_before_batch_transfer(self, batch: Any, dataloader_idx: int = 0) -> Any:
         """Take a batch in, on the host; wrong labels would end the work of an accelerator without a word."""
+        batch = super()._on_before_batch_transfer(batch, dataloader_idx)
+        if not self._takes_batches():
+            return batch
         taken = self._contract.take(batch, self._weights_dtype)
         if taken is not batch and not self._cast_was_told:
             came, kept = self._contract.entries(batch)["x"].dtype, taken["x"].dtype
@@ -115,29 +117,18 @@ class BatchIntake(LightningModule, ABC):
         labels = self._contract.labels
         if labels is not None and taken["label"].device.type == "cpu" and not bool(labels.allows(taken["label"])):
             self._verdicts.add(self._place(), [Evidence(labels, taken["label"])])
+        self._batch_comes = True
         return taken
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Judge the batch, before any callback sees it."""
-        self._judge(batch)
-        self._batch_was_judged = True
+    def _apply_batch_transfer_handler(
+        self, batch: Any, device: torch.device | None = None, dataloader_idx: int = 0
+    ) -> Any:
+        """Judge a batch of a loop once it is on the device; example inputs come here too and are let through."""
+        batch, comes = super()._apply_batch_transfer_handler(batch, device, dataloader_idx), self._batch_comes
+        self._batch_comes = False
+        if comes:
+            self._judge(batch)
         return batch
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Judge a batch that was not judged."""
-        self._judge_late(batch, batch_idx)
-
-    def on_validation_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Judge a batch that was not judged."""
-        self._judge_late(batch, batch_idx)
-
-    def on_test_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Judge a batch that was not judged."""
-        self._judge_late(batch, batch_idx)
-
-    def on_predict_batch_start(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Judge a batch that was not judged."""
-        self._judge_late(batch, batch_idx)
 
     # where verdicts are read
 
@@ -184,31 +175,29 @@ class BatchIntake(LightningModule, ABC):
     def _check_batch_sizes(self, loaders: Any, split: str) -> None:
         check_batch_sizes(loaders, self._least[split == "training"], split, self._contract.owner)
 
-    def _judge_late(self, batch: Batch, batch_idx: int) -> None:
-        if not self._batch_was_judged:
-            self._judge(batch, batch_idx)
-        self._batch_was_judged = False
+    def _takes_batches(self) -> bool:
+        """Return whether the loop at hand has batches as the contract says."""
+        return True
 
-    def _judge(self, batch: Batch, batch_idx: int | None = None) -> None:
-        """Refuse the batch at hand where it is too small or of another form."""
+    def _judge(self, batch: Batch) -> None:
+        """Refuse the batch that comes where it is too small, of another form, or holds wrong values."""
         self._contract.check(batch, self._weights_dtype)
         size, least = len(batch["x"]), self._least[self.training]
         if size < least:
-            name, place = self._contract.owner, self._place(batch_idx)
+            name, place = self._contract.owner, self._place()
             raise ValueError(f"{name} expected batches of at least {least} observations, got {size} in {place}")
         if not self._is_allowed(batch):
-            self._verdicts.add(self._place(batch_idx), self._contract.evidence(batch))
+            self._verdicts.add(self._place(), self._contract.evidence(batch))
 
     def _is_allowed(self, batch: Batch) -> bool:
         """Return whether all values may be there, as far as that is known on the host."""
         return batch["x"].device.type == "cpu" and self._contract.allows(batch)
 
-    def _place(self, batch_idx: int | None = None) -> Place:
-        """Return the place of a batch, the one that comes unless given, in the split at hand."""
+    def _place(self) -> Place:
+        """Return the place of the batch that comes."""
         stage = self.trainer.state.stage
         split = "train" if stage is None else str(stage.dataloader_prefix)
-        batch = self._batches_so_far() if batch_idx is None else batch_idx
-        return Place(split, batch, self.trainer.current_epoch if split == "train" else None)
+        return Place(split, self._batches_so_far(), self.trainer.current_epoch if split == "train" else None)
 
     def _batches_so_far(self) -> int:
         """Return the number of batches that the loop at hand has had in this epoch."""

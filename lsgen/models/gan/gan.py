@@ -114,20 +114,12 @@ class GAN(AdversarialModel):
         labels = Interval(expected, 0, self.classes - 1)
         return replace(super().contract(), owner="a conditional critic", demands=("label",), labels=labels)
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Take a batch in; what is to be predicted from are codes (N, d), which may be anything."""
-        return batch if self.trainer.predicting else super().on_before_batch_transfer(batch, dataloader_idx)
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Judge a batch, unless it is of codes."""
-        return batch if self.trainer.predicting else super().on_after_batch_transfer(batch, dataloader_idx)
-
-    def on_predict_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Leave codes alone."""
-
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:  # type: ignore[override]
         """Return generated observations (N, *shape) at codes (N, d)."""
         return self(batch)
+
+    def _takes_batches(self) -> bool:
+        return not self.trainer.predicting  # from codes, which may be anything
 
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the parameters of critic and generator, the prior with the latter, and those of their regularisers."""

@@ -62,5 +62,5 @@ def check_batch_sizes(loaders: Any, least: int, split: str, owner: str) -> None:
             raise ValueError(
                 f"{owner} expected batches of at least {least} observations, and {number} {split} observations in "
                 f"batches of {size} leave one of {smallest}: choose another batch size"
-                + (", or drop_last=True" if size >= least and number > size and split == "train" else "")
+                + (", or drop_last=True" if size >= least and number > size and split == "training" else "")
             )

@@ -163,7 +163,8 @@ def _hidden(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> Te
     """Return where rounding hides the symplectic steps from codes (N, d) with velocities (N, d)."""
     curves = torch.stack([z, z + v / steps], 1)
     known = image(im, curves)
-    return (rounding_of(im, curves, known, raw_energy(im, curves, known)) > HIDDEN) & (v != 0).any(-1)
+    rounding = rounding_of(im, curves, known, raw_energy(im, curves, known))
+    return ((rounding > HIDDEN) | (curves[:, 0] == curves[:, 1]).all(-1)) & (v != 0).any(-1)
 
 
 def _symplectic(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> Exponential:

@@ -56,6 +56,31 @@ def test_a_segment_without_a_midpoint_step_is_unknown_alone():
     torch.testing.assert_close(carried[1], torch.tensor(2.0, dtype=f64))
 
 
+@pytest.mark.parametrize("method", ["adaptive", "symplectic"])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-6])
+def test_short_and_far_curves_arrive_but_for_the_rounding_of_their_codes(method, offset, size):
+    """The sphere a long way from the origin of its codes, in float32, against float64 at the origin."""
+    im = Immersion(lambda z: SPHERE.immersion.fn(z - offset), 2)
+    z = (0.3 * torch.randn(6, 2) * 2**12).round() / 2**12 + offset
+    v = size * 0.4 * torch.randn(6, 2).clamp(-1.5, 1.5)
+    found, true = exp_map(im, z, v, method=method), exp_map(SPHERE.immersion, z.double() - offset, v.double())
+    assert found.converged.all()
+    torch.testing.assert_close(found.velocity.double(), true.velocity, rtol=0, atol=5e-3 * size)
+    moved, exact = found.point.double() - z.double(), true.point + offset - z.double()
+    ulp = torch.finfo(torch.float32).eps * (1 + offset)
+    torch.testing.assert_close(moved, exact, rtol=0, atol=ulp + (1e-3 if size == 1 else 5e-3) * size)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_units_of_the_coordinates_do_not_matter(scale):
+    im = Immersion(lambda z: SPHERE.immersion.fn(z / scale), 2)
+    z, v = 0.3 * torch.randn(2, 6, 2).clamp(-1.5, 1.5)
+    found, true = exp_map(im, z * scale, v * scale), exp_map(SPHERE.immersion, z.double(), v.double())
+    assert found.converged.all()
+    torch.testing.assert_close(found.point.double() / scale, true.point, rtol=1e-4, atol=1e-4)
+
+
 def test_errors_follow_the_tolerance():
     torus, a, v = reference.torus(), torch.zeros(1, 2, dtype=f64), torch.tensor([[1.0, 0.7]], dtype=f64)
     exact = exp_map(torus.immersion, a, v, tol=1e-11).point

@@ -115,3 +115,16 @@ def test_wrong_parts_are_refused() -> None:
         StagedRBFDecoder(MLPDecoder(d, (D,)), RBFPrecision(d, (D,)), heads=1)
     with pytest.raises(ValueError, match="expected a standard deviation sigma > 0, got 0"):
         StagedRBFDecoder(MLPDecoder(d, (D,)), RBFPrecision(d, (D,)), sigma=0.0)
+
+
+def test_the_precision_waits_for_more_codes_than_centres() -> None:
+    space, objective = _space(), RBFVariance(fit_at=1, observations=30)
+    centres = len(space.decoder.both.precision.centres)
+    assert centres > 2
+    for step in range(centres + 1):
+        assert not space.decoder.fitted
+        objective(space, {"x": torch.rand(1, D, dtype=torch.float64)}, step)
+    objective(space, {"x": torch.rand(1, D, dtype=torch.float64)}, centres + 1)
+    assert space.decoder.fitted
+    with pytest.raises(ValueError, match=f"expected more observations than the {centres} centres, got {centres}"):
+        RBFVariance(fit_at=1, observations=centres).check(_space())

@@ -87,6 +87,7 @@ class GAN(AdversarialModel):
             if not isinstance(regulariser, kinds):
                 raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
             if isinstance(regulariser, GeneratorRegulariser):
+                regulariser.check(prior)
                 regulariser.bind(prior.manifold)
         recognised = any(isinstance(regulariser, AuxiliaryClassification) for regulariser in regularisers)
         if recognised != isinstance(critic, AuxiliaryCritic):

@@ -10,11 +10,13 @@ Reference: Chen et al., "InfoGAN" (2016), https://arxiv.org/abs/1606.03657, equa
 
 from __future__ import annotations
 
+from itertools import accumulate
 from math import log, pi
 
 import torch
 from torch import Tensor, nn
 
+from lsgen.latent import OneHot, Prior, Product
 from lsgen.models.gan.regularisers import GeneratorRegulariser
 
 __all__ = ["MutualInformation"]
@@ -42,6 +44,23 @@ class MutualInformation(GeneratorRegulariser):
         if classes < 0 or continuous < 0 or classes + continuous < 1:
             raise ValueError(f"expected classes or continuous codes, got {classes} and {continuous}")
         self.recogniser, self.classes, self.continuous = recogniser, classes, continuous
+
+    def check(self, prior: Prior) -> None:
+        """Refuse a prior whose codes do not end in the classes and continuous coordinates that are recognised.
+
+        Raises:
+            TypeError: they do not.
+
+        """
+        start = prior.dim - self.classes - self.continuous
+        parts = list(prior.parts) if isinstance(prior, Product) else [prior]
+        places = zip(accumulate((part.dim for part in parts[:-1]), initial=0), parts, strict=True)
+        classes = [at for at, part in places if isinstance(part, OneHot) and part.dim == self.classes]
+        if start < 0 or (self.classes and start not in classes):
+            raise TypeError(
+                f"MutualInformation expected a prior whose codes end in a OneHot of {self.classes} and "
+                f"{self.continuous} more, got {type(prior).__name__} of {prior.dim} dimensions"
+            )
 
     def forward(self, generator: nn.Module, z: Tensor, fake: Tensor) -> Tensor:
         """Return -E[ log Q(c | G(z)) ]."""

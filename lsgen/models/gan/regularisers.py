@@ -27,7 +27,7 @@ from math import prod, sqrt
 import torch
 from torch import Tensor, nn
 
-from lsgen.latent import Manifold
+from lsgen.latent import Manifold, Prior
 from lsgen.nn.stylegan import StyleGenerator
 
 __all__ = [
@@ -95,6 +95,9 @@ class CriticRegulariser(Regulariser):
 
 class GeneratorRegulariser(Regulariser):
     """Abstract penalty in the generator's loss; its own parameters, if any, are trained with the generator's."""
+
+    def check(self, prior: Prior) -> None:
+        """Refuse a prior whose codes the penalty cannot use, before any step is taken; none unless it says so."""
 
     def bind(self, manifold: Manifold) -> None:
         """Take where the codes of the prior lie, for a penalty that moves them."""

@@ -29,7 +29,8 @@ class RBFVariance(Objective):
     """The ELBO of a `StagedRBFDecoder`, in its two stages.
 
     Args:
-        fit_at: generator step n at which the precision is fitted; below 1, as a part of `steps`.
+        fit_at: generator step n at which the precision is fitted, or the first one after it that has seen more codes
+            than there are centres; below 1, as a part of `steps`.
         observations: number M of codes it is fitted to, those of the last training batches before; they are part of
             the checkpoint while they are gathered.
         steps: generator steps of the whole training, `${model.max_steps}` in a config.
@@ -54,10 +55,19 @@ class RBFVariance(Objective):
         self._errors: list[Tensor] = []
 
     def check(self, space: EncodableLatentSpace) -> None:
-        """Refuse also a decoder that does not learn in two stages."""
+        """Refuse also a decoder that does not learn in two stages, or no fewer centres than codes.
+
+        Raises:
+            TypeError: see `Objective.check`; also for the decoder.
+            ValueError: the precision has no fewer centres than there are codes to fit it to.
+
+        """
         super().check(space)
         if not isinstance(space.decoder, StagedRBFDecoder):
             raise TypeError(f"RBFVariance expected a StagedRBFDecoder, got {type(space.decoder).__name__}")
+        centres = len(space.decoder.both.precision.centres)
+        if self.observations <= centres:
+            raise ValueError(f"expected more observations than the {centres} centres, got {self.observations}")
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + KL, and fit the precision once its step has come.
@@ -70,7 +80,8 @@ class RBFVariance(Objective):
         if not isinstance(decoder, StagedRBFDecoder):
             raise TypeError(f"RBFVariance expected a StagedRBFDecoder, got {type(decoder).__name__}")
         learning = self.training and torch.is_grad_enabled()
-        if learning and not decoder.fitted and step >= self.fit_at and self._codes:
+        enough = sum(map(len, self._codes)) > len(decoder.both.precision.centres)
+        if learning and not decoder.fitted and step >= self.fit_at and enough:
             decoder.fit(torch.cat(self._codes), torch.cat(self._errors))
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 for value in decoder.both.precision.state_dict().values():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn.functional import softplus
 
-from lsgen.latent import EncodableLatentSpace, MixtureOfNormals, StandardNormal
+from lsgen.latent import EncodableLatentSpace, MixtureOfNormals, Prior, StandardNormal
 from lsgen.latent.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, VAEGAN, BiGAN, Hinge, LeastSquares, MutualInformation, NonSaturating, Wasserstein
@@ -168,3 +168,18 @@ def test_a_learned_prior_moves_to_the_data_of_a_game() -> None:
     (gradient,) = torch.autograd.grad(terms["adversarial"], prior.means)
     torch.testing.assert_close(gradient, -gan.critic.weight.detach())
     assert [id(p) for p in gan.players()[1]] == [id(p) for p in prior.parameters()]
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        StandardNormal(5),
+        Product([StandardNormal(3), OneHot(2)]),
+        Product([OneHot(3), StandardNormal(2)]),
+        StandardNormal(2),
+    ],
+)
+def test_codes_that_do_not_end_in_what_is_recognised_are_refused(prior: Prior) -> None:
+    parts = nn.Linear(prior.dim, 3), MLPCritic((3,), [4]), FixedGaussian((3,)), prior, NonSaturating()
+    with pytest.raises(TypeError, match="expected a prior whose codes end in a OneHot of 3 and 1 more, got"):
+        GAN(*parts, [MutualInformation(nn.Linear(3, 4), 3, 1)])

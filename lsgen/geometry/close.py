@@ -35,7 +35,7 @@ from lsgen.geometry.tensors import full_rank
 
 __all__ = ["Route", "Short", "live_length", "measures", "resolved", "short"]
 
-NEAR, ALIKE = 0.05, 0.01
+NEAR, ALIKE, JUMP = 0.05, 0.01, 2.5
 Solver = Callable[[Immersion | MetricField, Tensor], Solution]
 
 
@@ -51,7 +51,8 @@ class Short(NamedTuple):
     Attributes:
         bend: c (N, d).
         length: of the geodesic (N,).
-        variation: the larger of by how much q varies, relative to it, and of |c|_g / |d|_g (N,).
+        variation: the largest of by how much q varies, relative to it, of |c|_g / |d|_g, and of JUMP times the second
+            difference of q, relative to it, which a kink between two of the three points leaves (N,).
         residual: tangential acceleration that the series leaves, in units of the length (N,).
         rounding: error of the length by rounding of g, relative to it (N,).
         full: whether the metric has full rank at a, m and b (N,).
@@ -87,7 +88,7 @@ def short(im: Immersion | MetricField, a: Tensor, b: Tensor) -> Short:
     return Short(
         bend * scale[:, None] ** 2,
         torch.where(same, 0, scale * square.clamp(min=0).sqrt()),
-        torch.where(same, 0, torch.maximum(varied, turn)),
+        torch.where(same, 0, torch.maximum(torch.maximum(varied, turn), JUMP * (q[0] - 2 * q[1] + q[2]).abs() / least)),
         torch.where(same, 0, turn * (turn + varied)),
         torch.where(same, 0, 4 * torch.finfo(a.dtype).eps * size),
         full | same,

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lsgen.geometry import MetricField, geodesic, reference
+from lsgen.geometry.geodesic import routed
 from lsgen.geometry.statistics import frechet_mean, kmeans, land, land_log_density, principal_geodesics
 
 f64 = torch.float64
@@ -29,11 +30,15 @@ CALLS = {
 def test_every_geodesic_takes_them(name, monkeypatch):
     seen = []
 
-    def recorded(im, start, end, points, **options):
-        seen.append({"points": points, **options})
-        return geodesic(im, start, end, points, **options)
+    def recorded(solve):
+        def call(im, start, end, points, **options):
+            seen.append({"points": points, **options})
+            return solve(im, start, end, points, **options)
 
-    monkeypatch.setattr("lsgen.geometry.logarithm.geodesic", recorded)
+        return call
+
+    for solve in (geodesic, routed):
+        monkeypatch.setattr(f"lsgen.geometry.logarithm.{solve.__name__}", recorded(solve))
     found = CALLS[name]({"tol": 1e-6, "max_iterations": 77})
     if name == "land":
         land_log_density(SPHERE.immersion, found, CODES, 9, {"tol": 1e-6, "max_iterations": 77})

@@ -68,7 +68,8 @@ def annealed_log_evidence(
         x: observations (B, *shape).
         temperatures: intermediate distributions T; more tighten the bound.
         chains: chains for every observation; all are decoded at once.
-        leapfrog_steps: steps of each Hamiltonian trajectory.
+        leapfrog_steps: steps of each Hamiltonian trajectory; where codes hold classes or entries of a codebook, also
+            how many alternatives of one of them are decoded at once, beside the present one.
         start: exact posterior samples (chains, B, d): the chain runs backwards from them, and bounds from above.
 
     Raises:

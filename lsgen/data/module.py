@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from inspect import signature
 from math import prod
 from typing import Any, ClassVar, Literal, get_args
@@ -138,7 +138,7 @@ class DataModule(LightningDataModule, ABC):
         order = torch.randperm(len(data), generator=stream(self.split_seed, Purpose.PROBE))
         return data[order[:n]]
 
-    def stored(self) -> Iterator[tuple[Split, int, Batch]]:
+    def stored(self, apart_from: Container[str] = ()) -> Iterator[tuple[Split, int, Batch]]:
         """Return what can be looked through at once: splits that were built, as (split, first position, batch).
 
         All of a split comes, in chunks, where it is made of floating-point numbers in memory; of any other, whose
@@ -148,7 +148,7 @@ class DataModule(LightningDataModule, ABC):
         hooks = ("on_before_batch_transfer", "on_after_batch_transfer")
         if any(getattr(type(self), hook) is not getattr(LightningDataModule, hook) for hook in hooks):
             return
-        for split in get_args(Split):
+        for split in [split for split in get_args(Split) if split not in apart_from]:
             data = self._splits.get(split, ())
             source = getattr(data, "source", None)
             whole = isinstance(source, TensorSource) and source.tensors["x"].is_floating_point()

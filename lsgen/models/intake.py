@@ -45,6 +45,7 @@ class BatchIntake(LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self._verdicts = Verdicts()
+        self._looked_through: set[str] = set()
         self._cast_was_told = self._batch_comes = False
 
     @abstractmethod
@@ -76,15 +77,13 @@ class BatchIntake(LightningModule, ABC):
     def on_fit_start(self) -> None:
         """Judge what a data module of ours holds in memory, before the first step."""
         self._verdicts.forget()
-        stored = getattr(self.trainer.datamodule, "stored", None)  # type: ignore[attr-defined]
-        for split, first, batch in stored() if callable(stored) else ():
-            taken = self._contract.take(batch, self._weights_dtype)
-            if not self._is_allowed(taken):
-                self._verdicts.add(Place(split, first=first), self._contract.evidence(taken))
+        self._looked_through.clear()
+        self._look_through_data()
 
     def on_train_start(self) -> None:
         """Refuse loaders without a batch, or that are bound to make one which is too small."""
         require_validation_batches(self.trainer)
+        self._look_through_data()  # at splits that were built since, for a test at the end
         self._check_batch_sizes(self.trainer.train_dataloader, "training")
         self._check_batch_sizes(self.trainer.val_dataloaders, "validation")
 
@@ -174,6 +173,15 @@ class BatchIntake(LightningModule, ABC):
 
     def _check_batch_sizes(self, loaders: Any, split: str) -> None:
         check_batch_sizes(loaders, self._least[split == "training"], split, self._contract.owner)
+
+    def _look_through_data(self) -> None:
+        stored = getattr(self.trainer.datamodule, "stored", None)  # type: ignore[attr-defined]
+        found = stored(self._looked_through) if callable(stored) else ()
+        for split, first, batch in found:
+            taken = self._contract.take(batch, self._weights_dtype)
+            if not self._is_allowed(taken):
+                self._verdicts.add(Place(split, first=first), self._contract.evidence(taken))
+            self._looked_through.add(split)
 
     def _takes_batches(self) -> bool:
         """Return whether the loop at hand has batches as the contract says."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from lsgen.callbacks import Checkpoint, FiniteLoss, LikelihoodMetrics
+from lsgen.callbacks import Checkpoint, FiniteLoss, HeldOutCheck, LikelihoodMetrics
 from lsgen.data.batches import TensorSource
 from lsgen.data.encodings import AsStored
 from lsgen.data.module import DataModule
@@ -96,6 +96,13 @@ def test_one_wrong_value_in_memory_is_refused_before_the_first_step(tmp_path: Pa
     with pytest.raises(ValueError, match=f"got {value:.6g} in observation 13 of the {split} split") as refusal:
         _trainer(tmp_path).fit(model, Table(**parts))
     assert "Bernoulli expected observations that are between 0 and 1" in str(refusal.value)
+    assert model.generator_steps == 0
+
+
+def test_a_wrong_value_of_the_test_split_is_refused_before_a_run_that_will_test(tmp_path: Path) -> None:
+    model, data = _vae(), Table(train=_x(16), val=_x(16), test=_x(16, at_3=255.0))
+    with pytest.raises(ValueError, match="got 255 in observation 3 of the test split"):
+        _trainer(tmp_path, [HeldOutCheck()]).fit(model, data)
     assert model.generator_steps == 0
 
 

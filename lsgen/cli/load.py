@@ -73,8 +73,12 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
     return model.eval()
 
 
-def check_content(content: Mapping[str, Any]) -> None:
+def check_content(content: Mapping[str, Any], *, resumed: bool = False) -> None:
     """Refuse a checkpoint that holds no model of lsgen.
+
+    Args:
+        content: what the file holds.
+        resumed: whether training is to go on from it, which takes more than a model.
 
     Raises:
         RunError: what it lacks.
@@ -84,3 +88,6 @@ def check_content(content: Mapping[str, Any]) -> None:
         if not isinstance(content.get(key), Mapping):
             got = f"one without {key!r}" if key not in content else f"a {type(content[key]).__name__} as {key!r}"
             raise RunError(f"expected a checkpoint that lsgen saved, with the {what} of a model, got {got}")
+    for key in ("optimizer_states", "loops", "callbacks") if resumed else ():
+        if key not in content:
+            raise RunError(f"expected a checkpoint from which training can go on, got one without {key!r}")

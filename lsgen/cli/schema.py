@@ -81,6 +81,11 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
         value = trainer.get(key)
         if isinstance(value, int | float) and not value >= least:
             raise UsageError(f"expected trainer.{key} of at least {least}, got {value!r}")
+    if re.search("spawn|fork|notebook", str(trainer.get("strategy", ""))):
+        raise UsageError(
+            f"expected a trainer.strategy whose processes start lsgen again, such as ddp, got {trainer['strategy']!r}, "
+            "whose processes would keep what they learn to themselves"
+        )
     if trainer.get("val_check_interval") == 0:
         raise UsageError("expected trainer.val_check_interval above 0, or null for once in an epoch, got 0")
 

@@ -215,7 +215,7 @@ def _checkpoint(directory: RunDirectory, progress: _Progress) -> str | None:
     if newest is None:
         return None
     content = read_checkpoint(newest)
-    check_content(content)
+    check_content(content, resumed=True)
     progress.start = int(content["clocks"].get("generator_steps", 0))
     print(f"resumed  at step {progress.start} from {newest.name}", flush=True)
     return str(newest)

@@ -62,6 +62,8 @@ def test_a_checkpoint_that_does_not_fit_is_one_sentence(lsgen, trained, tmp_path
         check(sentence, *verbs)
     check("[3, 3] in it", ["traverse", "trained"], ["geometry", "trained"])
 
+    torch.save(without("optimizer_states")(content), file)
+    check("expected a checkpoint from which training can go on, got one without 'optimizer_states'", verbs[1])
     moments = content["optimizer_states"][0]
     moments = moments | {"param_groups": [moments["param_groups"][0] | {"params": [0]}]}
     torch.save(content | {"optimizer_states": [moments]}, file)

@@ -134,6 +134,7 @@ SEED = "expected seed to be a whole number from 0 to 4294967295 (2^32 - 1), got 
         ("trainer.accumulate_grad_batches=0", "expected trainer.accumulate_grad_batches of at least 1, got 0"),
         ("trainer.check_val_every_n_epoch=0", "expected trainer.check_val_every_n_epoch of at least 1, got 0"),
         ("trainer.gradient_clip_val=-1", "expected trainer.gradient_clip_val of at least 0, got -1"),
+        ("+trainer.strategy=ddp_spawn", "expected a trainer.strategy whose processes start lsgen again, such as ddp"),
         ("trainer.val_check_interval=0", "expected trainer.val_check_interval above 0"),
     ],
 )

@@ -124,7 +124,7 @@ SEED = "expected seed to be a whole number from 0 to 4294967295 (2^32 - 1), got 
     ("override", "sentence"),
     [
         *((f"seed={seed}", SEED) for seed in ("4294967296", "99999999999", "-1", "1.5", "1e3", "true", "abc", "[1]")),
-        ("callbacks=null", "expected callbacks to be one of default, "),
+        ("callbacks=null", "expected callbacks to be one of "),
         ("logger=null", "got null: `logger=none` is for none of them"),
         ("model=null", "expected model to be one of "),
         ("data=null", "expected data to be one of "),

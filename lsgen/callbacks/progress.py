@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from lsgen.callbacks.clock import generator_steps, images_seen
 from lsgen.callbacks.observer import Observer
 from lsgen.models import Losses
+from lsgen.runs.terminal import Terminal
 
 __all__ = ["Progress"]
 
@@ -134,7 +135,7 @@ class Progress(Observer, ProgressBar):
 
     def _console(self) -> Console:
         if self.console is None:
-            self.console = Console(file=sys.stdout)
+            self.console = Terminal(file=sys.stdout)
         return self.console
 
 

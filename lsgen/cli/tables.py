@@ -16,6 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from lsgen.runs.terminal import Terminal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,7 +35,7 @@ def number(value: float | None, digits: int = 6) -> str:
 
 def console_of_any_width() -> Console:
     """Return a console on standard output, as wide as its terminal; without bounds where there is none."""
-    console = Console()
+    console = Terminal()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _UNBOUNDED
     return console

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,22 @@ def test_a_run_that_draws_and_reports_in_vain(lsgen, small, tmp_path: Path) -> N
     assert (run.checkpoints / "last.ckpt").is_file()
     (run_dir / "report.html").rmdir()
     assert "Samples failed 3 times" in write_report(run_dir).read_text()
+
+
+def test_a_run_whose_output_nobody_reads_any_more(small, tmp_path: Path) -> None:
+    """As with `lsgen train | head -1`: it trains on, and says so on standard error."""
+    command = [sys.executable, "-m", "lsgen.cli", "train", *small, "run_dir=run"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("run ")
+        process.stdout.close()
+        assert process.stderr is not None
+        told = process.stderr.read()
+        assert process.wait() == 0, told
+    status = RunDirectory.open(tmp_path / "run").status()
+    assert (status["state"], status["generator_steps"]) == ("finished", 6)
+    assert [problem.who for problem in problems_in(status)][:1] == ["Progress"]
+    assert "Progress failed after 1 generator steps, and the run goes on: BrokenPipeError" in told
 
 
 def test_an_evaluation_that_lacks_a_value_fails(lsgen, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ __all__ = ["refusal", "spoken", "wants_traceback", "weights_fault", "yaml_fault"
 
 _OURS = str(Path(lsgen.__file__).parent)
 _LIBRARIES = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
-_SENTENCES = (ValueError, TypeError, RuntimeError)
+_SENTENCES = (ValueError, TypeError, RuntimeError, ImportError)
 _NO_SENTENCES = (NotImplementedError, RecursionError)
 _SPEAK_FOR_THEMSELVES = (
     "ValueError",

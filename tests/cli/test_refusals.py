@@ -145,11 +145,11 @@ def test_values_that_are_refused_before_a_directory_is_made(override, sentence, 
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (["trainer.precision=abacus"], "trainer: Precision 'abacus' is invalid"),
+        (["trainer.precision=abacus"], "expected trainer.precision to be 64, 32, 16, "),
         (["+trainer.strategy=abacus"], "trainer: "),
         (["trainer.devices=-3"], "trainer: `devices` selected with `CPUAccelerator` should be an int > 0"),
         (["trainer.val_check_interval=1000000"], "must be less than or equal to the number of the training batches"),
-        (["model.optimizer.lr=-1"], "model: Invalid learning rate: -1"),
+        (["model.optimizer.lr=-1"], "model.optimizer: Invalid learning rate: -1"),
     ],
 )
 def test_what_lightning_and_torch_refuse(overrides, sentence, lsgen, small, tmp_path):

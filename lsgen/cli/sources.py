@@ -68,8 +68,9 @@ def _check_package(file: Path, group: str, found: ConfigResult) -> None:
     config: Any = found.config
     if not isinstance(config, DictConfig):
         raise UsageError(f"{file}: expected a mapping of keys to values, got a list")
-    wanted = _package(group)
+    wanted, always = _package(group)
     sets = any(key != "defaults" for key in config) or "override" in str(config.get("defaults"))
+    sets = sets if always else any(key in _groups() for key in config)  # some need it: those that set other groups
     if wanted and sets and not found.header["package"]:
         raise UsageError(
             f"{file}: expected '# @package {wanted}' as its first line, as configs in {group}/ have it, got none: "
@@ -78,10 +79,14 @@ def _check_package(file: Path, group: str, found: ConfigResult) -> None:
 
 
 @cache
-def _package(group: str) -> str | None:
-    """Return the package that the shipped configs of a group declare; None where they declare none."""
-    for file in sorted((shipped_directory() / group).glob("*.yaml")):
-        header: str | None = FileConfigSource._get_header_dict(file.read_text(encoding="utf-8")[:512])["package"]
-        if header is not None:
-            return header
-    return None
+def _package(group: str) -> tuple[str | None, bool]:
+    """Return the package that shipped configs of a group declare, None if none does, and whether all of them do."""
+    texts = [file.read_text(encoding="utf-8")[:512] for file in sorted((shipped_directory() / group).glob("*.yaml"))]
+    headers: list[str | None] = [FileConfigSource._get_header_dict(text)["package"] for text in texts if text.strip()]
+    declared = [header for header in headers if header is not None]
+    return (declared[0], len(declared) == len(headers)) if declared else (None, False)
+
+
+@cache
+def _groups() -> frozenset[str]:
+    return frozenset(path.name for path in shipped_directory().iterdir() if path.is_dir())

@@ -68,6 +68,8 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
     try:
         model.on_load_checkpoint(dict(content))
         model.load_state_dict(content["state_dict"])
+    except ValueError as error:
+        raise RunError(str(error)) from error
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise RunError(weights_fault(error) or f"the checkpoint does not fit the config: {error!r}") from error
     return model.eval()
@@ -84,10 +86,9 @@ def check_content(content: Mapping[str, Any], *, resumed: bool = False) -> None:
         RunError: what it lacks.
 
     """
-    for key, what in (("state_dict", "weights"), ("clocks", "clocks")):
-        if not isinstance(content.get(key), Mapping):
-            got = f"one without {key!r}" if key not in content else f"a {type(content[key]).__name__} as {key!r}"
-            raise RunError(f"expected a checkpoint that lsgen saved, with the {what} of a model, got {got}")
+    if not isinstance(content.get("state_dict"), Mapping):
+        got = "one without" if "state_dict" not in content else f"a {type(content['state_dict']).__name__} as"
+        raise RunError(f"expected a checkpoint that lsgen saved, with the weights of a model, got {got} 'state_dict'")
     for key in ("optimizer_states", "loops", "callbacks") if resumed else ():
         if key not in content:
             raise RunError(f"expected a checkpoint from which training can go on, got one without {key!r}")

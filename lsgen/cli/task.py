@@ -216,7 +216,7 @@ def _checkpoint(directory: RunDirectory, progress: _Progress) -> str | None:
         return None
     content = read_checkpoint(newest)
     check_content(content, resumed=True)
-    progress.start = int(content["clocks"].get("generator_steps", 0))
+    progress.start = int(content.get("clocks", {}).get("generator_steps", 0))
     print(f"resumed  at step {progress.start} from {newest.name}", flush=True)
     return str(newest)
 

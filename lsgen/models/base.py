@@ -10,7 +10,7 @@ Every batch, of training, validation and test, is judged when it comes: see `lsg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -101,6 +101,14 @@ class LatentModel(BatchIntake):
         checkpoint["clocks"] = {"generator_steps": self.generator_steps, "images_seen": self.images_seen}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the clocks."""
-        clocks = checkpoint["clocks"]
+        """Restore the clocks.
+
+        Raises:
+            ValueError: the checkpoint has none.
+
+        """
+        clocks = checkpoint.get("clocks")
+        if not isinstance(clocks, Mapping):
+            got = "one without" if clocks is None else f"a {type(clocks).__name__} as"
+            raise ValueError(f"expected a checkpoint that lsgen saved, with the clocks of a model, got {got} 'clocks'")
         self.generator_steps, self.images_seen = clocks["generator_steps"], clocks["images_seen"]

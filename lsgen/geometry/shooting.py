@@ -135,28 +135,34 @@ def _slope(im: Immersion | MetricField, z: Tensor, y: Tensor) -> Tensor:
 
 
 def _adaptive(im: Immersion | MetricField, z: Tensor, v: Tensor, tol: float, max_steps: int) -> Exponential:
-    """Follow the displacement w from z, whose rounding is not that of z."""
+    """Follow the displacement w from z, whose rounding is not that of z, each curve until it arrives or is stuck."""
     y, time, speed = torch.stack([torch.zeros_like(v), v], 1), torch.zeros_like(z[:, 0]), v.norm(dim=-1)[:, None]
-    first, h = _slope(im, z, y), torch.full_like(time, 1 / 8)
+    first, h, at = _slope(im, z, y), torch.full_like(time, 1 / 8), z
+    end, arrived, rows = y, torch.zeros_like(time, dtype=torch.bool), torch.arange(len(z), device=z.device)
     for _ in range(max_steps):
-        going = time < 1
-        if not bool(going.any()):
-            break
         h = torch.minimum(h, 1 - time)
         trial, slopes = y, [first]
         for row in NODES:
             change = sum(weight * slope for weight, slope in zip(row, slopes, strict=True) if weight)
             trial = y + h[:, None, None] * change
-            slopes.append(_slope(im, z, trial))
+            slopes.append(_slope(im, at, trial))
         error = h[:, None, None] * sum(weight * slope for weight, slope in zip(ERROR, slopes, strict=True))
         size = error.norm(dim=-1) / (speed + y.norm(dim=-1))
         size = torch.where(speed > 0, size, 0).amax(-1) / tol
         size = torch.where(torch.isfinite(size) & torch.isfinite(trial).flatten(1).all(-1), size, torch.inf)
-        take = going & (size <= 1)
+        take = size <= 1
         y, first = (torch.where(take[:, None, None], new, old) for new, old in ((trial, y), (slopes[-1], first)))
         time = torch.where(take, torch.where(h >= 1 - time, torch.ones_like(time), time + h), time)
         h = h * (0.9 * size.clamp(min=1e-10) ** -0.2).clamp(0.2, 5.0)
-    return Exponential(z + y[:, 0], y[:, 1], time >= 1)
+        going = (time < 1) & (1 + h > 1)
+        if not bool(going.all()):
+            over, kept = (~going).nonzero().flatten(), going.nonzero().flatten()
+            end, arrived = end.index_copy(0, rows[over], y[over]), arrived.index_copy(0, rows[over], time[over] >= 1)
+            at, y, time, speed, first, h, rows = (x[kept] for x in (at, y, time, speed, first, h, rows))
+        if not len(rows):
+            break
+    end = end.index_copy(0, rows, y)
+    return Exponential(z + end[:, 0], end[:, 1], arrived)
 
 
 def _hidden(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> Tensor:

@@ -94,3 +94,25 @@ def test_a_pair_without_a_geodesic_is_nan_alone_and_a_point_has_no_velocity():
     assert (found[2] == 0).all()
     assert log_map(torn, a[:0], b[:0]).shape == (0, 2)
     torch.testing.assert_close(log_map(torn, a[:1, None], b[:1, None])[0, 0], found[0])
+
+
+def test_a_curve_that_cannot_go_on_costs_the_others_nothing():
+    """Where the metric is lost, steps shrink until they are lost to rounding, of that curve alone."""
+    points = 0
+
+    def fn(z: torch.Tensor) -> torch.Tensor:
+        nonlocal points
+        points += len(z) if float(z.detach().sum()) < 99 else 0  # decides by a value: called for every derivative
+        r = torch.relu(z[:, :1] + 5)
+        return torch.eye(2, dtype=z.dtype) * (r * z.sin()).square().sum(-1)[:, None, None]
+
+    im = MetricField(fn, 2)
+    z = torch.tensor([[0.3, -0.2], [1.0, 0.4], [-6.0, 0.1]], dtype=torch.float64)
+    v = torch.tensor([[0.1, 0.2], [-0.2, 0.1], [0.1, 0.0]], dtype=torch.float64)
+    alone = exp_map(im, z[:2], v[:2], tol=1e-4)
+    of_two, points = points, 0
+    found = exp_map(im, z, v, tol=1e-4)
+    assert points < 2 * of_two
+    assert found.converged.tolist() == [True, True, False]
+    torch.testing.assert_close(found.point[:2], alone.point, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.velocity[:2], alone.velocity, rtol=1e-9, atol=1e-9)

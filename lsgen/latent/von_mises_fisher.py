@@ -137,7 +137,9 @@ class VonMisesFisher(Distribution):
                 f"expected concentrations above 0 and up to {largest:.2g}, where {str(direction.dtype)[6:]} still "
                 f"tells draws from the mean direction, got {float(concentration[~admitted].flatten()[0]):.4g}"
             )
-        self.direction, self.concentration = direction, concentration.where(admitted, torch.nan)
+        refused = torch.zeros_like(concentration).masked_fill(~admitted, torch.nan)  # a sum keeps no graph of its own
+        self.direction, self.concentration = direction, concentration + refused
+        self._kappa = self.concentration.double()  # once, so that gradients that cancel add up in double precision
         super().__init__(direction.shape[:-1], direction.shape[-1:], validate_args=False)
 
     @property
@@ -149,7 +151,7 @@ class VonMisesFisher(Distribution):
     def variance(self) -> Tensor:
         """The variance (A/kappa) (1 - mu^2) + Var(mu.z) mu^2 of every coordinate about E[z], (B, d)."""
         deficit, along = (x.unsqueeze(-1) for x in (self._deficit, self._table.variance.view(self.batch_shape)))
-        across, square = (1 - deficit) / self.concentration.double().unsqueeze(-1), self.direction.double().square()
+        across, square = (1 - deficit) / self._kappa.unsqueeze(-1), self.direction.double().square()
         return (across * (1 - square) + along * square).to(self.direction.dtype)
 
     @property
@@ -160,18 +162,22 @@ class VonMisesFisher(Distribution):
     @property
     def log_normaliser(self) -> Tensor:
         """log(|S^{d-2}| Z(kappa)), (B,)."""
-        return (self._log_scaled_normaliser + self.concentration.double()).to(self.direction.dtype)
+        return (self._log_scaled_normaliser + self._kappa).to(self.direction.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log density with respect to the area of the sphere, (B,), of unit vectors (B, d)."""
         versine = (value.double() - self.direction.double()).square().sum(-1) / 2
-        log_prob = -self.concentration.double() * versine - self._log_scaled_normaliser
+        log_prob = -self._kappa * versine - self._log_scaled_normaliser
         return log_prob.to(self.direction.dtype)
 
     def entropy(self) -> Tensor:
         """Return log(|S^{d-2}| Z) - kappa A, (B,)."""
-        entropy = self._log_scaled_normaliser + self.concentration.double() * self._deficit
-        return entropy.to(self.direction.dtype)
+        return self.precise_entropy.to(self.direction.dtype)
+
+    @property
+    def precise_entropy(self) -> Tensor:
+        """The entropy in double precision, (B,); differences from that of the uniform distribution are small."""
+        return self._log_scaled_normaliser + self._kappa * self._deficit
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Return reparameterised points (*sample_shape, B, d); they have first derivatives only."""
@@ -186,7 +192,7 @@ class VonMisesFisher(Distribution):
 
     @property
     def _flat(self) -> Tensor:
-        return self.concentration.expand(self.batch_shape).reshape(-1)
+        return self._kappa.expand(self.batch_shape).reshape(-1)
 
     @cached_property
     def _table(self) -> AngleTable:
@@ -225,4 +231,4 @@ class VonMisesFisherPosterior(Posterior):
 
 @register_kl(VonMisesFisher, UniformOnSphere)
 def _kl_to_uniform(q: VonMisesFisher, p: UniformOnSphere) -> Tensor:
-    return log_sphere_area(q.event_shape[0]) - q.entropy()
+    return (log_sphere_area(q.event_shape[0]) - q.precise_entropy).to(q.direction.dtype)

@@ -101,6 +101,29 @@ def test_divergence_has_exact_gradients() -> None:
     assert torch.autograd.gradcheck(lambda k: kl_divergence(VonMisesFisher(mu, k), p), kappa)
 
 
+@pytest.mark.parametrize("d", [2, 20, 200, 500])
+@pytest.mark.parametrize("kappa", [1e-4, 0.1, 3.0, 1e4])
+def test_divergences_keep_their_digits_in_single_precision(d: int, kappa: float) -> None:
+    """The entropies that they are differences of are thousands of times larger; so are the terms of the gradient."""
+    values = []
+    for dtype in (torch.float32, torch.float64):
+        k = torch.tensor(kappa, dtype=dtype, requires_grad=True)
+        value = kl_divergence(VonMisesFisher(torch.eye(d, dtype=dtype)[0], k), HypersphericalUniform(d).to(dtype)())
+        values.append((value.item(), torch.autograd.grad(value, k)[0].item()))
+    assert values[0] == pytest.approx(values[1], rel=2e-6, abs=1e-12)
+    if kappa < 0.1 * d**0.5:
+        assert values[1][1] == pytest.approx(kappa / d, rel=1e-2)
+
+
+def test_several_gradients_of_one_distribution() -> None:
+    k = torch.tensor(3.0, requires_grad=True)
+    q = VonMisesFisher(torch.eye(3)[0], k)
+    gradients = [
+        torch.autograd.grad(value, k)[0] for value in (q.entropy(), q.rsample()[0], q.log_prob(torch.eye(3)[0]))
+    ]
+    assert all(bool(gradient.isfinite()) for gradient in gradients)
+
+
 @pytest.mark.parametrize("kappa", [1.0, 100.0, 5000.0])
 def test_single_precision_suffices(kappa: float) -> None:
     single, double = _distribution(20, kappa, torch.float32), _distribution(20, kappa)

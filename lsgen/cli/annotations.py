@@ -2,7 +2,8 @@
 
 An annotation is read as its author wrote it: `int` takes whole numbers and no `1e2`, `float` takes whole numbers too,
 neither takes `true`, text or null, and a sequence takes a list whose items fit. Of a class that is built from a
-mapping with `_target_` only that is asked. What the annotation of a library does not say is not judged.
+mapping with `_target_` only that is asked. What a default takes against its own annotation, a value of its kind
+may too. What a function will return is not judged, nor is what the annotation of a library does not say.
 """
 
 from __future__ import annotations
@@ -13,14 +14,23 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 
 from lsgen.cli.errors import UsageError
+from lsgen.cli.targets import resolve
 
 __all__ = ["check_values"]
 
 _SEQUENCES = {list, tuple, Sequence, Iterable, typing.Collection, set, frozenset}
+_HOMES = ("lsgen", "torch", "pytorch_lightning", "datetime")
+_MADE_OF: dict[str, tuple[type, ...]] = {
+    "Tensor": (int, float, list),
+    "Parameter": (int, float, list),
+    "ModuleList": (list,),
+    "ModuleDict": (dict,),
+}
 _WORDS = {
     int: "a whole number (int)",
     float: "a number (float)",
@@ -51,11 +61,17 @@ def check_values(key: str, found: Any, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if name not in parameters or parameters[name].annotation is inspect.Parameter.empty:
             continue
-        annotation = _evaluated(parameters[name].annotation, {**vars(sys.modules[found.__module__]), **known})
-        if value is None and parameters[name].default is None:
-            continue
-        if (fault := _fault(value, annotation, f"{key}.{name}")) is not None:
+        home = vars(sys.modules[found.__module__]) if found.__module__ in sys.modules else {}
+        annotation = _evaluated(parameters[name].annotation, {**home, **known})
+        fault = _fault(value, annotation, f"{key}.{name}")
+        if fault is not None and not _defies(parameters[name].default, annotation, type(value)):
             raise UsageError(fault)
+
+
+def _defies(default: Any, annotation: Any, kind: type) -> bool:
+    """Tell whether a default is of the given kind and not what its own annotation says, such as `x: int = None`."""
+    plain = list(default) if isinstance(default, tuple) else default
+    return type(plain) is kind and _fault(plain, annotation, "") is not None
 
 
 def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
@@ -97,10 +113,10 @@ def _choices(annotation: Any) -> list[Any]:
 
 def _fits(value: Any, annotation: Any) -> bool:
     kind = _kind(annotation)
+    if isinstance(value, Mapping) and ("_target_" in value or "_partial_" in value):
+        return kind not in (Literal, bool, int, float, str, type(None)) or _is_returned(value)
     if kind is Literal:
         return any(value == choice and type(value) is type(choice) for choice in get_args(annotation))
-    if isinstance(value, Mapping) and ("_target_" in value or "_partial_" in value):
-        return kind not in (bool, int, float, str, type(None))
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind in (bool, int, str, type(None)):
@@ -115,7 +131,15 @@ def _fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, Mapping)
     if inspect.isclass(kind) and issubclass(kind, PurePath | os.PathLike):
         return isinstance(value, str)
-    return not _is_built(kind)
+    return not _is_built(kind) or (isinstance(value, _MADE_OF.get(kind.__name__, ())) and not isinstance(value, bool))
+
+
+def _is_returned(node: Mapping[str, Any]) -> bool:
+    """Tell whether a value comes out of a call of a function, which may return anything."""
+    try:
+        return not node.get("_partial_") and not inspect.isclass(resolve("", node))
+    except UsageError:
+        return True  # which is said where that mapping itself is checked
 
 
 def _kind(annotation: Any) -> Any:
@@ -140,7 +164,8 @@ def _is_built(kind: Any) -> bool:
     if kind is Callable:
         return True
     home = getattr(kind, "__module__", "").split(".")[0]
-    return inspect.isclass(kind) and home in ("lsgen", "torch") and kind.__name__ not in ("dtype", "device")
+    known = inspect.isclass(kind) and home in _HOMES and kind.__name__ not in ("dtype", "device")
+    return known and not issubclass(kind, Sequence | Enum)
 
 
 def _described(choices: Sequence[Any]) -> str:

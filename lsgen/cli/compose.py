@@ -17,7 +17,15 @@ from lsgen.cli.schema import close_to
 from lsgen.cli.searchpath import SHIPPED, config_options, register
 from lsgen.runs import flatten
 
-__all__ = ["Composed", "choices_of", "compose_and_run", "compose_plain", "environment", "set_by_config"]
+__all__ = [
+    "Composed",
+    "choices_of",
+    "compose_and_run",
+    "compose_chosen",
+    "compose_plain",
+    "environment",
+    "set_by_config",
+]
 
 _WITH_VALUE = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 _WITH_VALUE |= {"--experimental-rerun"}
@@ -129,7 +137,7 @@ def _describe(config: Any) -> Composed:
     overlay, groups = choices_of(choices)
     return Composed(
         config=config,
-        without_overlay=lambda: compose_plain(name, [*groups, "experiment=none"]),
+        without_overlay=lambda: compose_chosen(name, groups),
         overlay_alone=lambda: compose_plain(name, [f"experiment={overlay}"]),
         overlay=overlay,
         choices=choices,
@@ -141,7 +149,7 @@ def _describe(config: Any) -> Composed:
 
 
 def choices_of(choices: Mapping[str, Any]) -> tuple[str | None, list[str]]:
-    """Return the experiment, None where there is none, and the overrides that make the other group choices again."""
+    """Return the experiment, None where there is none, and the other group choices, each as `GROUP=CHOICE`."""
     overlay = choices.get("experiment")
     groups = [f"{group}={choice}" for group, choice in choices.items() if _is_ours(group) and choice is not None]
     return None if overlay in (None, "none") else str(overlay), groups
@@ -158,6 +166,31 @@ def compose_plain(name: str, overrides: Sequence[str]) -> Any:
     from omegaconf import OmegaConf
 
     return OmegaConf.to_container(compose(name, overrides=list(overrides)), resolve=False)
+
+
+def compose_chosen(name: str, chosen: Sequence[str]) -> Any:
+    """Return a config composed of group choices, without an experiment, as plain containers.
+
+    Groups that no defaults list names, such as one of the user that the command line or the experiment adds, are added.
+    """
+    from hydra.errors import ConfigCompositionException
+
+    without = "experiment=none"
+    try:
+        return compose_plain(name, [*chosen, without])
+    except ConfigCompositionException:  # some group must be added
+        known = _groups(name, without)
+    named = [choice for choice in chosen if choice.partition("=")[0] in known]
+    if len(named) < len(chosen):
+        known = _groups(name, *named, without)  # a chosen config may name further groups
+    return compose_plain(name, [*(f"{'' if one.partition('=')[0] in known else '+'}{one}" for one in chosen), without])
+
+
+def _groups(name: str, *overrides: str) -> set[str]:
+    """Return the groups of which a composed config has chosen something."""
+    from hydra import compose
+
+    return set(compose(name, overrides=list(overrides), return_hydra_config=True).hydra.runtime.choices)
 
 
 def _is_ours(group: str) -> bool:
@@ -216,6 +249,8 @@ def _sentence(error: BaseException) -> str:
         known = "those that `lsgen train --help` lists" if close and len(names) > _MANY else ", ".join(names)
         return f"expected {choice[1]} to be one of {known}, got {choice[2]!r}{close}"
     lines = [line.strip() for line in text.split("Config search path")[0].splitlines() if line.strip()]
+    if (argument := getattr(error, "override", None)) and argument not in lines[0]:  # of its parser
+        lines[0] = f"cannot read the argument {argument!r}: {lines[0]}"
     dropped = ("object_type=", "reference_type=", "full_key:", "Set the environment variable", "See https://hydra.cc")
     return "; ".join(dict.fromkeys(line for line in lines if not line.startswith(dropped)))
 

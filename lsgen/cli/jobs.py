@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
-from lsgen.cli.compose import Composed, choices_of, compose_plain, set_by_config
+from lsgen.cli.compose import Composed, choices_of, compose_chosen, compose_plain, set_by_config
 from lsgen.cli.errors import UsageError
 from lsgen.cli.prepare import prepare
 from lsgen.runs import Job, RunDirectory, Sweep, literal_secrets, surroundings, take_snapshot
@@ -76,7 +76,9 @@ class JobComposer:
         self._loader, self._master = loader, master
         self._parser = OverridesParser.create(config_loader=loader)
         self._base = cache(self._compose_base)
-        self._plain = cache(lambda *overrides: compose_plain(master.hydra.job.config_name, overrides))
+        name = master.hydra.job.config_name
+        self._alone = cache(lambda overlay: compose_plain(name, [f"experiment={overlay}"]))
+        self._chosen = cache(lambda *chosen: compose_chosen(name, chosen))
 
     def compose(self, overrides: Sequence[str], number: int) -> Composed:
         """Return the config of one job.
@@ -100,8 +102,8 @@ class JobComposer:
         overlay, chosen = choices_of(choices)
         return Composed(
             config=config,
-            without_overlay=partial(self._plain, *chosen, "experiment=none"),
-            overlay_alone=partial(self._plain, f"experiment={overlay}"),
+            without_overlay=partial(self._chosen, *chosen),
+            overlay_alone=partial(self._alone, overlay),
             overlay=overlay,
             choices=choices,
             overrides=list(overrides),

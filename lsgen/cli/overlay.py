@@ -56,6 +56,8 @@ def check_overlay(overlaid: Mapping[str, Any], plain: Mapping[str, Any], name: s
     """
     for key, siblings in new_keys(overlaid, plain):
         hint = close_to(key.rsplit(".", 1)[-1], siblings)
+        if key == "experiment":
+            hint = "; does each file of the experiment begin with the line '# @package _global_'?"
         raise UsageError(f"unknown config key '{key}' in experiment={name}: no chosen config has it{hint}")
 
 

@@ -50,9 +50,11 @@ def prepare(
         UsageError: the config has keys that nothing knows, or names what it may not.
 
     """
+    from omegaconf import OmegaConf
+
     with resolving():
         identify(composed, sweep, run_id)
-        if "seed" not in composed.config or composed.config.seed is None:
+        if composed.config.get("seed") is None and not OmegaConf.is_missing(composed.config, "seed"):
             composed.config.seed = randbelow(2**31)
     config = freeze(composed.config)
     if composed.overlay is not None:

@@ -77,6 +77,9 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UsageError(
             "trainer.max_steps counts the steps of every optimiser: set model.max_steps, which counts generator steps"
         )
+    for key in _COLLECTIONS:
+        if key in trainer:
+            raise UsageError(f"trainer.{key}: the trainer gets what stands in {key}: name it there, {key}.NAME=...")
     for key, least in _LEAST.items():
         value = trainer.get(key)
         if isinstance(value, int | float) and not value >= least:

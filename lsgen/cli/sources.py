@@ -39,8 +39,12 @@ class _Files(FileConfigSource):
             found = super().load_config(config_path)
         except YAMLError as error:
             raise UsageError(str(yaml_fault(error))) from error
-        except ValueError as error:  # of its header
-            raise UsageError(f"{file}: {error}") from error
+        except ValueError as error:  # of its header, or of a key
+            raise UsageError(f"{file}: {str(error).splitlines()[0]}") from error
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise UsageError(f"{file}: expected a mapping of keys to values, got something else") from error
         _check_package(file, PurePosixPath(config_path).parent.as_posix(), found)
         return found
 

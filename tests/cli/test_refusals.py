@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
@@ -96,6 +97,8 @@ PACKAGE = "own.yaml: expected '# @package _global_' as its first line"
         ("experiment", b"# @package\nseed: 3\n", "own.yaml: Expected header format: KEY VALUE"),
         ("experiment", b"# @package _global_\n- a\n", "own.yaml: expected a mapping of keys to values, got a list"),
         ("experiment", b"# @package _global_\ndefaults: [own]\n", "a config may not include itself"),
+        ("experiment", b"3\n", "own.yaml: expected a mapping of keys to values, got something else"),
+        ("experiment", b"# @package _global_\nnull: 3\n", "own.yaml: Incompatible key type 'NoneType'"),
     ],
 )
 @pytest.mark.parametrize("where", ["conf", "elsewhere"])
@@ -124,6 +127,10 @@ SEED = "expected seed to be a whole number from 0 to 4294967295 (2^32 - 1), got 
     ("override", "sentence"),
     [
         *((f"seed={seed}", SEED) for seed in ("4294967296", "99999999999", "-1", "1.5", "1e3", "true", "abc", "[1]")),
+        ("seed=???", "Missing mandatory value: seed"),
+        ("seed=a,b,", "cannot read the argument 'seed=a,b,': mismatched input"),
+        ("+trainer.callbacks=[]", "trainer.callbacks: the trainer gets what stands in callbacks: name it there"),
+        ("+trainer.logger=true", "trainer.logger: the trainer gets what stands in logger"),
         ("callbacks=null", "expected callbacks to be one of "),
         ("logger=null", "got null: `logger=none` is for none of them"),
         ("model=null", "expected model to be one of "),
@@ -283,6 +290,12 @@ class Takes:
         place: str | Path = "",
         unknown: "NotThere" = None,  # noqa: F821 (as a name that a type checker knows alone)
         late: int = None,  # noqa: RUF013 (as older libraries write it)
+        act: torch.nn.Module = "relu",
+        size: int = (3, 4),
+        bias: torch.Tensor = ...,
+        layers: torch.nn.ModuleList = ...,
+        shape: torch.Size = ...,
+        time: timedelta | str = ...,
         bare=0,
     ) -> None:
         """Take all."""
@@ -296,6 +309,10 @@ class Takes:
         {"pairs": [[1, 2.0], [3, 4]], "unknown": 3, "late": None, "table": None},
         {"pairs": {"_target_": "anything.that.is.called"}},
         {"not_taken": 1},
+        {"n": {"_target_": "torch.nn.functional.relu", "input": 3}, "word": {"_target_": "torch.nn.functional.relu"}},
+        {"act": "tanh", "size": [1, 2], "late": {"_target_": "torch.nn.functional.relu"}},
+        {"bias": [0.5, 1], "shape": [1, 2], "layers": [{"_target_": "torch.nn.SiLU"}]},
+        {"bias": 0.5, "shape": {"_target_": "a.b"}, "time": "00:00:01:00"},
     ],
 )
 def test_what_annotations_admit(values):
@@ -306,7 +323,6 @@ def test_what_annotations_admit(values):
     ("values", "sentence"),
     [
         ({"n": True}, r"expected key.n to be a whole number \(int\), got true"),
-        ({"n": {"_target_": "a.B"}}, "expected key.n to be a whole number"),
         ({"x": False}, r"expected key.x to be a number \(float\), got false"),
         ({"x": None}, r"expected key.x to be a number \(float\), got null"),
         (
@@ -321,6 +337,12 @@ def test_what_annotations_admit(values):
         ({"table": [1]}, r"expected key.table to be a mapping or null, got \[1\]"),
         ({"place": 3}, "expected key.place to be text or a path, got 3"),
         ({"late": "a"}, "expected key.late to be a whole number"),
+        ({"n": {"_target_": "torch.optim.Adam"}}, "expected key.n to be a whole number"),
+        ({"n": {"_target_": "torch.nn.functional.relu", "_partial_": True}}, "expected key.n to be a whole number"),
+        ({"bias": "abc"}, "expected key.bias to be a mapping with _target_"),
+        ({"bias": True}, "expected key.bias to be a mapping with _target_"),
+        ({"time": 3}, r"expected key.time to be a mapping with _target_ \(timedelta\) or text"),
+        ({"size": "small"}, "expected key.size to be a whole number"),
     ],
 )
 def test_what_annotations_do_not_admit(values, sentence):

@@ -140,7 +140,7 @@ def _guarded(directory: RunDirectory, progress: _Progress) -> int:
 def _stopped(directory: RunDirectory, progress: _Progress, stop: BaseException) -> int:
     """Record Ctrl-C or a signal; 128 + the number of the signal is its exit code."""
     directory.set_status("interrupted", generator_steps=progress.steps, **progress.problems)
-    said = str(stop).removeprefix("stopped ")
+    said = getattr(stop, "message", "").removeprefix("stopped ")  # Lightning's own stop only has a number
     print(f"stopped  {said or f'after {progress.steps} generator steps'}")
     print(f"continue lsgen train resume={shlex.quote(str(directory.path))}")
     code = stop.code if isinstance(stop, SystemExit) else INTERRUPTED

@@ -7,10 +7,11 @@ of their weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, OneHotCategorical
+from torch.distributions import Categorical, Distribution, Independent, OneHotCategorical
 from torch.distributions import Uniform as UniformDistribution
 
 from lsgen.latent.manifolds import Manifold
@@ -79,7 +80,7 @@ class OneHot(Prior):
 
     def forward(self) -> Distribution:
         """Return the uniform distribution over classes."""
-        return OneHotCategorical(logits=self.logits, validate_args=False)
+        return _Unchecked(self.logits)
 
 
 class Product(Prior):
@@ -129,6 +130,19 @@ class Product(Prior):
 
     def _each(self) -> list[Prior]:
         return [part for part in self.parts if isinstance(part, Prior)]
+
+
+class _Unchecked(OneHotCategorical):
+    """Makes nothing of its weights that would wait for a device; PyTorch's checks them whatever it is told."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self._categorical = Categorical(logits=logits, validate_args=False)
+        shape = self._categorical.param_shape
+        Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> OneHotCategorical:
+        """Return the same weights over a batch shape."""
+        return super().expand(batch_shape, self._get_checked_instance(_Unchecked, _instance))
 
 
 class _Closed(UniformDistribution):

@@ -175,6 +175,8 @@ class RunDirectory:
     def lock(self) -> Iterator[None]:
         """Hold the run for this process; the kernel lets go of it however the process ends.
 
+        Processes that it starts meanwhile share the open file and may live longer; they do not hold the run.
+
         Raises:
             RunError: another process trains this run.
 
@@ -187,7 +189,10 @@ class RunDirectory:
                 raise RunError(
                     f"the run {self.path} is being trained by process {status.get('pid')} on {status.get('host')}"
                 ) from error
-            yield
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)
 
     def is_locked(self) -> bool:
         """Tell whether some process trains this run now."""

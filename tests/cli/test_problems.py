@@ -57,6 +57,19 @@ def test_a_run_whose_output_nobody_reads_any_more(small, tmp_path: Path) -> None
     assert "Progress failed after 1 generator steps, and the run goes on: BrokenPipeError" in told
 
 
+def test_a_stop_that_lightning_answers_is_said_in_steps(lsgen, small, tmp_path: Path, monkeypatch) -> None:
+    """As a second Ctrl-C, which ends the process with a number and no words."""
+
+    def interrupt(self: LikelihoodMetrics, trainer: Trainer, module: LightningModule) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LikelihoodMetrics, "on_train_end", interrupt, raising=False)
+    outcome = lsgen("train", *small, f"run_dir={tmp_path}/run")
+    assert outcome.code == 130, outcome.err
+    assert "stopped  after 6 generator steps\n" in outcome.out
+    assert RunDirectory.open(tmp_path / "run").status()["state"] == "interrupted"
+
+
 def test_an_evaluation_that_lacks_a_value_fails(lsgen, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To measure is all that it is for; what could be measured is written."""
     assert lsgen("train", *small, f"run_dir={tmp_path}/run").code == 0

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lsgen.latent import StandardNormal
 from lsgen.latent.product import OneHot, Product, Uniform
@@ -22,6 +23,14 @@ def test_codes_are_joined_in_order() -> None:
     error = 5 * PRIOR().variance.sqrt() / math.sqrt(20_000)
     assert ((z.mean(0) - PRIOR().mean).abs() < error).all()
     assert noise.std().item() == pytest.approx(1, abs=0.03)
+
+
+def test_draws_and_densities_wait_for_no_device() -> None:
+    """On a device without numbers, whatever would read one fails."""
+    with FakeTensorMode(), torch.device("cuda"):
+        prior = Product([StandardNormal(3), Uniform(2, -2.0, 1.0), OneHot(4)])
+        assert prior().log_prob(prior.draw(5)).shape == (5,)
+    assert OneHot(4)().expand((3,)).sample((2,)).shape == (2, 3, 4)
 
 
 def test_log_densities_add_up() -> None:

@@ -140,6 +140,18 @@ def test_one_process_at_a_time_and_a_kill_lets_go(tmp_path):
         assert run.is_locked()
 
 
+def test_a_process_that_outlives_the_work_does_not_hold_the_run(tmp_path):
+    """As the workers of a loader do, which inherit the open file."""
+    run = make(tmp_path / "run")
+    release = multiprocessing.get_context("fork").Event()
+    worker = multiprocessing.get_context("fork").Process(target=release.wait, args=(30,))
+    with run.lock():
+        worker.start()
+    assert not run.is_locked()
+    release.set()
+    worker.join()
+
+
 def test_an_unknown_state_is_refused(tmp_path):
     with pytest.raises(ValueError, match="expected a state among created, running"):
         make(tmp_path / "run").set_status("done")

@@ -7,7 +7,9 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch._C import _len_torch_dispatch_stack, _len_torch_function_stack
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch._ops import _len_torch_dispatch_stack_pre_dispatch as _pre_dispatched
 from torch.overrides import _pop_mode_temporarily
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -48,8 +50,11 @@ def unwrapped(x: Tensor) -> Tensor:
 @contextmanager
 def outside_transforms() -> Iterator[None]:
     """Suspend the transforms of `torch.func`, the tracing and the modes that this is called within."""
+    if not (is_transformed() or _len_torch_function_stack() or _len_torch_dispatch_stack() or _pre_dispatched()):
+        yield
+        return
     with temporarily_clear_interpreter_stack(), _disable_current_modes(), ExitStack() as stack:
-        for _ in range(torch._C._len_torch_function_stack()):
+        for _ in range(_len_torch_function_stack()):
             stack.enter_context(_pop_mode_temporarily())
         yield
 

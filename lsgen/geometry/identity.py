@@ -1,16 +1,20 @@
 """What the trace of a map depends on, beside its input: whom it belongs to, and what has to stay the same.
 
-Attributes of modules and of the objects that they hold, closures, defaults, globals and the classes of the user's own
-modules count by value; weights by their place in their module, so that they may be replaced.
+Attributes of modules and of the objects that they hold, closures, defaults, globals, modules of the user's own and his
+classes count by value; weights by their place in their module, so that they may be replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import weakref
+from array import array
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache, partial
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,12 +23,14 @@ from torch import Tensor, nn
 
 from lsgen.geometry.compat import is_plain, is_wrapped
 
-__all__ = ["identity", "reachable", "tensors_of", "unchanged"]
+__all__ = ["identity", "reachable", "tensors_met", "tensors_of", "unchanged"]
 
-_EMPTY = CellType()
-_PLAIN = (bool, int, float, complex, str, bytes, torch.dtype, torch.device)
+_EMPTY, _DICTS = CellType(), (dict, OrderedDict)
+_SEQUENCES, _TABLES, _BYTES = (list, tuple, set, frozenset, deque), (dict, MappingProxyType), (bytearray, array)
+_PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device))
 _OPAQUE = frozenset({"builtins", "torch", "numpy", "weakref", "_weakref", "logging", "threading", "_thread"})
 _FIXED = frozenset({"builtins", "torch", "abc", "typing", "lsgen", "pytorch_lightning"})
+_HOLDERS = frozenset({"pytorch_lightning", "lightning"})  # of what runs a map, none of which the map is
 _identities: ContextVar[dict[int, Any] | None] = ContextVar("identities", default=None)
 
 
@@ -49,11 +55,14 @@ def identity(fn: Any) -> tuple[Any, Any, Any, bool, bool]:
     known = _identities.get()
     if known is not None and id(fn) in known:
         return known[id(fn)][1:]
-    things = list(reachable(fn))
-    weights = [t for module in things if isinstance(module, nn.Module) for _, t in tensors_of(module)]
-    tensors = [*weights, *(x for x in things if isinstance(x, Tensor))]
-    plain, wrapped = all(map(is_plain, tensors)), any(map(is_wrapped, tensors))
-    found = (*_owner(fn), _mark(fn, {id(t) for t in weights}, {}), plain, wrapped)
+    live = {id(t) for thing in reachable(fn) if isinstance(thing, nn.Module) for _, t in tensors_of(thing)}
+    marking = _Marking(live)
+    try:
+        mark, told = marking.mark(fn), True
+    except RecursionError:
+        mark, told = object(), False  # nested too deep to be told, and so never kept
+    plain, wrapped = told and all(map(is_plain, marking.tensors)), any(map(is_wrapped, marking.tensors))
+    found = (*_owner(fn), mark, plain, wrapped)
     if known is not None:
         known[id(fn)] = (fn, *found)
     return found
@@ -69,30 +78,29 @@ def _owner(fn: Any) -> tuple[Any, Any]:
     return fn, None
 
 
-def reachable(thing: Any, seen: set[int] | None = None) -> Iterator[Any]:
-    """Yield the modules, tensors and numbers that a callable refers to: attributes, closures, globals it names."""
-    seen = set() if seen is None else seen
-    if isinstance(thing, bool | int | float | str | torch.dtype):
-        yield thing
-        return
-    if id(thing) in seen:
-        return
-    seen.add(id(thing))
-    if isinstance(thing, nn.Module):
-        for module in thing.modules():
-            seen.add(id(module))
-            yield module
-    elif isinstance(thing, Tensor):
-        yield thing
-    else:
-        for part in _parts(thing):
-            yield from reachable(part, seen)
+def reachable(thing: Any) -> Iterator[Any]:
+    """Yield the modules and tensors that a callable refers to: attributes, closures, globals it names."""
+    seen: set[int] = set()
+    left = [thing]
+    while left:
+        at = left.pop()
+        if type(at) in _PLAIN or id(at) in seen:
+            continue
+        seen.add(id(at))
+        if isinstance(at, nn.Module):
+            for module in at.modules():
+                seen.add(id(module))
+                yield module
+        elif isinstance(at, Tensor):
+            yield at
+        else:
+            left.extend(reversed(_parts(at)))
 
 
 def _parts(thing: Any) -> list[Any]:
-    if isinstance(thing, list | tuple):
+    if isinstance(thing, _SEQUENCES):
         return list(thing)
-    if isinstance(thing, dict):
+    if isinstance(thing, _TABLES):
         return list(thing.values())
     if isinstance(thing, partial):
         return [thing.func, *thing.args, *thing.keywords.values()]
@@ -107,22 +115,29 @@ def _parts(thing: Any) -> list[Any]:
 
 def _attributes(thing: Any) -> list[tuple[str, Any]]:
     """Return the attributes of an object of a class that is not PyTorch's or Python's own; none of other things."""
-    if isinstance(thing, type | ModuleType) or _root(type(thing)) in _OPAQUE:
+    if isinstance(thing, type | ModuleType) or _root(type(thing)) in _OPAQUE | _HOLDERS:
         return []
-    slots = (name for base in type(thing).__mro__ for name in _slots(base) if hasattr(thing, name))
-    return [*getattr(thing, "__dict__", {}).items(), *((name, getattr(thing, name)) for name in slots)]
+    kind: Any = type(thing)
+    slots = [(name, getattr(thing, name)) for name in _slots(kind) if hasattr(thing, name)]
+    return [*getattr(thing, "__dict__", {}).items(), *slots]
 
 
-def _slots(base: type) -> tuple[str, ...]:
-    slots = vars(base).get("__slots__", ())
-    names = (slots,) if isinstance(slots, str) else tuple(slots)
+@lru_cache(maxsize=1024)
+def _slots(kind: type) -> tuple[str, ...]:
+    slots = [vars(base).get("__slots__", ()) for base in kind.__mro__]
+    names = (name for some in slots for name in ((some,) if isinstance(some, str) else some))
     return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
 
 
 def _globals(function: FunctionType) -> list[Any]:
-    """Return the global values that a function, or one defined in it, names."""
-    known = function.__globals__
-    return [known[name] for name in _names(function.__code__) if name in known]
+    """Return the global values that a function, or one defined in it, names, and the attributes of modules of these."""
+    known, names = function.__globals__, _names(function.__code__)
+    found = [known[name] for name in names if name in known]
+    for thing in found[:]:
+        module = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)
+        if isinstance(thing, ModuleType | type) and _is_own(str(module)):
+            found += [vars(thing)[name] for name in names if name in vars(thing)]
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -137,45 +152,134 @@ def _root(kind: type) -> str:
 
 
 @lru_cache(maxsize=1024)
+def _is_own(module: str) -> bool:
+    """Whether a module is the user's own: neither Python's, nor PyTorch's, nor installed."""
+    root = module.partition(".")[0]
+    if root in _FIXED | _OPAQUE or root in sys.stdlib_module_names:
+        return False
+    return "-packages" not in str(getattr(sys.modules.get(module), "__file__", ""))
+
+
+@lru_cache(maxsize=1024)
 def _own_bases(kind: type) -> tuple[type, ...]:
-    """Return the classes of a module that are neither PyTorch's nor this package's own, which do not change."""
-    return tuple(base for base in kind.__mro__ if _root(base) not in _FIXED)
+    """Return the classes that may change: of a module none of PyTorch's or this package's own, else the user's own."""
+    if issubclass(kind, nn.Module):
+        return tuple(base for base in kind.__mro__ if _root(base) not in _FIXED)
+    return tuple(base for base in kind.__mro__ if _is_own(base.__module__))
 
 
-def _mark(thing: Any, live: set[int], seen: dict[int, int]) -> Any:
-    """Return what has to stay the same for a trace to stay valid; things met before by their number.
+class _Marking:
+    """One look at all that a map depends on.
 
-    A weight in its module (live) counts by where it occurs, its shape and its dtype, and may be another tensor.
+    Args:
+        live: numbers of the weights that are in their module. They count by where they occur, their shape and their
+            dtype, and may be other tensors.
+
+    Attributes:
+        tensors: all tensors that were met.
+
     """
-    kind: Any = type(thing)
-    if kind in _PLAIN or thing is None:
-        return kind, thing
-    number = id(thing)
-    if number in seen:
-        return seen[number]
-    seen[number] = len(seen)
-    if isinstance(thing, nn.Module):
-        classwide = tuple(_mark_all(dict(vars(base)), live, seen) for base in _own_bases(kind))
-        return number, kind, classwide, _mark_all(vars(thing), live, seen)
-    if isinstance(thing, Tensor):
-        return None if number in live else number, thing.shape, thing.dtype, thing.device
-    if isinstance(thing, dict):
-        return _mark_all(thing, live, seen)
-    if isinstance(thing, np.ndarray):
-        return thing.shape, thing.dtype, thing.tobytes()
-    if isinstance(thing, list | tuple):
-        return tuple(_mark(x, live, seen) for x in thing)
-    if isinstance(thing, FunctionType):
-        return id(thing.__code__), tuple(_mark(x, live, seen) for x in (*_parts(thing), *_globals(thing)))
-    attributes = _attributes(thing)
-    if attributes:
-        return number, kind, _mark_all(dict(attributes), live, seen)
-    return number, kind, tuple(_mark(x, live, seen) for x in _parts(thing))
+
+    def __init__(self, live: set[int]) -> None:
+        self.live, self.tensors = live, list[Tensor]()
+        self.seen: dict[int, int] = {}
+
+    def mark(self, thing: Any) -> Any:
+        """Return what has to stay the same for a trace to stay valid; things met before by their number."""
+        kind: Any = type(thing)
+        if kind in _PLAIN:
+            return kind, thing
+        place = self.seen.setdefault(id(thing), len(self.seen))
+        return place if place < len(self.seen) - 1 else _marker(kind)(self, kind, thing)
+
+    def all(self, things: Any) -> tuple[Any, ...]:
+        """Return the marks of several things; of plain ones in one go, since there may be millions."""
+        kinds = tuple(map(type, things))
+        return (kinds, *things) if _PLAIN.issuperset(kinds) else tuple(map(self.mark, things))
+
+    def table(self, table: Any) -> tuple[Any, ...]:
+        """Return the marks of names and values; of empty tables none."""
+        marks: list[Any] = []
+        for name, x in table.items():
+            kind = x.__class__
+            if kind in _PLAIN:
+                marks += name, kind, x
+            elif kind not in _DICTS or x:
+                marks += name if name.__class__ is str else self.mark(name), self.mark(x)
+        return tuple(marks)
+
+    def classwide(self, kind: type) -> tuple[Any, ...]:
+        """Return the marks of the classes that may change."""
+        return tuple([self.table(vars(base)) for base in _own_bases(kind)])
+
+    def module(self, kind: Any, thing: nn.Module) -> Any:
+        return _same(kind, thing), kind, self.classwide(kind), self.table(vars(thing))
+
+    def tensor(self, _: Any, thing: Tensor) -> Any:
+        self.tensors.append(thing)
+        return None if id(thing) in self.live else id(thing), thing.shape, thing.dtype, thing.device
+
+    def mapping(self, kind: Any, thing: Any) -> Any:
+        return kind, self.table(thing), self.table(getattr(thing, "__dict__", {}))
+
+    def sequence(self, kind: Any, thing: Any) -> Any:
+        return kind, self.all(thing), self.table(getattr(thing, "__dict__", {}))
+
+    def array(self, _: Any, thing: np.ndarray) -> Any:
+        return thing.shape, thing.dtype, self.all(thing.ravel().tolist()) if thing.dtype.hasobject else thing.tobytes()
+
+    def function(self, _: Any, thing: FunctionType) -> Any:
+        return id(thing.__code__), self.all([*_parts(thing), *_globals(thing)]), self.table(vars(thing))
+
+    def object(self, kind: Any, thing: Any) -> Any:
+        attributes = _attributes(thing)
+        if attributes:
+            return _same(kind, thing), kind, self.classwide(kind), self.table(dict(attributes))
+        return _same(kind, thing), kind, self.classwide(kind), self.all(_parts(thing))
 
 
-def _mark_all(table: dict[Any, Any], live: set[int], seen: dict[int, int]) -> tuple[Any, ...]:
-    marked = (x for x in table.items() if not (isinstance(x[1], dict) and not x[1]))
-    return tuple((str(name), _mark(value, live, seen)) for name, value in marked)
+def _value(_: _Marking, kind: Any, thing: Any) -> Any:
+    return kind, thing
+
+
+_MARKERS: tuple[tuple[Any, Callable[[_Marking, Any, Any], Any]], ...] = (
+    (nn.Module, _Marking.module),
+    (Tensor, _Marking.tensor),
+    (_TABLES, _Marking.mapping),
+    (_SEQUENCES, _Marking.sequence),
+    (np.ndarray, _Marking.array),
+    (FunctionType, _Marking.function),
+    (_BYTES, lambda _, kind, thing: (kind, bytes(thing))),
+    (slice, lambda marking, kind, thing: (kind, marking.all((thing.start, thing.stop, thing.step)))),
+    ((staticmethod, classmethod), lambda marking, kind, thing: (kind, marking.mark(thing.__func__))),
+    (property, lambda marking, kind, thing: (kind, marking.mark(thing.fget))),
+    ((type, ModuleType), lambda _, kind, thing: (kind, id(thing))),
+)
+
+
+@lru_cache(maxsize=4096)
+def _marker(kind: type) -> Callable[[_Marking, Any, Any], Any]:
+    """Return what marks things of a kind. Those without attributes that compare by their value count by it."""
+    for kinds, marker in _MARKERS:
+        if issubclass(kind, kinds):
+            return marker
+    plain = _root(kind) in _OPAQUE or _root(kind) in sys.stdlib_module_names
+    by_value = plain and kind.__eq__ is not object.__eq__ and kind.__hash__ is not None
+    return _value if by_value and not {"__call__", "__dict__"} & set(dir(kind)) else _Marking.object
+
+
+def _same(kind: type, thing: Any) -> Any:
+    """Return what tells an object from all others, even after its end, without keeping it alive."""
+    weak = kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__ and kind.__weakrefoffset__
+    return weakref.ref(thing) if weak else id(thing)
+
+
+def tensors_met(fn: Any) -> list[Tensor]:
+    """Return all tensors that a map refers to, as far as can be told."""
+    marking = _Marking(set())
+    with suppress(RecursionError):
+        marking.mark(fn)
+    return marking.tensors
 
 
 def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

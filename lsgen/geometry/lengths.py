@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
+from lsgen.geometry.compat import is_batched
 from lsgen.geometry.energy import differences, dot, image, raw_energy, segments
 from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
@@ -75,6 +76,7 @@ def _by_sight(im: Immersion | MetricField, curves: Tensor, measured: Callable[..
     """Return what is measured of curves (B, N, d), (B,), where rounding hides them in float64 or by the metric.
 
     Of a curve whose points rounding moves by more than JAGGED of a step every second one is taken, and so on.
+    Under `torch.vmap`, which cannot choose among curves, the value stands as it is.
     """
     n, dtype, known = curves.shape[1] - 1, curves.dtype, image(im, curves)
     value = measured(im, curves, known)
@@ -82,6 +84,8 @@ def _by_sight(im: Immersion | MetricField, curves: Tensor, measured: Callable[..
         hidden = hides(rounding_of(im, curves, known, raw_energy(im, curves, known)), n)
         moved = torch.finfo(dtype).eps * n * away(im, curves) > JAGGED * coordinate_length(curves)
         jagged = hidden & moved & (n % 2 == 0)
+    if is_batched(hidden):
+        return value
     for rows, thinned in ((jagged, True), (hidden & ~jagged, False)):
         part = curves[rows]
         if not len(part):

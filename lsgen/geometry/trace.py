@@ -25,11 +25,12 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from lsgen.geometry.batches import for_points
 from lsgen.geometry.compat import is_plain, outside_transforms, unwrapped
-from lsgen.geometry.identity import identity, reachable, tensors_of
+from lsgen.geometry.identity import identity, reachable, tensors_met, tensors_of
 from lsgen.geometry.isometry import last_linear
 
 __all__ = ["Step", "Trace", "Untraceable", "check_values", "dtype_name", "trace"]
@@ -52,11 +53,21 @@ class _Detaching(TorchFunctionMode):
     """Writes what a map takes out of its own differentiation into the trace: `detach`, `data`, blocks under `no_grad`.
 
     PyTorch's formulas leave detached tensors in a trace too, which are none of the map's.
+
+    Args:
+        read: where to note the tensors that the map takes out of PyTorch.
+
     """
+
+    def __init__(self, read: list[Tensor]) -> None:
+        super().__init__()
+        self.read = read
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (Tensor.detach, torch.detach, Tensor.data.__get__):  # type: ignore[attr-defined]
             return constant(args[0])
+        if func in (Tensor.tolist, Tensor.numpy, Tensor.__array__):
+            self.read.append(args[0])
         result = func(*args, **(kwargs or {}))
         graded = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
         return result if graded else tree_map_only(Tensor, lambda x: self._constant(x, args), result)
@@ -65,6 +76,24 @@ class _Detaching(TorchFunctionMode):
         """Return a fresh floating-point result as a constant; copies of views would no longer share their values."""
         shared = x._is_view() or any(x is a for a in args)
         return x if shared or not x.is_floating_point() else constant(x)
+
+
+class _Reading(TorchDispatchMode):
+    """Notes the tensors whose values a map reads as Python numbers, by which it may decide.
+
+    Args:
+        read: where to note them.
+
+    """
+
+    def __init__(self, read: list[Tensor]) -> None:
+        super().__init__()
+        self.read = read
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if torch.Tag.data_dependent_output in func.tags:
+            self.read.extend(a for a in args if isinstance(a, Tensor))
+        return func(*args, **(kwargs or {}))
 
 
 class Untraceable(Exception):
@@ -93,6 +122,7 @@ class Trace:
         output: name of the result.
         packets: the operations that depend on the input.
         widest: number of elements per point of the largest intermediate result that depends on the input.
+        read: source of each weight or fixed tensor whose values the operations may depend on, and these values.
         linear: the linear step that makes the result, but for its order and scale; empty where there is none.
         rearranging: the steps after it that only rearrange its result.
 
@@ -104,8 +134,14 @@ class Trace:
     output: str
     packets: frozenset[Any]
     widest: int
+    read: tuple[tuple[Callable[[], Tensor], Tensor], ...]
     linear: str
     rearranging: frozenset[str]
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a tensor whose values the operations may depend on has other values by now."""
+        return any(not torch.equal(source(), values) for source, values in self.read)
 
 
 widening: ContextVar[bool] = ContextVar("widening", default=False)
@@ -151,6 +187,8 @@ def _known_or_new(fn: Callable[[Tensor], Tensor], z: Tensor, owner: Any, mark: A
     while key not in kept and len(kept) >= KEPT:
         kept.pop(next(iter(kept)))
     known = kept.setdefault(key, {})
+    if any(isinstance(x, Trace) and x.read and x.outdated for x in known.values()):
+        known.clear()
     if n not in known:
         while len(known) >= KEPT:
             known.pop(list(known)[BASES])
@@ -174,21 +212,29 @@ def _checked(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check | None) -> 
 
 
 def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module]) -> Trace:
-    traced = _traced(fn, z)
+    read: list[Tensor] = []
+    traced = _traced(fn, z, read)
     if any(_mutates(node) for node in traced.graph.nodes):
-        traced = _traced(torch.func.functionalize(fn), z)
+        traced = _traced(torch.func.functionalize(fn), z, read)
         if any(_mutates(node) for node in traced.graph.nodes):
             raise Untraceable("it changes tensors in place in a way that cannot be undone")
     traced.graph.eliminate_dead_code()
-    return _read(traced.graph, traced, modules)
+    places: dict[int, Callable[[], Tensor]] = {id(x): partial(_same, x) for x in tensors_met(fn)}
+    places.update((id(t), place) for module in modules for t, place in _weights(module))
+    values = [(places[id(x)], x.detach().clone()) for x in read if id(x) in places]
+    return _read(traced.graph, traced, places, tuple(values))
 
 
-def _traced(fn: Callable[[Tensor], Tensor], z: Tensor) -> GraphModule:
+def _traced(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor]) -> GraphModule:
+    def noting(x: Tensor) -> Tensor:
+        with _Reading(read):
+            return fn(x)
+
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Detaching():
-            module: GraphModule = make_fx(lambda x: fn(x))(z.detach().clone())
+        with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Detaching(read):
+            module: GraphModule = make_fx(noting)(z.detach().clone())
         _replace_harmless_mutations(module.graph)
         return module
     except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
@@ -222,8 +268,7 @@ def _inference_norm(node: Node) -> bool:
     return "norm" in str(node.target) and (True not in node.args or node.args[3] is None)
 
 
-def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
-    places = {id(t): place for module in modules for t, place in _weights(module)}
+def _read(graph: Graph, root: GraphModule, places: dict[int, Callable[[], Tensor]], read: Any) -> Trace:
     constants, steps = [], []
     last: dict[str, str] = {}
     depends: set[str] = set()  # on the input
@@ -261,7 +306,7 @@ def _read(graph: Graph, root: GraphModule, modules: list[nn.Module]) -> Trace:
         if used_name != result:
             frees.setdefault(user, []).append(used_name)
     made = tuple(Step(n.name, _target(n), n.args, dict(n.kwargs), tuple(frees.get(n.name, ()))) for n in steps)
-    return Trace(source, tuple(constants), made, result, frozenset(packets), widest, *final)
+    return Trace(source, tuple(constants), made, result, frozenset(packets), widest, read, *final)
 
 
 def _refuse_detached(result: str, depends: set[str], moves: set[str]) -> None:

@@ -1,7 +1,10 @@
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +79,77 @@ def test_the_jet_is_that_of_the_map_as_it_is_now(change: str) -> None:
     torch.testing.assert_close(now.value, made(z))
     torch.testing.assert_close(now.jacobian, jacobian)
     assert not torch.allclose(now.value, before.value)
+
+
+class Held(nn.Module):
+    """Multiplies by what a function makes of something that it holds."""
+
+    def __init__(self, held: Any, read: Callable[[Any], float]) -> None:
+        super().__init__()
+        self.linear, self.held, self.read = nn.Linear(2, 3), held, read
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.linear(z) * self.read(self.held))
+
+
+class Kept:
+    scale = 1.0
+
+
+def _set(i: int, model: Held, make: Callable[[int], Any]) -> None:
+    model.held = None
+    model.held = make(i)
+
+
+made_elsewhere = ModuleType("made_elsewhere")
+made_elsewhere.scale = 1.0  # type: ignore[attr-defined]
+HELD: dict[str, tuple[Callable[[int], Any], Callable[[Any], float], Callable[[Held, int], object] | None]] = {
+    "NumPy number": (np.float32, float, None),
+    "range": (range, len, None),
+    "frozenset": (lambda i: frozenset(range(i)), len, None),
+    "time difference": (timedelta, lambda x: float(x.days), None),
+    "set": (lambda _: {1}, len, lambda m, i: m.held.add(i)),
+    "queue": (lambda _: deque([1.0]), sum, lambda m, i: m.held.append(i)),
+    "bytes": (lambda _: bytearray(b"a"), len, lambda m, i: m.held.append(i)),
+    "array of objects": (
+        lambda i: np.array([Slotted(i)], dtype=object),
+        lambda x: x[0].scale,
+        lambda m, i: setattr(m.held[0], "scale", i),
+    ),
+    "class of an object": (lambda _: Kept(), lambda x: x.scale, lambda _, i: setattr(Kept, "scale", i)),
+    "module": (lambda _: None, lambda _: made_elsewhere.scale, lambda _, i: setattr(made_elsewhere, "scale", i)),
+    "tensor read as a number": (lambda i: torch.tensor(float(i)), float, lambda m, i: m.held.fill_(i)),
+    "another tensor read": (lambda i: torch.tensor(float(i)), Tensor.item, None),
+    "tensor that decides": (torch.tensor, lambda x: 2.0 if x < 3 else 5.0, lambda m, i: m.held.fill_(i)),
+    "tensor read as a list": (lambda i: torch.full((2,), i), lambda x: sum(x.tolist()), lambda m, i: m.held.fill_(i)),
+    "tensor in a list": (lambda i: [torch.tensor(i)], lambda x: x[0].item(), lambda m, i: m.held[0].fill_(i)),
+    "module of the network": (
+        lambda i: nn.Linear(1, 1).requires_grad_(False).apply(lambda x: x.weight.fill_(i)),
+        lambda x: x.weight[0, 0],
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_whatever_a_map_holds_counts_by_its_value(name: str) -> None:
+    make, read, change = HELD[name]
+    torch.manual_seed(0)
+    model, z = Held(make(1), read).requires_grad_(False), torch.linspace(-1, 1, 6).reshape(3, 2)
+    for i in range(2, 7):
+        j = torch.func.vmap(torch.func.jacfwd(lambda x: torch.tanh(model.linear(x) * read(model.held))))(z)
+        torch.testing.assert_close(metric(Immersion(model, 2), z), j.mT @ j)
+        _set(i, model, make) if change is None else change(model, i)
+
+
+def test_what_is_nested_deep_is_no_obstacle() -> None:
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    model = Held(deep, lambda _: 1.0)
+    z = torch.zeros(3, 2)
+    j = torch.func.vmap(torch.func.jacfwd(model))(z)
+    torch.testing.assert_close(metric(Immersion(model, 2), z), j.mT @ j)
 
 
 def _read_twice(z: Tensor) -> Tensor:

@@ -249,8 +249,11 @@ def _sentence(error: BaseException) -> str:
         known = "those that `lsgen train --help` lists" if close and len(names) > _MANY else ", ".join(names)
         return f"expected {choice[1]} to be one of {known}, got {choice[2]!r}{close}"
     lines = [line.strip() for line in text.split("Config search path")[0].splitlines() if line.strip()]
-    if (argument := getattr(error, "override", None)) and argument not in lines[0]:  # of its parser
-        lines[0] = f"cannot read the argument {argument!r}: {lines[0]}"
+    if argument := getattr(error, "override", None):  # of its parser
+        if lines[0].startswith("Lexer"):
+            return f"cannot read the argument {argument!r}: expected KEY=VALUE as Hydra writes keys and values"
+        if argument not in lines[0]:
+            lines[0] = f"cannot read the argument {argument!r}: {lines[0]}"
     dropped = ("object_type=", "reference_type=", "full_key:", "Set the environment variable", "See https://hydra.cc")
     return "; ".join(dict.fromkeys(line for line in lines if not line.startswith(dropped)))
 

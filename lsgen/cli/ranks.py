@@ -36,7 +36,7 @@ def processes(directory: RunDirectory) -> int:
         with resolving():
             devices, accelerator = config.trainer.get("devices", "auto"), config.trainer.get("accelerator", "auto")
             return int(config.trainer.get("num_nodes", 1)) * _devices(devices, accelerator)
-    except (UsageError, ValueError):
+    except (UsageError, ValueError, TypeError):
         return 1
 
 

@@ -129,6 +129,8 @@ SEED = "expected seed to be a whole number from 0 to 4294967295 (2^32 - 1), got 
         *((f"seed={seed}", SEED) for seed in ("4294967296", "99999999999", "-1", "1.5", "1e3", "true", "abc", "[1]")),
         ("seed=???", "Missing mandatory value: seed"),
         ("seed=a,b,", "cannot read the argument 'seed=a,b,': mismatched input"),
+        ("a b=3", "cannot read the argument 'a b=3': expected KEY=VALUE as Hydra writes"),
+        ("trainer.num_nodes=null", "expected trainer.num_nodes to be a whole number (int), got null"),
         ("+trainer.callbacks=[]", "trainer.callbacks: the trainer gets what stands in callbacks: name it there"),
         ("+trainer.logger=true", "trainer.logger: the trainer gets what stands in logger"),
         ("callbacks=null", "expected callbacks to be one of "),

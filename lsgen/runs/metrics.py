@@ -7,6 +7,8 @@ import math
 import os
 from pathlib import Path
 
+from lsgen.runs.errors import RunError
+
 __all__ = ["last_metrics"]
 
 _TAIL = 65536
@@ -17,6 +19,9 @@ def last_metrics(path: Path) -> dict[str, float]:
 
     The file is read from its end; the whole of it only where its last 64 kB lack some key. A last line cut
     short, as a kill may leave it, is not counted. Empty where there is no such file.
+
+    Raises:
+        RunError: the file is no text.
 
     """
     try:
@@ -34,6 +39,8 @@ def last_metrics(path: Path) -> dict[str, float]:
             return found
     except FileNotFoundError:
         return {}
+    except UnicodeDecodeError as error:
+        raise RunError(f"expected keys of metrics in the first line of {path}, got {header_line[:20]!r}") from error
 
 
 def _last(header: list[str], tail: bytes, *, cut: bool) -> dict[str, float]:

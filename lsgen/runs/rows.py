@@ -75,30 +75,41 @@ def index(runs: Iterable[RunDirectory]) -> list[dict[str, Any]]:
 def _row(run: RunDirectory) -> dict[str, Any]:
     row: dict[str, Any] = {"run": str(run.path)}
     try:
-        provenance, status = run.provenance(), run.status()
-        config = unescaped(flatten(run.config()) | run.overrides())
-    except RunError as error:
+        return row | _content(run)
+    except (RunError, OSError, ValueError) as error:
         return {**row, "state": "unreadable", "error": str(error)}
+
+
+def _content(run: RunDirectory) -> dict[str, Any]:
+    provenance, status = run.provenance(), run.status()
+    config = unescaped(flatten(run.config()) | run.overrides())
     state = status["state"]
     if state == "running" and not run.is_locked():
         state = "interrupted"
-    row |= {"id": provenance.get("id"), "state": state, "created": provenance.get("created")}
+    row = {"id": provenance.get("id"), "state": state, "created": provenance.get("created")}
     row["overrides"] = " ".join(provenance.get("overrides", []))
     row |= {group: choice for group, choice in provenance.get("choices", {}).items() if group not in config}
     row |= config
-    metrics = status.get("metrics", {}) | last_metrics(run.metrics_file)
-    row |= {key if key not in row else f"metric:{key}": value for key, value in metrics.items()}
+    metrics = _metrics(status, run.status_file) | last_metrics(run.metrics_file)
+    row |= {key if key not in row and key != "run" else f"metric:{key}": value for key, value in metrics.items()}
     row |= _evaluations(run)
     if status.get("error"):
         row["error"] = status["error"]
     return row
 
 
+def _metrics(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    metrics = record.get("metrics", {})
+    if not isinstance(metrics, Mapping):
+        raise RunError(f"expected a mapping as the metrics in {file}, got {type(metrics).__name__}")
+    return dict(metrics)
+
+
 def _evaluations(run: RunDirectory) -> dict[str, Any]:
     """Return the metrics of evaluation/ and geometry/CHECKPOINT.json, of the last checkpoint under their bare names."""
     found: dict[str, Any] = {}
     for file in sorted([*(run.path / "evaluation").glob("*.json"), *(run.path / "geometry").glob("*.json")]):
-        metrics = read_json(file).get("metrics", {})
+        metrics = _metrics(read_json(file), file)
         prefix = "" if file.stem == "last" else f"{file.stem}:"
         found |= {f"{prefix}{key}": value for key, value in metrics.items()}
     return found

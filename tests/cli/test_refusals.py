@@ -401,6 +401,7 @@ def test_a_search_draws_the_numbers_that_hydra_makes_of_a_range():
         ("hydra.sweeper.storage=sqlite:////nonexistent/x.db", "unable to open database file"),
         ("hydra.sweeper.storage=abacus", "cannot keep the study in abacus (hydra.sweeper.storage): Could not parse"),
         ("hydra.sweeper.storage=sqlite:////etc/hostname", "(hydra.sweeper.storage): file is not a database"),
+        ("hydra/launcher=basic", "expected hydra/launcher to be joblib, local, ray or slurm for hydra/sweeper=optuna"),
         ("hydra.sweeper.sampler=GridSampler", "hydra.sweeper.sampler=GridSampler with its sampler_options: "),
         ("+hydra.sweeper.sampler_options.foo=1", "got an unexpected keyword argument 'foo'"),
         ("hydra.sweeper.n_trials=1.5", "expected hydra.sweeper.n_trials to be a whole number (int), got 1.5 (float)"),

@@ -68,3 +68,23 @@ def test_last_metrics_finds_what_only_the_beginning_has(tmp_path):
 
 def test_flatten_keeps_lists_and_empty_mappings():
     assert flatten({"a": {"b": [1, {"c": 2}], "d": {}}}) == {"a.b": [1, {"c": 2}], "a.d": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("status.json", b'{"state": "finished", "metrics": [1]}', "expected a mapping as the metrics in "),
+        ("evaluation/last.json", b"{", "Expecting property name"),
+        ("evaluation/last.json", b'{"metrics": 3}', "expected a mapping as the metrics in "),
+        ("geometry/last.json", b"[]", "expected a JSON object in "),
+        ("metrics.csv", b"\xff\xfe\x00\x01\n1,2\n", "expected keys of metrics in the first line of "),
+    ],
+)
+def test_one_damaged_run_costs_its_own_row_only(name, content, sentence, tmp_path):
+    broken, whole = make(tmp_path / "a", 0), make(tmp_path / "b", 1)
+    (broken.path / name).parent.mkdir(exist_ok=True)
+    (broken.path / name).write_bytes(content)
+    rows = index([broken, whole])
+    assert rows[0]["state"] == "unreadable"
+    assert sentence in rows[0]["error"]
+    assert rows[1]["val/elbo"] == -2.5

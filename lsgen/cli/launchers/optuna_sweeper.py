@@ -65,11 +65,22 @@ class OptunaSweeper(Sweeper):
         self.sampler_options: Any = OmegaConf.to_container(OmegaConf.create(dict(sampler_options or {})))
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
-        """Keep what Hydra gives."""
+        """Keep what Hydra gives.
+
+        Raises:
+            UsageError: the launcher is none of lsgen's: no other hands back the metrics of a trial.
+
+        """
         self.config, self.hydra_context = config, hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        if not str(config.hydra.launcher._target_).startswith("hydra_plugins.lsgen."):
+            chosen = config.hydra.runtime.choices["hydra/launcher"]
+            raise UsageError(
+                f"expected hydra/launcher to be joblib, local, ray or slurm for hydra/sweeper=optuna, got {chosen}, "
+                "which does not hand back the metrics of a trial"
+            )
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run trials until the study has `n_trials` that ended, `n_jobs` at a time.

@@ -40,9 +40,11 @@ def is_plain(x: Tensor) -> bool:
 
 def unwrapped(x: Tensor) -> Tensor:
     """Return the values of a tensor outside all transforms; of a batch, those of its first member."""
+    places = []
     while is_wrapped(x):
-        place = _functorch.maybe_get_bdim(x) if _functorch.is_batchedtensor(x) else -1
+        places.append(_functorch.maybe_get_bdim(x) if _functorch.is_batchedtensor(x) else -1)
         x = _functorch.get_unwrapped(x)
+    for place in reversed(places):  # each counts the dimensions without those of the levels below it
         x = x if place < 0 else x.select(place, 0)
     return x
 

@@ -56,12 +56,13 @@ class _Detaching(TorchFunctionMode):
 
     Args:
         read: where to note the tensors that the map takes out of PyTorch.
+        blocks: whether blocks under `no_grad` are taken out.
 
     """
 
-    def __init__(self, read: list[Tensor]) -> None:
+    def __init__(self, read: list[Tensor], blocks: bool) -> None:
         super().__init__()
-        self.read = read
+        self.read, self.blocks = read, blocks
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (Tensor.detach, torch.detach, Tensor.data.__get__):  # type: ignore[attr-defined]
@@ -70,7 +71,7 @@ class _Detaching(TorchFunctionMode):
             self.read.append(args[0])
         result = func(*args, **(kwargs or {}))
         graded = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-        return result if graded else tree_map_only(Tensor, lambda x: self._constant(x, args), result)
+        return result if graded or not self.blocks else tree_map_only(Tensor, lambda x: self._constant(x, args), result)
 
     def _constant(self, x: Tensor, args: Any) -> Tensor:
         """Return a fresh floating-point result as a constant; copies of views would no longer share their values."""
@@ -204,18 +205,34 @@ def _known_or_new(fn: Callable[[Tensor], Tensor], z: Tensor, owner: Any, mark: A
 
 
 def _checked(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check | None) -> Trace:
-    found = _build(fn, z, [x for x in reachable(fn) if isinstance(x, nn.Module)])
-    reason = check(found, fn, z) if check is not None else None
-    if reason is not None:
-        raise Untraceable(reason)
-    return found
+    """Return the trace that the check says nothing against: functions of autograd run under `no_grad` too."""
+    modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
+    reason: str | None = None
+    if any(x.is_inference() and x.requires_grad for x in tensors_met(fn)):
+        return _build(fn, z, modules, blocks=False)  # PyTorch has no derivatives to compare with
+    for blocks in (True, False):
+        try:
+            found = _build(fn, z, modules, blocks)
+        except ValueError:
+            if blocks and _requires_grad(fn, z):
+                continue
+            raise
+        reason = check(found, fn, z) if check is not None else None
+        if reason is None:
+            return found
+    raise Untraceable(reason)
 
 
-def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module]) -> Trace:
+def _requires_grad(fn: Callable[[Tensor], Tensor], z: Tensor) -> bool:
+    with torch.inference_mode(False), torch.enable_grad():
+        return fn(z.detach().clone().requires_grad_()).requires_grad
+
+
+def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module], blocks: bool) -> Trace:
     read: list[Tensor] = []
-    traced = _traced(fn, z, read)
+    traced = _traced(fn, z, read, blocks)
     if any(_mutates(node) for node in traced.graph.nodes):
-        traced = _traced(torch.func.functionalize(fn), z, read)
+        traced = _traced(torch.func.functionalize(fn), z, read, blocks)
         if any(_mutates(node) for node in traced.graph.nodes):
             raise Untraceable("it changes tensors in place in a way that cannot be undone")
     traced.graph.eliminate_dead_code()
@@ -225,7 +242,7 @@ def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module]) 
     return _read(traced.graph, traced, places, tuple(values))
 
 
-def _traced(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor]) -> GraphModule:
+def _traced(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor], blocks: bool) -> GraphModule:
     def noting(x: Tensor) -> Tensor:
         with _Reading(read):
             return fn(x)
@@ -233,7 +250,8 @@ def _traced(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor]) -> Gr
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Detaching(read):
+        mode = torch.enable_grad if blocks else torch.no_grad
+        with torch.inference_mode(False), mode(), sdpa_kernel(SDPBackend.MATH), _Detaching(read, blocks):
             module: GraphModule = make_fx(noting)(z.detach().clone())
         _replace_harmless_mutations(module.graph)
         return module

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from lsgen.geometry import Immersion, jet, metric
+from lsgen.geometry import Immersion, jet, metric, scalar_curvature
 
 GAIN = 2.0
 
@@ -268,3 +269,50 @@ def test_threads_trace_one_map_at_a_time() -> None:
     assert torch.backends.mha.get_fastpath_enabled() == fast
     for g, x in zip(found, z, strict=True):
         torch.testing.assert_close(g, metric(im, x))
+
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x**2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return 2 * ctx.saved_tensors[0] * grads[0]
+
+
+class Cubing(Square):
+    """Takes three times as much for its derivative as it is."""
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return 6 * ctx.saved_tensors[0] * grads[0]
+
+
+@pytest.mark.parametrize(
+    ("fn", "factor"),
+    [
+        (lambda z: cast(Tensor, Square.apply(z)), 1),
+        (lambda z: cast(Tensor, Cubing.apply(z)), 3),
+        (lambda z: checkpoint(torch.square, z, use_reentrant=True), 1),
+        (lambda z: checkpoint(torch.square, z, use_reentrant=False), 1),
+    ],
+    ids=["function", "function of its own derivative", "reentrant checkpoint", "checkpoint"],
+)
+@pytest.mark.filterwarnings("ignore:None of the inputs")
+def test_functions_of_autograd_are_not_taken_for_detached(fn: Callable[[Tensor], Tensor], factor: float) -> None:
+    z = torch.tensor([[0.5, -1.0], [2.0, 3.0]])
+    torch.testing.assert_close(metric(Immersion(fn, 2), z), factor**2 * torch.diag_embed(4 * z**2))
+
+
+def test_weights_of_inference_mode_are_traced() -> None:
+    with torch.inference_mode():
+        model, z = nn.Sequential(nn.Linear(2, 3), nn.Tanh()), torch.linspace(-1, 1, 6).reshape(3, 2)
+        layer = model[0]
+        j = (1 - model(z) ** 2)[:, :, None] * layer.weight
+        torch.testing.assert_close(metric(Immersion(model, 2), z), j.mT @ j)
+        assert isinstance(scalar_curvature(Immersion(model, 2), z), Tensor)

@@ -133,3 +133,13 @@ def test_weights_of_a_functional_call_have_gradients(name: str) -> None:
     e = torch.zeros_like(w)
     e[1, 0] = 1e-5
     torch.testing.assert_close(found[1, 0], (value(w + e) - value(w - e)) / 2e-5, rtol=2e-5, atol=2e-5)
+
+
+def test_batches_of_batches_are_those_of_all_codes() -> None:
+    torch.manual_seed(0)
+    im = Immersion(nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 3)).requires_grad_(False), 2)
+    z = torch.randn(3, 4, 2)
+    for outer, inner in ((0, 0), (1, 0), (0, 1), (2, 1)):
+        x = (z if inner == 0 else z.mT).movedim(0, outer)
+        both = vmap(vmap(lambda w: metric(im, w[None])[0], in_dims=inner), in_dims=outer)
+        torch.testing.assert_close(both(x), metric(im, z))

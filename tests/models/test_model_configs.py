@@ -3,6 +3,7 @@
 Models enrol themselves: a new yaml is tested as it stands, and fails where it brings no experiment or no page.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -195,3 +196,21 @@ def test_a_resumed_run_is_the_uninterrupted_one(name: str, tmp_path: Path) -> No
             assert torch.equal(resumed.state_dict()[key], value), key
             moved += not torch.equal(cut.state_dict()[key], value)
     assert moved > 0
+
+
+SCHEDULED = [
+    f"{kind}={name}"
+    for kind, texts in (("model", TEXTS), ("experiment", OVERLAYS))
+    for name, text in texts.items()
+    if re.search(r"^[^#\n]*_target_: lsgen\.models\.schedules\.", text, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("choice", SCHEDULED)
+def test_weights_reach_their_end_however_long_the_training_is(choice: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        objective = compose("train", [choice, "model.max_steps=40"]).model.objective
+    schedules = [instantiate(value) for value in objective.values() if "schedules" in str(value)]
+    assert schedules
+    assert [schedule(30) for schedule in schedules] != [schedule(0) for schedule in schedules]
+    assert [schedule(40) for schedule in schedules] == [schedule.end for schedule in schedules]

@@ -32,7 +32,7 @@ from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
-from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, plain, read_checkpoint
+from lsgen.callbacks.checkpoint_io import LAST, AtomicCheckpointIO, plain, read_checkpoint, require_place
 from lsgen.callbacks.clock import bind_clock, continue_loggers, generator_steps
 from lsgen.callbacks.guard import NonFiniteError
 from lsgen.callbacks.interrupt import Interrupted, SignalWatch, signal_name
@@ -80,7 +80,7 @@ class Checkpoint(LightningCheckpoint):
             value was not logged by the end of a validation; when training starts, a validation has no batches, or a
             value is monitored and there are no validations.
         TypeError: when training starts, something that would go into the checkpoint is no tensor or plain container.
-        RunError: a checkpoint could not be written.
+        RunError: a checkpoint could not be written; when training starts, there is no place to write one.
         NonFiniteError: the weights to save are NaN or infinite.
 
     """
@@ -160,6 +160,8 @@ class Checkpoint(LightningCheckpoint):
         self._closing = Path(self._loaded) if self._loaded and trainer.fit_loop.done else None
         self._loaded = None
         self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
+        if trainer.is_global_zero and self.dirpath is not None:
+            require_place(self.dirpath)
         plain(trainer._checkpoint_connector.dump_checkpoint(weights_only=False))
         self._signals.start()
 

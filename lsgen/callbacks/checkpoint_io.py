@@ -23,12 +23,26 @@ from lightning_fabric.plugins import TorchCheckpointIO
 
 from lsgen.runs import RunError
 
-__all__ = ["LAST", "PREVIOUS", "AtomicCheckpointIO", "newest_checkpoint", "plain", "read_checkpoint"]
+__all__ = ["LAST", "PREVIOUS", "AtomicCheckpointIO", "newest_checkpoint", "plain", "read_checkpoint", "require_place"]
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
 _ATOMS = {type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size}
 _TENSORS = {torch.Tensor, torch.nn.Parameter}
+
+
+def require_place(folder: Path) -> None:
+    """Refuse a folder in which no checkpoint can be written, before there is one to write.
+
+    Raises:
+        RunError: it, or what it would be made in, is no directory or not writable.
+
+    """
+    places = (folder.absolute(), *folder.absolute().parents)
+    place = next(place for place in places if place.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        got = "a directory that is not writable" if place.is_dir() else "a file"
+        raise RunError(f"expected a directory to save checkpoints in at {folder}, got {got} at {place}")
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

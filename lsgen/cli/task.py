@@ -72,14 +72,14 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
     progress = _Progress(announced=False)
     if not discard:
         _announce(directory, progress)
-    with (
-        directory.lock(),
-        run_variables(directory, alone),
-        messages(directory.log_file),
-        _process_group(),
-    ):
-        directory.set_status("running")
-        code = _guarded(directory, progress)
+    try:
+        with directory.lock(), run_variables(directory, alone), messages(directory.log_file), _process_group():
+            directory.set_status("running")
+            code = _guarded(directory, progress)
+    except OSError:
+        if discard and not progress.stepped:  # the log or the status cannot be written
+            directory.discard()
+        raise
     if code == BAD_INPUT and discard and not progress.stepped:
         directory.discard()
         if progress.announced:

@@ -129,7 +129,7 @@ class BatchIntake(LightningModule, ABC):
             self._judge(batch)
         return batch
 
-    # where verdicts are read
+    # where verdicts are read, and streams have come to their end
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Read the verdicts where a row is logged."""
@@ -139,18 +139,22 @@ class BatchIntake(LightningModule, ABC):
 
     def on_train_epoch_end(self) -> None:
         """Read the verdicts."""
+        self._require_batches()
         self.read_verdicts()
 
     def on_validation_epoch_end(self) -> None:
         """Read the verdicts, before anything is made of the validation."""
+        self._require_batches()
         self.read_verdicts()
 
     def on_test_epoch_end(self) -> None:
         """Read the verdicts."""
+        self._require_batches()
         self.read_verdicts()
 
     def on_predict_epoch_end(self) -> None:
         """Read the verdicts."""
+        self._require_batches()
         self.read_verdicts()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -173,6 +177,11 @@ class BatchIntake(LightningModule, ABC):
 
     def _check_batch_sizes(self, loaders: Any, split: str) -> None:
         check_batch_sizes(loaders, self._least[split == "training"], split, self._contract.owner)
+
+    def _require_batches(self) -> None:
+        """Refuse a stream that had nothing; how many batches it has is not known before."""
+        if not self._batches_so_far():
+            raise ValueError(f"{self._contract.owner} expected at least one batch in {self._place().whole}, got none")
 
     def _look_through_data(self) -> None:
         stored = getattr(self.trainer.datamodule, "stored", None)  # type: ignore[attr-defined]

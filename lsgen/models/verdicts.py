@@ -35,7 +35,12 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         batch = "" if self.batch is None else f"batch {self.batch} of "
-        return f"{batch}the {self.split} split" + ("" if self.epoch is None else f", epoch {self.epoch}")
+        return f"{batch}{self.whole}" + ("" if self.epoch is None else f", epoch {self.epoch}")
+
+    @property
+    def whole(self) -> str:
+        """The split, in words."""
+        return f"the {self.split} split"
 
     def of(self, observation: int) -> str:
         """Name an observation."""

@@ -20,7 +20,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,9 @@ class RunDirectory:
             write_yaml(run.config_file, dict(config))
             run.set_status("created")
         except OSError as error:
+            if run._before is not None:
+                with suppress(OSError):
+                    run.discard()
             raise RunError(f"cannot write the run directory {path}: {error.strerror or error}") from error
         return run
 

@@ -41,6 +41,20 @@ def test_a_run_that_draws_and_reports_in_vain(lsgen, small, tmp_path: Path) -> N
     assert "Samples failed 3 times" in write_report(run_dir).read_text()
 
 
+@pytest.mark.parametrize("name", ["train.log", "status.json", "checkpoints"])
+def test_a_run_that_cannot_be_recorded_is_refused_and_leaves_nothing(lsgen, small, tmp_path: Path, name: str) -> None:
+    """What stands in its place is left as it is."""
+    place = tmp_path / "run" / name
+    place.parent.mkdir()
+    place.write_text("") if name == "checkpoints" else place.mkdir()
+    outcome = lsgen("train", *small, f"run_dir={tmp_path}/run")
+    assert outcome.code == 2, outcome.err
+    assert len([line for line in outcome.err.splitlines() if line.startswith("lsgen: ")]) == 1
+    assert str(place.parent) in outcome.err
+    assert "Traceback" not in outcome.err
+    assert list(place.parent.iterdir()) == [place]
+
+
 def test_a_run_whose_output_nobody_reads_any_more(small, tmp_path: Path) -> None:
     """As with `lsgen train | head -1`: it trains on, and says so on standard error."""
     command = [sys.executable, "-m", "lsgen.cli", "train", *small, "run_dir=run"]

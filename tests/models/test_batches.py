@@ -335,6 +335,24 @@ def test_foreign_loaders_say_what_they_leave_over(tmp_path: Path) -> None:
     _trainer(tmp_path, max_epochs=1).fit(_vae(WAEMMD()), DataLoader(TensorDataset(_x(9)), 4, drop_last=True), good)
 
 
+class Nothing(IterableDataset):
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(())
+
+
+def test_streams_without_a_batch_are_refused_when_they_end(tmp_path: Path) -> None:
+    """One of training would be asked again for ever; one of validation gives no best checkpoint."""
+    empty, good, sentence = DataLoader(Nothing(), 4), DataLoader(Stream(), 4), "expected at least one batch in the {} s"
+    for train, val, split in ((empty, good, "train"), (good, empty, "val")):
+        model = _vae(steps=None)
+        with pytest.raises(ValueError, match=sentence.format(split)):
+            _trainer(tmp_path, max_epochs=-1).fit(model, train, val)
+        assert model.generator_steps == 0
+    for stage in ("test", "predict"):
+        with pytest.raises(ValueError, match=sentence.format(stage)):
+            getattr(_trainer(tmp_path), stage)(_vae(), empty)
+
+
 def test_too_few_observations_for_the_components_are_refused_before_any_is_seen(tmp_path: Path) -> None:
     model = LinearModel((D,), 3)
     with pytest.raises(ValueError, match="expected more than 4 observations for 3 components, got 4"):

@@ -19,7 +19,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import Callback
 
 from lsgen.callbacks import AtomicCheckpointIO, Checkpoint, NonFiniteError, newest_checkpoint, read_checkpoint
-from lsgen.callbacks.checkpoint_io import plain
+from lsgen.callbacks.checkpoint_io import plain, require_place
 from lsgen.runs import RunError
 
 
@@ -196,6 +196,18 @@ def test_what_cannot_be_saved_is_refused_before_any_step(engine: ModuleType, tmp
     assert odd.steps == 0
     with pytest.raises(ValueError, match=r"expected no other checkpoint plugin beside Checkpoint, got Other"):
         engine.fit(tmp_path, plugins=[type("Other", (TorchCheckpointIO,), {})()])
+
+
+def test_a_place_where_nothing_can_be_saved_is_refused_before_any_step(engine: ModuleType, tmp_path: Path) -> None:
+    """Not at the first checkpoint, when an epoch would be lost."""
+    file, sentence = tmp_path / "checkpoints", "expected a directory to save checkpoints in at .*, got a file at "
+    file.write_text("")
+    with pytest.raises(RunError, match=f"{sentence}{file}"):
+        engine.fit(tmp_path, max_steps=3)
+    with pytest.raises(RunError, match=f"{sentence}{file}"):
+        require_place(file / "deeper" / "checkpoints")
+    require_place(tmp_path / "new" / "checkpoints")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.slow

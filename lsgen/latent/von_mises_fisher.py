@@ -23,6 +23,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
+from torch.linalg import vector_norm
 from torch.nn.functional import normalize, softplus
 
 from lsgen.latent.great_circles import tangent, unit_vector
@@ -108,15 +109,16 @@ class HypersphericalUniform(Prior):
 
 
 class VonMisesFisher(Distribution):
-    """The von Mises-Fisher distribution, of batch shape B.
+    """The von Mises-Fisher distribution; directions and concentrations are broadcast to its batch shape B.
 
     Args:
-        direction: unit vectors mu, (B, d).
+        direction: unit vectors mu, (B, d), d >= 2.
         concentration: kappa > 0, (B,), at most `largest_concentration` of the precision of the directions.
 
     Raises:
-        ValueError: a direction is not a unit vector, or a concentration is out of its range. (In a training step on an
-            accelerator, which would have to wait for the answer, densities and draws are NaN where the latter is so.)
+        ValueError: the shapes do not fit, a direction is not a unit vector, or a concentration is out of its range. (In
+            a training step on an accelerator, which would have to wait for the answer, densities and draws are NaN
+            where the latter is so.)
 
     """
 
@@ -125,7 +127,17 @@ class VonMisesFisher(Distribution):
     has_rsample = True
 
     def __init__(self, direction: Tensor, concentration: Tensor) -> None:
-        length, largest = torch.linalg.vector_norm(direction, dim=-1), largest_concentration(direction.dtype)
+        shapes = tuple(direction.shape), tuple(concentration.shape)
+        if not direction.ndim or direction.shape[-1] < 2:
+            raise ValueError(f"expected directions (B, d) in at least 2 dimensions, got shape {shapes[0]}")
+        try:
+            batch = torch.broadcast_shapes(shapes[0][:-1], shapes[1])
+        except RuntimeError:
+            raise ValueError(
+                f"expected directions (B, d) and concentrations (B,), got {shapes[0]} and {shapes[1]}"
+            ) from None
+        direction, concentration = direction.expand(*batch, -1), concentration.expand(batch)
+        length, largest = vector_norm(direction.detach(), dim=-1), largest_concentration(direction.dtype)
         if known_to_hold((length - 1).abs() > max(1e-3, 2 * torch.finfo(direction.dtype).eps)):
             raise ValueError(
                 "expected unit vectors as directions, "
@@ -140,7 +152,7 @@ class VonMisesFisher(Distribution):
         refused = torch.zeros_like(concentration).masked_fill(~admitted, torch.nan)  # a sum keeps no graph of its own
         self.direction, self.concentration = direction, concentration + refused
         self._kappa = self.concentration.double()  # once, so that gradients that cancel add up in double precision
-        super().__init__(direction.shape[:-1], direction.shape[-1:], validate_args=False)
+        super().__init__(batch, direction.shape[-1:], validate_args=False)
 
     @property
     def mean(self) -> Tensor:
@@ -192,7 +204,7 @@ class VonMisesFisher(Distribution):
 
     @property
     def _flat(self) -> Tensor:
-        return self._kappa.expand(self.batch_shape).reshape(-1)
+        return self._kappa.reshape(-1)
 
     @cached_property
     def _table(self) -> AngleTable:

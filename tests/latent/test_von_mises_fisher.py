@@ -115,6 +115,29 @@ def test_divergences_keep_their_digits_in_single_precision(d: int, kappa: float)
         assert values[1][1] == pytest.approx(kappa / d, rel=1e-2)
 
 
+@pytest.mark.parametrize(("directions", "concentrations"), [((), (5,)), ((3,), (2, 1)), ((4, 1), (3,)), ((0, 1), (2,))])
+def test_shapes_of_directions_and_concentrations_are_broadcast(directions, concentrations) -> None:
+    mu, kappa = torch.eye(3)[0].expand(*directions, 3), torch.full(concentrations, 2.0)
+    q, batch = VonMisesFisher(mu, kappa), torch.broadcast_shapes(directions, concentrations)
+    assert q.batch_shape == q.entropy().shape == q.mean_resultant_length.shape == batch
+    assert q.rsample((2,)).shape == (2, *batch, 3)
+    assert q.log_prob(mu).shape == kl_divergence(q, HypersphericalUniform(3)()).shape == batch
+    assert q.mean.shape == q.variance.shape == (*batch, 3)
+
+
+@pytest.mark.parametrize(
+    ("directions", "concentrations", "sentence"),
+    [
+        ((3, 4), (2,), r"expected directions \(B, d\) and concentrations \(B,\), got \(3, 4\) and \(2,\)"),
+        ((2, 1), (2,), r"expected directions \(B, d\) in at least 2 dimensions, got shape \(2, 1\)"),
+        ((), (), r"expected directions \(B, d\) in at least 2 dimensions, got shape \(\)"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(directions, concentrations, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        VonMisesFisher(torch.ones(directions), torch.ones(concentrations))
+
+
 def test_several_gradients_of_one_distribution() -> None:
     k = torch.tensor(3.0, requires_grad=True)
     q = VonMisesFisher(torch.eye(3)[0], k)

@@ -89,6 +89,9 @@ def check_content(content: Mapping[str, Any], *, resumed: bool = False) -> None:
     if not isinstance(content.get("state_dict"), Mapping):
         got = "one without" if "state_dict" not in content else f"a {type(content['state_dict']).__name__} as"
         raise RunError(f"expected a checkpoint that lsgen saved, with the weights of a model, got {got} 'state_dict'")
+    if not isinstance(clocks := content.get("clocks", {}), Mapping):
+        got = f"a {type(clocks).__name__} as 'clocks'"
+        raise RunError(f"expected a checkpoint that lsgen saved, with the clocks of a model, got {got}")
     for key in ("optimizer_states", "loops", "callbacks") if resumed else ():
         if key not in content:
             raise RunError(f"expected a checkpoint from which training can go on, got one without {key!r}")

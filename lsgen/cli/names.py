@@ -21,6 +21,7 @@ __all__ = ["as_text", "folder", "identify"]
 
 _TEXTS = ("name", "id", "group", "job_type")
 _NAMING = re.compile(rf"\+*run\.({'|'.join(_TEXTS)}|tags)=(?!\[?\s*['\"]|\w+\(.*\)$|.*\$\{{)", re.DOTALL)
+_LONGEST_GROUP = 128  # characters, as W&B takes no more
 _LONGEST = 80  # bytes of a name or an id within the name of a directory, which holds 255
 
 
@@ -46,7 +47,7 @@ def identify(composed: Composed, sweep: str | None, run_id: str | None) -> None:
     agents = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
     about.name = escaped(name)
     about.id = escaped(given["id"] or agents or run_id or new_id())
-    about.group = escaped(given["group"] or sweep or name)
+    about.group = escaped(given["group"] or (sweep or name)[:_LONGEST_GROUP])
     about.job_type = escaped(given["job_type"])
     about.tags = escaped(_tags(about))
 

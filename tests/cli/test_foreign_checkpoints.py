@@ -32,6 +32,7 @@ CASES = (
     (lambda content: {"a": 1}, f"{FOREIGN}weights of a model, got one without 'state_dict'"),
     (without("clocks"), f"{FOREIGN}clocks of a model, got one without 'clocks'"),
     (lambda content: content | {"state_dict": [1]}, f"{FOREIGN}weights of a model, got a list as 'state_dict'"),
+    (lambda content: content | {"clocks": "a"}, f"{FOREIGN}clocks of a model, got a str as 'clocks'"),
     (lambda content: content | {"more": Pickled()}, "got other Python objects"),
     (renamed, "does not fit the model: it lacks latent_space.decoder.layers.0.weight; it has in excess elsewhere"),
     (reshaped, "latent_space.decoder.layers.0.weight has shape [3, 3] in it and [128, 4] in the model"),

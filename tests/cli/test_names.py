@@ -106,3 +106,11 @@ def test_a_machine_value_within_text_stays_one(monkeypatch):
     frozen = freeze(OmegaConf.create({"a": r"\${x} in ${oc.env:ROOT}"}))
     monkeypatch.setenv("ROOT", "/there")
     assert thaw(frozen).a == "${x} in /there"
+
+
+def test_a_group_after_a_long_name_is_one_that_wandb_takes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (run,) = prepared(f"run.name={'x' * 200}")
+    assert (run.config["run"]["name"], run.config["run"]["group"]) == ("x" * 200, "x" * 128)
+    (run,) = prepared(f"run.group={'y' * 200}")
+    assert run.config["run"]["group"] == "y" * 200

@@ -112,6 +112,8 @@ def assignments(arguments: Sequence[str], known: Collection[str]) -> dict[str, A
         key, separator, value = argument.partition("=")
         if not separator:
             raise UsageError(f"expected KEY=VALUE, got {argument!r}")
+        if not value.strip():
+            raise UsageError(f"expected {key}=VALUE, got nothing after the =")
         if key not in known:
             raise UsageError(f"unknown config key {key!r}: the frozen config does not have it{close_to(key, known)}")
         try:

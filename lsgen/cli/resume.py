@@ -69,7 +69,7 @@ def _parse(arguments: Sequence[str], frozen: dict[str, Any]) -> dict[str, Any]:
                 f"{', '.join(_ADMITTED)} and logger.KEY"
             )
     changes = assignments(arguments, frozen)
-    for key in _ADMITTED[:2]:
-        if changes.get(key) is not None and not isinstance(changes[key], int):
-            raise UsageError(f"expected a whole number for {key}, got {changes[key]!r}")
+    for key, least in (("model.max_steps", 1), ("trainer.max_epochs", -1)):
+        if (value := changes.get(key)) is not None and (type(value) is not int or value < least):
+            raise UsageError(f"expected a whole number of at least {least} for {key}, got {value!r}")
     return changes

@@ -80,7 +80,11 @@ def test_a_resumed_run_admits_few_changes(lsgen, trained):
         ("seed=3", "a resumed run keeps its frozen config, which 'seed=3' would change"),
         ("model=vae", "which 'model=vae' would change"),
         ("logger.csv.dir=x", "unknown config key 'logger.csv.dir'"),
-        ("model.max_steps=many", "expected a whole number for model.max_steps, got 'many'"),
+        ("model.max_steps=many", "expected a whole number of at least 1 for model.max_steps, got 'many'"),
+        ("model.max_steps=true", "expected a whole number of at least 1 for model.max_steps, got True"),
+        ("model.max_steps=-1", "expected a whole number of at least 1 for model.max_steps, got -1"),
+        ("model.max_steps=", "expected model.max_steps=VALUE, got nothing after the ="),
+        ("trainer.max_epochs=-2", "expected a whole number of at least -1 for trainer.max_epochs, got -2"),
         ("model.max_steps=[", "expected model.max_steps=VALUE with a yaml value"),
     ):
         outcome = lsgen("train", f"resume={trained}", argument)

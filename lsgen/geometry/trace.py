@@ -209,7 +209,7 @@ def _checked(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check | None) -> 
     modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
     reason: str | None = None
     if any(x.is_inference() and x.requires_grad for x in tensors_met(fn)):
-        return _build(fn, z, modules, blocks=False)  # PyTorch has no derivatives to compare with
+        return _build(fn, z, modules, False)  # PyTorch has no derivatives to compare with
     for blocks in (True, False):
         try:
             found = _build(fn, z, modules, blocks)

@@ -18,9 +18,9 @@ f64 = torch.float64
 def built(monkeypatch):
     counts, build = [], tracing._build
 
-    def counted(fn, z, modules):
+    def counted(fn, z, modules, *others):
         counts.append(len(z))
-        return build(fn, z, modules)
+        return build(fn, z, modules, *others)
 
     monkeypatch.setattr(tracing, "_build", counted)
     return counts

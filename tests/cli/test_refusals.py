@@ -398,7 +398,7 @@ def test_a_search_draws_the_numbers_that_hydra_makes_of_a_range():
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("hydra.sweeper.storage=sqlite:////nonexistent/x.db", "unable to open database file"),
+        ("hydra.sweeper.storage=sqlite:////proc/none/x.db", "unable to open database file"),
         ("hydra.sweeper.storage=abacus", "cannot keep the study in abacus (hydra.sweeper.storage): Could not parse"),
         ("hydra.sweeper.storage=sqlite:////etc/hostname", "(hydra.sweeper.storage): file is not a database"),
         ("hydra/launcher=basic", "expected hydra/launcher to be joblib, local, ray or slurm for hydra/sweeper=optuna"),

@@ -159,8 +159,13 @@ def test_every_experiment_trains_two_batches(name, tmp_path, monkeypatch, capsys
     small = ["model.max_steps=2", "data.batch_size=4", "callbacks=engine", "report=false", *limits]
     if "gan" in name and not name.startswith("wae_gan"):
         small.remove("callbacks=engine")
-        chosen = composed(f"experiment={name}")[1]["callbacks"]
-        small += ["callbacks=gan_ema"] if chosen in ("gan_quality", "gan_classes") else []  # they train classifiers
+        frozen, choices = composed(f"experiment={name}")
+        # classifiers are trained longer than the models here
+        small += ["callbacks=gan_ema"] if choices["callbacks"] in ("gan_quality", "gan_classes") else []
+        if "decoupling" in frozen["callbacks"]:
+            small += [
+                f"+callbacks.decoupling.{few}" for few in ("n=64", "n_class=8", "iterations=2", "classifier.steps=20")
+            ]
     if name.startswith("missing_data"):
         quick = {"n": 4, "draws": 2, "samples": 20, "methods": "[mean,knn,miwae,pseudo_gibbs]"}
         small += [f"++callbacks.imputations.{key}={value}" for key, value in quick.items()]

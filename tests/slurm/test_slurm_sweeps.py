@@ -19,7 +19,7 @@ from pytorch_lightning import Callback
 
 class Slow(Callback):
     def on_train_batch_end(self, *_):
-        time.sleep(0.05)
+        time.sleep(0.02)
 """
 NO_PERIODIC = ("callbacks.checkpoint.every_n_epochs=null", "callbacks.checkpoint.every_n_minutes=null")
 MODULE = """
@@ -42,7 +42,7 @@ def same_weights(one, other):
 
 @pytest.fixture
 def slow(cluster):
-    """Return the override and the environment of training that lasts 20 s on a machine of any speed."""
+    """Return the override and the environment of training that lasts 8 s at least on a machine of any speed."""
     (cluster.place / "slow_steps.py").write_text(SLOW)
     return "+callbacks.slow._target_=slow_steps.Slow", {
         "LSGEN_TARGETS": "slow_steps",

@@ -21,7 +21,7 @@ from lsgen.geometry import Immersion, immersion, metric, scalar_curvature
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli
 from lsgen.nn import Conv64Decoder, MLPDecoder
-from lsgen.nn.dcgan import DCGANGenerator
+from lsgen.nn.adversarial.dcgan import DCGANGenerator
 
 ROUNDS = 4
 IMAGE = (1, 28, 28)

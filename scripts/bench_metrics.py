@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsgen.data.sprites import factors_of
+from lsgen.data.factors.sprites import factors_of
 from lsgen.metrics.disentanglement import (
     DCI,
     IRS,

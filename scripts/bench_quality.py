@@ -17,7 +17,7 @@ from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import FrechetDistance, precision_recall
 from lsgen.models.gan import GAN, NonSaturating
-from lsgen.nn.dcgan import DCGANCritic, DCGANGenerator
+from lsgen.nn.adversarial.dcgan import DCGANCritic, DCGANGenerator
 
 Row = Mapping[str, Any]
 N, M, BATCH, STEPS = 10_000, 2048, 64, 60

@@ -13,11 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from lsgen.cli import main
-from lsgen.cli.build import build, instantiate, verify
+from lsgen.cli.config.build import build, instantiate, verify
+from lsgen.cli.config.freeze import freeze, references, thaw
+from lsgen.cli.config.overlay import check_overlay, new_keys
+from lsgen.cli.config.schema import check_shape
 from lsgen.cli.errors import UsageError
-from lsgen.cli.freeze import freeze, references, thaw
-from lsgen.cli.overlay import check_overlay, new_keys
-from lsgen.cli.schema import check_shape
 
 TREE = Path(next(iter(lsgen.conf.__path__)))
 FILES = sorted(path.relative_to(TREE) for path in TREE.glob("*/*.yaml") if not path.name.startswith("_"))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lsgen.callbacks.problems import problems_of
+from lsgen.callbacks.engine.problems import problems_of
 
 __all__ = ["Observer"]
 

@@ -21,14 +21,14 @@ __all__ = ["main"]
 OK, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 _VERBS = {
-    "train": ("lsgen.cli.train_verb", "train a model, or continue a run"),
-    "evaluate": ("lsgen.cli.evaluate_verb", "measure a trained run on its validation and test sets"),
-    "traverse": ("lsgen.cli.traverse_verb", "draw the traversals and the geometry of a trained run again"),
-    "geometry": ("lsgen.cli.geometry_verb", "measure the geometry of a trained run: curvature, geodesics, distances"),
-    "report": ("lsgen.cli.report_verb", "write the page of a run or of a sweep"),
-    "sweep": ("lsgen.cli.sweep_verb", "list, retry or cancel the jobs of a sweep"),
-    "sync": ("lsgen.cli.sync_verb", "upload the offline W&B runs of a sweep"),
-    "table": ("lsgen.cli.table_verb", "compare many runs"),
+    "train": ("lsgen.cli.verbs.train", "train a model, or continue a run"),
+    "evaluate": ("lsgen.cli.verbs.evaluate", "measure a trained run on its validation and test sets"),
+    "traverse": ("lsgen.cli.verbs.traverse", "draw the traversals and the geometry of a trained run again"),
+    "geometry": ("lsgen.cli.verbs.geometry", "measure the geometry of a trained run: curvature, geodesics, distances"),
+    "report": ("lsgen.cli.verbs.report", "write the page of a run or of a sweep"),
+    "sweep": ("lsgen.cli.verbs.sweep", "list, retry or cancel the jobs of a sweep"),
+    "sync": ("lsgen.cli.verbs.sync", "upload the offline W&B runs of a sweep"),
+    "table": ("lsgen.cli.verbs.table", "compare many runs"),
 }
 
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return OK
     except Exception as error:
-        from lsgen.cli.refusals import refusal, wants_traceback
+        from lsgen.cli.config.refusals import refusal, wants_traceback
 
         if wants_traceback() or (sentence := refusal(error)) is None:
             raise

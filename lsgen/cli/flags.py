@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lsgen.cli.config.schema import close_to
 from lsgen.cli.errors import UsageError
-from lsgen.cli.schema import close_to
 
 __all__ = ["assignments", "device_of", "only_run", "places", "take"]
 

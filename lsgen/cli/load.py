@@ -55,9 +55,9 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
         RunError: the weights do not fit the config.
 
     """
-    from lsgen.cli.build import instantiate, verify_part
-    from lsgen.cli.freeze import thaw
-    from lsgen.cli.refusals import weights_fault
+    from lsgen.cli.config.build import instantiate, verify_part
+    from lsgen.cli.config.freeze import thaw
+    from lsgen.cli.config.refusals import weights_fault
 
     if not isinstance(config.get("model"), Mapping):
         raise RunError(f"expected a frozen config with a model, got {', '.join(map(str, config)) or 'nothing'}")

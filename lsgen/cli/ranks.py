@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from lsgen.cli.config.freeze import resolving
 from lsgen.cli.errors import UsageError
-from lsgen.cli.freeze import resolving
 from lsgen.runs import RunDirectory
 
 __all__ = ["forget_ranks", "is_first_process", "processes"]

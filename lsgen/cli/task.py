@@ -12,16 +12,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lsgen.cli.console import messages
+from lsgen.cli.config.freeze import thaw
+from lsgen.cli.config.refusals import refusal, spoken, wants_traceback
 from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
 from lsgen.cli.errors import UsageError
-from lsgen.cli.freeze import thaw
+from lsgen.cli.output.console import messages
 from lsgen.cli.ranks import forget_ranks, is_first_process, processes
-from lsgen.cli.refusals import refusal, spoken, wants_traceback
 from lsgen.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from lsgen.cli.build import Parts
+    from lsgen.cli.config.build import Parts
 
 __all__ = ["execute", "run_variables"]
 
@@ -170,9 +170,9 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
 
 def _train(directory: RunDirectory, progress: _Progress) -> None:
     from lsgen.callbacks import HeldOutCheck
-    from lsgen.cli.build import build, verify
-    from lsgen.cli.monitors import check_monitors
-    from lsgen.cli.rehearsal import rehearse, rehearse_weights
+    from lsgen.cli.config.build import build, verify
+    from lsgen.cli.config.monitors import check_monitors
+    from lsgen.cli.config.rehearsal import rehearse, rehearse_weights
 
     frozen = directory.config()
     config = thaw(frozen, directory.overrides())
@@ -245,7 +245,7 @@ def _write_report(directory: RunDirectory, metrics: Mapping[str, float]) -> None
 
 
 def _print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
-    from lsgen.cli.summary import print_summary
+    from lsgen.cli.output.summary import print_summary
 
     print_summary(directory, metrics)
 

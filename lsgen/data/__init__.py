@@ -2,18 +2,18 @@
 
 from lsgen.data.additions import Addition, HiddenLabels, MissingValues, Pairs
 from lsgen.data.batches import Batch, BatchDataset, Source, TensorSource
-from lsgen.data.celeba import CelebA
-from lsgen.data.cifar10 import Cifar10
-from lsgen.data.digits import Digits
-from lsgen.data.dsprites import DSprites
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
-from lsgen.data.fashion_mnist import FashionMnist
-from lsgen.data.mnist import Mnist
+from lsgen.data.factors.dsprites import DSprites
+from lsgen.data.factors.sprites import Sprites
+from lsgen.data.images.celeba import CelebA
+from lsgen.data.images.cifar10 import Cifar10
+from lsgen.data.images.digits import Digits
+from lsgen.data.images.fashion_mnist import FashionMnist
+from lsgen.data.images.mnist import Mnist
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sampler import OrderedBatches, Position, Request, ShuffledBatches
-from lsgen.data.sprites import Sprites
-from lsgen.data.table import Table
-from lsgen.data.toy import Toy
+from lsgen.data.tables.table import Table
+from lsgen.data.toys.toy import Toy
 
 __all__ = [
     "Addition",

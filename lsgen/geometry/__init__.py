@@ -1,6 +1,7 @@
 """The geometry of an immersion: pure functions of any decoder, at any batch shape."""
 
-from lsgen.geometry.curvature import (
+from lsgen.geometry.curvature.extrinsic import MeanCurvature, mean_curvature, second_fundamental_form
+from lsgen.geometry.curvature.gauss_equation import (
     christoffel,
     ricci,
     riemann,
@@ -8,12 +9,16 @@ from lsgen.geometry.curvature import (
     sectional_curvature,
     volume_and_curvature,
 )
-from lsgen.geometry.extrinsic import MeanCurvature, mean_curvature, second_fundamental_form
-from lsgen.geometry.field import MetricField, metric_field
-from lsgen.geometry.geodesic import Geodesic, distance, geodesic
+from lsgen.geometry.geodesics.arc_length import curve_energy, curve_length
+from lsgen.geometry.geodesics.boundary_value import Geodesic, distance, geodesic
+from lsgen.geometry.geodesics.initial_curves import CodeGraph
+from lsgen.geometry.geodesics.injectivity import ConjugateRadius, conjugate_radius
+from lsgen.geometry.geodesics.jacobi import ConjugatePoints, JacobiFields, conjugate_points, jacobi_fields
+from lsgen.geometry.geodesics.logarithm import log_map
+from lsgen.geometry.geodesics.shooting import Exponential, exp_map
+from lsgen.geometry.geodesics.stochastic import StochasticGeodesic, stochastic_geodesic
+from lsgen.geometry.geodesics.transport import holonomy, parallel_transport
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
-from lsgen.geometry.injectivity import ConjugateRadius, conjugate_radius
-from lsgen.geometry.jacobi import ConjugatePoints, JacobiFields, conjugate_points, jacobi_fields
 from lsgen.geometry.large import (
     MetricOperator,
     TopSpectrum,
@@ -22,11 +27,8 @@ from lsgen.geometry.large import (
     log_volume_estimate,
     top_spectrum,
 )
-from lsgen.geometry.lengths import curve_energy, curve_length
-from lsgen.geometry.logarithm import log_map
-from lsgen.geometry.metric import Spectrum, log_volume, metric, spectrum
-from lsgen.geometry.shooting import Exponential, exp_map
-from lsgen.geometry.starts import CodeGraph
+from lsgen.geometry.metric_field import MetricField, metric_field
+from lsgen.geometry.metric_tensor import Spectrum, log_volume, metric, spectrum
 from lsgen.geometry.statistics import (
     Box,
     BrownianPaths,
@@ -48,9 +50,14 @@ from lsgen.geometry.statistics import (
     principal_geodesics,
     sample_uniform,
 )
-from lsgen.geometry.stochastic import StochasticGeodesic, stochastic_geodesic
-from lsgen.geometry.transport import holonomy, parallel_transport
-from lsgen.geometry.uncertainty import RBF, Dropout, Ensemble, LaplaceApproximation, Uncertainty, independent_energy
+from lsgen.geometry.uncertainty.sources import (
+    RBF,
+    Dropout,
+    Ensemble,
+    LaplaceApproximation,
+    Uncertainty,
+    independent_energy,
+)
 
 __all__ = [
     "RBF",

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.geometry.compat import is_batched
-from lsgen.geometry.identity import reachable
-from lsgen.geometry.trace import dtype_name
+from lsgen.geometry.jets.fingerprint import reachable
+from lsgen.geometry.jets.trace import dtype_name
 from lsgen.latent import Euclidean, Manifold
 
 __all__ = ["check_codes", "check_map", "check_moves", "check_signature", "check_vectors"]

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.geometry.identity import unchanged
-from lsgen.geometry.propagate import operations_of
-from lsgen.geometry.trace import Untraceable
+from lsgen.geometry.jets.fingerprint import unchanged
+from lsgen.geometry.jets.propagate import operations_of
+from lsgen.geometry.jets.trace import Untraceable
 
 __all__ = ["in_chunks"]
 

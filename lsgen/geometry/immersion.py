@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from lsgen.geometry.checks import check_codes, check_map, check_signature
 from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.jets.propagate import propagate
+from lsgen.geometry.jets.taylor import Taylor
 from lsgen.geometry.members import member_features
-from lsgen.geometry.propagate import propagate
-from lsgen.geometry.taylor import Taylor
 from lsgen.latent import LatentSpace
 from lsgen.likelihoods import FlatLikelihood, Likelihood
 
@@ -191,7 +191,7 @@ def immersion(
         kind: which of the three.
         features: a network (N, *shape) -> (N, ...) after the mean, for a perceptual metric; euclidean only.
         uncertainty: what makes the space one whose metric knows how sure the decoder is, see
-            `lsgen.geometry.uncertainty`; with members the metric is the average of theirs.
+            `lsgen.geometry.uncertainty.sources`; with members the metric is the average of theirs.
 
     Raises:
         TypeError: space is no `LatentSpace`, uncertainty cannot be called, or kind is "fisher" and the likelihood has

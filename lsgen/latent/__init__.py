@@ -1,26 +1,27 @@
 """The latent space: priors, posteriors, decoding, encoding and paths through z."""
 
-from lsgen.latent import paths, samplers
+from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
-from lsgen.latent.autoregressive import AutoregressiveOverCodes, AutoregressivePrior
-from lsgen.latent.class_codes import ClassCodes, ClassPosterior
+from lsgen.latent.discrete.autoregressive import AutoregressiveOverCodes, AutoregressivePrior
+from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
+from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
+from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.flows import FlowDistribution, FlowPosterior, FlowPrior
-from lsgen.latent.hyperbolic import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
-from lsgen.latent.imputation import Imputation, impute, observed_log_prob, pseudo_gibbs
 from lsgen.latent.ladder import LadderDecoder, LadderNormal, LadderPosterior
-from lsgen.latent.manifolds import Euclidean, Manifold, PoincareBall, Sphere
+from lsgen.latent.manifolds.hyperbolic import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
+from lsgen.latent.manifolds.product_manifolds import ProductManifold
+from lsgen.latent.manifolds.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 from lsgen.latent.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, Laplacian, RationalQuadratic, mmd_squared
 from lsgen.latent.points import Deterministic, Point
 from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, PointPosterior, Posterior
 from lsgen.latent.priors import BoundPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.product import Joint, OneHot, Product, Uniform
-from lsgen.latent.product_manifolds import ProductManifold
-from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
+from lsgen.latent.sampling import samplers
+from lsgen.latent.sampling.imputation import Imputation, impute, observed_log_prob, pseudo_gibbs
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
-from lsgen.latent.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.supports import Codebook, Cube, Simplex
-from lsgen.latent.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 
 __all__ = [
     "RBF",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from lsgen.latent.manifolds import Euclidean, Manifold
+from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.posteriors import PointPosterior
 from lsgen.latent.supports import Codebook
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from lsgen.latent.manifolds import Euclidean, Manifold
+from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 
 __all__ = ["BoundPosterior", "DiagonalNormal", "PointPosterior", "Posterior"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from lsgen.latent.manifolds import Euclidean, Manifold
+from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 
 __all__ = ["BoundPrior", "ImplicitPrior", "Prior", "StandardNormal"]
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, OneHotCategorical
 from torch.distributions import Uniform as UniformDistribution
 
-from lsgen.latent.manifolds import Manifold
+from lsgen.latent.manifolds.manifold import Manifold
+from lsgen.latent.manifolds.product_manifolds import side_by_side
 from lsgen.latent.priors import Prior
-from lsgen.latent.product_manifolds import side_by_side
 from lsgen.latent.supports import Cube, Simplex
 
 __all__ = ["Joint", "OneHot", "Product", "Uniform"]

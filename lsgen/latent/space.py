@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from lsgen.latent.densities import check_density
-from lsgen.latent.manifolds import Manifold
+from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
+from lsgen.latent.manifolds.manifold import Manifold
 from lsgen.latent.points import Deterministic
 from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, Posterior
 from lsgen.latent.priors import BoundPrior, Prior
-from lsgen.latent.quantised import CodebookPrior, VectorQuantiser
 from lsgen.likelihoods import Likelihood
 
 __all__ = ["EncodableLatentSpace", "LatentSpace"]

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from lsgen.latent import paths
-from lsgen.latent.manifolds import Choice, Euclidean, Manifold
+from lsgen.latent.manifolds.manifold import Choice, Euclidean, Manifold
 
 __all__ = ["Codebook", "Cube", "Simplex", "bounded"]
 

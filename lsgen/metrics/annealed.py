@@ -3,9 +3,9 @@ r"""The evidence by annealed importance sampling, for which no encoder is needed
     f_t(z) = p(z) p(x|z)^{b_t},    0 = b_0 < ... < b_T = 1,    log w = sum_t (b_t - b_{t-1}) log p(x|z_{t-1}),
 
 where z_0 ~ p(z) and z_t comes from z_{t-1} by a move that leaves f_t invariant and the code on its manifold (see
-`lsgen.latent.transitions`): E[w] = p(x), so that log w bounds log p(x) from below in expectation. Run backwards from
-an exact posterior sample, which simulated data have, the same chain bounds it from above; the two enclose the truth
-(bidirectional Monte Carlo).
+`lsgen.latent.sampling.transitions`): E[w] = p(x), so that log w bounds log p(x) from below in expectation. Run
+backwards from an exact posterior sample, which simulated data have, the same chain bounds it from above; the two
+enclose the truth (bidirectional Monte Carlo).
 
 Temperatures follow the sigmoidal schedule. Step sizes are found in a first run that aims at 65 % acceptance and kept
 for the second, whose weights are returned: steps that depended on the chain's own past would bias them.
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import LatentSpace
-from lsgen.latent.transitions import TemperedPosterior, Walkers
+from lsgen.latent.sampling.transitions import TemperedPosterior, Walkers
 
 __all__ = ["Annealed", "annealed_log_evidence", "sigmoidal"]
 

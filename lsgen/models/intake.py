@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lsgen.models.contract import Contract, Evidence
 from lsgen.models.loaders import check_batch_sizes, require_validation_batches
 from lsgen.models.verdicts import Place, Verdicts
-from lsgen.nn.critics import MinibatchStd
+from lsgen.nn.adversarial.critics import MinibatchStd
 
 __all__ = ["Batch", "BatchIntake"]
 

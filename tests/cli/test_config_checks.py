@@ -3,10 +3,10 @@
 import pytest
 from omegaconf import OmegaConf
 
+from lsgen.cli.config.freeze import freeze, references, thaw
+from lsgen.cli.config.overlay import check_overlay, drop_deselected
+from lsgen.cli.config.schema import check_shape, check_signatures
 from lsgen.cli.errors import UsageError
-from lsgen.cli.freeze import freeze, references, thaw
-from lsgen.cli.overlay import check_overlay, drop_deselected
-from lsgen.cli.schema import check_shape, check_signatures
 
 PART = {"_target_": "lsgen.x.Y"}
 WHOLE = {"seed": 0, "data": PART, "model": PART, "trainer": PART, "callbacks": {"a": PART}, "logger": {}}

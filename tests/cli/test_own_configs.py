@@ -2,9 +2,9 @@
 
 import pytest
 
-from lsgen.cli.compose import compose_and_run
+from lsgen.cli.config.compose import compose_and_run
+from lsgen.cli.config.prepare import prepare
 from lsgen.cli.errors import UsageError
-from lsgen.cli.prepare import prepare
 
 HEAD = "# @package _global_\n"
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from lsgen.cli.launchers.slurm import Slurm, ranges
-from lsgen.cli.wandb_sweep import definition
+from lsgen.cli.sweeps.wandb_sweep import definition
 from lsgen.runs import RunDirectory, Sweep, index
 
 LONG = ("model.max_steps=120", "data.batch_size=64", "trainer.check_val_every_n_epoch=50")

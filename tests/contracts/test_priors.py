@@ -49,8 +49,8 @@ from lsgen.latent import (
     WrappedNormalPrior,
     samplers,
 )
-from lsgen.latent.imputation import impute, observed_log_prob, pseudo_gibbs
-from lsgen.latent.transitions import TemperedPosterior
+from lsgen.latent.sampling.imputation import impute, observed_log_prob, pseudo_gibbs
+from lsgen.latent.sampling.transitions import TemperedPosterior
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics import annealed_log_evidence, log_evidence
 from lsgen.metrics.decoupling import intervention_sensitivity, optimised_sensitivity
@@ -59,7 +59,7 @@ from lsgen.metrics.quality import path_length
 from lsgen.models.gan import Directions, hessian, invert
 from lsgen.models.gan.styles import Styles
 from lsgen.nn import MLPDecoder, MLPEncoder, PixelCNN
-from lsgen.nn.stylegan import StyleGenerator
+from lsgen.nn.adversarial.stylegan import StyleGenerator
 
 NSF = pytest.importorskip("zuko.flows").NSF
 D, SIGMA = 3, 0.4

@@ -72,7 +72,7 @@ from lsgen.models.vae import (
     StackedSemiSupervised,
 )
 from lsgen.nn import MLPDecoder, PixelCNN, RBFPrecision, StagedRBFDecoder
-from lsgen.nn.critics import MLPCritic, MLPPairCritic
+from lsgen.nn.adversarial.critics import MLPCritic, MLPPairCritic
 
 D, d, B = 5, 4, 8
 

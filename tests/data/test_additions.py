@@ -6,8 +6,8 @@ from torch import Tensor
 
 from lsgen.data import Digits, Sprites, Table
 from lsgen.data.additions import MissingValues
+from lsgen.data.factors.sprites import FACTOR_SIZES, render
 from lsgen.data.sampler import Request
-from lsgen.data.sprites import FACTOR_SIZES, render
 
 N = 20_000
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lsgen.data import CelebA, DSprites, Mnist
-from lsgen.data.dsprites import FILE
+from lsgen.data.factors.dsprites import FILE
 
 N = 12
 

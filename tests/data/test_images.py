@@ -160,7 +160,7 @@ def test_dsprites_are_read_as_they_were_written(tmp_path, monkeypatch):
     images = rng.integers(0, 2, (90, 64, 64), dtype=np.uint8)
     classes = np.column_stack([np.zeros(90), rng.integers(0, (3, 6, 40, 32, 32), (90, 5))]).astype(np.int64)
     dsprites_file(tmp_path, images, classes)
-    monkeypatch.setattr("lsgen.data.dsprites.CHUNK", 32)
+    monkeypatch.setattr("lsgen.data.factors.dsprites.CHUNK", 32)
     data = DSprites(root=str(tmp_path), val_size=10, test_size=20)
     for split, size in (("train", 60), ("val", 10), ("test", 20)):
         dataset = data.dataset(split)

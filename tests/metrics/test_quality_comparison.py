@@ -8,8 +8,8 @@ import torch
 from pytorch_lightning import Trainer
 from torch import nn
 
-from lsgen.callbacks.loggers import CSVLogger
-from lsgen.callbacks.quality import SampleComparison, SampleQuality
+from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
+from lsgen.callbacks.logging.loggers import CSVLogger
 from lsgen.data import Digits, Toy
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
@@ -28,7 +28,7 @@ from lsgen.metrics.quality import (
 )
 from lsgen.models.gan import GAN, NonSaturating
 from lsgen.nn import MLPDecoder
-from lsgen.nn.critics import MLPCritic
+from lsgen.nn.adversarial.critics import MLPCritic
 
 
 def _moments(x: torch.Tensor) -> Moments:

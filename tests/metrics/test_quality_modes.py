@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lsgen.callbacks.quality import SampleQuality
-from lsgen.callbacks.sink import Sink
-from lsgen.data.toy_sets import toy_set
+from lsgen.callbacks.evaluation.sample_quality import SampleQuality
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.data.toys.distributions import toy_set
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import ModeCoverage, toy_coverage

@@ -13,7 +13,7 @@ from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models import VAE
 from lsgen.models.vae import ELBO, WAEGAN, AdversarialObjective, BetaTCVAE, FactorVAE, Objective
-from lsgen.models.vae.factor_vae import permute_dimensions
+from lsgen.models.vae.aggregate.factor_vae import permute_dimensions
 from lsgen.nn import CodeDiscriminator, MLPDecoder, MLPEncoder
 
 D, d = 5, 3

@@ -11,7 +11,7 @@ from lsgen.latent import ClassPosterior, EncodableLatentSpace, StandardNormal
 from lsgen.latent.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.models.vae import ELBO, AdaGVAE, SemiSupervised
-from lsgen.models.vae.ada_gvae import share
+from lsgen.models.vae.supervision.ada_gvae import share
 from lsgen.nn import MLPDecoder, MLPEncoder
 
 D, d, K, B = 6, 2, 3, 8

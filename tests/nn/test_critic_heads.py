@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.nn.critics import AuxiliaryCritic, MinibatchStd, MLPCritic
-from lsgen.nn.dcgan import DCGANCritic
-from lsgen.nn.resnet_gan import ResNetCritic
-from lsgen.nn.style_critic import StyleCritic
+from lsgen.nn.adversarial.critics import AuxiliaryCritic, MinibatchStd, MLPCritic
+from lsgen.nn.adversarial.dcgan import DCGANCritic
+from lsgen.nn.adversarial.resnet_gan import ResNetCritic
+from lsgen.nn.adversarial.style_critic import StyleCritic
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.nn.dcgan import DCGANCritic, DCGANGenerator
-from lsgen.nn.resnet_gan import ConditionalBatchNorm, ResNetCritic, ResNetGenerator
+from lsgen.nn.adversarial.dcgan import DCGANCritic, DCGANGenerator
+from lsgen.nn.adversarial.resnet_gan import ConditionalBatchNorm, ResNetCritic, ResNetGenerator
 
 
 def _parameters(net: nn.Module) -> int:

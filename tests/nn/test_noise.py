@@ -9,8 +9,8 @@ from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import path_length
 from lsgen.models.gan.hessian_penalty import HessianPenalty
+from lsgen.nn.adversarial.stylegan import StyleGenerator
 from lsgen.nn.noise import same_noise
-from lsgen.nn.stylegan import StyleGenerator
 
 
 class Noisy(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from lsgen.cli.freeze import escaped
+from lsgen.cli.config.freeze import escaped
 from lsgen.report.collect import collect
 from lsgen.runs import RunDirectory, index, read_json, to_json, unescaped, write_json, write_yaml
 

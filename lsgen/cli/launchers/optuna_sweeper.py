@@ -18,13 +18,13 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
-from lsgen.cli.annotations import check_values
+from lsgen.cli.config.annotations import check_values
+from lsgen.cli.config.monitors import check_metric
+from lsgen.cli.config.prepare import prepare
+from lsgen.cli.config.schema import MAX_SEED
 from lsgen.cli.errors import UsageError
-from lsgen.cli.jobs import JobComposer
 from lsgen.cli.launchers.optuna_space import as_override, distribution, one_of
-from lsgen.cli.monitors import check_metric
-from lsgen.cli.prepare import prepare
-from lsgen.cli.schema import MAX_SEED
+from lsgen.cli.sweeps.jobs import JobComposer
 from lsgen.runs import redact
 
 __all__ = ["OptunaSweeper"]

@@ -22,11 +22,11 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
 from lsgen.cli.errors import UsageError
-from lsgen.cli.jobs import JobComposer, freeze_jobs
 from lsgen.cli.launchers.base import JobLauncher
 from lsgen.cli.launchers.optuna_sweeper import OptunaSweeper
 from lsgen.cli.launchers.start import KINDS, start
 from lsgen.cli.launchers.wait import wait_for
+from lsgen.cli.sweeps.jobs import JobComposer, freeze_jobs
 from lsgen.runs import Sweep
 
 __all__ = ["Grid", "HydraLauncher", "register_plugins"]

@@ -26,12 +26,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lsgen.geometry.checks import check_codes, check_moves
-from lsgen.geometry.energy import chords, dot, raw_energy
-from lsgen.geometry.geodesic import Geodesic
+from lsgen.geometry.geodesics.arc_length import polygon, raw_length, speed_variation
+from lsgen.geometry.geodesics.boundary_value import Geodesic
+from lsgen.geometry.geodesics.energy import chords, dot, raw_energy
+from lsgen.geometry.geodesics.rounding import hides
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.large.operator import MetricOperator
-from lsgen.geometry.lengths import polygon, raw_length, speed_variation
-from lsgen.geometry.rounding import hides
 from lsgen.latent import paths
 
 __all__ = ["large_geodesic"]

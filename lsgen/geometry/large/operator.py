@@ -19,8 +19,8 @@ from torch.func import vjp
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import BUDGET, ELSEWHERE
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.propagate import operations_of
-from lsgen.geometry.trace import Untraceable
+from lsgen.geometry.jets.propagate import operations_of
+from lsgen.geometry.jets.trace import Untraceable
 
 __all__ = ["MetricOperator"]
 

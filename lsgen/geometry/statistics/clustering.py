@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.field import MetricField
+from lsgen.geometry.geodesics.precision import exact_if_close, rounded
+from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.precision import exact_if_close, rounded
-from lsgen.geometry.shooting import exp_map
+from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.statistics.means import STEP_TOL, logs, norms, solver_options
 
 __all__ = ["KMeans", "kmeans"]

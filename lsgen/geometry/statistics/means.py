@@ -23,13 +23,13 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.field import MetricField
-from lsgen.geometry.geodesic import geodesic
+from lsgen.geometry.geodesics.boundary_value import geodesic
+from lsgen.geometry.geodesics.logarithm import log_map
+from lsgen.geometry.geodesics.precision import exact_if_close, rounded
+from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.logarithm import log_map
-from lsgen.geometry.metric import metric
-from lsgen.geometry.precision import exact_if_close, rounded
-from lsgen.geometry.shooting import exp_map
+from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.metric_tensor import metric
 
 __all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "logs", "norms", "solver_options"]
 

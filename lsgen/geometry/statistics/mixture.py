@@ -34,13 +34,13 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.field import MetricField
-from lsgen.geometry.frames import frames
+from lsgen.geometry.geodesics.frames import frames
+from lsgen.geometry.geodesics.jacobi import before_conjugate, fields_and_hessian
+from lsgen.geometry.geodesics.precision import exact_if_close, rounded
+from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jacobi import before_conjugate, fields_and_hessian
-from lsgen.geometry.metric import log_volume
-from lsgen.geometry.precision import exact_if_close, rounded
-from lsgen.geometry.shooting import exp_map
+from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.metric_tensor import log_volume
 from lsgen.geometry.statistics.clustering import kmeans
 from lsgen.geometry.statistics.means import STEP_TOL, logs, solver_options
 

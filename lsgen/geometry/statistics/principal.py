@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.field import MetricField
-from lsgen.geometry.frames import frames
+from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.statistics.means import frechet_mean, logs, solver_options
 
 __all__ = ["PrincipalGeodesics", "principal_geodesics"]

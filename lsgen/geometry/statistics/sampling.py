@@ -26,12 +26,12 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_moves
-from lsgen.geometry.curvature import christoffel
-from lsgen.geometry.field import MetricField
-from lsgen.geometry.frames import frames
+from lsgen.geometry.curvature.gauss_equation import christoffel
+from lsgen.geometry.geodesics.frames import frames
+from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric import log_volume, metric
-from lsgen.geometry.shooting import exp_map
+from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.metric_tensor import log_volume, metric
 from lsgen.geometry.statistics.means import STEP_TOL
 from lsgen.geometry.statistics.uniform import Box
 

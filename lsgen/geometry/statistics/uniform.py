@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_moves
-from lsgen.geometry.field import MetricField
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric import log_volume
+from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.metric_tensor import log_volume
 
 __all__ = ["Box", "UniformSample", "sample_uniform"]
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from lsgen.data.toy_sets import GaussianMixture, toy_set
+from lsgen.data.toys.distributions import GaussianMixture, toy_set
 
 __all__ = ["ModeCoverage", "toy_coverage"]
 

@@ -30,7 +30,7 @@ from lsgen.geometry import Immersion, metric
 from lsgen.geometry import immersion as immersion_of
 from lsgen.latent import Euclidean, LatentSpace, Manifold
 from lsgen.models.gan.styles import Styles
-from lsgen.nn.stylegan import EqualLinear
+from lsgen.nn.adversarial.stylegan import EqualLinear
 
 __all__ = ["Directions", "count", "ganspace", "named", "pullback", "reading_layers", "sefa"]
 

@@ -22,8 +22,8 @@ from lsgen.models.gan.losses import AdversarialLoss
 from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
 from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range, class_codes
 from lsgen.models.parts import check_prior
-from lsgen.nn.augment import AdaptiveAugment
-from lsgen.nn.critics import AuxiliaryCritic
+from lsgen.nn.adversarial.augment import AdaptiveAugment
+from lsgen.nn.adversarial.critics import AuxiliaryCritic
 
 __all__ = ["GAN"]
 
@@ -35,13 +35,14 @@ class GAN(AdversarialModel):
         generator: codes (N, d) -> observations (N, *shape).
         critic: observations (N, *shape) -> scores (N,); of a conditional one, with `classes`, its second argument
             is a one-hot label (N, classes), which also makes up the last dimensions of the codes. An
-            `lsgen.nn.critics.AuxiliaryCritic` recognises that label instead, under an `AuxiliaryClassification`.
+            `lsgen.nn.adversarial.critics.AuxiliaryCritic` recognises that label instead, under an
+            `AuxiliaryClassification`.
         likelihood: what lends the latent space its geometry, a Gaussian of fixed sigma as a rule.
         prior: p(z); one with parameters is trained with the generator, through the codes.
         loss: what the two players minimise.
         regularisers: penalties in either player's loss.
         augment: what every observation undergoes before the critic sees it in training, such as
-            `lsgen.nn.augment.DiffAugment`; an `AdaptiveAugment` is told how the critic overfits.
+            `lsgen.nn.adversarial.augment.DiffAugment`; an `AdaptiveAugment` is told how the critic overfits.
         value_range: data values that the networks see as -1 and 1; None where they see the data as they are.
         generator_optimizer: see `AdversarialModel`.
         critic_optimizer: see `AdversarialModel`.

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from lsgen.latent import Euclidean, Manifold
 from lsgen.models.gan.regularisers import GeneratorRegulariser
+from lsgen.nn.adversarial.stylegan import StyleGenerator
 from lsgen.nn.noise import same_noise
-from lsgen.nn.stylegan import StyleGenerator
 
 __all__ = ["HessianPenalty", "hessian_variances"]
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace, Manifold
 from lsgen.latent.densities import check_density
-from lsgen.latent.transitions import candidates
+from lsgen.latent.sampling.transitions import candidates
 
 __all__ = ["Inversion", "invert", "mean_squared_error"]
 

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.latent import Manifold, Prior
-from lsgen.nn.stylegan import StyleGenerator
+from lsgen.nn.adversarial.stylegan import StyleGenerator
 
 __all__ = [
     "R1",

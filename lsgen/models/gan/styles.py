@@ -14,7 +14,7 @@ from torch.distributions import Distribution
 from lsgen.latent import ImplicitPrior, LatentSpace, Prior
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.space import DataUnits, GeneratorSpace
-from lsgen.nn.stylegan import StyleGenerator, Synthesis
+from lsgen.nn.adversarial.stylegan import StyleGenerator, Synthesis
 
 __all__ = ["Styles", "style_space"]
 

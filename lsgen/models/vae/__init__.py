@@ -1,30 +1,30 @@
 """Variational autoencoders and their objectives, one idea a file."""
 
-from lsgen.models.vae.ada_gvae import AdaGVAE
-from lsgen.models.vae.adversarial import AdversarialObjective
-from lsgen.models.vae.autoencoder import Autoencoder, Corruption, Denoising, GaussianNoise, Masking
-from lsgen.models.vae.beta_tcvae import BetaTCVAE
-from lsgen.models.vae.capacity import Capacity
-from lsgen.models.vae.ciwae import CIWAE
-from lsgen.models.vae.contractive import Contractive
-from lsgen.models.vae.dip_vae import DIPVAE
-from lsgen.models.vae.dreg import DReG
-from lsgen.models.vae.elbo import ELBO
-from lsgen.models.vae.factor_vae import FactorVAE
-from lsgen.models.vae.info_vae import InfoVAE
-from lsgen.models.vae.iwae import IWAE, MIWAE
-from lsgen.models.vae.missing import MissingDataIWAE
+from lsgen.models.vae.aggregate.adversarial import AdversarialObjective
+from lsgen.models.vae.aggregate.beta_tcvae import BetaTCVAE
+from lsgen.models.vae.aggregate.dip_vae import DIPVAE
+from lsgen.models.vae.aggregate.factor_vae import FactorVAE
+from lsgen.models.vae.aggregate.info_vae import InfoVAE
+from lsgen.models.vae.aggregate.wae_gan import WAEGAN
+from lsgen.models.vae.aggregate.wae_mmd import WAEMMD
+from lsgen.models.vae.autoencoders.autoencoder import Autoencoder, Corruption, Denoising, GaussianNoise, Masking
+from lsgen.models.vae.autoencoders.contractive import Contractive
+from lsgen.models.vae.autoencoders.rae import RAEGP, RAEL2
+from lsgen.models.vae.autoencoders.vq_vae import VQVAE
+from lsgen.models.vae.bounds.capacity import Capacity
+from lsgen.models.vae.bounds.ciwae import CIWAE
+from lsgen.models.vae.bounds.dreg import DReG
+from lsgen.models.vae.bounds.elbo import ELBO
+from lsgen.models.vae.bounds.iwae import IWAE, MIWAE
+from lsgen.models.vae.bounds.missing import MissingDataIWAE
+from lsgen.models.vae.bounds.piwae import PIWAE
+from lsgen.models.vae.bounds.renyi import Renyi
 from lsgen.models.vae.objective import DataSetObjective, Objective
-from lsgen.models.vae.piwae import PIWAE
-from lsgen.models.vae.rae import RAEGP, RAEL2
 from lsgen.models.vae.rbf_variance import RBFVariance
-from lsgen.models.vae.renyi import Renyi
-from lsgen.models.vae.semi_supervised import SemiSupervised
-from lsgen.models.vae.stacked import StackedSemiSupervised
+from lsgen.models.vae.supervision.ada_gvae import AdaGVAE
+from lsgen.models.vae.supervision.semi_supervised import SemiSupervised
+from lsgen.models.vae.supervision.stacked import StackedSemiSupervised
 from lsgen.models.vae.vae import VAE
-from lsgen.models.vae.vq_vae import VQVAE
-from lsgen.models.vae.wae_gan import WAEGAN
-from lsgen.models.vae.wae_mmd import WAEMMD
 
 __all__ = [
     "CIWAE",

@@ -20,7 +20,7 @@ from lsgen.models.base import Batch, LatentModel, OptimizerFactory
 from lsgen.models.contract import Contract, Interval
 from lsgen.models.loaders import training_observations
 from lsgen.models.losses import Losses
-from lsgen.models.vae.adversarial import AdversarialObjective
+from lsgen.models.vae.aggregate.adversarial import AdversarialObjective
 from lsgen.models.vae.objective import DataSetObjective, Objective
 
 __all__ = ["VAE"]

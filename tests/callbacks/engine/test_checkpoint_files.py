@@ -19,7 +19,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import Callback
 
 from lsgen.callbacks import AtomicCheckpointIO, Checkpoint, NonFiniteError, newest_checkpoint, read_checkpoint
-from lsgen.callbacks.checkpoint_io import plain, require_place
+from lsgen.callbacks.engine.checkpoint_io import plain, require_place
 from lsgen.runs import RunError
 
 

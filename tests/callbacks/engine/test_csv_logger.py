@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from lsgen.callbacks import CSVLogger
-from lsgen.callbacks.table import StepTable
+from lsgen.callbacks.logging.table import StepTable
 
 
 def _read(file: Path) -> list[dict[str, str]]:

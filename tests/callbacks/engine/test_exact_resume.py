@@ -150,7 +150,7 @@ def test_a_signal_in_a_validation_does_not_wait_for_its_end(
 ) -> None:
     """What was saved before the last batch is resumed from, and that batch and the validation come out the same."""
     for bound in ("_BRIEF", "_LEAST_RATIO"):
-        monkeypatch.setattr(f"lsgen.callbacks.checkpoint.{bound}", 0)
+        monkeypatch.setattr(f"lsgen.callbacks.engine.checkpoint.{bound}", 0)
     engine.fit(tmp_path / "whole", **options)
     seen: list[int] = []
 
@@ -172,7 +172,7 @@ def test_saving_before_validations_costs_little(
     engine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where validations are brief it is done before the first only, of which nothing is known yet."""
-    monkeypatch.setattr("lsgen.callbacks.checkpoint._BRIEF", float("inf"))
+    monkeypatch.setattr("lsgen.callbacks.engine.checkpoint._BRIEF", float("inf"))
     saved: list[int] = []
 
     class Watch(Callback):

@@ -12,13 +12,13 @@ import pytest
 import torch
 from pytorch_lightning import Callback
 
-from lsgen.callbacks.collapse import CollapseWatch
-from lsgen.callbacks.ema import GeneratorEMA
+from lsgen.callbacks.engine.ema import GeneratorEMA
+from lsgen.callbacks.evaluation.collapse import CollapseWatch
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, R1, NonSaturating, PathLength
-from lsgen.nn.augment import AdaptiveAugment
-from lsgen.nn.dcgan import DCGANCritic, DCGANGenerator
+from lsgen.nn.adversarial.augment import AdaptiveAugment
+from lsgen.nn.adversarial.dcgan import DCGANCritic, DCGANGenerator
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import Callback
 
 from lsgen.callbacks import FiniteLoss, NonFiniteError, Seeding
-from lsgen.callbacks.seeding import derive_seed, seed_everywhere
+from lsgen.callbacks.engine.seeding import derive_seed, seed_everywhere
 
 
 class Spoil(Callback):

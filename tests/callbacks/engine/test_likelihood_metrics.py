@@ -13,7 +13,7 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from lsgen.callbacks import CSVLogger, LikelihoodMetrics, Seeding
-from lsgen.callbacks.metrics import Throughput, code_length
+from lsgen.callbacks.evaluation.metrics import Throughput, code_length
 from lsgen.data import Digits
 from lsgen.likelihoods import Gaussian
 from lsgen.models import Losses
@@ -148,7 +148,7 @@ class _Silent:
 def test_throughput_leaves_validation_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """60 images in 2 + 1 seconds, whatever the pause between them."""
     clock = iter([0.0, 2.0, 100.0, 101.0])
-    monkeypatch.setattr("lsgen.callbacks.metrics.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("lsgen.callbacks.evaluation.metrics.perf_counter", lambda: next(clock))
     throughput = Throughput()
     throughput.restart(40)
     throughput.pause(80)

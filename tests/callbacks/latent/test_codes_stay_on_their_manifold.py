@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.callbacks.geodesics import LatentGeodesics
-from lsgen.callbacks.geometry import LatentGeometry
-from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.sink import Sink
-from lsgen.callbacks.traversal import LatentTraversal
+from lsgen.callbacks.latent.geodesics import LatentGeodesics
+from lsgen.callbacks.latent.geometry import LatentGeometry
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.latent.traversal import LatentTraversal
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import (
     CodebookPrior,
     Cube,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.callbacks.collapse import CollapseWatch, mean_distance
-from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.sink import Sink
+from lsgen.callbacks.evaluation.collapse import CollapseWatch, mean_distance
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GeneratorSpace

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from lsgen import viz
-from lsgen.callbacks.distances import LatentDistances
-from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.sink import Sink
+from lsgen.callbacks.latent.distances import LatentDistances
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lsgen.callbacks import LatentGeometry, LatentTraversal
-from lsgen.callbacks.decoupling import Decoupling
-from lsgen.callbacks.intra import ClassComparison
-from lsgen.callbacks.inversion import Inversions
-from lsgen.callbacks.neighbours import NearestNeighbours
-from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.sink import Sink
+from lsgen.callbacks.evaluation.class_comparison import ClassComparison
+from lsgen.callbacks.evaluation.decoupling import Decoupling
+from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
+from lsgen.callbacks.latent.inversion import Inversions
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
 from lsgen.data import Digits
 from lsgen.geometry import immersion, metric
@@ -28,7 +28,7 @@ from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import DatasetClassifier, Moments, Pixels, frechet_distance
 from lsgen.models.gan import GAN, NonSaturating, sefa, style_space
 from lsgen.models.gan.space import GeneratorSpace
-from lsgen.nn.stylegan import StyleGenerator
+from lsgen.nn.adversarial.stylegan import StyleGenerator
 
 SHAPE = (1, 8, 8)
 SPACES = ("z", "w", "w+")

@@ -8,9 +8,9 @@ from PIL import Image
 from torch import nn
 
 from lsgen import viz
-from lsgen.callbacks.geodesics import NOT_CONVERGED, LatentGeodesics
-from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.sink import Sink
+from lsgen.callbacks.latent.geodesics import NOT_CONVERGED, LatentGeodesics
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.callbacks.geometry import LatentGeometry
-from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.sink import Sink
+from lsgen.callbacks.latent.geometry import LatentGeometry
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, FixedGaussian, Likelihood
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageSequence
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
 from lsgen import callbacks
-from lsgen.callbacks.sink import Sink
+from lsgen.callbacks.logging.sink import Sink
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 10, 3), dtype=np.uint8)
 FRAMES = np.stack([np.full((8, 8, 3), v, np.uint8) for v in (0, 120, 255)])

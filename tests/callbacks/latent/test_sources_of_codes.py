@@ -7,8 +7,8 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from lsgen.callbacks.imputations import Imputations
-from lsgen.callbacks.samples import Samples
+from lsgen.callbacks.evaluation.imputations import Imputations
+from lsgen.callbacks.latent.samples import Samples
 from lsgen.data import Digits
 from lsgen.latent import Deterministic, HypersphericalUniform, StandardNormal, samplers
 from lsgen.likelihoods import Bernoulli, FixedGaussian

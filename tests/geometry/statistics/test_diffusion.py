@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lsgen.geometry import Immersion, MetricField, metric, reference
-from lsgen.geometry.frames import frames
+from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.statistics import brownian_motion, diffusion
 
 f64 = torch.float64

@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from sklearn.ensemble import GradientBoostingClassifier
 
-from lsgen.data.sprites import factors_of
+from lsgen.data.factors.sprites import factors_of
 from lsgen.metrics.disentanglement import (
     DCI,
     IRS,

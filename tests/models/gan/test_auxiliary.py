@@ -11,7 +11,7 @@ from lsgen.latent import StandardNormal
 from lsgen.latent.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, AuxiliaryClassification, NonSaturating
-from lsgen.nn.critics import AuxiliaryCritic, MLPCritic
+from lsgen.nn.adversarial.critics import AuxiliaryCritic, MLPCritic
 
 BATCH = {"x": torch.randn(4, 3), "label": torch.tensor([2, 0, 1, 1])}
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lsgen.callbacks import Checkpoint, Seeding, read_checkpoint
-from lsgen.callbacks.ema import GeneratorEMA
+from lsgen.callbacks.engine.ema import GeneratorEMA
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, Hinge
-from lsgen.nn.critics import MLPCritic
+from lsgen.nn.adversarial.critics import MLPCritic
 
 
 def _gan() -> GAN:

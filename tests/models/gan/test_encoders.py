@@ -13,7 +13,7 @@ from lsgen.latent.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, VAEGAN, BiGAN, Hinge, LeastSquares, MutualInformation, NonSaturating, Wasserstein
 from lsgen.models.gan.losses import AdversarialLoss
-from lsgen.nn.critics import MLPCritic, MLPPairCritic
+from lsgen.nn.adversarial.critics import MLPCritic, MLPPairCritic
 
 X = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))
 

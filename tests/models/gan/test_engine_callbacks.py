@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lsgen.callbacks import FiniteLoss, LikelihoodMetrics, NonFiniteError
-from lsgen.callbacks.loggers import CSVLogger
+from lsgen.callbacks.logging.loggers import CSVLogger
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, GradientPenalty, Wasserstein
-from lsgen.nn.critics import MLPCritic
+from lsgen.nn.adversarial.critics import MLPCritic
 
 
 class Poisoned(nn.Linear):

@@ -18,7 +18,7 @@ from lsgen.latent import (
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import invert, style_space
 from lsgen.models.gan.space import DataUnits, GeneratorSpace
-from lsgen.nn.stylegan import StyleGenerator
+from lsgen.nn.adversarial.stylegan import StyleGenerator
 
 
 def _linear(weight: Tensor, prior: Prior) -> LatentSpace:

@@ -14,7 +14,7 @@ from torch.func import jacrev
 
 from lsgen.models.gan import R1, R2, Consistency, GradientPenalty, PathLength
 from lsgen.models.gan.regularisers import path_lengths, squared_gradient_norms
-from lsgen.nn.stylegan import StyleGenerator
+from lsgen.nn.adversarial.stylegan import StyleGenerator
 
 W = torch.tensor([0.3, -2.0, 1.1, 0.7], dtype=torch.float64)
 REAL = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

@@ -9,11 +9,11 @@ from pytorch_lightning import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lsgen.callbacks.ema import GeneratorEMA
+from lsgen.callbacks.engine.ema import GeneratorEMA
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, R1, NonSaturating
-from lsgen.nn.critics import MLPCritic
+from lsgen.nn.adversarial.critics import MLPCritic
 
 
 def main(devices: int, path: str) -> None:

@@ -1,0 +1,1 @@
+"""What makes a run stop and resume exactly."""

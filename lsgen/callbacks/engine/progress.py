@@ -1,0 +1,150 @@
+"""Where training is, on one line: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from lsgen.callbacks.engine.clock import generator_steps, images_seen
+from lsgen.callbacks.observer import Observer
+from lsgen.models import Losses
+from lsgen.runs.terminal import Terminal
+
+__all__ = ["Progress"]
+
+
+class Progress(Observer, ProgressBar):
+    """Shows generator steps, the epoch, the ELBO of the last batch in nats, and images per second.
+
+    It is Lightning's progress bar: the trainer adds none of its own beside it. Where the output is no terminal it
+    prints a line now and then, the first and the last step included.
+
+    Args:
+        refresh_seconds: time between two updates of the bar.
+        line_seconds: time between two lines where there is no terminal.
+        console: where to print; standard output unless given.
+
+    Raises:
+        ValueError: a time is not positive.
+
+    """
+
+    def __init__(
+        self, refresh_seconds: float = 0.25, line_seconds: float = 10.0, console: Console | None = None
+    ) -> None:
+        super().__init__()
+        if refresh_seconds <= 0 or line_seconds <= 0:
+            raise ValueError(f"expected times above 0 s, got {refresh_seconds} and {line_seconds}")
+        self.refresh_seconds, self.line_seconds = refresh_seconds, line_seconds
+        self.console = console
+        self._enabled = True
+        self._bar: Bar | None = None
+        self._total: int | None = None
+        self._next = self._since = 0.0
+        self._images = 0
+        self._outputs: Any = None
+
+    def enable(self) -> None:
+        """Show progress."""
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Show nothing, as on all processes but the first."""
+        self._enabled = False
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print above the bar."""
+        if self._enabled:
+            self._console().print(*args, **kwargs)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        if not self._enabled:
+            return
+        self._total = _total_steps(trainer, pl_module)
+        self._since, self._images = perf_counter(), images_seen(pl_module) or 0
+        self._next = 0.0
+        if self._console().is_terminal:
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.fields[text]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self._console(),
+                refresh_per_second=1 / self.refresh_seconds,
+                expand=True,
+            )
+            self._bar.add_task("training", total=self._total, text="", completed=generator_steps(trainer, pl_module))
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Update where it is time."""
+        self._outputs = outputs
+        if self._enabled and perf_counter() >= self._next:
+            self._show(trainer, pl_module)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say that a validation runs."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], description="validation")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say that training goes on."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], description="training")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the last step."""
+        if self._enabled:
+            self._show(trainer, pl_module)
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the terminal in order."""
+        self._close()
+
+    def _show(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        now, step, images = perf_counter(), generator_steps(trainer, pl_module), images_seen(pl_module)
+        parts = [f"step {step}" + (f"/{self._total}" if self._total else ""), f"epoch {trainer.current_epoch}"]
+        losses = self._outputs.get("losses") if isinstance(self._outputs, dict) else None
+        if isinstance(losses, Losses):
+            parts.append(f"elbo {losses.elbo.mean().item():.2f}")
+        if images is not None and now > self._since and images > self._images:
+            parts.append(f"{(images - self._images) / (now - self._since):,.0f} images/s")
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=step, text="  ".join(parts))
+        else:
+            self._console().print("  ".join(parts), highlight=False)
+        self._since, self._images = now, images or 0
+        self._next = now + (self.line_seconds if self._bar is None else self.refresh_seconds)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _console(self) -> Console:
+        if self.console is None:
+            self.console = Terminal(file=sys.stdout)
+        return self.console
+
+
+def _total_steps(trainer: Trainer, pl_module: LightningModule) -> int | None:
+    """Return the generator steps at which training ends, as far as that is known."""
+    limits = []
+    if (steps := getattr(pl_module, "max_steps", None)) is not None:
+        limits.append(int(steps))
+    batches, epochs = trainer.num_training_batches, trainer.max_epochs
+    if epochs is not None and epochs > 0 and batches != float("inf") and pl_module.automatic_optimization:
+        limits.append(epochs * -(-int(batches) // trainer.accumulate_grad_batches))
+    return min(limits, default=None)

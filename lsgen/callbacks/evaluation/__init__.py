@@ -1,0 +1,1 @@
+"""Callbacks that measure how good a model is."""

@@ -1,0 +1,106 @@
+"""How good samples of every single class are, while a conditional generator is trained.
+
+| key                                     | meaning                                                              |
+|-----------------------------------------|----------------------------------------------------------------------|
+| sample/classes/intra_fid, intra_fd_NAME | Frechet distance within a class, averaged over classes               |
+| sample/classes/worst_fid, worst_fd_NAME | the largest one                                                      |
+
+figures/sample/classes/STEP.npz holds the distance of every class, and the provenance. `sample/classes/seconds` and
+`.../share_of_training` are the cost: see `lsgen.callbacks.base`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+
+from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.data import DataModule, Split
+from lsgen.latent import LatentSpace
+from lsgen.metrics.quality import FeatureExtractor, IntraFrechetDistance, real_features, real_labels
+from lsgen.models.gan.space import class_codes
+
+__all__ = ["ClassComparison"]
+
+
+class ClassComparison(PeriodicCallback):
+    """Compares samples with real observations class by class, for codes that end in a one-hot label.
+
+    Args:
+        extractor: what they are compared by; it carries its name into the keys.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
+        n: samples of a class.
+        n_real: real observations of all classes together; the whole split where it is None.
+        split: which split they come from.
+        cache: folder of real features that runs may share; None computes them once a run.
+        chunk_size: samples drawn at a time.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`; it fixes the codes.
+
+    Raises:
+        ValueError: n is below 2 or chunk_size is not positive; the data have no labels.
+        TypeError: when training starts, the data are no `lsgen.data.DataModule`, or codes hold no class.
+
+    """
+
+    family: ClassVar[str] = "sample/classes"
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 1000,
+        n_real: int | None = None,
+        split: Split = "train",
+        cache: str | Path | None = None,
+        chunk_size: int = 500,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        if n < 2 or chunk_size < 1:
+            raise ValueError(f"ClassComparison expected n >= 2 and chunk_size >= 1, got {n} and {chunk_size}")
+        self.extractor, self.n, self.n_real, self.split = extractor, n, n_real, split
+        self.cache, self.chunk_size = cache, chunk_size
+        self._data: DataModule | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take note of the data; refuse a latent space without classes."""
+        super().setup(trainer, pl_module, stage)
+        data, space = self.data_with(trainer, self.split, self.n_real), pl_module.latent_space
+        assert isinstance(space, LatentSpace)
+        if getattr(space.prior, "classes", 0) < 2:
+            kind = type(space.prior).__name__
+            raise TypeError(f"ClassComparison expected a prior whose codes end in a class, got {kind}")
+        self._data = data
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Draw samples of every class, compare, and log."""
+        assert self._data is not None
+        classes, device = int(space.prior.classes), space.prior().mean.device  # type: ignore[arg-type]
+        self.extractor.to(device).prepare(self._data)
+        self.extractor.eval()
+        metric = IntraFrechetDistance(self.extractor.dim, classes, sync_on_compute=False).to(device)
+        real = real_features(self.extractor, self._data, self.split, self.n_real, self.cache, self.chunk_size, device)
+        metric.update(real, real_labels(self._data, self.split, self.n_real).to(device), real=True)
+        for c in range(classes):
+            for start in range(0, self.n, self.chunk_size):
+                label = torch.full((min(self.chunk_size, self.n - start),), c, device=device)
+                x = space.raw(class_codes(space.prior().sample(label.shape), label, classes))
+                metric.update(self.extractor(x), label, real=False)
+        found, name = metric.compute(), self.extractor.frechet_key()
+        values = {f"intra_{name}": found["mean"], f"worst_{name}": found["classes"].max()}
+        sink.scalars({f"{self.family}/{key}": float(value) for key, value in values.items()})
+        facts = {"extractor": self.extractor.name, "weights": self.extractor.fingerprint(), "split": self.split}
+        counts = {"n_real": len(real), "n_fake": self.n * classes, "seed": self.seed}
+        sink.arrays(self.family, distances=found["classes"].cpu(), **facts, **counts)

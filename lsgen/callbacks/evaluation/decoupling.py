@@ -1,0 +1,122 @@
+"""Decoupling while training: whether the classes of the data depend on few latent dimensions each.
+
+| key                                  | meaning                                                                  |
+|--------------------------------------|--------------------------------------------------------------------------|
+| sample/decoupling/hoyer, .../gini    | sparsity of the sensitivities found by intervention, averaged over classes |
+| sample/decoupling/hoyer_optimised, .../gini_optimised | the same of weights found by optimisation               |
+| sample/decoupling/accuracy           | of the classifier, on the test split: what the rest is worth             |
+
+Concepts are the class probabilities of a classifier that is trained on the labels of the data. Sensitivities (K, d) are
+in figures/sample/decoupling/STEP.npz. Sparsities of spaces of different dimension are not comparable.
+`sample/decoupling/seconds` and `.../share_of_training` are the cost: see `lsgen.callbacks.base`.
+
+Reference: see `lsgen.metrics.decoupling`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+
+from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.data import DataModule
+from lsgen.latent import LatentSpace
+from lsgen.metrics.decoupling import gini, hoyer, intervention_sensitivity, optimised_sensitivity
+from lsgen.metrics.quality import DatasetClassifier
+
+__all__ = ["Decoupling"]
+
+
+class Decoupling(PeriodicCallback):
+    """Measures the sparsity of what every class depends on.
+
+    Args:
+        classifier: of the data's classes.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
+        n: codes to intervene on.
+        step: change of one coordinate by intervention, in standard deviations of the prior.
+        iterations: steps of the optimisation of weights; 0 leaves it out.
+        n_class: codes of a class to optimise weights on, those whose samples the classifier finds likeliest.
+        chunk_size: codes at a time.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`; it fixes the codes.
+
+    Raises:
+        ValueError: a count is not positive, or step is 0; the data have no labels.
+        TypeError: when training starts, the data are no `lsgen.data.DataModule`, or codes cannot move.
+
+    """
+
+    family: ClassVar[str] = "sample/decoupling"
+
+    def __init__(
+        self,
+        classifier: DatasetClassifier,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 256,
+        step: float = 1.0,
+        iterations: int = 100,
+        n_class: int = 32,
+        chunk_size: int = 256,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        self.at_least(1, n=n, n_class=n_class, chunk_size=chunk_size)
+        if step == 0 or iterations < 0 or n_class > n:
+            raise ValueError(
+                "Decoupling expected a step other than 0, iterations of at least 0 and n_class of at most n, "
+                f"got {step}, {iterations} and {n_class} of {n}"
+            )
+        self.classifier, self.n, self.step = classifier, n, step
+        self.iterations, self.n_class, self.chunk_size = iterations, n_class, chunk_size
+        self._data: DataModule | None = None
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse a latent space whose codes cannot move continuously."""
+        space = super().check(pl_module)
+        space.manifold.check_continuous()
+        return space
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take note of the data."""
+        super().setup(trainer, pl_module, stage)
+        self._data = self.data_of(trainer)
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Measure both sensitivities, and log their sparsity."""
+        assert self._data is not None
+        z = space.prior().sample((self.n,))
+        self.classifier.to(z.device).prepare(self._data)
+        steps = self.step * space.prior().stddev
+        found = {"": intervention_sensitivity(space, self.classifier.probabilities, z, steps, self.chunk_size)}
+        if self.iterations:
+            found["_optimised"] = self._optimised(space, z)
+        values = {"accuracy": self.classifier.accuracy(self._data)}
+        for how, s in found.items():
+            moved = s[s.sum(1) > 0]
+            for index in (hoyer, gini) if len(moved) else ():
+                values[f"{index.__name__}{how}"] = float(index(moved).mean())
+        sink.scalars({f"{self.family}/{name}": value for name, value in values.items()})
+        sink.arrays(self.family, **{f"sensitivity{how}": s.cpu() for how, s in found.items()})
+
+    def _optimised(self, space: LatentSpace, z: Tensor) -> Tensor:
+        """Return weights (K, d), those of a class from its likeliest codes."""
+        likely = torch.cat(
+            [self.classifier.probabilities(space.decode(part).mean) for part in z.split(self.chunk_size)]
+        )
+        weights = []
+        for c in range(likely.shape[1]):
+            own = z[likely[:, c].topk(self.n_class).indices]
+            score = lambda x, c=c: self.classifier.probabilities(x)[:, c]
+            weights.append(optimised_sensitivity(space, score, own, self.step, iterations=self.iterations))
+        return torch.stack(weights)

@@ -1,0 +1,132 @@
+"""How probable held-out observations are under the model, beyond the bound that it was trained by.
+
+| key                               | meaning                                                                    |
+|-----------------------------------|----------------------------------------------------------------------------|
+| test/nll                          | -log p(x), importance-sampled, nats per observation                        |
+| test/nll_effective_samples        | mean effective sample size; a handful of thousands is a poor estimate      |
+| test/nll_annealed                 | -log p(x) by annealed importance sampling, where temperatures are given    |
+| test/aggregate/mutual_information | I(x; z), at most log n; these four where the posteriors are normal          |
+| test/aggregate/marginal_kl        | KL of the aggregate posterior to the prior: what samples of the prior miss |
+| test/aggregate/total_correlation  | of the aggregate posterior; too large where I(x; z) is near log n           |
+| test/aggregate/dimension_wise_kl  | summed KL of its marginals to those of the prior                           |
+
+The KL of the bound is the sum of the mutual information and the marginal KL, and this the sum of the last two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from lsgen.callbacks.base import CountedCallback, undisturbed
+from lsgen.callbacks.evaluation.aggregate import factorised_normal
+from lsgen.callbacks.latent.probes import observations_of
+from lsgen.latent import EncodableLatentSpace, PointPosterior
+from lsgen.latent.densities import check_density
+from lsgen.metrics import AggregatePosterior, NegativeLogLikelihood, annealed_log_evidence
+
+__all__ = ["EvidenceMetrics"]
+
+_PARTS = ("mutual_information", "marginal_kl", "total_correlation", "dimension_wise_kl")
+
+
+class EvidenceMetrics(CountedCallback):
+    """Estimates, with the test set, the evidence of held-out observations and what the aggregate posterior is made of.
+
+    Args:
+        samples: codes for every observation in importance sampling.
+        n: observations, the first of the test set on each process.
+        chunk_size: codes for every observation decoded at once; it bounds the memory.
+        temperatures: intermediate distributions of annealed importance sampling; None leaves it out.
+        chains: its chains for every observation.
+        seed: seed of the codes.
+
+    Raises:
+        ValueError: a number is not positive.
+        TypeError: when testing starts, the latent space has no encoder, or one without a density.
+
+    """
+
+    collective: ClassVar[bool] = True
+    of_evidence: ClassVar[bool] = True
+    monitored: ClassVar[tuple[str, ...]] = (
+        "test/nll",
+        "test/nll_effective_samples",
+        "test/nll_annealed",
+        *(f"test/aggregate/{part}" for part in _PARTS),
+    )
+
+    def __init__(
+        self,
+        samples: int = 5000,
+        n: int = 1000,
+        chunk_size: int = 100,
+        temperatures: int | None = None,
+        chains: int = 16,
+        seed: int = 0,
+    ) -> None:
+        self.at_least(1, samples=samples, n=n, chunk_size=chunk_size, temperatures=temperatures, chains=chains)
+        self.samples, self.n, self.chunk_size = samples, n, chunk_size
+        self.temperatures, self.chains, self.seed = temperatures, chains, seed
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a module without posterior densities, before any work starts."""
+        space = getattr(pl_module, "latent_space", None)
+        if not isinstance(space, EncodableLatentSpace):
+            raise TypeError(f"EvidenceMetrics expected a latent space with an encoder, got {type(space).__name__}")
+        if isinstance(space.posterior, PointPosterior):
+            raise TypeError("EvidenceMetrics expected posteriors with a density, got points")
+        check_density(space.prior)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        space = pl_module.latent_space
+        assert isinstance(space, EncodableLatentSpace)
+        self._nll = NegativeLogLikelihood(self.samples, self.chunk_size).to(pl_module.device)
+        self._annealed = MeanMetric().to(pl_module.device)
+        self._aggregate = AggregatePosterior(space.prior()).to(pl_module.device)
+        self._seen = 0
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Add as much of the batch as is still asked for."""
+        x = observations_of(batch).x[: self.n - self._seen]
+        space = pl_module.latent_space
+        assert isinstance(space, EncodableLatentSpace)
+        self._seen += len(x)
+        if len(x):
+            with undisturbed(space, self.seed + batch_idx), torch.no_grad():
+                self._add(space.eval(), x)
+
+    def _add(self, space: EncodableLatentSpace, x: Tensor) -> None:
+        self._nll.update(space, x)
+        if self.temperatures is not None:
+            with torch.inference_mode(False):  # trainers test in inference mode, and the chains need gradients
+                bound = annealed_log_evidence(space, x.clone(), self.temperatures, self.chains)
+            self._annealed.update(-bound.log_evidence)
+        q, p = space.encode(x), space.prior()
+        if factorised_normal(q, p):
+            self._aggregate.update(q)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log."""
+        row = {"nll": self._nll.compute(), "nll_effective_samples": self._nll.effective_samples}
+        if self.temperatures is not None:
+            row["nll_annealed"] = self._annealed.compute()
+        if self._aggregate.update_called:
+            with undisturbed(torch.nn.Identity(), self.seed):
+                parts = self._aggregate.compute()
+            row |= {f"aggregate/{name}": parts[name] for name in _PARTS}
+        for name, value in row.items():
+            pl_module.log(f"test/{name}", value.double(), batch_size=1, sync_dist=trainer.world_size > 1)

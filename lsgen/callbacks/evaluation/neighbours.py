@@ -1,0 +1,137 @@
+"""Samples beside the training observations nearest to them: whether a generator repeats what it was shown.
+
+| key                     | kind   | meaning                                                                  |
+|-------------------------|--------|--------------------------------------------------------------------------|
+| sample/neighbours/grid  | image  | each row a sample, its nearest training observations and their distances |
+| sample/neighbours/ratio | scalar | median distance of samples to the training data over that of held-out    |
+|                         |        | observations                                                             |
+
+A ratio well below 1 says that samples are closer to the training data than other data are: memorisation. Distances
+are Euclidean in the features of the extractor; the figure's npz holds them, the indices and the provenance.
+`sample/neighbours/seconds` and `.../share_of_training` are the cost: see `lsgen.callbacks.base`.
+
+Reference: Meehan, Chaudhuri & Dasgupta, "A non-parametric test to detect data-copying in generative models" (2020),
+https://arxiv.org/abs/2004.05675, compares the same two sets of distances.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.latent.codes import show
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.data import DataModule
+from lsgen.latent import LatentSpace
+from lsgen.metrics.quality import FeatureExtractor, nearest_neighbours, real_features, rows_of
+
+__all__ = ["NearestNeighbours"]
+
+
+class NearestNeighbours(PeriodicCallback):
+    """Shows samples with their nearest neighbours in the training data.
+
+    Args:
+        extractor: features in which distances are taken.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
+        n: samples shown.
+        k: neighbours of each.
+        n_ratio: samples, and held-out observations, from which the ratio is taken; fewer where there are fewer.
+        n_real: training observations searched; all where it is None.
+        value_range: data values shown as black and white; taken from the data where not given.
+        cache: folder of training features that runs may share; None computes them once a run.
+        chunk_size: observations at a time.
+        probes: see `PeriodicCallback`; only their range of values is looked at.
+        seed: see `PeriodicCallback`.
+
+    Raises:
+        ValueError: a count is not positive, or there are fewer training observations than neighbours.
+        TypeError: when training starts, the data are no `lsgen.data.DataModule`.
+
+    """
+
+    family: ClassVar[str] = "sample/neighbours"
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 8,
+        k: int = 5,
+        n_ratio: int = 1000,
+        n_real: int | None = None,
+        value_range: tuple[float, float] | None = None,
+        cache: str | Path | None = None,
+        chunk_size: int = 500,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        self.at_least(1, n=n, k=k, n_ratio=n_ratio, chunk_size=chunk_size)
+        self.extractor, self.n, self.k, self.n_ratio, self.n_real = extractor, n, k, n_ratio, n_real
+        self.cache, self.chunk_size = cache, chunk_size
+        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        self._data: DataModule | None = None
+
+    @property
+    def wanted(self) -> int:
+        """Enough observations to tell the range of the data."""
+        return 64
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take note of the data."""
+        super().setup(trainer, pl_module, stage)
+        self._data = self.data_with(trainer, "train", self.n_real)
+        self.data_with(trainer, "val")
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Find the neighbours, draw and log."""
+        assert self._data is not None
+        samples = torch.cat(
+            [space.sample(self.chunk_size) for _ in range(-(-max(self.n, self.n_ratio) // self.chunk_size))]
+        )
+        self.extractor.to(samples.device).prepare(self._data)
+        self.extractor.eval()
+        train, held_out = (self._features(split, samples.device) for split in ("train", "val"))
+        if len(train) < self.k:
+            raise ValueError(
+                f"NearestNeighbours expected at least k = {self.k} training observations, got {len(train)}"
+            )
+        features = torch.cat([self.extractor(part) for part in samples.split(self.chunk_size)])
+        distances, indices = nearest_neighbours(features[: self.n], train, self.k)
+        m = min(self.n_ratio, len(held_out))
+        medians = [nearest_neighbours(x[:m], train)[0].median() for x in (features, held_out)]
+        sink.scalars({f"{self.family}/ratio": float(medians[0] / medians[1])})
+        rows = rows_of(self._data, "train", self.n_real)[indices.cpu()]
+        neighbours = self._data.dataset("train")[rows.flatten()]["x"].unflatten(0, rows.shape)
+        self._draw(space, probe, sink, samples[: self.n], neighbours, distances)
+        facts = {"extractor": self.extractor.name, "weights": self.extractor.fingerprint(), "n_real": len(train)}
+        sink.arrays(f"{self.family}/grid", distances=distances.cpu(), indices=rows, **facts)  # type: ignore[arg-type]
+
+    def _features(self, split: str, device: torch.device) -> Tensor:
+        assert self._data is not None
+        n = self.n_real if split == "train" else None
+        return real_features(self.extractor, self._data, split, n, self.cache, self.chunk_size, device)  # type: ignore[arg-type]
+
+    def _draw(
+        self, space: LatentSpace, probe: Probe | None, sink: Sink, x: Tensor, near: Tensor, distances: Tensor
+    ) -> None:
+        bounds = self.value_range or viz.value_range(near if probe is None else probe.x)
+        both = torch.cat([x[:, None].cpu(), near.to(x.dtype)], 1)
+        pixels = np.stack([show(space, row, bounds) for row in both])
+        labels = ["to " + ", ".join(f"{d:.3g}" for d in row) for row in distances.tolist()]
+        names = ["sample", *(str(i + 1) for i in range(self.k))]
+        title = f"Nearest training observations by {self.extractor.name}"
+        sink.image(f"{self.family}/grid", viz.grid(pixels, labels, names, title, gaps=[1]))

@@ -1,0 +1,185 @@
+"""How good samples are, measured while training.
+
+| key                     | meaning                                                                       |
+|-------------------------|-------------------------------------------------------------------------------|
+| sample/quality/NAME     | value NAME of a metric of the samples, such as `modes` and `good` of coverage |
+| sample/comparison/NAME  | value NAME of `lsgen.metrics.quality.Comparison`, such as fid or fd_classifier |
+
+The provenance of a comparison is in figures/sample/comparison/STEP.npz. `FAMILY/seconds` and
+`FAMILY/share_of_training` are the cost: see `lsgen.callbacks.base`. Samples are draws from p(x|z) at codes
+of the prior, or of another sampler, with the same seed every time. A value that is not finite is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+from typing import ClassVar
+
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+from torchmetrics import Metric
+
+from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.latent.sampling import CodeSource
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.data import DataModule, Split
+from lsgen.latent import LatentSpace
+from lsgen.latent.sampling.samplers import CodeSampler, generate
+from lsgen.metrics.quality.comparison import Comparison, as_row, real_features
+from lsgen.metrics.quality.features import FeatureExtractor
+
+__all__ = ["SampleComparison", "SampleQuality"]
+
+
+class SampleQuality(PeriodicCallback):
+    """Feeds samples to metrics of a single sample set and logs what they compute.
+
+    Args:
+        metrics: metrics by name, with `update(samples)`; a metric that computes one number is logged under its
+            name, one that computes a mapping under the names in there.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
+        n: samples.
+        chunk_size: samples drawn at a time.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`; it fixes the codes.
+        sampler: source of codes, see `lsgen.latent.sampling.samplers`; the prior unless given.
+        codes: training observations to whose codes the sampler is fitted, anew at every turn.
+
+    Raises:
+        ValueError: there are no metrics, or n or chunk_size is not positive.
+
+    """
+
+    family: ClassVar[str] = "sample/quality"
+
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 2500,
+        chunk_size: int = 500,
+        probes: Tensor | None = None,
+        seed: int = 0,
+        sampler: CodeSampler | None = None,
+        codes: int = 10_000,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        if not metrics:
+            raise ValueError("SampleQuality expected at least one metric, got none")
+        self.at_least(1, n=n, chunk_size=chunk_size)
+        self.metrics, self.n, self.chunk_size = dict(metrics), n, chunk_size
+        self.source = CodeSource(sampler, codes)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a sampler that cannot draw the codes of this model, before any work starts."""
+        super().setup(trainer, pl_module, stage)
+        self.source.setup(trainer, pl_module)
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Draw the samples and log the metrics."""
+        sampler = self.source.prepare(space, self.chunk_size)
+        for start in range(0, self.n, self.chunk_size):
+            x = generate(space, min(self.chunk_size, self.n - start), sampler)
+            for metric in self.metrics.values():
+                metric.sync_on_compute = False  # the other processes take no part in this turn
+                metric.to(x.device).update(x)
+        values: dict[str, float] = {}
+        for name, metric in self.metrics.items():
+            computed = metric.compute()
+            values |= (
+                {k: float(v) for k, v in computed.items()} if isinstance(computed, dict) else {name: float(computed)}
+            )
+            metric.reset()
+        sink.scalars({f"{self.family}/{name}": value for name, value in values.items() if isfinite(value)})
+
+
+class SampleComparison(PeriodicCallback):
+    """Compares samples with real observations in a feature space: Frechet and kernel distance, precision, recall.
+
+    Args:
+        extractor: what they are compared by; it carries its name into the keys.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
+        n: samples.
+        n_real: real observations; the whole split where it is None.
+        split: which split they come from.
+        k: see `Comparison`.
+        subsets: see `Comparison`.
+        subset_size: see `Comparison`.
+        cache: folder of real features that runs may share; None computes them once a run.
+        chunk_size: samples drawn at a time.
+        probes: see `PeriodicCallback`; not looked at.
+        seed: see `PeriodicCallback`; it fixes the codes and the subsets.
+        sampler: source of codes, see `lsgen.latent.sampling.samplers`; the prior unless given.
+        codes: training observations to whose codes the sampler is fitted, anew at every turn.
+
+    Raises:
+        ValueError: n or chunk_size is not positive.
+        TypeError: when training starts, the data are no `lsgen.data.DataModule`.
+
+    """
+
+    family: ClassVar[str] = "sample/comparison"
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 10_000,
+        n_real: int | None = None,
+        split: Split = "train",
+        k: int | None = None,
+        subsets: int = 100,
+        subset_size: int = 1000,
+        cache: str | Path | None = None,
+        chunk_size: int = 500,
+        probes: Tensor | None = None,
+        seed: int = 0,
+        sampler: CodeSampler | None = None,
+        codes: int = 10_000,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        self.at_least(1, n=n, chunk_size=chunk_size)
+        self.extractor, self.n, self.n_real, self.split = extractor, n, n_real, split
+        self.k, self.subsets, self.subset_size = k, subsets, subset_size
+        self.cache, self.chunk_size = cache, chunk_size
+        self.source = CodeSource(sampler, codes)
+        self._data: DataModule | None = None
+        self._comparison: Comparison | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take note of the data."""
+        super().setup(trainer, pl_module, stage)
+        self._data, self._comparison = self.data_with(trainer, self.split, self.n_real), None
+        self.source.setup(trainer, pl_module)
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Draw the samples, compare, and log values and provenance."""
+        sampler = self.source.prepare(space, self.chunk_size)
+        x = generate(space, min(self.chunk_size, self.n), sampler)
+        comparison = self._comparison = self._comparison or self._prepared(x)
+        comparison.update(x)
+        for start in range(len(x), self.n, self.chunk_size):
+            comparison.update(generate(space, min(self.chunk_size, self.n - start), sampler))
+        sink.arrays(self.family, **as_row(comparison.provenance()))
+        values = comparison.compute()
+        sink.scalars({f"{self.family}/{name}": value for name, value in values.items() if isfinite(value)})
+
+    def _prepared(self, like: Tensor) -> Comparison:
+        assert self._data is not None
+        self.extractor.to(like.device).prepare(self._data)
+        self.extractor.eval()
+        real = real_features(
+            self.extractor, self._data, self.split, self.n_real, self.cache, self.chunk_size, like.device
+        )
+        return Comparison(self.extractor, real, self.split, self.k, self.subsets, self.subset_size, self.seed)

@@ -1,0 +1,132 @@
+"""Codes to look at: anchors, the activity of every axis, and decoding in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from lsgen import viz
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.models.divergence import kl_per_dimension
+from lsgen.viz import Pixels
+
+__all__ = ["Codes", "axis_name", "codes", "interpolated", "means", "show"]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What is known of the codes of a probe set.
+
+    Attributes:
+        z: posterior means of the probes, or draws from the prior where there is no encoder, (N, d).
+        draws: one sample from each posterior, or the same draws from the prior, (N, d).
+        covariance: of the aggregate posterior of the probes, or of the prior, (d, d).
+        kl: KL(q(z|x) || p(z)) per axis in nats, averaged over the probes, (d,); None where it has no closed
+            form or there is no encoder.
+
+    """
+
+    z: Tensor
+    draws: Tensor
+    covariance: Tensor
+    kl: Tensor | None
+
+    @property
+    def order(self) -> Tensor:
+        """Axes (d,), the most active first; in natural order where the KL is not known."""
+        if self.kl is None:
+            return torch.arange(self.z.shape[-1], device=self.z.device)
+        return torch.argsort(self.kl.nan_to_num(-1.0), descending=True, stable=True)
+
+
+def codes(space: LatentSpace, probe: Probe | None, n: int) -> Codes:
+    """Encode the probes, or draw n codes from the prior where the space has no encoder.
+
+    Codes that a posterior puts beyond the walls of bounded codes are stopped there.
+    """
+    if not isinstance(space, EncodableLatentSpace):
+        z = space.prior().sample((n,))
+        return Codes(z, z, torch.diag(space.prior().variance), None)
+    if probe is None:
+        raise ValueError("expected observations to encode, got none")
+    q = space.encode(probe.x)
+    z, draws = (space.manifold.shift(code, torch.zeros_like(code)) for code in (q.mean, q.sample()))
+    return Codes(z, draws, _covariance(q), _mean_kl(q, space.prior()))
+
+
+def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:
+    """Return the means of p(x|z), (B, *shape), at codes (B, d), decoding `chunk_size` of them at a time."""
+    parts = [space.decode(part).mean for part in z.reshape(-1, space.dim).split(chunk_size)]
+    return torch.cat(parts).unflatten(0, z.shape[:-1])
+
+
+def show(space: LatentSpace, x: Tensor, bounds: tuple[float, float]) -> Pixels:
+    """Return observations (B, *shape) of a space as pixels (B, H, W, 3)."""
+    return viz.to_pixels(x, len(space.likelihood.shape), bounds)
+
+
+def interpolated(
+    space: LatentSpace,
+    z: Tensor,
+    ends: Tensor | None,
+    title: str,
+    rows: Sequence[str] | None,
+    bounds: tuple[float, float] | None,
+    chunk_size: int,
+) -> Pixels:
+    """Return a picture of decoded paths, one row each.
+
+    Args:
+        space: the latent space.
+        z: codes (P, N, d).
+        ends: the observations (P, 2, *shape) that each path joins, shown beside it; None where there are none.
+        title: a line above everything.
+        rows: a label for each path.
+        bounds: data values shown as black and white; those that fit the decoded means where not given.
+        chunk_size: codes decoded at a time.
+
+    """
+    x = means(space, z, chunk_size)
+    span = bounds or viz.value_range(x)
+    images = show(space, x, span)
+    if ends is None:
+        return viz.grid(images, rows, title=title)
+    beside = show(space, ends, span)
+    images = np.concatenate([beside[:, :1], images, beside[:, 1:]], axis=1)
+    columns = ["input", *[""] * z.shape[1], "input"]
+    return viz.grid(images, rows, columns, title, gaps=[1, z.shape[1] + 1])
+
+
+def axis_name(known: Codes, axis: int, unit: bool = True) -> str:
+    """Return the label of an axis, with its KL where that is known."""
+    if known.kl is None:
+        return f"z{axis}"
+    kl = float(known.kl[axis])
+    return f"z{axis}  KL {kl:.2f} nats" if unit else f"z{axis}  {kl:.1f}"
+
+
+def _covariance(q: Distribution) -> Tensor:
+    """Return the covariance of the mixture of all q(z|x): of their means and, averaged, within each.
+
+    A family without a variance in closed form has it estimated from 16 draws from each.
+    """
+    try:
+        within = torch.diag(q.variance.mean(0))
+    except NotImplementedError:
+        draws = q.sample((16,)).flatten(0, 1)
+        return torch.cov(draws.mT, correction=0).reshape(draws.shape[-1], -1)
+    centred = q.mean - q.mean.mean(0)
+    return centred.mT @ centred / len(centred) + within
+
+
+def _mean_kl(q: Distribution, p: Distribution) -> Tensor | None:
+    try:
+        return kl_per_dimension(q, p).mean(0)
+    except (TypeError, NotImplementedError):
+        return None

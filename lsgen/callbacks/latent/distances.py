@@ -1,0 +1,215 @@
+"""Geodesic distances of fixed observations, and means that go with them.
+
+Distances are those of the sub-latent of the active axes, see `lsgen.callbacks.latent.geodesics`. The observations are
+the same in every run over the same data, so that runs which differ in their seed can be compared pair by pair:
+`lsgen.runs.seed_variation`.
+
+| key                                 | kind    | meaning                                                             |
+|-------------------------------------|---------|---------------------------------------------------------------------|
+| metric/distances                    | image   | matrices of geodesic and Euclidean distances of codes               |
+| metric/distance/geodesic/...        | scalars | geodesic distances; not_finite counts those that did not converge   |
+| metric/distance/euclidean/...       | scalars | Euclidean distances of the same codes, all axes                     |
+| metric/distance/rank_correlation    | scalar  | Spearman's, of the two                                              |
+| metric/distances                    | npz     | the pairs and both distances                                        |
+| metric/frechet_mean                 | image   | Euclidean and Frechet mean decoded, beside the observations         |
+| metric/frechet/variance/...         | scalars | Frechet variance of each set of codes                               |
+| metric/frechet/shift/...            | scalars | geodesic distance of the two means over the root of that variance   |
+
+Quantiles leave out what did not converge; NAME/not_finite counts it. The sets are observations with the same label
+where the data have labels, else the first observations. `metric/distance/seconds` is the cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.latent.codes import codes, means, show
+from lsgen.callbacks.latent.geodesics import unsuited
+from lsgen.callbacks.latent.measures import SubLatent, active_axes, quantiles, sub_latent
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.geometry import FrechetMean, Geodesic, frechet_mean, geodesic, immersion
+from lsgen.latent import EncodableLatentSpace, LatentSpace
+
+__all__ = ["LatentDistances"]
+
+
+class LatentDistances(LatentCallback):
+    """Measures geodesic distances between fixed observations, and Frechet means of sets of them.
+
+    Args:
+        every_n_steps: generator steps between turns; without a cadence it fires at the end only.
+        every_n_epochs: see `LatentCallback`.
+        at_end: see `LatentCallback`.
+        kind: which immersion, see `lsgen.geometry.immersion`.
+        active_kl: mean KL in nats above which an axis counts as active.
+        max_axes: most active axes for which geodesics are computed; None for any number.
+        observations: whose distances are measured, all pairs.
+        sets: most sets that are averaged; 0 for none.
+        members: observations in each set.
+        points: points of each geodesic.
+        starts: see `lsgen.geometry.geodesics.boundary_value`.
+        max_iterations: see `lsgen.geometry.geodesics.boundary_value`.
+        tol: bound on the residual of a converged geodesic, and of a converged mean.
+        kl_probes: observations over which the KL is averaged, and out of which the sets are taken.
+        value_range: data values shown as black and white; taken from the data where not given.
+        chunk_size: codes decoded at a time.
+        probes: see `LatentCallback`.
+        seed: see `LatentCallback`.
+
+    Raises:
+        ValueError: a number is out of its range, or it would never fire.
+        TypeError: the likelihood has no immersion of this kind.
+
+    """
+
+    family: ClassVar[str] = "metric/distance"
+    default_steps: ClassVar[int | None] = None
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        kind: Literal["fisher", "euclidean", "expected"] = "fisher",
+        active_kl: float = 0.1,
+        max_axes: int | None = 16,
+        observations: int = 8,
+        sets: int = 3,
+        members: int = 6,
+        points: int = 17,
+        starts: int = 1,
+        max_iterations: int = 100,
+        tol: float = 1e-2,
+        kl_probes: int = 256,
+        value_range: tuple[float, float] | None = None,
+        chunk_size: int = 512,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        self.at_least(0, sets=sets)
+        self.at_least(1, starts=starts, max_iterations=max_iterations, chunk_size=chunk_size, max_axes=max_axes)
+        self.at_least(2, observations=observations, members=members, kl_probes=kl_probes)
+        self.at_least(3, points=points)
+        if not (tol > 0 and active_kl >= 0):
+            raise ValueError(f"LatentDistances expected tol > 0 and active_kl >= 0, got {tol} and {active_kl}")
+        self.kind, self.active_kl, self.max_axes = kind, active_kl, max_axes
+        self.observations, self.sets, self.members = observations, sets, members
+        self.points, self.starts, self.max_iterations, self.tol = points, starts, max_iterations, tol
+        self.kl_probes, self.chunk_size = kl_probes, chunk_size
+        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+
+    @property
+    def wanted(self) -> int:
+        """Enough observations for the mean KL, the distances and the sets."""
+        return max(self.kl_probes, self.observations, self.members)
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse a latent space without the immersion asked for; say what is left out."""
+        space = super().check(pl_module)
+        immersion(space, self.kind)
+        if reason := unsuited(space):
+            rank_zero_info(f"LatentDistances leaves geodesics out: {reason}.")
+        return space
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Measure the distances and the means, draw and log them."""
+        known, im = codes(space, probe, self.wanted), immersion(space, self.kind)
+        axes = active_axes(known, self.active_kl)
+        count = min(self.observations, len(known.z))
+        if unsuited(space) or count < 2 or not 0 < len(axes) <= (self.max_axes or len(axes)):
+            return
+        sub = sub_latent(im, known, axes)
+        what = "observation" if isinstance(space, EncodableLatentSpace) else "code"
+        self._distances(sub, known.z[:count], what, sink)
+        if chosen := self._chosen(probe, len(known.z)):
+            self._means(space, sub, known.z, chosen, probe, sink)
+
+    def _distances(self, sub: SubLatent, z: Tensor, what: str, sink: Sink) -> None:
+        pairs = torch.combinations(torch.arange(len(z), device=z.device))
+        start, end = z[pairs].unbind(1)
+        found = self._joined(sub, sub.inside(start), sub.inside(end))
+        length = torch.where(found.converged, found.length, torch.nan)
+        euclidean = torch.linalg.vector_norm(end - start, dim=-1)
+        sink.scalars(quantiles("metric/distance/geodesic", length) | quantiles("metric/distance/euclidean", euclidean))
+        both = found.converged.cpu().numpy()
+        arrays = {"pairs": pairs, "geodesic": length, "euclidean": euclidean, "residual": found.residual}
+        kept = {name: x.cpu().numpy() for name, x in arrays.items()}
+        correlation = spearmanr(kept["geodesic"][both], kept["euclidean"][both]).statistic if both.sum() > 2 else np.nan
+        if np.isfinite(correlation):
+            sink.scalars({"metric/distance/rank_correlation": float(correlation)})
+        tables = {"geodesic, blank where not converged": kept["geodesic"], "Euclidean, of codes": kept["euclidean"]}
+        drawn = {name: _symmetric(kept["pairs"], values, len(z)) for name, values in tables.items()}
+        sink.image("metric/distances", viz.matrices(drawn, f"Distances between fixed {what}s", what, what))
+        sink.arrays("metric/distances", **kept)
+
+    def _chosen(self, probe: Probe | None, count: int) -> dict[str, Tensor]:
+        """Return the indices (members,) of each set, by its name."""
+        n = min(self.members, count)
+        if not self.sets or n < 2:
+            return {}
+        if probe is None or probe.label is None:
+            return {"": torch.arange(n)}
+        label = probe.label[:count].cpu()
+        places = {f"label {c}  ": torch.nonzero(label == c).flatten()[:n] for c in label.unique().tolist()}
+        full = [(name, place) for name, place in places.items() if len(place) == n]
+        return dict(full[: self.sets]) or {"": torch.arange(n)}
+
+    def _means(
+        self,
+        space: LatentSpace,
+        sub: SubLatent,
+        z: Tensor,
+        chosen: dict[str, Tensor],
+        probe: Probe | None,
+        sink: Sink,
+    ) -> None:
+        rows = torch.stack(list(chosen.values())).to(z.device)
+        sets = sub.inside(z[rows])
+        plain = sets.mean(1)
+        found = frechet_mean(sub.im, sets, tol=self.tol, points=self.points)
+        variance = torch.where(found.converged, found.variance, torch.nan)
+        apart = self._joined(sub, plain, found.mean)
+        shift = torch.where(apart.converged, apart.length, torch.nan) / variance.sqrt()
+        logged = quantiles("metric/frechet/variance", variance) | quantiles("metric/frechet/shift", shift)
+        sink.scalars(logged)
+        x = probe.x[rows] if probe is not None and isinstance(space, EncodableLatentSpace) else None
+        both = torch.stack([sub.whole(plain), sub.whole(found.mean)], 1)
+        sink.image("metric/frechet_mean", self._shown(space, both, x, found, list(chosen)))
+
+    def _shown(
+        self, space: LatentSpace, z: Tensor, x: Tensor | None, found: FrechetMean, names: list[str]
+    ) -> viz.Pixels:
+        decoded = means(space, z, self.chunk_size)
+        bounds = self.value_range or viz.value_range(decoded if x is None else x)
+        images = show(space, decoded, bounds)
+        columns = ["Euclidean", "Fréchet"]
+        if x is not None:
+            images = np.concatenate([images, show(space, x, bounds)], axis=1)
+            columns += ["inputs", *[""] * (x.shape[1] - 1)]
+        rows = [
+            f"{name}variance {variance:.4g}" if converged else f"{name}not converged"
+            for name, variance, converged in zip(names, found.variance.tolist(), found.converged.tolist(), strict=True)
+        ]
+        return viz.grid(images, rows, columns, "Means of codes, decoded", gaps=[2])
+
+    def _joined(self, sub: SubLatent, start: Tensor, end: Tensor) -> Geodesic:
+        options: Any = {"starts": self.starts, "tol": self.tol, "max_iterations": self.max_iterations}
+        return geodesic(sub.im, start, end, self.points, **options)
+
+
+def _symmetric(pairs: Any, values: Any, n: int) -> Any:
+    """Return a symmetric matrix (n, n) with zeros on its diagonal."""
+    table = np.zeros((n, n))
+    table[pairs[:, 0], pairs[:, 1]] = table[pairs[:, 1], pairs[:, 0]] = values
+    return table

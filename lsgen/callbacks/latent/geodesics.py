@@ -1,0 +1,271 @@
+"""Geodesics between encoded observations, beside the straight and the spherical paths.
+
+The metric is that of the sub-latent of the active axes, the others held at their mean over the probes: a collapsed
+axis makes the metric singular, and no geodesic equation is left to solve. A geodesic that did not converge is drawn
+dashed, is named so, and is in none of the quantiles; NAME/not_finite counts them. Opposite codes have no spherical
+path: they are joined by the straight one, which is named so.
+
+| key                                  | kind    | meaning                                                          |
+|--------------------------------------|---------|------------------------------------------------------------------|
+| interpolation/geodesic               | image   | decoded along straight, spherical and geodesic paths, by pair    |
+| interpolation/speed                  | image   | speed along the same paths; a geodesic has a constant one        |
+| metric/geodesic_plane                | image   | geodesics of the plane's surface, over its log-volume            |
+| metric/geodesic/pairs                | scalar  | geodesics looked for                                             |
+| metric/geodesic/converged            | scalar  | those found                                                      |
+| metric/geodesic/length/...           | scalars | length                                                           |
+| metric/geodesic/energy/...           | scalars | energy; the square of the length where the speed is constant     |
+| metric/geodesic/speed_variation/...  | scalars | standard deviation of the speed over its mean                    |
+| metric/geodesic/linear_ratio/...     | scalars | length of the straight segment over that of the geodesic         |
+| metric/geodesic/spherical_ratio/...  | scalars | the same of the spherical path                                   |
+| metric/geodesic/asymmetry/...        | scalars | difference of d(a, b) and d(b, a), of several starts             |
+| metric/geodesic/spread/...           | scalars | longest less shortest local minimum of several starts            |
+| metric/geodesic                      | npz     | everything, unreduced                                            |
+
+`interpolation/seconds` and `interpolation/share_of_training` are the cost. While a model trains, a few pairs are joined
+when training ends; `lsgen geometry RUN` looks at more of them, from several starts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.latent.codes import Codes, axis_name, codes, interpolated
+from lsgen.callbacks.latent.measures import (
+    Plane,
+    SubLatent,
+    active_axes,
+    along_curves,
+    geodesic_scalars,
+    quantiles,
+    sub_latent,
+)
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.geometry import CodeGraph, Geodesic, Immersion, geodesic, immersion, log_volume
+from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, great_circles, paths
+
+__all__ = ["NOT_CONVERGED", "LatentGeodesics", "unsuited"]
+
+NOT_CONVERGED = "geodesic, not converged"
+OPPOSITE = "spherical, straight"
+_SHOWN_PROFILES = 4
+
+
+class LatentGeodesics(LatentCallback):
+    """Joins pairs of codes by geodesics, and compares them with straight and spherical paths.
+
+    Where codes do not live in flat space, or more axes are active than `max_axes`, nothing is computed,
+    and that is said when training starts.
+
+    Args:
+        every_n_steps: generator steps between turns; without a cadence it fires at the end only.
+        every_n_epochs: see `LatentCallback`.
+        at_end: see `LatentCallback`.
+        kind: which immersion, see `lsgen.geometry.immersion`.
+        active_kl: mean KL in nats above which an axis counts as active.
+        max_axes: most active axes for which geodesics are computed; None for any number.
+        pairs: pairs of codes that are joined, those that `LatentTraversal` interpolates first.
+        points: points of each curve, all of which are decoded.
+        starts: see `lsgen.geometry.geodesics.boundary_value`.
+        neighbours: of each code in the graph whose shortest paths are started from; None for straight starts.
+        max_iterations: see `lsgen.geometry.geodesics.boundary_value`.
+        tol: bound on the residual of a converged geodesic.
+        plane: whether geodesics over the plane are drawn.
+        plane_points: points along each side of the plane.
+        extent: half the side of the plane, in standard deviations of the prior.
+        kl_probes: observations over which the KL is averaged.
+        value_range: data values shown as black and white; taken from the data where not given.
+        chunk_size: codes decoded at a time.
+        probes: see `LatentCallback`.
+        seed: see `LatentCallback`.
+
+    Raises:
+        ValueError: a number is out of its range, or it would never fire.
+        TypeError: the likelihood has no immersion of this kind.
+
+    """
+
+    family: ClassVar[str] = "interpolation"
+    default_steps: ClassVar[int | None] = None
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        kind: Literal["fisher", "euclidean", "expected"] = "fisher",
+        active_kl: float = 0.1,
+        max_axes: int | None = 16,
+        pairs: int = 3,
+        points: int = 11,
+        starts: int = 1,
+        neighbours: int | None = None,
+        max_iterations: int = 32,
+        tol: float = 1e-2,
+        plane: bool = False,
+        plane_points: int = 20,
+        extent: float = 3.0,
+        kl_probes: int = 256,
+        value_range: tuple[float, float] | None = None,
+        chunk_size: int = 512,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        self.at_least(1, pairs=pairs, starts=starts, max_iterations=max_iterations, chunk_size=chunk_size)
+        self.at_least(1, max_axes=max_axes, neighbours=neighbours)
+        self.at_least(2, plane_points=plane_points, kl_probes=kl_probes)
+        self.at_least(3, points=points)
+        if not (extent > 0 and tol > 0 and active_kl >= 0):
+            raise ValueError(
+                f"LatentGeodesics expected extent > 0, tol > 0 and active_kl >= 0, got {extent}, {tol} and {active_kl}"
+            )
+        self.kind, self.active_kl, self.max_axes = kind, active_kl, max_axes
+        self.pairs, self.points, self.starts, self.neighbours = pairs, points, starts, neighbours
+        self.max_iterations, self.tol = max_iterations, tol
+        self.plane, self.plane_points, self.extent = plane, plane_points, extent
+        self.kl_probes, self.chunk_size = kl_probes, chunk_size
+        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+
+    @property
+    def wanted(self) -> int:
+        """Enough observations for the mean KL and the pairs."""
+        return max(self.kl_probes, 2 * self.pairs)
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse a latent space without the immersion asked for; say what is left out."""
+        space = super().check(pl_module)
+        immersion(space, self.kind)
+        if reason := unsuited(space):
+            rank_zero_info(f"LatentGeodesics leaves geodesics out: {reason}.")
+        return space
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Find the geodesics, draw and log them."""
+        known, im = codes(space, probe, self.wanted), immersion(space, self.kind)
+        axes = active_axes(known, self.active_kl)
+        pairs = min(self.pairs, len(known.z) // 2)
+        if unsuited(space) or not pairs or not 0 < len(axes) <= (self.max_axes or len(axes)):
+            sink.scalars({"metric/geodesic/pairs": 0})
+            return
+        self._interpolate(_Paths(self, space, probe, known, sub_latent(im, known, axes), pairs), sink)
+        if self.plane and space.dim > 1:
+            self._over_plane(space, known, im, pairs, sink)
+
+    def found(self, im: Immersion, a: Tensor, start: Tensor, end: Tensor) -> Geodesic:
+        """Return geodesics of an immersion whose codes are a (N, k)."""
+        near = None if self.neighbours is None else min(self.neighbours, len(a) - 1)
+        graph = CodeGraph(im, a, near) if near else None
+        options: Any = {"starts": self.starts, "graph": graph, "max_iterations": self.max_iterations, "tol": self.tol}
+        return geodesic(im, start, end, self.points, **options)
+
+    def _interpolate(self, joined: _Paths, sink: Sink) -> None:
+        sink.image("interpolation/geodesic", joined.images())
+        sink.image("interpolation/speed", joined.profiles())
+        sink.scalars(joined.scalars())
+        sink.arrays("metric/geodesic", **{name: x.cpu().numpy() for name, x in joined.arrays().items()})
+
+    def _over_plane(self, space: LatentSpace, known: Codes, im: Immersion, pairs: int, sink: Sink) -> None:
+        plane = Plane.of(space, known, self.extent, self.plane_points)
+        surface, places = im.restrict(plane.origin, plane.basis), plane.coordinates(known.z)
+        within = places[(places.abs() <= self.extent).all(-1)]
+        count = min(pairs, len(within) // 2)
+        volume = log_volume(surface, plane.grid()).cpu().numpy()
+        lines: dict[str, list[Any]] = {}
+        if count:
+            start, end = within[: 2 * count].unflatten(0, (count, 2)).unbind(1)
+            found = self.found(surface, within, start, end)
+            lines = {"straight": list(torch.stack([start, end], 1).cpu().numpy())}
+            for name, chosen in (("geodesic", found.converged), (NOT_CONVERGED, ~found.converged)):
+                if bool(chosen.any()):
+                    lines[name] = list(found.points[chosen].cpu().numpy())
+        drawn = viz.plane_maps(
+            {"log-volume": volume},
+            (-self.extent, self.extent),
+            (axis_name(known, plane.axes[0]) + ", in prior σ", axis_name(known, plane.axes[1]) + ", in prior σ"),
+            "Geodesics of the surface",
+            points=within[: 2 * count].cpu().numpy(),
+            paths=lines,
+            dashed=[NOT_CONVERGED],
+        )
+        sink.image("metric/geodesic_plane", drawn)
+
+
+class _Paths:
+    """The paths of one turn: straight, spherical and geodesic between the same codes."""
+
+    def __init__(
+        self,
+        of: LatentGeodesics,
+        space: LatentSpace,
+        probe: Probe | None,
+        known: Codes,
+        sub: SubLatent,
+        pairs: int,
+    ) -> None:
+        self.of, self.space, self.sub = of, space, sub
+        self.x = probe.x[: 2 * pairs] if probe is not None and isinstance(space, EncodableLatentSpace) else None
+        self.bounds = of.value_range or (None if probe is None else viz.value_range(probe.x))
+        a = sub.inside(known.z)
+        start, end = a[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)
+        self.geodesic = of.found(sub.im, a, start, end)
+        z, w = sub.whole(start), sub.whole(end)
+        self.opposite = great_circles.opposite(z, w).tolist()
+        whole = immersion(space, of.kind)
+        self.codes = {"linear": paths.linear(z, w, of.points), "spherical": paths.slerp(z, w, of.points)}
+        self.known = {name: along_curves(whole, path) for name, path in self.codes.items()}
+        self.codes["geodesic"] = sub.whole(self.geodesic.points)
+        self.known["geodesic"] = along_curves(sub.im, self.geodesic.points)
+
+    def name(self, path: str, pair: int) -> str:
+        if path == "spherical" and self.opposite[pair]:
+            return OPPOSITE
+        converged = path != "geodesic" or bool(self.geodesic.converged[pair])
+        return path if converged else NOT_CONVERGED
+
+    def images(self) -> viz.Pixels:
+        """Return one block of three rows a pair: the decoded paths, with their lengths."""
+        lengths = {name: found["length"].tolist() for name, found in self.known.items()}
+        pairs = len(self.geodesic.length)
+        rows = [f"{self.name(path, i)}  {lengths[path][i]:.4g}" for i in range(pairs) for path in self.codes]
+        z = torch.stack(list(self.codes.values()), 1).flatten(0, 1)
+        ends = None if self.x is None else self.x.unflatten(0, (pairs, 2)).repeat_interleave(len(self.codes), 0)
+        axes = "" if len(self.sub.axes) == self.space.dim else f" over the {len(self.sub.axes)} active axes"
+        title = f"Three paths{axes}, and their lengths"
+        return interpolated(self.space, z, ends, title, rows, self.bounds, self.of.chunk_size)
+
+    def profiles(self) -> viz.Pixels:
+        count, n = min(_SHOWN_PROFILES, len(self.geodesic.length)), self.of.points - 1
+        t = (np.arange(n) + 0.5) / n
+        panels = {
+            f"pair {i + 1}": {self.name(path, i): (t, x["speed"][i].cpu().numpy()) for path, x in self.known.items()}
+            for i in range(count)
+        }
+        return viz.profiles(panels, "Speed along the paths", "t", "length per unit of t", [NOT_CONVERGED])
+
+    def scalars(self) -> dict[str, float]:
+        logged = geodesic_scalars("metric/geodesic", self.geodesic)
+        least = torch.where(self.geodesic.converged, self.geodesic.length, torch.nan)
+        for name in ("linear", "spherical"):
+            logged |= quantiles(f"metric/geodesic/{name}_ratio", self.known[name]["length"] / least)
+        return logged
+
+    def arrays(self) -> dict[str, Tensor]:
+        fields = {name: value for name, value in self.geodesic._asdict().items() if isinstance(value, Tensor)}
+        measured = {f"{name}_{key}": x for name, found in self.known.items() for key, x in found.items()}
+        return {**fields, **measured, "z": self.codes["geodesic"], "axes": self.sub.axes}
+
+
+def unsuited(space: LatentSpace) -> str:
+    """Return why pulled-back geodesics make no sense in the coordinates of a space; empty where they do."""
+    if space.manifold == Euclidean():
+        return ""
+    return f"codes live on {space.manifold}, which geodesics of the decoder leave"

@@ -1,0 +1,237 @@
+"""The geometry of the latent space while it is learnt.
+
+It is looked at in the same places every time: at codes of fixed observations (fixed draws from the prior where
+there is no encoder), and over one plane of z. NAME/q05, /q25, /q50, /q75 and /q95 are quantiles over those places
+of the values that are finite; NAME/not_finite counts the others, which are in none of the quantiles.
+
+| key                               | kind      | meaning                                                             |
+|-----------------------------------|-----------|---------------------------------------------------------------------|
+| metric/rank/...                   | scalars   | numerical rank of the metric G                                      |
+| metric/log10_condition_number/... | scalars   | largest over smallest eigenvalue; not finite below full rank         |
+| metric/log_volume/...             | scalars   | log sqrt det G, all axes; not finite below full rank                |
+| metric/log_volume_active/...      | scalars   | the same for the active sub-latent                                  |
+| metric/eigenvalue/00, ...         | scalars   | median eigenvalues of G; they depend on the coordinates of z         |
+| metric/eigenvalue_cov/00, ...     | scalars   | those of G Cov(z); no linear change of z changes them                |
+| metric/path_ratio/...             | scalars   | length of straight segments of z over the distance of their ends     |
+| metric/active_axes                | scalar    | axes whose mean KL is above the threshold; all where none is known   |
+| metric/eigenvalues                | histogram | decimal logarithm of the positive eigenvalues of G                  |
+| metric/spectrum                   | image     | both spectra, one thin line for each place                          |
+| metric/plane                      | image     | maps over the plane of the two most active axes, with encoded data   |
+| metric/geometry                   | npz       | everything, unreduced                                               |
+| curvature/scalar/...              | scalars   | scalar curvature, all axes                                          |
+| curvature/active/...              | scalars   | scalar curvature of the active sub-latent, where it has two axes    |
+| curvature/plane/...               | scalars   | scalar curvature of the surface which the plane becomes             |
+| curvature/piecewise_linear        | scalar    | 1 where the decoder has ReLU or the like, 0 elsewhere               |
+
+Collapsed axes make the metric nearly singular, and curvature divides by it: hence the active sub-latent, in which
+the other axes are held at their mean. A piecewise linear decoder has no second derivative but in its kinks, which no
+sample point meets: its curvature is that of the likelihood alone, and zero almost everywhere for a Gaussian of
+fixed width; titles say so. Distances are Fisher-Rao distances in closed form, or chords of the flat space where the
+immersion is another than the Fisher one. `metric/seconds` and `metric/share_of_training` are the cost.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.callbacks.base import LatentCallback, Which
+from lsgen.callbacks.latent.codes import Codes, axis_name, codes
+from lsgen.callbacks.latent.measures import (
+    Plane,
+    active_axes,
+    at_probes,
+    on_active_axes,
+    over_plane,
+    path_lengths,
+    quantiles,
+    sub_latent,
+)
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.geometry import Immersion, immersion
+from lsgen.geometry.jets.propagate import kinks
+from lsgen.latent import Euclidean, LatentSpace
+
+__all__ = ["LatentGeometry"]
+
+_MOST_EIGENVALUES = 64
+_NAMES = {
+    "fisher": "pulled-back Fisher-Rao metric",
+    "euclidean": "pulled-back Euclidean metric",
+    "expected": "expected metric",
+}
+
+
+class LatentGeometry(LatentCallback):
+    """Measures metric and curvature of the latent space at fixed places.
+
+    Args:
+        every_n_steps: see `LatentCallback`.
+        every_n_epochs: see `LatentCallback`.
+        at_end: see `LatentCallback`.
+        kind: which immersion, see `lsgen.geometry.immersion`.
+        n: codes at which metric and curvature are measured.
+        active_kl: mean KL in nats above which an axis counts as active.
+        max_curved: most axes for which a scalar curvature is computed; its cost grows with their square.
+        plane_points: points along each side of the plane.
+        extent: half the side of the plane, in standard deviations of the prior.
+        pairs: straight segments that are measured.
+        intervals: intervals into which a segment is divided.
+        kl_probes: observations over which KL and covariance are averaged.
+        chunk_size: codes worked on at a time.
+        probes: see `LatentCallback`.
+        seed: see `LatentCallback`.
+        space: see `LatentCallback`.
+
+    Raises:
+        ValueError: a number is out of its range.
+        TypeError: the likelihood has no immersion of this kind.
+
+    """
+
+    family: ClassVar[str] = "metric"
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        kind: Literal["fisher", "euclidean", "expected"] = "fisher",
+        n: int = 16,
+        active_kl: float = 0.1,
+        max_curved: int = 16,
+        plane_points: int = 20,
+        extent: float = 3.0,
+        pairs: int = 8,
+        intervals: int = 16,
+        kl_probes: int = 256,
+        chunk_size: int = 32,
+        probes: Tensor | None = None,
+        seed: int = 0,
+        space: Which = "z",
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed, space)
+        self.at_least(1, n=n, pairs=pairs, chunk_size=chunk_size)
+        self.at_least(2, max_curved=max_curved, plane_points=plane_points, intervals=intervals, kl_probes=kl_probes)
+        if not extent > 0 or not active_kl >= 0:
+            raise ValueError(f"LatentGeometry expected extent > 0 and active_kl >= 0, got {extent} and {active_kl}")
+        self.kind, self.n, self.active_kl, self.max_curved = kind, n, active_kl, max_curved
+        self.plane_points, self.extent = plane_points, extent
+        self.pairs, self.intervals, self.kl_probes, self.chunk_size = pairs, intervals, kl_probes, chunk_size
+
+    @property
+    def wanted(self) -> int:
+        """Enough observations for the mean KL, the places and the segments."""
+        return max(self.kl_probes, self.n, 2 * self.pairs)
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse a latent space without the immersion asked for; say what is left out."""
+        space = super().check(pl_module)
+        immersion(space, self.kind)
+        if not isinstance(space.manifold, Euclidean):
+            rank_zero_info(
+                f"LatentGeometry leaves out the plane, straight paths and sub-spaces of active axes: codes live on "
+                f"{space.manifold}, which straight steps leave."
+            )
+        if space.dim > self.max_curved:
+            rank_zero_info(
+                f"LatentGeometry leaves out the scalar curvature of all {space.dim} axes, and of the active ones "
+                f"where they are more than max_curved = {self.max_curved}; that of the plane is computed."
+            )
+        return space
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Measure and log."""
+        known, im = codes(space, probe, self.wanted), immersion(space, self.kind)
+        active = active_axes(known, self.active_kl)
+        found = self._measure(space, im, known, active)
+        flat = bool(kinks(im.local, im.lifted(known.z[:1])))
+        sink.scalars(_scalars(found) | {"metric/active_axes": len(active), "curvature/piecewise_linear": int(flat)})
+        values = found["eigenvalues"]
+        sink.histogram("metric/eigenvalues", values[values > 0].log10().cpu())
+        sink.image("metric/spectrum", _spectrum(found, self.kind))
+        arrays = {"z": known.z[: self.n], "covariance": known.covariance, "active": active, **found}
+        if known.kl is not None:
+            arrays["kl"] = known.kl
+        if space.dim > 1 and isinstance(space.manifold, Euclidean):
+            plane = Plane.of(space, known, self.extent, self.plane_points)
+            surface = over_plane(im, plane, self.chunk_size)
+            sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
+            points = plane.coordinates(known.z)
+            sink.image("metric/plane", _maps(surface, plane, known, points, probe, flat))
+            arrays |= {"plane_values": plane.values, "plane_axes": torch.tensor(plane.axes), "plane_points": points}
+            arrays |= {"plane_origin": plane.origin, "plane_basis": plane.basis, **surface}
+        sink.arrays("metric/geometry", **{name: array.cpu().numpy() for name, array in arrays.items()})
+
+    def _measure(self, space: LatentSpace, im: Immersion, known: Codes, active: Tensor) -> dict[str, Tensor]:
+        z = known.z[: self.n]
+        found = at_probes(im, z, known.covariance, space.dim <= self.max_curved, self.chunk_size)
+        if len(active) == space.dim:
+            names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}
+            found |= {alias: found[name] for name, alias in names.items() if name in found}
+        if not isinstance(space.manifold, Euclidean):
+            return found
+        if 0 < len(active) < space.dim:
+            curved = 2 <= len(active) <= self.max_curved
+            found |= on_active_axes(sub_latent(im, known, active), z, curved, self.chunk_size)
+        pairs = min(self.pairs, len(known.z) // 2)
+        if pairs:
+            start, end = known.z[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)
+            likelihood_of = space if self.kind == "fisher" else None
+            found |= path_lengths(im, likelihood_of, start, end, self.intervals)
+        return found
+
+
+def _scalars(found: dict[str, Tensor]) -> dict[str, float]:
+    """Return what is logged of the measurements at the places."""
+    logged = quantiles("metric/rank", found["rank"])
+    logged |= quantiles("metric/log10_condition_number", found["condition_number"].log10())
+    names = {
+        "log_volume": "metric/log_volume",
+        "log_volume_active": "metric/log_volume_active",
+        "curvature": "curvature/scalar",
+        "curvature_active": "curvature/active",
+    }
+    for name, key in names.items():
+        if name in found:
+            logged |= quantiles(key, found[name])
+    if "path_length" in found:
+        logged |= quantiles("metric/path_ratio", found["path_length"] / found["path_distance"])
+    for name, key in (("eigenvalues", "eigenvalue"), ("eigenvalues_whitened", "eigenvalue_cov")):
+        medians = found[name].nanmedian(0).values.tolist()[:_MOST_EIGENVALUES]
+        logged |= {f"metric/{key}/{i:02d}": value for i, value in enumerate(medians) if np.isfinite(value)}
+    return logged
+
+
+def _spectrum(found: dict[str, Tensor], kind: str) -> viz.Pixels:
+    panels = {
+        "of G, in the coordinates of z (they depend on these)": found["eigenvalues"],
+        "of G·Cov(z) (free of linear coordinates)": found["eigenvalues_whitened"],
+    }
+    drawn = {name: (v.cpu().numpy(), v.nanmedian(0).values.cpu().numpy()) for name, v in panels.items()}
+    return viz.spectra(drawn, f"Eigenvalues of the {_NAMES[kind]} at {len(found['rank'])} codes")
+
+
+def _maps(
+    surface: dict[str, Tensor], plane: Plane, known: Codes, points: Tensor, probe: Probe | None, flat: bool
+) -> viz.Pixels:
+    curvature = "scalar curvature" + (" (piecewise linear: kinks unseen)" if flat else "")
+    maps = {"log-volume": surface["plane_log_volume"], curvature: surface["plane_curvature"]}
+    extent = (float(plane.values[0]), float(plane.values[-1]))
+    names = (axis_name(known, plane.axes[0]) + ", in prior σ", axis_name(known, plane.axes[1]) + ", in prior σ")
+    return viz.plane_maps(
+        {name: values.cpu().numpy() for name, values in maps.items()},
+        extent,
+        names,
+        "The surface that the plane of the two most active axes becomes",
+        diverging=[curvature],
+        points=points.cpu().numpy() if known.kl is not None or probe is not None else None,
+        groups=None if probe is None or probe.label is None else probe.label[: len(points)].cpu().numpy(),
+    )

@@ -1,0 +1,106 @@
+"""Observations in the latent space of a generator that has no encoder, by optimisation or with an encoder fitted to it.
+
+| key                                       | kind   | meaning                                                         |
+|-------------------------------------------|--------|-----------------------------------------------------------------|
+| reconstruction/inversion/grid             | image  | input over what its code decodes to, fixed observations         |
+| reconstruction/inversion/error            | scalar | mean squared error of a data dimension, over the observations   |
+| reconstruction/inversion/error_of_samples | scalar | the same for as many samples, which have a code without error   |
+| reconstruction/inversion/encoder_share    | scalar | share of observations whose best start was the encoder's        |
+
+An error of samples near 0 says that the search succeeds; what is left for observations the generator cannot make.
+`reconstruction/inversion/seconds` and `.../share_of_training` are the cost: see `lsgen.callbacks.base`.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from lsgen import viz
+from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.latent.codes import show
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.models.gan import fit_encoder, invert
+
+__all__ = ["Inversions"]
+
+
+class Inversions(PeriodicCallback):
+    """Inverts the generator at fixed observations and reports the reconstruction error.
+
+    Args:
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        at_end: see `PeriodicCallback`.
+        n: observations.
+        columns: observations in one row.
+        steps: see `lsgen.models.gan.invert`.
+        restarts: see `lsgen.models.gan.invert`.
+        lr: see `lsgen.models.gan.invert`.
+        prior_weight: see `lsgen.models.gan.invert`.
+        encoder: observations (N, *shape) -> codes (N, d), fitted anew in every turn to be one more start (hybrid
+            inversion); none for a space that has one, or for optimisation alone.
+        encoder_steps: see `lsgen.models.gan.fit_encoder`.
+        value_range: data values shown as black and white; taken from the data where not given.
+        probes: see `PeriodicCallback`.
+        seed: see `PeriodicCallback`.
+
+    Raises:
+        ValueError: n or columns is not positive; on inversion, see `invert` and `fit_encoder`.
+
+    """
+
+    family: ClassVar[str] = "reconstruction/inversion"
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 16,
+        columns: int = 16,
+        steps: int = 300,
+        restarts: int = 4,
+        lr: float = 0.05,
+        prior_weight: float = 0.0,
+        encoder: nn.Module | None = None,
+        encoder_steps: int = 1000,
+        value_range: tuple[float, float] | None = None,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        if n < 1 or columns < 1:
+            raise ValueError(f"Inversions expected n and columns of at least 1, got {n} and {columns}")
+        self.n, self.columns, self.steps, self.restarts = n, columns, steps, restarts
+        self.lr, self.prior_weight = lr, prior_weight
+        self.encoder, self.encoder_steps = encoder, encoder_steps
+        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+
+    @property
+    def wanted(self) -> int:
+        """The observations inverted."""
+        return self.n
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Fit the encoder where there is one, invert, draw and log."""
+        if probe is None:
+            raise ValueError("Inversions expected observations: pass probes=...")
+        if self.encoder is not None:
+            encoder = deepcopy(self.encoder).to(probe.x.device)
+            space = fit_encoder(space, encoder, steps=self.encoder_steps)
+        x, samples = probe.first(self.n).x, space.sample(self.n)
+        settings = {"steps": self.steps, "restarts": self.restarts, "lr": self.lr, "prior_weight": self.prior_weight}
+        found, own = (invert(space, targets, **settings) for targets in (x, samples))  # type: ignore[arg-type]
+        values = {"error": 2 * found.error.mean(), "error_of_samples": 2 * own.error.mean()}
+        if isinstance(space, EncodableLatentSpace):
+            values["encoder_share"] = (found.start == self.restarts).float().mean()
+        sink.scalars({f"{self.family}/{name}": float(value) for name, value in values.items()})
+        bounds = self.value_range or viz.value_range(probe.x)
+        rows = np.stack([viz.in_rows(show(space, part, bounds), self.columns) for part in (x, found.x)], axis=1)
+        sink.image(f"{self.family}/grid", viz.grid(rows.reshape(-1, *rows.shape[2:]), ["input", "found"] * len(rows)))

@@ -1,0 +1,228 @@
+"""What the callbacks of geometry measure: arrays by name, from the geometry of one latent space at fixed codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lsgen.callbacks.latent.codes import Codes
+from lsgen.geometry import (
+    Geodesic,
+    Immersion,
+    curve_energy,
+    curve_length,
+    log_volume,
+    metric,
+    scalar_curvature,
+    spectrum,
+    volume_and_curvature,
+)
+from lsgen.geometry.geodesics.energy import segments
+from lsgen.latent import Cube, LatentSpace, paths
+from lsgen.likelihoods import ClosedFormLikelihood, FlatLikelihood, Likelihood
+
+__all__ = [
+    "Plane",
+    "SubLatent",
+    "active_axes",
+    "along_curves",
+    "at_probes",
+    "geodesic_scalars",
+    "on_active_axes",
+    "over_plane",
+    "path_lengths",
+    "quantiles",
+    "sub_latent",
+]
+
+_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane of z along two axes, in standard deviations of the prior about its mean.
+
+    Attributes:
+        axes: the axes across and upwards.
+        origin: code (d,): the mean of the prior on these two, the mean of the probes on the others.
+        basis: the two axes, scaled by the standard deviations of the prior, (2, d).
+        values: coordinates of the grid along either direction, (N,).
+
+    """
+
+    axes: tuple[int, int]
+    origin: Tensor
+    basis: Tensor
+    values: Tensor
+
+    @classmethod
+    def of(cls, space: LatentSpace, known: Codes, extent: float, points: int) -> Plane:
+        """Return the plane of the two most active axes, within the walls of bounded codes."""
+        axes, prior = known.order[:2], space.prior()
+        origin = known.z.mean(0)
+        origin[axes] = prior.mean[axes]
+        basis = torch.diag(prior.stddev)[axes]
+        if isinstance(space.manifold, Cube):
+            extent = min(extent, 3**0.5)  # the half width of a uniform distribution in its standard deviations
+        values = torch.linspace(-extent, extent, points, dtype=origin.dtype, device=origin.device)
+        return cls((int(axes[0]), int(axes[1])), origin, basis, values)
+
+    def grid(self) -> Tensor:
+        """Return the coordinates of the grid (N, N, 2), laid out as by `lsgen.latent.paths.plane`."""
+        unit = torch.eye(2, dtype=self.values.dtype, device=self.values.device)
+        return paths.plane(torch.zeros_like(unit[0]), unit[0], unit[1], self.values)
+
+    def coordinates(self, z: Tensor) -> Tensor:
+        """Return the coordinates (N, 2) at which codes (N, d) project to the plane along the other axes."""
+        axes = list(self.axes)
+        return (z[:, axes] - self.origin[axes]) / self.basis[[0, 1], axes]
+
+
+@dataclass(frozen=True)
+class SubLatent:
+    """The sub-latent of the active axes: the others are held at their mean over the probes.
+
+    Attributes:
+        im: the immersion restricted to it, of dimension k.
+        axes: the active axes (k,), in natural order.
+
+    """
+
+    im: Immersion
+    axes: Tensor
+
+    def inside(self, z: Tensor) -> Tensor:
+        """Return the coordinates (B, k) of codes (B, d)."""
+        return z[..., self.axes]
+
+    def whole(self, a: Tensor) -> Tensor:
+        """Return the codes (B, d) at coordinates (B, k)."""
+        return self.im.lifted(a)
+
+
+def active_axes(known: Codes, threshold: float) -> Tensor:
+    """Return the axes whose mean KL is above the threshold, in natural order; all where no KL is known."""
+    if known.kl is None:
+        return torch.arange(known.z.shape[-1], device=known.z.device)
+    return torch.nonzero(known.kl > threshold).flatten()
+
+
+def sub_latent(im: Immersion, known: Codes, axes: Tensor) -> SubLatent:
+    """Return the sub-latent of some axes."""
+    basis = torch.eye(im.dim, dtype=known.z.dtype, device=known.z.device)[axes]
+    origin = known.z.mean(0)
+    origin[axes] = 0
+    return SubLatent(im.restrict(origin, basis), axes)
+
+
+def along_curves(im: Immersion, curves: Tensor) -> dict[str, Tensor]:
+    """Return length (B,), energy (B,) and the speed in the middle of every segment (B, N-1) of curves (B, N, d)."""
+    pace = (curves.shape[-2] - 1) * segments(im, curves).clamp(min=0).sqrt()
+    return {"length": curve_length(im, curves), "energy": curve_energy(im, curves), "speed": pace}
+
+
+def geodesic_scalars(key: str, found: Geodesic) -> dict[str, float]:
+    """Return quantiles of what is known of geodesics that converged; the others are counted as not finite."""
+    names = {"length": found.length, "energy": found.energy, "speed_variation": found.speed_variation}
+    if not bool(found.asymmetry.isnan().all()):
+        names |= {"asymmetry": found.asymmetry, "spread": found.spread}
+    logged = {f"{key}/pairs": float(found.converged.numel()), f"{key}/converged": float(found.converged.sum())}
+    for name, values in names.items():
+        logged |= quantiles(f"{key}/{name}", torch.where(found.converged, values, torch.nan))
+    return logged
+
+
+def quantiles(key: str, values: Tensor) -> dict[str, float]:
+    """Return quantiles of the finite values, and the number of the others."""
+    values = values.detach().double().flatten()
+    finite = values[torch.isfinite(values)]
+    logged = {f"{key}/not_finite": float(len(values) - len(finite))}
+    if len(finite):
+        found = torch.quantile(finite, torch.tensor(_LEVELS, dtype=finite.dtype, device=finite.device))
+        logged |= {f"{key}/q{round(100 * q):02d}": float(v) for q, v in zip(_LEVELS, found.tolist(), strict=True)}
+    return logged
+
+
+def at_probes(im: Immersion, z: Tensor, covariance: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
+    """Return the spectra of G and G Cov(z), rank, log-volume and, where asked, scalar curvature at codes (N, d).
+
+    The eigenvalues of G Cov(z) are those of G in coordinates in which the codes have unit covariance; no linear
+    change of the coordinates of z changes them.
+    """
+    found = spectrum(im, z, chunk_size)
+    measured = {
+        "eigenvalues": found.eigenvalues,
+        "eigenvalues_whitened": _whitened(metric(im, z, chunk_size), covariance),
+        "condition_number": found.condition_number,
+        "rank": found.rank,
+        "log_volume": _log_volume(found.eigenvalues, found.rank),
+    }
+    return measured | ({"curvature": scalar_curvature(im, z, chunk_size)} if curved else {})
+
+
+def on_active_axes(sub: SubLatent, z: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
+    """Return log-volume and, where asked, scalar curvature of a sub-latent at codes (N, d)."""
+    a = sub.inside(z)
+    if not curved:
+        return {"log_volume_active": log_volume(sub.im, a, chunk_size)}
+    volume, curvature = volume_and_curvature(sub.im, a, chunk_size)
+    return {"log_volume_active": volume, "curvature_active": curvature}
+
+
+def over_plane(im: Immersion, plane: Plane, chunk_size: int) -> dict[str, Tensor]:
+    """Return log-volume and scalar curvature (N, N) of the surface that the plane becomes."""
+    volume, curvature = volume_and_curvature(im.restrict(plane.origin, plane.basis), plane.grid(), chunk_size)
+    return {"plane_log_volume": volume, "plane_curvature": curvature}
+
+
+def path_lengths(
+    im: Immersion, space: LatentSpace | None, start: Tensor, end: Tensor, intervals: int
+) -> dict[str, Tensor]:
+    r"""Return the length of straight segments in z, and the distance of their ends past all of them.
+
+        L = integral_0^1 sqrt( v^T G(z(t)) v ) dt,    v = end - start,
+
+    of fourth order in the length of an interval. The distance is that of the space which z is mapped into, so L is
+    never less: the closed-form Fisher-Rao distance where the space's likelihood has one and `im` is its Fisher
+    immersion, else the chord.
+
+    Args:
+        im: the immersion.
+        space: the latent space whose Fisher immersion it is; None for another immersion.
+        start: codes (P, d).
+        end: codes (P, d).
+        intervals: into which a segment is divided.
+
+    """
+    length = curve_length(im, paths.linear(start, end, intervals + 1))
+    if space is None:
+        distance = torch.linalg.vector_norm(im(end) - im(start), dim=-1)
+    else:
+        distance = _fisher_distance(space.likelihood, space.raw(start), space.raw(end))
+    return {"path_length": length, "path_distance": distance}
+
+
+def _fisher_distance(likelihood: Likelihood, h: Tensor, other: Tensor) -> Tensor:
+    """Return the Fisher-Rao distance (P,) in closed form, or the chord of the flat embedding, which is no longer."""
+    if isinstance(likelihood, ClosedFormLikelihood):
+        return likelihood.distance(h, other)
+    assert isinstance(likelihood, FlatLikelihood)
+    chord = likelihood.embed(other, at=h) - likelihood.embed(h, at=h)
+    return (chord.square() @ likelihood.signature.to(chord)).clamp(min=0).sqrt()
+
+
+def _whitened(g: Tensor, covariance: Tensor) -> Tensor:
+    """Return the eigenvalues of L^T G L, largest first, for a factor L L^T of the covariance, singular or not."""
+    values, vectors = torch.linalg.eigh(covariance.double())
+    factor = vectors * values.clamp(min=0).sqrt()
+    finite = torch.isfinite(g).flatten(1).all(-1)
+    products = factor.mT @ torch.where(finite[:, None, None], g, 0).double() @ factor
+    found = torch.linalg.eigvalsh((products + products.mT) / 2).flip(-1).clamp(min=0)
+    return torch.where(finite[:, None], found, torch.nan).to(g.dtype)
+
+
+def _log_volume(eigenvalues: Tensor, rank: Tensor) -> Tensor:
+    full = (rank == eigenvalues.shape[-1]) | eigenvalues.isnan().any(-1)
+    return torch.where(full, eigenvalues.log().sum(-1) / 2, -torch.inf)

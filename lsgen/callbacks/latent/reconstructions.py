@@ -1,0 +1,81 @@
+"""Observations and what the model makes of them.
+
+| key                 | kind  | meaning                                                                 |
+|---------------------|-------|-------------------------------------------------------------------------|
+| reconstruction/grid | image | input over the mean of p(x|z) at the posterior mean, fixed observations |
+
+`reconstruction/seconds` and `reconstruction/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.latent.codes import means, show
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.latent import EncodableLatentSpace, LatentSpace
+
+__all__ = ["Reconstructions"]
+
+
+class Reconstructions(LatentCallback):
+    """Draws fixed observations over their reconstructions.
+
+    Args:
+        every_n_steps: see `LatentCallback`.
+        every_n_epochs: see `LatentCallback`.
+        at_end: see `LatentCallback`.
+        n: observations.
+        columns: observations in one row.
+        value_range: data values shown as black and white; taken from the data where not given.
+        probes: see `LatentCallback`.
+        seed: see `LatentCallback`.
+
+    Raises:
+        ValueError: n or columns is not positive.
+        TypeError: the latent space has no encoder.
+
+    """
+
+    family: ClassVar[str] = "reconstruction"
+    needs_encoder = True
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 32,
+        columns: int = 16,
+        value_range: tuple[float, float] | None = None,
+        probes: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        if n < 1 or columns < 1:
+            raise ValueError(f"Reconstructions expected n and columns of at least 1, got {n} and {columns}")
+        self.n, self.columns = n, columns
+        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+
+    @property
+    def wanted(self) -> int:
+        """The observations drawn."""
+        return self.n
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Draw the grid."""
+        if probe is None or not isinstance(space, EncodableLatentSpace):
+            raise TypeError(f"Reconstructions expected a space with an encoder and observations, got {type(space)}")
+        x = probe.first(self.n).x
+        bounds = self.value_range or viz.value_range(probe.x)
+        means_of_x = means(space, space.encode(x).mean, len(x))
+        both = [viz.in_rows(show(space, part, bounds), self.columns) for part in (x, means_of_x)]
+        rows = np.stack(both, axis=1)
+        labels = ["input", "mean"] * len(rows)
+        sink.image("reconstruction/grid", viz.grid(rows.reshape(-1, *rows.shape[2:]), labels))

@@ -1,0 +1,91 @@
+"""What the model generates.
+
+| key         | kind  | meaning                                                             |
+|-------------|-------|---------------------------------------------------------------------|
+| sample/grid | image | means of p(x|z) at draws z from the prior, or from another sampler  |
+
+The same random numbers are drawn every time.
+
+`sample/seconds` and `sample/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.latent.codes import means, show
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.latent.sampling import CodeSource
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.latent import LatentSpace
+from lsgen.latent.sampling.samplers import CodeSampler
+
+__all__ = ["Samples"]
+
+
+class Samples(LatentCallback):
+    """Draws decoded means at fixed draws of codes, so that successive pictures can be compared.
+
+    Args:
+        every_n_steps: see `LatentCallback`.
+        every_n_epochs: see `LatentCallback`.
+        at_end: see `LatentCallback`.
+        n: samples.
+        columns: samples in one row.
+        value_range: data values shown as black and white; taken from the data where not given.
+        chunk_size: codes decoded at a time.
+        probes: see `LatentCallback`; only their range of values is looked at.
+        seed: see `LatentCallback`; it fixes the draws.
+        sampler: source of codes, see `lsgen.latent.sampling.samplers`; the prior unless given.
+        codes: training observations to whose codes the sampler is fitted, anew at every turn.
+
+    Raises:
+        ValueError: n, columns or chunk_size is not positive.
+
+    """
+
+    family: ClassVar[str] = "sample"
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        n: int = 64,
+        columns: int = 16,
+        value_range: tuple[float, float] | None = None,
+        chunk_size: int = 512,
+        probes: Tensor | None = None,
+        seed: int = 0,
+        sampler: CodeSampler | None = None,
+        codes: int = 10_000,
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        self.at_least(1, n=n, columns=columns, chunk_size=chunk_size)
+        self.n, self.columns, self.chunk_size = n, columns, chunk_size
+        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+
+        self.source = CodeSource(sampler, codes)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a sampler that cannot draw the codes of this model, before any work starts."""
+        super().setup(trainer, pl_module, stage)
+        self.source.setup(trainer, pl_module)
+
+    @property
+    def wanted(self) -> int:
+        """Enough observations to tell the range of the data and, where a sampler is fitted to codes, to fit it."""
+        sampler = self.source.sampler
+        return self.source.codes if sampler is not None and sampler.needs_codes else 64
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Draw the grid."""
+        sampler = self.source.prepare(space, self.chunk_size, None if probe is None else probe.x)
+        x = means(space, sampler.sample(self.n), self.chunk_size)
+        bounds = self.value_range or viz.value_range(x if probe is None else probe.x)
+        sink.image("sample/grid", viz.grid(viz.in_rows(show(space, x, bounds), self.columns)))

@@ -1,0 +1,310 @@
+"""Traversals, interpolations and planes of the latent space while it is learnt.
+
+| key                     | kind         | meaning                                                          |
+|-------------------------|--------------|------------------------------------------------------------------|
+| traversal/axes          | image        | one row an axis, most active first; each anchor is one block      |
+| traversal/animation     | animated GIF | one column an axis, one row an anchor, swept to and fro           |
+| traversal/plane         | image        | decoded means over the plane of the two most active axes          |
+| traversal/directions    | image        | one row a direction, named, with its scale; npz: the directions   |
+| traversal/kl            | table        | by axis: KL in nats, mean and spread of z, all over the probes    |
+| interpolation/linear    | image        | straight segments between codes; the ends are the observations    |
+| interpolation/spherical | image        | the same pairs joined along the sphere                            |
+| interpolation/geodesic  | image        | in place of both where codes do not live in flat space            |
+
+Codes that the manifold does not have are magenta, with a warning: antipodes have no geodesic (the row says so), and
+traversals may leave what floats of this precision can represent. In flat space, opposite codes have no spherical path
+either: they are joined by the straight one, and the row says so.
+
+`traversal/seconds` and `traversal/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.callbacks.base import LatentCallback, Which
+from lsgen.callbacks.latent.codes import Codes, axis_name, codes, interpolated, means, show
+from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
+from lsgen.latent.supports import bounded
+from lsgen.models.gan.directions import Directions
+from lsgen.viz import Pixels
+
+__all__ = ["LatentTraversal"]
+
+
+class LatentTraversal(LatentCallback):
+    """Draws what each latent axis does, around fixed anchors.
+
+    Anchors are the encodings of fixed observations, or fixed draws from the prior for a space without encoder.
+    Axes are sorted by their KL averaged over the probes; without a KL they keep their order. Values on an axis
+    are equidistant in standard deviations of the prior about its mean, the quantiles of the prior that stand there for
+    a normal variable where coordinates are bounded (see `Prior.levels`), or quantiles of the aggregate posterior.
+
+    Args:
+        every_n_steps: see `LatentCallback`.
+        every_n_epochs: see `LatentCallback`.
+        at_end: see `LatentCallback`.
+        anchors: anchors in the animation.
+        grid_anchors: how many of them the still grid shows.
+        points: values on each axis of the still grid.
+        frames: values on each axis of the animation, which runs through them to and fro.
+        extent: greatest value, in standard deviations of the prior; 3 where neither this nor `quantile` is given.
+        quantile: instead, the lower of the two extreme quantiles of the aggregate posterior, in (0, 1/2).
+        max_axes: axes shown, the most active ones.
+        pairs: pairs of observations that are interpolated.
+        path_points: points of an interpolation.
+        plane_points: points on each side of the plane.
+        fps: frames per second of the animation.
+        value_range: data values shown as black and white; taken from the data where not given.
+        directions: unit vectors to traverse beside the axes, such as `lsgen.models.gan.Directions`, or what finds them
+            in a latent space, such as `lsgen.models.gan.sefa`; values are standard deviations of the prior along them.
+        kl_probes: observations over which the KL is averaged.
+        chunk_size: codes decoded at a time.
+        probes: see `LatentCallback`.
+        seed: see `LatentCallback`.
+        space: see `LatentCallback`.
+
+    Raises:
+        ValueError: a number is out of its range, or both `extent` and `quantile` are given.
+        TypeError: quantiles of the aggregate posterior are asked of a space without encoder, or directions of one whose
+            codes cannot move.
+
+    """
+
+    family: ClassVar[str] = "traversal"
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        at_end: bool = True,
+        anchors: int = 4,
+        grid_anchors: int = 2,
+        points: int = 9,
+        frames: int = 15,
+        extent: float | None = None,
+        quantile: float | None = None,
+        max_axes: int = 32,
+        pairs: int = 6,
+        path_points: int = 8,
+        plane_points: int = 12,
+        fps: float = 12.0,
+        value_range: tuple[float, float] | None = None,
+        directions: Directions | Callable[[LatentSpace], Directions] | None = None,
+        kl_probes: int = 256,
+        chunk_size: int = 512,
+        probes: Tensor | None = None,
+        seed: int = 0,
+        space: Which = "z",
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed, space)
+        self.at_least(1, anchors=anchors, grid_anchors=grid_anchors, max_axes=max_axes, pairs=pairs)
+        self.at_least(1, kl_probes=kl_probes, chunk_size=chunk_size)
+        self.at_least(2, points=points, frames=frames, path_points=path_points, plane_points=plane_points)
+        if extent is not None and quantile is not None:
+            raise ValueError("LatentTraversal expected extent or quantile, got both")
+        if quantile is not None and space != "z":
+            raise ValueError(f"LatentTraversal expected extent in the space {space}, where no codes are, got quantile")
+        if extent is not None and extent <= 0:
+            raise ValueError(f"LatentTraversal expected extent > 0, in standard deviations of the prior, got {extent}")
+        if quantile is not None and not 0 < quantile < 0.5:
+            raise ValueError(f"LatentTraversal expected quantile in (0, 1/2), got {quantile}")
+        self.anchors, self.grid_anchors = anchors, min(grid_anchors, anchors)
+        self.points, self.frames, self.max_axes = points, frames, max_axes
+        self.extent, self.quantile = 3.0 if extent is None else extent, quantile
+        self.pairs, self.path_points, self.plane_points = pairs, path_points, plane_points
+        self.fps, self.kl_probes, self.chunk_size = fps, kl_probes, chunk_size
+        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        self.directions = directions
+        self.needs_encoder = quantile is not None
+
+    @property
+    def wanted(self) -> int:
+        """Enough observations for the mean KL, the anchors and the pairs."""
+        return max(self.kl_probes, self.anchors, 2 * self.pairs)
+
+    def check(self, pl_module: LightningModule) -> LatentSpace:
+        """Refuse directions where codes have none."""
+        space = super().check(pl_module)
+        if self.directions is not None:
+            space.manifold.check_continuous()
+        return space
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Draw the axes, the animation, the interpolations and the plane."""
+        known = codes(space, probe, self.wanted)
+        view = _View(self, space, probe, known)
+        sink.image("traversal/axes", view.axes())
+        sink.animation("traversal/animation", view.animation(), self.fps)
+        if space.dim > 1:
+            sink.image("traversal/plane", view.plane())
+        if len(known.z) > 1:
+            start, end = known.z[: 2 * min(self.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
+            for name, path in _interpolations(space.manifold):
+                sink.image(f"interpolation/{name}", view.interpolation(path(start, end, self.path_points), name))
+        if self.directions is not None:
+            found = self.directions if isinstance(self.directions, Directions) else self.directions(space)
+            sink.image("traversal/directions", view.directions(found))
+            sink.arrays("traversal/directions", **found.arrays())
+        _log_kl(known, sink)
+
+
+class _View:
+    """One turn: what is drawn, and how."""
+
+    def __init__(self, of: LatentTraversal, space: LatentSpace, probe: Probe | None, known: Codes) -> None:
+        self.of, self.space, self.known = of, space, known
+        self.anchors = known.z[: of.anchors]
+        self.axis_list = known.order[: of.max_axes]
+        prior = space.prior()
+        self.mean, self.scale = prior.mean, prior.stddev
+        self.x = probe.x if probe is not None and isinstance(space, EncodableLatentSpace) else None
+        shown = probe.x if probe is not None else means(space, self.anchors, of.chunk_size)
+        self.bounds = of.value_range or viz.value_range(shown)
+
+    def axes(self) -> Pixels:
+        anchors = self.anchors[: self.of.grid_anchors]
+        levels, labels = self.levels(self.of.points)
+        images = self.decoded(self.swept(anchors, levels))
+        blocks = np.concatenate([self.originals(anchors, len(self.axis_list)), images], axis=2)
+        columns = [self.original_name, *labels] * len(anchors)
+        names = [axis_name(self.known, int(axis)) for axis in self.axis_list]
+        gaps = [i * (len(labels) + 1) for i in range(1, len(anchors))]
+        return viz.grid(np.concatenate(list(blocks), axis=1), names, columns, self.title("Axes"), gaps)
+
+    def animation(self) -> Pixels:
+        levels, _ = self.levels(self.of.frames)
+        there = self.decoded(self.swept(self.anchors, levels)).swapaxes(0, 2).swapaxes(1, 2)
+        frames = np.concatenate([there, there[-2:0:-1]])
+        originals = self.originals(self.anchors, 1)[None, :, 0]
+        frames = np.concatenate([np.broadcast_to(originals, (len(frames), *originals.shape[1:])), frames], axis=2)
+        names = [axis_name(self.known, int(axis), unit=False) for axis in self.axis_list]
+        title = self.title("Axes and their KL in nats" if self.known.kl is not None else "Axes")
+        return viz.animate(frames, None, [self.original_name, *names], title, gaps=[1])
+
+    def plane(self) -> Pixels:
+        across, down = self.known.order[:2]
+        levels, labels = self.levels(self.of.plane_points)
+        flat = isinstance(self.space.manifold, Euclidean)
+        origin = self.known.z.mean(0) if flat else self.known.z[0]
+        rows = self.moved(origin, down, levels.flip(0))[0]
+        z = self.moved(rows, across, levels)[:, 0]
+        names = [axis_name(self.known, int(axis)) for axis in (across, down)]
+        rest = "the other axes at their mean" if flat else "along geodesics from the first anchor"
+        title = f"{names[0]} across, {names[1]} upwards, {rest}"
+        return viz.grid(self.decoded(z), labels[::-1], labels, title)
+
+    def directions(self, found: Directions) -> Pixels:
+        if found.vectors.shape[1] != self.space.dim:
+            raise ValueError(
+                f"expected directions of dimension {self.space.dim}, got vectors {tuple(found.vectors.shape)}"
+            )
+        anchors, t = self.anchors[: self.of.grid_anchors], self.steps(self.of.points)
+        on = replace(found, manifold=self.space.manifold)
+        images = np.concatenate([self.decoded(z) for z in on.traverse(anchors, t, self.scale)], axis=1)
+        names = [f"{name}  {scale:.3g}" for name, scale in zip(found.names, found.scales.tolist(), strict=True)]
+        gaps = [i * len(t) for i in range(1, len(anchors))]
+        layers = "" if found.layers is None else f", layers {found.layers[0]} to {found.layers[1]}"
+        title = f"Directions and their scales{layers}: ±{self.of.extent:g} prior σ"
+        return viz.grid(images, names, [_in_sigmas(v) for v in t.tolist()] * len(anchors), title, gaps)
+
+    def steps(self, count: int) -> Tensor:
+        """Return values (count,) in standard deviations of the prior."""
+        return torch.linspace(-self.of.extent, self.of.extent, count, device=self.mean.device, dtype=self.mean.dtype)
+
+    def interpolation(self, z: Tensor, name: str) -> Pixels:
+        ends = None if self.x is None else self.x[: 2 * len(z)].unflatten(0, (len(z), 2))
+        exists = torch.isfinite(z).flatten(1).all(1)
+        self._warn_of_missing(exists, f"{name} interpolations")
+        straight = great_circles.opposite(z[:, 0], z[:, -1]).tolist() if name == "spherical" else [False] * len(z)
+        notes = [_note(*of, name) for of in zip(exists.tolist(), straight, strict=True)]
+        title = f"{name.capitalize()} interpolation"
+        return interpolated(self.space, z, ends, title, notes if any(notes) else None, self.bounds, self.of.chunk_size)
+
+    def levels(self, count: int) -> tuple[Tensor, list[str]]:
+        """Return the values (count, d) that each axis takes, and their names."""
+        quantile = self.of.quantile
+        if quantile is None:
+            t = self.steps(count)
+            return self.space.prior.levels(t), [_in_sigmas(value) for value in t.tolist()]
+        t = torch.linspace(quantile, 1 - quantile, count, device=self.mean.device, dtype=self.mean.dtype)
+        return torch.quantile(self.known.draws, t, dim=0), [f"{value:.2g}" for value in t.tolist()]
+
+    def swept(self, anchors: Tensor, levels: Tensor) -> Tensor:
+        """Return codes (A, K, N, d): each axis shown takes its N levels around each anchor."""
+        return torch.cat([self.moved(anchors, axis, levels) for axis in self.axis_list], dim=1)
+
+    def moved(self, z: Tensor, axis: Tensor, levels: Tensor) -> Tensor:
+        """Return codes (B, 1, N, d): one axis at its levels; on a curved space, moved as far along its geodesic."""
+        return self.space.manifold.traversal(z, axis[None], levels[:, axis])
+
+    def decoded(self, z: Tensor) -> Pixels:
+        self._warn_of_missing(torch.isfinite(z).all(-1), "codes of a traversal")
+        return show(self.space, means(self.space, z, self.of.chunk_size), self.bounds)
+
+    def originals(self, anchors: Tensor, rows: int) -> Pixels:
+        """Return what the anchors are, (A, rows, 1, H, W, 3): observations, or decoded codes where there are none."""
+        x = means(self.space, anchors, self.of.chunk_size) if self.x is None else self.x[: len(anchors)]
+        pixels = show(self.space, x, self.bounds)[:, None, None]
+        return np.broadcast_to(pixels, (len(pixels), rows, *pixels.shape[2:]))
+
+    def _warn_of_missing(self, exists: Tensor, what: str) -> None:
+        if not bool(exists.all()):
+            rank_zero_warn(
+                f"LatentTraversal: {int((~exists).sum())} of {exists.numel()} {what} do not exist on the "
+                f"{type(self.space.manifold).__name__} in {str(self.mean.dtype)[6:]} and are drawn in magenta."
+            )
+
+    @property
+    def original_name(self) -> str:
+        return "anchor" if self.x is None else "input"
+
+    def title(self, what: str) -> str:
+        q = self.of.quantile
+        span = (
+            f"±{self.of.extent:g} prior σ" if q is None else f"quantiles {q:g} to {1 - q:g} of the aggregate posterior"
+        )
+        if q is None and bounded(self.space.manifold):
+            span = f"{span}; quantiles of the prior where coordinates are bounded"
+        total = self.space.dim
+        shown = "" if len(self.axis_list) == total else f", the first {len(self.axis_list)} of {total}"
+        return f"{what}{shown}: {span}"
+
+
+def _in_sigmas(value: float) -> str:
+    return f"{value:+.2g}σ".replace("-", "−") if abs(value) > 1e-6 else "0"
+
+
+def _note(exists: bool, straight: bool, name: str) -> str:
+    """Return what is said of a path that is not what its picture is called."""
+    return f"no {name}" if not exists else "opposite, straight" if straight else ""
+
+
+def _interpolations(manifold: Manifold) -> list[tuple[str, Callable[[Tensor, Tensor, int], Tensor]]]:
+    """Return the paths between two codes, by name: those that stay where codes live."""
+    if isinstance(manifold, Cube):
+        return [("linear", paths.linear)]
+    if isinstance(manifold, Euclidean):
+        return [("linear", paths.linear), ("spherical", paths.slerp)]
+    return [("geodesic", manifold.geodesic)]
+
+
+def _log_kl(known: Codes, sink: Sink) -> None:
+    if known.kl is None:
+        return
+    mean, spread = known.z.mean(0), known.z.std(0, correction=0)
+    rows = torch.stack([known.kl, mean, spread], dim=1)[known.order].tolist()
+    axes = known.order.tolist()
+    columns = ["axis", "KL (nats)", "mean of z", "standard deviation of z"]
+    sink.table("traversal/kl", columns, [[axis, *row] for axis, row in zip(axes, rows, strict=True)])

@@ -1,0 +1,1 @@
+"""From the command line to the frozen config of a run."""

@@ -1,0 +1,74 @@
+"""Values that a run is to watch, such as `monitor=val/elbo`, against those that it will log.
+
+What a model of lsgen and its callbacks log for others to watch is declared by their classes, as patterns. A model or a
+callback of the user may log anything: then it is found out at the end of the first validation.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Any
+
+from omegaconf import DictConfig
+
+from lsgen.cli.config.schema import close_to
+from lsgen.cli.config.targets import resolve
+from lsgen.cli.errors import UsageError
+
+__all__ = ["check_metric", "check_monitors"]
+
+
+def check_monitors(config: DictConfig) -> None:
+    """Refuse a callback that watches what validation will never log.
+
+    Args:
+        config: a config whose targets may be resolved.
+
+    Raises:
+        UsageError: the first such key, with those that there will be.
+
+    """
+    logged = _logged(config, ("train", "val"))
+    for name, node in config["callbacks"].items():
+        if logged is not None and isinstance(key := node.get("monitor"), str):
+            _check(f"callbacks.{name}.monitor", key, logged)
+
+
+def check_metric(place: str, key: Any, config: DictConfig) -> None:
+    """Refuse a metric that is not among those with which a run ends.
+
+    Args:
+        place: the key of the config that names it.
+        key: the metric.
+        config: the config of the run; its targets may be resolved.
+
+    Raises:
+        UsageError: there will be no such metric.
+
+    """
+    logged = _logged(config, ("train", "val", "test") if config.get("test", True) else ("train", "val"))
+    if logged is not None:
+        _check(place, key, logged)
+
+
+def _check(place: str, key: Any, logged: list[str]) -> None:
+    if not any(fnmatchcase(str(key), pattern) for pattern in logged):
+        known, hint = ", ".join(logged), close_to(str(key), logged)
+        raise UsageError(f"expected {place} among what the run will log, {known}, got {key!r}{hint}")
+
+
+def _logged(config: DictConfig, stages: tuple[str, ...]) -> list[str] | None:
+    """Return patterns of all keys that can be watched; None where a part may log what is not declared."""
+    model = resolve("model", config["model"])
+    hooks = [resolve(f"callbacks.{name}", node) for name, node in config["callbacks"].items()]
+    if not hasattr(model, "monitored") or not all(_is_known(part) for part in (model, *hooks)):
+        return None
+    declared = [*model.monitored]
+    for hook in hooks:
+        if not getattr(hook, "of_evidence", False) or model.bounds_evidence:
+            declared += getattr(hook, "monitored", ())
+    return [key for key in declared if key.partition("/")[0] in stages]
+
+
+def _is_known(part: Any) -> bool:
+    return str(getattr(part, "__module__", "")).split(".")[0] in ("lsgen", "pytorch_lightning")

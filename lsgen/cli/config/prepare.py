@@ -1,0 +1,67 @@
+"""From a composed config to what a run directory keeps: checked, resolved, identified. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from secrets import randbelow
+from typing import Any
+
+from lsgen.cli.config.compose import Composed
+from lsgen.cli.config.freeze import freeze, references, resolving
+from lsgen.cli.config.names import folder, identify
+from lsgen.cli.config.overlay import check_overlay, drop_deselected
+from lsgen.cli.config.schema import check_shape
+from lsgen.cli.config.targets import check_names
+from lsgen.runs import provenance
+
+__all__ = ["Frozen", "prepare"]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What is written when a run directory is made.
+
+    Attributes:
+        folder: name and id of the run as the end of its directory's name.
+        config: plain containers, resolved but for the values of the machine.
+        origin: its provenance.
+
+    """
+
+    folder: str
+    config: dict[str, Any]
+    origin: dict[str, Any]
+
+
+def prepare(
+    composed: Composed, sweep: str | None, run_id: str | None = None, here: Mapping[str, Any] | None = None
+) -> Frozen:
+    """Check a composed config and resolve it.
+
+    Args:
+        composed: the config; its run's name, id and group and its seed are filled in.
+        sweep: the name of the sweep that the run belongs to, if any.
+        run_id: the id of the run where its config gives none; a new one unless given.
+        here: the `surroundings` that runs prepared together share.
+
+    Raises:
+        UsageError: the config has keys that nothing knows, or names what it may not.
+
+    """
+    from omegaconf import OmegaConf
+
+    with resolving():
+        identify(composed, sweep, run_id)
+        if composed.config.get("seed") is None and not OmegaConf.is_missing(composed.config, "seed"):
+            composed.config.seed = randbelow(2**31)
+    config = freeze(composed.config)
+    if composed.overlay is not None:
+        drop_deselected(config, composed.overlay_alone)
+        check_overlay(config, composed.without_overlay(), composed.overlay)
+    check_shape(config, references(composed.config))
+    check_names(config)
+    about = config["run"]
+    origin = provenance(about["id"], config["seed"], sys.argv, composed.choices, composed.overrides, here)
+    return Frozen(f"{folder(about['name'])}_{folder(about['id'])}", config, origin)

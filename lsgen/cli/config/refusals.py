@@ -1,0 +1,229 @@
+"""What libraries raise while a run is composed, built or prepared, in one sentence.
+
+Who is at fault is read off the frames of the traceback. What somebody wrote down in a `raise` of lsgen is a sentence
+already. What a library raises is its refusal of what the user asked for. What breaks in a class or module of the user
+is told with the place in their file. What breaks in lsgen itself, such as an attribute that is not there, is a
+programming error: it has no sentence, and its traceback is shown.
+"""
+
+from __future__ import annotations
+
+import dis
+import os
+import re
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import dropwhile
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import lsgen
+from lsgen.cli.config.misfit import misfit
+from lsgen.cli.errors import UsageError
+from lsgen.runs.errors import RunError
+
+if TYPE_CHECKING:
+    from lsgen.cli.config.build import Parts
+
+__all__ = ["refusal", "spoken", "wants_traceback", "weights_fault", "yaml_fault"]
+
+_OURS = str(Path(lsgen.__file__).parent)
+_LIBRARIES = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+_SENTENCES = (ValueError, TypeError, RuntimeError, ImportError)
+_NO_SENTENCES = (NotImplementedError, RecursionError)
+_SPEAK_FOR_THEMSELVES = (
+    "ValueError",
+    "TypeError",
+    "RuntimeError",
+    "MisconfigurationException",
+    "UsageError",
+    "ValidationError",
+)
+_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\s+Original Traceback .*", re.DOTALL)
+_LONGEST = 600  # characters that are quoted of what a library says
+
+
+def spoken(error: BaseException) -> str | None:
+    """Return what an error says where it is a sentence meant for the user: written in lsgen, or by the disk."""
+    error = _cause(error)
+    if isinstance(error, UsageError | RunError):
+        return str(error)
+    if isinstance(error, OSError):
+        return _of_the_disk(error)
+    frames = list(_frames(error.__traceback__))
+    written = isinstance(error, _SENTENCES) and not isinstance(error, _NO_SENTENCES)
+    if _WORKER.search(str(error)):
+        return _of_a_worker(str(error)) if written else None
+    return _said(error) if written and frames and frames[-1].owner == "lsgen" and frames[-1].raises else None
+
+
+def refusal(error: BaseException, parts: Parts | None = None, place: str = "") -> str | None:
+    """Return in one sentence what was refused before any work was done; None where the fault is lsgen's own.
+
+    Args:
+        error: what was raised.
+        parts: the objects of the run, as far as they were made.
+        place: the key of the part that was being built; found among `parts` unless given.
+
+    """
+    error = _cause(error)
+    if isinstance(error, UsageError | RunError):
+        return str(error)
+    if (known := spoken(error) or misfit(error, parts) or weights_fault(error)) is not None:
+        return _at(place, known)
+    place = place or _place(error, parts)
+    if _WORKER.search(str(error)):
+        return None
+    if (fault := yaml_fault(error)) is not None:
+        return _at(place, fault)
+    frames = list(dropwhile(lambda frame: frame.owner == "user", _frames(error.__traceback__)))  # who called lsgen
+    if users := [frame for frame in frames if frame.owner == "user"]:
+        return _at(place, f"{type(error).__name__}: {_said(error)} ({users[-1]})")
+    if any(frame.file.endswith("checkpoint_connector.py") for frame in frames):
+        return f"the checkpoint does not fit the run: {type(error).__name__}: {_said(error)}"
+    if isinstance(error, MemoryError):
+        return _at(place, "the memory of this machine does not suffice")
+    if isinstance(error, RecursionError) and any("defaults_list" in frame.file for frame in frames):
+        return "the defaults lists of the configs lead back to where they began: a config may not include itself"
+    last = frames[-1] if frames else None
+    refused = isinstance(error, ValueError | RuntimeError) and not isinstance(error, _NO_SENTENCES)
+    if last is not None and last.owner == "lsgen" and not (last.calls and refused):
+        return None
+    said, kind = _said(error), type(error).__name__
+    return _at(place, said if kind in _SPEAK_FOR_THEMSELVES and said else f"{kind}: {said}")
+
+
+def wants_traceback() -> bool:
+    """Tell whether the user asked for tracebacks instead of sentences, as one asks Hydra."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def yaml_fault(error: BaseException) -> str | None:
+    """Return the file, the line and the fault of yaml that cannot be read; None where it is another error."""
+    mark = getattr(error, "problem_mark", None)
+    if not any(kind.__name__ == "YAMLError" for kind in type(error).__mro__):
+        return None
+    if mark is None:  # of the reader, which knows no lines
+        return f"{getattr(error, 'name', 'yaml')}: {getattr(error, 'reason', None) or _said(error)}"
+    problem = str(getattr(error, "problem", None) or error)
+    if "'\\t'" in problem:
+        problem = "found a tab where yaml indents by spaces"
+    return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {problem}"
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One line of a traceback, and whose it is: "lsgen", "user" or "library"."""
+
+    owner: str
+    file: str
+    line: int
+    function: str
+    instruction: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.line}, in {self.function}"
+
+    @property
+    def raises(self) -> bool:
+        """Whether the line is a `raise`, and nothing that broke."""
+        return self.instruction == "RAISE_VARARGS"
+
+    @property
+    def calls(self) -> bool:
+        """Whether the line calls, or computes with, what has no frames: a function or an operator written in C."""
+        return self.instruction.startswith(("CALL", "BINARY_OP", "PRECALL", "COMPARE_OP"))
+
+
+def _frames(trace: TracebackType | None) -> Iterator[_Frame]:
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        instruction = dis.opname[code.co_code[trace.tb_lasti]] if trace.tb_lasti >= 0 else ""
+        owner = _owner(code.co_filename, str(trace.tb_frame.f_globals.get("__name__")))
+        yield _Frame(owner, code.co_filename, trace.tb_lineno, code.co_name, instruction)
+        trace = trace.tb_next
+
+
+def _owner(file: str, module: str) -> str:
+    trusted = [name.strip() for name in os.environ.get("LSGEN_TARGETS", "").split(",") if name.strip()]
+    if any(module == name or module.startswith(f"{name}.") for name in trusted):
+        return "user"
+    if file.startswith(_OURS + os.sep):
+        return "lsgen"
+    installed = file.startswith(("<", *_LIBRARIES)) or "site-packages" in file or "dist-packages" in file
+    installed |= file.endswith((".pyx", ".pxd"))  # compiled
+    return "library" if installed else "user"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what Hydra wraps when a constructor raises."""
+    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _said(error: BaseException) -> str:
+    faults = getattr(error, "errors", None)
+    if type(error).__name__ == "ValidationError" and callable(faults):  # pydantic's, by which W&B checks its settings
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults())
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def _of_a_worker(text: str) -> str:
+    """Return what was raised in a process that prepares batches, out of the traceback that it sends as text."""
+    *before, last = text.strip().splitlines()
+    frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', "\n".join(before))
+    said = last.partition(": ")[2] or last
+    if frames and _owner(frames[-1][0], "") == "user":
+        return "{} ({}, line {}, in {})".format(last, *frames[-1])
+    return said
+
+
+def _of_the_disk(error: OSError) -> str:
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    file = "" if error.filename is None else f" {os.fsdecode(error.filename)}"
+    return f"cannot read or write{file}: {error.strerror}" if file else f"{error.strerror} ({type(error).__name__})"
+
+
+def weights_fault(error: BaseException) -> str | None:
+    """Say in a few words which weights of a checkpoint do not fit a model, where PyTorch lists all of them."""
+    text = str(error)
+    if "Error(s) in loading state_dict" not in text:
+        return None
+    found = []
+    for fault, words in (("Missing", "lacks"), ("Unexpected", "has in excess")):
+        if (keys := re.search(rf"{fault} key\(s\) in state_dict: (.*)", text)) is not None:
+            names = re.findall(r'"([^"]+)"', keys[1])
+            found.append(f"it {words} {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}")
+    sizes = re.findall(r"size mismatch for (\S+): .*?torch.Size\((.*?)\).*?torch.Size\((.*?)\)", text)
+    if sizes:
+        name, there, here = sizes[0]
+        more = f", and {len(sizes) - 1} more differ" if len(sizes) > 1 else ""
+        found.append(f"{name} has shape {there} in it and {here} in the model{more}")
+    return f"the checkpoint does not fit the model: {'; '.join(found) or _said(error)}"
+
+
+def _place(error: BaseException, parts: Parts | None) -> str:
+    """Return the key of the part in whose methods an error was raised, the innermost one; nothing where in none."""
+    if parts is None:
+        return ""
+    members: Mapping[str, Any] = {
+        **{f"callbacks.{name}": hook for name, hook in parts.callbacks.items()},
+        **{f"logger.{name}": logger for name, logger in parts.loggers.items()},
+        "data": parts.data,
+        "model": parts.model,
+    }
+    names = {id(member): name for name, member in members.items()}
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        found = names.get(id(trace.tb_frame.f_locals.get("self")), found)
+        trace = trace.tb_next
+    return found
+
+
+def _at(place: str, sentence: str) -> str:
+    return f"{place}: {sentence}" if place else sentence

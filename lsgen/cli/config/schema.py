@@ -1,0 +1,143 @@
+"""Config keys against what reads them.
+
+The constructor named by `_target_` is the schema of its mapping: a key that it does not take, or one that it needs
+and does not get, is refused before anything is built. A mapping without `_target_` where a part is expected, and a
+root key that nothing reads, are refused too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lsgen.cli.config.annotations import check_values
+from lsgen.cli.config.targets import resolve, target_nodes
+from lsgen.cli.errors import UsageError
+
+__all__ = ["ROOT_KEYS", "check_shape", "check_signatures", "close_to"]
+
+ROOT_KEYS = ("seed", "test", "report", "run", "data", "model", "trainer", "callbacks", "logger")
+MAX_SEED = 2**32 - 1  # that of NumPy, and so of Lightning
+_LEAST = {
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "gradient_clip_val": 0,
+    "log_every_n_steps": 0,
+    "num_sanity_val_steps": -1,
+}
+_PARTS, _COLLECTIONS = ("data", "model", "trainer"), ("callbacks", "logger")
+_HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+
+
+def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> None:
+    """Refuse a config whose parts are not parts, without importing anything.
+
+    Args:
+        config: the resolved config.
+        references: the texts of all interpolations before they were resolved.
+
+    Raises:
+        UsageError: a part has no `_target_`, a root key is read by nothing, the seed is none, `trainer.max_steps` is
+            set, or another number of the trainer is one that Lightning takes and then fails with.
+
+    """
+    _check_root(config)
+    text = "\n".join(references)
+    for key in config:
+        if key not in ROOT_KEYS and not re.search(rf"\$\{{\s*{re.escape(key)}\b", text):
+            raise UsageError(f"unknown config key {key!r}: nothing reads it{close_to(key, ROOT_KEYS)}")
+    parts = {key: config.get(key) for key in _PARTS}
+    for group in _COLLECTIONS:
+        members = config.get(group)
+        if not isinstance(members, Mapping):
+            raise UsageError(f"{group}: expected parts by name (`{group}=none` for none), got {members!r}")
+        parts |= {f"{group}.{name}": part for name, part in members.items()}
+    for key, part in parts.items():
+        if not isinstance(part, Mapping) or "_target_" not in part:
+            siblings = [name for name in parts if name != key]
+            raise UsageError(f"{key}: expected a mapping with _target_, got {part!r}{close_to(key, siblings)}")
+    _check_trainer(config["trainer"])
+
+
+def _check_root(config: Mapping[str, Any]) -> None:
+    """Refuse a seed that some generator of random numbers cannot take, and switches that are neither on nor off."""
+    seed = config.get("seed", 0)
+    if not _is_open(seed) and not (type(seed) is int and 0 <= seed <= MAX_SEED):
+        raise UsageError(f"expected seed to be a whole number from 0 to {MAX_SEED} (2^32 - 1), got {seed!r}")
+    for key in ("test", "report"):
+        if not _is_open(value := config.get(key, False)) and not isinstance(value, bool):
+            raise UsageError(f"expected {key} to be true or false, got {value!r}")
+
+
+def _check_trainer(trainer: Mapping[str, Any]) -> None:
+    if trainer.get("max_steps", -1) != -1:
+        raise UsageError(
+            "trainer.max_steps counts the steps of every optimiser: set model.max_steps, which counts generator steps"
+        )
+    for key in _COLLECTIONS:
+        if key in trainer:
+            raise UsageError(f"trainer.{key}: the trainer gets what stands in {key}: name it there, {key}.NAME=...")
+    for key, least in _LEAST.items():
+        value = trainer.get(key)
+        if isinstance(value, int | float) and not value >= least:
+            raise UsageError(f"expected trainer.{key} of at least {least}, got {value!r}")
+    if re.search("spawn|fork|notebook", str(trainer.get("strategy", ""))):
+        raise UsageError(
+            f"expected a trainer.strategy whose processes start lsgen again, such as ddp, got {trainer['strategy']!r}, "
+            "whose processes would keep what they learn to themselves"
+        )
+    if trainer.get("val_check_interval") == 0:
+        raise UsageError("expected trainer.val_check_interval above 0, or null for once in an epoch, got 0")
+
+
+def _is_open(value: Any) -> bool:
+    """Tell whether a value is known on the machine of the run only."""
+    return isinstance(value, str) and "${" in value
+
+
+def check_signatures(config: Mapping[str, Any]) -> None:
+    """Hold every `_target_` mapping against the signature of what it names.
+
+    Raises:
+        UsageError: an unknown key, a missing one, a value of a type that its annotation does not admit, or a target
+            that `resolve` refuses.
+
+    """
+    given = {"trainer": {"callbacks", "logger"}}
+    for key, node in target_nodes(config):
+        found = resolve(key, node)
+        if str(node["_target_"]).startswith("hydra.utils."):
+            continue
+        _check_node(key, node, found, given.get(key, set()))
+
+
+def _check_node(key: str, node: Mapping[str, Any], found: Any, given: set[str]) -> None:
+    try:
+        parameters = inspect.signature(found).parameters
+    except (TypeError, ValueError):
+        return
+    names = [name for name, parameter in parameters.items() if parameter.kind in (_EITHER, _KEYWORD)]
+    if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for name in node:
+            if name not in names and name not in _HYDRA_KEYS:
+                hint = close_to(name, names) or f"; it takes {', '.join(names) or 'nothing'}"
+                raise UsageError(f"unknown config key '{key}.{name}': {node['_target_']} does not take it{hint}")
+    check_values(key, found, {name: node[name] for name in names if name in node})
+    if node.get("_partial_") or node.get("_args_"):
+        return
+    for name in names:
+        if parameters[name].default is inspect.Parameter.empty and name not in node and name not in given:
+            raise UsageError(f"missing config key '{key}.{name}': {node['_target_']} needs it")
+
+
+_EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def close_to(name: str, names: Iterable[str]) -> str:
+    """Return "; did you mean ...?" where one of `names` looks like `name`, else nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""

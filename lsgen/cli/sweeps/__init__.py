@@ -1,0 +1,1 @@
+"""The jobs of a sweep, their states and their tables."""

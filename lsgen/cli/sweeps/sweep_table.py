@@ -1,0 +1,99 @@
+"""`lsgen table SWEEP`: a row for each setting of a sweep, with statistics over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.config.schema import close_to
+from lsgen.cli.errors import UsageError
+from lsgen.runs import RunDirectory, Sweep, index
+from lsgen.runs.aggregate import SweepTable, aggregate, best_groups
+from lsgen.runs.scaling import SCALING_EFFICIENCY, add_scaling_efficiency
+
+if TYPE_CHECKING:
+    from lsgen.viz import Pixels
+    from lsgen.viz.responses import Response
+
+__all__ = ["draw", "sweep_table"]
+
+_METRICS = ("val/elbo", "test/elbo", "test/reconstruction", "test/kl", "test/active_units")
+_MAIN_STAGES = ("test/", "val/")
+_SMALLEST = ("loss", "kl", "fid", "kid", "reconstruction", "nats_per_dimension", "bits_per_dimension", "error")
+
+
+def sweep_table(path: str, options: Mapping[str, str]) -> SweepTable:
+    """Return the table of a sweep.
+
+    Args:
+        path: its directory.
+        options: `by`, `over`, `metrics` and `best`, as the usage of `lsgen table` says.
+
+    Raises:
+        UsageError: a key or metric is asked for that no run has.
+
+    """
+    sweep = Sweep.open(path)
+    rows = index([RunDirectory(sweep.path / job.run) for job in sweep.jobs])
+    over = options.get("over", "seed")
+    add_scaling_efficiency(rows, [key for key in sweep.swept() if key != over])
+    known = {key for row in rows for key in row}
+    keys = _asked(options["by"], known) if "by" in options else _swept(sweep, rows, over)
+    metrics = _asked(options["metrics"], known) if "metrics" in options else _measured(rows)
+    judge, largest = _judge(options.get("best"), metrics, known)
+    groups = aggregate(rows, keys, [*dict.fromkeys([*metrics, *([judge] if judge else [])])], over)
+    best = best_groups(groups, judge, largest) if judge and len(groups) > 1 else set()
+    return SweepTable(tuple(keys), tuple(metrics), tuple(groups), frozenset(best), judge, over)
+
+
+def _swept(sweep: Sweep, rows: Sequence[Mapping[str, Any]], over: str) -> list[str]:
+    """Return what the command lines of the jobs set to different values, but for what is aggregated over."""
+    return [key for key in sweep.swept() if key != over and any(key in row for row in rows)]
+
+
+def _measured(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    present = {key for row in rows for key in row}
+    main = [metric for metric in _METRICS if metric in present]
+    main = main or sorted(key for key in present if key.startswith(_MAIN_STAGES))[:5]
+    return [*main, *({SCALING_EFFICIENCY} & present)]
+
+
+def _asked(text: str, known: set[str]) -> list[str]:
+    keys = [key for key in text.split(",") if key]
+    for key in keys:
+        if key not in known:
+            raise UsageError(f"no run has {key!r}{close_to(key, known)}")
+    return keys
+
+
+def _judge(asked: str | None, metrics: Sequence[str], known: set[str]) -> tuple[str | None, bool]:
+    """Return the metric that tells the best setting, and whether larger is better."""
+    if asked:
+        (metric,) = _asked(asked.removeprefix("-"), known)
+        return metric, not asked.startswith("-")
+    chosen = next((name for name in metrics if name.endswith("/elbo")), metrics[0] if metrics else None)
+    return chosen, chosen is None or chosen.rpartition("/")[2] not in _SMALLEST
+
+
+def draw(table: SweepTable, key: str) -> Pixels:
+    """Return every metric against one setting, with a line for each combination of the others.
+
+    Raises:
+        UsageError: the table has no such setting, or nothing was measured.
+
+    """
+    from lsgen.viz import responses
+
+    if key not in table.keys:
+        raise UsageError(f"expected --plot to name one of {', '.join(table.keys) or 'no settings'}, got {key!r}")
+    panels: dict[str, dict[str, list[Response]]] = {}
+    for group in table.groups:
+        others = ", ".join(f"{name}={value}" for name, value in group.keys.items() if name != key)
+        for metric in table.metrics:
+            if values := list(group.values.get(metric, {}).values()):
+                found = group.statistics(metric)
+                point = (group.keys[key], values, (found.mean, found.ci_low, found.ci_high))
+                panels.setdefault(metric, {}).setdefault(others, []).append(point)
+    if not panels:
+        raise UsageError("expected finished runs with metrics to plot, got none")
+    return responses(panels, key, f"mean over {table.over}s, 95 % confidence interval")

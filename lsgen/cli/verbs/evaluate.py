@@ -1,0 +1,145 @@
+"""`lsgen evaluate`: measure a trained run again, on all of its validation and test sets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.entry import FAILURE, OK
+from lsgen.cli.errors import UsageError
+from lsgen.cli.flags import device_of, only_run, take
+from lsgen.runs import Problem, RunDirectory, in_reading_order, named, now, write_json
+
+if TYPE_CHECKING:
+    from lsgen.cli.config.build import Parts
+
+__all__ = ["evaluate", "run"]
+
+_USAGE = """usage: lsgen evaluate RUN [checkpoint=last|best|PATH] [device=cpu|cuda]
+
+Measure a trained run on its whole validation and test sets, print the values and write them to
+RUN/evaluation/CHECKPOINT.json, where `lsgen table` finds them.
+
+  checkpoint=...   which weights (default last)
+  device=...       where to compute (default cpu)
+
+  lsgen evaluate runs/NAME checkpoint=best"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return OK
+    flags, rest = take(arguments, ("checkpoint", "device"))
+    place = only_run(rest)
+    directory = RunDirectory.open(place)
+    metrics, problems = evaluate(directory, flags.get("checkpoint", "last"), device_of(flags))
+    _show(directory, metrics)
+    for problem in problems:
+        print(f"lsgen: not all was measured: {problem}", file=sys.stderr)
+    return FAILURE if problems else OK
+
+
+def evaluate(
+    directory: RunDirectory, checkpoint: str = "last", device: str = "cpu"
+) -> tuple[dict[str, float], list[Problem]]:
+    """Measure a run on its validation and test sets and write the metrics to evaluation/CHECKPOINT.json.
+
+    Returns:
+        The metrics, and what could not be measured.
+
+    Raises:
+        RunError: there is no such checkpoint, or it is damaged.
+        UsageError: a part of the run refuses its arguments.
+
+    """
+    from lsgen.cli.load import model_of
+    from lsgen.cli.output.console import messages
+    from lsgen.cli.task import run_variables
+
+    file = directory.checkpoint(checkpoint)
+    with run_variables(directory), messages(None):
+        from lsgen.callbacks import read_checkpoint
+
+        content = read_checkpoint(file)
+        metrics, problems = _measure(directory, model_of(directory.config(), content), device)
+    place = directory.path / "evaluation" / f"{file.stem}.json"
+    place.parent.mkdir(exist_ok=True)
+    step = content.get("clocks", {}).get("generator_steps", content.get("global_step"))
+    write_json(place, {"checkpoint": _relative(file, directory), "step": step, "time": now(), "metrics": metrics})
+    return metrics, problems
+
+
+def _measure(directory: RunDirectory, model: Any, device: str) -> tuple[dict[str, float], list[Problem]]:
+    from lsgen.callbacks import problems_of
+    from lsgen.cli.config.build import build, verify
+    from lsgen.cli.config.freeze import thaw
+
+    changes = {
+        "trainer.accelerator": "cpu" if device == "cpu" else "gpu",
+        "trainer.devices": 1,
+        "trainer.num_nodes": 1,
+        "trainer.limit_val_batches": None,
+        "trainer.limit_test_batches": None,
+        "trainer.enable_progress_bar": False,
+    }
+    frozen = directory.config()
+    config = thaw(frozen, directory.overrides() | changes)
+    if "strategy" in config.trainer:
+        config.trainer.strategy = "auto"
+    verify(config)
+    parts = build(config, frozen, loggers=False, callbacks=_measures)
+    metrics: Mapping[str, Any] = {}
+    for stage in _stages(parts):
+        stage(model, datamodule=parts.data, verbose=False)
+        metrics = {**metrics, **parts.trainer.callback_metrics}
+    return {key: float(value) for key, value in sorted(metrics.items())}, list(problems_of(parts.trainer))
+
+
+def _stages(parts: Parts) -> list[Callable[..., Any]]:
+    """Return what measures the splits that have batches; those that have none are told.
+
+    Raises:
+        UsageError: neither has.
+
+    """
+    from lsgen.callbacks import check_split
+
+    stages, refusals = [], []
+    parts.data.prepare_data()
+    for split, stage in (("val", parts.trainer.validate), ("test", parts.trainer.test)):
+        try:
+            check_split(parts.data, "val" if split == "val" else "test")
+            stages.append(stage)
+        except ValueError as error:
+            refusals.append(str(error))
+    if not stages:
+        raise UsageError("; ".join(refusals))
+    for refusal in refusals:
+        print(f"lsgen: left out: {refusal}", file=sys.stderr)
+    return stages
+
+
+def _measures(target: str) -> bool:
+    """Tell the callbacks that measure from those that train, save, draw or show."""
+    return target.rsplit(".", 1)[-1] in ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
+
+
+def _relative(file: Path, directory: RunDirectory) -> str:
+    path = file.resolve()
+    return str(path.relative_to(directory.path.resolve()) if path.is_relative_to(directory.path.resolve()) else path)
+
+
+def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
+    from lsgen.cli.output.tables import number, print_table
+
+    keys = in_reading_order(key.partition("/")[2] for key in metrics)
+    rows = [(*named(key), *(number(metrics.get(f"{stage}/{key}")) for stage in ("val", "test"))) for key in keys]
+    print_table(
+        ["metric", "val", "test", "unit"],
+        [[name, val, test, unit] for name, unit, val, test in rows],
+        title=directory.path.name,
+    )

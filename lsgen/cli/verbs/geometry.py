@@ -1,0 +1,244 @@
+"""`lsgen geometry`: the geometry of a trained run's latent space, and how far runs of several seeds agree on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.entry import OK
+from lsgen.cli.errors import UsageError
+from lsgen.cli.flags import device_of, places, take
+from lsgen.runs import RunDirectory, find_runs, now, read_json, seed_variation, write_json
+
+if TYPE_CHECKING:
+    from lsgen.callbacks.base import LatentCallback
+    from lsgen.callbacks.latent.probes import Probe
+
+__all__ = ["measure", "run"]
+
+_USAGE = """usage: lsgen geometry RUN ... [checkpoint=last|best|PATH] [device=cpu|cuda] [kind=fisher|euclidean|expected]
+                      [pairs=N] [points=N] [starts=N] [observations=N] [plane_points=N]
+
+Measure the geometry of a trained run's latent space: spectrum, volume, curvature, geodesics, Frechet means, distances.
+Pictures go into RUN/figures, numbers into RUN/geometry/CHECKPOINT.json, both into RUN/report.html.
+
+  checkpoint=...     which weights (default last)
+  device=...         where to compute (default cpu)
+  kind=...           which metric is pulled back (default fisher)
+  pairs=...          pairs of codes joined by geodesics (default 4)
+  points=...         points of a geodesic (default 17)
+  starts=...         starts of each of these, in either direction (default 2); distances have one
+  observations=...   fixed observations whose distances are measured, all pairs (default 8)
+  plane_points=...   points along each side of the maps (default 32)
+
+Of several runs, those that were measured with the same settings are not measured again; the coefficient of variation of
+distances over runs that differ in their seed only is shown, here and by `lsgen table`.
+
+  lsgen geometry runs/NAME
+  lsgen geometry 'runs/sweep/*'"""
+_COUNTS = {"pairs": 4, "points": 17, "starts": 2, "observations": 8, "plane_points": 32}
+_KNOWN = ("checkpoint", "device", "kind", *_COUNTS)
+_SHOWN = (
+    ("active axes", "metric/active_axes"),
+    ("rank of the metric", "metric/rank/q50"),
+    ("log-volume, active axes", "metric/log_volume_active/q50"),
+    ("scalar curvature, active axes", "curvature/active/q50"),
+    ("geodesics looked for", "metric/geodesic/pairs"),
+    ("geodesics converged", "metric/geodesic/converged"),
+    ("length", "metric/geodesic/length/q50"),
+    ("straight over geodesic length", "metric/geodesic/linear_ratio/q50"),
+    ("spread over the starts", "metric/geodesic/spread/q50"),
+    ("geodesic distance", "metric/distance/geodesic/q50"),
+    ("rank correlation with Euclidean", "metric/distance/rank_correlation"),
+    ("Fréchet variance", "metric/frechet/variance/q50"),
+    ("shift of the mean, in its root", "metric/frechet/shift/q50"),
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return OK
+    flags, rest = take(arguments, _KNOWN)
+    settings = _settings(flags)
+    device, checkpoint = device_of(flags), flags.get("checkpoint", "last")
+    runs = _runs(places(rest, _KNOWN))
+    for directory in runs:
+        record = _kept(directory, checkpoint, settings) if len(runs) > 1 else None
+        if record is None:
+            record = measure(directory, checkpoint, device, settings, tell=_tell)
+        _show(directory, record["metrics"])
+    if len(runs) > 1:
+        _compare(runs, directory.checkpoint(checkpoint).stem)
+    return OK
+
+
+def measure(
+    directory: RunDirectory,
+    checkpoint: str = "last",
+    device: str = "cpu",
+    settings: Mapping[str, Any] | None = None,
+    tell: Any = lambda words: None,
+) -> dict[str, Any]:
+    """Measure the geometry of a run, write figures, geometry/CHECKPOINT.json and the report, and return the record.
+
+    Args:
+        directory: the run.
+        checkpoint: "last", "best", or a path.
+        device: where to compute.
+        settings: kind, pairs, points, starts, observations and plane_points, where they differ from the verb's own.
+        tell: called with a sentence about each part that is done.
+
+    Returns:
+        A mapping with "checkpoint", "step", "time", "settings", "metrics" (as they are logged) and "distances"
+        (of fixed pairs, with the digest of the observations; without that where there is no encoder).
+
+    Raises:
+        RunError: there is no such checkpoint, or it is damaged.
+        UsageError: the model has no latent space with this metric, or a setting is out of its range.
+
+    """
+    from lsgen.cli.output.console import messages
+    from lsgen.cli.task import run_variables
+    from lsgen.report import write_report
+
+    chosen = {**_settings({}), **(settings or {})}
+    file = directory.checkpoint(checkpoint)
+    looks = _looks(chosen)
+    with run_variables(directory), messages(None):
+        record = _measured(directory, file, device, looks, tell)
+    record["settings"] = chosen
+    place = directory.path / "geometry" / f"{file.stem}.json"
+    place.parent.mkdir(exist_ok=True)
+    write_json(place, record)
+    write_report(directory.path)
+    return record
+
+
+def _settings(flags: Mapping[str, str]) -> dict[str, Any]:
+    settings: dict[str, Any] = {"kind": flags.get("kind", "fisher"), **_COUNTS}
+    if settings["kind"] not in ("fisher", "euclidean", "expected"):
+        raise UsageError(f"expected kind=fisher, kind=euclidean or kind=expected, got {settings['kind']!r}")
+    for name in set(flags) & set(_COUNTS):
+        if not flags[name].isdecimal():
+            raise UsageError(f"expected {name}= to be a whole number, got {flags[name]!r}")
+        settings[name] = int(flags[name])
+    return settings
+
+
+def _runs(found: Sequence[str]) -> list[RunDirectory]:
+    if not found:
+        raise UsageError("expected a run directory, got none")
+    if len(found) == 1 and (Path(found[0]) / "config.yaml").is_file():
+        return [RunDirectory.open(found[0])]
+    if len(found) == 1 and not any(mark in found[0] for mark in "*?[") and not Path(found[0]).is_dir():
+        return [RunDirectory.open(found[0])]
+    return find_runs(found)
+
+
+def _looks(settings: Mapping[str, Any]) -> dict[str, LatentCallback]:
+    """Return what is looked at, by a name for the user."""
+    from lsgen.callbacks import LatentDistances, LatentGeodesics, LatentGeometry
+
+    kind, points, starts, grid = (settings[name] for name in ("kind", "points", "starts", "plane_points"))
+    finely: dict[str, Any] = {"kind": kind, "points": points, "max_axes": None, "tol": 1e-3, "max_iterations": 100}
+    joined: dict[str, Any] = {"starts": starts, "neighbours": 10, "plane": True, "plane_points": grid}
+    try:
+        return {
+            "spectrum, volume, curvature": LatentGeometry(kind=kind, plane_points=grid),
+            "geodesics": LatentGeodesics(pairs=settings["pairs"], **joined, **finely),
+            "distances, Fréchet means": LatentDistances(observations=settings["observations"], **finely),
+        }
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _measured(
+    directory: RunDirectory, file: Path, device: str, looks: Mapping[str, LatentCallback], tell: Any
+) -> dict[str, Any]:
+    from lsgen.callbacks.logging.sink import Sink
+    from lsgen.cli.verbs.traverse import collector, opened, probe_for, refuse_unsuited
+
+    model, data, step = opened(directory, file, device)
+    for look in looks.values():
+        refuse_unsuited(look, model)
+    collected = collector()
+    wanted = max(look.wanted for look in looks.values())
+    probe = probe_for(model, data, wanted)
+    for name, look in looks.items():
+        began = perf_counter()
+        sink = Sink(directory.path, step, [collected])
+        look.run(model.latent_space, probe, sink)
+        sink.close()
+        tell(f"measured {name}  {perf_counter() - began:.1f} s")
+    if not collected.scalars.get("metric/geodesic/pairs"):
+        tell(f"geodesics and distances are left out: {_why_none(model.latent_space)}")
+    path = file.resolve()
+    home = directory.path.resolve()
+    where = str(path.relative_to(home) if path.is_relative_to(home) else path)
+    metrics = dict(sorted(collected.scalars.items()))
+    known = "metric/distance/geodesic/not_finite" in metrics
+    distances = _distances(directory, step, probe, looks) if known else None
+    return {"checkpoint": where, "step": step, "time": now(), "metrics": metrics, "distances": distances}
+
+
+def _why_none(space: Any) -> str:
+    from lsgen.callbacks.latent.geodesics import unsuited
+
+    return unsuited(space) or "no axis carries more than 0.1 nats, or there is one observation only"
+
+
+def _distances(
+    directory: RunDirectory, step: int, probe: Probe | None, looks: Mapping[str, LatentCallback]
+) -> dict[str, Any]:
+    """Return the distances that were just measured, with the digest of the observations where there are any."""
+    import numpy as np
+
+    from lsgen.callbacks import LatentDistances
+
+    (look,) = (look for look in looks.values() if isinstance(look, LatentDistances))
+    with np.load(directory.figures / "metric" / "distances" / f"{step:08d}.npz") as found:
+        geodesic = [None if np.isnan(value) else float(value) for value in found["geodesic"]]
+        kept = {"pairs": found["pairs"].tolist(), "geodesic": geodesic, "euclidean": found["euclidean"].tolist()}
+    digest = None
+    if probe is not None:
+        digest = sha256(probe.first(look.observations).x.cpu().contiguous().numpy().tobytes()).hexdigest()
+    return {"observations": digest, **kept}
+
+
+def _kept(directory: RunDirectory, checkpoint: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the record of an earlier call with these settings, if the checkpoint is no newer."""
+    file = directory.checkpoint(checkpoint)
+    place = directory.path / "geometry" / f"{file.stem}.json"
+    if not place.exists() or place.stat().st_mtime < file.stat().st_mtime:
+        return None
+    record = read_json(place)
+    return record if record.get("settings") == dict(settings) else None
+
+
+def _tell(words: str) -> None:
+    print(words, flush=True)
+
+
+def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
+    from lsgen.cli.output.tables import number, print_table
+
+    rows = [[name, number(metrics[key], 4)] for name, key in _SHOWN if key in metrics]
+    print_table(["quantity", "median or value"], rows, title=directory.path.name)
+    print(f"report   {directory.report_file}")
+
+
+def _compare(runs: Sequence[RunDirectory], checkpoint: str) -> None:
+    from lsgen.cli.output.tables import number, print_table
+
+    varied = seed_variation(runs, checkpoint)
+    if not varied:
+        print("seeds    no two of these runs differ in their seed only: no coefficient of variation")
+        return
+    columns = ("runs", "pairs", "CV of geodesic distances", "CV of Euclidean distances")
+    rows = [[str(len(v.runs)), str(v.pairs), number(v.geodesic, 4), number(v.euclidean, 4)] for v in varied]
+    print_table(columns, rows, title="Distances over runs that differ in their seed only")

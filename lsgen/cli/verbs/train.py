@@ -1,0 +1,170 @@
+"""`lsgen train`: compose a config or take a frozen one, then run the task on its run directory."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from lsgen.cli.config.compose import Composed, compose_and_run
+from lsgen.cli.config.names import as_text
+from lsgen.cli.config.prepare import Frozen, prepare
+from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
+from lsgen.cli.errors import UsageError
+from lsgen.cli.flags import take
+from lsgen.runs import RunDirectory, RunError, Sweep, new_id
+
+__all__ = ["run"]
+
+_USAGE = """usage: lsgen train [GROUP=CHOICE ...] [KEY=VALUE ...] [run_dir=PATH] [resume=PATH] [-m [sweep_dir=PATH]]
+
+Train a model. Groups and keys are Hydra's: `--cfg job` prints the config that would run, `--info` how it came
+about, `--hydra-help` lists Hydra's own flags (-m, --config-dir, --config-name, hydra.KEY=VALUE ...).
+
+  run_dir=PATH     where the run goes (literally; default runs/DATE_NAME_ID)
+  resume=PATH      continue the run in PATH from its last checkpoint, with the config frozen there; admitted beside
+                   it: model.max_steps, trainer.max_epochs, trainer.devices, logger.KEY
+  -m sweep_dir=PATH    a sweep: every combination of comma-separated values is a run of its own below PATH. What is
+                   submitted is frozen, code included; launching the same sweep again starts only what is missing.
+                   hydra/launcher=local (default), joblib, slurm or ray; --wait returns when all jobs have ended
+
+Groups (the first names in ./conf and in the directories of LSGEN_CONF shadow those that ship with lsgen):
+
+"""
+_EXAMPLES = """
+  lsgen train experiment=vae_digits
+  lsgen train data=sprites model=beta_vae model.objective.beta=8 trainer=gpu
+  lsgen train -m model=vae,beta_vae seed=0,1,2
+  lsgen train -m hydra/launcher=slurm sweep_dir=sweeps/beta model.objective.beta=1,4,16 seed=0,1,2
+  lsgen train resume=runs/NAME model.max_steps=20000"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0 and "LSGEN_RUN_DIR" in os.environ:
+        return _execute(RunDirectory.open(os.environ["LSGEN_RUN_DIR"]))
+    if "-h" in arguments or "--help" in arguments:
+        print(_help())
+        return OK
+    flags, rest = take([argument for argument in arguments if argument != "--wait"], ("run_dir", "sweep_dir", "resume"))
+    _check_flags(flags, rest)
+    wait = "--wait" in arguments
+    if wait and not ("-m" in rest or "--multirun" in rest):
+        raise UsageError("--wait waits for the jobs of a sweep: give -m with it")
+    if "resume" in flags:
+        from lsgen.cli.resume import resume
+
+        return resume(flags["resume"], rest)
+    return _launch(flags, rest, wait)
+
+
+def _check_flags(flags: Mapping[str, str], rest: Sequence[str]) -> None:
+    sweep = "-m" in rest or "--multirun" in rest
+    if "resume" in flags and (sweep or len(flags) > 1):
+        raise UsageError("resume= continues one run where it is: it goes without -m, run_dir= and sweep_dir=")
+    if sweep and "run_dir" in flags:
+        raise UsageError("run_dir= is the place of one run: give sweep_dir= with -m")
+    if "sweep_dir" in flags and not sweep:
+        raise UsageError("sweep_dir= is the place of a sweep: give -m with it, or run_dir= for one run")
+    if any(re.match(r"\+*trainer\.max_steps=", argument) for argument in rest):
+        raise UsageError(
+            "trainer.max_steps counts the steps of every optimiser: set model.max_steps, which counts generator steps"
+        )
+
+
+def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
+    """Compose and run one job, or every job of a sweep; a job that fails does not keep others from running."""
+    codes: list[int] = []
+    sweep_dir = flags.get("sweep_dir", f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_sweep_{new_id()}")
+
+    def job(composed: Composed) -> int:
+        try:
+            directory = create(composed, flags.get("run_dir"), sweep_dir)
+            codes.append(_execute(directory, discard=composed.number is None))
+        except (UsageError, RunError) as error:
+            codes.append(complain(error))
+        except Exception as error:  # noqa: BLE001 (the jobs that follow must run)
+            codes.append(_refused(error))
+        if codes[-1] >= INTERRUPTED:
+            raise KeyboardInterrupt
+        return codes[-1]
+
+    fresh = [place for place in (Path(sweep_dir), *Path(sweep_dir).absolute().parents) if not place.exists()]
+    try:
+        launched = compose_and_run(as_text(rest), sweep_dir, job)
+    except Exception:
+        if fresh and Path(sweep_dir).is_dir() and not _has_jobs(Path(sweep_dir)):
+            shutil.rmtree(sweep_dir)
+            for place in fresh[1:]:
+                place.rmdir()
+        raise
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        return codes[-1] if codes else INTERRUPTED
+    if launched:
+        return _conclude(Sweep.open(sweep_dir), launched, wait)
+    if len(codes) > 1:
+        failed = sum(code != OK for code in codes)
+        print(f"lsgen: {len(codes) - failed} of {len(codes)} runs finished, below {sweep_dir}", file=sys.stderr)
+    return next((code for code in (FAILURE, BAD_INPUT) if code in codes), OK)
+
+
+def _has_jobs(sweep: Path) -> bool:
+    return any((run / "config.yaml").exists() for run in sweep.iterdir())
+
+
+def _refused(error: Exception) -> int:
+    from lsgen.cli.config.refusals import refusal, wants_traceback
+
+    if wants_traceback() or (sentence := refusal(error)) is None:
+        traceback.print_exc()
+        return FAILURE
+    return complain(UsageError(sentence))
+
+
+def _conclude(sweep: Sweep, launched: Sequence[int], wait: bool) -> int:
+    from lsgen.cli.launchers.wait import wait_for
+    from lsgen.cli.verbs.sweep import conclude
+
+    if wait:
+        wait_for(sweep, launched)
+    return conclude(sweep, launched)
+
+
+def create(composed: Composed, run_dir: str | None, sweep_dir: str) -> RunDirectory:
+    """Check a composed config and freeze it in a new run directory. Nothing heavy is imported.
+
+    Raises:
+        UsageError: the config has keys that nothing knows, or names what it may not.
+        RunError: the directory holds a run already or cannot be written.
+
+    """
+    frozen = prepare(composed, None if composed.number is None else Path(sweep_dir).name)
+    place = run_dir or composed.output or _default_place(composed.number, sweep_dir, frozen)
+    return RunDirectory.create(place, frozen.config, frozen.origin)
+
+
+def _default_place(number: int | None, sweep_dir: str, frozen: Frozen) -> Path:
+    if number is None:
+        return Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{frozen.folder}"
+    return Path(sweep_dir) / f"{number:03d}_{frozen.folder}"
+
+
+def _execute(directory: RunDirectory, *, discard: bool = False) -> int:
+    from lsgen.cli.task import execute
+
+    return execute(directory, discard=discard)
+
+
+def _help() -> str:
+    from lsgen.cli.config.searchpath import config_options
+
+    groups = [(group, config_options(group)) for group in config_options()]
+    width = max(len(group) for group, _ in groups)
+    return _USAGE + "\n".join(f"  {group:<{width}}  {', '.join(names)}" for group, names in groups) + "\n" + _EXAMPLES

@@ -1,0 +1,209 @@
+"""`lsgen traverse`: draw what the latent-space callbacks of a run draw, from one of its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.entry import OK
+from lsgen.cli.errors import UsageError
+from lsgen.cli.flags import assignments, device_of, only_run, take
+from lsgen.runs import Quantity, RunDirectory, grouped
+
+if TYPE_CHECKING:
+    from lsgen.callbacks.base import LatentCallback
+    from lsgen.callbacks.latent.probes import Probe
+
+__all__ = ["collector", "opened", "probe_for", "refuse_unsuited", "run", "traverse"]
+
+_USAGE = """usage: lsgen traverse RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [callbacks.NAME.KEY=VALUE ...]
+
+Draw the traversals, interpolations, geometry, reconstructions and samples of a trained run again, into RUN/figures,
+with the callbacks of the run's config.
+
+  checkpoint=...            which weights (default last)
+  device=...                where to compute (default cpu)
+  callbacks.NAME.KEY=VALUE  another setting for a callback, with or without the + that `lsgen train` wants before a key
+                            which no config has; the frozen config stays as it is
+
+  lsgen traverse runs/NAME checkpoint=best callbacks.traversal.extent=2.5"""
+
+_SHOWN = ("q05", "q50", "q95")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return OK
+    plain = [argument.lstrip("+") if argument.startswith("+") else argument for argument in arguments]
+    flags, rest = take(plain, ("checkpoint", "device"))
+    places = [argument for argument in rest if not argument.startswith("callbacks.")]
+    place = only_run(places)
+    directory = RunDirectory.open(place)
+    settings = [argument for argument in rest if argument.startswith("callbacks.")]
+    parts = {f"callbacks.{name}." for name in directory.config()["callbacks"]}
+    theirs = {key for setting in settings if (key := setting.partition("=")[0]).startswith(tuple(parts))}
+    changes = assignments(settings, theirs or {part.removesuffix(".") for part in parts})
+    scalars = traverse(directory, flags.get("checkpoint", "last"), device_of(flags), changes)
+    _show(directory, scalars)
+    return OK
+
+
+def traverse(
+    directory: RunDirectory,
+    checkpoint: str = "last",
+    device: str = "cpu",
+    changes: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """Have every latent-space callback of a run take one turn, and return the numbers that they log.
+
+    Args:
+        directory: the run; figures go into it.
+        checkpoint: "last", "best", or a path.
+        device: where to compute.
+        changes: settings of the callbacks that differ from the frozen config, by dotted key.
+
+    Raises:
+        RunError: there is no such checkpoint, or it is damaged.
+        UsageError: the run has no latent-space callback, or one refuses its arguments.
+
+    """
+    from lsgen.cli.output.console import messages
+    from lsgen.cli.task import run_variables
+
+    file = directory.checkpoint(checkpoint)
+    with run_variables(directory), messages(None):
+        return _draw(directory, file, device, changes or {})
+
+
+def _draw(directory: RunDirectory, file: Path, device: str, changes: Mapping[str, Any]) -> dict[str, float]:
+    from lsgen.callbacks.logging.sink import Sink
+    from lsgen.cli.config.build import verify
+    from lsgen.cli.config.freeze import thaw
+
+    config = thaw(directory.config(), {**directory.overrides(), **changes})
+    verify(config)
+    model, data, step = opened(directory, file, device)
+    callbacks = list(_latent_callbacks(config))
+    for callback in callbacks:
+        refuse_unsuited(callback, model)
+    collected = collector()
+    for callback in callbacks:
+        sink = Sink(directory.path, step, [collected])
+        callback.run(model.latent_space, probe_for(model, data, callback.wanted), sink)
+        sink.close()
+    scalars: dict[str, float] = collected.scalars
+    return scalars
+
+
+def opened(directory: RunDirectory, file: Path, device: str) -> tuple[Any, Any, int]:
+    """Return the model of a checkpoint, the data module of its run, set up for validation, and the generator step.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+        UsageError: the config names what it may not.
+
+    """
+    from lsgen.callbacks import read_checkpoint
+    from lsgen.cli.config.build import instantiate, verify_part
+    from lsgen.cli.config.freeze import thaw
+    from lsgen.cli.load import model_of
+
+    content = read_checkpoint(file)
+    model = model_of(directory.config(), content).to(device)
+    part = thaw(directory.config(), directory.overrides()).data
+    verify_part(part, "data")
+    data = instantiate(part, "data")
+    data.prepare_data()
+    data.setup("validate")
+    return model, data, int(content.get("clocks", {}).get("generator_steps", content["global_step"]))
+
+
+def probe_for(model: Any, data: Any, wanted: int) -> Probe | None:
+    """Return fixed observations where the model can encode them.
+
+    Raises:
+        UsageError: the data module has none.
+
+    """
+    from lsgen.callbacks.latent.probes import probe_of
+    from lsgen.latent import EncodableLatentSpace
+
+    if not isinstance(model.latent_space, EncodableLatentSpace):
+        return None
+    if (found := probe_of(data, wanted)) is None:
+        raise UsageError(
+            f"expected {type(data).__name__} to have `probe`, a validation loader or a map-style training set to take "
+            "fixed observations from, got none of them"
+        )
+    return found
+
+
+def refuse_unsuited(callback: LatentCallback, model: Any) -> None:
+    """Refuse, in a sentence, a model that a callback cannot look at.
+
+    Raises:
+        UsageError: it has no latent space, or not the kind that is needed.
+
+    """
+    try:
+        callback.check(model)
+    except TypeError as error:
+        raise UsageError(str(error)) from error
+
+
+def _latent_callbacks(config: Any) -> Iterator[LatentCallback]:
+    from lsgen.callbacks.base import LatentCallback
+    from lsgen.cli.config.build import instantiate
+    from lsgen.cli.config.targets import resolve
+
+    found = {
+        name: part
+        for name, part in config.callbacks.items()
+        if isinstance(target := resolve(f"callbacks.{name}", part), type) and issubclass(target, LatentCallback)
+    }
+    if not found:
+        raise UsageError("expected a run whose config has a latent-space callback such as LatentTraversal, got none")
+    for name, part in found.items():
+        yield instantiate(part, f"callbacks.{name}")
+
+
+def collector() -> Any:
+    """Return a logger that keeps scalars in `scalars`."""
+    from pytorch_lightning.loggers.logger import DummyLogger
+
+    class Collector(DummyLogger):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scalars: dict[str, float] = {}
+
+        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+            """Keep them."""
+            self.scalars |= {key: float(value) for key, value in metrics.items()}
+
+    return Collector()
+
+
+def _show(directory: RunDirectory, scalars: Mapping[str, float]) -> None:
+    from lsgen.cli.output.tables import number, print_table
+
+    rows = grouped(scalars)
+    over = [row for row in rows if row.not_finite is not None]
+    if over:
+        cells = [[*(number(row.levels.get(level), 4) for level in _SHOWN), f"{row.not_finite:.0f}"] for row in over]
+        print_table(
+            ["quantity", "5 %", "median", "95 %", "not finite"],
+            [[_label(row), *values] for row, values in zip(over, cells, strict=True)],
+            title=f"{directory.path.name}, over its probes",
+        )
+    if single := [row for row in rows if row.not_finite is None]:
+        print_table(
+            ["quantity", "value"], [[_label(row), "  ".join(number(v, 4) for v in row.values)] for row in single]
+        )
+    print(f"figures  {directory.figures}")
+
+
+def _label(row: Quantity) -> str:
+    return f"{row.name}, {row.unit}" if row.unit else row.name

@@ -1,0 +1,1 @@
+"""Sets made by known factors of variation."""

@@ -1,0 +1,1 @@
+"""Connection and curvature of a metric."""

@@ -1,0 +1,130 @@
+r"""How an immersion bends in the flat space: second fundamental form and mean curvature.
+
+    II_ij = H_ij - Gamma^k_ij J_k,      mean curvature = (1/d) g^ij II_ij .
+
+The flat space of a likelihood may hold the family's own curved embedding S (hyperboloids, for Gaussians with decoded
+sigma). The part of a vector w within S is J_e F^-1 J_e^T w, where J_e is the derivative of the embedding.
+
+Reference: do Carmo, "Riemannian Geometry" (1992), chapter 6, section 2.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import jvp, vjp
+
+from lsgen.geometry.checks import check_codes
+from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.curvature.connection import inverse_metric
+from lsgen.geometry.curvature.gauss_equation import warn_of_kinks
+from lsgen.geometry.immersion import Immersion, SpaceMap, full_hessian
+from lsgen.geometry.metric_tensor import check_definite, inner
+from lsgen.likelihoods import FlatLikelihood
+
+__all__ = ["MeanCurvature", "mean_curvature", "second_fundamental_form"]
+
+
+class MeanCurvature(NamedTuple):
+    """The vector in the flat space (B, m), and its part within the statistical manifold (B, m)."""
+
+    vector: Tensor
+    within: Tensor
+
+
+def second_fundamental_form(im: Immersion, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    r"""Return the second fundamental form, the part of the second derivatives normal to the image.
+
+        II_ij = H_ij - Gamma^k_ij J_k
+
+    Args:
+        im: the immersion.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        A tensor (B, d, d, m), in the frame of `jet`; NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+    (second,) = in_chunks(lambda part: (_second(im, part)[1].to(z.dtype),), im, flat, chunk_size, order=2)
+    return second.reshape(*z.shape[:-1], *second.shape[1:])
+
+
+def mean_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> MeanCurvature:
+    r"""Return the mean curvature vector.
+
+        (1/d) g^ij II_ij
+
+    It is normal to the image; the unit sphere has -f. For an immersion with negative signs it is given in the frame
+    that an isometry moves to each point, so lengths and angles mean something, and single coordinates do not.
+
+    Args:
+        im: the immersion.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        MeanCurvature(vector (B, m), within (B, m)): the second is the part within the statistical manifold of a Fisher
+        immersion, and the same as the first for any other. NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+
+    def one(part: Tensor) -> tuple[Tensor, ...]:
+        inverse, second = _second(im, part)
+        vector = torch.einsum("nij,nijm->nm", inverse, second).to(z.dtype) / im.dim
+        return vector, within(im, part, vector)
+
+    vector, part = in_chunks(one, im, flat, chunk_size, order=2)
+    return MeanCurvature(vector.reshape(*z.shape[:-1], -1), part.reshape(*z.shape[:-1], -1))
+
+
+def _second(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the inverse metric and II, in float64."""
+    x = im.expansion(z, 2)
+    j, h = x.j.movedim(0, 1).double(), full_hessian(x).double()
+    g = inner(im, j)
+    check_definite(im, g, z.dtype)
+    inverse = inverse_metric(g, z.dtype)
+    gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse, im.signed(j), h)
+    return inverse, h - torch.einsum("nijk,nkm->nijm", gamma, j)
+
+
+def within(im: Immersion, z: Tensor, w: Tensor) -> Tensor:
+    """Return the part within the statistical manifold of vectors (N, m) at codes (N, d)."""
+    if not isinstance(im.local, SpaceMap) or im.local.kind != "fisher":
+        return w
+    likelihood = im.local.likelihood
+    assert isinstance(likelihood, FlatLikelihood)
+    h = im.local.decoder(im.lifted(z)).detach()
+    base = h if im.local.local else None
+
+    def embed(h: Tensor) -> Tensor:
+        return likelihood.embed(h, at=base)
+
+    (pulled,) = vjp(embed, h)[1](w * likelihood.signature.to(w))
+    part: Tensor = jvp(embed, (h,), (likelihood.join(_raised(likelihood.fisher(h), likelihood.split(pulled))),))[1]
+    return part
+
+
+def _raised(fisher: Tensor, covector: Tensor) -> Tensor:
+    """Return v with F v = w, for w (..., k) in the range of F (..., k, k), whose directions may be redundant.
+
+    Each coordinate is scaled to information 1 first, so that only redundancy, and not scale, counts as a rank deficit.
+    """
+    scale = fisher.diagonal(dim1=-2, dim2=-1).sqrt()
+    inverse = torch.where(scale > 0, 1 / scale, 0)
+    correlation = inverse.unsqueeze(-1) * fisher * inverse.unsqueeze(-2)
+    pseudoinverse = torch.linalg.pinv(correlation, hermitian=True)
+    return inverse * (pseudoinverse @ (inverse * covector).unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,262 @@
+r"""Curvature: by Gauss' equation of an immersion, intrinsically of a metric given directly.
+
+    Gamma^k_ij = g^kl <J_l, H_ij>,    II_ij = H_ij - Gamma^k_ij J_k,
+    R_ijkl = <II_ik, II_jl> - <II_il, II_jk>,    Ric_jl = g^ik R_ijkl,
+    R = g^ik g^jl R_ijkl = |tr II|^2 - |II|^2 .
+
+First and second derivatives of the immersion are enough; see `lsgen.geometry.curvature.connection` for how they enter,
+and for the intrinsic formulas that a `MetricField` takes.
+
+Reference: do Carmo, "Riemannian Geometry" (1992), chapter 6; O'Neill, "Semi-Riemannian Geometry" (1983), chapter 4.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.checks import check_codes, check_vectors
+from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.curvature.connection import (
+    Factored,
+    connection,
+    curvature_tensor,
+    factored,
+    full_rank,
+    inverse_metric,
+    normal_products,
+    sectional_products,
+)
+from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.jets.propagate import kinks
+from lsgen.geometry.jets.taylor import Frame
+from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.metric_tensor import finite
+
+__all__ = [
+    "christoffel",
+    "ricci",
+    "riemann",
+    "scalar_curvature",
+    "sectional_curvature",
+    "volume_and_curvature",
+]
+
+_warned: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def christoffel(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    r"""Return the Christoffel symbols of the second kind.
+
+        Gamma^k_ij = g^kl <d_l f, d_i d_j f>
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        A tensor (B, d, d, d), indexed [k, i, j]; NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+    (gamma,) = in_chunks(lambda part: (connection(im, part),), im, flat, chunk_size, order=2)
+    return gamma.reshape(*z.shape[:-1], im.dim, im.dim, im.dim)
+
+
+def riemann(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    r"""Return the covariant Riemann tensor.
+
+        R_ijkl = <II_ik, II_jl> - <II_il, II_jk>
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        A tensor (B, d, d, d, d); R_ijij > 0 on a sphere. NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    Reference:
+        do Carmo, "Riemannian Geometry" (1992), chapter 6, theorem 2.5 (Gauss).
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+    (r,) = in_chunks(lambda part: (curvature_tensor(im, part)[1].to(z.dtype),), im, flat, chunk_size, order=2)
+    return r.reshape(*z.shape[:-1], *[im.dim] * 4)
+
+
+def ricci(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    r"""Return the Ricci tensor.
+
+        Ric_jl = g^ik R_ijkl
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        Symmetric matrices (B, d, d); (n-1) g on the unit sphere of dimension n. NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+
+    def one(part: Tensor) -> tuple[Tensor, ...]:
+        g, r = curvature_tensor(im, part)
+        return (torch.einsum("nik,nijkl->njl", inverse_metric(g, z.dtype), r).to(z.dtype),)
+
+    return in_chunks(one, im, flat, chunk_size, order=2)[0].reshape(*z.shape[:-1], im.dim, im.dim)
+
+
+def sectional_curvature(
+    im: Immersion | MetricField, z: Tensor, u: Tensor, v: Tensor, chunk_size: int | None = None
+) -> Tensor:
+    r"""Return the sectional curvature of the plane that two tangent vectors span.
+
+        K(u, v) = R_ijkl u^i v^j u^k v^l / (|u|^2 |v|^2 - <u, v>^2)
+                = (<II(u,u), II(v,v)> - |II(u,v)|^2) / (|u|^2 |v|^2 - <u, v>^2)
+
+    Of an immersion this takes d first and three second derivatives, whatever d: the Riemann tensor is not built.
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        u: tangent vectors (B, d).
+        v: tangent vectors (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        A tensor (B,); NaN where u and v are parallel or the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`; also for vectors of another shape or dtype than the codes.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    pair = check_vectors("vectors u", u, z), check_vectors("vectors v", v, z)
+    warn_of_kinks(im, flat)
+    (k,) = in_chunks(lambda *part: (_sectional(im, *part),), im, flat, chunk_size, order=1, beside=pair)
+    return k.reshape(z.shape[:-1])
+
+
+def scalar_curvature(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    r"""Return the scalar curvature of the induced metric.
+
+        R = g^ik g^jl R_ijkl = |tr II|^2 - |II|^2
+
+    The unit sphere of dimension n has R = n(n-1). The map is assumed twice differentiable at z: a decoder with ReLU
+    has zero second derivatives almost everywhere, and a warning says so, once per map.
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        A tensor (B,); NaN where the metric is rank deficient (`spectrum` tells the rank). Zero where d = 1.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    Reference:
+        do Carmo, "Riemannian Geometry" (1992), chapter 6, theorem 2.5 (Gauss).
+
+    """
+    return volume_and_curvature(im, z, chunk_size)[1]
+
+
+def volume_and_curvature(
+    im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None
+) -> tuple[Tensor, Tensor]:
+    r"""Return the logarithm of the volume element and the scalar curvature, at the cost of the latter alone.
+
+        log sqrt(det g),    R = g^ik g^jl R_ijkl
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        chunk_size: number of codes to work on at once.
+
+    Returns:
+        Two tensors (B,), see `log_volume` and `scalar_curvature`: -inf and NaN where the metric is rank deficient.
+
+    Raises:
+        TypeError, ValueError: see `metric`.
+
+    """
+    flat = check_codes(im.fn, im.dim, z)
+    warn_of_kinks(im, flat)
+    volume, r = in_chunks(lambda part: _volume_and_scalar(im, part), im, flat, chunk_size, order=2)
+    return volume.reshape(z.shape[:-1]), r.reshape(z.shape[:-1])
+
+
+def _volume_and_scalar(im: Immersion | MetricField, z: Tensor) -> tuple[Tensor, Tensor]:
+    metric, r = _field_scalar(im, z) if isinstance(im, MetricField) else _gauss_scalar(im, z)
+    volume = metric.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    volume = torch.where(metric.full, volume, torch.where(finite(metric.g), -torch.inf, torch.nan))
+    return volume.to(z.dtype), r.to(z.dtype)
+
+
+def _field_scalar(im: MetricField, z: Tensor) -> tuple[Factored, Tensor]:
+    g, r = curvature_tensor(im, z)
+    metric = factored(g, z.dtype)
+    inverse = metric.inverse
+    return metric, torch.einsum("nik,njl,nijkl->n", inverse, inverse, r)
+
+
+def _gauss_scalar(im: Immersion, z: Tensor) -> tuple[Factored, Tensor]:
+    """Sum over pairs i <= j and k <= l, each weighted by the number of its orderings."""
+    metric, normal = normal_products(im, z)
+    inverse = metric.inverse
+    i, j = Frame(im.dim, 2).indices(z.device)
+    weight = torch.where(i == j, 1.0, 2.0).to(inverse)
+    trace = weight * inverse[:, i, j]
+    ik, jl = inverse[:, i][..., i], inverse[:, j][..., j]
+    il, jk = inverse[:, i][..., j], inverse[:, j][..., i]
+    mixed = weight[:, None] * weight * (ik * jl + il * jk) / 2
+    return metric, ((trace[:, :, None] * trace[:, None, :] - mixed) * normal).sum((-2, -1))
+
+
+def _sectional(im: Immersion | MetricField, z: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    g, top = sectional_products(im, z, u, v)
+    u, v = u.double(), v.double()
+    uu, uv, vv = (torch.einsum("nij,ni,nj->n", g, a, b) for a, b in ((u, u), (u, v), (v, v)))
+    area = uu * vv - uv**2
+    spanned = (area > 10 * torch.finfo(z.dtype).eps * uu * vv) & full_rank(g, z.dtype)
+    return torch.where(spanned, top / torch.where(spanned, area, torch.ones_like(area)), torch.nan).to(z.dtype)
+
+
+def warn_of_kinks(im: Immersion | MetricField, z: Tensor) -> None:
+    """Warn, once per map, of activations whose second derivative is zero almost everywhere."""
+    owner = getattr(im.fn, "belongs_to", lambda: (im.fn, None))()[0]
+    try:
+        if owner in _warned:
+            return
+        _warned.add(owner)
+    except TypeError:
+        pass
+    names = kinks(im.local, im.lifted(z))
+    if names:
+        warnings.warn(
+            f"the map contains {' and '.join(names)}, whose second derivative is zero almost everywhere: its curvature "
+            "sits in kinks that no derivative sees, and what is returned is that of the smooth rest; "
+            "use a smooth activation such as SiLU",
+            stacklevel=3,
+        )

@@ -1,0 +1,1 @@
+"""Geodesics: boundary and initial value problems, lengths, transport and Jacobi fields."""

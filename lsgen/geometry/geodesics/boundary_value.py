@@ -1,0 +1,261 @@
+r"""Shortest paths between codes: a whole batch of boundary value problems at once.
+
+    minimise E = n sum_i |f(z_{i+1}) - f(z_i)|^2    over the interior points of a curve with given ends
+
+by Newton and quasi-Newton steps (`lsgen.geometry.geodesics.energy`, `lsgen.geometry.geodesics.solver`), of an immersion
+or of a metric given directly.
+
+A curve has converged where the tangential acceleration max_i n^2 |g^-1 F_i|_g / L is small and the length on the grid
+with midpoints added agrees within 1 %. Where only the latter fails the grid is too coarse: chords are shorter than what
+they span, and a polygon of few leaps where the image bends most. Such a curve is solved again with twice as many
+segments, and again; its points are then every second or fourth of those, its other numbers those of the finer grid.
+The length is fourth order in 1/n (`lsgen.geometry.geodesics.arc_length`); the points and the
+energy are second order. Between codes so close, or so far out, that rounding hides the chords the geodesic is found
+from derivatives or in float64 (`lsgen.geometry.geodesics.close_codes`).
+
+A local minimum bounds the distance from above. With several starts the best is kept, and what the starts disagree by is
+reported, as is |d(a, b) - d(b, a)|, each from starts of its own.
+
+Reference: Arvanitidis, Hansen & Hauberg (2018), https://arxiv.org/abs/1710.11379, for the energy of latent curves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.checks import check_codes, check_moves
+from lsgen.geometry.chunks import automatic
+from lsgen.geometry.geodesics.arc_length import doubled
+from lsgen.geometry.geodesics.close_codes import Route, live_length, measures, resolved
+from lsgen.geometry.geodesics.initial_curves import CodeGraph, candidates
+from lsgen.geometry.geodesics.precision import rounded
+from lsgen.geometry.geodesics.solver import Solution, minimised
+from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.jets.fingerprint import unchanged
+from lsgen.geometry.jets.trace import dtype_name
+from lsgen.geometry.metric_field import MetricField
+
+__all__ = ["Geodesic", "distance", "geodesic", "routed"]
+
+
+class Geodesic(NamedTuple):
+    """Shortest curves found, and what tells how far to trust them.
+
+    Attributes:
+        points: curves (B, N, d), ends included.
+        length: length (B,), fourth order in 1/n; an upper bound of the distance up to that error.
+        energy: discrete energy (B,).
+        converged: whether each solves the geodesic equation (B,).
+        residual: tangential acceleration in units of the length (B,); inf where the metric is rank deficient.
+        speed_variation: standard deviation of the speed over its mean (B,).
+        asymmetry: |d(a, b) - d(b, a)| (B,), each the best of its own starts; NaN with one start.
+        spread: longest less shortest of the converged solutions (B,); NaN with one start.
+        rounding: error that rounding leaves of a segment, relative to it (B,); above 0.002 it is the reason why a curve
+            did not converge.
+        iterations: steps of the slowest curve.
+
+    """
+
+    points: Tensor
+    length: Tensor
+    energy: Tensor
+    converged: Tensor
+    residual: Tensor
+    speed_variation: Tensor
+    asymmetry: Tensor
+    spread: Tensor
+    rounding: Tensor
+    iterations: int
+
+
+def geodesic(
+    im: Immersion | MetricField,
+    start: Tensor,
+    end: Tensor,
+    points: int = 33,
+    *,
+    initial: Tensor | None = None,
+    starts: int = 1,
+    graph: CodeGraph | None = None,
+    max_iterations: int = 100,
+    tol: float = 1e-4,
+    refinements: int = 3,
+    chunk_size: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Geodesic:
+    r"""Return a geodesic between each pair of codes, by quasi-Newton steps on the discrete energy.
+
+        minimise n sum_i |f(z_{i+1}) - f(z_i)|^2    over the interior points
+
+    Args:
+        im: the immersion, or the metric itself.
+        start: codes (B, d).
+        end: codes (B, d).
+        points: number of points N >= 3 on each curve, ends included.
+        initial: curves (B, N, d) to start from, whose ends are replaced; else the shortest paths in the graph; else
+            straight segments.
+        starts: number k of starts of each pair. With k >= 2 the problem is solved from k starts in each direction: the
+            first as above, then straight segments where they are not the first, then segments bent at random.
+        graph: nearest neighbours among codes (`CodeGraph`).
+        max_iterations: bound on the steps of each curve on each grid.
+        tol: bound on the residual of a converged curve, where rounding admits it.
+        refinements: how often the number of segments is doubled for curves whose length their grid does not tell.
+        chunk_size: number of curves to work on at once.
+        generator: of the random bends.
+
+    Returns:
+        `Geodesic`. A curve that did not converge has converged = False; its points are the best found. Of several
+        starts the shortest converged one is kept. Equal codes have distance 0.
+
+    Raises:
+        TypeError: im is neither `Immersion` nor `MetricField`, or see `metric`.
+        ValueError: shapes differ, fewer than 3 points or 1 start, or see `metric`.
+
+    """
+    options: dict[str, Any] = {"starts": starts, "graph": graph, "max_iterations": max_iterations, "tol": tol}
+    options |= {"refinements": refinements, "chunk_size": chunk_size, "generator": generator}
+    found, _ = routed(im, start, end, points, initial=initial, **options)
+    result: Geodesic = rounded(found, start.dtype)
+    return result
+
+
+def routed(
+    im: Immersion | MetricField,
+    start: Tensor,
+    end: Tensor,
+    points: int,
+    *,
+    initial: Tensor | None = None,
+    starts: int = 1,
+    graph: CodeGraph | None = None,
+    max_iterations: int = 100,
+    tol: float = 1e-4,
+    refinements: int = 3,
+    chunk_size: int | None = None,
+    generator: torch.Generator | None = None,
+) -> tuple[Geodesic, Tensor]:
+    """Return geodesics, in float64 where rounding hid some, and the `Route` that each was found on (B,)."""
+    a, b = _ends(im, start, end, points, starts)
+    batch, d = start.shape[:-1], im.dim
+    if initial is not None:
+        check_codes(im.fn, im.dim, initial)
+        if initial.shape != (*batch, points, d):
+            raise ValueError(f"expected initial curves {(*batch, points, d)}, got {tuple(initial.shape)}")
+        initial = initial.reshape(-1, points, d)
+    with torch.no_grad():
+        curves = candidates(a, b, points, starts, initial, graph, generator)
+        order = 1 if isinstance(im, Immersion) else 2
+        size = chunk_size or max(1, automatic(im, a, order) // points) if len(a) else 1
+
+        def solve(measure: Immersion | MetricField, z: Tensor) -> Solution:
+            return _all_solved(measure, z, size, max_iterations, tol, refinements)
+
+        with unchanged():
+            solved, route = resolved(im, solve(im, curves.flatten(0, 1)), tol, solve)
+        solved = Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved))
+        found, route = _best(solved, route.unflatten(0, curves.shape[:2]))
+    columns: dict[str, Any] = found._asdict()
+    iterations = columns.pop("iterations")
+    columns = {name: x.reshape((*batch, *x.shape[1:])) for name, x in columns.items()}
+    return Geodesic(**columns, iterations=iterations), route
+
+
+def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int = 33, **options: Any) -> Tensor:
+    r"""Return the geodesic distance of codes, differentiable in both ends and in the weights.
+
+        d/db dist(a, b) = g(b) c'(1) / |c'(1)|
+
+    By the envelope theorem the curve itself need not be differentiated: the gradient is that of E / 2L.
+
+    Args:
+        im: the immersion, or the metric itself.
+        start: codes (B, d).
+        end: codes (B, d).
+        points: number of points on each curve.
+        options: see `geodesic`.
+
+    Returns:
+        A tensor (B,); NaN for a pair whose geodesic did not converge.
+
+    Raises:
+        TypeError, ValueError: see `geodesic`.
+
+    """
+    found, route = routed(im, start, end, points, **options)
+    a, b = start.reshape(-1, 1, im.dim), end.reshape(-1, 1, im.dim)
+    length, curves = found.length.reshape(-1), found.points.reshape(-1, points, im.dim)
+    live = length.to(start.dtype)
+    for way, measure in measures(im, start.dtype, a[:1, 0]) if bool(route.any()) else [(Route.CHORDS, im)]:
+        rows = (route == way).nonzero().flatten()
+        if len(rows):
+            kind = start.dtype if way in (Route.CHORDS, Route.SERIES) else curves.dtype
+            z = torch.cat([x[rows].to(kind) for x in (a, curves[:, 1:-1], b)], 1)
+            news = live_length(measure, way, z, length[rows].to(kind))
+            live = live.index_copy(0, rows, news.to(live))
+    return torch.where(found.converged, live.reshape(found.length.shape), torch.nan)
+
+
+def _ends(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int, starts: int) -> tuple[Tensor, Tensor]:
+    if not isinstance(im, Immersion | MetricField):
+        raise TypeError(f"expected an Immersion or a MetricField, got {type(im).__name__}")
+    check_moves(im.fn)
+    a, b = check_codes(im.fn, im.dim, start), check_codes(im.fn, im.dim, end)
+    if start.shape != end.shape or start.dtype != end.dtype:
+        raise ValueError(f"expected two ends of one shape and dtype, got {_what(start)} and {_what(end)}")
+    if points < 3:
+        raise ValueError(f"expected at least 3 points, got {points}")
+    if starts < 1:
+        raise ValueError(f"expected at least 1 start, got {starts}")
+    return a, b
+
+
+def _what(z: Tensor) -> str:
+    return f"{dtype_name(z.dtype)} {tuple(z.shape)}"
+
+
+def _all_solved(
+    im: Immersion | MetricField, curves: Tensor, size: int, max_iterations: int, tol: float, refinements: int
+) -> Solution:
+    """Return the solutions from curves (K, N, d), every N-th point of finer ones where the grid is too coarse."""
+    if not len(curves):
+        none = curves.new_zeros(0)
+        flag = none > 0
+        return Solution(curves, none, none, flag, flag, none, none, none.long(), flag, none)
+    parts = [minimised(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
+    found = Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    rows = found.coarse.nonzero().flatten()
+    if not refinements or not len(rows):
+        return found
+    finer = _all_solved(im, doubled(found.points[rows]), max(1, size // 2), max_iterations, tol, refinements - 1)
+    finer = finer._replace(points=finer.points[:, ::2], iterations=finer.iterations + found.iterations[rows])
+    return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, finer, strict=True)))
+
+
+def _best(solved: Solution, route: Tensor) -> tuple[Geodesic, Tensor]:
+    """Keep the shortest converged of the solutions (K, B, ...) of each pair; the second half of K runs backwards."""
+    count = solved.length.shape[0]
+    rank = torch.where(solved.converged, solved.length, torch.inf)
+    rank = torch.where(solved.converged.any(0), rank, solved.energy.nan_to_num(nan=torch.inf))
+    chosen = rank.argmin(0)
+    row = torch.arange(len(chosen), device=chosen.device)
+    points, length, energy, converged, _, residual, variation, _, _, rounding = (x[chosen, row] for x in solved)
+    points = torch.where((chosen >= (count + 1) // 2)[:, None, None], points.flip(1), points) if count > 1 else points
+    asymmetry = spread = torch.full_like(length, torch.nan)
+    if count > 1:
+        ours = torch.where(solved.converged, solved.length, torch.nan)
+        forward, backward = (_least(part) for part in ours.chunk(2))
+        asymmetry = (forward - backward).abs()
+        longest = torch.where(solved.converged, solved.length, -torch.inf).amax(0)
+        spread = torch.where(converged, longest - length, torch.nan)
+    iterations = int(solved.iterations.amax()) if len(length) else 0
+    found = Geodesic(points, length, energy, converged, residual, variation, asymmetry, spread, rounding, iterations)
+    return found, route[chosen, row]
+
+
+def _least(lengths: Tensor) -> Tensor:
+    """Return the least along the first dimension, NaN where all are."""
+    least = lengths.nan_to_num(nan=torch.inf).amin(0)
+    return torch.where(torch.isinf(least), torch.nan, least)

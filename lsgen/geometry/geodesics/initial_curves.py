@@ -1,0 +1,180 @@
+r"""Where geodesics start from: straight segments, segments bent at random, shortest paths among codes.
+
+A segment bent at random is z(t) = (1-t) a + t b + (|b - a| / 4) sum_k xi_k sin(k pi t) / k, xi_k normal, k = 1, 2, 3.
+
+A `CodeGraph` joins every code to its nearest neighbours and weighs each edge by its length under the pulled-back
+metric, in any latent dimension. The shortest path between two codes runs through regions where there are codes; put at
+constant speed it is a start from which the solver relaxes to a geodesic.
+
+Reference: Chen et al., "Fast approximate geodesics for deep generative models" (2019), https://arxiv.org/abs/1812.08284;
+Tenenbaum, de Silva & Langford, "A global geometric framework for nonlinear dimensionality reduction" (2000).
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import pairwise
+from math import pi
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
+from torch import Tensor
+
+from lsgen.geometry.checks import check_codes
+from lsgen.geometry.geodesics.arc_length import polygon
+from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.metric_field import MetricField
+from lsgen.latent import paths
+
+__all__ = ["CodeGraph", "candidates"]
+
+log = logging.getLogger(__name__)
+MODES, BEND = 3, 0.25
+
+
+def candidates(
+    start: Tensor,
+    end: Tensor,
+    points: int,
+    starts: int,
+    initial: Tensor | None,
+    graph: CodeGraph | None,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Return curves (K, B, N, d) to start from: K = 1, or `starts` in each direction, those from end to start last."""
+    straight = paths.linear(start, end, points)
+    given = initial if initial is not None else (graph.paths(start, end, points) if graph is not None else None)
+    if starts == 1:
+        return _with_ends(straight if given is None else given, start, end)[None]
+    made = [straight] if given is None else [given, straight]
+    turned = [x.flip(1) for x in made]
+    while len(made) < starts:
+        made.append(bent(straight, generator))
+        turned.append(bent(straight, generator).flip(1))
+    forward = [_with_ends(x, start, end) for x in made[:starts]]
+    backward = [_with_ends(x, end, start) for x in turned[:starts]]
+    return torch.stack([*forward, *backward])
+
+
+def bent(straight: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return segments (B, N, d) bent at random, with their ends kept."""
+    b, n, d = straight.shape
+    k = torch.arange(1, MODES + 1, dtype=straight.dtype, device=straight.device)
+    t = torch.linspace(0, 1, n, dtype=straight.dtype, device=straight.device)
+    modes = torch.sin(pi * k * t[:, None]) / k
+    noise = torch.randn(b, MODES, d, dtype=straight.dtype, device=straight.device, generator=generator)
+    size = (straight[:, -1:] - straight[:, :1]).norm(dim=-1, keepdim=True)
+    return straight + BEND * size / d**0.5 * torch.einsum("nk,bkd->bnd", modes, noise)
+
+
+def _with_ends(curves: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    return torch.cat([start[:, None], curves[:, 1:-1], end[:, None]], 1)
+
+
+class CodeGraph:
+    r"""Codes joined to their nearest neighbours by edges of pulled-back length.
+
+    Neighbours are nearest in the coordinates z. Shortest paths are found on the host (Dijkstra); all else stays on the
+    device of the codes.
+
+    Args:
+        im: the immersion, or the metric itself.
+        codes: codes (n, d), such as the encoded training set.
+        neighbours: number of neighbours of each code.
+        samples: number of segments that measure an edge.
+
+    Raises:
+        TypeError, ValueError: see `metric`; also for fewer codes than neighbours + 1.
+
+    """
+
+    def __init__(self, im: Immersion | MetricField, codes: Tensor, neighbours: int = 10, samples: int = 4) -> None:
+        self.im, self.codes, self.samples = im, check_codes(im.fn, im.dim, codes).detach(), samples
+        self.neighbours = neighbours
+        if neighbours < 1 or samples < 1:
+            raise ValueError(f"expected at least 1 neighbour and 1 sample, got {neighbours} and {samples}")
+        if len(self.codes) <= neighbours:
+            raise ValueError(f"expected more codes than the {neighbours} neighbours of each, got {len(self.codes)}")
+        near = self._nearest(self.codes, neighbours + 1)
+        here = torch.arange(len(self.codes), device=codes.device)[:, None].expand_as(near)
+        other = near != here
+        self._from, self._to = here[other], near[other]
+        self._lengths = self._measured(self.codes[self._from], self.codes[self._to])
+
+    @property
+    def components(self) -> int:
+        """Number of parts that no edge joins."""
+        return int(connected_components(self._matrix([], [], []), directed=False)[0])
+
+    def paths(self, start: Tensor, end: Tensor, points: int) -> Tensor:
+        """Return the shortest paths between codes (B, d) as curves (B, N, d) of constant speed.
+
+        Where no path joins a pair the curve is the straight segment, and a warning says for how many.
+        """
+        ends = torch.cat([start, end])
+        near = self._nearest(ends, self.neighbours)
+        n, pairs = len(self.codes), len(start)
+        node = torch.arange(n, n + len(ends), device=ends.device)[:, None].expand_as(near)
+        lengths = self._measured(ends.repeat_interleave(near.shape[1], 0), self.codes[near.flatten()])
+        matrix = self._matrix(node.flatten(), near.flatten(), lengths)
+        places = torch.cat([self.codes, ends]).cpu().numpy()
+        curves, apart = [], 0
+        for first in range(0, pairs, 64):
+            sources = np.arange(n + first, n + min(first + 64, pairs))
+            _, before = dijkstra(matrix, directed=False, indices=sources, return_predecessors=True)
+            for row, source in enumerate(sources.tolist()):
+                route = _route(before[row], source, source + pairs)
+                sides = _sides(matrix, route) if route else np.ones(1)
+                apart += len(route) == 0
+                curves.append(_even(places[route or [source, source + pairs]], sides, points))
+        if apart:
+            log.warning("no path in the graph joins %d of %d pairs, which start from straight segments", apart, pairs)
+        return torch.as_tensor(np.stack(curves), dtype=start.dtype, device=start.device)
+
+    def _nearest(self, z: Tensor, count: int) -> Tensor:
+        size = max(1, 2**24 // len(self.codes))
+        return torch.cat([torch.cdist(part, self.codes).topk(count, largest=False)[1] for part in z.split(size)])
+
+    def _measured(self, start: Tensor, end: Tensor) -> Tensor:
+        with torch.no_grad():
+            parts = zip(start.split(1024), end.split(1024), strict=True)
+            return torch.cat([polygon(self.im, paths.linear(a, b, self.samples + 1)) for a, b in parts])
+
+    def _matrix(self, rows: Any, columns: Any, lengths: Any) -> Any:
+        """Return the adjacency matrix, with edges beside those among the codes."""
+        table = [(self._from, rows), (self._to, columns), (self._lengths, lengths)]
+        i, j, w = (np.concatenate([own.cpu().numpy(), np.asarray(torch.as_tensor(more).cpu())]) for own, more in table)
+        size = len(self.codes) + (int(i.max()) + 1 - len(self.codes) if len(rows) else 0)
+        keep = np.isfinite(w)
+        i, j, w = i[keep].astype(np.int64), j[keep].astype(np.int64), w[keep]
+        low, high = np.minimum(i, j), np.maximum(i, j)
+        _, first = np.unique(low * size + high, return_index=True)
+        smallest = np.finfo(w.dtype).tiny
+        return csr_array((np.maximum(w[first], smallest), (low[first], high[first])), shape=(size, size))
+
+
+def _route(before: Any, source: int, target: int) -> list[int]:
+    """Return the nodes from source to target; none where the target is out of reach."""
+    route = [target]
+    while route[-1] != source:
+        step = int(before[route[-1]])
+        if step < 0:
+            return []
+        route.append(step)
+    return route[::-1]
+
+
+def _sides(matrix: Any, route: list[int]) -> Any:
+    """Return the lengths of the edges along a route."""
+    found = [float(matrix[min(i, j), max(i, j)]) for i, j in pairwise(route)]
+    return np.asarray(found)
+
+
+def _even(places: Any, weights: Any, points: int) -> Any:
+    """Return a polygon resampled at constant speed, from its corners and the lengths of its sides."""
+    along = np.concatenate([[0.0], np.cumsum(np.maximum(weights, np.finfo(float).tiny))])
+    at = np.linspace(0, along[-1], points)
+    return np.stack([np.interp(at, along, column) for column in places.T], -1)

@@ -1,0 +1,149 @@
+r"""How far geodesics from a code stay free of conjugate points: the conjugate radius, between two estimates.
+
+    conj(z) = min over |e|_g = 1 of the least t > 0 with t e conjugate,    inj(z) <= conj(z)
+
+The injectivity radius inj(z), up to which exp_z is one to one and its geodesics are shortest, is the lesser of conj(z)
+and half the length of the shortest geodesic loop at z, on a complete manifold (Klingenberg). Jacobi fields tell of the
+first alone, so that what they find bounds inj(z) **from above**: two geodesics may meet before without being
+neighbours, as around a cylinder or a hill.
+
+Along a geodesic that meets curvatures of at most kappa > 0 in the planes that contain its velocity there is no
+conjugate point before pi / sqrt(kappa) (Rauch). The least of these over the directions estimates conj(z) from below, as
+well as the directions cover the sphere.
+
+Reference: do Carmo, "Riemannian Geometry" (1992), chapter 10, proposition 2.4, and chapter 13, proposition 2.13
+(Klingenberg).
+"""
+
+from __future__ import annotations
+
+from math import pi
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.checks import check_codes
+from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.geodesics.deviation import tide
+from lsgen.geometry.geodesics.frames import frames
+from lsgen.geometry.geodesics.jacobi import first_conjugate, jacobi_fields
+from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.jets.trace import dtype_name
+from lsgen.geometry.metric_field import MetricField
+
+__all__ = ["ConjugateRadius", "conjugate_radius"]
+
+BUDGET = 2**22
+
+
+class ConjugateRadius(NamedTuple):
+    """What sampled directions tell of the conjugate radius.
+
+    Attributes:
+        upper: least distance to a conjugate point (B,), a bound of the conjugate radius and of the injectivity radius
+            from above, to fourth order in the steps; inf where none lies within the horizon; NaN where that is not
+            known, since a geodesic could not be followed so far.
+        direction: unit tangent vector |e|_g = 1 towards that point (B, d), NaN where there is none.
+        lower: min(horizon, pi / sqrt(kappa)) (B,), kappa the largest curvature that the geodesics meet: an estimate of
+            the conjugate radius from below. It says nothing of the injectivity radius. NaN where a geodesic could not
+            be followed.
+
+    """
+
+    upper: Tensor
+    direction: Tensor
+    lower: Tensor
+
+
+def conjugate_radius(
+    im: Immersion | MetricField,
+    z: Tensor,
+    horizon: float,
+    directions: int | Tensor = 32,
+    *,
+    steps: int = 32,
+    chunk_size: int | None = None,
+    generator: torch.Generator | None = None,
+) -> ConjugateRadius:
+    r"""Return bounds of the distance up to which geodesics from a code have no conjugate point.
+
+        min over directions e of { t |e|_g : det A(t) = 0 },    min(horizon, pi / sqrt(kappa))
+
+    Args:
+        im: the immersion, or the metric itself.
+        z: codes (B, d).
+        horizon: distance up to which geodesics are followed.
+        directions: how many, evenly spaced for d = 2, else uniform on the sphere; or tangent vectors (B, k, d), of
+            which the directions count.
+        steps: number of steps of each geodesic.
+        chunk_size: number of geodesics to follow at once; by a budget of memory where it is not given.
+        generator: source of the directions.
+
+    Returns:
+        ConjugateRadius(upper (B,), direction (B, d), lower (B,)).
+
+    Raises:
+        TypeError, ValueError: see `jacobi_fields`; also for a horizon or numbers that are not positive, and directions
+            of another shape or dtype or of no length.
+
+    """
+    flat = check_codes(im.fn, im.dim, z).detach()
+    if not 0 < horizon < float("inf"):
+        raise ValueError(f"expected a positive finite horizon, got {horizon}")
+    with torch.no_grad():
+        units = _units(im, z, flat, directions, generator)
+        n, k, d = units.shape
+        size = max(1, BUDGET // (5 * (steps + 1) * d * d)) if chunk_size is None else chunk_size
+        bases, beside = flat.repeat_interleave(k, 0), (units.reshape(-1, d),)
+        found = in_chunks(lambda z, e: _followed(im, z, e, horizon, steps), im, bases, size, order=2, beside=beside)
+        distance, kappa = (x.reshape(n, k) for x in found)
+        lost = distance.isnan().any(-1)
+        upper, best = torch.where(distance.isnan(), torch.inf, distance).min(-1)
+        some = torch.isfinite(upper)
+        lower = (pi / kappa.amax(-1).clamp(min=(pi / horizon) ** 2).sqrt()).clamp(max=horizon)
+    upper = torch.where(lost & ~some, torch.nan, upper)
+    towards = torch.where(some[:, None], units[torch.arange(n, device=best.device), best], torch.nan)
+    batch = z.shape[:-1]
+    return ConjugateRadius(
+        upper.reshape(batch), towards.reshape(z.shape), torch.where(lost, torch.nan, lower).reshape(batch)
+    )
+
+
+def _followed(im: Immersion | MetricField, z: Tensor, e: Tensor, horizon: float, steps: int) -> tuple[Tensor, Tensor]:
+    """Return the distance to the first conjugate point (N,) and the largest curvature met (N,) along unit vectors."""
+    found = jacobi_fields(im, z, horizon * e.nan_to_num(), steps)
+    distance, _ = first_conjugate(found, torch.full_like(e[:, 0], horizon))
+    at = [x.flatten(0, 1) for x in (found.points, found.velocities, found.frame)]
+    sound = torch.isfinite(at[0]).all(-1)
+    across = tide(im, torch.where(sound[:, None], at[0], 0), at[1], at[2]).across.double()
+    across = torch.where(torch.isfinite(across).all(-1, keepdim=True).all(-2, keepdim=True), across, 0)
+    kappa = torch.linalg.eigvalsh(across)[:, -1].reshape(len(z), -1).amax(-1) / horizon**2
+    return distance.to(e), kappa.to(e)
+
+
+def _units(
+    im: Immersion | MetricField, z: Tensor, flat: Tensor, directions: int | Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """Return tangent vectors (N, k, d) of unit length."""
+    frame = frames(im, flat)
+    n, d = flat.shape
+    if isinstance(directions, Tensor):
+        if directions.ndim != z.ndim + 1 or directions[..., 0, :].shape != z.shape or directions.dtype != z.dtype:
+            shape = ", ".join(str(size) for size in (*z.shape[:-1], "k", d))
+            raise ValueError(
+                f"expected directions of dtype {dtype_name(z.dtype)} and shape ({shape}), "
+                f"got {dtype_name(directions.dtype)} {tuple(directions.shape)}"
+            )
+        inside = torch.linalg.solve_ex(frame, directions.reshape(n, -1, d).mT)[0].mT
+    elif directions < 1:
+        raise ValueError(f"expected at least 1 direction, got {directions}")
+    elif d == 2:
+        angle = 2 * pi * torch.arange(directions, dtype=z.dtype, device=z.device) / directions
+        inside = torch.stack([angle.cos(), angle.sin()], -1).expand(n, -1, -1)
+    else:
+        inside = torch.randn(n, directions, d, dtype=z.dtype, device=z.device, generator=generator)
+    size = inside.norm(dim=-1, keepdim=True)
+    if bool((size == 0).any()):
+        raise ValueError("expected directions of positive length, got some of length 0")
+    return (inside / size) @ frame.mT

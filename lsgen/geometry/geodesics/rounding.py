@@ -1,0 +1,79 @@
+r"""How much of a curve rounding hides.
+
+Values of f are rounded by eps |f| and codes by eps |z|, which moves the image by eps |J| |z|, so that a segment of a
+curve of n segments and length L is uncertain by
+
+    eps n (1 + (|f| + |J| |z|) / L)
+
+relative to it. The curve is hidden where that exceeds HIDDEN, or makes accelerations, which are second differences,
+uncertain by ROUGH in units of the length.
+
+Reference: Higham, "Accuracy and Stability of Numerical Algorithms" (2002), sections 1.7 and 3.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.geodesics.energy import System, differences, framed
+from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.metric_field import MetricField
+
+__all__ = ["HIDDEN", "away", "coordinate_length", "hides", "rounding_of"]
+
+HIDDEN, ROUGH, NUDGE = 2e-3, 0.3, 2.0**-10
+
+
+def _size(im: Immersion | MetricField, known: Tensor) -> Tensor:
+    """Return the norm of f at the ends (B,), in the frame that chords are taken in; 0 for a metric.
+
+    In a local frame f is small, and |De(h) h| tells what rounding of h moves.
+    """
+    if isinstance(im, MetricField):
+        return known.new_zeros(len(known))
+    ends = known[:, [0, -1]]
+    if framed(im) is not None:
+        pairs = torch.stack([ends, ends * (1 + NUDGE)], 2).flatten(0, 1)
+        moved = differences(im, pairs)[0].norm(dim=-1).reshape(len(known), 2)
+        return moved.amax(-1) / NUDGE + len(im.signature if im.signature is not None else ()) ** 0.5
+    return ends.norm(dim=-1).amax(-1)
+
+
+def rounding_of(
+    im: Immersion | MetricField, curves: Tensor, known: Tensor, energy: Tensor, found: System | None = None
+) -> Tensor:
+    """Return eps n (1 + (|f| + |J| |z|) / L), since rounding of the codes moves the image by eps |J| |z|.
+
+    Without a system |J| / L is taken for 1 over the length of the curve in the coordinates. Inf where the square of
+    the energy leaves the range of numbers; 0 for a curve that stays where it is.
+    """
+    n, eps, tiny = curves.shape[1] - 1, torch.finfo(energy.dtype).eps, torch.finfo(energy.dtype).tiny
+    length, size = energy.clamp(min=0).sqrt(), away(im, curves)
+    path = coordinate_length(curves)
+    if found is None:
+        moved = size / path.clamp(min=tiny)
+    else:
+        slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1).to(length)
+        moved = slope * size / length.clamp(min=tiny)
+    known_to = eps * n * (1 + moved + _size(im, known) / length.clamp(min=tiny))
+    out = (energy >= torch.finfo(energy.dtype).max ** 0.5) | (energy <= (tiny / eps) ** 0.5)
+    still = (curves == curves[:, :1]).all(-1).all(-1)
+    return torch.where(still, 0, torch.where(out, torch.inf, known_to))
+
+
+def coordinate_length(curves: Tensor) -> Tensor:
+    """Return the root of n times the sum of squared steps of curves (B, N, d) in their coordinates, of shape (B,)."""
+    return ((curves.shape[1] - 1) * curves.diff(dim=1).square().sum((-2, -1))).sqrt()
+
+
+def away(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+    """Return the norm of the codes (B,), of the whole space in units of the coordinates."""
+    codes = im.lifted(curves.flatten(0, 1)).reshape(*curves.shape[:2], -1).norm(dim=-1).amax(-1)
+    basis = im.basis if isinstance(im, Immersion) else None
+    return codes if basis is None else codes * (len(basis) ** 0.5 / basis.norm().to(codes))
+
+
+def hides(rounding: Tensor, n: int) -> Tensor:
+    """Return where rounding is too much of a segment to tell its length, or of an acceleration."""
+    return (rounding > HIDDEN) | (rounding * n > ROUGH)

@@ -1,0 +1,278 @@
+r"""Minimising the discrete energy of a batch of curves: quasi-Newton steps from Gauss and Newton's model of it.
+
+The model H of the energy (`lsgen.geometry.geodesics.energy`) takes d derivatives of a decoder, a force F(z) one pass
+backwards. So up to d steps B_k F(z_k) are taken from one model. B_0 = H^-1 is one block-tridiagonal solution; later
+ones also hold what the forces show of the terms that H lacks. With s = z_{k+1} - z_k and y = F(z_k) - F(z_{k+1})
+
+    B_{k+1} = (1 - rho s y^T) B_k (1 - rho y s^T) + rho s s^T,    rho = 1 / <y, s>,
+
+which solves B_{k+1} y = s and is applied by recursion over the pairs (L-BFGS); a pair without <y, s> > 0 is left out.
+The first model takes the metric at few points of each curve, those after it at all. A metric has its exact Hessian,
+which serves one step.
+
+When the steps of a model have done what they can, the residual is taken with the metric at as many points as it needs
+to be known to WITHIN; only where that is too large another model follows. Every curve has its own step length, halved
+until the energy falls, and leaves the batch when it is done. Where the Hessian is not positive definite a curve takes a
+model that is. Close to the minimum the energy falls by less than its rounding; there a step counts as progress where
+the residual falls and the energy does not rise beyond rounding.
+
+A curve whose segments rounding hides (`lsgen.geometry.geodesics.rounding`) is left as it is, for others to solve
+(`lsgen.geometry.geodesics.close_codes`).
+
+Reference: Nocedal & Wright, "Numerical Optimization" (2006), chapters 3 and 10 and algorithm 7.4; Liu & Nocedal, "On
+the limited memory BFGS method for large scale optimization" (1989), https://doi.org/10.1007/BF01589116.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.geodesics.arc_length import finer_polygon, raw_length, speed_variation
+from lsgen.geometry.geodesics.energy import Blocks, System, image, raw_energy, residual, sketch, system
+from lsgen.geometry.geodesics.rounding import hides, rounding_of
+from lsgen.geometry.geodesics.tridiagonal import solve
+from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.metric_field import MetricField
+
+__all__ = ["Solution", "minimised"]
+
+HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
+
+
+class Solution(NamedTuple):
+    """Curves (B, N, d); their length, energy, convergence, residual, speed variation, steps done (B,).
+
+    Of those that did not converge `coarse` (B,) are the ones with a small residual whose length the grid does not tell,
+    and `hidden` (B,) those whose segments rounding hides; `rounding` (B,) is by how much, relative to a segment.
+    """
+
+    points: Tensor
+    length: Tensor
+    energy: Tensor
+    converged: Tensor
+    coarse: Tensor
+    residual: Tensor
+    speed_variation: Tensor
+    iterations: Tensor
+    hidden: Tensor
+    rounding: Tensor
+
+
+class _State(NamedTuple):
+    """What is known of each curve.
+
+    Points, energy, force F (zero of a metric, whose system has it) and image; the residual at the last model, what
+    rounding admits of it, how much of a segment rounding is, and the least residual since energies tell; whether it
+    goes on, whether the steps from the last model did what they can, whether its last step was within rounding; such
+    steps that brought nothing; steps done.
+    """
+
+    curves: Tensor
+    energy: Tensor
+    force: Tensor
+    image: Tensor
+    residual: Tensor
+    floor: Tensor
+    rounding: Tensor
+    least: Tensor
+    active: Tensor
+    settled: Tensor
+    fine: Tensor
+    stalls: Tensor
+    done: Tensor
+
+
+def minimised(im: Immersion | MetricField, curves: Tensor, max_iterations: int, tol: float) -> Solution:
+    """Return the geodesics that curves (B, N, d) with fixed ends relax to."""
+    energy, force, known = _evaluated(im, curves)
+    none, worst = torch.zeros_like(energy, dtype=torch.bool), torch.full_like(energy, torch.inf)
+    rounding = rounding_of(im, curves, known, energy)
+    going = ~hides(rounding, curves.shape[1] - 1)
+    state = _State(
+        curves, energy, force, known, worst, worst, rounding, worst, going, none, none, none.long(), none.long()
+    )
+    left, rough = max_iterations, isinstance(im, Immersion)
+    while bool(state.active.any()):
+        due = state.active & (state.settled | (left == 0))
+        if isinstance(im, Immersion) and bool(due.any()):
+            state = _among(state, due, partial(_judged, im, tol, left == 0))
+            continue
+        steps = min(left, im.dim if isinstance(im, Immersion) else 1)
+        state = _among(state, state.active, partial(_iterated, im, tol, steps, rough))
+        left, rough = left - steps, False
+    return _solution(im, state)
+
+
+def _among(state: _State, rows: Tensor, work: Callable[[_State], _State]) -> _State:
+    """Return the state with work done on the rows that are set.
+
+    Others fill up their number to the next power of two, so that few shapes occur; they are not active meanwhile.
+    """
+    count = int(rows.sum())
+    size = min(len(rows), 1 << max(count - 1, 0).bit_length())
+    chosen = torch.argsort((~rows).to(torch.uint8), stable=True)[:size]
+    part = state._replace(active=rows)
+    part = _State(*(x[chosen] for x in part))
+    news = work(part)
+    news = news._replace(active=torch.where(part.active, news.active, state.active[chosen]))
+    return _State(*(old.index_copy(0, chosen, new) for old, new in zip(state, news, strict=True)))
+
+
+def _judged(im: Immersion, tol: float, last: bool, state: _State) -> _State:
+    """Take the residual of active curves; those where it is small enough are done, all of them at last."""
+    n = state.curves.shape[1] - 1
+    found, length = sketch(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
+    now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.image, state.energy, found)
+    floor = _floor(rounding, n, tol)
+    done = state.active & ((now <= floor) | last)
+    now, floor = torch.where(done, now, state.residual), torch.where(done, floor, state.floor)
+    rounding = torch.where(done, rounding, state.rounding)
+    return state._replace(
+        residual=now, floor=floor, rounding=rounding, active=state.active & ~done, settled=state.settled & ~state.active
+    )
+
+
+def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, state: _State) -> _State:
+    """Take a model, and some steps from it; a curve that a good one does not move is done."""
+    n = state.curves.shape[1] - 1
+    if rough and isinstance(im, Immersion):
+        found = sketch(im, state.curves, state.force)
+    else:
+        found = system(im, state.curves, state.image)
+    length = state.energy.clamp(min=0).sqrt()
+    now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.image, state.energy, found)
+    floor = _floor(rounding, n, tol)
+    at = state._replace(force=found.force, residual=torch.where(state.active, now, state.residual))
+    at = at._replace(floor=torch.where(state.active, floor, state.floor), active=state.active & rough)
+    at = at._replace(rounding=torch.where(state.active, rounding, state.rounding))
+    at = _noted(at, now) if isinstance(im, MetricField) else at
+    going = state.active & torch.isfinite(state.energy) & _unfinished(at, now)
+    slack = 4 * rounding / n**0.5 * state.energy
+    pairs: list[tuple[Tensor, Tensor]] = []
+    model = _model(found) if steps and bool(going.any()) else None
+    for _ in range(steps):
+        if model is None or not bool(going.any()):
+            break
+        step, sound = _direction(model, pairs[-MEMORY:], at.force)
+        to, moved = _searched(im, at, step, slack, going & sound)
+        now = residual(found._replace(force=to.force), n, to.energy.clamp(min=0).sqrt())
+        pairs.append(((to.curves - at.curves)[:, 1:-1], at.force - to.force))
+        at = to._replace(active=to.active | moved)
+        at = _noted(at, now) if isinstance(im, Immersion) else at
+        going = moved & _unfinished(at, now)
+    at = at._replace(settled=at.active & ~going)
+    return at._replace(stalls=at.stalls * (not rough), fine=at.fine & (not rough))
+
+
+def _noted(state: _State, now: Tensor) -> _State:
+    """Return the state that knows whether the last step, where it was within rounding, lowered the residual."""
+    stalls = torch.where(state.fine & (now >= state.least), state.stalls + 1, 0)
+    return state._replace(least=torch.where(state.fine, torch.minimum(now, state.least), now), stalls=stalls)
+
+
+def _unfinished(state: _State, now: Tensor) -> Tensor:
+    """Return which residuals are to fall further, and can where the last steps were within rounding."""
+    return (now > state.floor / 10) & ~(state.fine & (now <= state.floor)) & (state.stalls < PATIENCE)
+
+
+def _model(found: System) -> Blocks:
+    """Return the Hessian where it is positive definite, else a model that is."""
+    _, definite = solve(*found.hessian, found.force.double())
+    if bool(definite.all()):
+        return found.hessian
+    other, keep = found.safe or _damped(found), definite[:, None, None, None]
+    return Blocks(*(torch.where(keep, x, y) for x, y in zip(found.hessian, other, strict=True)))
+
+
+def _direction(model: Blocks, pairs: list[tuple[Tensor, Tensor]], force: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the step B F (B, N-2, d) by recursion over the pairs (s, y), and for which curves there is one."""
+    v, past, eps = force.double(), [], torch.finfo(force.dtype).eps
+    for s, y in reversed(pairs):
+        s, y = s.double(), y.double()
+        curvature = _product(s, y)
+        good = curvature > eps * (_product(s, s) * _product(y, y)).sqrt()
+        rho = torch.where(good, 1 / torch.where(good, curvature, 1), 0)
+        alpha = rho * _product(s, v)
+        v = v - alpha * y
+        past.append((s, y, rho, alpha))
+    step, sound = solve(*model, v)
+    for s, y, rho, alpha in reversed(past):
+        step = step + (alpha - rho * _product(y, step)) * s
+    return step.to(force), sound & torch.isfinite(step).flatten(1).all(-1)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum((-2, -1), keepdim=True)
+
+
+def _damped(found: System) -> Blocks:
+    """Return the model with its diagonal raised by what rounding makes uncertain."""
+    diagonal = found.hessian.diagonal
+    size = diagonal.diagonal(dim1=-2, dim2=-1)
+    raised = 10 * size.shape[-1] * torch.finfo(found.force.dtype).eps * size.amax((-2, -1), keepdim=True)
+    return Blocks(diagonal + torch.diag_embed(raised.expand_as(size)), found.hessian.next)
+
+
+def _searched(
+    im: Immersion | MetricField, at: _State, step: Tensor, slack: Tensor, active: Tensor
+) -> tuple[_State, Tensor]:
+    """Return where the longest of the steps 1, 1/2, ... that lowers the energy leads, and which curves moved.
+
+    A step is fine where its gain is within rounding.
+    """
+    slope = (at.force * step).sum((-2, -1))
+    fine = (step.shape[1] + 1) * slope <= slack
+    to, moved, scale = at, torch.zeros_like(active), 1.0
+    for _ in range(HALVINGS):
+        trial = at.curves.clone()
+        trial[:, 1:-1] += scale * step
+        energy, force, known = _evaluated(im, trial)
+        short = (force * step).sum((-2, -1)) >= -0.8 * slope
+        lower = torch.where(fine, short & (energy <= at.energy + slack), energy < at.energy)
+        take = active & ~moved & torch.isfinite(energy) & lower
+        news = at._replace(curves=trial, energy=energy, force=force, image=known, done=at.done + 1)
+        news = news._replace(fine=fine & (at.energy - energy <= slack))
+        to = _State(*(torch.where(take.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(news, to, strict=True)))
+        moved = moved | take
+        if bool((moved | ~active).all()):
+            break
+        scale /= 2
+    return to, moved
+
+
+def _evaluated(im: Immersion | MetricField, curves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the energy of curves, F = -(1/2n) dE/dz by one pass backwards, zero of a metric, and the image."""
+    if isinstance(im, MetricField):
+        known = image(im, curves)
+        return raw_energy(im, curves, known), torch.zeros_like(curves[:, 1:-1]), known
+    with torch.inference_mode(False), torch.enable_grad():
+        live = curves.clone().requires_grad_()
+        known = image(im, live)
+        energy = raw_energy(im, live, known)
+        (gradient,) = torch.autograd.grad(energy.sum(), live)
+    return energy.detach(), gradient[:, 1:-1] / (-2 * (curves.shape[1] - 1)), known.detach()
+
+
+def _floor(rounding: Tensor, n: int, tol: float) -> Tensor:
+    """Return the residual that rounding admits: max(tol, c eps n^2 |f| / L) with c = 10."""
+    return (10 * n * rounding).clamp(min=tol)
+
+
+def _solution(im: Immersion | MetricField, state: _State) -> Solution:
+    """Return the curves with what tells whether they are geodesics."""
+    curves, length = state.curves, raw_length(im, state.curves, state.image)
+    chord = state.energy.clamp(min=0).sqrt()
+    remaining = state.residual * chord / length.clamp(min=torch.finfo(length.dtype).tiny)
+    remaining = torch.where(torch.isfinite(state.residual), remaining, torch.inf)
+    agrees = (finer_polygon(im, curves, state.image) - length).abs() <= 0.01 * length
+    same, solved = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1), remaining <= state.floor
+    remaining = torch.where(same, torch.zeros_like(remaining), remaining)
+    variation = speed_variation(im, curves, state.image)
+    hidden = hides(state.rounding, curves.shape[1] - 1) & ~same
+    verdict = solved & agrees & ~hidden | same, solved & ~agrees & ~same & ~hidden
+    return Solution(curves, length, state.energy, *verdict, remaining, variation, state.done, hidden, state.rounding)

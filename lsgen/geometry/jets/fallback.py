@@ -1,0 +1,224 @@
+r"""Second-order expansions by nested automatic differentiation: exact, for whatever has no rule.
+
+    J_i = Dg(x)[x_i],        H_ij = D( y -> Dg(y)[x_i] )(x)[x_j] + Dg(x)[x_ij].
+
+The inner derivative is the reverse mode applied twice, Dg(x)[u] = D_w( Dg(x)^T w )^T u, and the outer one forward mode
+where there is one: forward over forward mode is wrong in PyTorch for layer_norm, det, solve and others
+(pytorch/pytorch#198017), since rules written for the first derivative drop terms of the second. What is differentiated
+again takes the reverse mode alone, for the same reason.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import jvp, vjp
+from torch.overrides import TorchFunctionMode
+
+from lsgen.geometry.compat import is_transformed
+from lsgen.geometry.jets.taylor import Frame, Taylor, widened
+
+__all__ = ["expand"]
+
+log = logging.getLogger(__name__)
+Map = Callable[..., tuple[Tensor, ...]]
+Push = Callable[[Map, tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]
+
+
+def expand(g: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """Return g(*arguments), in which some arguments are `Taylor`, as an expansion.
+
+    Args:
+        g: a function of tensors that returns a tensor or a tuple of tensors.
+        arguments: its arguments.
+
+    Returns:
+        A `Taylor` for each floating-point result, and the other results as they are.
+
+    """
+    places = [n for n, a in enumerate(arguments) if isinstance(a, Taylor)]
+    frame = arguments[places[0]].frame
+    inputs = [arguments[n] for n in places]
+    if any(x.curved for x in inputs):
+        inputs = [widened(x) for x in inputs]
+    graded = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    with torch.inference_mode(False), torch.enable_grad():
+        values = tuple(_usable(x.v) for x in inputs)
+        derivatives = tuple(_usable(x.t) for x in inputs)
+        whole = _completed(g, arguments, places)
+        results = whole(*values)
+        several = not isinstance(results, Tensor)
+        outputs = tuple(results) if several else (results,)
+        smooth = [n for n, y in enumerate(outputs) if isinstance(y, Tensor) and y.is_floating_point()]
+        final = not is_transformed() and not (graded and any(y.requires_grad for y in outputs))
+        tangents = _expanded(_restricted(whole, several, smooth), frame, values, derivatives, final)
+    answer: list[Any] = list(outputs)
+    for n, t in zip(smooth, tangents, strict=True):
+        value = outputs[n]
+        answer[n] = Taylor(frame, value if graded else value.detach(), t if graded else t.detach())
+    return tuple(answer) if several else answer[0]
+
+
+def _usable(x: Tensor) -> Tensor:
+    return x.clone() if x.is_inference() else x
+
+
+def _completed(g: Callable[..., Any], arguments: Sequence[Any], places: Sequence[int]) -> Callable[..., Any]:
+    fixed = [None if isinstance(a, Taylor) else a for a in arguments]
+
+    def whole(*values: Tensor) -> Any:
+        filled = list(fixed)
+        for n, value in zip(places, values, strict=True):
+            filled[n] = value
+        with _Composed():
+            return g(*filled)
+
+    return whole
+
+
+class _Composed(TorchFunctionMode):
+    """Replaces what PyTorch has no third derivatives of: they lack terms for normalisations over own statistics."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _COMPOSED.get(func, func)(*args, **(kwargs or {}))
+
+
+def _layer_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+) -> Tensor:
+    return _affine(_normalised(input, range(-len(normalized_shape), 0), eps), weight, bias)
+
+
+def _instance_norm(
+    input: Tensor,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if not use_input_stats:
+        return F.instance_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    channels = [-1, *[1] * (input.ndim - 2)]
+    weight, bias = (None if p is None else p.reshape(channels) for p in (weight, bias))
+    return _affine(_normalised(input, range(2, input.ndim), eps), weight, bias)
+
+
+def _normalised(x: Tensor, dims: Sequence[int], eps: float) -> Tensor:
+    c = x - x.mean(tuple(dims), keepdim=True)
+    return c * (c.square().mean(tuple(dims), keepdim=True) + eps).rsqrt()
+
+
+def _affine(x: Tensor, weight: Any, bias: Any) -> Tensor:
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+
+
+_COMPOSED: dict[Any, Callable[..., Tensor]] = {
+    F.layer_norm: _layer_norm,
+    torch.layer_norm: _layer_norm,
+    F.instance_norm: _instance_norm,
+}
+
+
+def _restricted(whole: Callable[..., Any], several: bool, keep: Sequence[int]) -> Map:
+    def kept(*values: Tensor) -> tuple[Tensor, ...]:
+        results = whole(*values)
+        return tuple(results[n] for n in keep) if several else (results,)
+
+    return kept
+
+
+def _expanded(
+    g: Map, frame: Frame, values: tuple[Tensor, ...], t: tuple[Tensor, ...], final: bool
+) -> tuple[Tensor, ...]:
+    """Return the derivatives; only where they are final, and not differentiated again, by forward mode."""
+    failure: Exception | None = None
+    for inner, outer, over in _WAYS if final else _WAYS[1:]:
+        try:
+            return _attempt(g, frame, values, t, inner, outer, over)
+        except (RuntimeError, NotImplementedError) as error:
+            log.info("nested differentiation by %s, %s failed: %s", outer.__name__, over.__name__, error)
+            failure = failure or error
+    assert failure is not None
+    raise failure
+
+
+def _attempt(
+    g: Map,
+    frame: Frame,
+    values: tuple[Tensor, ...],
+    t: tuple[Tensor, ...],
+    inner: Push,
+    outer: Push,
+    over: Callable[..., Any],
+) -> tuple[Tensor, ...]:
+    d, count = frame.d, len(values)
+    first = over(lambda *u: outer(g, values, u))(*(x[:d] for x in t))
+    if frame.order == 1:
+        return tuple(first)
+    i, j = frame.indices(values[0].device)
+
+    def pushed(*point: Tensor) -> tuple[Tensor, ...]:
+        return inner(g, point[:count], point[count:])
+
+    def second(*triple: Tensor) -> tuple[Tensor, ...]:
+        u, w, h = triple[:count], triple[count : 2 * count], triple[2 * count :]
+        return outer(pushed, (*values, *u), (*w, *h))
+
+    curved = tuple(x[d:] if x.shape[0] > d else torch.zeros_like(x[:1]).expand(frame.pairs, *x.shape[1:]) for x in t)
+    pairs = over(second)(*(x[i] for x in t), *(x[j] for x in t), *curved)
+    return tuple(torch.cat([a, b]) for a, b in zip(first, pairs, strict=True))
+
+
+def _loop(f: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
+    def mapped(*stacks: Tensor) -> tuple[Tensor, ...]:
+        results = [f(*(x[n] for x in stacks)) for n in range(stacks[0].shape[0])]
+        return tuple(torch.stack(column) for column in zip(*results, strict=True))
+
+    return mapped
+
+
+def _forward(g: Map, x: tuple[Tensor, ...], u: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    tangents: tuple[Tensor, ...] = jvp(g, x, u)[1]
+    return tangents
+
+
+def _twice_reversed(g: Map, x: tuple[Tensor, ...], u: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    outputs, pull = vjp(g, *x)[:2]
+    back = vjp(lambda *w: pull(tuple(w)), *(torch.zeros_like(y) for y in outputs))[1]
+    tangents: tuple[Tensor, ...] = back(tuple(u))
+    return tangents
+
+
+def _by_graph(g: Map, x: tuple[Tensor, ...], u: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Reverse mode twice by the graph of autograd alone, for functions that know no transforms of `torch.func`."""
+    at = tuple(v if v.requires_grad else v.detach().requires_grad_() for v in x)
+    outputs = g(*at)
+    kept = [n for n, y in enumerate(outputs) if y.requires_grad]
+    weights = [torch.zeros_like(outputs[n]).requires_grad_() for n in kept]
+    results = [torch.zeros_like(y) for y in outputs]
+    if kept:
+        pulled = torch.autograd.grad([outputs[n] for n in kept], at, weights, create_graph=True, materialize_grads=True)
+        used = [n for n, p in enumerate(pulled) if p.requires_grad]
+        tangents = torch.autograd.grad(
+            [pulled[n] for n in used], weights, [u[n] for n in used], create_graph=True, materialize_grads=True
+        )
+        for n, tangent in zip(kept, tangents, strict=True):
+            results[n] = tangent
+    return tuple(results)
+
+
+_WAYS: list[tuple[Push, Push, Callable[..., Any]]] = [
+    (_twice_reversed, _forward, torch.vmap),
+    (_twice_reversed, _twice_reversed, torch.vmap),
+    (_twice_reversed, _twice_reversed, _loop),
+    (_by_graph, _by_graph, _loop),
+]

@@ -1,0 +1,228 @@
+r"""Running a traced map on Taylor expansions.
+
+`propagate` is the one door: it returns the value of a map with its first and, if asked for, second derivatives along
+given directions, from one pass over the operations of the map.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import Node
+from torch.fx.node import map_arg
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from lsgen.geometry.jets import arithmetic, fallback, normalisation, operations
+from lsgen.geometry.jets.elementwise import PIECEWISE_LINEAR
+from lsgen.geometry.jets.fingerprint import reachable
+from lsgen.geometry.jets.last_layer import square
+from lsgen.geometry.jets.taylor import Frame, Taylor, widened
+from lsgen.geometry.jets.trace import Step, Trace, Untraceable, check_values, trace
+
+__all__ = ["kinks", "operations_of", "propagate"]
+
+log = logging.getLogger(__name__)
+RULES, CONSTANT = operations.RULES, operations.CONSTANT
+assert arithmetic.RULES is normalisation.RULES is operations.RULES
+_told: weakref.WeakSet[Any] = weakref.WeakSet()
+_told_operations: set[str] = set()
+
+
+def propagate(
+    fn: Callable[[Tensor], Tensor], z: Tensor, directions: Tensor, order: int, isometric: bool = False
+) -> Taylor:
+    r"""Return f(z) with its derivatives along the given directions.
+
+        J_i = Df(z)[v_i],    H_ij = D^2 f(z)[v_i, v_j].
+
+    Args:
+        fn: a map (N, n) -> (N, ...), each point by itself.
+        z: points (N, n).
+        directions: vectors (d, n), shared by all points, or (d, N, n).
+        order: 1 or 2.
+        isometric: the result may be moved by an isometry of R^m, and into a smaller space, where that is cheaper.
+
+    Returns:
+        The expansion, of value (N, ...).
+
+    """
+    frame = Frame(directions.shape[0], order)
+    seeds = directions[:, None].expand(frame.d, *z.shape) if directions.ndim == 2 else directions
+    start = Taylor(frame, z, seeds)
+    try:
+        operations = operations_of(fn, z)
+    except Untraceable as reason:
+        _tell(fn, str(reason))
+        result: Taylor = fallback.expand(_checked(fn), [start])
+        return result
+    return _interpret(operations, start, isometric)
+
+
+def operations_of(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
+    """Return the trace of fn for inputs like z, whose expansions agree with automatic differentiation.
+
+    Raises:
+        Untraceable, ValueError: see `lsgen.geometry.jets.trace`.
+
+    """
+    return trace(fn, z, _disagreement)
+
+
+def _disagreement(operations: Trace, fn: Callable[[Tensor], Tensor], z: Tensor) -> str | None:
+    """Say if reverse-mode derivatives of fn along one random direction are not those of its expansion."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode(False), torch.no_grad():
+        z = z.clone()
+        v = torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
+        x = _interpret(operations, widened(Taylor(Frame(1, 2), z, v[None])), False)
+        if x.shape[:1] != z.shape[:1]:
+            return None  # and is refused by who asks for one row per code
+        w = torch.randn(x.shape, generator=generator, dtype=x.t.dtype).to(z.device)
+        terms = [x.v, *widened(x).t]
+        ours = [(t * w).flatten(1).sum(1) for t in terms]
+    sizes = [t.flatten(1).norm(dim=1).max() * w.flatten(1).norm(dim=1).max() for t in terms]
+    for order, (mine, theirs) in enumerate(zip(ours, _reversed(fn, z, v, w), strict=False)):
+        bound = 10 * torch.finfo(z.dtype).eps ** 0.5 * sum(sizes[max(order - 1, 0) : order + 1])
+        told = mine.isfinite() & theirs.isfinite()
+        if bool(((mine - theirs).abs()[told] > bound).any()):
+            what = f"derivatives of order {order}" if order else "values"
+            return f"its {what} do not follow from its operations"
+    return None
+
+
+def _reversed(fn: Callable[[Tensor], Tensor], z: Tensor, v: Tensor, w: Tensor) -> Iterator[Tensor]:
+    """Yield <w, fn> and its derivatives along v at every point, of orders 1 and 2 as far as PyTorch has them."""
+    with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        at = z.detach().clone().requires_grad_()
+        values, slope = (fn(at) * w).flatten(1).sum(1), at.new_zeros(at.shape)
+        value = values.sum()
+        yield values.detach()
+        try:
+            if value.requires_grad:
+                (slope,) = torch.autograd.grad(value, at, create_graph=True, materialize_grads=True)
+            yield (slope * v).flatten(1).sum(1).detach()
+            bend = at.new_zeros(at.shape)
+            if slope.requires_grad:
+                (bend,) = torch.autograd.grad((slope * v).sum(), at, materialize_grads=True)
+            yield (bend * v).flatten(1).sum(1)
+        except (RuntimeError, NotImplementedError) as error:
+            log.info("the derivatives of %s could not be checked: %s", _name(fn), error)
+
+
+def kinks(fn: Callable[[Tensor], Tensor], z: Tensor) -> list[str]:
+    """Return the names of the piecewise linear activations of a map, by its trace or else by its modules."""
+    try:
+        packets = operations_of(fn, z).packets
+        return sorted({PIECEWISE_LINEAR[p] for p in packets if p in PIECEWISE_LINEAR})
+    except Untraceable:
+        modules = {type(x).__name__ for x in reachable(fn) if isinstance(x, nn.Module)}
+        return sorted(modules & set(PIECEWISE_LINEAR.values()))
+
+
+def _tell(fn: Any, reason: str) -> None:
+    try:
+        if fn in _told:
+            return
+        _told.add(fn)
+    except TypeError:
+        pass
+    log.warning("The map %s is differentiated as a whole, which is several times slower: %s", _name(fn), reason)
+
+
+def _checked(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def value(z: Tensor) -> Tensor:
+        x = fn(z)
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected a map that returns one tensor, got {type(x).__name__}")
+        check_values(x.dtype)
+        return x
+
+    return value
+
+
+def _name(fn: Any) -> str:
+    return getattr(fn, "__qualname__", type(fn).__name__)
+
+
+def _interpret(operations: Trace, start: Taylor, isometric: bool) -> Taylor:
+    known: dict[str, Any] = {operations.input: start}
+    known.update((name, source()) for name, source in operations.constants)
+
+    def fill(a: Any) -> Any:
+        return known[a.name] if isinstance(a, Node) else map_arg(a, fill) if isinstance(a, list | tuple) else a
+
+    moved = False
+    for step in operations.steps:
+        args, kwargs = [fill(a) for a in step.args], {key: fill(a) for key, a in step.kwargs.items()}
+        factor = square(args[-1]) if isometric and step.name == operations.linear else None
+        if factor is not None:
+            moved = True
+            known[step.name] = RULES[torch.ops.aten.mm](args[-2], factor)
+        elif moved and step.name in operations.rearranging:
+            known[step.name] = args[0][0] if isinstance(args[0], list | tuple) else args[0]
+        else:
+            known[step.name] = _apply(step, args, kwargs)
+        for name in step.free:
+            known.pop(name, None)
+    result = known[operations.output]
+    if isinstance(result, Taylor):
+        return result
+    return Taylor(start.frame, result, result.new_zeros(start.frame.d, *result.shape))
+
+
+def _apply(step: Step, args: Any, kwargs: Any) -> Any:
+    if not _moves(args) and not _moves(kwargs.values()):
+        return step.target(*args, **kwargs)
+    packet, constant = _kind(step.target)
+    if constant:
+        return step.target(*_still(args), **{key: _still(value) for key, value in kwargs.items()})
+    rule = RULES.get(packet)
+    if rule is not None:
+        try:
+            return rule(*args, **kwargs)
+        except operations.NoRule as reason:
+            _tell_operation(str(reason))
+    else:
+        _tell_operation(f"{step.target} has no rule")
+    if _moves(kwargs.values()) or any(isinstance(a, list | tuple) and _moves(a) for a in args):
+        raise NotImplementedError(f"{step.target} cannot be differentiated with respect to lists of tensors")
+    return fallback.expand(partial(step.target, **kwargs), args)
+
+
+def _moves(values: Any) -> bool:
+    return any(isinstance(x, Taylor) or (isinstance(x, list | tuple) and _moves(x)) for x in values)
+
+
+def _still(x: Any) -> Any:
+    if isinstance(x, Taylor):
+        return x.v
+    return type(x)(_still(y) for y in x) if type(x) in (list, tuple) else x
+
+
+@cache
+def _kind(target: Any) -> tuple[Any, bool]:
+    """Return the operation that a target is an overload of, and whether there is nothing to differentiate.
+
+    Such are comparisons, logic and index arithmetic.
+    """
+    packet = getattr(target, "overloadpacket", target)
+    returns = getattr(getattr(target, "_schema", None), "returns", ())
+    return packet, packet in CONSTANT or (bool(returns) and str(target).split(".")[1] in INDICATORS)
+
+
+INDICATORS = frozenset(
+    """gt ge lt le eq ne logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not
+    isfinite isnan isinf signbit argmax argmin argsort any all sgn floor_divide""".split()  # noqa: SIM905
+)
+
+
+def _tell_operation(reason: str) -> None:
+    if reason not in _told_operations:
+        _told_operations.add(reason)
+        log.info("differentiated automatically, which is slower: %s", reason)

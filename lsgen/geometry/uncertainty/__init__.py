@@ -1,0 +1,1 @@
+"""How sure a decoder is of its own geometry."""

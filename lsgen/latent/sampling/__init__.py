@@ -1,0 +1,1 @@
+"""Where codes come from once a model is trained."""

@@ -1,0 +1,240 @@
+r"""Where codes come from once a model is trained: the prior, the codes of the data, or a density fitted to them.
+
+    prior                   z ~ p(z)
+    aggregate posterior     z ~ q(z) = 1/N sum_n q(z|x_n), the codes seen
+    mixture of normals      z ~ sum_k pi_k N(z; m_k, S_k), fitted to the codes by expectation maximisation
+    flow                    z = f(e), e ~ N(0, I), fitted to the codes by maximum likelihood
+
+The model generates from p(z); where q(z) differs from it, as it does for every deterministic encoder, other codes
+than those of p(z) are the ones that the decoder knows.
+
+Reference: Ghosh et al., "From variational to deterministic autoencoders" (2020), section 4,
+https://arxiv.org/abs/1903.12436, for the mixture after training; Dai & Wipf, "Diagnosing and enhancing VAE models"
+(2019), https://arxiv.org/abs/1903.05789, for the mismatch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from lsgen.latent.flows import FlowPrior
+from lsgen.latent.manifolds.manifold import Euclidean, Manifold
+from lsgen.latent.space import LatentSpace
+
+__all__ = ["AggregatePosterior", "CodeSampler", "FromPrior", "GaussianMixture", "NormalisingFlow", "generate"]
+
+
+class CodeSampler(ABC):
+    """Abstract source of codes.
+
+    Attributes:
+        needs_codes: whether `fit` must see codes before `sample` can draw any.
+        curved: whether it draws codes that stay on the manifold of any latent space.
+
+    """
+
+    needs_codes: bool = True
+    curved: bool = False
+
+    def fit(self, codes: Tensor) -> CodeSampler:
+        """Fit to codes of observations, (N, d), one draw from each posterior.
+
+        Raises:
+            ValueError: the codes have another shape, or are not finite.
+
+        """
+        if codes.ndim != 2 or not len(codes) or not bool(torch.isfinite(codes).all()):
+            raise ValueError(f"{type(self).__name__} expected finite codes (N, d), got shape {tuple(codes.shape)}")
+        self.learn(codes.detach())
+        return self
+
+    @abstractmethod
+    def learn(self, codes: Tensor) -> None:
+        """Fit to codes (N, d) that have been checked."""
+
+    @abstractmethod
+    def sample(self, n: int) -> Tensor:
+        """Return n codes, (n, d).
+
+        Raises:
+            RuntimeError: it has not been fitted.
+
+        """
+
+    def check(self, manifold: Manifold) -> None:
+        """Refuse a latent space whose codes it cannot draw.
+
+        Raises:
+            ValueError: codes lie on a manifold that the draws would leave.
+
+        """
+        if not self.curved and manifold != Euclidean():
+            raise ValueError(
+                f"{type(self).__name__} expected codes in flat space, got a {type(manifold).__name__}: "
+                "use FromPrior or AggregatePosterior"
+            )
+
+    def _unfitted(self) -> RuntimeError:
+        return RuntimeError(f"{type(self).__name__} expected to be fitted to codes first: call fit(codes)")
+
+
+class FromPrior(CodeSampler):
+    """The prior itself.
+
+    Args:
+        prior: p(z), a module that returns a distribution.
+
+    """
+
+    needs_codes = False
+    curved = True
+
+    def __init__(self, prior: nn.Module) -> None:
+        self.prior = prior
+
+    def learn(self, codes: Tensor) -> None:
+        """Learn nothing."""
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return draws from p(z)."""
+        codes: Tensor = self.prior().sample((n,))
+        return codes
+
+
+class AggregatePosterior(CodeSampler):
+    """The codes it has been given, drawn with replacement."""
+
+    curved = True
+
+    def __init__(self) -> None:
+        self._codes: Tensor | None = None
+
+    def learn(self, codes: Tensor) -> None:
+        """Keep the codes."""
+        self._codes = codes
+
+    def sample(self, n: int) -> Tensor:
+        """Return some of the codes."""
+        if self._codes is None:
+            raise self._unfitted()
+        return self._codes[torch.randint(len(self._codes), (n,), device=self._codes.device)]
+
+
+class GaussianMixture(CodeSampler):
+    """A mixture of normals with full covariances, by scikit-learn.
+
+    Args:
+        components: number K of normals.
+        seed: seed of the initial clusters.
+
+    Raises:
+        ValueError: components is not positive, or there are fewer codes.
+
+    """
+
+    def __init__(self, components: int = 10, seed: int = 0) -> None:
+        if components < 1:
+            raise ValueError(f"expected at least 1 component, got {components}")
+        self.components, self.seed = components, seed
+        self._parts: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def learn(self, codes: Tensor) -> None:
+        """Fit weights, means and covariances."""
+        from sklearn.mixture import GaussianMixture as Mixture
+
+        if len(codes) < self.components:
+            raise ValueError(f"expected at least {self.components} codes, one for each component, got {len(codes)}")
+        mixture = Mixture(self.components, random_state=self.seed).fit(codes.double().cpu().numpy())
+        weights, means, factors = (
+            torch.as_tensor(part).to(codes)
+            for part in (mixture.weights_, mixture.means_, torch.linalg.cholesky(torch.as_tensor(mixture.covariances_)))
+        )
+        self._parts = weights, means, factors
+
+    def sample(self, n: int) -> Tensor:
+        """Return draws from the mixture."""
+        if self._parts is None:
+            raise self._unfitted()
+        weights, means, factors = self._parts
+        chosen = torch.multinomial(weights, n, replacement=True)
+        noise = torch.randn(n, means.shape[1], dtype=means.dtype, device=means.device)
+        return means[chosen] + (factors[chosen] @ noise.unsqueeze(-1)).squeeze(-1)
+
+
+class NormalisingFlow(CodeSampler):
+    """A neural spline flow over standardised codes (extra `flows`).
+
+    Args:
+        steps: optimiser steps.
+        batch_size: codes in each.
+        learning_rate: of Adam.
+
+    Attributes:
+        log_likelihood: average log density of the codes, in nats, over the last tenth of the steps.
+
+    Raises:
+        ValueError: a number is not positive, or codes have one dimension.
+        ImportError: zuko is not installed.
+
+    """
+
+    def __init__(self, steps: int = 1000, batch_size: int = 256, learning_rate: float = 2e-3) -> None:
+        if min(steps, batch_size) < 1 or not learning_rate > 0:
+            raise ValueError(f"expected positive numbers, got {steps}, {batch_size} and {learning_rate}")
+        self.steps, self.batch_size, self.learning_rate = steps, batch_size, learning_rate
+        self.log_likelihood = float("nan")
+        self._flow: FlowPrior | None = None
+
+    @torch.inference_mode(False)
+    @torch.enable_grad()
+    def learn(self, codes: Tensor) -> None:
+        """Maximise the likelihood of the codes."""
+        codes = codes.clone()
+        self._mean, self._scale = codes.mean(0), codes.std(0).clamp(min=torch.finfo(codes.dtype).eps)
+        standard = (codes - self._mean) / self._scale
+        flow = FlowPrior(codes.shape[1]).to(codes)
+        optimizer = torch.optim.Adam(flow.parameters(), self.learning_rate)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        last: list[Tensor] = []
+        for step in range(self.steps):
+            batch = standard[torch.randint(len(codes), (self.batch_size,), device=codes.device)]
+            loss = -flow().log_prob(batch).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            if step >= self.steps - max(1, self.steps // 10):
+                last.append(-loss.detach())
+        self.log_likelihood = float(torch.stack(last).mean() - self._scale.log().sum())
+        self._flow = flow.requires_grad_(False)
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return draws from the flow."""
+        if self._flow is None:
+            raise self._unfitted()
+        return self._mean + self._scale * self._flow().sample(torch.Size((n,)))
+
+
+def generate(space: LatentSpace, n: int, sampler: CodeSampler | None = None, mean: bool = False) -> Tensor:
+    """Return n observations from codes of a sampler, (n, *shape).
+
+    Args:
+        space: decoder and likelihood.
+        n: observations.
+        sampler: where codes come from; the prior unless given.
+        mean: whether the means of p(x|z) are returned instead of what `space.observe` draws.
+
+    Raises:
+        ValueError: the sampler cannot draw on the manifold of the codes.
+
+    """
+    source = FromPrior(space.prior) if sampler is None else sampler
+    source.check(space.manifold)
+    with torch.no_grad():
+        z = source.sample(n)
+        return space.decode(z).mean if mean else space.observe(z)

@@ -1,0 +1,1 @@
+"""Objectives that look at the aggregate posterior, the codes of all observations together."""

@@ -1,0 +1,1 @@
+"""Lower bounds of the evidence of every observation by itself."""

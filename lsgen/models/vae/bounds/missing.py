@@ -1,0 +1,62 @@
+r"""MIWAE for missing data: the importance-weighted bound of what is observed.
+
+    L_k(x_o) = E[ log 1/k sum_i p(x_o|z_i) p(z_i) / q(z_i|x_o) ] <= log p(x_o),    z_i ~ q(z|x_o),
+
+valid where values are missing at random. The encoder sees zeros in their place. To fill gaps with the trained model,
+see `lsgen.latent.impute`.
+
+Reference: Mattei & Frellsen, "MIWAE: deep generative modelling and imputation of incomplete data sets" (2019),
+equation 4, https://arxiv.org/abs/1812.02633.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lsgen.latent import EncodableLatentSpace, observed_log_prob
+from lsgen.models.divergence import kl_terms
+from lsgen.models.losses import Losses
+from lsgen.models.vae.bounds import importance
+from lsgen.models.vae.objective import Objective
+
+__all__ = ["MissingDataIWAE"]
+
+
+class MissingDataIWAE(Objective):
+    """The bound L_k of the observed part of each observation.
+
+    Args:
+        samples: codes k in the bound.
+
+    Raises:
+        ValueError: samples is not positive.
+
+    """
+
+    demands: ClassVar[tuple[str, ...]] = ("observed",)
+
+    def __init__(self, samples: int = 20) -> None:
+        super().__init__()
+        self.samples = importance.positive("samples", samples)
+
+    def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
+        """Return -L_k of a batch with "observed", a boolean mask of the shape of "x".
+
+        Raises:
+            ValueError: the batch has no mask.
+
+        """
+        if "observed" not in batch:
+            raise ValueError(f'MissingDataIWAE expected batches with "observed", got {", ".join(sorted(batch))}')
+        observed = batch["observed"]
+        x = torch.where(observed, batch["x"], 0.0)
+        q, p = space.encode(x), space.prior()
+        z = q.rsample(torch.Size((self.samples,)))
+        likelihood = observed_log_prob(space.decode(z), x, observed)
+        parts = importance.Weights(likelihood, p.log_prob(z), q.log_prob(z), kl_terms(q, p, z))
+        bound = importance.log_mean_exp(parts.log_w)
+        return importance.losses(-bound.mean(), bound, parts)

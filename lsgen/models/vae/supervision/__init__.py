@@ -1,0 +1,1 @@
+"""Objectives that know labels or pairs."""

@@ -1,0 +1,1 @@
+"""Generators, critics and augmentations of adversarial training."""

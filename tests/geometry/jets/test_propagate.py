@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lsgen.geometry import Immersion, jet, log_volume, metric, scalar_curvature
-from lsgen.geometry import trace as tracing
+from lsgen.geometry.jets import trace as tracing
 from lsgen.nn import Conv64Decoder
 
 f64 = torch.float64

@@ -6,38 +6,38 @@ from lsgen.latent.discrete.autoregressive import AutoregressiveOverCodes, Autore
 from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
 from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
 from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
-from lsgen.latent.flows import FlowDistribution, FlowPosterior, FlowPrior
-from lsgen.latent.ladder import LadderDecoder, LadderNormal, LadderPosterior
-from lsgen.latent.manifolds.hyperbolic import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
+from lsgen.latent.families.ladder import LadderDecoder, LadderNormal, LadderPosterior
+from lsgen.latent.families.mixtures import MixtureOfNormals, VampPrior
+from lsgen.latent.families.points import Deterministic, Point
+from lsgen.latent.families.product import Joint, OneHot, Product, Uniform
+from lsgen.latent.families.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
+from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
-from lsgen.latent.manifolds.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
-from lsgen.latent.mixtures import MixtureOfNormals, VampPrior
+from lsgen.latent.manifolds.supports import Codebook, Cube, Simplex
 from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, Laplacian, RationalQuadratic, mmd_squared
-from lsgen.latent.points import Deterministic, Point
-from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, PointPosterior, Posterior
-from lsgen.latent.priors import BoundPrior, ImplicitPrior, Prior, StandardNormal
-from lsgen.latent.product import Joint, OneHot, Product, Uniform
+from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, PointPosterior, Posterior
+from lsgen.latent.priors import EncoderDependentPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.sampling import samplers
 from lsgen.latent.sampling.imputation import Imputation, impute, observed_log_prob, pseudo_gibbs
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
-from lsgen.latent.supports import Codebook, Cube, Simplex
 
 __all__ = [
     "RBF",
     "AggregateTerms",
     "AutoregressiveOverCodes",
     "AutoregressivePrior",
-    "BoundPosterior",
-    "BoundPrior",
     "ClassCodes",
     "ClassPosterior",
     "Codebook",
     "CodebookPrior",
     "Cube",
+    "DecoderDependentPosterior",
     "Deterministic",
     "DiagonalNormal",
     "EncodableLatentSpace",
+    "EncoderDependentPrior",
     "Euclidean",
     "FlowDistribution",
     "FlowPosterior",

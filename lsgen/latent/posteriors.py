@@ -10,7 +10,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 
-__all__ = ["BoundPosterior", "DiagonalNormal", "PointPosterior", "Posterior"]
+__all__ = ["DecoderDependentPosterior", "DiagonalNormal", "PointPosterior", "Posterior"]
 
 
 class Posterior(nn.Module, ABC):
@@ -43,8 +43,8 @@ class PointPosterior(Posterior):
     """Abstract family without a density: all mass is at one code."""
 
 
-class BoundPosterior(Posterior):
-    """Abstract family that also needs the decoder of the latent space it belongs to."""
+class DecoderDependentPosterior(Posterior):
+    """Abstract family that is computed with the decoder of its latent space as well."""
 
     def __init__(self) -> None:
         super().__init__()

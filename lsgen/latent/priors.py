@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 
-__all__ = ["BoundPrior", "ImplicitPrior", "Prior", "StandardNormal"]
+__all__ = ["EncoderDependentPrior", "ImplicitPrior", "Prior", "StandardNormal"]
 
 
 class Prior(nn.Module, ABC):
@@ -66,8 +66,8 @@ class ImplicitPrior(Prior):
     """Abstract prior that can be sampled and has no density."""
 
 
-class BoundPrior(Prior):
-    """Abstract prior that is made from the encoder of the latent space it belongs to."""
+class EncoderDependentPrior(Prior):
+    """Abstract prior that is computed with the encoder of its latent space."""
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim)

@@ -12,10 +12,10 @@ from torch.distributions import Distribution
 
 from lsgen.latent.densities import check_density
 from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
+from lsgen.latent.families.points import Deterministic
 from lsgen.latent.manifolds.manifold import Manifold
-from lsgen.latent.points import Deterministic
-from lsgen.latent.posteriors import BoundPosterior, DiagonalNormal, Posterior
-from lsgen.latent.priors import BoundPrior, Prior
+from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, Posterior
+from lsgen.latent.priors import EncoderDependentPrior, Prior
 from lsgen.likelihoods import Likelihood
 
 __all__ = ["EncodableLatentSpace", "LatentSpace"]
@@ -126,7 +126,7 @@ class EncodableLatentSpace(LatentSpace):
         """Tell the parts of one another, and refuse those whose codes lie in different places."""
         prior, posterior = self.prior, self.posterior
         names = f"{type(prior).__name__} and {type(posterior).__name__}"
-        if isinstance(prior, BoundPrior):
+        if isinstance(prior, EncoderDependentPrior):
             check_density(posterior)
             prior.bind(self.encode, posterior.manifold)
         if isinstance(prior, CodebookPrior) != isinstance(posterior, VectorQuantiser):
@@ -135,7 +135,7 @@ class EncodableLatentSpace(LatentSpace):
             prior.bind(posterior)
         if isinstance(posterior, Deterministic):
             posterior.bind_to(prior.manifold)
-        if isinstance(posterior, BoundPosterior):
+        if isinstance(posterior, DecoderDependentPosterior):
             posterior.bind(self.decoder)
         if prior.manifold.measure != posterior.manifold.measure:
             raise ValueError(

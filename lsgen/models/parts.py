@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TypeGuard
 
 from lsgen.latent import (
-    BoundPrior,
     CodebookPrior,
     EncodableLatentSpace,
+    EncoderDependentPrior,
     ImplicitPrior,
     LatentSpace,
     PointPosterior,
@@ -60,7 +60,7 @@ def check_prior(model: str, space: LatentSpace, *, density: bool, draws: bool) -
 
     """
     prior, name = space.prior, type(space.prior).__name__
-    if isinstance(prior, BoundPrior) and not isinstance(space, EncodableLatentSpace):
+    if isinstance(prior, EncoderDependentPrior) and not isinstance(space, EncodableLatentSpace):
         raise TypeError(f"{model} expected a prior that needs no encoder, got {name}")
     if isinstance(prior, CodebookPrior):
         raise TypeError(f"{model} expected a prior that needs no codebook, got {name}")

@@ -20,7 +20,7 @@ from lsgen.data.batches import TensorSource
 from lsgen.data.encodings import AsStored
 from lsgen.data.module import DataModule
 from lsgen.latent import ClassPosterior, StandardNormal
-from lsgen.latent.product import OneHot, Product
+from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, Beta, FixedGaussian, Likelihood, Mixed, Poisson
 from lsgen.models import VAE, LinearModel
 from lsgen.models.gan import GAN, NonSaturating

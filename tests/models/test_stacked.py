@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace, LadderDecoder, StackedPosterior, StandardNormal
-from lsgen.latent.product import OneHot, Product
+from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.evidence import log_evidence
 from lsgen.models.vae import StackedSemiSupervised

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
 from lsgen.latent import ClassPosterior, EncodableLatentSpace, StandardNormal
-from lsgen.latent.product import OneHot, Product
+from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.models.vae import ELBO, AdaGVAE, SemiSupervised
 from lsgen.models.vae.supervision.ada_gvae import share

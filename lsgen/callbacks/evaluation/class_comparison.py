@@ -24,7 +24,7 @@ from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import DataModule, Split
 from lsgen.latent import LatentSpace
 from lsgen.metrics.quality import FeatureExtractor, IntraFrechetDistance, real_features, real_labels
-from lsgen.models.gan.space import class_codes
+from lsgen.models.gan.space import with_class
 
 __all__ = ["ClassComparison"]
 
@@ -96,7 +96,7 @@ class ClassComparison(PeriodicCallback):
         for c in range(classes):
             for start in range(0, self.n, self.chunk_size):
                 label = torch.full((min(self.chunk_size, self.n - start),), c, device=device)
-                x = space.raw(class_codes(space.prior().sample(label.shape), label, classes))
+                x = space.raw(with_class(space.prior().sample(label.shape), label, classes))
                 metric.update(self.extractor(x), label, real=False)
         found, name = metric.compute(), self.extractor.frechet_key()
         values = {f"intra_{name}": found["mean"], f"worst_{name}": found["classes"].max()}

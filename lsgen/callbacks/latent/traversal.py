@@ -36,7 +36,7 @@ from lsgen.callbacks.latent.codes import Codes, axis_name, codes, interpolated, 
 from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
-from lsgen.latent.supports import bounded
+from lsgen.latent.manifolds.supports import bounded
 from lsgen.models.gan.directions import Directions
 from lsgen.viz import Pixels
 

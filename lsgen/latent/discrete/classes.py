@@ -31,11 +31,11 @@ from torch.distributions import (
 )
 from torch.nn.functional import one_hot
 
+from lsgen.latent.families.product import Joint
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.manifolds.product_manifolds import side_by_side
+from lsgen.latent.manifolds.supports import Simplex
 from lsgen.latent.posteriors import Posterior
-from lsgen.latent.product import Joint
-from lsgen.latent.supports import Simplex
 
 __all__ = ["ClassCodes", "ClassPosterior", "divergence_given_class"]
 

@@ -26,9 +26,9 @@ from torch.distributions import Distribution, constraints, register_kl
 from torch.nn.functional import one_hot
 
 from lsgen.latent.manifolds.manifold import Manifold
+from lsgen.latent.manifolds.supports import Codebook
 from lsgen.latent.posteriors import PointPosterior
 from lsgen.latent.priors import Prior
-from lsgen.latent.supports import Codebook
 
 __all__ = ["CodebookPrior", "Quantised", "UniformOverCodes", "VectorQuantiser"]
 

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, constraints
 
 from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
-from lsgen.latent.ladder import LadderDecoder
+from lsgen.latent.families.ladder import LadderDecoder
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.manifolds.product_manifolds import side_by_side
-from lsgen.latent.posteriors import BoundPosterior
-from lsgen.latent.supports import Simplex
+from lsgen.latent.manifolds.supports import Simplex
+from lsgen.latent.posteriors import DecoderDependentPosterior
 
 __all__ = ["StackedCodes", "StackedPosterior"]
 
@@ -71,7 +71,7 @@ class StackedCodes(Distribution):
         return torch.cat([top, (z1 - mean) / scale], -1)
 
 
-class StackedPosterior(BoundPosterior):
+class StackedPosterior(DecoderDependentPosterior):
     """The posterior of a class model on top of codes z_1; the heads are mean and log variance of z_1.
 
     Args:

@@ -20,11 +20,11 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from lsgen.latent.flows import FlowPrior
+from lsgen.latent.families.flows import FlowPrior
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.space import LatentSpace
 
-__all__ = ["AggregatePosterior", "CodeSampler", "FromPrior", "GaussianMixture", "NormalisingFlow", "generate"]
+__all__ = ["CodeSampler", "FromAggregatePosterior", "FromPrior", "GaussianMixture", "NormalisingFlow", "generate"]
 
 
 class CodeSampler(ABC):
@@ -74,7 +74,7 @@ class CodeSampler(ABC):
         if not self.curved and manifold != Euclidean():
             raise ValueError(
                 f"{type(self).__name__} expected codes in flat space, got a {type(manifold).__name__}: "
-                "use FromPrior or AggregatePosterior"
+                "use FromPrior or FromAggregatePosterior"
             )
 
     def _unfitted(self) -> RuntimeError:
@@ -105,7 +105,7 @@ class FromPrior(CodeSampler):
         return codes
 
 
-class AggregatePosterior(CodeSampler):
+class FromAggregatePosterior(CodeSampler):
     """The codes it has been given, drawn with replacement."""
 
     curved = True

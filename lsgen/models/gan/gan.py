@@ -20,7 +20,7 @@ from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.losses import AdversarialLoss
 from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
-from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range, class_codes
+from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range, with_class
 from lsgen.models.parts import check_prior
 from lsgen.nn.adversarial.augment import AdaptiveAugment
 from lsgen.nn.adversarial.critics import AuxiliaryCritic
@@ -161,7 +161,7 @@ class GAN(AdversarialModel):
             return real, z, self.critic
         if "label" not in batch:
             raise ValueError("a conditional critic expected batches with a label, got none")
-        z = class_codes(z, batch["label"], self.classes)
+        z = with_class(z, batch["label"], self.classes)
         if isinstance(self.critic, AuxiliaryCritic):
             return real, z, self.critic
         return real, z, partial(self.critic, label=z[:, -self.classes :])

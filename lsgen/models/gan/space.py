@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
-__all__ = ["DataUnits", "EncodableGeneratorSpace", "GeneratorSpace", "check_value_range", "class_codes"]
+__all__ = ["DataUnits", "EncodableGeneratorSpace", "GeneratorSpace", "check_value_range", "with_class"]
 
 
 class DataUnits(nn.Module):
@@ -64,7 +64,7 @@ class EncodableGeneratorSpace(EncodableLatentSpace):
         return self.raw(z)
 
 
-def class_codes(z: Tensor, label: Tensor, classes: int) -> Tensor:
+def with_class(z: Tensor, label: Tensor, classes: int) -> Tensor:
     """Return codes (N, d), their last coordinates replaced by the one-hot labels (N,) of so many classes."""
     return torch.cat([z[:, :-classes], nn.functional.one_hot(label, classes).to(z.dtype)], 1)
 

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import EncodableLatentSpace, Posterior, Prior
-from lsgen.latent.product import OneHot
+from lsgen.latent.families.product import OneHot
 from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch, LatentModel, OptimizerFactory
 from lsgen.models.contract import Contract, Interval

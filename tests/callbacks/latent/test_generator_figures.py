@@ -23,7 +23,7 @@ from lsgen.cli import main
 from lsgen.data import Digits
 from lsgen.geometry import immersion, metric
 from lsgen.latent import LatentSpace, StandardNormal
-from lsgen.latent.product import OneHot, Product
+from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import DatasetClassifier, Moments, Pixels, frechet_distance
 from lsgen.models.gan import GAN, NonSaturating, sefa, style_space

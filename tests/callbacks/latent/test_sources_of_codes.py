@@ -19,7 +19,7 @@ from lsgen.nn import MLPDecoder, MLPEncoder
 SHAPE = (1, 8, 8)
 
 
-class Recorder(samplers.AggregatePosterior):
+class Recorder(samplers.FromAggregatePosterior):
     def learn(self, codes: Tensor) -> None:
         super().learn(codes)
         self.seen = codes.clone()
@@ -54,8 +54,8 @@ def test_samplers_that_do_not_fit_the_model_are_refused_before_any_work(tmp_path
     with pytest.raises(ValueError, match="GaussianMixture expected codes in flat space, got a Sphere"):
         _trainer(tmp_path, Samples(sampler=samplers.GaussianMixture())).fit(sphere, Digits())
     loader = Digits().train_dataloader()
-    with pytest.raises(TypeError, match=r"AggregatePosterior expected a lsgen.data.DataModule to take codes from"):
-        _trainer(tmp_path, Samples(sampler=samplers.AggregatePosterior())).fit(_autoencoder(), loader)
+    with pytest.raises(TypeError, match=r"FromAggregatePosterior expected a lsgen.data.DataModule to take codes from"):
+        _trainer(tmp_path, Samples(sampler=samplers.FromAggregatePosterior())).fit(_autoencoder(), loader)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from lsgen.latent import (
     WrappedNormalPrior,
     paths,
 )
-from lsgen.latent.manifolds.hyperbolic import WrappedNormal
+from lsgen.latent.families.wrapped_normal import WrappedNormal
 
 MANIFOLDS = [Euclidean(), Sphere(), PoincareBall(1.3)]
 

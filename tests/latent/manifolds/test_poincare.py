@@ -11,8 +11,8 @@ from scipy.stats import chi
 from torch import Tensor
 
 from lsgen.latent import PoincareBall, WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.families.wrapped_normal import WrappedNormal
 from lsgen.latent.manifolds import poincare
-from lsgen.latent.manifolds.hyperbolic import WrappedNormal
 
 f64 = torch.float64
 

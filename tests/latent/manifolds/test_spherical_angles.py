@@ -7,7 +7,7 @@ import torch
 from scipy.stats import beta
 
 from lsgen.latent import VonMisesFisher
-from lsgen.latent.manifolds.spherical_angles import angle_quantile, angle_table, largest_concentration, log_normaliser
+from lsgen.latent.families.spherical_angles import angle_quantile, angle_table, largest_concentration, log_normaliser
 
 LARGEST = largest_concentration(torch.float32)
 KAPPAS = [0.0, 1e-3, 0.5, 1.5, 5.0, 10.0, 17.6, 30.0, 100.0, 1e3, 1e5, 1e7, LARGEST]

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from lsgen.latent import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
-from lsgen.latent.manifolds.spherical_angles import largest_concentration
-from lsgen.latent.manifolds.von_mises_fisher import log_sphere_area
+from lsgen.latent.families.spherical_angles import largest_concentration
+from lsgen.latent.families.von_mises_fisher import log_sphere_area
 
 DIMENSIONS = [2, 3, 5, 10, 40]
 KAPPAS = [1e-3, 0.5, 4.0, 30.0, 500.0]

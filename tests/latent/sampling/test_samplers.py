@@ -19,7 +19,7 @@ def _codes(n: int = 4000) -> Tensor:
     return torch.cat([left, right])
 
 
-FITTED = [samplers.AggregatePosterior(), samplers.GaussianMixture(2)]
+FITTED = [samplers.FromAggregatePosterior(), samplers.GaussianMixture(2)]
 
 
 @pytest.mark.parametrize("sampler", FITTED, ids=lambda sampler: type(sampler).__name__)
@@ -58,7 +58,7 @@ def test_the_prior_needs_no_codes() -> None:
 def test_observations_are_generated_from_the_codes_of_a_sampler() -> None:
     decoder = nn.Linear(2, 3, bias=False).double()
     space = EncodableLatentSpace(nn.Linear(3, 4), decoder, FixedGaussian((3,), 0.1), StandardNormal(2)).double()
-    sampler = samplers.AggregatePosterior().fit(torch.ones(1, 2, dtype=torch.float64))
+    sampler = samplers.FromAggregatePosterior().fit(torch.ones(1, 2, dtype=torch.float64))
     means = samplers.generate(space, 500, sampler, mean=True)
     torch.testing.assert_close(means, decoder.weight.sum(1).detach().expand(500, 3))
     drawn = samplers.generate(space, 500, sampler)
@@ -69,12 +69,12 @@ def test_observations_are_generated_from_the_codes_of_a_sampler() -> None:
 def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(RuntimeError, match="GaussianMixture expected to be fitted to codes first"):
         samplers.GaussianMixture().sample(3)
-    with pytest.raises(RuntimeError, match="AggregatePosterior expected to be fitted to codes first"):
-        samplers.AggregatePosterior().sample(3)
+    with pytest.raises(RuntimeError, match="FromAggregatePosterior expected to be fitted to codes first"):
+        samplers.FromAggregatePosterior().sample(3)
     with pytest.raises(ValueError, match="expected at least 10 codes, one for each component, got 4"):
         samplers.GaussianMixture().fit(torch.randn(4, 2))
-    with pytest.raises(ValueError, match=r"AggregatePosterior expected finite codes \(N, d\), got shape \(4,\)"):
-        samplers.AggregatePosterior().fit(torch.randn(4))
+    with pytest.raises(ValueError, match=r"FromAggregatePosterior expected finite codes \(N, d\), got shape \(4,\)"):
+        samplers.FromAggregatePosterior().fit(torch.randn(4))
     with pytest.raises(ValueError, match="GaussianMixture expected codes in flat space, got a Sphere"):
         samplers.GaussianMixture().check(HypersphericalUniform(3).manifold)
-    samplers.AggregatePosterior().check(Sphere())
+    samplers.FromAggregatePosterior().check(Sphere())

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softplus
 
 from lsgen.latent import StandardNormal
-from lsgen.latent.product import OneHot, Product
+from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, AuxiliaryClassification, NonSaturating
 from lsgen.nn.adversarial.critics import AuxiliaryCritic, MLPCritic

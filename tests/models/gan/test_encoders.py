@@ -9,7 +9,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn.functional import softplus
 
 from lsgen.latent import EncodableLatentSpace, MixtureOfNormals, Prior, StandardNormal
-from lsgen.latent.product import OneHot, Product
+from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, VAEGAN, BiGAN, Hinge, LeastSquares, MutualInformation, NonSaturating, Wasserstein
 from lsgen.models.gan.losses import AdversarialLoss

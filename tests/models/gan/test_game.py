@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lsgen.latent import Prior, StandardNormal
-from lsgen.latent.product import OneHot, Product
+from lsgen.latent.families.product import OneHot, Product
 from lsgen.latent.sampling.samplers import generate
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, R1, GradientPenalty, Hinge, NonSaturating, Relativistic, Wasserstein

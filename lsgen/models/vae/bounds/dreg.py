@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lsgen.latent import BoundPosterior, EncodableLatentSpace
+from lsgen.latent import DecoderDependentPosterior, EncodableLatentSpace
 from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
 from lsgen.models.vae.aggregate.adversarial import frozen
@@ -46,7 +46,7 @@ class DReG(Objective):
     def check(self, space: EncodableLatentSpace) -> None:
         """Refuse also a posterior that depends on the decoder, so that the two sides share parameters."""
         super().check(space)
-        if isinstance(space.posterior, BoundPosterior):
+        if isinstance(space.posterior, DecoderDependentPosterior):
             name = type(space.posterior).__name__
             raise TypeError(f"DReG expected a posterior made by the encoder alone, got {name}: use IWAE")
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lsgen.latent import ClassCodes, ClassPosterior, EncodableLatentSpace, OneHot, StandardNormal
 from lsgen.latent.discrete.classes import divergence_given_class
-from lsgen.latent.product import Joint
+from lsgen.latent.families.product import Joint
 from lsgen.models import parts
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule

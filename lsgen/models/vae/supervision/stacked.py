@@ -30,7 +30,7 @@ from lsgen.latent import (
     StackedPosterior,
     StandardNormal,
 )
-from lsgen.latent.product import Joint
+from lsgen.latent.families.product import Joint
 from lsgen.models import parts
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule

@@ -7,7 +7,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from lsgen.latent import StandardNormal
-from lsgen.latent.product import OneHot, Product, Uniform
+from lsgen.latent.families.product import OneHot, Product, Uniform
 
 PRIOR = Product([StandardNormal(3), Uniform(2, -2.0, 1.0), OneHot(4)])
 

@@ -16,8 +16,8 @@ from torch.distributions import Uniform as UniformDistribution
 
 from lsgen.latent.manifolds.manifold import Manifold
 from lsgen.latent.manifolds.product_manifolds import side_by_side
+from lsgen.latent.manifolds.supports import Cube, Simplex
 from lsgen.latent.priors import Prior
-from lsgen.latent.supports import Cube, Simplex
 
 __all__ = ["Joint", "OneHot", "Product", "Uniform"]
 

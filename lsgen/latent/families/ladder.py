@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, constraints
 
-from lsgen.latent.posteriors import BoundPosterior
+from lsgen.latent.posteriors import DecoderDependentPosterior
 
 __all__ = ["LadderDecoder", "LadderNormal", "LadderPosterior"]
 
@@ -120,7 +120,7 @@ class LadderNormal(Distribution):
         return Normal(shift, torch.rsqrt(1 + ratio), validate_args=False)
 
 
-class LadderPosterior(BoundPosterior):
+class LadderPosterior(DecoderDependentPosterior):
     """The two-level posterior; the heads are means and log variances of both levels, the top one first."""
 
     heads: ClassVar[int] = 2

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from lsgen.latent.priors import BoundPrior, Prior
+from lsgen.latent.priors import EncoderDependentPrior, Prior
 
 __all__ = ["MixtureOfNormals", "VampPrior"]
 
@@ -85,7 +85,7 @@ class MixtureOfNormals(Prior):
         return uniform, slope
 
 
-class VampPrior(BoundPrior):
+class VampPrior(EncoderDependentPrior):
     """The mixture of the posteriors of learned pseudo-inputs.
 
     Pseudo-inputs lie between `low` and `high`, through a sigmoid, and start at random.

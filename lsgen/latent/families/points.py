@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
+from lsgen.latent.manifolds.supports import Codebook
 from lsgen.latent.posteriors import PointPosterior
-from lsgen.latent.supports import Codebook
 
 __all__ = ["Deterministic", "Point"]
 

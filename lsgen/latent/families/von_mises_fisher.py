@@ -26,9 +26,7 @@ from torch.distributions import Distribution, constraints, register_kl
 from torch.linalg import vector_norm
 from torch.nn.functional import normalize, softplus
 
-from lsgen.latent.great_circles import tangent, unit_vector
-from lsgen.latent.manifolds.manifold import Sphere
-from lsgen.latent.manifolds.spherical_angles import (
+from lsgen.latent.families.spherical_angles import (
     AngleTable,
     angle_quantile,
     angle_table,
@@ -36,6 +34,8 @@ from lsgen.latent.manifolds.spherical_angles import (
     log_normaliser,
     mean_versine,
 )
+from lsgen.latent.great_circles import tangent, unit_vector
+from lsgen.latent.manifolds.manifold import Sphere
 from lsgen.latent.posteriors import Posterior
 from lsgen.latent.priors import Prior
 from lsgen.latent.refusal import known_to_hold

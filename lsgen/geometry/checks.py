@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.geometry.compat import is_batched
-from lsgen.geometry.jets.fingerprint import reachable
-from lsgen.geometry.jets.trace import dtype_name
+from lsgen.geometry.dtypes import dtype_name
+from lsgen.geometry.jets import modules_of
 from lsgen.latent import Euclidean, Manifold
 
 __all__ = ["check_codes", "check_map", "check_moves", "check_signature", "check_vectors"]
@@ -92,15 +92,11 @@ def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
     A map that is `widened` takes float64 whatever its weights are.
     """
     any_dtype = getattr(fn, "widened", False)
-    for thing in reachable(fn):
-        if not isinstance(thing, nn.Module):
-            continue
-        kind: Any = type(thing)
-        if thing.training and _depends_on_mode(kind):
-            raise ValueError(
-                f"expected a map in eval mode, got {type(thing).__name__} in train mode: call .eval() first"
-            )
-        for weight in (w for w in thing._parameters.values() if w is not None):
+    for module in modules_of(fn):
+        kind: Any = type(module)
+        if module.training and _depends_on_mode(kind):
+            raise ValueError(f"expected a map in eval mode, got {kind.__name__} in train mode: call .eval() first")
+        for weight in module.parameters(recurse=False):
             if weight.is_floating_point() and weight.dtype != z.dtype and not any_dtype:
                 raise TypeError(
                     f"expected codes of dtype {dtype_name(weight.dtype)} like the weights, got {dtype_name(z.dtype)}"

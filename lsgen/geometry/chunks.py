@@ -12,9 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.geometry.jets.fingerprint import unchanged
-from lsgen.geometry.jets.propagate import operations_of
-from lsgen.geometry.jets.trace import Untraceable
+from lsgen.geometry.jets import unchanged, widest_intermediate
 
 __all__ = ["in_chunks"]
 
@@ -52,9 +50,8 @@ def in_chunks(
 
 def automatic(im: Any, z: Tensor, order: int) -> int:
     """Return how many codes to work on at once; 32 where the map cannot be traced."""
-    try:
-        widest = operations_of(im.local, im.lifted(z[:1])).widest
-    except Untraceable:
+    widest = widest_intermediate(im.local, im.lifted(z[:1]))
+    if widest is None:
         return 32
     slabs = im.dim if order == 1 else im.dim + im.dim * (im.dim + 1) // 2
     budget = BUDGET.get(z.device.type, ELSEWHERE)

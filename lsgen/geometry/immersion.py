@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from lsgen.geometry.checks import check_codes, check_map, check_signature
 from lsgen.geometry.chunks import in_chunks
-from lsgen.geometry.jets.propagate import propagate
-from lsgen.geometry.jets.taylor import Taylor
+from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.members import member_features
 from lsgen.latent import LatentSpace
 from lsgen.likelihoods import FlatLikelihood, Likelihood

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_map
-from lsgen.geometry.jets.propagate import propagate
+from lsgen.geometry.jets import propagate
 from lsgen.latent import LatentSpace
 
 __all__ = ["MetricField", "PulledBackInformation", "metric_field"]

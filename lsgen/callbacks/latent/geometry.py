@@ -56,7 +56,7 @@ from lsgen.callbacks.latent.measures import (
 from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.geometry import Immersion, immersion
-from lsgen.geometry.jets.propagate import kinks
+from lsgen.geometry.jets import kinks
 from lsgen.latent import Euclidean, LatentSpace
 
 __all__ = ["LatentGeometry"]

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jets.taylor import Frame
+from lsgen.geometry.jets import Frame
 from lsgen.geometry.metric_field import FieldJet, MetricField
 from lsgen.geometry.metric_tensor import check_definite, cholesky, eigenvalues, inner, tolerance
 

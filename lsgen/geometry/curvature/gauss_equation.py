@@ -32,8 +32,7 @@ from lsgen.geometry.curvature.connection import (
     sectional_products,
 )
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jets.propagate import kinks
-from lsgen.geometry.jets.taylor import Frame
+from lsgen.geometry.jets import Frame, kinks
 from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.metric_tensor import finite
 

@@ -28,14 +28,14 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.chunks import automatic
+from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import doubled
 from lsgen.geometry.geodesics.close_codes import Route, live_length, measures, resolved
 from lsgen.geometry.geodesics.initial_curves import CodeGraph, candidates
 from lsgen.geometry.geodesics.precision import rounded
 from lsgen.geometry.geodesics.solver import Solution, minimised
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jets.fingerprint import unchanged
-from lsgen.geometry.jets.trace import dtype_name
+from lsgen.geometry.jets import unchanged
 from lsgen.geometry.metric_field import MetricField
 
 __all__ = ["Geodesic", "distance", "geodesic", "routed"]

@@ -34,8 +34,7 @@ from torch.func import vjp
 
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jets.propagate import propagate
-from lsgen.geometry.jets.taylor import Frame
+from lsgen.geometry.jets import Frame, propagate
 from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.metric_tensor import check_definite, inner
 

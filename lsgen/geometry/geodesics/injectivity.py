@@ -25,11 +25,11 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.deviation import tide
 from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.jacobi import first_conjugate, jacobi_fields
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jets.trace import dtype_name
 from lsgen.geometry.metric_field import MetricField
 
 __all__ = ["ConjugateRadius", "conjugate_radius"]

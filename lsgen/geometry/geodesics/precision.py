@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from lsgen.geometry.immersion import Immersion, SpaceMap
-from lsgen.geometry.jets.trace import widening
+from lsgen.geometry.jets import widening
 from lsgen.geometry.metric_field import MetricField, PulledBackInformation
 from lsgen.geometry.metric_tensor import inner
 

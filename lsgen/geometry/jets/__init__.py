@@ -1,1 +1,12 @@
-"""Second-order expansions of a map along many directions at once: tracing, and a rule for every operation."""
+"""Taylor-mode automatic differentiation: values with first and second derivatives of a map along many directions.
+
+A map is traced once into a list of operations (`trace`, `tracing`), and every operation acts on second-order Taylor
+expansions by a rule (`propagation`, `taylor`). Other rooms import from here alone.
+"""
+
+from lsgen.geometry.jets.fingerprint import modules_of, unchanged
+from lsgen.geometry.jets.propagation import kinks, propagate, widest_intermediate
+from lsgen.geometry.jets.taylor import Frame, Taylor
+from lsgen.geometry.jets.tracing import widening
+
+__all__ = ["Frame", "Taylor", "kinks", "modules_of", "propagate", "unchanged", "widening", "widest_intermediate"]

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch.fx import Node
 
-if TYPE_CHECKING:
-    from lsgen.geometry.jets.trace import Trace
+from lsgen.geometry.jets.trace import Fixed, Source, Trace
 
-__all__ = ["for_points"]
+__all__ = ["inferred_trace"]
 
 
 class _Unlike(Exception):
     """Two traces differ by more than sizes proportional to the number of points."""
 
 
-def for_points(n: int, known: Iterable[tuple[int, Trace]]) -> Trace | None:
+def inferred_trace(n: int, known: Iterable[tuple[int, Trace]]) -> Trace | None:
     """Return the trace for n points, None where the first two of the known ones do not tell it.
 
     Args:
@@ -76,12 +73,8 @@ def _same_constants(a: Trace, b: Trace) -> bool:
     return all(_same(x, y) for (_, x), (_, y) in zip(a.constants, b.constants, strict=True))
 
 
-def _same(x: Any, y: Any) -> bool:
-    assert isinstance(x, partial)
-    assert isinstance(y, partial)
-    if x.func is not y.func or len(x.args) != len(y.args):
-        return False
-    if isinstance(x.args[0], Tensor) and isinstance(y.args[0], Tensor):
-        u, v = x.args[0], y.args[0]
-        return u is v or (u.shape == v.shape and u.dtype == v.dtype and torch.equal(u, v))
-    return bool(x.args == y.args)
+def _same(x: Source, y: Source) -> bool:
+    if not isinstance(x, Fixed) or not isinstance(y, Fixed):
+        return x == y
+    u, v = x.tensor, y.tensor
+    return u is v or (u.shape == v.shape and u.dtype == v.dtype and torch.equal(u, v))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from lsgen.geometry.compat import is_plain, is_wrapped
 
-__all__ = ["identity", "reachable", "tensors_met", "tensors_of", "unchanged"]
+__all__ = ["identity", "modules_of", "tensors_met", "tensors_of", "unchanged"]
 
 _EMPTY, _DICTS = CellType(), (dict, OrderedDict)
 _SEQUENCES, _TABLES, _BYTES = (list, tuple, set, frozenset, deque), (dict, MappingProxyType), (bytearray, array)
@@ -55,7 +55,7 @@ def identity(fn: Any) -> tuple[Any, Any, Any, bool, bool]:
     known = _identities.get()
     if known is not None and id(fn) in known:
         return known[id(fn)][1:]
-    live = {id(t) for thing in reachable(fn) if isinstance(thing, nn.Module) for _, t in tensors_of(thing)}
+    live = {id(t) for module in modules_of(fn) for _, t in tensors_of(module)}
     marking = _Marking(live)
     try:
         mark, told = marking.mark(fn), True
@@ -78,8 +78,8 @@ def _owner(fn: Any) -> tuple[Any, Any]:
     return fn, None
 
 
-def reachable(thing: Any) -> Iterator[Any]:
-    """Yield the modules and tensors that a callable refers to: attributes, closures, globals it names."""
+def modules_of(thing: Any) -> Iterator[nn.Module]:
+    """Yield the modules that a callable refers to by attributes, closures, defaults or globals that it names."""
     seen: set[int] = set()
     left = [thing]
     while left:
@@ -91,9 +91,7 @@ def reachable(thing: Any) -> Iterator[Any]:
             for module in at.modules():
                 seen.add(id(module))
                 yield module
-        elif isinstance(at, Tensor):
-            yield at
-        else:
+        elif not isinstance(at, Tensor):
             left.extend(reversed(_parts(at)))
 
 

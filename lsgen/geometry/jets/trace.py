@@ -1,110 +1,73 @@
-r"""Tracing a map z -> f(z) once into a list of aten operations, with its weights left live.
+r"""The trace of a map z -> f(z): the list of the aten operations that compute it.
 
-Of a map that treats points alike, traces for two numbers of points tell those for any other
-(`lsgen.geometry.jets.batch_sizes`).
+A trace is a straight-line program for one shape, dtype and device of z,
 
-The trace belongs to its owner (a module or function) and is forgotten with it. It holds weights by their place in
-their module, so that an optimiser step, a swap for averaged weights or a load shows at once; what would change the
-operations themselves (shape, dtype, device, a replaced submodule, a changed attribute, a hook, weights tied or untied,
-train or eval mode) is part of the key.
+    x_0 = z,    x_k = op_k(x_i, ..., w_j, ...)  with i < k,    f(z) = x_K,
+
+whose weights w_j are not stored by value: a trace knows where each of them is found (`Weight`, `Fixed`), so that it
+follows an optimiser step, averaged weights or a loaded state.
 """
 
 from __future__ import annotations
 
 import operator
 import weakref
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
-from threading import RLock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
-from lsgen.geometry.compat import is_plain, outside_transforms, unwrapped
-from lsgen.geometry.jets.batch_sizes import for_points
-from lsgen.geometry.jets.fingerprint import identity, reachable, tensors_met, tensors_of
+from lsgen.geometry.dtypes import check_values
 from lsgen.geometry.jets.last_layer import last_linear
 
-__all__ = ["Step", "Trace", "Untraceable", "check_values", "dtype_name", "trace"]
-
-KEPT, BASES = 16, 3
-
-
-@torch.library.custom_op("lsgen::constant", mutates_args=())
-def constant(x: Tensor) -> Tensor:
-    """Return a copy of x that is constant to every derivative: what `detach` becomes in a trace."""
-    return x.clone()
-
-
-@constant.register_fake
-def _(x: Tensor) -> Tensor:
-    return torch.empty_like(x)
-
-
-class _Detaching(TorchFunctionMode):
-    """Writes what a map takes out of its own differentiation into the trace: `detach`, `data`, blocks under `no_grad`.
-
-    PyTorch's formulas leave detached tensors in a trace too, which are none of the map's.
-
-    Args:
-        read: where to note the tensors that the map takes out of PyTorch.
-        blocks: whether blocks under `no_grad` are taken out.
-
-    """
-
-    def __init__(self, read: list[Tensor], blocks: bool) -> None:
-        super().__init__()
-        self.read, self.blocks = read, blocks
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (Tensor.detach, torch.detach, Tensor.data.__get__):  # type: ignore[attr-defined]
-            return constant(args[0])
-        if func in (Tensor.tolist, Tensor.numpy, Tensor.__array__):
-            self.read.append(args[0])
-        result = func(*args, **(kwargs or {}))
-        graded = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-        return result if graded or not self.blocks else tree_map_only(Tensor, lambda x: self._constant(x, args), result)
-
-    def _constant(self, x: Tensor, args: Any) -> Tensor:
-        """Return a fresh floating-point result as a constant; copies of views would no longer share their values."""
-        shared = x._is_view() or any(x is a for a in args)
-        return x if shared or not x.is_floating_point() else constant(x)
-
-
-class _Reading(TorchDispatchMode):
-    """Notes the tensors whose values a map reads as Python numbers, by which it may decide.
-
-    Args:
-        read: where to note them.
-
-    """
-
-    def __init__(self, read: list[Tensor]) -> None:
-        super().__init__()
-        self.read = read
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch.Tag.data_dependent_output in func.tags:
-            self.read.extend(a for a in args if isinstance(a, Tensor))
-        return func(*args, **(kwargs or {}))
+__all__ = ["Fixed", "Source", "Step", "Trace", "Untraceable", "Weight", "read_graph"]
 
 
 class Untraceable(Exception):
     """The map cannot be written as a fixed list of operations; the reason is the message."""
 
 
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """A tensor that belongs to no module, such as one of a closure."""
+
+    tensor: Tensor
+
+    def __call__(self) -> Tensor:
+        """Return the tensor."""
+        return self.tensor
+
+
+@dataclass(frozen=True)
+class Weight:
+    """The tensor that a module holds under a name, whichever tensor that is at the time of the call."""
+
+    module: weakref.ref[nn.Module]
+    name: str
+
+    def __call__(self) -> Tensor:
+        """Return the tensor that the module holds now."""
+        tensor: Tensor = getattr(self.module(), self.name)
+        return tensor
+
+
+Source = Fixed | Weight
+
+
 @dataclass(frozen=True)
 class Step:
-    """One operation: its target, arguments (with `Node` as placeholders), and the names it is the last to use."""
+    """One operation of a trace.
+
+    Attributes:
+        name: the name of its result.
+        target: the function to call.
+        args, kwargs: its arguments; a `Node` stands for the result of the step of that name.
+        free: names of the results that no later step uses.
+
+    """
 
     name: str
     target: Any
@@ -125,266 +88,115 @@ class Trace:
         packets: the operations that depend on the input.
         widest: number of elements per point of the largest intermediate result that depends on the input.
         read: source of each weight or fixed tensor whose values the operations may depend on, and these values.
-        linear: the linear step that makes the result, but for its order and scale; empty where there is none.
+        linear: the last linear step, if only steps that rearrange or scale its result follow; otherwise empty.
         rearranging: the steps after it that only rearrange its result.
 
     """
 
     input: str
-    constants: tuple[tuple[str, Callable[[], Tensor]], ...]
+    constants: tuple[tuple[str, Source], ...]
     steps: tuple[Step, ...]
     output: str
     packets: frozenset[Any]
     widest: int
-    read: tuple[tuple[Callable[[], Tensor], Tensor], ...]
+    read: tuple[tuple[Source, Tensor], ...]
     linear: str
     rearranging: frozenset[str]
 
     @property
     def outdated(self) -> bool:
-        """Whether a tensor whose values the operations may depend on has other values by now."""
+        """Whether a tensor whose values the operations may depend on has changed its values."""
         return any(not torch.equal(source(), values) for source, values in self.read)
 
 
-widening: ContextVar[bool] = ContextVar("widening", default=False)
-"""Whether a map is being called in another precision than its own (`lsgen.geometry.geodesics.precision`)."""
-Check = Callable[[Trace, Callable[[Tensor], Tensor], Tensor], str | None]
-_lock = RLock()  # tracing sets a flag of the process
-_Known = dict[int, Trace | Untraceable]  # by the number of points
-_traces: weakref.WeakKeyDictionary[Any, dict[Any, _Known]] = weakref.WeakKeyDictionary()
-
-
-def trace(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check) -> Trace:
-    """Return the trace of fn for inputs like z, from the cache if nothing has changed since.
-
-    A trace is made outside all transforms of `torch.func`. What depends on wrapped or fake tensors is never kept.
+def read_graph(
+    module: GraphModule,
+    sources: dict[int, Source],
+    read: tuple[tuple[Source, Tensor], ...],
+    constant: Any,
+) -> Trace:
+    """Return the trace that a graph of PyTorch describes.
 
     Args:
-        fn: a map (N, d) -> (N, ...).
-        z: an input (N, d).
-        check: what is said against a new trace of fn at an input, None if nothing is.
+        module: the graph, with the tensors that it refers to.
+        sources: where the known tensors are found, by their id; others are taken as fixed.
+        read: see `Trace`.
+        constant: the operation that stands for `detach` in the graph.
 
     Raises:
-        Untraceable: fn decides by values of z, PyTorch cannot trace it, a transform follows its weights, or the check
-            says something against its trace.
-        ValueError: fn draws random numbers, or its result is detached from z.
+        Untraceable: a step computes with complex numbers.
+        TypeError: the map returns something else than one tensor of dtype float32 or float64.
+        ValueError: a step draws random numbers, or the result is detached from the input.
 
     """
-    if widening.get():
-        raise Untraceable("it is called in another precision than its own, by a map that is traced")
-    owner, token, mark, plain, wrapped = identity(fn)
-    if wrapped:
-        raise Untraceable("a transform of torch.func follows its weights")
-    with outside_transforms(), _lock:
-        return _known_or_new(fn, unwrapped(z), owner, (token, mark), plain, check)
+    graph = module.graph
+    (start,), (end,) = graph.find_nodes(op="placeholder"), graph.find_nodes(op="output")
+    result, points = end.args[0], max(1, start.meta["val"].shape[0])
+    steps = [node for node in graph.nodes if node.op not in ("placeholder", "get_attr", "output")]
+    dependent = _reached(start, steps)
+    for node in dependent:
+        _refuse_random(node)
+        if any(x.dtype.is_complex for x in _tensors(node)):
+            raise Untraceable(f"it computes with complex numbers ({node.target})")
+    names = {start.name, *(node.name for node in dependent)}
+    moving = _reached(start, [node for node in steps if node.target is not constant])
+    _check_result(result, names, {start.name, *(node.name for node in moving)})
+    free = _last_uses(graph, result)
+    return Trace(
+        start.name,
+        tuple((node.name, _source(module, node, sources)) for node in graph.nodes if node.op == "get_attr"),
+        tuple(Step(x.name, _target(x, constant), x.args, dict(x.kwargs), tuple(free.get(x.name, ()))) for x in steps),
+        result.name,
+        frozenset(getattr(x.target, "overloadpacket", x.target) for x in dependent),
+        max([1, *(x.numel() // points for node in dependent for x in _tensors(node))]),
+        read,
+        *last_linear(result, names, points),
+    )
 
 
-def _known_or_new(fn: Callable[[Tensor], Tensor], z: Tensor, owner: Any, mark: Any, plain: bool, check: Check) -> Trace:
-    key, n = (mark, tuple(z.shape[1:]), z.dtype, z.device), z.shape[0]
-    plain = plain and is_plain(z)
-    try:
-        kept = _traces.setdefault(owner, {}) if plain else {}
-    except TypeError:
-        kept = {}
-    while key not in kept and len(kept) >= KEPT:
-        kept.pop(next(iter(kept)))
-    known = kept.setdefault(key, {})
-    if any(isinstance(x, Trace) and x.read and x.outdated for x in known.values()):
-        known.clear()
-    if n not in known:
-        while len(known) >= KEPT:
-            known.pop(list(known)[BASES])
-        found = for_points(n, ((count, x) for count, x in known.items() if isinstance(x, Trace)))
-        try:
-            known[n] = found or _checked(fn, z, check if plain else None)
-        except Untraceable as reason:
-            known[n] = reason
-    result = known[n]
-    if isinstance(result, Untraceable):
-        raise result
-    return result
+def _reached(start: Node, steps: Iterable[Node]) -> list[Node]:
+    """Return the steps whose arguments depend on the start, in order."""
+    reached = {start: None}
+    for node in steps:
+        if any(used in reached for used in node.all_input_nodes):
+            reached[node] = None
+    return list(reached)[1:]
 
 
-def _checked(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check | None) -> Trace:
-    """Return the trace that the check says nothing against: functions of autograd run under `no_grad` too."""
-    modules = [x for x in reachable(fn) if isinstance(x, nn.Module)]
-    reason: str | None = None
-    if any(x.is_inference() and x.requires_grad for x in tensors_met(fn)):
-        return _build(fn, z, modules, False)  # PyTorch has no derivatives to compare with
-    for blocks in (True, False):
-        try:
-            found = _build(fn, z, modules, blocks)
-        except ValueError:
-            if blocks and _requires_grad(fn, z):
-                continue
-            raise
-        reason = check(found, fn, z) if check is not None else None
-        if reason is None:
-            return found
-    raise Untraceable(reason)
+def _last_uses(graph: Graph, result: Node) -> dict[str, list[str]]:
+    """Return, by the name of a step, the names of the results that it is the last to use."""
+    last = {used.name: node.name for node in graph.nodes for used in node.all_input_nodes}
+    free: dict[str, list[str]] = {}
+    for used, user in last.items():
+        if used != result.name:
+            free.setdefault(user, []).append(used)
+    return free
 
 
-def _requires_grad(fn: Callable[[Tensor], Tensor], z: Tensor) -> bool:
-    with torch.inference_mode(False), torch.enable_grad():
-        return fn(z.detach().clone().requires_grad_()).requires_grad
+def _source(module: GraphModule, node: Node, sources: dict[int, Source]) -> Source:
+    tensor = operator.attrgetter(str(node.target))(module)
+    return sources.get(id(tensor), Fixed(tensor))
 
 
-def _build(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module], blocks: bool) -> Trace:
-    read: list[Tensor] = []
-    traced = _traced(fn, z, read, blocks)
-    if any(_mutates(node) for node in traced.graph.nodes):
-        traced = _traced(torch.func.functionalize(fn), z, read, blocks)
-        if any(_mutates(node) for node in traced.graph.nodes):
-            raise Untraceable("it changes tensors in place in a way that cannot be undone")
-    traced.graph.eliminate_dead_code()
-    places: dict[int, Callable[[], Tensor]] = {id(x): partial(_same, x) for x in tensors_met(fn)}
-    places.update((id(t), place) for module in modules for t, place in _weights(module))
-    values = [(places[id(x)], x.detach().clone()) for x in read if id(x) in places]
-    return _read(traced.graph, traced, places, tuple(values))
+def _target(node: Node, constant: Any) -> Any:
+    """Return what a step calls; `detach` in place of its stand-in, since every kind of derivative knows it."""
+    return Tensor.detach if node.target is constant else node.target
 
 
-def _traced(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor], blocks: bool) -> GraphModule:
-    def noting(x: Tensor) -> Tensor:
-        with _Reading(read):
-            return fn(x)
-
-    fast = torch.backends.mha.get_fastpath_enabled()
-    try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        mode = torch.enable_grad if blocks else torch.no_grad
-        with torch.inference_mode(False), mode(), sdpa_kernel(SDPBackend.MATH), _Detaching(read, blocks):
-            module: GraphModule = make_fx(noting)(z.detach().clone())
-        _replace_harmless_mutations(module.graph)
-        return module
-    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
-        with torch.no_grad():
-            fn(z)
-        raise Untraceable(str(error).split("\n")[0]) from error
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+def _tensors(node: Node) -> list[Tensor]:
+    value = node.meta.get("val")
+    return [x for x in (value if isinstance(value, list | tuple) else [value]) if isinstance(x, Tensor)]
 
 
-def _replace_harmless_mutations(graph: Graph) -> None:
-    """Write x.add_(y) as x.add(y), and so on, where x is fresh and nothing else reads it."""
-    for node in graph.nodes:
-        if not _mutates(node):
-            continue
-        packet, x = node.target.overloadpacket, node.args[0]
-        returns: Any = getattr(getattr(x.target, "_schema", None), "returns", ())
-        fresh = len(returns) == 1 and returns[0].alias_info is None and len(x.users) == 1
-        plain = getattr(torch.ops.aten, packet.__name__.removesuffix("_"), packet)
-        if fresh and plain is not packet and node.target._overloadname in plain.overloads():
-            node.target = getattr(plain, node.target._overloadname)
-
-
-def _mutates(node: Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
-    return bool(schema is not None and schema.is_mutable and not _inference_norm(node))
-
-
-def _inference_norm(node: Node) -> bool:
-    """Normalisations declare running statistics mutable, and leave them alone in eval mode."""
-    return "norm" in str(node.target) and (True not in node.args or node.args[3] is None)
-
-
-def _read(graph: Graph, root: GraphModule, places: dict[int, Callable[[], Tensor]], read: Any) -> Trace:
-    constants, steps = [], []
-    last: dict[str, str] = {}
-    depends: set[str] = set()  # on the input
-    moves: set[str] = set()  # with it: what is detached does not
-    packets, widest, points, source, result = set(), 1, 1, "", ""
-    final: tuple[str, frozenset[str]] = "", frozenset()
-    for node in graph.nodes:
-        for used in node.all_input_nodes:
-            last[used.name] = node.name
-        if node.op == "placeholder":
-            source, points = node.name, max(1, node.meta["val"].shape[0])
-            depends.add(source)
-            moves.add(source)
-        elif node.op == "get_attr":
-            tensor = operator.attrgetter(node.target)(root)
-            constants.append((node.name, places.get(id(tensor), partial(_same, tensor))))
-        elif node.op == "output":
-            result = _single(node.args[0])
-            _refuse_detached(result, depends, moves)
-            check_values(node.args[0].meta["val"].dtype)
-            final = last_linear(node.args[0], depends, points)
-        else:
-            steps.append(node)
-            if any(used.name in depends for used in node.all_input_nodes):
-                _refuse_random(node)
-                if _complex(node):
-                    raise Untraceable(f"it computes with complex numbers ({node.target})")
-                depends.add(node.name)
-                if _target(node) is not Tensor.detach and any(used.name in moves for used in node.all_input_nodes):
-                    moves.add(node.name)
-                packets.add(getattr(node.target, "overloadpacket", node.target))
-                widest = max(widest, _size(node) // points)
-    frees: dict[str, list[str]] = {}
-    for used_name, user in last.items():
-        if used_name != result:
-            frees.setdefault(user, []).append(used_name)
-    made = tuple(Step(n.name, _target(n), n.args, dict(n.kwargs), tuple(frees.get(n.name, ()))) for n in steps)
-    return Trace(source, tuple(constants), made, result, frozenset(packets), widest, read, *final)
-
-
-def _refuse_detached(result: str, depends: set[str], moves: set[str]) -> None:
-    if result in depends and result not in moves:
+def _check_result(result: Any, dependent: set[str], moving: set[str]) -> None:
+    if not isinstance(result, Node):
+        raise TypeError(f"expected a map that returns one tensor, got {type(result).__name__}")
+    if result.name in dependent and result.name not in moving:
         raise ValueError(
             "expected a map that can be differentiated, got one whose result is detached from its input "
             "(by .detach(), .data or a block under torch.no_grad() or torch.inference_mode())"
         )
-
-
-def _target(node: Node) -> Any:
-    """Return what a step calls: `detach` where the map detaches, which every kind of derivative knows."""
-    return Tensor.detach if node.target is torch.ops.lsgen.constant.default else node.target
-
-
-def _same(tensor: Tensor) -> Tensor:
-    return tensor
-
-
-def _weights(module: nn.Module) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
-    held = weakref.ref(module)
-    for name, tensor in tensors_of(module):
-        yield tensor, partial(_look_up, held, name)
-
-
-def _look_up(held: weakref.ref[nn.Module], name: str) -> Tensor:
-    tensor: Tensor = getattr(held(), name)
-    return tensor
-
-
-def _single(result: Any) -> str:
-    if not isinstance(result, Node):
-        raise TypeError(f"expected a map that returns one tensor, got {type(result).__name__}")
-    return result.name
-
-
-def _size(node: Node) -> int:
-    value = node.meta.get("val")
-    return max(
-        (t.numel() for t in (value if isinstance(value, list | tuple) else [value]) if isinstance(t, Tensor)), default=0
-    )
-
-
-def check_values(dtype: torch.dtype) -> None:
-    """Refuse values that are no real numbers of a precision that derivatives can be told apart in."""
-    if dtype not in (torch.float32, torch.float64):
-        how = ": give real and imaginary parts as torch.view_as_real does" if dtype.is_complex else ""
-        raise TypeError(f"expected a map with values of dtype float32 or float64, got {dtype_name(dtype)}{how}")
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """Return what a dtype is called in a sentence, such as float32."""
-    return str(dtype).removeprefix("torch.")
-
-
-def _complex(node: Node) -> bool:
-    value = node.meta.get("val")
-    values = value if isinstance(value, list | tuple) else [value]
-    return any(isinstance(t, Tensor) and t.dtype.is_complex for t in values)
+    check_values(result.meta["val"].dtype)
 
 
 def _refuse_random(node: Node) -> None:

@@ -19,8 +19,7 @@ from torch.func import vjp
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import BUDGET, ELSEWHERE
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jets.propagate import operations_of
-from lsgen.geometry.jets.trace import Untraceable
+from lsgen.geometry.jets import widest_intermediate
 
 __all__ = ["MetricOperator"]
 
@@ -114,8 +113,7 @@ def _affordable(im: Immersion, z: Tensor) -> int:
     """Return how many derivatives keep the widest intermediate result below the budget; 32 where none is known."""
     if not len(z):
         return 1
-    try:
-        widest = operations_of(im.local, im.lifted(z[:1])).widest
-    except Untraceable:
+    widest = widest_intermediate(im.local, im.lifted(z[:1]))
+    if widest is None:
         return 32
     return max(1, BUDGET.get(z.device.type, ELSEWHERE) // (widest * z.element_size()))

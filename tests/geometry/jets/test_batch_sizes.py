@@ -1,28 +1,26 @@
 """Traces for two numbers of points tell those for others, where they do; else each number is traced by itself."""
 
-import importlib
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from lsgen.geometry import jet
-from lsgen.geometry.jets.propagate import operations_of
+from lsgen.geometry.jets import tracing
+from lsgen.geometry.jets.propagation import verified_trace
 from lsgen.nn import Conv64Decoder
 
-tracing = importlib.import_module("lsgen.geometry.jets.trace")
 f64 = torch.float64
 
 
 @pytest.fixture
 def built(monkeypatch):
-    counts, build = [], tracing._build
+    counts, build = [], tracing.build_trace
 
     def counted(fn, z, modules, *others):
         counts.append(len(z))
         return build(fn, z, modules, *others)
 
-    monkeypatch.setattr(tracing, "_build", counted)
+    monkeypatch.setattr(tracing, "build_trace", counted)
     return counts
 
 
@@ -100,6 +98,6 @@ def test_many_numbers_of_points_are_told_and_do_not_pile_up(built):
     z = torch.randn(40, 2)
     with torch.no_grad():
         for n in (*range(2, 41), 2, 3, 17):
-            operations_of(net, z[:n])
+            verified_trace(net, z[:n])
     assert built == [2, 3]
     assert all(len(known) <= tracing.KEPT for known in tracing._traces[net].values())

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lsgen.geometry.jets.propagate import propagate
+from lsgen.geometry.jets import propagate
 
 D = 3
 LINEAR = torch.nn.Linear(D, 24).double().requires_grad_(False)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lsgen.geometry import Immersion, jet, log_volume, metric, scalar_curvature
-from lsgen.geometry.jets import trace as tracing
+from lsgen.geometry.jets import tracing
 from lsgen.nn import Conv64Decoder
 
 f64 = torch.float64
@@ -138,8 +138,8 @@ def test_tensors_of_a_closure_stay_live():
 
 def test_a_decoder_is_traced_once_and_forgotten_with_it(monkeypatch):
     count = []
-    build = tracing._build
-    monkeypatch.setattr(tracing, "_build", lambda *a: count.append(1) or build(*a))
+    build = tracing.build_trace
+    monkeypatch.setattr(tracing, "build_trace", lambda *a: count.append(1) or build(*a))
     net, z = made("residual"), torch.randn(4, 3, dtype=f64)
     for _ in range(3):
         metric(Immersion(net, 3), z, chunk_size=4)
@@ -188,7 +188,7 @@ def test_a_decoder_that_branches_on_values_is_differentiated_as_a_whole(mode, ca
         return torch.sin(z) * z.flip(-1) if z.sum() > -1e9 else z
 
     z = torch.randn(4, 3, dtype=f64)
-    caplog.set_level(logging.WARNING, logger="lsgen.geometry.jets.propagate")
+    caplog.set_level(logging.WARNING, logger="lsgen.geometry.jets.propagation")
     with mode():
         ours = metric(Immersion(branching, 3), z), scalar_curvature(Immersion(branching, 3), z)
         again = metric(Immersion(branching, 3), z)

@@ -1,6 +1,6 @@
 r"""Running a traced map on Taylor expansions.
 
-`propagate` is the one door: it returns the value of a map with its first and, if asked for, second derivatives along
+`propagate` returns the value of a map with its first and, if asked for, second derivatives along
 given directions, from one pass over the operations of the map.
 """
 
@@ -13,19 +13,21 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx import Node
 from torch.fx.node import map_arg
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lsgen.geometry.dtypes import check_values
 from lsgen.geometry.jets import arithmetic, fallback, normalisation, operations
 from lsgen.geometry.jets.elementwise import PIECEWISE_LINEAR
-from lsgen.geometry.jets.fingerprint import reachable
+from lsgen.geometry.jets.fingerprint import modules_of
 from lsgen.geometry.jets.last_layer import square
 from lsgen.geometry.jets.taylor import Frame, Taylor, widened
-from lsgen.geometry.jets.trace import Step, Trace, Untraceable, check_values, trace
+from lsgen.geometry.jets.trace import Step, Trace, Untraceable
+from lsgen.geometry.jets.tracing import trace_map
 
-__all__ = ["kinks", "operations_of", "propagate"]
+__all__ = ["kinks", "propagate", "verified_trace", "widest_intermediate"]
 
 log = logging.getLogger(__name__)
 RULES, CONSTANT = operations.RULES, operations.CONSTANT
@@ -56,7 +58,7 @@ def propagate(
     seeds = directions[:, None].expand(frame.d, *z.shape) if directions.ndim == 2 else directions
     start = Taylor(frame, z, seeds)
     try:
-        operations = operations_of(fn, z)
+        operations = verified_trace(fn, z)
     except Untraceable as reason:
         _tell(fn, str(reason))
         result: Taylor = fallback.expand(_checked(fn), [start])
@@ -64,14 +66,22 @@ def propagate(
     return _interpret(operations, start, isometric)
 
 
-def operations_of(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
+def verified_trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
     """Return the trace of fn for inputs like z, whose expansions agree with automatic differentiation.
 
     Raises:
-        Untraceable, ValueError: see `lsgen.geometry.jets.trace`.
+        Untraceable, ValueError: see `lsgen.geometry.jets.tracing`.
 
     """
-    return trace(fn, z, _disagreement)
+    return trace_map(fn, z, _disagreement)
+
+
+def widest_intermediate(fn: Callable[[Tensor], Tensor], z: Tensor) -> int | None:
+    """Return the elements per point of the largest intermediate result of fn at z (N, n); None if it has no trace."""
+    try:
+        return verified_trace(fn, z).widest
+    except Untraceable:
+        return None
 
 
 def _disagreement(operations: Trace, fn: Callable[[Tensor], Tensor], z: Tensor) -> str | None:
@@ -118,10 +128,10 @@ def _reversed(fn: Callable[[Tensor], Tensor], z: Tensor, v: Tensor, w: Tensor) -
 def kinks(fn: Callable[[Tensor], Tensor], z: Tensor) -> list[str]:
     """Return the names of the piecewise linear activations of a map, by its trace or else by its modules."""
     try:
-        packets = operations_of(fn, z).packets
+        packets = verified_trace(fn, z).packets
         return sorted({PIECEWISE_LINEAR[p] for p in packets if p in PIECEWISE_LINEAR})
     except Untraceable:
-        modules = {type(x).__name__ for x in reachable(fn) if isinstance(x, nn.Module)}
+        modules = {type(x).__name__ for x in modules_of(fn)}
         return sorted(modules & set(PIECEWISE_LINEAR.values()))
 
 

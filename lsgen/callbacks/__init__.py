@@ -1,6 +1,6 @@
 """When to compute and where to send it: what runs beside training, and what makes a run resume exactly."""
 
-from lsgen.callbacks.base import LatentCallback, PeriodicCallback
+from lsgen.callbacks.base import CountedCallback, LatentCallback, PeriodicCallback
 from lsgen.callbacks.engine.checkpoint import Checkpoint
 from lsgen.callbacks.engine.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
 from lsgen.callbacks.engine.ema import GeneratorEMA
@@ -16,6 +16,7 @@ from lsgen.callbacks.evaluation.collapse import CollapseWatch
 from lsgen.callbacks.evaluation.decoupling import Decoupling
 from lsgen.callbacks.evaluation.evidence import EvidenceMetrics
 from lsgen.callbacks.evaluation.factors import FactorMetrics
+from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
 from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
@@ -36,12 +37,14 @@ __all__ = [
     "Checkpoint",
     "ClassComparison",
     "CollapseWatch",
+    "CountedCallback",
     "Decoupling",
     "EvidenceMetrics",
     "FactorMetrics",
     "FiniteLoss",
     "GeneratorEMA",
     "HeldOutCheck",
+    "Imputations",
     "Interrupted",
     "Inversions",
     "LatentCallback",

@@ -10,6 +10,7 @@ from lsgen.data.images.cifar10 import Cifar10
 from lsgen.data.images.digits import Digits
 from lsgen.data.images.fashion_mnist import FashionMnist
 from lsgen.data.images.mnist import Mnist
+from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sampler import OrderedBatches, Position, Request, ShuffledBatches
 from lsgen.data.tables.table import Table
@@ -43,6 +44,7 @@ __all__ = [
     "Sprites",
     "Table",
     "TensorSource",
+    "TorchvisionImages",
     "Toy",
     "Values",
 ]

@@ -8,8 +8,9 @@ from lsgen.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from lsgen.likelihoods.discretised_logistic_mixture import DiscretisedLogisticMixture
 from lsgen.likelihoods.gaussian import FixedGaussian, Gaussian
 from lsgen.likelihoods.laplace import FixedLaplace, Laplace
+from lsgen.likelihoods.location import LocationFamily, LocationScaleFamily
 from lsgen.likelihoods.logistic import FixedLogistic, Logistic
-from lsgen.likelihoods.mixed import Mixed, mixed
+from lsgen.likelihoods.mixed import ClosedFormMixed, FlatMixed, Mixed, mixed
 from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
 from lsgen.likelihoods.optimal_gaussian import OptimalGaussian
 from lsgen.likelihoods.poisson import Poisson
@@ -20,6 +21,7 @@ __all__ = [
     "Beta",
     "Categorical",
     "ClosedFormLikelihood",
+    "ClosedFormMixed",
     "ContinuousBernoulli",
     "DiscretisedLogisticMixture",
     "FixedGaussian",
@@ -27,9 +29,12 @@ __all__ = [
     "FixedLogistic",
     "FixedNegativeBinomial",
     "FlatLikelihood",
+    "FlatMixed",
     "Gaussian",
     "Laplace",
     "Likelihood",
+    "LocationFamily",
+    "LocationScaleFamily",
     "Logistic",
     "Mixed",
     "NegativeBinomial",

@@ -21,9 +21,9 @@ _FEATURED: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "median over codes",
         (("active sub-latent", "curvature/active/q50"), ("plane", "curvature/plane/q50")),
     ),
-    ("Log-volume", "nats, median over codes", (("active sub-latent", "metric/log_volume_active/q50"),)),
-    ("Path length over distance", "straight segments, median", (("ratio", "metric/path_ratio/q50"),)),
-    ("Active axes", "", (("validation", "val/active_units"), ("above the KL threshold", "metric/active_axes"))),
+    ("Log-volume", "nats, median over codes", (("active sub-latent", "geometry/log_volume_active/q50"),)),
+    ("Path length over distance", "straight segments, median", (("ratio", "geometry/path_ratio/q50"),)),
+    ("Active axes", "", (("validation", "val/active_units"), ("above the KL threshold", "geometry/active_axes"))),
 )
 
 

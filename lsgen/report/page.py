@@ -60,11 +60,11 @@ _FIGURES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "Geometry",
         "The metric that the decoder induces: volume, curvature, and the spectrum of its eigenvalues.",
         (
-            ("metric/plane", "Log-volume and scalar curvature"),
-            ("metric/spectrum", "Eigenvalues of the metric"),
-            ("metric/geodesic_plane", "Geodesics over the log-volume"),
-            ("metric/distances", "Distances between fixed observations"),
-            ("metric/frechet_mean", "Euclidean and Fréchet means"),
+            ("geometry/plane", "Log-volume and scalar curvature"),
+            ("geometry/spectrum", "Eigenvalues of the metric"),
+            ("geodesic/plane", "Geodesics over the log-volume"),
+            ("geometry/distances", "Distances between fixed observations"),
+            ("geometry/frechet_mean", "Euclidean and Fréchet means"),
         ),
     ),
 )
@@ -80,8 +80,8 @@ _KEY_FIGURES = (
     ("KL", "val/kl", "nats, validation"),
     ("Active units", "val/active_units", "latent dimensions"),
     ("Curvature", _CURVATURE, "scalar, active axes, median"),
-    ("Path ratio", "metric/path_ratio/q50", "length over distance, median"),
-    ("Geodesics", "metric/geodesic/linear_ratio/q50", "straight over geodesic length, median"),
+    ("Path ratio", "geometry/path_ratio/q50", "length over distance, median"),
+    ("Geodesics", "geodesic/linear_ratio/q50", "straight over geodesic length, median"),
     ("Throughput", "train/images_per_s", "images per second"),
 )
 
@@ -174,7 +174,7 @@ def _key_figures(run: Run) -> str:
     shown = [
         _curvature(run) if key == _CURVATURE else (name, number(run.latest[key][1]), unit)
         for name, key, unit in _KEY_FIGURES
-        if key in run.latest or (key == _CURVATURE and "metric/active_axes" in run.latest)
+        if key in run.latest or (key == _CURVATURE and "geometry/active_axes" in run.latest)
     ]
     cost = [value for key, (_, value) in run.latest.items() if key.endswith("/share_of_training")]
     if cost:
@@ -184,7 +184,7 @@ def _key_figures(run: Run) -> str:
 
 def _curvature(run: Run) -> tuple[str, str, str]:
     """Return the curvature at the last turn of the geometry, never that of an earlier one; else why there is none."""
-    step, active = run.latest.get("metric/active_axes", (-inf, 2.0))
+    step, active = run.latest.get("geometry/active_axes", (-inf, 2.0))
     since = {key: value for key, (at, value) in run.latest.items() if key.startswith("curvature/") and at >= step}
     if _CURVATURE in since:
         flat = "of the likelihood alone: the decoder is piecewise linear"

@@ -1,6 +1,6 @@
 """What logged numbers are called in front of a reader, and how those that belong together stand in one row.
 
-A key such as `metric/log_volume/q50` is stable and made for programs; a table for people says "log-volume, all axes"
+A key such as `geometry/log_volume/q50` is stable and made for programs; a table for people says "log-volume, all axes"
 and has the quantiles side by side.
 """
 
@@ -42,32 +42,32 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     ("aggregate/dimension_wise_kl", "KL of the marginals of q(z)", "nats"),
     ("aggregate/marginal_kl", "KL of q(z) from p(z)", "nats"),
     ("aggregate/own_share", "share of its own posterior at a code", ""),
-    ("metric/active_axes", "active axes", ""),
-    ("metric/rank", "rank of G", ""),
-    ("metric/log10_condition_number", "condition number of G", "log₁₀"),
-    ("metric/log_volume", "log-volume, all axes", "nats"),
-    ("metric/log_volume_active", "log-volume, active axes", "nats"),
-    ("metric/path_ratio", "straight path over distance", ""),
-    ("metric/eigenvalue", "eigenvalues of G, medians", ""),
-    ("metric/eigenvalue_cov", "eigenvalues of G·Cov(z), medians", ""),
+    ("geometry/active_axes", "active axes", ""),
+    ("geometry/rank", "rank of G", ""),
+    ("geometry/log10_condition_number", "condition number of G", "log₁₀"),
+    ("geometry/log_volume", "log-volume, all axes", "nats"),
+    ("geometry/log_volume_active", "log-volume, active axes", "nats"),
+    ("geometry/path_ratio", "straight path over distance", ""),
+    ("geometry/eigenvalue", "eigenvalues of G, medians", ""),
+    ("geometry/eigenvalue_cov", "eigenvalues of G·Cov(z), medians", ""),
     ("curvature/scalar", "scalar curvature, all axes", ""),
     ("curvature/active", "scalar curvature, active axes", ""),
     ("curvature/plane", "scalar curvature, plane", ""),
     ("curvature/piecewise_linear", "decoder is piecewise linear", ""),
-    ("metric/geodesic/pairs", "geodesics looked for", ""),
-    ("metric/geodesic/converged", "geodesics converged", ""),
-    ("metric/geodesic/length", "length of geodesics", ""),
-    ("metric/geodesic/energy", "energy of geodesics", ""),
-    ("metric/geodesic/speed_variation", "variation of their speed", ""),
-    ("metric/geodesic/linear_ratio", "straight over geodesic length", ""),
-    ("metric/geodesic/spherical_ratio", "spherical over geodesic length", ""),
-    ("metric/geodesic/asymmetry", "d(a, b) less d(b, a)", ""),
-    ("metric/geodesic/spread", "spread over the starts", ""),
-    ("metric/distance/geodesic", "geodesic distance", ""),
-    ("metric/distance/euclidean", "Euclidean distance of codes", ""),
-    ("metric/distance/rank_correlation", "rank correlation with Euclidean", ""),
-    ("metric/frechet/variance", "Fréchet variance", ""),
-    ("metric/frechet/shift", "shift of the mean, in its root", ""),
+    ("geodesic/pairs", "geodesics looked for", ""),
+    ("geodesic/converged", "geodesics converged", ""),
+    ("geodesic/length", "length of geodesics", ""),
+    ("geodesic/energy", "energy of geodesics", ""),
+    ("geodesic/speed_variation", "variation of their speed", ""),
+    ("geodesic/linear_ratio", "straight over geodesic length", ""),
+    ("geodesic/spherical_ratio", "spherical over geodesic length", ""),
+    ("geodesic/asymmetry", "d(a, b) less d(b, a)", ""),
+    ("geodesic/spread", "spread over the starts", ""),
+    ("geometry/distance/geodesic", "geodesic distance", ""),
+    ("geometry/distance/euclidean", "Euclidean distance of codes", ""),
+    ("geometry/distance/rank_correlation", "rank correlation with Euclidean", ""),
+    ("geometry/frechet/variance", "Fréchet variance", ""),
+    ("geometry/frechet/shift", "shift of the mean, in its root", ""),
 )
 
 

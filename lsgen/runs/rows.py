@@ -65,9 +65,9 @@ def index(runs: Iterable[RunDirectory]) -> list[dict[str, Any]]:
     for varied in seed_variation(runs):
         for run in varied.runs:
             by_run[run] |= {
-                "metric/distance/seeds": len(varied.runs),
-                "metric/distance/geodesic_cv": varied.geodesic,
-                "metric/distance/euclidean_cv": varied.euclidean,
+                "geometry/distance/seeds": len(varied.runs),
+                "geometry/distance/geodesic_cv": varied.geodesic,
+                "geometry/distance/euclidean_cv": varied.euclidean,
             }
     return rows
 

@@ -39,11 +39,11 @@ def _run(path, steps=(100, 200, 300)):
     }
     run = RunDirectory.create(path, config, provenance("abcd1234", 3, ["lsgen", HOSTILE], {"model": "vae"}, []))
     run.set_status("finished", generator_steps=300, metrics={"test/elbo": -23.5, "val/elbo": -24.25})
-    lines = ["step,train/elbo,val/elbo,metric/eigenvalue/00,metric/eigenvalue/01,odd/" + "key"]
+    lines = ["step,train/elbo,val/elbo,geometry/eigenvalue/00,geometry/eigenvalue/01,odd/" + "key"]
     lines += [f"{i},{-50 + i / 20},,,," for i in range(1, 1001)]
     lines += [f"{1000 + step},,-24.25,2.5,1.25,nan" for step in steps]
     run.metrics_file.write_text("\n".join(lines) + "\n")
-    for key in (*KEYS, "metric/plane", "own/figure"):
+    for key in (*KEYS, "geometry/plane", "own/figure"):
         for step in steps:
             file = run.figures / key / f"{step:08d}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def test_numbers_of_the_run_are_on_the_page(page):
     assert [series["key"] for series in elbo["series"]] == ["train/elbo", "val/elbo"]
     assert elbo["series"][1]["points"] == [[1100, -24.25], [1200, -24.25], [1300, -24.25]]
     assert elbo["series"][0]["points"][0] == [1, -49.95]
-    (eigenvalues,) = [chart for chart in data if chart["title"] == "metric/eigenvalue"]
+    (eigenvalues,) = [chart for chart in data if chart["title"] == "geometry/eigenvalue"]
     assert [series["name"] for series in eigenvalues["series"]] == ["00", "01"]
     assert not [chart for chart in data if "odd/key" in json.dumps(chart)], "what is never finite has no curve"
 
@@ -160,13 +160,13 @@ def test_an_evaluation_names_quantities_and_units_beside_their_keys(tmp_path):
 @pytest.mark.parametrize(
     ("logged", "value", "unit"),
     [
-        ({"metric/active_axes": 3, "curvature/active/q50": 0.25}, "0.25", "scalar, active axes, median"),
-        ({"metric/active_axes": 0}, "—", "needs two active axes, got 0"),
-        ({"metric/active_axes": 1}, "—", "needs two active axes, got 1"),
-        ({"metric/active_axes": 3, "curvature/active/not_finite": 16}, "—", "the metric is singular"),
-        ({"metric/active_axes": 60}, "—", "not computed for 60 active axes"),
+        ({"geometry/active_axes": 3, "curvature/active/q50": 0.25}, "0.25", "scalar, active axes, median"),
+        ({"geometry/active_axes": 0}, "—", "needs two active axes, got 0"),
+        ({"geometry/active_axes": 1}, "—", "needs two active axes, got 1"),
+        ({"geometry/active_axes": 3, "curvature/active/not_finite": 16}, "—", "the metric is singular"),
+        ({"geometry/active_axes": 60}, "—", "not computed for 60 active axes"),
         (
-            {"metric/active_axes": 2, "curvature/active/q50": 0.0, "curvature/piecewise_linear": 1},
+            {"geometry/active_axes": 2, "curvature/active/q50": 0.0, "curvature/piecewise_linear": 1},
             "0",
             "the decoder is piecewise linear",
         ),
@@ -174,7 +174,7 @@ def test_an_evaluation_names_quantities_and_units_beside_their_keys(tmp_path):
 )
 def test_curvature_is_that_of_the_last_turn_or_the_reason_why_there_is_none(tmp_path, logged, value, unit):
     run = _run(tmp_path / "run")
-    first = {"metric/active_axes": 2, "curvature/active/q50": 8.125}
+    first = {"geometry/active_axes": 2, "curvature/active/q50": 8.125}
     keys = sorted({**first, **logged})
     rows = [
         ["step", *keys],
@@ -207,15 +207,15 @@ def test_a_number_has_room_on_its_card(value, text):
 
 def test_geometry_of_a_checkpoint_is_a_table_of_quantiles_and_values(tmp_path):
     run = _run(tmp_path / "run")
-    metrics = {f"metric/geodesic/length/q{q:02d}": q / 8 for q in (5, 25, 50, 75, 95)}
-    metrics |= {"metric/geodesic/length/not_finite": 3.0, "metric/geodesic/pairs": 17.0}
+    metrics = {f"geodesic/length/q{q:02d}": q / 8 for q in (5, 25, 50, 75, 95)}
+    metrics |= {"geodesic/length/not_finite": 3.0, "geodesic/pairs": 17.0}
     (run.path / "geometry").mkdir()
     record = {"step": 250, "settings": {"kind": "fisher"}, "metrics": metrics}
     (run.path / "geometry" / "best.json").write_text(json.dumps(record))
     text = " ".join(" ".join(Page(write_report(run.path).read_text(encoding="utf-8")).text).split())
     assert "checkpoint best, step 250, kind = fisher" in text
-    assert "length of geodesics metric/geodesic/length 0.625 3.125 6.25 9.375 11.875 3" in text
-    assert "geodesics looked for metric/geodesic/pairs 17" in text
+    assert "length of geodesics geodesic/length 0.625 3.125 6.25 9.375 11.875 3" in text
+    assert "geodesics looked for geodesic/pairs 17" in text
     (run.path / "geometry" / "best.json").write_text("[")
     assert "best.json could not be read" in write_report(run.path).read_text(encoding="utf-8")
 
@@ -228,7 +228,7 @@ def test_a_run_that_lacks_a_part_has_a_page_all_the_same(tmp_path, missing):
     part = run.path / missing
     shutil.rmtree(part) if part.is_dir() else part.unlink()
     text = write_report(run.path).read_text(encoding="utf-8")
-    assert ('"metric/eigenvalue"' in text) == (missing != "metrics.csv")
+    assert ('"geometry/eigenvalue"' in text) == (missing != "metrics.csv")
     assert ('src="data:image/png' in text) == (missing != "figures")
 
 
@@ -364,7 +364,7 @@ def _sweep(path):
         run.set_status("finished", generator_steps=200)
         rows = [f"{step},{-beta - seed - 100 / step},{step}" for step in (100, 200)]
         run.metrics_file.write_text("\n".join(["step,val/elbo,train/loss", *rows]) + "\n")
-        for key in ("traversal/axes", "sample/grid", "metric/plane"):
+        for key in ("traversal/axes", "sample/grid", "geometry/plane"):
             for step in (100, 200):
                 file = run.figures / key / f"{step:08d}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)

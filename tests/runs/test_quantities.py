@@ -12,19 +12,19 @@ def test_a_name_says_what_a_key_abbreviates_and_its_unit():
 
 def test_what_belongs_together_stands_in_one_row():
     metrics = {
-        "metric/rank/not_finite": 1.0,
-        "metric/rank/q05": 2.0,
-        "metric/rank/q50": 3.0,
-        "metric/eigenvalue/00": 5.0,
-        "metric/eigenvalue/01": 4.0,
+        "geometry/rank/not_finite": 1.0,
+        "geometry/rank/q05": 2.0,
+        "geometry/rank/q50": 3.0,
+        "geometry/eigenvalue/00": 5.0,
+        "geometry/eigenvalue/01": 4.0,
         "curvature/active/not_finite": 16.0,
-        "metric/active_axes": 0.0,
+        "geometry/active_axes": 0.0,
     }
     rank, eigenvalues, curvature, axes = grouped(metrics)
     assert (rank.name, rank.levels, rank.not_finite) == ("rank of G", {"q05": 2.0, "q50": 3.0}, 1.0)
-    assert (eigenvalues.key, eigenvalues.values) == ("metric/eigenvalue", [5.0, 4.0])
+    assert (eigenvalues.key, eigenvalues.values) == ("geometry/eigenvalue", [5.0, 4.0])
     assert (curvature.levels, curvature.not_finite) == ({}, 16.0), "nothing finite: no quantile, and that is counted"
-    assert (axes.key, axes.values, axes.not_finite) == ("metric/active_axes", [0.0], None)
+    assert (axes.key, axes.values, axes.not_finite) == ("geometry/active_axes", [0.0], None)
 
 
 def test_main_values_are_read_first_and_those_without_a_name_last():

@@ -17,7 +17,7 @@ def _run(path, seed, geodesic, euclidean=(1.0, 1.0, 1.0), model=None, observatio
     run = RunDirectory.create(path, config, {"id": path.name})
     (run.path / "geometry").mkdir()
     distances = {"observations": observations, "pairs": PAIRS, "geodesic": list(geodesic), "euclidean": list(euclidean)}
-    record = {"step": 10, "settings": settings, "metrics": {"metric/active_axes": 2.0}, "distances": distances}
+    record = {"step": 10, "settings": settings, "metrics": {"geometry/active_axes": 2.0}, "distances": distances}
     write_json(run.path / "geometry" / "last.json", record)
     return run
 
@@ -63,7 +63,7 @@ def test_rows_of_such_runs_hold_it_beside_their_own_geometry(tmp_path):
     runs = [_run(tmp_path / "a", 0, (1.0, 1.0, 1.0)), _run(tmp_path / "b", 1, (3.0, 3.0, 3.0))]
     alone = _run(tmp_path / "c", 1, (1.0, 1.0, 1.0), model={"beta": 2.0})
     rows = index([*runs, alone])
-    assert [row["metric/active_axes"] for row in rows] == [2.0] * 3
-    assert [row.get("metric/distance/seeds") for row in rows] == [2, 2, None]
-    assert rows[0]["metric/distance/geodesic_cv"] == pytest.approx(_cv(1.0, 3.0))
-    assert rows[0]["metric/distance/euclidean_cv"] == 0
+    assert [row["geometry/active_axes"] for row in rows] == [2.0] * 3
+    assert [row.get("geometry/distance/seeds") for row in rows] == [2, 2, None]
+    assert rows[0]["geometry/distance/geodesic_cv"] == pytest.approx(_cv(1.0, 3.0))
+    assert rows[0]["geometry/distance/euclidean_cv"] == 0

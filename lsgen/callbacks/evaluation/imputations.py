@@ -1,15 +1,15 @@
 """How well the model fills gaps, beside methods that know no latent space.
 
-| key                                | kind    | meaning                                                           |
-|------------------------------------|---------|-------------------------------------------------------------------|
-| metric/imputation/METHOD/rmse      | scalar  | error of the expectation of missing values                        |
-| metric/imputation/METHOD/coverage  | scalar  | share of missing values within the central interval of the draws  |
-| metric/imputation/METHOD/width     | scalar  | average length of that interval                                   |
-| reconstruction/imputation          | image   | input, what is observed, expectation and one draw, for images     |
+| key | kind | meaning |
+|-----|------|---------|
+| reconstruction/imputation/METHOD/rmse | scalar | error of the expectation of missing values |
+| reconstruction/imputation/METHOD/coverage | scalar | share of missing values within the central interval |
+| reconstruction/imputation/METHOD/width | scalar | average length of that interval |
+| reconstruction/imputation | image | input, what is observed, expectation and one draw, for images |
 
 METHOD is mean, knn, iterative, miwae, pseudo_gibbs or metropolis, see `lsgen.metrics.imputation`. What is missing is
 shown in grey.
-`metric/imputation/seconds` and `metric/imputation/share_of_training` are the cost: see `lsgen.callbacks.base`.
+`reconstruction/imputation/seconds` and `.../share_of_training` are the cost: see `lsgen.callbacks.base`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Imputations(PeriodicCallback):
 
     """
 
-    family: ClassVar[str] = "metric/imputation"
+    family: ClassVar[str] = "reconstruction/imputation"
     needs_encoder = True
 
     def __init__(

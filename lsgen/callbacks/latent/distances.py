@@ -4,19 +4,19 @@ Distances are those of the sub-latent of the active axes, see `lsgen.callbacks.l
 the same in every run over the same data, so that runs which differ in their seed can be compared pair by pair:
 `lsgen.runs.seed_variation`.
 
-| key                                 | kind    | meaning                                                             |
+| key | kind | meaning |
 |-------------------------------------|---------|---------------------------------------------------------------------|
-| metric/distances                    | image   | matrices of geodesic and Euclidean distances of codes               |
-| metric/distance/geodesic/...        | scalars | geodesic distances; not_finite counts those that did not converge   |
-| metric/distance/euclidean/...       | scalars | Euclidean distances of the same codes, all axes                     |
-| metric/distance/rank_correlation    | scalar  | Spearman's, of the two                                              |
-| metric/distances                    | npz     | the pairs and both distances                                        |
-| metric/frechet_mean                 | image   | Euclidean and Frechet mean decoded, beside the observations         |
-| metric/frechet/variance/...         | scalars | Frechet variance of each set of codes                               |
-| metric/frechet/shift/...            | scalars | geodesic distance of the two means over the root of that variance   |
+| geometry/distances | image | matrices of geodesic and Euclidean distances of codes |
+| geometry/distance/geodesic/... | scalars | geodesic distances; not_finite counts those that did not converge |
+| geometry/distance/euclidean/... | scalars | Euclidean distances of the same codes, all axes |
+| geometry/distance/rank_correlation | scalar | Spearman's, of the two |
+| geometry/distances | npz | the pairs and both distances |
+| geometry/frechet_mean | image | Euclidean and Frechet mean decoded, beside the observations |
+| geometry/frechet/variance/... | scalars | Frechet variance of each set of codes |
+| geometry/frechet/shift/... | scalars | geodesic distance of the two means over the root of that variance |
 
 Quantiles leave out what did not converge; NAME/not_finite counts it. The sets are observations with the same label
-where the data have labels, else the first observations. `metric/distance/seconds` is the cost.
+where the data have labels, else the first observations. `geometry/distance/seconds` is the cost.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class LatentDistances(LatentCallback):
 
     """
 
-    family: ClassVar[str] = "metric/distance"
+    family: ClassVar[str] = "geometry/distance"
     default_steps: ClassVar[int | None] = None
 
     def __init__(
@@ -141,17 +141,19 @@ class LatentDistances(LatentCallback):
         found = self._joined(sub, sub.inside(start), sub.inside(end))
         length = torch.where(found.converged, found.length, torch.nan)
         euclidean = torch.linalg.vector_norm(end - start, dim=-1)
-        sink.scalars(quantiles("metric/distance/geodesic", length) | quantiles("metric/distance/euclidean", euclidean))
+        sink.scalars(
+            quantiles("geometry/distance/geodesic", length) | quantiles("geometry/distance/euclidean", euclidean)
+        )
         both = found.converged.cpu().numpy()
         arrays = {"pairs": pairs, "geodesic": length, "euclidean": euclidean, "residual": found.residual}
         kept = {name: x.cpu().numpy() for name, x in arrays.items()}
         correlation = spearmanr(kept["geodesic"][both], kept["euclidean"][both]).statistic if both.sum() > 2 else np.nan
         if np.isfinite(correlation):
-            sink.scalars({"metric/distance/rank_correlation": float(correlation)})
+            sink.scalars({"geometry/distance/rank_correlation": float(correlation)})
         tables = {"geodesic, blank where not converged": kept["geodesic"], "Euclidean, of codes": kept["euclidean"]}
         drawn = {name: _symmetric(kept["pairs"], values, len(z)) for name, values in tables.items()}
-        sink.image("metric/distances", viz.matrices(drawn, f"Distances between fixed {what}s", what, what))
-        sink.arrays("metric/distances", **kept)
+        sink.image("geometry/distances", viz.matrices(drawn, f"Distances between fixed {what}s", what, what))
+        sink.arrays("geometry/distances", **kept)
 
     def _chosen(self, probe: Probe | None, count: int) -> dict[str, Tensor]:
         """Return the indices (members,) of each set, by its name."""
@@ -181,11 +183,11 @@ class LatentDistances(LatentCallback):
         variance = torch.where(found.converged, found.variance, torch.nan)
         apart = self._joined(sub, plain, found.mean)
         shift = torch.where(apart.converged, apart.length, torch.nan) / variance.sqrt()
-        logged = quantiles("metric/frechet/variance", variance) | quantiles("metric/frechet/shift", shift)
+        logged = quantiles("geometry/frechet/variance", variance) | quantiles("geometry/frechet/shift", shift)
         sink.scalars(logged)
         x = probe.x[rows] if probe is not None and isinstance(space, EncodableLatentSpace) else None
         both = torch.stack([sub.whole(plain), sub.whole(found.mean)], 1)
-        sink.image("metric/frechet_mean", self._shown(space, both, x, found, list(chosen)))
+        sink.image("geometry/frechet_mean", self._shown(space, both, x, found, list(chosen)))
 
     def _shown(
         self, space: LatentSpace, z: Tensor, x: Tensor | None, found: FrechetMean, names: list[str]

@@ -5,23 +5,23 @@ axis makes the metric singular, and no geodesic equation is left to solve. A geo
 dashed, is named so, and is in none of the quantiles; NAME/not_finite counts them. Opposite codes have no spherical
 path: they are joined by the straight one, which is named so.
 
-| key                                  | kind    | meaning                                                          |
+| key | kind | meaning |
 |--------------------------------------|---------|------------------------------------------------------------------|
-| interpolation/geodesic               | image   | decoded along straight, spherical and geodesic paths, by pair    |
-| interpolation/speed                  | image   | speed along the same paths; a geodesic has a constant one        |
-| metric/geodesic_plane                | image   | geodesics of the plane's surface, over its log-volume            |
-| metric/geodesic/pairs                | scalar  | geodesics looked for                                             |
-| metric/geodesic/converged            | scalar  | those found                                                      |
-| metric/geodesic/length/...           | scalars | length                                                           |
-| metric/geodesic/energy/...           | scalars | energy; the square of the length where the speed is constant     |
-| metric/geodesic/speed_variation/...  | scalars | standard deviation of the speed over its mean                    |
-| metric/geodesic/linear_ratio/...     | scalars | length of the straight segment over that of the geodesic         |
-| metric/geodesic/spherical_ratio/...  | scalars | the same of the spherical path                                   |
-| metric/geodesic/asymmetry/...        | scalars | difference of d(a, b) and d(b, a), of several starts             |
-| metric/geodesic/spread/...           | scalars | longest less shortest local minimum of several starts            |
-| metric/geodesic                      | npz     | everything, unreduced                                            |
+| interpolation/geodesic | image | decoded along straight, spherical and geodesic paths, by pair |
+| interpolation/speed | image | speed along the same paths; a geodesic has a constant one |
+| geodesic/plane | image | geodesics of the plane's surface, over its log-volume |
+| geodesic/pairs | scalar | geodesics looked for |
+| geodesic/converged | scalar | those found |
+| geodesic/length/... | scalars | length |
+| geodesic/energy/... | scalars | energy; the square of the length where the speed is constant |
+| geodesic/speed_variation/... | scalars | standard deviation of the speed over its mean |
+| geodesic/linear_ratio/... | scalars | length of the straight segment over that of the geodesic |
+| geodesic/spherical_ratio/... | scalars | the same of the spherical path |
+| geodesic/asymmetry/... | scalars | difference of d(a, b) and d(b, a), of several starts |
+| geodesic/spread/... | scalars | longest less shortest local minimum of several starts |
+| geodesic/measurements | npz | everything, unreduced |
 
-`interpolation/seconds` and `interpolation/share_of_training` are the cost. While a model trains, a few pairs are joined
+`geodesic/seconds` and `geodesic/share_of_training` are the cost. While a model trains, a few pairs are joined
 when training ends; `lsgen geometry RUN` looks at more of them, from several starts.
 """
 
@@ -93,7 +93,7 @@ class LatentGeodesics(LatentCallback):
 
     """
 
-    family: ClassVar[str] = "interpolation"
+    family: ClassVar[str] = "geodesic"
     default_steps: ClassVar[int | None] = None
 
     def __init__(
@@ -154,7 +154,7 @@ class LatentGeodesics(LatentCallback):
         axes = active_axes(known, self.active_kl)
         pairs = min(self.pairs, len(known.z) // 2)
         if unsuited(space) or not pairs or not 0 < len(axes) <= (self.max_axes or len(axes)):
-            sink.scalars({"metric/geodesic/pairs": 0})
+            sink.scalars({"geodesic/pairs": 0})
             return
         self._interpolate(_Paths(self, space, probe, known, sub_latent(im, known, axes), pairs), sink)
         if self.plane and space.dim > 1:
@@ -171,7 +171,7 @@ class LatentGeodesics(LatentCallback):
         sink.image("interpolation/geodesic", joined.images())
         sink.image("interpolation/speed", joined.profiles())
         sink.scalars(joined.scalars())
-        sink.arrays("metric/geodesic", **{name: x.cpu().numpy() for name, x in joined.arrays().items()})
+        sink.arrays("geodesic/measurements", **{name: x.cpu().numpy() for name, x in joined.arrays().items()})
 
     def _over_plane(self, space: LatentSpace, known: Codes, im: Immersion, pairs: int, sink: Sink) -> None:
         plane = Plane.of(space, known, self.extent, self.plane_points)
@@ -196,7 +196,7 @@ class LatentGeodesics(LatentCallback):
             paths=lines,
             dashed=[NOT_CONVERGED],
         )
-        sink.image("metric/geodesic_plane", drawn)
+        sink.image("geodesic/plane", drawn)
 
 
 class _Paths:
@@ -252,10 +252,10 @@ class _Paths:
         return viz.profiles(panels, "Speed along the paths", "t", "length per unit of t", [NOT_CONVERGED])
 
     def scalars(self) -> dict[str, float]:
-        logged = geodesic_scalars("metric/geodesic", self.geodesic)
+        logged = geodesic_scalars("geodesic", self.geodesic)
         least = torch.where(self.geodesic.converged, self.geodesic.length, torch.nan)
         for name in ("linear", "spherical"):
-            logged |= quantiles(f"metric/geodesic/{name}_ratio", self.known[name]["length"] / least)
+            logged |= quantiles(f"geodesic/{name}_ratio", self.known[name]["length"] / least)
         return logged
 
     def arrays(self) -> dict[str, Tensor]:

@@ -4,30 +4,30 @@ It is looked at in the same places every time: at codes of fixed observations (f
 there is no encoder), and over one plane of z. NAME/q05, /q25, /q50, /q75 and /q95 are quantiles over those places
 of the values that are finite; NAME/not_finite counts the others, which are in none of the quantiles.
 
-| key                               | kind      | meaning                                                             |
+| key | kind | meaning |
 |-----------------------------------|-----------|---------------------------------------------------------------------|
-| metric/rank/...                   | scalars   | numerical rank of the metric G                                      |
-| metric/log10_condition_number/... | scalars   | largest over smallest eigenvalue; not finite below full rank         |
-| metric/log_volume/...             | scalars   | log sqrt det G, all axes; not finite below full rank                |
-| metric/log_volume_active/...      | scalars   | the same for the active sub-latent                                  |
-| metric/eigenvalue/00, ...         | scalars   | median eigenvalues of G; they depend on the coordinates of z         |
-| metric/eigenvalue_cov/00, ...     | scalars   | those of G Cov(z); no linear change of z changes them                |
-| metric/path_ratio/...             | scalars   | length of straight segments of z over the distance of their ends     |
-| metric/active_axes                | scalar    | axes whose mean KL is above the threshold; all where none is known   |
-| metric/eigenvalues                | histogram | decimal logarithm of the positive eigenvalues of G                  |
-| metric/spectrum                   | image     | both spectra, one thin line for each place                          |
-| metric/plane                      | image     | maps over the plane of the two most active axes, with encoded data   |
-| metric/geometry                   | npz       | everything, unreduced                                               |
-| curvature/scalar/...              | scalars   | scalar curvature, all axes                                          |
-| curvature/active/...              | scalars   | scalar curvature of the active sub-latent, where it has two axes    |
-| curvature/plane/...               | scalars   | scalar curvature of the surface which the plane becomes             |
-| curvature/piecewise_linear        | scalar    | 1 where the decoder has ReLU or the like, 0 elsewhere               |
+| geometry/rank/... | scalars | numerical rank of the metric G |
+| geometry/log10_condition_number/... | scalars | largest over smallest eigenvalue; not finite below full rank |
+| geometry/log_volume/... | scalars | log sqrt det G, all axes; not finite below full rank |
+| geometry/log_volume_active/... | scalars | the same for the active sub-latent |
+| geometry/eigenvalue/00, ... | scalars | median eigenvalues of G; they depend on the coordinates of z |
+| geometry/eigenvalue_cov/00, ... | scalars | those of G Cov(z); no linear change of z changes them |
+| geometry/path_ratio/... | scalars | length of straight segments of z over the distance of their ends |
+| geometry/active_axes | scalar | axes whose mean KL is above the threshold; all where none is known |
+| geometry/eigenvalues | histogram | decimal logarithm of the positive eigenvalues of G |
+| geometry/spectrum | image | both spectra, one thin line for each place |
+| geometry/plane | image | maps over the plane of the two most active axes, with encoded data |
+| geometry/measurements | npz | everything, unreduced |
+| curvature/scalar/... | scalars | scalar curvature, all axes |
+| curvature/active/... | scalars | scalar curvature of the active sub-latent, where it has two axes |
+| curvature/plane/... | scalars | scalar curvature of the surface which the plane becomes |
+| curvature/piecewise_linear | scalar | 1 where the decoder has ReLU or the like, 0 elsewhere |
 
 Collapsed axes make the metric nearly singular, and curvature divides by it: hence the active sub-latent, in which
 the other axes are held at their mean. A piecewise linear decoder has no second derivative but in its kinks, which no
 sample point meets: its curvature is that of the likelihood alone, and zero almost everywhere for a Gaussian of
 fixed width; titles say so. Distances are Fisher-Rao distances in closed form, or chords of the flat space where the
-immersion is another than the Fisher one. `metric/seconds` and `metric/share_of_training` are the cost.
+immersion is another than the Fisher one. `geometry/seconds` and `geometry/share_of_training` are the cost.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class LatentGeometry(LatentCallback):
 
     """
 
-    family: ClassVar[str] = "metric"
+    family: ClassVar[str] = "geometry"
 
     def __init__(
         self,
@@ -153,10 +153,10 @@ class LatentGeometry(LatentCallback):
         active = active_axes(known, self.active_kl)
         found = self._measure(space, im, known, active)
         flat = bool(kinks(im.local, im.lifted(known.z[:1])))
-        sink.scalars(_scalars(found) | {"metric/active_axes": len(active), "curvature/piecewise_linear": int(flat)})
+        sink.scalars(_scalars(found) | {"geometry/active_axes": len(active), "curvature/piecewise_linear": int(flat)})
         values = found["eigenvalues"]
-        sink.histogram("metric/eigenvalues", values[values > 0].log10().cpu())
-        sink.image("metric/spectrum", _spectrum(found, self.kind))
+        sink.histogram("geometry/eigenvalues", values[values > 0].log10().cpu())
+        sink.image("geometry/spectrum", _spectrum(found, self.kind))
         arrays = {"z": known.z[: self.n], "covariance": known.covariance, "active": active, **found}
         if known.kl is not None:
             arrays["kl"] = known.kl
@@ -165,10 +165,10 @@ class LatentGeometry(LatentCallback):
             surface = over_plane(im, plane, self.chunk_size)
             sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
             points = plane.coordinates(known.z)
-            sink.image("metric/plane", _maps(surface, plane, known, points, probe, flat))
+            sink.image("geometry/plane", _maps(surface, plane, known, points, probe, flat))
             arrays |= {"plane_values": plane.values, "plane_axes": torch.tensor(plane.axes), "plane_points": points}
             arrays |= {"plane_origin": plane.origin, "plane_basis": plane.basis, **surface}
-        sink.arrays("metric/geometry", **{name: array.cpu().numpy() for name, array in arrays.items()})
+        sink.arrays("geometry/measurements", **{name: array.cpu().numpy() for name, array in arrays.items()})
 
     def _measure(self, space: LatentSpace, im: Immersion, known: Codes, active: Tensor) -> dict[str, Tensor]:
         z = known.z[: self.n]
@@ -191,11 +191,11 @@ class LatentGeometry(LatentCallback):
 
 def _scalars(found: dict[str, Tensor]) -> dict[str, float]:
     """Return what is logged of the measurements at the places."""
-    logged = quantiles("metric/rank", found["rank"])
-    logged |= quantiles("metric/log10_condition_number", found["condition_number"].log10())
+    logged = quantiles("geometry/rank", found["rank"])
+    logged |= quantiles("geometry/log10_condition_number", found["condition_number"].log10())
     names = {
-        "log_volume": "metric/log_volume",
-        "log_volume_active": "metric/log_volume_active",
+        "log_volume": "geometry/log_volume",
+        "log_volume_active": "geometry/log_volume_active",
         "curvature": "curvature/scalar",
         "curvature_active": "curvature/active",
     }
@@ -203,10 +203,10 @@ def _scalars(found: dict[str, Tensor]) -> dict[str, float]:
         if name in found:
             logged |= quantiles(key, found[name])
     if "path_length" in found:
-        logged |= quantiles("metric/path_ratio", found["path_length"] / found["path_distance"])
+        logged |= quantiles("geometry/path_ratio", found["path_length"] / found["path_distance"])
     for name, key in (("eigenvalues", "eigenvalue"), ("eigenvalues_whitened", "eigenvalue_cov")):
         medians = found[name].nanmedian(0).values.tolist()[:_MOST_EIGENVALUES]
-        logged |= {f"metric/{key}/{i:02d}": value for i, value in enumerate(medians) if np.isfinite(value)}
+        logged |= {f"geometry/{key}/{i:02d}": value for i, value in enumerate(medians) if np.isfinite(value)}
     return logged
 
 

@@ -42,19 +42,19 @@ distances over runs that differ in their seed only is shown, here and by `lsgen 
 _COUNTS = {"pairs": 4, "points": 17, "starts": 2, "observations": 8, "plane_points": 32}
 _KNOWN = ("checkpoint", "device", "kind", *_COUNTS)
 _SHOWN = (
-    ("active axes", "metric/active_axes"),
-    ("rank of the metric", "metric/rank/q50"),
-    ("log-volume, active axes", "metric/log_volume_active/q50"),
+    ("active axes", "geometry/active_axes"),
+    ("rank of the metric", "geometry/rank/q50"),
+    ("log-volume, active axes", "geometry/log_volume_active/q50"),
     ("scalar curvature, active axes", "curvature/active/q50"),
-    ("geodesics looked for", "metric/geodesic/pairs"),
-    ("geodesics converged", "metric/geodesic/converged"),
-    ("length", "metric/geodesic/length/q50"),
-    ("straight over geodesic length", "metric/geodesic/linear_ratio/q50"),
-    ("spread over the starts", "metric/geodesic/spread/q50"),
-    ("geodesic distance", "metric/distance/geodesic/q50"),
-    ("rank correlation with Euclidean", "metric/distance/rank_correlation"),
-    ("Fréchet variance", "metric/frechet/variance/q50"),
-    ("shift of the mean, in its root", "metric/frechet/shift/q50"),
+    ("geodesics looked for", "geodesic/pairs"),
+    ("geodesics converged", "geodesic/converged"),
+    ("length", "geodesic/length/q50"),
+    ("straight over geodesic length", "geodesic/linear_ratio/q50"),
+    ("spread over the starts", "geodesic/spread/q50"),
+    ("geodesic distance", "geometry/distance/geodesic/q50"),
+    ("rank correlation with Euclidean", "geometry/distance/rank_correlation"),
+    ("Fréchet variance", "geometry/frechet/variance/q50"),
+    ("shift of the mean, in its root", "geometry/frechet/shift/q50"),
 )
 
 
@@ -175,13 +175,13 @@ def _measured(
         look.run(model.latent_space, probe, sink)
         sink.close()
         tell(f"measured {name}  {perf_counter() - began:.1f} s")
-    if not collected.scalars.get("metric/geodesic/pairs"):
+    if not collected.scalars.get("geodesic/pairs"):
         tell(f"geodesics and distances are left out: {_why_none(model.latent_space)}")
     path = file.resolve()
     home = directory.path.resolve()
     where = str(path.relative_to(home) if path.is_relative_to(home) else path)
     metrics = dict(sorted(collected.scalars.items()))
-    known = "metric/distance/geodesic/not_finite" in metrics
+    known = "geometry/distance/geodesic/not_finite" in metrics
     distances = _distances(directory, step, probe, looks) if known else None
     return {"checkpoint": where, "step": step, "time": now(), "metrics": metrics, "distances": distances}
 
@@ -201,7 +201,7 @@ def _distances(
     from lsgen.callbacks import LatentDistances
 
     (look,) = (look for look in looks.values() if isinstance(look, LatentDistances))
-    with np.load(directory.figures / "metric" / "distances" / f"{step:08d}.npz") as found:
+    with np.load(directory.figures / "geometry" / "distances" / f"{step:08d}.npz") as found:
         geodesic = [None if np.isnan(value) else float(value) for value in found["geodesic"]]
         kept = {"pairs": found["pairs"].tolist(), "geodesic": geodesic, "euclidean": found["euclidean"].tolist()}
     digest = None

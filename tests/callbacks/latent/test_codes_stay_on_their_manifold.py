@@ -93,8 +93,8 @@ def test_geometry_leaves_out_planes_that_leave_the_manifold(name, tmp_path):
     callback = LatentGeometry(kl_probes=8, n=4, intervals=2, plane_points=3)
     assert _outside(space, _decoded(space, callback, tmp_path)) < 1e-5
     flat = isinstance(space.manifold, Cube)
-    assert (tmp_path / "figures" / "metric" / "plane").exists() == flat
-    with np.load(tmp_path / "figures" / "metric" / "geometry" / "00000001.npz") as found:
+    assert (tmp_path / "figures" / "geometry" / "plane").exists() == flat
+    with np.load(tmp_path / "figures" / "geometry" / "measurements" / "00000001.npz") as found:
         assert ("path_length" in found) == flat
         if flat:
             grid = torch.cartesian_prod(*[torch.from_numpy(found["plane_values"])] * 2)

@@ -33,7 +33,7 @@ def _run(space, tmp_path, toys, probe=None, **kwargs):
     LatentDistances(**{"kl_probes": 16, "observations": 4, "members": 5, "points": 5, **kwargs}).run(space, probe, sink)
     sink.close()
     ((_, row),) = recorder.rows
-    with np.load(tmp_path / "figures" / "metric" / "distances" / "00000001.npz") as found:
+    with np.load(tmp_path / "figures" / "geometry" / "distances" / "00000001.npz") as found:
         return row, dict(found)
 
 
@@ -47,12 +47,12 @@ def test_of_a_linear_decoder_distances_are_norms_and_both_means_are_one(tmp_path
     step = z[arrays["pairs"][:, 0]] - z[arrays["pairs"][:, 1]]
     assert np.allclose(arrays["euclidean"], step.norm(dim=-1).tolist())
     assert np.allclose(arrays["geodesic"], (step @ w.T).norm(dim=-1).tolist())
-    assert row["metric/distance/geodesic/not_finite"] == 0
-    assert -1 <= row["metric/distance/rank_correlation"] <= 1
+    assert row["geometry/distance/geodesic/not_finite"] == 0
+    assert -1 <= row["geometry/distance/rank_correlation"] <= 1
     centred = z[:5] - z[:5].mean(0)
-    assert row["metric/frechet/variance/q50"] == pytest.approx((centred @ w.T).square().sum(-1).mean().item())
-    assert row["metric/frechet/shift/q95"] == pytest.approx(0, abs=1e-6)
-    for key in ("metric/distances", "metric/frechet_mean"):
+    assert row["geometry/frechet/variance/q50"] == pytest.approx((centred @ w.T).square().sum(-1).mean().item())
+    assert row["geometry/frechet/shift/q95"] == pytest.approx(0, abs=1e-6)
+    for key in ("geometry/distances", "geometry/frechet_mean"):
         assert (tmp_path / "figures" / key / "00000001.png").exists()
 
 
@@ -80,8 +80,8 @@ def test_what_did_not_converge_is_blank_and_said(tmp_path, toys, monkeypatch):
     space = LatentSpace(decoder, FixedGaussian((5,)), StandardNormal(DIM)).double()
     row, arrays = _run(space, tmp_path, toys, max_iterations=1, tol=1e-12, sets=0)
     assert np.isnan(arrays["geodesic"]).all()
-    assert row["metric/distance/geodesic/not_finite"] == 6
-    assert "metric/distance/rank_correlation" not in row
+    assert row["geometry/distance/geodesic/not_finite"] == 6
+    assert "geometry/distance/rank_correlation" not in row
     table = drawn["geodesic, blank where not converged"]
     assert np.isnan(table[~np.eye(4, dtype=bool)]).all()
 

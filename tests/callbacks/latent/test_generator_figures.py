@@ -220,13 +220,13 @@ def test_spaces_of_styles_are_looked_at_beside_z_under_keys_of_their_own(tmp_pat
     assert {path.name for path in (tmp_path / "figures/traversal").glob("*/directions")} == {"directions"}
     found = np.load(tmp_path / "figures/traversal/w/directions/00000002.npz")
     assert found["vectors"].shape[1] == 4
-    measured = np.load(tmp_path / "figures/metric/w/geometry/00000002.npz")
+    measured = np.load(tmp_path / "figures/geometry/w/measurements/00000002.npz")
     w, g = torch.from_numpy(measured["z"]), metric(immersion(style_space(gan.eval())), torch.from_numpy(measured["z"]))
     assert w.shape == (2, 4)
     expected = torch.linalg.eigvalsh(g.detach().double()).flip(-1)
     np.testing.assert_allclose(measured["eigenvalues"], expected.numpy(), rtol=1e-3)
-    assert "metric/w/log_volume/q50" in logged
-    assert not [key for key in logged if key.startswith("metric/") and not key.startswith("metric/w/")]
+    assert "geometry/w/log_volume/q50" in logged
+    assert not [key for key in logged if key.startswith("geometry/") and not key.startswith("geometry/w/")]
 
 
 def test_spaces_of_styles_need_a_style_based_generator() -> None:

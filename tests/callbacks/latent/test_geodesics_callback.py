@@ -42,7 +42,7 @@ def _run(space, tmp_path, toys, probe=None, **kwargs):
     sink.close()
     ((_, row),) = recorder.rows
     assert np.isfinite(list(row.values())).all()
-    file = tmp_path / "figures" / "metric" / "geodesic" / "00000001.npz"
+    file = tmp_path / "figures" / "geodesic" / "measurements" / "00000001.npz"
     if not file.exists():
         return row, None
     with np.load(file) as found:
@@ -63,10 +63,10 @@ def test_a_linear_decoder_has_straight_geodesics_of_even_speed(tmp_path, toys):
     assert np.allclose(arrays["length"], length.tolist())
     assert np.allclose(arrays["energy"], length.square().tolist())
     assert np.allclose(arrays["geodesic_speed"], length[:, None].expand(3, 6).tolist())
-    assert row["metric/geodesic/pairs"] == row["metric/geodesic/converged"] == 3
-    assert _five(row, "metric/geodesic/linear_ratio") == pytest.approx([1] * 5)
-    assert _five(row, "metric/geodesic/speed_variation") == pytest.approx([0] * 5, abs=1e-9)
-    assert min(_five(row, "metric/geodesic/spherical_ratio")) > 1
+    assert row["geodesic/pairs"] == row["geodesic/converged"] == 3
+    assert _five(row, "geodesic/linear_ratio") == pytest.approx([1] * 5)
+    assert _five(row, "geodesic/speed_variation") == pytest.approx([0] * 5, abs=1e-9)
+    assert min(_five(row, "geodesic/spherical_ratio")) > 1
 
 
 def test_on_the_sphere_lengths_are_angles_and_straight_paths_are_longer(tmp_path, toys):
@@ -75,8 +75,8 @@ def test_on_the_sphere_lengths_are_angles_and_straight_paths_are_longer(tmp_path
     angles = torch.arccos((ends[:, 0] * ends[:, 1]).sum(-1)) / SIGMA
     assert np.allclose(arrays["length"], angles.tolist(), rtol=1e-5)
     assert (arrays["linear_length"] > arrays["length"]).all()
-    assert max(_five(row, "metric/geodesic/speed_variation")) < 1e-3
-    assert row["metric/geodesic/asymmetry/not_finite"] == row["metric/geodesic/spread/not_finite"] == 0
+    assert max(_five(row, "geodesic/speed_variation")) < 1e-3
+    assert row["geodesic/asymmetry/not_finite"] == row["geodesic/spread/not_finite"] == 0
 
 
 def test_what_did_not_converge_is_named_dashed_and_in_no_quantile(tmp_path, toys, monkeypatch):
@@ -91,10 +91,10 @@ def test_what_did_not_converge_is_named_dashed_and_in_no_quantile(tmp_path, toys
     kwargs = {"max_iterations": 1, "tol": 1e-9, "plane": True, "plane_points": 4}
     row, arrays = _run(_space(Sphere(), 2, 3), tmp_path, toys, **kwargs)
     assert not arrays["converged"].any()
-    assert row["metric/geodesic/converged"] == 0
+    assert row["geodesic/converged"] == 0
     for name in ("length", "energy", "speed_variation", "linear_ratio", "spherical_ratio"):
-        assert row[f"metric/geodesic/{name}/not_finite"] == 3
-        assert f"metric/geodesic/{name}/q50" not in row
+        assert row[f"geodesic/{name}/not_finite"] == 3
+        assert f"geodesic/{name}/q50" not in row
     (panels, *_, dashed), _ = drawn["profiles"]
     assert all(set(panel) == {"linear", "spherical", NOT_CONVERGED} for panel in panels.values())
     assert NOT_CONVERGED in dashed
@@ -160,8 +160,8 @@ def test_it_fires_at_the_end_and_training_does_not_notice(tmp_path, toys):
         module, recorder, _ = toys.fit(tmp_path / name, callbacks)
         ends.append((module.losses, {k: v.tolist() for k, v in module.state_dict().items()}, torch.rand(2).tolist()))
         if callbacks:
-            assert recorder.steps("metric/geodesic/converged") == [10]
-            assert recorder.keys() >= {"interpolation/seconds", "interpolation/share_of_training"}
+            assert recorder.steps("geodesic/converged") == [10]
+            assert recorder.keys() >= {"geodesic/seconds", "geodesic/share_of_training"}
             for key in IMAGES:
                 assert [p.name for p in (tmp_path / name / "figures" / key).iterdir()] == ["00000010.png"]
     assert ends[0] == ends[1]
@@ -171,7 +171,7 @@ def test_codes_on_a_space_of_their_own_and_too_many_axes_are_left_out(tmp_path, 
     sphere = LatentSpace(_linear(3), FixedGaussian((5,)), HypersphericalUniform(3)).double()
     for space, name in ((sphere, "sphere"), (_space(_linear(3), 3, 5), "many")):
         row, arrays = _run(space, tmp_path / name, toys, max_axes=2)
-        assert row == {"metric/geodesic/pairs": 0}
+        assert row == {"geodesic/pairs": 0}
         assert arrays is None
 
 

@@ -57,7 +57,7 @@ def _run(space, tmp_path, toys, probe=None, **kwargs):
     LatentGeometry(**{"n": 8, "plane_points": 5, "pairs": 3, "kl_probes": 32, **kwargs}).run(space, probe, sink)
     sink.close()
     ((_, row),) = recorder.rows
-    with np.load(tmp_path / "figures" / "metric" / "geometry" / "00000001.npz") as file:
+    with np.load(tmp_path / "figures" / "geometry" / "measurements" / "00000001.npz") as file:
         arrays = dict(file)
     assert np.isfinite(list(row.values())).all()
     return row, arrays
@@ -73,18 +73,18 @@ def test_a_linear_decoder_has_the_constant_metric_of_its_weights_and_no_curvatur
     g = decoder.weight.T @ decoder.weight / SIGMA**2
     expected = torch.linalg.eigvalsh(g).flip(0)
     assert np.allclose(arrays["eigenvalues"], expected.tolist(), rtol=1e-10)
-    assert [row[f"metric/eigenvalue/{i:02d}"] for i in range(3)] == pytest.approx(expected.tolist())
+    assert [row[f"geometry/eigenvalue/{i:02d}"] for i in range(3)] == pytest.approx(expected.tolist())
     assert arrays["covariance"].tolist() == np.eye(3).tolist(), "that of the prior"
     assert np.allclose(arrays["eigenvalues_whitened"], expected.tolist())
-    assert _five(row, "metric/log_volume") == pytest.approx([torch.logdet(g).item() / 2] * 5)
-    assert _five(row, "metric/log10_condition_number") == pytest.approx(
+    assert _five(row, "geometry/log_volume") == pytest.approx([torch.logdet(g).item() / 2] * 5)
+    assert _five(row, "geometry/log10_condition_number") == pytest.approx(
         [(expected[0] / expected[-1]).log10().item()] * 5
     )
-    assert _five(row, "metric/rank") == [3] * 5
+    assert _five(row, "geometry/rank") == [3] * 5
     for key in ("curvature/scalar", "curvature/active", "curvature/plane"):
         assert _five(row, key) == pytest.approx([0] * 5, abs=1e-9)
         assert row[f"{key}/not_finite"] == 0
-    assert _five(row, "metric/path_ratio") == pytest.approx([1] * 5)
+    assert _five(row, "geometry/path_ratio") == pytest.approx([1] * 5)
     plane = g[:2, :2]
     assert np.allclose(arrays["plane_log_volume"], torch.logdet(plane).item() / 2)
 
@@ -120,12 +120,12 @@ def test_collapsed_axes_are_counted_and_left_out_of_the_active_sub_latent(tmp_pa
     kl = (x[:, :2].double().square().mean(0) + torch.tensor([0.04, 0.09]) - 1) / 2 - torch.tensor([0.2, 0.3]).log()
     assert np.allclose(arrays["kl"], [*kl.tolist(), 0], atol=1e-6)
     assert arrays["active"].tolist() == [0, 1]
-    assert row["metric/active_axes"] == 2
-    assert _five(row, "metric/rank") == [2] * 5
-    for key in ("metric/log_volume", "metric/log10_condition_number", "curvature/scalar"):
+    assert row["geometry/active_axes"] == 2
+    assert _five(row, "geometry/rank") == [2] * 5
+    for key in ("geometry/log_volume", "geometry/log10_condition_number", "curvature/scalar"):
         assert row[f"{key}/not_finite"] == 8
         assert f"{key}/q50" not in row
-    for key in ("metric/log_volume_active", "curvature/active", "curvature/plane"):
+    for key in ("geometry/log_volume_active", "curvature/active", "curvature/plane"):
         assert row[f"{key}/not_finite"] == 0
         assert len(set(_five(row, key))) == 5
     centred = x[:, :2].double() - x[:, :2].double().mean(0)
@@ -143,10 +143,10 @@ def test_no_active_axis_is_said_and_nothing_made_up(tmp_path, toys):
     encoder = Posterior(scales=[1.0, 1.0], factors=[0.0, 0.0])
     space = EncodableLatentSpace(encoder, _linear(2), FixedGaussian((5,)), StandardNormal(2)).double()
     row, _ = _run(space, tmp_path, toys, Probe(torch.randn(16, 5)))
-    assert row["metric/active_axes"] == 0
+    assert row["geometry/active_axes"] == 0
     assert not [key for key in row if "active/" in key]
-    assert row["metric/path_ratio/not_finite"] == 3, "segments of no length have no ratio"
-    assert "metric/path_ratio/q50" not in row
+    assert row["geometry/path_ratio/not_finite"] == 3, "segments of no length have no ratio"
+    assert "geometry/path_ratio/q50" not in row
 
 
 def test_the_closed_form_distance_is_that_of_the_likelihood(tmp_path, toys):
@@ -179,13 +179,13 @@ def test_piecewise_linear_decoders_are_flagged_and_flat(tmp_path, toys, activati
 def test_it_fires_as_promised_with_finite_values_only(tmp_path, toys):
     callback = LatentGeometry(4, n=4, plane_points=4, pairs=2, kl_probes=20)
     _, recorder, _ = toys.fit(tmp_path, [callback])
-    for key, suffix in (("metric/geometry", "npz"), ("metric/plane", "png"), ("metric/spectrum", "png")):
+    for key, suffix in (("geometry/measurements", "npz"), ("geometry/plane", "png"), ("geometry/spectrum", "png")):
         names = sorted(path.name for path in (tmp_path / "figures" / key).iterdir())
         assert names == [f"{step:08d}.{suffix}" for step in (4, 8, 10)]
     assert len(recorder.rows) == 3
-    assert recorder.steps("metric/log_volume/q50") == [4, 8, 10]
-    promised = {"metric/rank/q50", "metric/active_axes", "metric/eigenvalue/00", "metric/eigenvalue_cov/02"}
-    promised |= {"metric/path_ratio/q95", "curvature/plane/q05", "curvature/piecewise_linear", "metric/seconds"}
+    assert recorder.steps("geometry/log_volume/q50") == [4, 8, 10]
+    promised = {"geometry/rank/q50", "geometry/active_axes", "geometry/eigenvalue/00", "geometry/eigenvalue_cov/02"}
+    promised |= {"geometry/path_ratio/q95", "curvature/plane/q05", "curvature/piecewise_linear", "geometry/seconds"}
     for _, row in recorder.rows:
         assert promised <= set(row)
         assert np.isfinite(list(row.values())).all()
@@ -203,7 +203,7 @@ def test_many_axes_leave_out_the_curvature_of_all_of_them_only(tmp_path, toys):
     row, _ = _run(_space(nn.Sequential(_linear(4), nn.Tanh()), 4, 5), tmp_path, toys, max_curved=3)
     assert not [key for key in row if key.startswith(("curvature/scalar", "curvature/active"))]
     assert "curvature/plane/q50" in row
-    assert "metric/log_volume/q50" in row
+    assert "geometry/log_volume/q50" in row
 
 
 class NoEmbedding(Likelihood):
@@ -223,7 +223,7 @@ def test_a_likelihood_without_the_immersion_is_refused_before_training(tmp_path,
     with pytest.raises(TypeError, match="expected a likelihood with a flat embedding"):
         toys.fit(tmp_path, [LatentGeometry()], module=module)
     toys.fit(tmp_path, [LatentGeometry(kind="euclidean", n=2, plane_points=2)], module=module, max_epochs=1)
-    assert (tmp_path / "figures" / "metric" / "plane").exists()
+    assert (tmp_path / "figures" / "geometry" / "plane").exists()
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ NUMBERS = np.array([1.0, 2.0, np.nan, 2.0, np.inf])
 def _fill(sink):
     sink.image("sample/grid", PIXELS)
     sink.animation("traversal/animation", FRAMES, fps=10)
-    sink.histogram("metric/eigenvalues", NUMBERS)
+    sink.histogram("geometry/eigenvalues", NUMBERS)
     sink.table("traversal/kl", ["axis", "KL"], [[0, 1.5], [1, 0.25]])
-    sink.arrays("metric/arrays", a=np.arange(3), b=np.eye(2))
-    sink.scalars({"metric/rank": 3})
-    sink.scalars({"metric/log_volume": -1.5})
+    sink.arrays("geometry/arrays", a=np.arange(3), b=np.eye(2))
+    sink.scalars({"geometry/rank": 3})
+    sink.scalars({"geometry/log_volume": -1.5})
     sink.close()
 
 
@@ -33,7 +33,7 @@ def test_files_hold_what_was_given_under_key_and_step(tmp_path):
     _fill(Sink(tmp_path, 500))
     found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert found == [
-        "figures/metric/arrays/00000500.npz",
+        "figures/geometry/arrays/00000500.npz",
         "figures/sample/grid/00000500.png",
         "figures/traversal/animation/00000500.gif",
     ]
@@ -47,7 +47,7 @@ def test_files_hold_what_was_given_under_key_and_step(tmp_path):
 def test_a_logger_of_scalars_gets_them_in_one_row(tmp_path, toys):
     recorder = toys.Recorder()
     _fill(Sink(tmp_path, 500, [recorder]))
-    assert recorder.rows == [(500, {"metric/rank": 3.0, "metric/log_volume": -1.5})]
+    assert recorder.rows == [(500, {"geometry/rank": 3.0, "geometry/log_volume": -1.5})]
 
 
 def test_csv_gets_scalars(tmp_path):
@@ -57,8 +57,8 @@ def test_csv_gets_scalars(tmp_path):
     header, row = (tmp_path / "metrics.csv").read_text().split()
     assert dict(zip(header.split(","), row.split(","), strict=True)) == {
         "step": "7",
-        "metric/rank": "3.0",
-        "metric/log_volume": "-1.5",
+        "geometry/rank": "3.0",
+        "geometry/log_volume": "-1.5",
     }
 
 
@@ -73,8 +73,8 @@ def test_tensorboard_gets_pixels_the_animation_and_the_finite_numbers(tmp_path):
     assert (image.step, animation.step) == (42, 42)
     assert (np.asarray(Image.open(BytesIO(image.encoded_image_string))) == PIXELS).all()
     assert (_read_gif(animation.encoded_image_string) == FRAMES).all()
-    assert events.Histograms("metric/eigenvalues")[0].histogram_value.num == 3
-    assert events.Scalars("metric/log_volume")[0].value == -1.5
+    assert events.Histograms("geometry/eigenvalues")[0].histogram_value.num == 3
+    assert events.Scalars("geometry/log_volume")[0].value == -1.5
     assert b"| 1 | 0.25 |" in events.Tensors("traversal/kl/text_summary")[0].tensor_proto.string_val[0]
 
 
@@ -96,13 +96,13 @@ def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch, kind, axi
     assert set(rows[0]) == {
         "sample/grid",
         "traversal/animation",
-        "metric/eigenvalues",
+        "geometry/eigenvalues",
         "traversal/kl",
-        "metric/rank",
-        "metric/log_volume",
+        "geometry/rank",
+        "geometry/log_volume",
         axis,
     }
-    assert sum(rows[0]["metric/eigenvalues"].histogram) == 3
+    assert sum(rows[0]["geometry/eigenvalues"].histogram) == 3
     media = next(tmp_path.glob("wandb/offline-run-*/files/media"))
     (png,) = media.glob("images/sample/grid_*.png")
     (gif,) = media.glob("videos/traversal/animation_*.gif")
@@ -114,8 +114,8 @@ def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch, kind, axi
 
 def test_what_is_not_finite_or_not_pixels_is_refused(tmp_path):
     sink = Sink(tmp_path, 0)
-    with pytest.raises(ValueError, match="expected finite scalars in the log, got metric/a = nan"):
-        sink.scalars({"metric/a": float("nan"), "metric/b": 1.0})
+    with pytest.raises(ValueError, match="expected finite scalars in the log, got geometry/a = nan"):
+        sink.scalars({"geometry/a": float("nan"), "geometry/b": 1.0})
     with pytest.raises(ValueError, match=r"expected uint8 pixels of 3 dimensions.*for sample/grid; got float64"):
         sink.image("sample/grid", np.zeros((4, 4, 3)))
     assert not (tmp_path / "figures").exists()

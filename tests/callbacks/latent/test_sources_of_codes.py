@@ -73,8 +73,8 @@ def test_imputations_are_compared_on_held_out_gaps(tmp_path) -> None:
     with (next(tmp_path.glob("**/metrics.csv"))).open() as file:
         row = {key: value for line in csv.DictReader(file) for key, value in line.items() if value}
     for method in methods:
-        assert 0 < float(row[f"metric/imputation/{method}/rmse"]) < 1
-        assert 0 <= float(row[f"metric/imputation/{method}/coverage"]) <= 1
+        assert 0 < float(row[f"reconstruction/imputation/{method}/rmse"]) < 1
+        assert 0 <= float(row[f"reconstruction/imputation/{method}/coverage"]) <= 1
     assert (tmp_path / "figures" / "reconstruction" / "imputation" / "00000002.png").is_file()
 
 

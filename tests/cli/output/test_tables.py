@@ -74,4 +74,4 @@ def test_a_traversal_prints_one_row_for_each_quantity(lsgen, small, monkeypatch)
     assert max(map(len, lines)) <= 80
     (volume,) = [line for line in lines if "log-volume, all axes" in line]
     assert len(volume.split("│")) == 7, "5 %, median, 95 % and what is not finite, in one row"
-    assert not any("metric/" in line for line in lines), "no raw key"
+    assert not any("geometry/" in line for line in lines), "no raw key"

@@ -11,11 +11,11 @@ from lsgen.runs import RunDirectory, write_yaml
 
 FEW = ("pairs=2", "points=5", "observations=3", "plane_points=4", "starts=2")
 PICTURES = (
-    "metric/plane",
-    "metric/spectrum",
-    "metric/geodesic_plane",
-    "metric/distances",
-    "metric/frechet_mean",
+    "geometry/plane",
+    "geometry/spectrum",
+    "geodesic/plane",
+    "geometry/distances",
+    "geometry/frechet_mean",
     "interpolation/geodesic",
     "interpolation/speed",
 )
@@ -114,7 +114,7 @@ def test_it_measures_a_checkpoint_and_runs_of_two_seeds_are_compared(lsgen, smal
         "plane_points": 4,
     }
     assert np.isfinite(list(record["metrics"].values())).all()
-    assert record["metrics"]["metric/geodesic/pairs"] == 2
+    assert record["metrics"]["geodesic/pairs"] == 2
     for key in PICTURES:
         assert (run / "figures" / key / "00000100.png").is_file(), key
     assert "Geometry of a checkpoint" in (run / "report.html").read_text()
@@ -126,7 +126,7 @@ def test_it_measures_a_checkpoint_and_runs_of_two_seeds_are_compared(lsgen, smal
     assert other["distances"]["observations"] == record["distances"]["observations"]
     assert other["distances"]["geodesic"] != record["distances"]["geodesic"]
     assert "CV of geodesic distances" in outcome.out
-    columns = "seed,metric/distance/geodesic_cv"
+    columns = "seed,geometry/distance/geodesic_cv"
     rows = lsgen("table", "seed0", "seed1", "--columns", columns, "--format", "csv").out.splitlines()[1:]
     assert len(rows) == 2
     assert len({row.split(",")[2] for row in rows}) == 1
@@ -139,7 +139,7 @@ def test_a_collapsed_latent_space_has_no_geodesics_and_that_is_said(lsgen, train
     assert outcome.code == 0, outcome.err
     assert "geodesics and distances are left out: no axis carries more than 0.1 nats" in outcome.out
     record = json.loads((trained / "geometry" / "last.json").read_text())
-    assert record["metrics"]["metric/active_axes"] == 0
+    assert record["metrics"]["geometry/active_axes"] == 0
     assert record["distances"] is None
 
 
@@ -152,7 +152,7 @@ def test_a_generator_without_an_encoder_is_measured_at_draws_from_its_prior(lsge
     outcome = lsgen("geometry", "gan", *FEW)
     assert outcome.code == 0, outcome.err
     record = json.loads(Path("gan/geometry/last.json").read_text())
-    assert record["metrics"]["metric/geodesic/pairs"] == 2
+    assert record["metrics"]["geodesic/pairs"] == 2
     assert record["distances"]["observations"] is None
     assert len(record["distances"]["geodesic"]) == 3
 
@@ -165,7 +165,7 @@ def test_a_third_partys_module_is_measured_on_its_own_data(lsgen, third_party):
     assert outcome.code == 0, outcome.err
     record = json.loads(Path("run/geometry/last.json").read_text())
     assert record["step"] == 2
-    assert "metric/rank/q50" in record["metrics"]
+    assert "geometry/rank/q50" in record["metrics"]
 
 
 @pytest.mark.slow

@@ -10,28 +10,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.geometry.jets.elementwise import ELEMENTWISE
-from lsgen.geometry.jets.operations import (
-    RULES,
+from lsgen.geometry.jets.elementwise import log_sigmoid, power, reciprocal, sigmoid
+from lsgen.geometry.jets.linear import expand, fold, select, split, summed, unsqueeze
+from lsgen.geometry.jets.taylor import (
     NoRule,
+    Rule,
+    Taylor,
+    chain,
     derivatives,
-    expand,
-    fold,
+    matrix_product,
     only_first,
-    select,
-    split,
-    summed,
-    unsqueeze,
+    product,
     value_of,
+    widened,
 )
-from lsgen.geometry.jets.taylor import Taylor, chain, matrix_product, product, widened
 
-__all__: list[str] = []
+__all__ = ["ARITHMETIC_RULES", "add", "multiply", "subtract", "where"]
 
 aten = torch.ops.aten
 
 
-def _add(a: Any, b: Any, *, alpha: float = 1) -> Taylor:
+def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    """Return a + alpha b; either may be an expansion, a tensor or a number."""
     if isinstance(a, Taylor) and isinstance(b, Taylor):
         if a.curved != b.curved:
             a, b = widened(a), widened(b)
@@ -40,16 +40,18 @@ def _add(a: Any, b: Any, *, alpha: float = 1) -> Taylor:
     if isinstance(a, Taylor):
         shape = torch.broadcast_shapes(a.shape, b.shape) if isinstance(b, Tensor) else a.shape
         return expand(a.map(lambda v: torch.add(v, b, alpha=alpha), lambda t: t), shape)
-    scaled = b if alpha == 1 else _scale(b, alpha)
-    return _add(scaled, a)
+    if isinstance(b, Taylor):
+        return add(b if alpha == 1 else _scale(b, alpha), a)
+    return torch.add(a, b, alpha=alpha)
 
 
-def _sub(a: Any, b: Any, *, alpha: float = 1) -> Taylor:
-    return _add(a, b, alpha=-alpha)
+def subtract(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    """Return a - alpha b; either may be an expansion, a tensor or a number."""
+    return add(a, b, alpha=-alpha)
 
 
-def _rsub(a: Any, b: Any, *, alpha: float = 1) -> Taylor:
-    return _add(b, a, alpha=-alpha)
+def _rsub(a: Any, b: Any, *, alpha: float = 1) -> Any:
+    return add(b, a, alpha=-alpha)
 
 
 def _scale(x: Taylor, c: Any) -> Taylor:
@@ -58,28 +60,32 @@ def _scale(x: Taylor, c: Any) -> Taylor:
     return Taylor(x.frame, x.map(lambda v: v * c, lambda t: t[:0]).cell, x.lead(ndim) * c)
 
 
-def _mul(a: Any, b: Any) -> Taylor:
+def multiply(a: Any, b: Any) -> Any:
+    """Return the elementwise product a b; either may be an expansion, a tensor or a number."""
     if isinstance(a, Taylor) and isinstance(b, Taylor):
-        return chain(a, *ELEMENTWISE[aten.pow](a.v, 2)) if a is b else product(a, b)
-    return _scale(a, b) if isinstance(a, Taylor) else _scale(b, a)
+        return chain(a, *power(a.v, 2)) if a is b else product(a, b)
+    if isinstance(a, Taylor):
+        return _scale(a, b)
+    return _scale(b, a) if isinstance(b, Taylor) else a * b
 
 
 def _div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode is not None:
         return torch.div(value_of(a), value_of(b), rounding_mode=rounding_mode)
     if isinstance(b, Taylor):
-        return _mul(a, chain(b, *ELEMENTWISE[aten.reciprocal](b.v)))
+        return multiply(a, chain(b, *reciprocal(b.v)))
     ndim = b.ndim if isinstance(b, Tensor) else 0
     return Taylor(a.frame, a.map(lambda v: v / b, lambda t: t[:0]).cell, a.lead(ndim) / b)
 
 
 def _pow(x: Any, exponent: Any) -> Taylor:
     if isinstance(x, Taylor) and isinstance(exponent, int | float):
-        return chain(x, *ELEMENTWISE[aten.pow](x.v, exponent))
+        return chain(x, *power(x.v, exponent))
     raise NoRule("pow with a tensor as exponent")
 
 
-def _where(mask: Any, a: Any, b: Any) -> Taylor:
+def where(mask: Any, a: Any, b: Any) -> Taylor:
+    """Return a where the mask holds and b elsewhere; at least one of them is an expansion."""
     like = a if isinstance(a, Taylor) else b
     mask, size = value_of(mask), max(x.t.shape[0] for x in (a, b) if isinstance(x, Taylor))
     ndim = max(mask.ndim, _ndim(a), _ndim(b))
@@ -100,15 +106,15 @@ def _lead(t: Tensor, ndim: int) -> Tensor:
 def _masked_fill(x: Any, mask: Tensor, value: Any) -> Taylor:
     if isinstance(mask, Taylor) or not isinstance(x, Taylor):
         raise NoRule("masked_fill with a value that depends on z")
-    return _where(mask, value if isinstance(value, Taylor) else x.t.new_full((), float(value)), x)
+    return where(mask, value if isinstance(value, Taylor) else x.t.new_full((), float(value)), x)
 
 
 def _maximum(a: Any, b: Any) -> Taylor:
-    return _where(value_of(a) >= value_of(b), a, b)
+    return where(value_of(a) >= value_of(b), a, b)
 
 
 def _minimum(a: Any, b: Any) -> Taylor:
-    return _where(value_of(a) <= value_of(b), a, b)
+    return where(value_of(a) <= value_of(b), a, b)
 
 
 def _matmul(a: Any, b: Any) -> Taylor:
@@ -140,13 +146,7 @@ def _addmm(bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> T
     ):
         return a.map(lambda v: torch.addmm(bias, v, b), lambda t: _rows(t, b))
     both = _matmul(a, b) if isinstance(a, Taylor) or isinstance(b, Taylor) else a @ b
-    return _add(_times(bias, beta), _times(both, alpha))
-
-
-def _times(x: Any, c: float) -> Any:
-    if c == 1:
-        return x
-    return _scale(x, c) if isinstance(x, Taylor) else x * c
+    return add(bias if beta == 1 else multiply(bias, beta), both, alpha=alpha)
 
 
 def _convolution(x: Any, weight: Any, bias: Any, *geometry: Any) -> Taylor:
@@ -171,42 +171,41 @@ def _prelu(x: Any, weight: Any) -> Taylor:
 
 
 def _log_sigmoid(x: Taylor) -> tuple[Taylor, None]:
-    return chain(x, *ELEMENTWISE[aten.log_sigmoid_forward](x.v)), None
+    return chain(x, *log_sigmoid(x.v)), None
 
 
 def _glu(x: Taylor, dim: int = -1) -> Taylor:
     a, gate = split(x, x.shape[dim] // 2, dim)
-    return product(a, chain(gate, *ELEMENTWISE[aten.sigmoid](gate.v)))
+    return product(a, chain(gate, *sigmoid(gate.v)))
 
 
 def _vector_norm(x: Taylor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Taylor:
     if ord != 2:
         raise NoRule(f"vector norm of order {ord}")
-    square = summed(_mul(x, x), dim, keepdim)
+    square = summed(multiply(x, x), dim, keepdim)
     norm, zero = square.v.sqrt(), square.v == 0
     f1 = (0.5 / norm).masked_fill(zero, 0)
     return chain(square, norm, f1, lambda: (-0.5 * f1 / square.v).masked_fill(zero, 0))
 
 
 def _lerp(a: Any, b: Any, weight: Any) -> Taylor:
-    return _add(a, _mul(weight, _sub(b, a) if isinstance(b, Taylor) or isinstance(a, Taylor) else b - a))
+    return add(a, multiply(weight, subtract(b, a)))
 
 
-def _addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> Any:
-    both = _mul(a, b) if isinstance(a, Taylor) or isinstance(b, Taylor) else a * b
-    return _add(x, both, alpha=value)
+def _addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> Taylor:
+    return add(x, multiply(a, b), alpha=value)
 
 
-RULES |= {
-    aten.add: _add,
-    aten.sub: _sub,
+ARITHMETIC_RULES: dict[Any, Rule] = {
+    aten.add: add,
+    aten.sub: subtract,
     aten.rsub: _rsub,
-    aten.mul: _mul,
+    aten.mul: multiply,
     aten.div: _div,
     aten.pow: _pow,
-    aten.square: lambda x: _mul(x, x),
+    aten.square: lambda x: multiply(x, x),
     aten.neg: lambda x: _scale(x, -1),
-    aten.where: _where,
+    aten.where: where,
     aten.masked_fill: _masked_fill,
     aten.maximum: _maximum,
     aten.minimum: _minimum,

@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["ELEMENTWISE", "PIECEWISE_LINEAR", "Expansion"]
+from lsgen.geometry.jets.taylor import Rule, Taylor, chain, only_first
+
+__all__ = ["ELEMENTWISE_RULES", "PIECEWISE_LINEAR", "log_sigmoid", "power", "reciprocal", "rsqrt", "sigmoid"]
 
 Expansion = tuple[Tensor, Tensor, Callable[[], Tensor] | None]
 aten = torch.ops.aten
@@ -62,19 +64,22 @@ def _sqrt(x: Tensor) -> Expansion:
     return y, f1, lambda: -0.5 * f1 / x
 
 
-def _rsqrt(x: Tensor) -> Expansion:
+def rsqrt(x: Tensor) -> Expansion:
+    """Expand 1/sqrt(x)."""
     y = x.rsqrt()
     r = x.reciprocal()
     f1 = -0.5 * y * r
     return y, f1, lambda: -1.5 * f1 * r
 
 
-def _reciprocal(x: Tensor) -> Expansion:
+def reciprocal(x: Tensor) -> Expansion:
+    """Expand 1/x."""
     y = x.reciprocal()
     return y, -y * y, lambda: 2 * y * y * y
 
 
-def _sigmoid(x: Tensor) -> Expansion:
+def sigmoid(x: Tensor) -> Expansion:
+    """Expand the logistic function."""
     y = x.sigmoid()
     f1 = y * (-x).sigmoid()
     return y, f1, lambda: f1 * (1 - 2 * y)
@@ -97,7 +102,8 @@ def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Expansio
     return F.softplus(x, beta, threshold), s, lambda: beta * s * (1 - s)
 
 
-def _log_sigmoid(x: Tensor) -> Expansion:
+def log_sigmoid(x: Tensor) -> Expansion:
+    """Expand the logarithm of the logistic function."""
     s = (-x).sigmoid()
     return F.logsigmoid(x), s, lambda: -s * (1 - s)
 
@@ -221,7 +227,8 @@ def _erfc(x: Tensor) -> Expansion:
     return x.erfc(), f1, lambda: -2 * x * f1
 
 
-def _pow(x: Tensor, exponent: float) -> Expansion:
+def power(x: Tensor, exponent: float) -> Expansion:
+    """Expand x^n."""
     n = exponent
     if n in (0, 1):
         return x**n, torch.full_like(x, float(n)), None
@@ -275,7 +282,7 @@ def _hardshrink(x: Tensor, lambd: float = 0.5) -> Expansion:
     return _shrink(x, F.hardshrink(x, lambd))
 
 
-ELEMENTWISE: dict[Any, Callable[..., Expansion]] = {
+FUNCTIONS: dict[Any, Callable[..., Expansion]] = {
     aten.exp: _exp,
     aten.exp2: _exp2,
     aten.expm1: _expm1,
@@ -284,9 +291,9 @@ ELEMENTWISE: dict[Any, Callable[..., Expansion]] = {
     aten.log2: _log2,
     aten.log10: _log10,
     aten.sqrt: _sqrt,
-    aten.rsqrt: _rsqrt,
-    aten.reciprocal: _reciprocal,
-    aten.sigmoid: _sigmoid,
+    aten.rsqrt: rsqrt,
+    aten.reciprocal: reciprocal,
+    aten.sigmoid: sigmoid,
     aten.tanh: _tanh,
     aten.silu: _silu,
     aten.softplus: _softplus,
@@ -320,9 +327,18 @@ ELEMENTWISE: dict[Any, Callable[..., Expansion]] = {
     aten.threshold: _threshold,
     aten.softshrink: _softshrink,
     aten.hardshrink: _hardshrink,
-    aten.log_sigmoid_forward: _log_sigmoid,
-    aten.pow: _pow,
 }
+
+
+def _rule(op: Any, function: Callable[..., Expansion]) -> Rule:
+    def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
+        only_first(str(op), (x, *args, *kwargs.values())[1:])
+        return chain(x, *function(x.v, *args, **kwargs))
+
+    return rule
+
+
+ELEMENTWISE_RULES: dict[Any, Rule] = {op: _rule(op, function) for op, function in FUNCTIONS.items()}
 
 PIECEWISE_LINEAR = {
     aten.relu: "ReLU",

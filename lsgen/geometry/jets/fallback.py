@@ -21,16 +21,17 @@ from torch.func import jvp, vjp
 from torch.overrides import TorchFunctionMode
 
 from lsgen.geometry.compat import is_transformed
+from lsgen.geometry.jets.normalisation import composed_instance_norm, composed_layer_norm
 from lsgen.geometry.jets.taylor import Frame, Taylor, widened
 
-__all__ = ["expand"]
+__all__ = ["expand_by_autograd"]
 
 log = logging.getLogger(__name__)
 Map = Callable[..., tuple[Tensor, ...]]
 Push = Callable[[Map, tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
-def expand(g: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+def expand_by_autograd(g: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     """Return g(*arguments), in which some arguments are `Taylor`, as an expansion.
 
     Args:
@@ -88,43 +89,10 @@ class _Composed(TorchFunctionMode):
         return _COMPOSED.get(func, func)(*args, **(kwargs or {}))
 
 
-def _layer_norm(
-    input: Tensor, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
-) -> Tensor:
-    return _affine(_normalised(input, range(-len(normalized_shape), 0), eps), weight, bias)
-
-
-def _instance_norm(
-    input: Tensor,
-    running_mean: Any = None,
-    running_var: Any = None,
-    weight: Any = None,
-    bias: Any = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    if not use_input_stats:
-        return F.instance_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    channels = [-1, *[1] * (input.ndim - 2)]
-    weight, bias = (None if p is None else p.reshape(channels) for p in (weight, bias))
-    return _affine(_normalised(input, range(2, input.ndim), eps), weight, bias)
-
-
-def _normalised(x: Tensor, dims: Sequence[int], eps: float) -> Tensor:
-    c = x - x.mean(tuple(dims), keepdim=True)
-    return c * (c.square().mean(tuple(dims), keepdim=True) + eps).rsqrt()
-
-
-def _affine(x: Tensor, weight: Any, bias: Any) -> Tensor:
-    x = x if weight is None else x * weight
-    return x if bias is None else x + bias
-
-
 _COMPOSED: dict[Any, Callable[..., Tensor]] = {
-    F.layer_norm: _layer_norm,
-    torch.layer_norm: _layer_norm,
-    F.instance_norm: _instance_norm,
+    F.layer_norm: composed_layer_norm,
+    torch.layer_norm: composed_layer_norm,
+    F.instance_norm: composed_instance_norm,
 }
 
 

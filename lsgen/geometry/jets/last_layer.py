@@ -18,7 +18,7 @@ from torch.fx import Node
 
 from lsgen.geometry.compat import is_wrapped
 
-__all__ = ["last_linear", "square"]
+__all__ = ["last_linear", "reduced_factor"]
 
 aten = torch.ops.aten
 LINEAR = {aten.mm.default, aten.addmm.default}
@@ -29,7 +29,7 @@ WIDEST, LEAST, KEPT = 512, 1.25, 8
 _known: list[tuple[Tensor, Tensor]] = []
 
 
-def square(w: Tensor) -> Tensor | None:
+def reduced_factor(w: Tensor) -> Tensor | None:
     """Return R^T (n, n) in place of W^T (n, m), None where that is not worth it or W is itself differentiated.
 
     The factor is kept with a copy of the weights that it was made of, and serves as long as they are equal to it,

@@ -1,283 +1,51 @@
-r"""How each operation of a traced map acts on Taylor expansions.
+r"""How each operation of a traced map acts on Taylor expansions: the table of all rules, and its use.
 
-A rule takes the arguments of an aten operation, some of them `Taylor`, and returns its result. Linear operations act on
-the value and, with the directions as one more leading dimension (or folded into the batch, for operations that
-have one), on the derivatives; bilinear ones follow the product rule; elementwise functions the chain rule.
-A rule that does not cover a case raises `NoRule`, and the operation is differentiated automatically.
-
-Reference: the operations are those of PyTorch's aten namespace, after decomposition by `make_fx`.
+Linear operations act on value and derivatives alike, bilinear ones follow the product rule, elementwise functions the
+chain rule. An operation without a rule, or with arguments that its rule does not cover, is differentiated
+automatically. The operations are those of PyTorch's aten namespace, after decomposition by `make_fx`.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lsgen.geometry.jets.elementwise import ELEMENTWISE
-from lsgen.geometry.jets.taylor import Taylor, chain, widened
+from lsgen.geometry.jets.arithmetic import ARITHMETIC_RULES
+from lsgen.geometry.jets.elementwise import ELEMENTWISE_RULES
+from lsgen.geometry.jets.fallback import expand_by_autograd
+from lsgen.geometry.jets.linear import LINEAR_RULES
+from lsgen.geometry.jets.normalisation import NORMALISATION_RULES
+from lsgen.geometry.jets.taylor import NoRule, Rule, Taylor, value_of
 
-__all__ = ["CONSTANT", "RULES", "NoRule"]
+__all__ = ["RULES", "apply_operation", "one_table"]
 
+log = logging.getLogger(__name__)
 aten = torch.ops.aten
-Rule = Callable[..., Any]
+_told: set[str] = set()
 
 
-class NoRule(Exception):
-    """This case of an operation has no rule; the reason is the message."""
+def one_table(*tables: Mapping[Any, Rule]) -> dict[Any, Rule]:
+    """Return the rules of several tables as one.
 
+    Raises:
+        ValueError: two of the tables have a rule for the same operation.
 
-def only_first(name: str, rest: Sequence[Any]) -> None:
-    if any(isinstance(a, Taylor) for a in rest):
-        raise NoRule(f"{name} with more than one argument that depends on z")
+    """
+    joined: dict[Any, Rule] = {}
+    for table in tables:
+        twice = sorted(map(str, joined.keys() & table.keys()))
+        if twice:
+            raise ValueError(f"expected one rule for each operation, got two for {', '.join(twice)}")
+        joined |= table
+    return joined
 
 
-def _dim(dim: int) -> int:
-    return dim + 1 if dim >= 0 else dim
-
-
-def _elementwise(op: Any, table: Callable[..., Any]) -> Rule:
-    def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
-        only_first(str(op), (x, *args, *kwargs.values())[1:])
-        return chain(x, *table(x.v, *args, **kwargs))
-
-    return rule
-
-
-def _folded(op: Any) -> Rule:
-    """Linear in its first argument, whose first dimension is a batch."""
-
-    def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
-        only_first(str(op), (*args, *kwargs.values()))
-        return x.map(lambda v: op(v, *args, **kwargs), lambda t: fold(lambda s: op(s, *args, **kwargs), t))
-
-    return rule
-
-
-def fold(op: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
-    return op(t.flatten(0, 1)).unflatten(0, (t.shape[0], -1))
-
-
-def _vmapped(op: Any) -> Rule:
-    """Linear in its first argument, whatever the dimensions mean."""
-
-    def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
-        only_first(str(op), (*args, *kwargs.values()))
-        return x.map(lambda v: op(v, *args, **kwargs), torch.vmap(lambda s: op(s, *args, **kwargs)))
-
-    return rule
-
-
-def _view(x: Taylor, size: Sequence[int]) -> Taylor:
-    return x.map(lambda v: v.reshape(size), lambda t: t.reshape(t.shape[0], *size))
-
-
-def _transpose(x: Taylor, a: int, b: int) -> Taylor:
-    return x.map(lambda v: v.transpose(a, b), lambda t: t.transpose(_dim(a), _dim(b)))
-
-
-def _t(x: Taylor) -> Taylor:
-    return _transpose(x, 0, 1) if x.ndim == 2 else x
-
-
-def _permute(x: Taylor, dims: Sequence[int]) -> Taylor:
-    order = [0, *(d % x.ndim + 1 for d in dims)]
-    return x.map(lambda v: v.permute(*dims), lambda t: t.permute(order))
-
-
-def unsqueeze(x: Taylor, dim: int) -> Taylor:
-    return x.map(lambda v: v.unsqueeze(dim), lambda t: t.unsqueeze(_dim(dim)))
-
-
-def expand(x: Taylor, size: Sequence[int], **_: Any) -> Taylor:
-    return x.map(lambda v: v.expand(size), lambda t: x.lead(len(size)).expand(t.shape[0], *size))
-
-
-def _clone(x: Taylor, *, memory_format: torch.memory_format | None = None) -> Taylor:
-    """Copy; a layout that is asked for is kept by every direction, since folding relies on it."""
-    if memory_format is torch.channels_last:
-        return x.map(
-            lambda v: v.contiguous(memory_format=torch.channels_last),
-            lambda t: fold(lambda s: s.contiguous(memory_format=torch.channels_last), t),
-        )
-    if memory_format is torch.contiguous_format:
-        return x.map(lambda v: v.contiguous(), lambda t: t.contiguous())
-    return x
-
-
-def _to_copy(x: Taylor, **kwargs: Any) -> Any:
-    options = {key: kwargs[key] for key in ("dtype", "device") if kwargs.get(key) is not None}
-    if not options.get("dtype", x.t.dtype).is_floating_point:
-        return x.v.to(**options)
-    moved: Taylor = x.map(lambda v: v.to(**options), lambda t: t.to(**options)) if options else x
-    return _clone(moved, memory_format=kwargs.get("memory_format"))
-
-
-def select(x: Taylor, dim: int, index: int) -> Taylor:
-    return x.map(lambda v: v.select(dim, index), lambda t: t.select(_dim(dim), index))
-
-
-def _slice(x: Taylor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Taylor:
-    return x.map(lambda v: aten.slice(v, dim, start, end, step), lambda t: aten.slice(t, _dim(dim), start, end, step))
-
-
-def split(x: Taylor, size: Any, dim: int = 0) -> list[Taylor]:
-    parts = x.t.split(size, _dim(dim))
-    return [_part(x, dim, n, size, t) for n, t in enumerate(parts)]
-
-
-def _part(x: Taylor, dim: int, n: int, size: Any, t: Tensor) -> Taylor:
-    return Taylor(x.frame, x.map(lambda v: v.split(size, dim)[n], lambda t: t[:0]).cell, t)
-
-
-def _unbind(x: Taylor, dim: int = 0) -> list[Taylor]:
-    return [select(x, dim, n) for n in range(x.shape[dim])]
-
-
-def _joined(op: Any) -> Rule:
-    """Concatenate or stack, where some members may be constant."""
-
-    def rule(members: Sequence[Any], dim: int = 0) -> Taylor:
-        like = next(m for m in members if isinstance(m, Taylor))
-        size = max(m.t.shape[0] for m in members if isinstance(m, Taylor))
-        wide = [derivatives(m, like, size) for m in members]
-        return Taylor(like.frame, op([value_of(m) for m in members], dim), op(wide, _dim(dim)))
-
-    return rule
-
-
-def value_of(x: Any) -> Any:
-    return x.v if isinstance(x, Taylor) else x
-
-
-def derivatives(x: Any, like: Taylor, size: int) -> Tensor:
-    if not isinstance(x, Taylor):
-        return like.t.new_zeros(()).expand(size, *x.shape)
-    return x.t if x.t.shape[0] == size else widened(x).t
-
-
-def _copy(x: Any, source: Any, **_: Any) -> Any:
-    """Return the source in the shape of x, which it is written into."""
-    dtype = value_of(x).dtype
-    same = value_of(source).dtype == dtype
-    return expand(source if same else _to_copy(source, dtype=dtype), list(x.shape))
-
-
-def _scattered(op: Any) -> Rule:
-    """Write into a part of a tensor: linear in both."""
-
-    def rule(x: Any, source: Any, dim: int = 0, *args: Any, **kwargs: Any) -> Taylor:
-        like = x if isinstance(x, Taylor) else source
-        size = max(m.t.shape[0] for m in (x, source) if isinstance(m, Taylor))
-        into, what = derivatives(x, like, size), derivatives(source, like, size)
-        value = op(value_of(x), value_of(source), dim, *args, **kwargs)
-        return Taylor(like.frame, value, op(into, what, _dim(dim), *args, **kwargs))
-
-    return rule
-
-
-def _mean(x: Taylor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Taylor:
-    dims = _dims(x, dim)
-    return x.map(lambda v: v.mean(dims, keepdim), lambda t: t.mean([d + 1 for d in dims], keepdim))
-
-
-def summed(x: Taylor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Taylor:
-    dims = _dims(x, dim)
-    return x.map(lambda v: v.sum(dims, keepdim), lambda t: t.sum([d + 1 for d in dims], keepdim))
-
-
-def _dims(x: Taylor, dim: Any) -> list[int]:
-    dims = [dim] if isinstance(dim, int) else dim
-    return [d % x.ndim for d in dims] if dims else list(range(x.ndim))
-
-
-def _pad(x: Taylor, pad: Sequence[int], value: float = 0) -> Taylor:
-    return x.map(lambda v: aten.constant_pad_nd(v, pad, value), lambda t: aten.constant_pad_nd(t, pad, 0))
-
-
-def _getitem(x: Any, index: int) -> Any:
-    return x[index]
-
-
-RULES: dict[Any, Rule] = {op: _elementwise(op, table) for op, table in ELEMENTWISE.items()}
-RULES |= {
-    operator.getitem: _getitem,
-    aten.view: _view,
-    aten._unsafe_view: _view,
-    aten.reshape: _view,
-    aten.transpose: _transpose,
-    aten.t: _t,
-    aten.permute: _permute,
-    aten.unsqueeze: unsqueeze,
-    aten.expand: expand,
-    aten.clone: _clone,
-    aten.contiguous: _clone,
-    aten.detach: lambda x: x,
-    aten.alias: lambda x: x,
-    aten._to_copy: _to_copy,
-    aten.select: select,
-    aten.slice: _slice,
-    aten.split: split,
-    aten.split_with_sizes: split,
-    aten.unbind: _unbind,
-    aten.cat: _joined(torch.cat),
-    aten.stack: _joined(torch.stack),
-    aten.copy: _copy,
-    aten.slice_scatter: _scattered(aten.slice_scatter),
-    aten.select_scatter: _scattered(aten.select_scatter),
-    aten.mean: _mean,
-    aten.sum: summed,
-    aten.constant_pad_nd: _pad,
-}
-RULES |= {
-    op: _folded(op)
-    for op in (
-        aten.upsample_nearest1d,
-        aten.upsample_nearest2d,
-        aten.upsample_nearest3d,
-        aten._upsample_nearest_exact1d,
-        aten._upsample_nearest_exact2d,
-        aten.upsample_linear1d,
-        aten.upsample_bilinear2d,
-        aten.upsample_bicubic2d,
-        aten.upsample_trilinear3d,
-        aten._upsample_bilinear2d_aa,
-        aten._adaptive_avg_pool2d,
-        aten.pixel_shuffle,
-        aten.pixel_unshuffle,
-    )
-}
-RULES |= {
-    op: _vmapped(op)
-    for op in (
-        aten.squeeze,
-        aten.flip,
-        aten.roll,
-        aten.cumsum,
-        aten.tril,
-        aten.triu,
-        aten.diagonal,
-        aten.index,
-        aten.index_select,
-        aten.gather,
-        aten.unfold,
-        aten.im2col,
-        aten.col2im,
-        aten.avg_pool1d,
-        aten.avg_pool2d,
-        aten.avg_pool3d,
-        aten.reflection_pad1d,
-        aten.reflection_pad2d,
-        aten.replication_pad1d,
-        aten.replication_pad2d,
-        aten.repeat,
-        aten.diag_embed,
-        aten.grid_sampler_2d,
-    )
-}
+RULES = one_table(ELEMENTWISE_RULES, LINEAR_RULES, ARITHMETIC_RULES, NORMALISATION_RULES)
 
 CONSTANT = {
     Tensor.detach,
@@ -295,3 +63,54 @@ CONSTANT = {
     aten.new_full,
     aten.new_empty,
 }
+
+INDICATORS = frozenset(
+    """gt ge lt le eq ne logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not
+    isfinite isnan isinf signbit argmax argmin argsort any all sgn floor_divide""".split()  # noqa: SIM905
+)
+
+
+def apply_operation(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return what an operation makes of its arguments, some of which may be `Taylor`.
+
+    Raises:
+        NotImplementedError: it has no rule and takes lists of tensors or keywords that depend on z.
+
+    """
+    if not _depends(args) and not _depends(kwargs.values()):
+        return target(*args, **kwargs)
+    packet, constant = _kind(target)
+    if constant:
+        return target(*_values(args), **{key: _values(value) for key, value in kwargs.items()})
+    rule = RULES.get(packet)
+    try:
+        if rule is not None:
+            return rule(*args, **kwargs)
+        _log_once(f"{target} has no rule")
+    except NoRule as reason:
+        _log_once(str(reason))
+    if _depends(kwargs.values()) or any(isinstance(a, list | tuple) and _depends(a) for a in args):
+        raise NotImplementedError(f"{target} cannot be differentiated with respect to lists of tensors")
+    return expand_by_autograd(partial(target, **kwargs), args)
+
+
+def _depends(values: Iterable[Any]) -> bool:
+    return any(isinstance(x, Taylor) or (isinstance(x, list | tuple) and _depends(x)) for x in values)
+
+
+def _values(x: Any) -> Any:
+    return type(x)(_values(y) for y in x) if type(x) in (list, tuple) else value_of(x)
+
+
+@cache
+def _kind(target: Any) -> tuple[Any, bool]:
+    """Return the operation that a target is an overload of, and whether its derivative is zero."""
+    packet = getattr(target, "overloadpacket", target)
+    returns = getattr(getattr(target, "_schema", None), "returns", ())
+    return packet, packet in CONSTANT or (bool(returns) and str(target).split(".")[1] in INDICATORS)
+
+
+def _log_once(reason: str) -> None:
+    if reason not in _told:
+        _told.add(reason)
+        log.info("differentiated automatically, which is slower: %s", reason)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Iterator
-from functools import cache, partial
 from typing import Any
 
 import torch
@@ -19,21 +18,19 @@ from torch.fx.node import map_arg
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lsgen.geometry.dtypes import check_values
-from lsgen.geometry.jets import arithmetic, fallback, normalisation, operations
 from lsgen.geometry.jets.elementwise import PIECEWISE_LINEAR
+from lsgen.geometry.jets.fallback import expand_by_autograd
 from lsgen.geometry.jets.fingerprint import modules_of
-from lsgen.geometry.jets.last_layer import square
+from lsgen.geometry.jets.last_layer import reduced_factor
+from lsgen.geometry.jets.operations import apply_operation
 from lsgen.geometry.jets.taylor import Frame, Taylor, widened
-from lsgen.geometry.jets.trace import Step, Trace, Untraceable
+from lsgen.geometry.jets.trace import Trace, Untraceable
 from lsgen.geometry.jets.tracing import trace_map
 
 __all__ = ["kinks", "propagate", "verified_trace", "widest_intermediate"]
 
 log = logging.getLogger(__name__)
-RULES, CONSTANT = operations.RULES, operations.CONSTANT
-assert arithmetic.RULES is normalisation.RULES is operations.RULES
 _told: weakref.WeakSet[Any] = weakref.WeakSet()
-_told_operations: set[str] = set()
 
 
 def propagate(
@@ -61,7 +58,7 @@ def propagate(
         operations = verified_trace(fn, z)
     except Untraceable as reason:
         _tell(fn, str(reason))
-        result: Taylor = fallback.expand(_checked(fn), [start])
+        result: Taylor = expand_by_autograd(_checked(fn), [start])
         return result
     return _interpret(operations, start, isometric)
 
@@ -170,69 +167,17 @@ def _interpret(operations: Trace, start: Taylor, isometric: bool) -> Taylor:
     moved = False
     for step in operations.steps:
         args, kwargs = [fill(a) for a in step.args], {key: fill(a) for key, a in step.kwargs.items()}
-        factor = square(args[-1]) if isometric and step.name == operations.linear else None
+        factor = reduced_factor(args[-1]) if isometric and step.name == operations.linear else None
         if factor is not None:
             moved = True
-            known[step.name] = RULES[torch.ops.aten.mm](args[-2], factor)
+            known[step.name] = apply_operation(torch.ops.aten.mm.default, (args[-2], factor), {})
         elif moved and step.name in operations.rearranging:
             known[step.name] = args[0][0] if isinstance(args[0], list | tuple) else args[0]
         else:
-            known[step.name] = _apply(step, args, kwargs)
+            known[step.name] = apply_operation(step.target, args, kwargs)
         for name in step.free:
             known.pop(name, None)
     result = known[operations.output]
     if isinstance(result, Taylor):
         return result
     return Taylor(start.frame, result, result.new_zeros(start.frame.d, *result.shape))
-
-
-def _apply(step: Step, args: Any, kwargs: Any) -> Any:
-    if not _moves(args) and not _moves(kwargs.values()):
-        return step.target(*args, **kwargs)
-    packet, constant = _kind(step.target)
-    if constant:
-        return step.target(*_still(args), **{key: _still(value) for key, value in kwargs.items()})
-    rule = RULES.get(packet)
-    if rule is not None:
-        try:
-            return rule(*args, **kwargs)
-        except operations.NoRule as reason:
-            _tell_operation(str(reason))
-    else:
-        _tell_operation(f"{step.target} has no rule")
-    if _moves(kwargs.values()) or any(isinstance(a, list | tuple) and _moves(a) for a in args):
-        raise NotImplementedError(f"{step.target} cannot be differentiated with respect to lists of tensors")
-    return fallback.expand(partial(step.target, **kwargs), args)
-
-
-def _moves(values: Any) -> bool:
-    return any(isinstance(x, Taylor) or (isinstance(x, list | tuple) and _moves(x)) for x in values)
-
-
-def _still(x: Any) -> Any:
-    if isinstance(x, Taylor):
-        return x.v
-    return type(x)(_still(y) for y in x) if type(x) in (list, tuple) else x
-
-
-@cache
-def _kind(target: Any) -> tuple[Any, bool]:
-    """Return the operation that a target is an overload of, and whether there is nothing to differentiate.
-
-    Such are comparisons, logic and index arithmetic.
-    """
-    packet = getattr(target, "overloadpacket", target)
-    returns = getattr(getattr(target, "_schema", None), "returns", ())
-    return packet, packet in CONSTANT or (bool(returns) and str(target).split(".")[1] in INDICATORS)
-
-
-INDICATORS = frozenset(
-    """gt ge lt le eq ne logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not
-    isfinite isnan isinf signbit argmax argmin argsort any all sgn floor_divide""".split()  # noqa: SIM905
-)
-
-
-def _tell_operation(reason: str) -> None:
-    if reason not in _told_operations:
-        _told_operations.add(reason)
-        log.info("differentiated automatically, which is slower: %s", reason)

@@ -14,12 +14,33 @@ Reference: Griewank & Walther, "Evaluating Derivatives" (2008), chapter 13.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Frame", "Taylor", "chain", "matrix_product", "pair_products", "product", "widened"]
+__all__ = [
+    "Frame",
+    "NoRule",
+    "Rule",
+    "Taylor",
+    "chain",
+    "derivatives",
+    "matrix_product",
+    "only_first",
+    "pair_products",
+    "product",
+    "value_of",
+    "widened",
+]
+
+Rule = Callable[..., Any]
+"""How an operation acts: it takes the operation's arguments, some of them `Taylor`, and returns its result."""
+
+
+class NoRule(Exception):
+    """The rule of an operation does not cover these arguments; the reason is the message."""
 
 
 class Frame:
@@ -112,6 +133,29 @@ class Taylor:
         """Return the image under an affine map, given on values and (its linear part) on derivatives."""
         cell = self.cell
         return Taylor(self.frame, Cell(lambda: on_value(cell.get())), on_t(self.t))
+
+
+def only_first(name: str, others: Iterable[Any]) -> None:
+    """Refuse arguments that depend on z other than the first.
+
+    Raises:
+        NoRule: one of the others does.
+
+    """
+    if any(isinstance(a, Taylor) for a in others):
+        raise NoRule(f"{name} with more than one argument that depends on z")
+
+
+def value_of(x: Any) -> Any:
+    """Return the value of an expansion, and anything else as it is."""
+    return x.v if isinstance(x, Taylor) else x
+
+
+def derivatives(x: Any, like: Taylor, size: int) -> Tensor:
+    """Return the derivatives (size, *shape) of an expansion or, zeros, of a constant tensor."""
+    if not isinstance(x, Taylor):
+        return like.t.new_zeros(()).expand(size, *x.shape)
+    return x.t if x.t.shape[0] == size else widened(x).t
 
 
 def widened(x: Taylor) -> Taylor:

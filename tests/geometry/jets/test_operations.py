@@ -11,8 +11,10 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lsgen.geometry.jets import propagate
+from lsgen.geometry.jets.operations import one_table
 
 D = 3
+aten = torch.ops.aten
 LINEAR = torch.nn.Linear(D, 24).double().requires_grad_(False)
 
 
@@ -247,3 +249,9 @@ def test_norms(name):
     norm = randomised(NORMS[name]())
     agree(lambda z: norm(image(z)))
     agree(lambda z: norm(LINEAR(z).view(-1, 6, 2, 2)))
+
+
+def test_an_operation_has_one_rule():
+    assert one_table({torch.sin: torch.cos}, {torch.exp: torch.exp}) == {torch.sin: torch.cos, torch.exp: torch.exp}
+    with pytest.raises(ValueError, match=r"expected one rule for each operation, got two for aten.exp, aten.sin"):
+        one_table({aten.sin: torch.cos, aten.exp: torch.exp}, {aten.exp: torch.exp, aten.sin: torch.sin})

@@ -1,0 +1,152 @@
+"""Derive the gallery's navigation, its overview and the pages of models without one, when mkdocs builds.
+
+A page docs/pages/gallery/NAME.md is written by hand: a title, a line `<!-- section: SECTION -->` with one of the
+headings of the overview, and a first paragraph that says in one sentence what the model is. A model in conf/model
+that has no such page gets one that is made of its config: the comment at its head and the parts that it is built of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from inspect import getdoc
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from omegaconf import OmegaConf
+
+ROOT = Path(__file__).resolve().parent.parent
+GALLERY = ROOT / "docs" / "pages" / "gallery"
+SECTION = re.compile(r"^<!-- section: (.+) -->$", re.MULTILINE)
+GANS, OTHERS = "Adversarial networks", "More models"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the gallery.
+
+    Attributes:
+        name: of the model.
+        text: in markdown.
+
+    """
+
+    name: str
+    text: str
+
+    @property
+    def title(self) -> str:
+        """The heading."""
+        return self.text.partition("\n")[0].removeprefix("# ")
+
+    @property
+    def section(self) -> str:
+        """The section of the overview that it belongs to."""
+        found = SECTION.search(self.text)
+        if found is None:
+            raise PluginError(f"expected a line <!-- section: SECTION --> in gallery/{self.name}.md, found none")
+        return found[1]
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph."""
+        body = SECTION.sub("", self.text.partition("\n")[2]).strip()
+        return body.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+
+
+def sections() -> list[str]:
+    """Return the headings of the overview, in order."""
+    return re.findall(r"^## (.+)$", (GALLERY / "index.md").read_text(), re.MULTILINE)
+
+
+@cache
+def pages() -> list[Page]:
+    """Return the pages of all models, those written by hand and those made here, by section and title."""
+    written = [Page(path.stem, path.read_text()) for path in GALLERY.glob("*.md") if path.stem != "index"]
+    order = sections()
+    for page in written:
+        if page.section not in order:
+            raise PluginError(
+                f"expected a section out of {', '.join(order)} in gallery/{page.name}.md, got {page.section}"
+            )
+    known = {page.name for page in written}
+    models = [path for path in (ROOT / "conf" / "model").glob("*.yaml") if not path.stem.startswith("_")]
+    found = [*written, *(Page(path.stem, made(path)) for path in models if path.stem not in known)]
+    return sorted(found, key=lambda page: (order.index(page.section), page.title.lower()))
+
+
+def made(path: Path) -> str:
+    """Return a page for a model that has none of its own."""
+    comments = re.match(r"(?:#.*\n)+", path.read_text())
+    lines = [line.lstrip("# ") for line in (comments[0].splitlines() if comments else []) if "@package" not in line]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        model = OmegaConf.to_container(compose("train", [f"model={path.stem}", "data=digits"]).model, resolve=False)
+    targets = list(dict.fromkeys(target for target in _targets(model) if target.startswith("lsgen.")))
+    rows = [f"| `{target.removeprefix('lsgen.')}` | {_sentence(target)} |" for target in targets]
+    section = GANS if any(target.startswith("lsgen.models.gan.") for target in targets) else OTHERS
+    return "\n".join(
+        [
+            f"# {path.stem}\n\n<!-- section: {section} -->\n",
+            f"{' '.join(lines) or _sentence(targets[0])}\n",
+            f"    lsgen train model={path.stem} data=digits\n",
+            "## Parts\n",
+            "| part | |\n|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("_target_"), str):
+            yield node["_target_"]
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _targets(value)
+
+
+def _sentence(target: str) -> str:
+    """Return the first sentence of what a class or function says about itself."""
+    module, _, name = target.rpartition(".")
+    return (
+        (getdoc(getattr(import_module(module), name)) or "").partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+    )
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made, and put all into the navigation."""
+    found = pages()
+    for page in found:
+        if not (GALLERY / f"{page.name}.md").is_file():
+            files.append(File.generated(config, f"gallery/{page.name}.md", content=page.text))
+    entries = [{"Overview": "gallery/index.md"}, *({page.title: f"gallery/{page.name}.md"} for page in found)]
+    for entry in config.nav or []:
+        if "Models" in entry:
+            entry["Models"] = entries
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Put a table of its models below every heading of the overview."""
+    return overview(markdown) if page.file.src_uri == "gallery/index.md" else markdown
+
+
+def overview(markdown: str) -> str:
+    """Return the overview with its tables."""
+    found = pages()
+
+    def table(heading: re.Match[str]) -> str:
+        rows = [f"| [{page.title}]({page.name}.md) | {page.summary} |" for page in found if page.section == heading[1]]
+        return "" if not rows else "\n".join([heading[0], "", "| model | in one sentence |", "|---|---|", *rows, ""])
+
+    return re.sub(r"^## (.+)$", table, markdown, flags=re.MULTILINE)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.metrics.quality import PrecisionRecall, nearest_neighbours, path_length, precision_recall
+from lsgen.metrics.quality import PrecisionRecall, path_length, precision_recall
 
 
 def _brute_force(real: Tensor, fake: Tensor, k: int) -> dict[str, float]:
@@ -55,14 +55,6 @@ def test_counts_of_prdc() -> None:
     real, fake = torch.randn(120, 8, dtype=torch.float64), torch.randn(100, 8, dtype=torch.float64) + 0.5
     peer = prdc.compute_prdc(real.numpy(), fake.numpy(), nearest_k=5)
     assert {name: value.item() for name, value in precision_recall(real, fake, 5).items()} == pytest.approx(peer)
-
-
-def test_a_memorised_observation_is_its_own_neighbour() -> None:
-    data = torch.randn(30, 4)
-    distances, indices = nearest_neighbours(data[[3, 17]] + 1e-3, data, k=2, chunk_size=1)
-    assert indices[:, 0].tolist() == [3, 17]
-    torch.testing.assert_close(distances[:, 0], torch.full((2,), 2e-3), atol=1e-5, rtol=0)
-    assert (distances[:, 0] < distances[:, 1]).all()
 
 
 def _linear_space(m: int = 6, d: int = 3) -> tuple[LatentSpace, Tensor]:

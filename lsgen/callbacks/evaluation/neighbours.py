@@ -31,7 +31,8 @@ from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
-from lsgen.metrics.quality import FeatureExtractor, nearest_neighbours, real_features, rows_of
+from lsgen.latent.neighbours import nearest_neighbours
+from lsgen.metrics.quality import FeatureExtractor, real_features, rows_of
 
 __all__ = ["NearestNeighbours"]
 
@@ -109,10 +110,10 @@ class NearestNeighbours(PeriodicCallback):
             raise ValueError(
                 f"NearestNeighbours expected at least k = {self.k} training observations, got {len(train)}"
             )
-        features = torch.cat([self.extractor(part) for part in samples.split(self.chunk_size)])
+        features = torch.cat([self.extractor(part).float() for part in samples.split(self.chunk_size)])
         distances, indices = nearest_neighbours(features[: self.n], train, self.k)
         m = min(self.n_ratio, len(held_out))
-        medians = [nearest_neighbours(x[:m], train)[0].median() for x in (features, held_out)]
+        medians = [nearest_neighbours(x[:m], train).distances.median() for x in (features, held_out)]
         sink.scalars({f"{self.family}/ratio": float(medians[0] / medians[1])})
         rows = rows_of(self._data, "train", self.n_real)[indices.cpu()]
         neighbours = self._data.dataset("train")[rows.flatten()]["x"].unflatten(0, rows.shape)

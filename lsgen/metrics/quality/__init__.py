@@ -6,7 +6,7 @@ from lsgen.metrics.quality.features import DatasetClassifier, FeatureExtractor, 
 from lsgen.metrics.quality.frechet import FrechetDistance, Moments, frechet_distance
 from lsgen.metrics.quality.intra import IntraFrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance, kernel_distance
-from lsgen.metrics.quality.manifold import PrecisionRecall, nearest_neighbours, precision_recall
+from lsgen.metrics.quality.manifold import PrecisionRecall, precision_recall
 from lsgen.metrics.quality.modes import ModeCoverage, toy_coverage
 from lsgen.metrics.quality.path_length import path_length
 from lsgen.metrics.quality.score import inception_score
@@ -29,7 +29,6 @@ __all__ = [
     "frechet_distance",
     "inception_score",
     "kernel_distance",
-    "nearest_neighbours",
     "path_length",
     "precision_recall",
     "real_features",

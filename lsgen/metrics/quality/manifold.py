@@ -7,8 +7,7 @@ With B(x) the closed ball around x that reaches its k-th nearest neighbour withi
 
 for real features x_i and generated ones y_j, i <= N, j <= M.
 
-Distances are computed in float64, by matrix products, `chunk_size` rows at a time, so memory grows with N + M: in
-float32 the rounding of |x|^2 + |y|^2 - 2 <x, y> decides on membership where features lie far from the origin.
+Membership is exact, `chunk_size` rows of distances at a time: see `lsgen.latent.neighbours`.
 
 Reference: Kynkaanniemi et al. (2019), https://arxiv.org/abs/1904.06991, k = 3; Naeem et al. (2020),
 https://arxiv.org/abs/2002.09797, k = 5. Each pair has the k of its authors unless another is given for all four.
@@ -23,7 +22,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-__all__ = ["PrecisionRecall", "nearest_neighbours", "neighbours", "precision_recall"]
+from lsgen.latent.neighbours import ball_members, nearest_neighbours
+
+__all__ = ["PrecisionRecall", "neighbours", "precision_recall"]
 
 
 def neighbours(k: int | None) -> tuple[int, int]:
@@ -51,46 +52,24 @@ def precision_recall(real: Tensor, fake: Tensor, k: int | None = None, chunk_siz
             if not 1 <= value < len(x):
                 most = len(x) - 1
                 raise ValueError(f"expected k between 1 and {most}, as there are {len(x)} observations, got {value}")
-    radii, density_radii = (_squared_radii(real, value, chunk_size).split(chunk_size) for value in (k, k_density))
-    fake_radii = _squared_radii(fake, k, chunk_size)
+    far = nearest_neighbours(real, None, max(k, k_density), chunk_size=chunk_size).distances
+    radii, density_radii = far[:, k - 1], far[:, k_density - 1]
+    fake_radii = nearest_neighbours(fake, None, k, chunk_size=chunk_size).distances[:, -1]
     precise = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     inside = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
     recalled, covered = [], []
-    for part, reach, density_reach in zip(real.split(chunk_size), radii, density_radii, strict=True):
-        distances = _squared_distances(part, fake)
-        precise |= (distances <= reach[:, None]).any(0)
-        within = distances <= density_reach[:, None]
-        inside += within.sum(0)
-        covered.append(within.any(1))
-        recalled.append((distances <= fake_radii).any(1))
+    balls = radii[:, None], density_radii[:, None], fake_radii
+    for near, dense, back in ball_members(real, fake, balls, chunk_size):
+        precise |= near.any(0)
+        inside += dense.sum(0)
+        covered.append(dense.any(1))
+        recalled.append(back.any(1))
     return {
         "precision": precise.double().mean(),
         "recall": torch.cat(recalled).double().mean(),
         "density": inside.double().mean() / k_density,
         "coverage": torch.cat(covered).double().mean(),
     }
-
-
-def nearest_neighbours(x: Tensor, data: Tensor, k: int = 1, chunk_size: int = 2048) -> tuple[Tensor, Tensor]:
-    """Return distances (M, k) and indices (M, k) of the rows of `data` nearest to each row of x, nearest first.
-
-    Generated observations next to their nearest training neighbours show memorisation. Candidates are found by fast
-    matrix products, whose rounding may swap near-ties; the distances themselves are exact.
-    """
-    indices = torch.cat([torch.cdist(part, data).topk(k, largest=False).indices for part in x.split(chunk_size)])
-    distances = torch.linalg.vector_norm(data[indices] - x[:, None], dim=-1)
-    order = distances.argsort(1)
-    return distances.gather(1, order), indices.gather(1, order)
-
-
-def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """Return |x_i - y_j|^2, (N, M)."""
-    return (x @ y.T).mul_(-2).add_(x.square().sum(1, keepdim=True)).add_(y.square().sum(1))
-
-
-def _squared_radii(x: Tensor, k: int, chunk_size: int) -> Tensor:
-    parts = x.split(chunk_size)
-    return torch.cat([_squared_distances(part, x).topk(k + 1, largest=False).values[:, -1] for part in parts])
 
 
 class PrecisionRecall(Metric):

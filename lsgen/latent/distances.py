@@ -1,0 +1,220 @@
+r"""Distances between codes by which neighbours are sought.
+
+    Euclidean    |x - y|
+    cosine       1 - cos(x, y) = |u - w|^2 / 2,                     u = x/|x|, w = y/|y|
+    angle        2 atan2(|u - w|, |u + w|)                          directions, points of the unit sphere
+    Fisher-Rao   2 angle(sqrt p, sqrt q) = 2 arccos sum_i sqrt(p_i q_i)       probabilities, the simplex
+    hyperbolic   arcosh(-<X, Y>_L) / sqrt c = 2 asinh(|x - y| / sqrt(s(x) s(y))) / sqrt c
+                 of the Poincare ball, s = 1 - |x|^2, or of the hyperboloid, x = X_i / (1 + X_0), s = 2 / (1 + X_0)
+
+Each is a function of a chord |a - b| between feature vectors, so that a matrix product of features finds candidates,
+and the chord of a pair, from differences of its coordinates, keeps small distances. For one x the distance grows with
+w(y) |a - b|^2, where the weight w is 1 except in hyperbolic space, w = 1/s.
+
+Reference: Nickel & Kiela, "Learning continuous hierarchies in the Lorentz model of hyperbolic geometry" (2018),
+https://arxiv.org/abs/1806.03417, equations 5 to 11, for the hyperboloid and the ball.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from lsgen.latent import great_circles
+from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
+from lsgen.latent.manifolds.supports import Simplex
+
+__all__ = [
+    "AngularDistance",
+    "ChordDistance",
+    "CodeDistance",
+    "CosineDistance",
+    "EuclideanDistance",
+    "FisherRaoDistance",
+    "HyperbolicDistance",
+    "HyperboloidDistance",
+    "ManifoldDistance",
+    "PoincareDistance",
+    "distance_on",
+]
+
+
+class CodeDistance(ABC):
+    """Abstract distance between codes (N, d)."""
+
+    @abstractmethod
+    def features(self, z: Tensor) -> Tensor:
+        """Return what the distance compares of codes (N, d): vectors (N, p).
+
+        Raises:
+            ValueError: there is a code between which and others no distance exists.
+
+        """
+
+    @abstractmethod
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the distances (B,) of feature vectors (B, p) in double precision, from differences of coordinates."""
+
+
+class ChordDistance(CodeDistance):
+    """Abstract distance from x to y that grows with the weighted squared chord w(y) |a - b|^2."""
+
+    def chord(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the ends of chords, (N, q), and the weights w (N,) of features (N, p); None where all are 1."""
+        return features, None
+
+
+@dataclass(frozen=True)
+class EuclideanDistance(ChordDistance):
+    """The length of the difference."""
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return the codes."""
+        return z
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return |a - b|."""
+        return vector_norm(a.double() - b.double(), dim=-1)
+
+
+@dataclass(frozen=True)
+class CosineDistance(ChordDistance):
+    """One minus the cosine of the angle between vectors, from 0 to 2."""
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return the directions of vectors, none of which may be zero."""
+        return _directions(z)
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return |a - b|^2 / 2."""
+        return (a - b).square().sum(-1) / 2
+
+
+@dataclass(frozen=True)
+class AngularDistance(ChordDistance):
+    """The angle between vectors in radians: the geodesic distance of the unit sphere."""
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return the directions of vectors, none of which may be zero."""
+        return _directions(z)
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the angle."""
+        return great_circles.angle(a, b)
+
+
+@dataclass(frozen=True)
+class FisherRaoDistance(ChordDistance):
+    """The Fisher-Rao distance between probability vectors, from 0 to pi; it orders them as Hellinger's does."""
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return the square roots of probability vectors, which must not be negative and must sum to 1."""
+        p = z.double()
+        slack = torch.finfo(z.dtype).eps ** 0.5
+        if bool((p < 0).any()) or bool(((p.sum(-1) - 1).abs() > slack * z.shape[-1] ** 0.5).any()):
+            raise ValueError("expected probability vectors, of numbers from 0 to 1 with the sum 1, got others")
+        return great_circles.unit_vector(p.sqrt())
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return twice the angle."""
+        return 2 * great_circles.angle(a, b)
+
+
+@dataclass(frozen=True)
+class HyperbolicDistance(ChordDistance):
+    """Abstract hyperbolic distance; features are points x of the ball of curvature -1 and their gaps 1 - |x|^2.
+
+    Args:
+        curvature: c > 0; the sectional curvature is -c.
+
+    Raises:
+        ValueError: c is not positive or not finite.
+
+    """
+
+    curvature: float = 1.0
+
+    def __post_init__(self) -> None:
+        PoincareBall(self.curvature)
+
+    def chord(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the points x and the weights 1/s."""
+        return features[..., :-1], 1 / features[..., -1]
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return 2 asinh(|x - y| / sqrt(s(x) s(y))) / sqrt c."""
+        chord = vector_norm(a[..., :-1] - b[..., :-1], dim=-1)
+        return 2 * torch.asinh(chord / (a[..., -1] * b[..., -1]).sqrt()) / self.curvature**0.5
+
+
+@dataclass(frozen=True)
+class PoincareDistance(HyperbolicDistance):
+    """The hyperbolic distance of codes in the Poincare ball c |z|^2 < 1."""
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return sqrt(c) z and the gaps."""
+        x = PoincareBall(self.curvature).unit(z)
+        gap = 1 - x.square().sum(-1, keepdim=True)
+        if bool((gap <= 0).any()):
+            rim = self.curvature**-0.5
+            raise ValueError(f"expected codes in the ball |z| < {rim:g}, got {float(z.norm(dim=-1).max()):g}")
+        return torch.cat([x, gap], -1)
+
+
+@dataclass(frozen=True)
+class HyperboloidDistance(HyperbolicDistance):
+    """The hyperbolic distance of points (X_0, X_1, ..., X_d) of the hyperboloid <X, X>_L = -1/c, X_0 > 0."""
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return X_i / (1 + X_0) and the gaps 2 / (1 + X_0), for c = 1."""
+        x = self.curvature**0.5 * z.double()
+        time, space = x[..., :1], x[..., 1:]
+        off = (time.square() - space.square().sum(-1, keepdim=True) - 1).abs()
+        slack = torch.finfo(z.dtype).eps ** 0.5
+        if bool((time < 1 - slack).any()) or bool((off > slack * time.square()).any()):
+            raise ValueError(
+                f"expected points of the hyperboloid <X, X> = {-1 / self.curvature:g}, X_0 > 0, got others"
+            )
+        time = (1 + space.square().sum(-1, keepdim=True)).sqrt()
+        return torch.cat([space / (1 + time), 2 / (1 + time)], -1)
+
+
+@dataclass(frozen=True)
+class ManifoldDistance(CodeDistance):
+    """The distance of a manifold that is no function of a chord, such as that of a product.
+
+    Args:
+        manifold: where codes lie.
+
+    """
+
+    manifold: Manifold
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return the codes in double precision."""
+        return z.double()
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the length of the shortest geodesic."""
+        return self.manifold.distance(a, b)
+
+
+def distance_on(manifold: Manifold) -> CodeDistance:
+    """Return the distance between codes of a manifold: Fisher-Rao's on a simplex, elsewhere the manifold's own."""
+    if isinstance(manifold, Euclidean):
+        return EuclideanDistance()
+    if isinstance(manifold, Sphere):
+        return AngularDistance()
+    if isinstance(manifold, PoincareBall):
+        return PoincareDistance(manifold.curvature)
+    return FisherRaoDistance() if isinstance(manifold, Simplex) else ManifoldDistance(manifold)
+
+
+def _directions(z: Tensor) -> Tensor:
+    if bool((z == 0).all(-1).any()):
+        raise ValueError("expected vectors that have a direction, got a zero vector")
+    return great_circles.unit_vector(z.double())

@@ -49,7 +49,7 @@ class NeighbourGraph:
     Attributes:
         nodes: number N of codes.
         edges: pairs (E, 2) of indices, the lower first, each pair once, in order.
-        lengths: their distances, (E,), in double precision.
+        lengths: the length of each, (E,).
 
     """
 
@@ -62,15 +62,13 @@ class NeighbourGraph:
         """Number of parts that no edge joins."""
         return int(connected_components(self.matrix(), directed=False)[0])
 
-    def matrix(self, weights: Tensor | None = None) -> Any:
-        """Return the upper triangle of the adjacency matrix, (N, N), as a sparse array of scipy.
+    def matrix(self) -> Any:
+        """Return the upper triangle of the matrix of lengths, (N, N), as a sparse array of scipy.
 
-        Args:
-            weights: of the edges, (E,); their lengths unless given. A weight of 0 becomes the least positive number,
-                as scipy takes a 0 for no edge; an edge whose weight is not finite is left out.
-
+        A length of 0 becomes the least positive number, as scipy takes a 0 for no edge; an edge whose length is not
+        finite is left out.
         """
-        w = (self.lengths if weights is None else weights).cpu().numpy()
+        w = self.lengths.cpu().numpy()
         low, high = self.edges.cpu().numpy().T
         keep = np.isfinite(w)
         data = np.maximum(w[keep], np.finfo(w.dtype).tiny)
@@ -111,8 +109,10 @@ def nearest_neighbours(
         raise ValueError(f"expected between 1 and {most} neighbours among {len(others)} codes, got {k}")
     a = distance.features(x)
     b = a if data is None else distance.features(others)
-    find = _by_bounds if isinstance(distance, ChordDistance) else _by_scan
-    parts = list(find(a, b, k, distance, data is None, chunk_size))  # type: ignore[operator]
+    if isinstance(distance, ChordDistance):
+        parts = list(_by_bounds(a, b, k, distance, data is None, chunk_size))
+    else:
+        parts = list(_by_scan(a, b, k, distance, data is None, chunk_size))
     if not parts:
         return Neighbours(x.new_empty(0, k, dtype=torch.float64), x.new_empty(0, k, dtype=torch.int64))
     distances, indices = zip(*parts, strict=True)

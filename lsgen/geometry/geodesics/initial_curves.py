@@ -13,14 +13,14 @@ Tenenbaum, de Silva & Langford, "A global geometric framework for nonlinear dime
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from itertools import pairwise
 from math import pi
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
@@ -28,6 +28,7 @@ from lsgen.geometry.geodesics.arc_length import polygon
 from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.metric_field import MetricField
 from lsgen.latent import paths
+from lsgen.latent.neighbours import NeighbourGraph, nearest_neighbours, neighbour_graph
 
 __all__ = ["CodeGraph", "candidates"]
 
@@ -98,16 +99,13 @@ class CodeGraph:
             raise ValueError(f"expected at least 1 neighbour and 1 sample, got {neighbours} and {samples}")
         if len(self.codes) <= neighbours:
             raise ValueError(f"expected more codes than the {neighbours} neighbours of each, got {len(self.codes)}")
-        near = self._nearest(self.codes, neighbours + 1)
-        here = torch.arange(len(self.codes), device=codes.device)[:, None].expand_as(near)
-        other = near != here
-        self._from, self._to = here[other], near[other]
-        self._lengths = self._measured(self.codes[self._from], self.codes[self._to])
+        near = neighbour_graph(self.codes, neighbours)
+        self._graph = replace(near, lengths=self._measured(*self.codes[near.edges].unbind(1)))
 
     @property
     def components(self) -> int:
         """Number of parts that no edge joins."""
-        return int(connected_components(self._matrix([], [], []), directed=False)[0])
+        return self._graph.components
 
     def paths(self, start: Tensor, end: Tensor, points: int) -> Tensor:
         """Return the shortest paths between codes (B, d) as curves (B, N, d) of constant speed.
@@ -115,11 +113,12 @@ class CodeGraph:
         Where no path joins a pair the curve is the straight segment, and a warning says for how many.
         """
         ends = torch.cat([start, end])
-        near = self._nearest(ends, self.neighbours)
+        near = nearest_neighbours(ends, self.codes, self.neighbours).indices
         n, pairs = len(self.codes), len(start)
         node = torch.arange(n, n + len(ends), device=ends.device)[:, None].expand_as(near)
         lengths = self._measured(ends.repeat_interleave(near.shape[1], 0), self.codes[near.flatten()])
-        matrix = self._matrix(node.flatten(), near.flatten(), lengths)
+        edges = torch.cat([self._graph.edges, torch.stack([near, node], -1).flatten(0, 1)])
+        matrix = NeighbourGraph(n + len(ends), edges, torch.cat([self._graph.lengths, lengths])).matrix()
         places = torch.cat([self.codes, ends]).cpu().numpy()
         curves, apart = [], 0
         for first in range(0, pairs, 64):
@@ -134,26 +133,10 @@ class CodeGraph:
             log.warning("no path in the graph joins %d of %d pairs, which start from straight segments", apart, pairs)
         return torch.as_tensor(np.stack(curves), dtype=start.dtype, device=start.device)
 
-    def _nearest(self, z: Tensor, count: int) -> Tensor:
-        size = max(1, 2**24 // len(self.codes))
-        return torch.cat([torch.cdist(part, self.codes).topk(count, largest=False)[1] for part in z.split(size)])
-
     def _measured(self, start: Tensor, end: Tensor) -> Tensor:
         with torch.no_grad():
             parts = zip(start.split(1024), end.split(1024), strict=True)
             return torch.cat([polygon(self.im, paths.linear(a, b, self.samples + 1)) for a, b in parts])
-
-    def _matrix(self, rows: Any, columns: Any, lengths: Any) -> Any:
-        """Return the adjacency matrix, with edges beside those among the codes."""
-        table = [(self._from, rows), (self._to, columns), (self._lengths, lengths)]
-        i, j, w = (np.concatenate([own.cpu().numpy(), np.asarray(torch.as_tensor(more).cpu())]) for own, more in table)
-        size = len(self.codes) + (int(i.max()) + 1 - len(self.codes) if len(rows) else 0)
-        keep = np.isfinite(w)
-        i, j, w = i[keep].astype(np.int64), j[keep].astype(np.int64), w[keep]
-        low, high = np.minimum(i, j), np.maximum(i, j)
-        _, first = np.unique(low * size + high, return_index=True)
-        smallest = np.finfo(w.dtype).tiny
-        return csr_array((np.maximum(w[first], smallest), (low[first], high[first])), shape=(size, size))
 
 
 def _route(before: Any, source: int, target: int) -> list[int]:

@@ -20,7 +20,7 @@ from rich.console import Console
 from torch import Tensor
 
 from lsgen.callbacks import Checkpoint, CSVLogger, FiniteLoss, LikelihoodMetrics, Progress, Seeding
-from lsgen.data import BatchDataset, DataModule, Split, TensorSource
+from lsgen.data import BatchDataset, DataModule, Loading, Split, TensorSource
 from lsgen.data.encodings import AsStored
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import Bernoulli
@@ -35,7 +35,7 @@ class RandomImages(DataModule):
     """Random binary images in memory."""
 
     def __init__(self, shape: tuple[int, ...], n: int, batch_size: int) -> None:
-        super().__init__(shape, shape, AsStored(2), batch_size, 0, 0, 0, True)
+        super().__init__(shape, shape, AsStored(2), batch_size, 0, Loading(drop_last=True))
         self.source = TensorSource(x=torch.randint(0, 2, (n, *shape), dtype=torch.uint8))
 
     def build(self, split: Split) -> BatchDataset:

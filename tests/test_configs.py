@@ -3,14 +3,17 @@
 import os
 from contextlib import nullcontext, suppress
 from functools import cache
+from math import prod
 from pathlib import Path
 
 import lsgen.conf
 import pytest
+import torch
 import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
+from pytorch_lightning import Trainer
 
 from lsgen.cli import main
 from lsgen.cli.config.build import build, instantiate, verify
@@ -18,6 +21,7 @@ from lsgen.cli.config.freeze import freeze, references, thaw
 from lsgen.cli.config.overlay import check_overlay, new_keys
 from lsgen.cli.config.schema import check_shape
 from lsgen.cli.errors import UsageError
+from lsgen.data import AsStored, DataModule, Loading, TensorSource
 
 TREE = Path(next(iter(lsgen.conf.__path__)))
 FILES = sorted(path.relative_to(TREE) for path in TREE.glob("*/*.yaml") if not path.name.startswith("_"))
@@ -91,6 +95,44 @@ def test_every_choice_builds(choice, run_dir):
         for name, member in config[part].items():
             with suppress(UsageError) if member.get("extractor", {}).get("_target_") == INCEPTION else nullcontext():
                 instantiate(member, f"{part}.{name}")
+
+
+class StandIn(DataModule):
+    """Random observations of a shape, such as a likelihood can explain."""
+
+    def __init__(self, shape, normal):
+        super().__init__(shape, shape, AsStored(None), 2, 0, Loading())
+        self.normal = normal
+
+    def build(self, split):
+        generator = torch.Generator().manual_seed(0)
+        x = (torch.randn if self.normal else torch.rand)(2, *self.shape, generator=generator)
+        return self.subset(TensorSource(x=x), torch.arange(2), split)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in FILES if path.parent.name == "data"])
+def test_every_data_set_brings_a_network_and_a_likelihood_that_fit(name, run_dir):
+    """Training, validation and test go through, with nothing chosen but the data."""
+    frozen, choices = composed(f"data={name}")
+    assert choices["net"] == ("mlp" if prod(frozen["data"]["shape"]) < 100 else choices["net"])
+    model = instantiate(thaw(frozen).model, "model")
+    data = StandIn(frozen["data"]["shape"], normal=len(frozen["data"]["shape"]) == 1)
+    options = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", fast_dev_run=1, **options)
+    trainer.fit(model, data)
+    trainer.test(model, data, verbose=False)
+    assert model.generator_steps == 1
+
+
+@pytest.mark.parametrize("name", ["data", "model", "experiment"])
+def test_what_is_chosen_later_decides_on_the_network(name):
+    chosen = {
+        "data": ["data=mnist"],
+        "model": ["data=mnist", "model=vq_vae"],
+        "experiment": ["experiment=beta_vae_mnist"],
+    }
+    assert composed(*chosen[name])[1]["net"] == {"data": "conv", "model": "grid", "experiment": "mlp"}[name]
+    assert composed(*chosen[name], "net=resnet")[1]["net"] == "resnet"
 
 
 @pytest.mark.parametrize("name", ["cpu", "debug", "ddp"])

@@ -1,7 +1,7 @@
 """Data sets as Lightning data modules that own shape, values, splits, ground-truth factors and the order of batches."""
 
-from lsgen.data.additions import Addition, HiddenLabels, MissingValues, Pairs
-from lsgen.data.batches import Batch, BatchDataset, Source, TensorSource
+from lsgen.data.additions import Addition, HiddenLabels, Missing, MissingValues, Pairs
+from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
 from lsgen.data.factors.dsprites import DSprites
 from lsgen.data.factors.sprites import Sprites
@@ -11,6 +11,7 @@ from lsgen.data.images.digits import Digits
 from lsgen.data.images.fashion_mnist import FashionMnist
 from lsgen.data.images.mnist import Mnist
 from lsgen.data.images.torchvision_images import TorchvisionImages
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sampler import OrderedBatches, Position, Request, ShuffledBatches
 from lsgen.data.tables.table import Table
@@ -19,7 +20,6 @@ from lsgen.data.toys.toy import Toy
 __all__ = [
     "Addition",
     "AsStored",
-    "Batch",
     "BatchDataset",
     "Binarise",
     "CelebA",
@@ -32,8 +32,11 @@ __all__ = [
     "FashionMnist",
     "Grey",
     "HiddenLabels",
+    "Loading",
+    "Missing",
     "MissingValues",
     "Mnist",
+    "Observations",
     "OrderedBatches",
     "Pairs",
     "Position",

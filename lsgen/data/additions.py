@@ -13,6 +13,7 @@ Reference: Rubin, "Inference and missing data" (1976).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Literal, Protocol, get_args
 
@@ -21,10 +22,24 @@ from torch import Tensor
 
 from lsgen.data.draws import Purpose, key, stream, uniform
 
-__all__ = ["Addition", "HiddenLabels", "Mechanism", "MissingValues", "Pairs"]
+__all__ = ["Addition", "HiddenLabels", "Mechanism", "Missing", "MissingValues", "Pairs", "missing_values"]
 
 Mechanism = Literal["mcar", "mar"]
 SLOPE = 2.0
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A share of missing values and what decides which they are.
+
+    Attributes:
+        fraction: expected share of missing values.
+        mechanism: "mcar", missing completely at random, or "mar", missing at random.
+
+    """
+
+    fraction: float
+    mechanism: Mechanism = "mcar"
 
 
 class Addition(Protocol):
@@ -84,6 +99,17 @@ class MissingValues:
         observed = draws >= torch.sigmoid(self.offset + SLOPE * s).unsqueeze(1)
         observed[:, self.always] = True
         return {"observed": observed.unflatten(1, self.shape)}
+
+
+def missing_values(shape: Sequence[int], missing: float | Missing, seed: int) -> MissingValues | None:
+    """Return the mask of a data set whose observations have a shape; None if no value is missing.
+
+    Raises:
+        ValueError: see `MissingValues`.
+
+    """
+    chosen = missing if isinstance(missing, Missing) else Missing(missing)
+    return MissingValues(shape, chosen.fraction, chosen.mechanism, seed) if chosen.fraction else None
 
 
 class HiddenLabels:

@@ -14,15 +14,15 @@ from lsgen.data.draws import Purpose, key, uniform
 from lsgen.data.encodings import Encoding
 from lsgen.data.sampler import Request
 
-__all__ = ["Batch", "BatchDataset", "Source", "TensorSource"]
+__all__ = ["BatchDataset", "Observations", "Source", "TensorSource"]
 
-Batch = dict[str, Tensor]
+Observations = dict[str, Tensor]
 
 
 class Source(Protocol):
     """What has observations: rows (B,) -> {"x": stored values (B, *shape), "label": ..., "factors": ...}."""
 
-    def __call__(self, rows: Tensor) -> Batch:
+    def __call__(self, rows: Tensor) -> Observations:
         """Return the stored values and whatever is known of these rows."""
 
 
@@ -40,12 +40,12 @@ class TensorSource:
     def __len__(self) -> int:
         return len(self.tensors["x"])
 
-    def __call__(self, rows: Tensor) -> Batch:
+    def __call__(self, rows: Tensor) -> Observations:
         """Gather the rows."""
         return {name: tensor[rows] for name, tensor in self.tensors.items()}
 
 
-class BatchDataset(Dataset[Batch]):
+class BatchDataset(Dataset[Observations]):
     """A split: some rows of a source, encoded.
 
     Indexed by positions, int64 (B,), it returns {"x": float32 (B, *shape)} and, where the data have them, "label"
@@ -82,7 +82,7 @@ class BatchDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, request: Request | Tensor) -> Batch:
+    def __getitem__(self, request: Request | Tensor) -> Observations:
         indices, epoch = request if isinstance(request, Request) else (request, 0)
         rows = self.rows[indices].to(torch.int64)
         batch = self.source(rows)

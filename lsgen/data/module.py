@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lsgen.data.additions import Addition
-from lsgen.data.batches import Batch, BatchDataset, Source, TensorSource
+from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import Encoding, Values
+from lsgen.data.loading import Loading
 from lsgen.data.sampler import OrderedBatches, Position, ShuffledBatches
 
 __all__ = ["DataModule", "Split"]
@@ -41,16 +42,14 @@ class DataModule(LightningDataModule, ABC):
         encoding: stored values -> x.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training and of the random draws in it.
-        split_seed: seed of the splits and of everything held fixed.
-        num_workers: processes that prepare batches; 0 prepares them in the training process.
-        drop_last: whether training leaves out the last batch of an epoch where it is not full.
+        loading: workers, left-over batches and the seed of the splits.
 
     Attributes:
         factor_names: names of the ground-truth factors, in the order of their columns in "factors".
         factor_sizes: number of values of each.
 
     Raises:
-        ValueError: shape is not what the data have; batch_size or num_workers is out of range.
+        ValueError: shape is not what the data have; batch_size or seed is out of range.
 
     """
 
@@ -64,9 +63,7 @@ class DataModule(LightningDataModule, ABC):
         encoding: Encoding,
         batch_size: int,
         seed: int,
-        split_seed: int,
-        num_workers: int,
-        drop_last: bool,
+        loading: Loading,
     ) -> None:
         super().__init__()
         self.shape = tuple(int(size) for size in shape)
@@ -74,13 +71,10 @@ class DataModule(LightningDataModule, ABC):
             raise ValueError(f"expected shape {tuple(provides)}, which {self._name} provides, got {self.shape}")
         if batch_size < 1:
             raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
-        if num_workers < 0:
-            raise ValueError(f"expected num_workers of at least 0, got {num_workers}")
-        if seed < 0 or split_seed < 0:
-            raise ValueError(f"expected seeds of at least 0, got seed = {seed}, split_seed = {split_seed}")
+        if seed < 0:
+            raise ValueError(f"expected a seed of at least 0, got {seed}")
         self.encoding = encoding
-        self.batch_size, self.num_workers, self.drop_last = batch_size, num_workers, drop_last
-        self.seed, self.split_seed = seed, split_seed
+        self.batch_size, self.seed, self.loading = batch_size, seed, loading
         self._splits: dict[str, BatchDataset] = {}
         self._start = Position()
 
@@ -104,6 +98,11 @@ class DataModule(LightningDataModule, ABC):
         return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part, additions)
 
     @property
+    def split_seed(self) -> int:
+        """The seed of the splits and of all random draws that every run must share."""
+        return self.loading.split_seed
+
+    @property
     def values(self) -> Values:
         """What the numbers in x are: binary, grey levels, dequantised or continuous."""
         return self.encoding.values
@@ -121,7 +120,7 @@ class DataModule(LightningDataModule, ABC):
             self._splits[split] = self.build(split)
         return self._splits[split]
 
-    def probe(self, n: int, split: Split = "val") -> Batch:
+    def probe(self, n: int, split: Split = "val") -> Observations:
         """Return n observations of a split chosen at random, the same in every call, in every run.
 
         Args:
@@ -138,7 +137,7 @@ class DataModule(LightningDataModule, ABC):
         order = torch.randperm(len(data), generator=stream(self.split_seed, Purpose.PROBE))
         return data[order[:n]]
 
-    def stored(self, apart_from: Container[str] = ()) -> Iterator[tuple[Split, int, Batch]]:
+    def stored(self, apart_from: Container[str] = ()) -> Iterator[tuple[Split, int, Observations]]:
         """Return what can be looked through at once: splits that were built, as (split, first position, batch).
 
         All of a split comes, in chunks, where it is made of floating-point numbers in memory; of any other, whose
@@ -166,16 +165,16 @@ class DataModule(LightningDataModule, ABC):
             if split != "train" and getattr(self.trainer, f"limit_{split}_batches", 0):
                 self._ordered(split)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Observations]:
         """Return the batches of training, from where the run was interrupted on."""
         overfit = getattr(self.trainer, "overfit_batches", 0) > 0
         return self._loader("train", self._ordered("train") if overfit else self._training_batches())
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Observations]:
         """Return the batches of the validation split."""
         return self._loader("val", self._ordered("val"))
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> DataLoader[Observations]:
         """Return the batches of the test split."""
         return self._loader("test", self._ordered("test"))
 
@@ -220,7 +219,9 @@ class DataModule(LightningDataModule, ABC):
 
     def _training_batches(self) -> ShuffledBatches:
         data, least = self.dataset("train"), self._least_batch(training=True)
-        return ShuffledBatches(data, self.batch_size, self.seed, self._start, *self._ranks, self.drop_last, least)
+        return ShuffledBatches(
+            data, self.batch_size, self.seed, self._start, *self._ranks, self.loading.drop_last, least
+        )
 
     def _ordered(self, split: Split) -> OrderedBatches:
         least = self._least_batch(training=split == "train")
@@ -235,13 +236,13 @@ class DataModule(LightningDataModule, ABC):
         demand = getattr(model, "least_batch", None)
         return int(demand(training)) if callable(demand) else 1
 
-    def _loader(self, split: Split, batches: ShuffledBatches | OrderedBatches) -> DataLoader[Batch]:
+    def _loader(self, split: Split, batches: ShuffledBatches | OrderedBatches) -> DataLoader[Observations]:
         return DataLoader(
             self.dataset(split),
             batch_size=None,
             sampler=batches,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=self.loading.num_workers,
+            persistent_workers=self.loading.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=stream(self.seed, Purpose.ORDER),
         )

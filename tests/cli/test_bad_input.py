@@ -59,7 +59,7 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
         (["train", *DIGITS, "data.batch_size=0"], "expected a batch_size of at least 1, got 0"),
         (["train", *DIGITS, "+data.x=1", "~data.seed"], "unknown config key 'data.x': lsgen.data.Digits does not take"),
         (
-            ["train", "data=toy", "net=mlp", "logger=csv", "callbacks=engine"],
+            ["train", "data=toy", "likelihood=bernoulli", "logger=csv", "callbacks=engine"],
             "Bernoulli expected observations that are",
         ),
         (["evaluate", "nothing"], "expected a run directory"),
@@ -73,6 +73,11 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
             ["train", *DIGITS, "model.max_steps=many"],
             "expected model.max_steps to be a whole number (int) or null, got 'many'",
         ),
+        (
+            ["train", "data.num_workers=1"],
+            "unknown config key 'data.num_workers'; did you mean data.loading.num_workers?",
+        ),
+        (["train", *DIGITS, "+data.drop_last=true"], "does not take it; did you mean loading.drop_last?"),
         (["train", *DIGITS, "optimizer.lrr=1"], "unknown config key 'optimizer.lrr'; did you mean model.optimizer.lr?"),
         (["train", *DIGITS, "model.prior.scale=1"], "; write +model.prior.scale if its class takes it"),
         (["train", *DIGITS, "trainer.accelerator=abacus"], "trainer: You selected an invalid accelerator name"),

@@ -15,7 +15,7 @@ REFUSED = {
     "test=true data.test_size=0": "Digits expected at least one observation in the test split, got none: its test_size",
     "test=true trainer.limit_test_batches=0": "limit_test_batches above 0, got 0, which leaves no test batch; ",
     "trainer.limit_val_batches=0": "validations, whose val/elbo decides on best.ckpt, got none",
-    "data.batch_size=5000 data.drop_last=true": "at least 5000 (drop_last) observations for batch_size 5000",
+    "data.batch_size=5000 data.loading.drop_last=true": "at least 5000 (drop_last) observations for batch_size 5000",
 }
 
 

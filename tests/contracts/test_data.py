@@ -2,36 +2,50 @@
 
 import importlib
 import inspect
+from dataclasses import fields
 from pathlib import Path
 
 import lsgen.conf
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from lsgen.data import DataModule, Position
+from lsgen.data import DataModule, Loading, Position
 
-FILES = sorted((Path(lsgen.conf.__path__[0]) / "data").glob("*.yaml"))
+CONF = Path(lsgen.conf.__path__[0])
+NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not path.stem.startswith("_"))
 
 
-def make(file, **changes):
-    config = OmegaConf.merge({"seed": 0, "data": {}}, {"data": OmegaConf.load(file)})
-    options = {**OmegaConf.to_container(config, resolve=True)["data"], "num_workers": 0, **changes}
-    module, _, name = options.pop("_target_").rpartition(".")
+def options_of(name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", [f"data={name}"])
+        return OmegaConf.to_container(OmegaConf.masked_copy(config, ["seed", "data"]), resolve=True)["data"]
+
+
+def class_of(options):
+    module, _, name = options["_target_"].rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def make(name, **changes):
+    options = options_of(name)
+    given = {key: value for key, value in options.items() if key != "_target_"}
+    given["loading"] = Loading(split_seed=options["loading"]["split_seed"])
     try:
-        return getattr(importlib.import_module(module), name)(**options)
+        return class_of(options)(**{**given, **changes})
     except FileNotFoundError:
         pytest.skip(f"the files of {name} are not in LSGEN_DATA_DIR")
 
 
-@pytest.fixture(params=FILES, ids=lambda file: file.stem)
-def file(request):
+@pytest.fixture(params=NAMES)
+def name(request):
     return request.param
 
 
 @pytest.fixture
-def data(file):
-    return make(file)
+def data(name):
+    return make(name)
 
 
 def order(data, epoch, start=None):
@@ -42,11 +56,11 @@ def order(data, epoch, start=None):
     return [request.indices for request in batches]
 
 
-def test_the_yaml_states_all_options(file):
-    config = OmegaConf.load(file)
-    module, _, name = config._target_.rpartition(".")
-    signature = inspect.signature(getattr(importlib.import_module(module), name))
-    assert set(config) - {"_target_"} == set(signature.parameters)
+def test_the_yaml_states_all_options(name):
+    options = options_of(name)
+    signature = inspect.signature(class_of(options))
+    assert set(options) - {"_target_"} == set(signature.parameters)
+    assert set(options["loading"]) - {"_target_"} == {field.name for field in fields(Loading)}
     assert all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values())
 
 
@@ -74,8 +88,8 @@ def test_batches_have_the_promised_shapes_types_and_values(data):
             torch.testing.assert_close(steps, steps.round(), atol=1e-4, rtol=0)
 
 
-def test_splits_are_disjoint_and_reproducible(data, file):
-    again, other = make(file), make(file, seed=1)
+def test_splits_are_disjoint_and_reproducible(data, name):
+    again, other = make(name), make(name, seed=1)
     for split in ("train", "val", "test"):
         mine = data.dataset(split)
         few = torch.arange(min(20, len(mine)))
@@ -90,12 +104,12 @@ def test_splits_are_disjoint_and_reproducible(data, file):
         assert len(rows.unique()) == len(rows)
 
 
-def test_order_of_training_is_a_function_of_seed_and_epoch(data, file):
+def test_order_of_training_is_a_function_of_seed_and_epoch(data, name):
     first = torch.cat(order(data, 0))
     assert torch.equal(first.sort().values, torch.arange(len(data.dataset("train"))))
-    assert torch.equal(first, torch.cat(order(make(file), 0)))
+    assert torch.equal(first, torch.cat(order(make(name), 0)))
     assert not torch.equal(first, torch.cat(order(data, 1)))
-    assert not torch.equal(first, torch.cat(order(make(file, seed=1), 0)))
+    assert not torch.equal(first, torch.cat(order(make(name, seed=1), 0)))
 
 
 def test_a_resumed_order_is_the_rest_of_the_uninterrupted_one(data):
@@ -114,12 +128,12 @@ def test_probes_come_from_their_split(data):
     assert torch.equal(probe, data.probe(4)["x"].flatten(1))
 
 
-def test_another_shape_is_refused(data, file):
+def test_another_shape_is_refused(data, name):
     wrong = (*data.shape[:-1], data.shape[-1] + 1)
     with pytest.raises(ValueError, match=r"expected shape \(.*\), which .* provides, got"):
-        make(file, shape=wrong)
+        make(name, shape=wrong)
 
 
-def test_unknown_options_are_refused(file):
+def test_unknown_options_are_refused(name):
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
-        make(file, colour="red")
+        make(name, colour="red")

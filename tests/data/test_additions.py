@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lsgen.data import Digits, Sprites, Table
+from lsgen.data import Digits, Missing, Sprites, Table
 from lsgen.data.additions import MissingValues
 from lsgen.data.factors.sprites import FACTOR_SIZES, render
 from lsgen.data.sampler import Request
@@ -115,9 +115,9 @@ def test_tables_are_standardised_over_the_training_split() -> None:
 
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(ValueError, match='expected mechanism "mcar" or "mar", got \'mnar\''):
-        Digits(missing=0.5, mechanism="mnar")  # type: ignore[arg-type]
+        Digits(missing=Missing(0.5, "mnar"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"expected a share of missing values in \(0, 0.67\) for mar, got 0.7"):
-        Digits(missing=0.7, mechanism="mar")
+        Digits(missing=Missing(0.7, "mar"))
     with pytest.raises(ValueError, match="expected between 10 and 1257 labelled observations, got 5"):
         Digits(labelled=5).dataset("train")
     with pytest.raises(ValueError, match="expected pairs between 0 and 5, the number of factors, got 6"):

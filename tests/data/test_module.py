@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lsgen.data import Digits, Sprites
+from lsgen.data import Digits, Loading, Sprites
 from lsgen.data.splits import random_split, resolve_size
 
 
@@ -62,8 +62,7 @@ def test_splits_that_leave_nothing_are_refused():
     [
         ({"shape": (1, 28, 28)}, r"expected shape \(1, 8, 8\), which Digits provides, got \(1, 28, 28\)"),
         ({"batch_size": 0}, "batch_size of at least 1, got 0"),
-        ({"num_workers": -1}, "num_workers of at least 0, got -1"),
-        ({"seed": -1}, "seeds of at least 0, got seed = -1"),
+        ({"seed": -1}, "a seed of at least 0, got -1"),
         ({"binarise": "maybe"}, "binarise to be .* got 'maybe'"),
         ({"val_size": 1797}, "val_size between 0 and 1796"),
     ],
@@ -73,9 +72,15 @@ def test_bad_options_are_refused(options, message):
         Digits(**options)
 
 
+@pytest.mark.parametrize("name", ["num_workers", "split_seed"])
+def test_negative_options_of_loading_are_refused(name):
+    with pytest.raises(ValueError, match=f"expected {name} of at least 0, got -1"):
+        Loading(**{name: -1})
+
+
 def test_a_batch_larger_than_the_training_set_is_refused_before_work_starts():
     with pytest.raises(ValueError, match=r"at least 2000 \(drop_last\) observations .* got 1257"):
-        Digits(batch_size=2000, drop_last=True).setup("fit")
+        Digits(batch_size=2000, loading=Loading(drop_last=True)).setup("fit")
     Digits(batch_size=2000).setup("fit")
 
 
@@ -88,6 +93,6 @@ def test_unknown_splits_and_impossible_probes_are_refused():
 
 def test_workers_return_the_same_batches():
     options = {"batch_size": 16, "train_size": 64, "seed": 5}
-    alone, helped = Sprites(**options), Sprites(num_workers=2, **options)
+    alone, helped = Sprites(**options), Sprites(loading=Loading(num_workers=2), **options)
     for a, b in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
         assert all(torch.equal(a[name], b[name]) for name in a)

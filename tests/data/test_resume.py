@@ -4,7 +4,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lsgen.data import Digits
+from lsgen.data import Digits, Loading
 
 EPOCHS = 3
 
@@ -47,7 +47,9 @@ class CutAt(Callback):
 
 def data(workers=0):
     # 1,797 - 1,497 = 300 images in batches of 64: five batches an epoch, the last one smaller.
-    return Digits(batch_size=64, seed=3, val_size=97, test_size=1400, binarise="dynamic", num_workers=workers)
+    return Digits(
+        batch_size=64, seed=3, val_size=97, test_size=1400, binarise="dynamic", loading=Loading(num_workers=workers)
+    )
 
 
 def trainer(tmp_path, *callbacks):

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from lsgen.callbacks import Checkpoint, FiniteLoss, HeldOutCheck, LikelihoodMetrics
 from lsgen.data.batches import TensorSource
 from lsgen.data.encodings import AsStored
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule
 from lsgen.latent import ClassPosterior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
@@ -35,7 +36,7 @@ class Table(DataModule):
     """Tensors by split; x as it is stored, read from memory or made batch by batch."""
 
     def __init__(self, batch_size: int = B, in_memory: bool = True, **splits: dict[str, Tensor] | Tensor) -> None:
-        super().__init__((D,), (D,), AsStored(None), batch_size, 0, 0, 0, False)
+        super().__init__((D,), (D,), AsStored(None), batch_size, 0, Loading())
         self.parts = {name: part if isinstance(part, dict) else {"x": part} for name, part in splits.items()}
         self.in_memory = in_memory
 

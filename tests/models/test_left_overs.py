@@ -14,6 +14,7 @@ from pytorch_lightning import Trainer
 import lsgen
 from lsgen.data.batches import TensorSource
 from lsgen.data.encodings import AsStored
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule
 
 CONF = Path(lsgen.__file__).parents[1] / "conf"
@@ -33,7 +34,7 @@ class Few(DataModule):
     """Random binary observations with everything that a model may ask for."""
 
     def __init__(self, shape: tuple[int, ...], batch_size: int, train: int, held_out: int) -> None:
-        super().__init__(shape, shape, AsStored(2), batch_size, 0, 0, 0, False)
+        super().__init__(shape, shape, AsStored(2), batch_size, 0, Loading())
         self.numbers = {"train": train, "val": held_out, "test": held_out}
 
     def build(self, split: Any) -> Any:

@@ -26,7 +26,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen.callbacks.observer import Observer
-from lsgen.data import Batch, DataModule, Split
+from lsgen.data import DataModule, Observations, Split
 from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics import FactorRegression
 from lsgen.metrics.disentanglement import OBSERVATIONS, disentanglement_metrics
@@ -85,7 +85,7 @@ class FactorMetrics(Observer):
             pl_module.log(key, value, batch_size=1, rank_zero_only=True)
 
 
-def _held_out(data: DataModule, n: int) -> list[Batch]:
+def _held_out(data: DataModule, n: int) -> list[Observations]:
     """Return n observations of the test set, then of the validation set."""
     probes = []
     splits: tuple[Split, ...] = ("test", "val")

@@ -111,7 +111,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
     except (HydraException, OmegaConfBaseException) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        raise UsageError(_of_a_plugin(error) or _sentence(error)) from error
+        raise UsageError(_of_a_plugin(error) or _sentence(error, arguments)) from error
     return launched
 
 
@@ -232,7 +232,7 @@ def _of_a_plugin(error: BaseException) -> str | None:
     return refusal(error, place=part[1] if part else "")
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(error: BaseException, arguments: Sequence[str] = ()) -> str:
     """Say what Hydra says, in one sentence."""
     causes = [error]
     while causes[-1].__cause__ is not None:
@@ -241,7 +241,7 @@ def _sentence(error: BaseException) -> str:
     if unknown := re.search(r"Could not override '([^']+)'|delete from config. '([^']+)' does not exist", text):
         key = unknown[1] or unknown[2]
         adding = f"; write +{key} if its class takes it" if unknown[1] and "." in key else ""
-        hint = _suggestion(key) or adding
+        hint = _suggestion(key, arguments) or adding
         return f"unknown config key {key!r}{hint} (`lsgen train --cfg job` prints all keys)"
     if choice := re.search(r"Could not find '(.+)/([^/]+)'\n+Available options in '.+':((?:\n\t.+)*)", text):
         names = [name for name in choice[3].split() if not name.startswith("_")]
@@ -258,15 +258,24 @@ def _sentence(error: BaseException) -> str:
     return "; ".join(dict.fromkeys(line for line in lines if not line.startswith(dropped)))
 
 
-def _suggestion(key: str) -> str:
-    """Name the known key that looks most like a mistyped one."""
+def _suggestion(key: str, arguments: Sequence[str]) -> str:
+    """Name the known key that looks most like a mistyped one, or that has its name further down."""
     from hydra import compose, initialize_config_module
+    from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
+    groups = [argument for argument in arguments if argument.partition("=")[0] in config_options()]
     with initialize_config_module("lsgen.conf", version_base="1.3"):
-        plain: Any = OmegaConf.to_container(compose("train"), resolve=False)
+        try:
+            config = compose("train", overrides=groups)
+        except HydraException:  # one of the user's own files, or several choices of a sweep
+            config = compose("train")
+    plain: Any = OmegaConf.to_container(config, resolve=False)
     parent, _, name = key.rpartition(".")
     beside = f"{parent}." if parent else ""
+    within = [known for known in flatten(plain) if known.startswith(beside) and known.endswith(f".{name}")]
+    if parent and len(within) == 1:
+        return f"; did you mean {within[0]}?"
     names = {known.removeprefix(beside).split(".")[0] for known in flatten(plain) if known.startswith(beside)}
     return close_to(name, names) or (close_to(key, flatten(plain)) if parent.split(".")[0] not in plain else "")
 

@@ -11,6 +11,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from lsgen.cli.config.annotations import check_values
@@ -123,7 +124,8 @@ def _check_node(key: str, node: Mapping[str, Any], found: Any, given: set[str]) 
     if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in node:
             if name not in names and name not in _HYDRA_KEYS:
-                hint = close_to(name, names) or f"; it takes {', '.join(names) or 'nothing'}"
+                hint = _further_down(name, parameters) or close_to(name, names)
+                hint = hint or f"; it takes {', '.join(names) or 'nothing'}"
                 raise UsageError(f"unknown config key '{key}.{name}': {node['_target_']} does not take it{hint}")
     check_values(key, found, {name: node[name] for name in names if name in node})
     if node.get("_partial_") or node.get("_args_"):
@@ -131,6 +133,14 @@ def _check_node(key: str, node: Mapping[str, Any], found: Any, given: set[str]) 
     for name in names:
         if parameters[name].default is inspect.Parameter.empty and name not in node and name not in given:
             raise UsageError(f"missing config key '{key}.{name}': {node['_target_']} needs it")
+
+
+def _further_down(name: str, parameters: Mapping[str, inspect.Parameter]) -> str:
+    """Return a hint if a key is an option of a dataclass that the constructor takes."""
+    for key, parameter in parameters.items():
+        if is_dataclass(parameter.default) and name in {field.name for field in fields(parameter.default)}:
+            return f"; did you mean {key}.{name}?"
+    return ""
 
 
 _EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD

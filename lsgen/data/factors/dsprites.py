@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsgen.data.batches import Batch, BatchDataset
+from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored
 from lsgen.data.factors.sprites import FACTOR_NAMES, FACTOR_SIZES
 from lsgen.data.files import data_root, reading, require
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
@@ -36,12 +37,10 @@ class DSprites(DataModule):
         root: directory of data sets; the file lies in its folder "dsprites".
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training.
-        split_seed: seed of the splits.
         train_size: images to train on, a number or a fraction; all that are not held out where it is None.
         val_size: images held out for validation, a number or a fraction.
         test_size: images held out for the test, a number or a fraction.
-        num_workers: processes that prepare batches.
-        drop_last: whether training leaves out a last batch that is not full.
+        loading: workers, left-over batches and the seed of the splits.
 
     Raises:
         ValueError: an option is out of its range.
@@ -60,14 +59,12 @@ class DSprites(DataModule):
         root: str = "data",
         batch_size: int = 64,
         seed: int = 0,
-        split_seed: int = 0,
         train_size: int | float | None = None,
         val_size: int | float = 10_000,
         test_size: int | float = 10_000,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        loading: Loading = Loading(),
     ) -> None:
-        super().__init__(shape, (1, SIZE, SIZE), AsStored(2), batch_size, seed, split_seed, num_workers, drop_last)
+        super().__init__(shape, (1, SIZE, SIZE), AsStored(2), batch_size, seed, loading)
         self._file = data_root(root) / "dsprites" / FILE
         require("dSprites", [self._file], f"download {FILE} from https://github.com/google-deepmind/dsprites-dataset")
         self._held_out, self._train_size = {"val_size": val_size, "test_size": test_size}, train_size
@@ -104,7 +101,7 @@ class _Packed:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __call__(self, rows: Tensor) -> Batch:
+    def __call__(self, rows: Tensor) -> Observations:
         bits = np.unpackbits(self.images[rows.numpy()], axis=1)
         factors = self.factors[rows]
         return {"x": torch.from_numpy(bits).view(-1, 1, SIZE, SIZE), "label": factors[:, 0], "factors": factors}

@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from lsgen.data.additions import Pairs
-from lsgen.data.batches import Batch, BatchDataset
+from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
@@ -79,14 +80,12 @@ class Sprites(DataModule):
         shape: (1, 64, 64).
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training.
-        split_seed: seed of the splits.
         train_size: images to train on, a number or a fraction; all that are not held out where it is None.
         val_size: images held out for validation, a number or a fraction.
         test_size: images held out for the test, a number or a fraction.
         pairs: how many factors a partner in "pair" differs in, 0 for a random number from 1 to 4; no partners where
             it is None.
-        num_workers: processes that prepare batches.
-        drop_last: whether training leaves out a last batch that is not full.
+        loading: workers, left-over batches and the seed of the splits.
 
     Raises:
         ValueError: an option is out of its range.
@@ -101,17 +100,15 @@ class Sprites(DataModule):
         shape: Sequence[int] = (1, SIZE, SIZE),
         batch_size: int = 64,
         seed: int = 0,
-        split_seed: int = 0,
         train_size: int | float | None = None,
         val_size: int | float = 10_000,
         test_size: int | float = 10_000,
         pairs: int | None = None,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        loading: Loading = Loading(),
     ) -> None:
-        super().__init__(shape, (1, SIZE, SIZE), AsStored(2), batch_size, seed, split_seed, num_workers, drop_last)
+        super().__init__(shape, (1, SIZE, SIZE), AsStored(2), batch_size, seed, loading)
         self._rows = random_split(
-            prod(FACTOR_SIZES), {"val_size": val_size, "test_size": test_size}, split_seed, train_size
+            prod(FACTOR_SIZES), {"val_size": val_size, "test_size": test_size}, loading.split_seed, train_size
         )
         if pairs is not None:
             Pairs(render, FACTOR_SIZES, pairs, seed, redrawn=True)
@@ -125,7 +122,7 @@ class Sprites(DataModule):
         return self.subset(_draw, self._rows[split], split, additions=pairs)
 
 
-def _draw(rows: Tensor) -> Batch:
+def _draw(rows: Tensor) -> Observations:
     factors = factors_of(rows)
     return {"x": render(factors), "label": factors[:, 0], "factors": factors}
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lsgen.data.batches import Batch, BatchDataset
+from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import image_encoding
 from lsgen.data.files import data_root, reading, require
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ class CelebA(DataModule):
         flip: whether training images are mirrored left to right at random.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training and of the random draws in it.
-        split_seed: seed of everything held fixed.
-        num_workers: processes that prepare batches.
-        drop_last: whether training leaves out a last batch that is not full.
+        loading: workers, left-over batches and the seed of the splits.
 
     Raises:
         ValueError: an option is out of its range.
@@ -70,15 +69,13 @@ class CelebA(DataModule):
         flip: bool = False,
         batch_size: int = 64,
         seed: int = 0,
-        split_seed: int = 0,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        loading: Loading = Loading(),
     ) -> None:
         if not 1 <= crop <= WIDTH:
             raise ValueError(f"expected crop between 1 and {WIDTH} pixels, got {crop}")
         encoding = image_encoding(256, dequantise)
         square = (3, int(shape[-1]), int(shape[-1]))
-        super().__init__(shape, square, encoding, batch_size, seed, split_seed, num_workers, drop_last)
+        super().__init__(shape, square, encoding, batch_size, seed, loading)
         self.root, self.download, self.crop, self.flip = data_root(root), download, crop, flip
         if not download:
             texts = ("list_attr_celeba.txt", "identity_CelebA.txt", "list_eval_partition.txt")
@@ -133,7 +130,7 @@ class _Faces:
     def __init__(self, files: _Files, folder: Path, crop: int, size: int) -> None:
         self.files, self.folder, self.crop, self.size = files, folder, crop, size
 
-    def __call__(self, rows: Tensor) -> Batch:
+    def __call__(self, rows: Tensor) -> Observations:
         x = torch.stack([self._picture(self.files.filename[row]) for row in rows.tolist()])
         return {"x": x, "label": self.files.identity[rows, 0], "factors": self.files.attr[rows]}
 

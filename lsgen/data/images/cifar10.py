@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lsgen.data.encodings import image_encoding
 from lsgen.data.images.torchvision_images import TorchvisionImages
+from lsgen.data.loading import Loading
 
 __all__ = ["Cifar10"]
 
@@ -25,9 +26,7 @@ class Cifar10(TorchvisionImages):
         flip: whether training images are mirrored left to right at random.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training and of the random draws in it.
-        split_seed: seed of the splits and of everything held fixed.
-        num_workers: processes that prepare batches.
-        drop_last: whether training leaves out a last batch that is not full.
+        loading: workers, left-over batches and the seed of the splits.
 
     Raises:
         ValueError: an option is out of its range.
@@ -51,14 +50,10 @@ class Cifar10(TorchvisionImages):
         flip: bool = False,
         batch_size: int = 128,
         seed: int = 0,
-        split_seed: int = 0,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        loading: Loading = Loading(),
     ) -> None:
         encoding = image_encoding(256, dequantise)
-        super().__init__(
-            shape, encoding, root, download, val_size, flip, batch_size, seed, split_seed, num_workers, drop_last
-        )
+        super().__init__(shape, encoding, root, download, val_size, flip, batch_size, seed, loading)
 
     def load(self, train: bool, download: bool) -> tuple[Tensor, Tensor]:
         """Return the official training or test part."""

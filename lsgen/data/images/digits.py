@@ -8,9 +8,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lsgen.data.additions import Addition, HiddenLabels, Mechanism, MissingValues
+from lsgen.data.additions import Addition, HiddenLabels, Missing, missing_values
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.encodings import image_encoding
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
@@ -24,16 +25,14 @@ class Digits(DataModule):
         shape: (1, 8, 8).
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training and of the random draws in it.
-        split_seed: seed of the splits and of everything held fixed.
         val_size: observations held out for validation, a number or a fraction.
         test_size: observations held out for the test, a number or a fraction.
         binarise: "none", "threshold", "static" or "dynamic".
         dequantise: whether uniform noise makes the levels continuous.
         labelled: training observations whose label is known; all where it is None.
-        missing: share of values that are missing; batches have "observed" where it is not 0.
-        mechanism: "mcar" or "mar", see `lsgen.data.additions.MissingValues`.
-        num_workers: processes that prepare batches.
-        drop_last: whether training leaves out a last batch that is not full.
+        missing: share of values that are missing completely at random, or a `Missing` that states the mechanism too;
+            batches have "observed" if it is not 0.
+        loading: workers, left-over batches and the seed of the splits.
 
     Raises:
         ValueError: an option is out of its range.
@@ -46,22 +45,19 @@ class Digits(DataModule):
         shape: Sequence[int] = (1, 8, 8),
         batch_size: int = 64,
         seed: int = 0,
-        split_seed: int = 0,
         val_size: int | float = 180,
         test_size: int | float = 360,
         binarise: str = "none",
         dequantise: bool = False,
         labelled: int | None = None,
-        missing: float = 0.0,
-        mechanism: Mechanism = "mcar",
-        num_workers: int = 0,
-        drop_last: bool = False,
+        missing: float | Missing = 0.0,
+        loading: Loading = Loading(),
     ) -> None:
         encoding = image_encoding(17, dequantise, binarise)
-        super().__init__(shape, (1, 8, 8), encoding, batch_size, seed, split_seed, num_workers, drop_last)
-        self._rows = random_split(1797, {"val_size": val_size, "test_size": test_size}, split_seed)
+        super().__init__(shape, (1, 8, 8), encoding, batch_size, seed, loading)
+        self._rows = random_split(1797, {"val_size": val_size, "test_size": test_size}, loading.split_seed)
         self.labelled = labelled
-        self._gaps = MissingValues(self.shape, missing, mechanism, split_seed) if missing else None
+        self._gaps = missing_values(self.shape, missing, loading.split_seed)
 
     @cached_property
     def _source(self) -> TensorSource:

@@ -15,6 +15,7 @@ from lsgen.data.additions import HiddenLabels
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.encodings import Encoding
 from lsgen.data.files import data_root, reading, require
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
@@ -36,9 +37,7 @@ class TorchvisionImages(DataModule):
         flip: whether training images are mirrored left to right at random.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training and of the random draws in it.
-        split_seed: seed of the splits and of everything held fixed.
-        num_workers: processes that prepare batches.
-        drop_last: whether training leaves out a last batch that is not full.
+        loading: workers, left-over batches and the seed of the splits.
         labelled: training images whose label is known; all where it is None.
 
     Raises:
@@ -63,12 +62,10 @@ class TorchvisionImages(DataModule):
         flip: bool,
         batch_size: int,
         seed: int,
-        split_seed: int,
-        num_workers: int,
-        drop_last: bool,
+        loading: Loading,
         labelled: int | None = None,
     ) -> None:
-        super().__init__(shape, self.provides, encoding, batch_size, seed, split_seed, num_workers, drop_last)
+        super().__init__(shape, self.provides, encoding, batch_size, seed, loading)
         self.root, self.download, self.val_size, self.flip = data_root(root), download, val_size, flip
         self.labelled = labelled
         if not download:

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.data.additions import Addition, Mechanism, MissingValues
+from lsgen.data.additions import Addition, Missing, missing_values
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.encodings import AsStored
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
@@ -28,15 +29,13 @@ class Table(DataModule):
     Args:
         shape: (columns,).
         name: "breast_cancer" (569 rows of 30), "diabetes" (442 of 10), "iris" (150 of 4) or "wine" (178 of 13).
-        missing: share of values that are missing; batches have "observed" where it is not 0.
-        mechanism: "mcar" or "mar", see `lsgen.data.additions.MissingValues`.
+        missing: share of values that are missing completely at random, or a `Missing` that states the mechanism too;
+            batches have "observed" if it is not 0.
         val_size: rows held out for validation, a number or a fraction.
         test_size: rows held out for the test, a number or a fraction.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training.
-        split_seed: seed of the splits and of everything held fixed.
-        num_workers: processes that prepare batches.
-        drop_last: whether training leaves out a last batch that is not full.
+        loading: workers, left-over batches and the seed of the splits.
 
     Raises:
         ValueError: an option is out of its range.
@@ -48,23 +47,20 @@ class Table(DataModule):
         self,
         shape: Sequence[int] = (30,),
         name: str = "breast_cancer",
-        missing: float = 0.0,
-        mechanism: Mechanism = "mcar",
+        missing: float | Missing = 0.0,
         val_size: int | float = 0.1,
         test_size: int | float = 0.2,
         batch_size: int = 32,
         seed: int = 0,
-        split_seed: int = 0,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        loading: Loading = Loading(),
     ) -> None:
         if name not in _TABLES:
             raise ValueError(f"expected a table out of {', '.join(_TABLES)}, got {name!r}")
         rows, columns = _TABLES[name]
-        super().__init__(shape, (columns,), AsStored(None), batch_size, seed, split_seed, num_workers, drop_last)
+        super().__init__(shape, (columns,), AsStored(None), batch_size, seed, loading)
         self.table = name
-        self._rows = random_split(rows, {"val_size": val_size, "test_size": test_size}, split_seed)
-        self._gaps = MissingValues(self.shape, missing, mechanism, split_seed) if missing else None
+        self._rows = random_split(rows, {"val_size": val_size, "test_size": test_size}, loading.split_seed)
+        self._gaps = missing_values(self.shape, missing, loading.split_seed)
 
     @cached_property
     def _source(self) -> TensorSource:

@@ -9,6 +9,7 @@ import torch
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import AsStored
+from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.toys.distributions import toy_set
 
@@ -30,9 +31,7 @@ class Toy(DataModule):
         test_size: points for the test.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training.
-        split_seed: seed of the samples.
-        num_workers: processes that prepare batches.
-        drop_last: whether training leaves out a last batch that is not full.
+        loading: workers, left-over batches and the seed of the splits.
 
     Attributes:
         distribution: what is sampled; a `KnownDensity` where log p(x) can be evaluated.
@@ -52,11 +51,9 @@ class Toy(DataModule):
         test_size: int = 5_000,
         batch_size: int = 256,
         seed: int = 0,
-        split_seed: int = 0,
-        num_workers: int = 0,
-        drop_last: bool = False,
+        loading: Loading = Loading(),
     ) -> None:
-        super().__init__(shape, (2,), AsStored(None), batch_size, seed, split_seed, num_workers, drop_last)
+        super().__init__(shape, (2,), AsStored(None), batch_size, seed, loading)
         self.distribution = toy_set(name, noise)
         self._sizes = {"train": train_size, "val": val_size, "test": test_size}
         for split, size in self._sizes.items():

@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lsgen.callbacks import Checkpoint, HeldOutCheck, NearestNeighbours, Reconstructions, SampleComparison, check_split
-from lsgen.data import Digits
+from lsgen.data import Digits, Loading
 from lsgen.metrics.quality import DatasetClassifier
 
 CLASSIFIER = DatasetClassifier((1, 8, 8))
@@ -87,7 +87,7 @@ def test_nothing_to_train_on(engine: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="to train on, got none"):
         _fit(engine, tmp_path, Images(train=3, drop_last=True))
     with pytest.raises(ValueError, match=r"at least 5000 .* for batch_size 5000 .*, got 1257: .*drop_last=False"):
-        _fit(engine, tmp_path, Digits(batch_size=5000, drop_last=True))
+        _fit(engine, tmp_path, Digits(batch_size=5000, loading=Loading(drop_last=True)))
 
 
 def test_a_monitored_value_that_no_validation_will_give(engine: ModuleType, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import torch
 from pytorch_lightning import Callback, Trainer
 
 from lsgen.callbacks import Checkpoint, CSVLogger, FiniteLoss, LikelihoodMetrics, Seeding, newest_checkpoint
-from lsgen.data import Digits
+from lsgen.data import Digits, Loading
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import Bernoulli
 from lsgen.models import VAE
@@ -80,7 +80,7 @@ def fit(
         warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch")
         engine.fit(
             build(max_steps),
-            Digits(batch_size=64, seed=3, num_workers=workers),
+            Digits(batch_size=64, seed=3, loading=Loading(num_workers=workers)),
             ckpt_path=newest_checkpoint(run_dir) if resume else None,
             weights_only=True,
         )

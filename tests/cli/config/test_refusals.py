@@ -245,10 +245,13 @@ def test_a_programming_error_shows_its_traceback(lsgen, small, monkeypatch):
         ("data.batch_size=null", "expected data.batch_size to be a whole number (int), got null"),
         ("data.batch_size='32'", "expected data.batch_size to be a whole number (int), got '32'"),
         ("data.batch_size=[1]", "expected data.batch_size to be a whole number (int), got [1]"),
-        ("data.drop_last=0", "expected data.drop_last to be true or false, got 0"),
+        ("data.loading.drop_last=0", "expected data.loading.drop_last to be true or false, got 0"),
         ("data.binarise=7", "expected data.binarise to be text, got 7: for text, write data.binarise=\"'7'\""),
         ("data.shape=8", "expected data.shape to be a list of whole numbers, got 8: write [8]"),
-        ("data.missing=abc", "expected data.missing to be a number (float), got 'abc'"),
+        (
+            "data.missing=abc",
+            "expected data.missing to be a number (float) or a mapping with _target_ (Missing), got 'abc'",
+        ),
         (
             "model.encoder.hidden=128",
             "expected model.encoder.hidden to be a list of whole numbers, got 128: write [128]",

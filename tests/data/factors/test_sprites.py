@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lsgen.data.factors.sprites import FACTOR_SIZES, Sprites, factors_of, render
+from lsgen.data.loading import Loading
 
 
 def grid(shape=(0, 1, 2), scale=(5,), orientation=(0,), x=(15,), y=(15,)):
@@ -127,7 +128,7 @@ def test_what_is_held_out_does_not_depend_on_the_size_of_training_or_on_the_seed
     whole, small = Sprites(), Sprites(train_size=500, seed=8)
     assert torch.equal(whole.dataset("test").rows, small.dataset("test").rows)
     assert len(small.dataset("train")) == 500
-    assert not torch.equal(Sprites(split_seed=1).dataset("test").rows, whole.dataset("test").rows)
+    assert not torch.equal(Sprites(loading=Loading(split_seed=1)).dataset("test").rows, whole.dataset("test").rows)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import integrate, special
 
-from lsgen.data import Toy
+from lsgen.data import Loading, Toy
 from lsgen.data.draws import stream
 from lsgen.data.toys.distributions import TOY_SETS, KnownDensity, toy_set
 
@@ -82,7 +82,10 @@ def test_splits_are_different_samples_that_only_split_seed_changes():
     data = Toy(name="two_moons", val_size=1000, test_size=1000, train_size=1000)
     parts = [data.dataset(split)[torch.arange(1000)]["x"] for split in ("train", "val", "test")]
     assert len(torch.cat(parts).unique(dim=0)) == 3000
-    again, other = Toy(name="two_moons", seed=5, test_size=1000), Toy(name="two_moons", split_seed=1, test_size=1000)
+    again, other = (
+        Toy(name="two_moons", seed=5, test_size=1000),
+        Toy(name="two_moons", loading=Loading(split_seed=1), test_size=1000),
+    )
     assert torch.equal(again.dataset("test")[torch.arange(1000)]["x"], parts[2])
     assert not torch.equal(other.dataset("test")[torch.arange(1000)]["x"], parts[2])
 

@@ -1,0 +1,31 @@
+"""Options of loading that every data set has and few people change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Loading"]
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Options of how observations are split and loaded.
+
+    Attributes:
+        num_workers: processes that prepare batches; 0 prepares them in the training process.
+        drop_last: whether training leaves out the last batch of an epoch if it is not full.
+        split_seed: seed of the splits and of all random draws that every run must share.
+
+    Raises:
+        ValueError: num_workers or split_seed is negative.
+
+    """
+
+    num_workers: int = 0
+    drop_last: bool = False
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("num_workers", "split_seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"expected {name} of at least 0, got {getattr(self, name)}")

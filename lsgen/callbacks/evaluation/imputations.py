@@ -24,7 +24,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import PeriodicCallback
-from lsgen.callbacks.latent.codes import show
+from lsgen.callbacks.latent.probe_codes import show
 from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Split

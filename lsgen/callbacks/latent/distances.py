@@ -32,9 +32,9 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback
-from lsgen.callbacks.latent.codes import codes, means, show
 from lsgen.callbacks.latent.geodesics import unsuited
 from lsgen.callbacks.latent.measures import SubLatent, active_axes, quantiles, sub_latent
+from lsgen.callbacks.latent.probe_codes import encode_probes, means, show
 from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.geometry import FrechetMean, Geodesic, frechet_mean, geodesic, immersion
@@ -124,7 +124,7 @@ class LatentDistances(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure the distances and the means, draw and log them."""
-        known, im = codes(space, probe, self.wanted), immersion(space, self.kind)
+        known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
         axes = active_axes(known, self.active_kl)
         count = min(self.observations, len(known.z))
         if unsuited(space) or count < 2 or not 0 < len(axes) <= (self.max_axes or len(axes)):

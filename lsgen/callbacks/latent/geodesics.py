@@ -37,7 +37,6 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback
-from lsgen.callbacks.latent.codes import Codes, axis_name, codes, interpolated
 from lsgen.callbacks.latent.measures import (
     Plane,
     SubLatent,
@@ -47,6 +46,7 @@ from lsgen.callbacks.latent.measures import (
     quantiles,
     sub_latent,
 )
+from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated
 from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.geometry import CodeGraph, Geodesic, Immersion, geodesic, immersion, log_volume
@@ -150,7 +150,7 @@ class LatentGeodesics(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Find the geodesics, draw and log them."""
-        known, im = codes(space, probe, self.wanted), immersion(space, self.kind)
+        known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
         axes = active_axes(known, self.active_kl)
         pairs = min(self.pairs, len(known.z) // 2)
         if unsuited(space) or not pairs or not 0 < len(axes) <= (self.max_axes or len(axes)):
@@ -173,7 +173,7 @@ class LatentGeodesics(LatentCallback):
         sink.scalars(joined.scalars())
         sink.arrays("geodesic/measurements", **{name: x.cpu().numpy() for name, x in joined.arrays().items()})
 
-    def _over_plane(self, space: LatentSpace, known: Codes, im: Immersion, pairs: int, sink: Sink) -> None:
+    def _over_plane(self, space: LatentSpace, known: ProbeCodes, im: Immersion, pairs: int, sink: Sink) -> None:
         plane = Plane.of(space, known, self.extent, self.plane_points)
         surface, places = im.restrict(plane.origin, plane.basis), plane.coordinates(known.z)
         within = places[(places.abs() <= self.extent).all(-1)]
@@ -207,7 +207,7 @@ class _Paths:
         of: LatentGeodesics,
         space: LatentSpace,
         probe: Probe | None,
-        known: Codes,
+        known: ProbeCodes,
         sub: SubLatent,
         pairs: int,
     ) -> None:

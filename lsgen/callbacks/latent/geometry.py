@@ -42,7 +42,6 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Which
-from lsgen.callbacks.latent.codes import Codes, axis_name, codes
 from lsgen.callbacks.latent.measures import (
     Plane,
     active_axes,
@@ -53,6 +52,7 @@ from lsgen.callbacks.latent.measures import (
     quantiles,
     sub_latent,
 )
+from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes
 from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.geometry import Immersion, immersion
@@ -149,7 +149,7 @@ class LatentGeometry(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""
-        known, im = codes(space, probe, self.wanted), immersion(space, self.kind)
+        known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
         active = active_axes(known, self.active_kl)
         found = self._measure(space, im, known, active)
         flat = bool(kinks(im.local, im.lifted(known.z[:1])))
@@ -170,7 +170,7 @@ class LatentGeometry(LatentCallback):
             arrays |= {"plane_origin": plane.origin, "plane_basis": plane.basis, **surface}
         sink.arrays("geometry/measurements", **{name: array.cpu().numpy() for name, array in arrays.items()})
 
-    def _measure(self, space: LatentSpace, im: Immersion, known: Codes, active: Tensor) -> dict[str, Tensor]:
+    def _measure(self, space: LatentSpace, im: Immersion, known: ProbeCodes, active: Tensor) -> dict[str, Tensor]:
         z = known.z[: self.n]
         found = at_probes(im, z, known.covariance, space.dim <= self.max_curved, self.chunk_size)
         if len(active) == space.dim:
@@ -220,7 +220,7 @@ def _spectrum(found: dict[str, Tensor], kind: str) -> viz.Pixels:
 
 
 def _maps(
-    surface: dict[str, Tensor], plane: Plane, known: Codes, points: Tensor, probe: Probe | None, flat: bool
+    surface: dict[str, Tensor], plane: Plane, known: ProbeCodes, points: Tensor, probe: Probe | None, flat: bool
 ) -> viz.Pixels:
     curvature = "scalar curvature" + (" (piecewise linear: kinks unseen)" if flat else "")
     maps = {"log-volume": surface["plane_log_volume"], curvature: surface["plane_curvature"]}

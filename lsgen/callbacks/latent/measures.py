@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lsgen.callbacks.latent.codes import Codes
+from lsgen.callbacks.latent.probe_codes import ProbeCodes
 from lsgen.geometry import (
     Geodesic,
     Immersion,
@@ -58,7 +58,7 @@ class Plane:
     values: Tensor
 
     @classmethod
-    def of(cls, space: LatentSpace, known: Codes, extent: float, points: int) -> Plane:
+    def of(cls, space: LatentSpace, known: ProbeCodes, extent: float, points: int) -> Plane:
         """Return the plane of the two most active axes, within the walls of bounded codes."""
         axes, prior = known.order[:2], space.prior()
         origin = known.z.mean(0)
@@ -102,14 +102,14 @@ class SubLatent:
         return self.im.lifted(a)
 
 
-def active_axes(known: Codes, threshold: float) -> Tensor:
+def active_axes(known: ProbeCodes, threshold: float) -> Tensor:
     """Return the axes whose mean KL is above the threshold, in natural order; all where no KL is known."""
     if known.kl is None:
         return torch.arange(known.z.shape[-1], device=known.z.device)
     return torch.nonzero(known.kl > threshold).flatten()
 
 
-def sub_latent(im: Immersion, known: Codes, axes: Tensor) -> SubLatent:
+def sub_latent(im: Immersion, known: ProbeCodes, axes: Tensor) -> SubLatent:
     """Return the sub-latent of some axes."""
     basis = torch.eye(im.dim, dtype=known.z.dtype, device=known.z.device)[axes]
     origin = known.z.mean(0)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback
-from lsgen.callbacks.latent.codes import means, show
+from lsgen.callbacks.latent.probe_codes import means, show
 from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import EncodableLatentSpace, LatentSpace

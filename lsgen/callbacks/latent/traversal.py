@@ -32,7 +32,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Which
-from lsgen.callbacks.latent.codes import Codes, axis_name, codes, interpolated, means, show
+from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated, means, show
 from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
@@ -143,7 +143,7 @@ class LatentTraversal(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the axes, the animation, the interpolations and the plane."""
-        known = codes(space, probe, self.wanted)
+        known = encode_probes(space, probe, self.wanted)
         view = _View(self, space, probe, known)
         sink.image("traversal/axes", view.axes())
         sink.animation("traversal/animation", view.animation(), self.fps)
@@ -163,7 +163,7 @@ class LatentTraversal(LatentCallback):
 class _View:
     """One turn: what is drawn, and how."""
 
-    def __init__(self, of: LatentTraversal, space: LatentSpace, probe: Probe | None, known: Codes) -> None:
+    def __init__(self, of: LatentTraversal, space: LatentSpace, probe: Probe | None, known: ProbeCodes) -> None:
         self.of, self.space, self.known = of, space, known
         self.anchors = known.z[: of.anchors]
         self.axis_list = known.order[: of.max_axes]
@@ -300,7 +300,7 @@ def _interpolations(manifold: Manifold) -> list[tuple[str, Callable[[Tensor, Ten
     return [("geodesic", manifold.geodesic)]
 
 
-def _log_kl(known: Codes, sink: Sink) -> None:
+def _log_kl(known: ProbeCodes, sink: Sink) -> None:
     if known.kl is None:
         return
     mean, spread = known.z.mean(0), known.z.std(0, correction=0)

@@ -1,4 +1,4 @@
-"""Codes to look at: anchors, the activity of every axis, and decoding in chunks."""
+"""ProbeCodes to look at: anchors, the activity of every axis, and decoding in chunks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.divergence import kl_per_dimension
 from lsgen.viz import Pixels
 
-__all__ = ["Codes", "axis_name", "codes", "interpolated", "means", "show"]
+__all__ = ["ProbeCodes", "axis_name", "encode_probes", "interpolated", "means", "show"]
 
 
 @dataclass(frozen=True)
-class Codes:
+class ProbeCodes:
     """What is known of the codes of a probe set.
 
     Attributes:
@@ -45,19 +45,19 @@ class Codes:
         return torch.argsort(self.kl.nan_to_num(-1.0), descending=True, stable=True)
 
 
-def codes(space: LatentSpace, probe: Probe | None, n: int) -> Codes:
+def encode_probes(space: LatentSpace, probe: Probe | None, n: int) -> ProbeCodes:
     """Encode the probes, or draw n codes from the prior where the space has no encoder.
 
     Codes that a posterior puts beyond the walls of bounded codes are stopped there.
     """
     if not isinstance(space, EncodableLatentSpace):
         z = space.prior().sample((n,))
-        return Codes(z, z, torch.diag(space.prior().variance), None)
+        return ProbeCodes(z, z, torch.diag(space.prior().variance), None)
     if probe is None:
         raise ValueError("expected observations to encode, got none")
     q = space.encode(probe.x)
     z, draws = (space.manifold.shift(code, torch.zeros_like(code)) for code in (q.mean, q.sample()))
-    return Codes(z, draws, _covariance(q), _mean_kl(q, space.prior()))
+    return ProbeCodes(z, draws, _covariance(q), _mean_kl(q, space.prior()))
 
 
 def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:
@@ -103,7 +103,7 @@ def interpolated(
     return viz.grid(images, rows, columns, title, gaps=[1, z.shape[1] + 1])
 
 
-def axis_name(known: Codes, axis: int, unit: bool = True) -> str:
+def axis_name(known: ProbeCodes, axis: int, unit: bool = True) -> str:
     """Return the label of an axis, with its KL where that is known."""
     if known.kl is None:
         return f"z{axis}"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lsgen.geometry.compat import is_batched
+from lsgen.geometry.compat import has_values
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.jets import modules_of
 from lsgen.latent import Euclidean, Manifold
@@ -50,7 +50,7 @@ def check_codes(fn: Callable[[Tensor], Tensor], dim: int, z: Tensor) -> Tensor:
         raise TypeError(f"expected codes of dtype float32 or float64, got {dtype_name(z.dtype)}")
     if z.ndim < 1 or z.shape[-1] != dim:
         raise ValueError(f"expected codes of shape (B, {dim}), got {tuple(z.shape)}")
-    if not is_batched(z) and not bool(torch.isfinite(z).all()):
+    if has_values(z) and not bool(torch.isfinite(z).all()):
         bad = int((~torch.isfinite(z)).any(-1).sum())
         raise ValueError(f"expected finite codes, got {bad} of {z[..., 0].numel()} that are not")
     check_modules(fn, z)
@@ -81,7 +81,7 @@ def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:
         raise ValueError(
             f"expected {name} of dtype {dtype_name(z.dtype)} and shape {tuple(z.shape)} like the codes, got {got}"
         )
-    if not is_batched(v) and not bool(torch.isfinite(v).all()):
+    if has_values(v) and not bool(torch.isfinite(v).all()):
         raise ValueError(f"expected finite {name}, got values that are not")
     return v.reshape(-1, z.shape[-1])
 

@@ -1,19 +1,39 @@
-"""The calls into torch that are not public, in one place: transforms of `torch.func` and wrapped tensors."""
+"""Every use that geometry makes of parts of PyTorch that are not public."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._C import _len_torch_dispatch_stack, _len_torch_function_stack
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch as _pre_dispatched
+from torch._subclasses.fake_tensor import is_fake, maybe_get_fake_mode
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import _pop_mode_temporarily
-from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_map_only
 
-__all__ = ["is_batched", "is_plain", "is_transformed", "is_wrapped", "outside_transforms", "unwrapped"]
+__all__ = [
+    "TorchDispatchMode",
+    "has_values",
+    "is_batched",
+    "is_fresh",
+    "is_plain",
+    "is_transformed",
+    "is_view",
+    "is_wrapped",
+    "make_fx",
+    "out_of_place",
+    "outside_transforms",
+    "schema_of",
+    "tensor_tables",
+    "tree_map_only",
+    "unwrapped",
+]
 
 _functorch = torch._C._functorch
 _PLAIN = (Tensor, nn.Parameter, nn.Buffer)
@@ -33,6 +53,11 @@ def is_batched(x: Tensor) -> bool:
     return False
 
 
+def has_values(x: Tensor) -> bool:
+    """Whether a tensor's values can be read: those of a batch under `torch.vmap` and of a fake tensor cannot."""
+    return not is_batched(x) and not is_fake(x)
+
+
 def is_plain(x: Tensor) -> bool:
     """Whether a tensor is neither wrapped by a transform nor of another class, as fake tensors are."""
     return type(x) in _PLAIN and not is_wrapped(x)
@@ -50,17 +75,49 @@ def unwrapped(x: Tensor) -> Tensor:
 
 
 @contextmanager
-def outside_transforms() -> Iterator[None]:
-    """Suspend the transforms of `torch.func`, the tracing and the modes that this is called within."""
+def outside_transforms(x: Tensor) -> Iterator[None]:
+    """Suspend the transforms of `torch.func`, the tracing and the modes in force; keep the fake mode of a fake x."""
     if not (is_transformed() or _len_torch_function_stack() or _len_torch_dispatch_stack() or _pre_dispatched()):
         yield
         return
     with temporarily_clear_interpreter_stack(), _disable_current_modes(), ExitStack() as stack:
         for _ in range(_len_torch_function_stack()):
             stack.enter_context(_pop_mode_temporarily())
+        fake = maybe_get_fake_mode(x)
+        if fake is not None:
+            stack.enter_context(fake)
         yield
 
 
 def is_transformed() -> bool:
     """Whether a transform of `torch.func` is in force."""
     return _functorch.peek_interpreter_stack() is not None
+
+
+def is_view(x: Tensor) -> bool:
+    """Whether autograd knows a tensor as a view of another one."""
+    return x._is_view()
+
+
+def schema_of(op: Any) -> Any:
+    """Return the schema of an operation, None for a function that has none."""
+    return getattr(op, "_schema", None)
+
+
+def is_fresh(op: Any) -> bool:
+    """Whether an operation returns one tensor that shares its memory with none of the arguments."""
+    returns: Any = getattr(schema_of(op), "returns", ())
+    return len(returns) == 1 and returns[0].alias_info is None
+
+
+def out_of_place(op: Any) -> Any:
+    """Return aten.add.Tensor for aten.add_.Tensor, and so on for operations in place; None if there is no such one."""
+    name = op.overloadpacket.__name__
+    plain = getattr(torch.ops.aten, name.removesuffix("_"), None) if name.endswith("_") else None
+    overload = op._overloadname
+    return getattr(plain, overload) if plain is not None and overload in plain.overloads() else None
+
+
+def tensor_tables(module: nn.Module) -> tuple[dict[str, Any], ...]:
+    """Return the tables of a module that its weights, its buffers and its other attributes stand in, by name."""
+    return module._parameters, module._buffers, vars(module)

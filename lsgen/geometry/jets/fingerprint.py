@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lsgen.geometry.compat import is_plain, is_wrapped
+from lsgen.geometry.compat import is_plain, is_wrapped, tensor_tables
 
 __all__ = ["identity", "modules_of", "tensors_met", "tensors_of", "unchanged"]
 
@@ -282,7 +282,7 @@ def tensors_met(fn: Any) -> list[Tensor]:
 
 def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights, buffers and other tensors that are attributes of one module, by name."""
-    for table in (module._parameters, module._buffers, vars(module)):
+    for table in tensor_tables(module):
         for name, value in table.items():
             if isinstance(value, Tensor):
                 yield name, value

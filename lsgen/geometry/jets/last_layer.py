@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from lsgen.geometry.compat import is_wrapped
+from lsgen.geometry.compat import is_plain
 
 __all__ = ["last_linear", "reduced_factor"]
 
@@ -40,7 +40,7 @@ def reduced_factor(w: Tensor) -> Tensor | None:
 
     """
     n, m = w.shape
-    if n > WIDEST or m < LEAST * n or is_wrapped(w):
+    if n > WIDEST or m < LEAST * n or not is_plain(w):
         return None
     if w.requires_grad and torch.is_grad_enabled():
         return None

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lsgen.geometry.compat import schema_of
 from lsgen.geometry.jets.arithmetic import ARITHMETIC_RULES
 from lsgen.geometry.jets.elementwise import ELEMENTWISE_RULES
 from lsgen.geometry.jets.fallback import expand_by_autograd
@@ -106,8 +107,7 @@ def _values(x: Any) -> Any:
 def _kind(target: Any) -> tuple[Any, bool]:
     """Return the operation that a target is an overload of, and whether its derivative is zero."""
     packet = getattr(target, "overloadpacket", target)
-    returns = getattr(getattr(target, "_schema", None), "returns", ())
-    return packet, packet in CONSTANT or (bool(returns) and str(target).split(".")[1] in INDICATORS)
+    return packet, packet in CONSTANT or (schema_of(target) is not None and str(target).split(".")[1] in INDICATORS)
 
 
 def _log_once(reason: str) -> None:

@@ -20,13 +20,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
-from lsgen.geometry.compat import is_plain, outside_transforms, unwrapped
+from lsgen.geometry.compat import (
+    TorchDispatchMode,
+    is_fresh,
+    is_plain,
+    is_view,
+    make_fx,
+    out_of_place,
+    outside_transforms,
+    schema_of,
+    tree_map_only,
+    unwrapped,
+)
 from lsgen.geometry.jets.batch_sizes import inferred_trace
 from lsgen.geometry.jets.fingerprint import identity, modules_of, tensors_met, tensors_of
 from lsgen.geometry.jets.trace import Fixed, Source, Trace, Untraceable, Weight, read_graph
@@ -73,7 +81,7 @@ class _Detaching(TorchFunctionMode):
 
     def _constant(self, x: Tensor, args: Any) -> Tensor:
         """Return a fresh floating-point result as a constant; copies of views would no longer share their values."""
-        shared = x._is_view() or any(x is a for a in args)
+        shared = is_view(x) or any(x is a for a in args)
         return x if shared or not x.is_floating_point() else constant(x)
 
 
@@ -124,8 +132,9 @@ def trace_map(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check) -> Trace:
     owner, token, mark, plain, wrapped = identity(fn)
     if wrapped:
         raise Untraceable("a transform of torch.func follows its weights")
-    with outside_transforms(), _lock:
-        return _known_or_new(fn, unwrapped(z), owner, (token, mark), plain, check)
+    z = unwrapped(z)
+    with outside_transforms(z), _lock:
+        return _known_or_new(fn, z, owner, (token, mark), plain, check)
 
 
 def _known_or_new(fn: Callable[[Tensor], Tensor], z: Tensor, owner: Any, mark: Any, plain: bool, check: Check) -> Trace:
@@ -220,16 +229,13 @@ def _replace_harmless_mutations(graph: Graph) -> None:
     for node in graph.nodes:
         if not _mutates(node):
             continue
-        packet, x = node.target.overloadpacket, node.args[0]
-        returns: Any = getattr(getattr(x.target, "_schema", None), "returns", ())
-        fresh = len(returns) == 1 and returns[0].alias_info is None and len(x.users) == 1
-        plain = getattr(torch.ops.aten, packet.__name__.removesuffix("_"), packet)
-        if fresh and plain is not packet and node.target._overloadname in plain.overloads():
-            node.target = getattr(plain, node.target._overloadname)
+        x, plain = node.args[0], out_of_place(node.target)
+        if is_fresh(x.target) and len(x.users) == 1 and plain is not None:
+            node.target = plain
 
 
 def _mutates(node: Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
+    schema = schema_of(node.target)
     return bool(schema is not None and schema.is_mutable and not _inference_norm(node))
 
 

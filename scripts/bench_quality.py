@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import FrechetDistance, precision_recall
-from lsgen.models.gan import GAN, NonSaturating
+from lsgen.models.gan import GAN, NonSaturating, Updates
 from lsgen.nn.adversarial.dcgan import DCGANCritic, DCGANGenerator
 
 Row = Mapping[str, Any]
@@ -109,7 +109,7 @@ def _training() -> Row:
     def ours() -> None:
         gan = GAN(
             *_parts(), FixedGaussian((1, 28, 28)), StandardNormal(32), NonSaturating(), value_range=(0, 1),
-            generator_optimizer=adam, critic_optimizer=adam,
+            updates=Updates(adam, adam),
         )  # fmt: skip
         trainer = Trainer(
             accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,

@@ -32,6 +32,7 @@ from lsgen.models.gan.regularisers import (
 from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, GeneratorSpace
 from lsgen.models.gan.styles import style_space
 from lsgen.models.gan.terms import AdversarialLosses
+from lsgen.models.gan.updates import Updates
 from lsgen.models.gan.vae_gan import VAEGAN
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Regulariser",
     "Relativistic",
     "Saturating",
+    "Updates",
     "Wasserstein",
     "fit_encoder",
     "ganspace",

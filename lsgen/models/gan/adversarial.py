@@ -24,14 +24,13 @@ import torch
 from pytorch_lightning import Callback
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace
-from lsgen.models.base import Batch, LatentModel, OptimizerFactory
+from lsgen.models.base import Batch, LatentModel
 from lsgen.models.contract import Contract, Interval
 from lsgen.models.gan.space import DataUnits
 from lsgen.models.gan.terms import AdversarialLosses
+from lsgen.models.gan.updates import Updates
 
 __all__ = ["AdversarialModel", "frozen"]
 
@@ -41,20 +40,12 @@ class AdversarialModel(LatentModel, ABC):
 
     Args:
         latent_space: what the model learns; its decoder is a generator in `DataUnits`.
-        generator_optimizer: parameters -> optimiser of the generator; Adam(2e-4, betas (0, 0.9)) unless given.
-        critic_optimizer: parameters -> optimiser of the critic; the same unless given.
-        scheduler: optimiser -> learning-rate scheduler, one for either player, stepped once a generator step.
-        n_critic: updates of the critic for one of the generator.
-        accumulate: batches that one update of either player is made of.
-        clip_norm: largest gradient norm of either player's update; unbounded where it is None.
+        updates: optimisers of both players, and how their updates alternate.
         max_steps: generator steps after which training stops.
 
     Attributes:
         generator: the network that is trained; `latent_space` decodes with it, or with its moving average where
             one is kept.
-
-    Raises:
-        ValueError: a count or the norm is not positive.
 
     """
 
@@ -66,26 +57,12 @@ class AdversarialModel(LatentModel, ABC):
     def __init__(
         self,
         latent_space: LatentSpace,
-        generator_optimizer: OptimizerFactory | None = None,
-        critic_optimizer: OptimizerFactory | None = None,
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
-        n_critic: int = 1,
-        accumulate: int = 1,
-        clip_norm: float | None = None,
+        updates: Updates = Updates(),
         max_steps: int | None = None,
     ) -> None:
         super().__init__(latent_space, max_steps)
         self.automatic_optimization = False
-        for name, count in (("n_critic", n_critic), ("accumulate", accumulate)):
-            if count < 1:
-                raise ValueError(f"expected {name} of at least 1, got {count}")
-        if clip_norm is not None and not clip_norm > 0:
-            raise ValueError(f"expected a clip_norm above 0, got {clip_norm}")
-        adam = partial(torch.optim.Adam, lr=2e-4, betas=(0.0, 0.9))
-        self.generator_optimizer = adam if generator_optimizer is None else generator_optimizer
-        self.critic_optimizer = adam if critic_optimizer is None else critic_optimizer
-        self.scheduler = scheduler
-        self.n_critic, self.accumulate, self.clip_norm = n_critic, accumulate, clip_norm
+        self.updates = updates
         self.generator = self.decoder.generator
         self.critic_steps = 0
         self._waiting: list[Batch] = []
@@ -153,12 +130,12 @@ class AdversarialModel(LatentModel, ABC):
         """Update the players whose turn it is; return the latest terms of both."""
         self.images_seen += len(batch["x"]) * self.trainer.world_size
         self._waiting.append(batch)
-        if len(self._waiting) == self.accumulate:
+        if len(self._waiting) == self.updates.accumulate:
             critic, generator = self.optimizers()  # type: ignore[attr-defined]
             critic_parameters, generator_parameters = self.players()
             self._update("critic", critic, critic_parameters, partial(self.critic_terms, updates=self.critic_steps))
             self.critic_steps += 1
-            if self.critic_steps % self.n_critic == 0:
+            if self.critic_steps % self.updates.n_critic == 0:
                 terms = partial(self.generator_terms, updates=self.generator_steps)
                 with frozen(critic_parameters):
                     self._update("generator", generator, generator_parameters, terms)
@@ -179,10 +156,10 @@ class AdversarialModel(LatentModel, ABC):
     def configure_optimizers(self) -> Any:
         """Return the optimisers of critic and generator, in this order, with their schedulers."""
         critic, generator = self.players()
-        optimizers = [self.critic_optimizer(critic), self.generator_optimizer(generator)]
-        if self.scheduler is None:
+        optimizers = [self.updates.critic_optimizer(critic), self.updates.generator_optimizer(generator)]
+        if self.updates.scheduler is None:
             return optimizers
-        return optimizers, [self.scheduler(optimizer) for optimizer in optimizers]
+        return optimizers, [self.updates.scheduler(optimizer) for optimizer in optimizers]
 
     def codes(self, n: int) -> Tensor:
         """Return n codes from the prior, (n, d), with the gradient of its parameters; other processes get others."""
@@ -195,7 +172,7 @@ class AdversarialModel(LatentModel, ABC):
         for option, ours, without in unused:
             value = getattr(self.trainer, option)
             if value not in without:
-                raise ValueError(f"expected model.{ours} = {value} for a GAN, got trainer.{option} = {value}")
+                raise ValueError(f"expected model.updates.{ours} = {value} for a GAN, got trainer.{option} = {value}")
         return []
 
     def on_fit_start(self) -> None:
@@ -238,8 +215,8 @@ class AdversarialModel(LatentModel, ABC):
                 self.last_losses = self._merged(player, totals)
                 self.manual_backward(torch.stack(list(terms.values())).sum())
         self._average_gradients(parameters)
-        if self.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+        if self.updates.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, self.updates.clip_norm)
         optimizer.step()
 
     def _merged(self, player: str, terms: Mapping[str, Tensor]) -> AdversarialLosses:

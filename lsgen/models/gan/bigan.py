@@ -12,19 +12,18 @@ https://arxiv.org/abs/1606.00704.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import Deterministic, EncodableLatentSpace, Posterior, Prior
 from lsgen.likelihoods import Likelihood
-from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.base import Batch
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
 from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, check_value_range
+from lsgen.models.gan.updates import Updates
 from lsgen.models.parts import check_posterior, check_prior
 
 __all__ = ["BiGAN"]
@@ -42,12 +41,7 @@ class BiGAN(AdversarialModel):
         posterior: family of q(z|x); a point (BiGAN) unless another is given (ALI).
         loss: what the players minimise; non-saturating unless another is given.
         value_range: data values that generator and critic see as -1 and 1.
-        generator_optimizer: see `AdversarialModel`; it trains the encoder too.
-        critic_optimizer: see `AdversarialModel`.
-        scheduler: see `AdversarialModel`.
-        n_critic: see `AdversarialModel`.
-        accumulate: see `AdversarialModel`.
-        clip_norm: see `AdversarialModel`.
+        updates: optimisers of both players, and how their updates alternate; the encoder learns with the generator.
         max_steps: see `AdversarialModel`.
 
     Raises:
@@ -68,12 +62,7 @@ class BiGAN(AdversarialModel):
         posterior: Posterior | None = None,
         loss: AdversarialLoss | None = None,
         value_range: Sequence[float] | None = None,
-        generator_optimizer: OptimizerFactory | None = None,
-        critic_optimizer: OptimizerFactory | None = None,
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
-        n_critic: int = 1,
-        accumulate: int = 1,
-        clip_norm: float | None = None,
+        updates: Updates = Updates(),
         max_steps: int | None = None,
     ) -> None:
         decoder = DataUnits(generator, check_value_range(value_range))
@@ -81,9 +70,7 @@ class BiGAN(AdversarialModel):
         space = EncodableGeneratorSpace(encoder, decoder, likelihood, prior, point)
         check_posterior("BiGAN", space.posterior, density=False)
         check_prior("BiGAN", space, density=False, draws=True)
-        super().__init__(
-            space, generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps,
-        )  # fmt: skip
+        super().__init__(space, updates, max_steps)
         self.critic = critic
         self.adversarial = NonSaturating() if loss is None else loss
         if not self.adversarial.symmetric:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import Prior
 from lsgen.likelihoods import Likelihood
-from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.base import Batch
 from lsgen.models.contract import Contract, Interval
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.losses import AdversarialLoss
 from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
 from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range, with_class
+from lsgen.models.gan.updates import Updates
 from lsgen.models.parts import check_prior
 from lsgen.nn.adversarial.augment import AdaptiveAugment
 from lsgen.nn.adversarial.critics import AuxiliaryCritic
@@ -44,12 +43,7 @@ class GAN(AdversarialModel):
         augment: what every observation undergoes before the critic sees it in training, such as
             `lsgen.nn.adversarial.augment.DiffAugment`; an `AdaptiveAugment` is told how the critic overfits.
         value_range: data values that the networks see as -1 and 1; None where they see the data as they are.
-        generator_optimizer: see `AdversarialModel`.
-        critic_optimizer: see `AdversarialModel`.
-        scheduler: see `AdversarialModel`.
-        n_critic: see `AdversarialModel`.
-        accumulate: see `AdversarialModel`.
-        clip_norm: see `AdversarialModel`.
+        updates: optimisers of both players, and how their updates alternate.
         max_steps: see `AdversarialModel`.
 
     Raises:
@@ -70,18 +64,11 @@ class GAN(AdversarialModel):
         regularisers: Sequence[Regulariser] = (),
         augment: nn.Module | None = None,
         value_range: Sequence[float] | None = None,
-        generator_optimizer: OptimizerFactory | None = None,
-        critic_optimizer: OptimizerFactory | None = None,
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
-        n_critic: int = 1,
-        accumulate: int = 1,
-        clip_norm: float | None = None,
+        updates: Updates = Updates(),
         max_steps: int | None = None,
     ) -> None:
         space = GeneratorSpace(DataUnits(generator, check_value_range(value_range)), likelihood, prior)
-        super().__init__(
-            space, generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps
-        )
+        super().__init__(space, updates, max_steps)
         check_prior("GAN", space, density=False, draws=True)
         kinds = CriticRegulariser | GeneratorRegulariser | AuxiliaryClassification
         for regulariser in regularisers:

@@ -13,22 +13,43 @@ https://arxiv.org/abs/1512.09300, algorithm 1 and section 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import EncodableLatentSpace, Posterior, Prior
 from lsgen.likelihoods import Likelihood
-from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.base import Batch
 from lsgen.models.divergence import kl_terms
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
 from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, check_value_range
+from lsgen.models.gan.updates import Updates
 from lsgen.models.parts import check_posterior, check_prior
 
-__all__ = ["VAEGAN"]
+__all__ = ["VAEGAN", "SimilarityLoss"]
+
+
+@dataclass(frozen=True)
+class SimilarityLoss:
+    """What generator and critic of a VAE-GAN minimise.
+
+    Attributes:
+        gamma: weight of the features' reconstruction for the generator.
+        adversarial: the adversarial loss L_GAN; non-saturating unless another is given.
+
+    Raises:
+        ValueError: gamma is not positive.
+
+    """
+
+    gamma: float = 1e-2
+    adversarial: AdversarialLoss = field(default_factory=NonSaturating)
+
+    def __post_init__(self) -> None:
+        if not self.gamma > 0:
+            raise ValueError(f"expected gamma above 0, got {self.gamma}")
 
 
 class VAEGAN(AdversarialModel):
@@ -40,20 +61,14 @@ class VAEGAN(AdversarialModel):
         critic: observations (N, *shape) -> scores (N,), with `features`: observations -> features (N, ...).
         likelihood: what lends the latent space its geometry.
         prior: p(z); one with parameters learns from the KL alone, as the encoder does.
-        gamma: weight of the features' reconstruction for the generator.
+        loss: the adversarial loss, and the weight of the features' reconstruction for the generator.
         posterior: family of q(z|x); a diagonal normal unless another is given.
-        loss: the adversarial loss; non-saturating unless another is given.
         value_range: data values that generator and critic see as -1 and 1.
-        generator_optimizer: see `AdversarialModel`; it trains the encoder too.
-        critic_optimizer: see `AdversarialModel`.
-        scheduler: see `AdversarialModel`.
-        n_critic: see `AdversarialModel`.
-        accumulate: see `AdversarialModel`.
-        clip_norm: see `AdversarialModel`.
+        updates: optimisers of both players, and how their updates alternate; the encoder learns with the generator.
         max_steps: see `AdversarialModel`.
 
     Raises:
-        ValueError: gamma is not positive, or the generator's loss is relative to real scores.
+        ValueError: the generator's loss is relative to real scores.
         TypeError: the critic has no `features`, or the KL of posterior and prior cannot be trained.
 
     """
@@ -67,33 +82,24 @@ class VAEGAN(AdversarialModel):
         critic: nn.Module,
         likelihood: Likelihood,
         prior: Prior,
-        gamma: float = 1e-2,
+        loss: SimilarityLoss | None = None,
         posterior: Posterior | None = None,
-        loss: AdversarialLoss | None = None,
         value_range: Sequence[float] | None = None,
-        generator_optimizer: OptimizerFactory | None = None,
-        critic_optimizer: OptimizerFactory | None = None,
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
-        n_critic: int = 1,
-        accumulate: int = 1,
-        clip_norm: float | None = None,
+        updates: Updates = Updates(),
         max_steps: int | None = None,
     ) -> None:
         decoder = DataUnits(generator, check_value_range(value_range))
         space = EncodableGeneratorSpace(encoder, decoder, likelihood, prior, posterior)
         check_posterior("VAEGAN", space.posterior, density=True)
         check_prior("VAEGAN", space, density=True, draws=False)
-        super().__init__(
-            space, generator_optimizer, critic_optimizer, scheduler, n_critic, accumulate, clip_norm, max_steps,
-        )  # fmt: skip
-        self.adversarial = NonSaturating() if loss is None else loss
-        if not gamma > 0:
-            raise ValueError(f"expected gamma above 0, got {gamma}")
+        super().__init__(space, updates, max_steps)
+        loss = SimilarityLoss() if loss is None else loss
+        self.adversarial, self.gamma = loss.adversarial, loss.gamma
         if self.adversarial.relative:
             raise ValueError(f"VAEGAN expected a loss of single scores, got {type(self.adversarial).__name__}")
         if not callable(getattr(critic, "features", None)):
             raise TypeError(f"VAEGAN expected a critic with features, got {type(critic).__name__} without")
-        self.critic, self.gamma = critic, float(gamma)
+        self.critic = critic
 
     def features(self, x: Tensor) -> Tensor:
         """Return the critic's features of observations (N, *shape)."""

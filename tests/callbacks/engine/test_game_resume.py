@@ -16,7 +16,7 @@ from lsgen.callbacks.engine.ema import GeneratorEMA
 from lsgen.callbacks.evaluation.collapse import CollapseWatch
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan import GAN, R1, NonSaturating, PathLength
+from lsgen.models.gan import GAN, R1, NonSaturating, PathLength, Updates
 from lsgen.nn.adversarial.augment import AdaptiveAugment
 from lsgen.nn.adversarial.dcgan import DCGANCritic, DCGANGenerator
 
@@ -29,12 +29,12 @@ def _gan(max_steps: int | None) -> GAN:
     """Return a game whose every part has a state: norms, statistics, averages, p, schedules, lazy penalties."""
     torch.manual_seed(0)
     adam = partial(torch.optim.Adam, lr=1e-3, betas=(0.5, 0.9))
+    linear = partial(torch.optim.lr_scheduler.LinearLR, end_factor=0.1, total_iters=20)
     return GAN(
         DCGANGenerator(3, SHAPE, width=4), DCGANCritic(SHAPE, width=4, batch_norm=False, spectral=True),
         FixedGaussian(SHAPE), StandardNormal(3), NonSaturating(), [R1(1.0, every=3), PathLength(1.0, every=2)],
-        AdaptiveAugment(speed=2000, target=0.0), value_range=(0, 1), generator_optimizer=adam, critic_optimizer=adam,
-        scheduler=partial(torch.optim.lr_scheduler.LinearLR, end_factor=0.1, total_iters=20), n_critic=2, accumulate=3,
-        clip_norm=1.0, max_steps=max_steps,
+        AdaptiveAugment(speed=2000, target=0.0), value_range=(0, 1),
+        updates=Updates(adam, adam, linear, n_critic=2, accumulate=3, clip_norm=1.0), max_steps=max_steps,
     )  # fmt: skip
 
 

@@ -13,14 +13,16 @@ from lsgen.callbacks import Checkpoint, Seeding, read_checkpoint
 from lsgen.callbacks.engine.ema import GeneratorEMA
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan import GAN, Hinge
+from lsgen.models.gan import GAN, Hinge, Updates
 from lsgen.nn.adversarial.critics import MLPCritic
 
 
 def _gan() -> GAN:
     torch.manual_seed(0)
     generator = nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5), nn.SiLU(), nn.Linear(5, 3))
-    return GAN(generator, MLPCritic((3,), [4]), FixedGaussian((3,)), StandardNormal(2), Hinge(), n_critic=2)
+    return GAN(
+        generator, MLPCritic((3,), [4]), FixedGaussian((3,)), StandardNormal(2), Hinge(), updates=Updates(n_critic=2)
+    )
 
 
 def _fit(path: Path, gan: GAN, *callbacks: Callback, epochs: int = 1, resume: Path | None = None) -> None:

@@ -13,6 +13,7 @@ from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, VAEGAN, BiGAN, Hinge, LeastSquares, MutualInformation, NonSaturating, Wasserstein
 from lsgen.models.gan.losses import AdversarialLoss
+from lsgen.models.gan.vae_gan import SimilarityLoss
 from lsgen.nn.adversarial.critics import MLPCritic, MLPPairCritic
 
 X = torch.randn(6, 3, generator=torch.Generator().manual_seed(3))
@@ -66,7 +67,12 @@ def test_a_bigan_has_a_latent_space_that_can_be_entered() -> None:
 def _vaegan(gamma: float) -> VAEGAN:
     torch.manual_seed(0)
     return VAEGAN(
-        nn.Linear(3, 4), nn.Linear(2, 3), MLPCritic((3,), [8], nn.Tanh), FixedGaussian((3,)), StandardNormal(2), gamma
+        nn.Linear(3, 4),
+        nn.Linear(2, 3),
+        MLPCritic((3,), [8], nn.Tanh),
+        FixedGaussian((3,)),
+        StandardNormal(2),
+        SimilarityLoss(gamma),
     )
 
 

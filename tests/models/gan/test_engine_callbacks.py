@@ -12,7 +12,7 @@ from lsgen.callbacks import FiniteLoss, LikelihoodMetrics, NonFiniteError
 from lsgen.callbacks.logging.loggers import CSVLogger
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan import GAN, GradientPenalty, Wasserstein
+from lsgen.models.gan import GAN, GradientPenalty, Updates, Wasserstein
 from lsgen.nn.adversarial.critics import MLPCritic
 
 
@@ -29,7 +29,7 @@ class Poisoned(nn.Linear):
 def _run(tmp_path: Path, generator: nn.Module, callback: object) -> GAN:
     gan = GAN(
         generator, MLPCritic((3,), [4]), FixedGaussian((3,)), StandardNormal(2), Wasserstein(), [GradientPenalty()],
-        n_critic=2,
+        updates=Updates(n_critic=2),
     )  # fmt: skip
     trainer = Trainer(
         default_root_dir=tmp_path, accelerator="cpu", max_epochs=1, enable_checkpointing=False, callbacks=[callback],

@@ -1,6 +1,7 @@
 """Who moves when: steps, clocks, accumulation, clipping, labels and resuming, in training runs of a few batches."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lsgen.latent import Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.latent.sampling.samplers import generate
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan import GAN, R1, GradientPenalty, Hinge, NonSaturating, Relativistic, Wasserstein
+from lsgen.models.gan import GAN, R1, GradientPenalty, Hinge, NonSaturating, Relativistic, Updates, Wasserstein
 
 SGD = partial(torch.optim.SGD, lr=0.1)
 
@@ -38,10 +39,12 @@ def _gan(**changes: Any) -> GAN:
         "likelihood": FixedGaussian((3,)),
         "prior": StandardNormal(2),
         "loss": NonSaturating(),
-        "generator_optimizer": SGD,
-        "critic_optimizer": SGD,
     }
-    return GAN(**parts | changes)
+    options = {
+        field.name: changes.pop(field.name, SGD) for field in fields(Updates) if field.name.endswith("optimizer")
+    }
+    options |= {field.name: changes.pop(field.name) for field in fields(Updates) if field.name in changes}
+    return GAN(**parts | changes, updates=Updates(**options))
 
 
 def _data(batches: int, size: int = 4, **extra: Any) -> DataLoader[Any]:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from lsgen.callbacks.engine.ema import GeneratorEMA
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan import GAN, R1, NonSaturating
+from lsgen.models.gan import GAN, R1, NonSaturating, Updates
 from lsgen.nn.adversarial.critics import MLPCritic
 
 
@@ -23,8 +23,8 @@ def main(devices: int, path: str) -> None:
     sgd = partial(torch.optim.SGD, lr=0.1)
     gan = GAN(
         nn.Sequential(nn.Linear(2, 8), nn.SiLU(), nn.Linear(8, 3)), MLPCritic((3,), [8], nn.SiLU), FixedGaussian((3,)),
-        StandardNormal(2), NonSaturating(), [R1(1.0, every=2)], generator_optimizer=sgd, critic_optimizer=sgd,
-        n_critic=2, accumulate=2, clip_norm=0.5,
+        StandardNormal(2), NonSaturating(), [R1(1.0, every=2)],
+        updates=Updates(sgd, sgd, n_critic=2, accumulate=2, clip_norm=0.5),
     )  # fmt: skip
     x = torch.randn(8, 8, 3, generator=torch.Generator().manual_seed(1))
     batches = [{"x": batch.chunk(devices)[rank]} for batch in x]

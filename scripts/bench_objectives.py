@@ -94,7 +94,7 @@ def _loss(model: VAE, batch: dict[str, Tensor], step: int) -> Tensor:
 def rows(names: list[str] | None = None) -> list[dict[str, Any]]:
     """Measure."""
     found, data = [], EveryKind()
-    for name in names or sorted(path.stem for path in MODELS.glob("*.yaml")):
+    for name in names or sorted(path.stem for path in MODELS.glob("[!_]*.yaml")):
         if vae(name) is None:
             continue
         bare, engine = [], []

@@ -18,7 +18,7 @@ from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule
 
 CONF = Path(lsgen.__file__).parents[1] / "conf"
-NAMES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if not path.stem.startswith("_"))
 SMALL = {  # as small as a test needs, or as data of another shape ask for
     "vq_vae": ["model.prior.dim=16", "model.posterior.entries=8"],
     "vq_vae_pixelcnn": ["model.prior.dim=16", "model.posterior.entries=8", "model.prior.grid=[2,2]",

@@ -65,7 +65,7 @@ def _is_gan(name: str) -> bool:
     return "lsgen.models.gan." in TEXTS[name] or (base is not None and _is_gan(base))
 
 
-NAMES = [name for name in TEXTS if not _is_gan(name)]
+NAMES = [name for name in TEXTS if not name.startswith("_") and not _is_gan(name)]
 
 
 def _model(name: str) -> LatentModel:

@@ -33,7 +33,7 @@ from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, Generator
 from lsgen.models.gan.styles import style_space
 from lsgen.models.gan.terms import AdversarialLosses
 from lsgen.models.gan.updates import Updates
-from lsgen.models.gan.vae_gan import VAEGAN
+from lsgen.models.gan.vae_gan import VAEGAN, SimilarityLoss
 
 __all__ = [
     "GAN",
@@ -63,6 +63,7 @@ __all__ = [
     "Regulariser",
     "Relativistic",
     "Saturating",
+    "SimilarityLoss",
     "Updates",
     "Wasserstein",
     "fit_encoder",

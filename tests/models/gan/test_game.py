@@ -268,7 +268,7 @@ def test_options_out_of_range_are_refused(build: Callable[[], GAN], sentence: st
 def test_options_of_the_trainer_are_led_to_those_of_the_model(
     tmp_path: Path, option: dict[str, Any], ours: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"expected model.{ours} for a GAN, got trainer.{next(iter(option))}"):
+    with pytest.raises(ValueError, match=f"expected model.updates.{ours} for a GAN, got trainer.{next(iter(option))}"):
         _trainer(tmp_path, **option).fit(_gan(), _data(1))
 
 

@@ -1,4 +1,4 @@
-"""What every latent-space callback does alike: when it fires, what it leaves untouched, what its turn costs.
+"""Callbacks that look at a model in turns while it trains: when a turn is due, and what it leaves untouched.
 
 A turn is due at every multiple of `every_n_steps` generator steps, or after every `every_n_epochs` epochs, and
 once more at the end of training; it depends on the step alone, so a resumed run fires at the same steps as an
@@ -6,15 +6,9 @@ uninterrupted one, and no turn is ever skipped. During a turn the model is in ev
 random numbers start from a fixed seed; afterwards the mode of every module and the states of all random number
 generators are what they were.
 
-Every callback logs, in its own family of keys:
-
-| key                       | meaning                                                                  |
-|---------------------------|--------------------------------------------------------------------------|
-| FAMILY/seconds            | duration of this turn                                                    |
-| FAMILY/share_of_training  | seconds of all turns so far over seconds since this fit began            |
-
-One that looks at W or W+ of a style-based generator, where it can, has a part of its own in every key: FAMILY/w/... or
-FAMILY/w_plus/... .
+The keys that a callback logs begin with its family, such as `geometry`; those of the W or W+ of a style-based generator
+with FAMILY/w or FAMILY/w_plus. FAMILY/share_of_training is the share of the time since this fit began that all turns so
+far have taken.
 """
 
 from __future__ import annotations

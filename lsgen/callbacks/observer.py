@@ -28,13 +28,11 @@ class Observer(Callback):
     Attributes:
         collective: whether its hooks exchange numbers between processes. Where there are several, its failure in one
             of them ends training, as the others would wait for it for ever.
-        monitored: patterns of the keys that it logs for others to watch: monitors, schedules, searches.
-        of_evidence: whether it logs them for models that bound the evidence only.
+        of_evidence: whether it logs only for models that bound the evidence.
 
     """
 
     collective: ClassVar[bool] = False
-    monitored: ClassVar[tuple[str, ...]] = ()
     of_evidence: ClassVar[bool] = False
     _inside: bool = False
 

@@ -37,7 +37,6 @@ class LatentModel(BatchIntake):
 
     Attributes:
         precisions: values of `trainer.precision` under which the model trains; weights stay in single or double.
-        monitored: patterns of the keys that the model itself logs for others to watch.
         bounds_evidence: whether validation and test give `Losses`, of which the ELBO is made.
         generator_steps: updates of what generates, so far.
         images_seen: observations seen in training, over all processes.
@@ -49,7 +48,6 @@ class LatentModel(BatchIntake):
     """
 
     precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true", "16-mixed", "bf16-mixed")
-    monitored: ClassVar[tuple[str, ...]] = ("val/loss", "test/loss")
     bounds_evidence: ClassVar[bool] = True
 
     def __init__(self, latent_space: LatentSpace, max_steps: int | None = None) -> None:

@@ -5,26 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lsgen.runs.keys import ENTRIES
+
 __all__ = ["charts", "overlays", "thinned"]
 
 Points = Sequence[tuple[float, float]]
 
 _POINTS = 400
 _POINTS_OF_ALL = 20_000
-_FEATURED: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("ELBO", "nats per observation", (("train", "train/elbo"), ("validation", "val/elbo"))),
-    ("Reconstruction", "nats, −log p(x|z)", (("train", "train/reconstruction"), ("validation", "val/reconstruction"))),
-    ("KL", "nats, q(z|x) from p(z)", (("train", "train/kl"), ("validation", "val/kl"))),
-    ("Loss", "", (("train", "train/loss"), ("validation", "val/loss"))),
-    (
-        "Scalar curvature",
-        "median over codes",
-        (("active sub-latent", "curvature/active/q50"), ("plane", "curvature/plane/q50")),
-    ),
-    ("Log-volume", "nats, median over codes", (("active sub-latent", "geometry/log_volume_active/q50"),)),
-    ("Path length over distance", "straight segments, median", (("ratio", "geometry/path_ratio/q50"),)),
-    ("Active axes", "", (("validation", "val/active_units"), ("above the KL threshold", "geometry/active_axes"))),
-)
+_STAGES = {"train": "train", "val": "validation"}
 
 
 def charts(curves: Mapping[str, Points]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -35,8 +24,8 @@ def charts(curves: Mapping[str, Points]) -> tuple[list[dict[str, Any]], list[dic
     """
     featured = [
         chart
-        for title, unit, series in _FEATURED
-        if (chart := _chart(title, unit, {name: (key, curves[key]) for name, key in series if key in curves}))
+        for (title, unit), series in _featured().items()
+        if (chart := _chart(title, unit, {name: (key, curves[key]) for key, name in series.items() if key in curves}))
     ]
     shown = {series["key"] for chart in featured for series in chart["series"]}
     groups: dict[str, dict[str, tuple[str, Points]]] = {}
@@ -55,7 +44,7 @@ def overlays(runs: Mapping[str, Mapping[str, Points]], groups: Mapping[str, str]
         groups: name of a run -> what it has in common with others, for which they have one colour.
 
     """
-    featured = {key: (title, unit) for title, unit, series in _FEATURED for _, key in series if key.startswith("val/")}
+    featured = {key: chart for chart, series in _featured().items() for key in series if key.startswith("val/")}
     present = {key for curves in runs.values() for key in curves if key.startswith("val/")}
     most = min(_POINTS, max(2, _POINTS_OF_ALL // max(len(runs), 1)))
 
@@ -73,6 +62,19 @@ def overlays(runs: Mapping[str, Mapping[str, Points]], groups: Mapping[str, str]
         [chart(key, *featured[key]) for key in featured if key in present],
         [chart(key, key, "") for key in sorted(present - set(featured))],
     )
+
+
+def _featured() -> dict[tuple[str, str], dict[str, str]]:
+    """Return the charts worth seeing at once: title and unit -> key -> name of its line."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for entry in ENTRIES:
+        if entry.chart is not None:
+            title, unit, series = entry.chart
+            stages = {f"{stage}/": name for stage, name in _STAGES.items() if stage in entry.stages} or {"": series}
+            median = "/q50" if entry.kind == "distribution" else ""
+            for stage, name in stages.items():
+                found.setdefault((title, unit), {})[f"{stage}{entry.pattern}{median}"] = series or name
+    return found
 
 
 def thinned(points: Points, most: int = _POINTS) -> list[list[float]]:

@@ -28,62 +28,14 @@ from lsgen.report.parts import (
     write,
 )
 from lsgen.runs import LEVELS, grouped, in_reading_order, problems_in, share_measured
+from lsgen.runs.keys import ENTRIES, GALLERIES, find
 
 __all__ = ["write_report"]
-
-_FIGURES: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    (
-        "Reconstructions and samples",
-        "What the model makes of data it does not train on, and of draws from the prior.",
-        (("reconstruction/grid", "Reconstructions"), ("sample/grid", "Samples at fixed draws from the prior")),
-    ),
-    (
-        "Traversals",
-        "One latent axis moves while the others stay. Axes are sorted by the information they carry.",
-        (
-            ("traversal/animation", "Every axis, to and fro"),
-            ("traversal/plane", "The plane of the two most active axes"),
-            ("traversal/axes", "Axes around fixed anchors"),
-        ),
-    ),
-    (
-        "Interpolations",
-        "From one observation to another, along different paths.",
-        (
-            ("interpolation/linear", "Linear"),
-            ("interpolation/spherical", "Spherical"),
-            ("interpolation/geodesic", "Geodesic"),
-            ("interpolation/speed", "Speed along straight, spherical and geodesic paths"),
-        ),
-    ),
-    (
-        "Geometry",
-        "The metric that the decoder induces: volume, curvature, and the spectrum of its eigenvalues.",
-        (
-            ("geometry/plane", "Log-volume and scalar curvature"),
-            ("geometry/spectrum", "Eigenvalues of the metric"),
-            ("geodesic/plane", "Geodesics over the log-volume"),
-            ("geometry/distances", "Distances between fixed observations"),
-            ("geometry/frechet_mean", "Euclidean and Fréchet means"),
-        ),
-    ),
-)
 
 _WIDE = 1000  # wider pictures have a row of their own; others share one where they fit
 
 _CURVATURE = "curvature/active/q50"
-_KEY_FIGURES = (
-    ("ELBO", "val/elbo", "nats, validation"),
-    ("Code length", "val/bits_per_dimension", "bits per dimension"),
-    ("Code length", "val/nats_per_dimension", "nats per dimension"),
-    ("Reconstruction", "val/reconstruction", "nats, validation"),
-    ("KL", "val/kl", "nats, validation"),
-    ("Active units", "val/active_units", "latent dimensions"),
-    ("Curvature", _CURVATURE, "scalar, active axes, median"),
-    ("Path ratio", "geometry/path_ratio/q50", "length over distance, median"),
-    ("Geodesics", "geodesic/linear_ratio/q50", "straight over geodesic length, median"),
-    ("Throughput", "train/images_per_s", "images per second"),
-)
+_PIECEWISE, _ACTIVE_AXES = "curvature/piecewise_linear", "geometry/active_axes"
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -173,8 +125,8 @@ def _duration(run: Run) -> str | None:
 def _key_figures(run: Run) -> str:
     shown = [
         _curvature(run) if key == _CURVATURE else (name, number(run.latest[key][1]), unit)
-        for name, key, unit in _KEY_FIGURES
-        if key in run.latest or (key == _CURVATURE and "geometry/active_axes" in run.latest)
+        for name, key, unit in _cards()
+        if key in run.latest or (key == _CURVATURE and _ACTIVE_AXES in run.latest)
     ]
     cost = [value for key, (_, value) in run.latest.items() if key.endswith("/share_of_training")]
     if cost:
@@ -182,13 +134,22 @@ def _key_figures(run: Run) -> str:
     return cards(shown)
 
 
+def _cards() -> Iterable[tuple[str, str, str]]:
+    """Yield the title, the key and the unit of each card."""
+    for entry in ENTRIES:
+        if entry.card is not None:
+            title, unit = entry.card
+            stage, median = "val/" if "val" in entry.stages else "", "/q50" if entry.kind == "distribution" else ""
+            yield title, f"{stage}{entry.pattern}{median}", unit
+
+
 def _curvature(run: Run) -> tuple[str, str, str]:
     """Return the curvature at the last turn of the geometry, never that of an earlier one; else why there is none."""
-    step, active = run.latest.get("geometry/active_axes", (-inf, 2.0))
+    step, active = run.latest.get(_ACTIVE_AXES, (-inf, 2.0))
     since = {key: value for key, (at, value) in run.latest.items() if key.startswith("curvature/") and at >= step}
     if _CURVATURE in since:
         flat = "of the likelihood alone: the decoder is piecewise linear"
-        unit = flat if since.get("curvature/piecewise_linear") else "scalar, active axes, median"
+        unit = flat if since.get(_PIECEWISE) else "scalar, active axes, median"
         return "Curvature", number(since[_CURVATURE]), unit
     if active < 2:
         return "Curvature", "—", f"needs two active axes, got {active:.0f}"
@@ -199,13 +160,21 @@ def _curvature(run: Run) -> tuple[str, str, str]:
 
 def _figures(run: Run) -> Iterable[str]:
     chosen = choose(run.media)
-    known = {key for _, _, keys in _FIGURES for key, _ in keys}
-    rest = tuple((key, key) for key in chosen if key not in known)
-    for title, about, keys in (*_FIGURES, ("Other figures", "", rest)):
-        figures = "".join(_figure(name, key, chosen[key]) for key, name in keys if key in chosen)
-        if figures:
+    names = {key: match.name if (match := find(key)) else key for key in chosen}
+    ordered = in_reading_order(chosen)
+    for title, (about, sections) in {**GALLERIES, "Other figures": ("", None)}.items():
+        keys = [key for key in ordered if _belongs(key, sections)]
+        if figures := "".join(_figure(names[key], key, chosen[key]) for key in keys):
             head = f"<h2>{escape(title)}</h2><p>{escape(about)}</p>"
             yield f'<section>{head}<div class="gallery">{figures}</div></section>'
+
+
+def _belongs(key: str, sections: tuple[str, ...] | None) -> bool:
+    """Return whether a figure belongs to some sections of the registry; to None, if it belongs to no gallery."""
+    match = find(key)
+    if sections is not None:
+        return match is not None and match.entry.section in sections
+    return match is None or not any(match.entry.section in shown for _, shown in GALLERIES.values())
 
 
 def _figure(name: str, key: str, pictures: list[Medium]) -> str:

@@ -4,10 +4,11 @@ from lsgen.runs.directory import RunDirectory
 from lsgen.runs.distances import SeedVariation, seed_variation
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, to_json, unescaped, write_atomically, write_json, write_yaml
+from lsgen.runs.keys import LEVELS
 from lsgen.runs.metrics import last_metrics
 from lsgen.runs.origin import new_id, now, provenance, surroundings
 from lsgen.runs.problems import Problem, problems_in
-from lsgen.runs.quantities import LEVELS, Quantity, grouped, in_reading_order, named, share_measured
+from lsgen.runs.quantities import Quantity, grouped, in_reading_order, named, share_measured
 from lsgen.runs.rows import find_runs, flatten, index
 from lsgen.runs.secrets import literal_secrets, redact
 from lsgen.runs.snapshot import take_snapshot

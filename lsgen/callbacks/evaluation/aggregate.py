@@ -1,17 +1,7 @@
-"""What the aggregate posterior q(z) of a data set is made of, beside the estimates from minibatches that train a model.
+"""Mutual information and total correlation of the aggregate posterior q(z) of held-out observations.
 
-| key                                | meaning                                                                     |
-|------------------------------------|-----------------------------------------------------------------------------|
-| aggregate/mutual_information       | I(x; z), at most log n                                                      |
-| aggregate/total_correlation        | of q(z); too large where mutual information is too small                    |
-| aggregate/total_correlation_normal | that of the normal distribution with the covariance of q(z)                 |
-| aggregate/dimension_wise_kl        | summed KL of the marginals of q(z) to those of the prior                    |
-| aggregate/marginal_kl              | KL of q(z) to the prior, the sum of total correlation and dimension-wise KL |
-| aggregate/own_share                | share of q(z) that is an observation's own posterior, at its code           |
-
-All but the last are in nats; where the last is near 1, n is too small for the others. `aggregate/seconds` and
-`aggregate/share_of_training` are the cost: see `lsgen.callbacks.base`. See `lsgen.metrics.AggregatePosterior` for the
-bounds, and `lsgen.latent.aggregate` for how far estimates from minibatches are from these.
+Where `aggregate/own_share` is near 1, n is too small for the other values. See `lsgen.metrics.AggregatePosterior` for
+the bounds, and `lsgen.latent.aggregate` for how far estimates from minibatches, which train a model, are from these.
 """
 
 from __future__ import annotations

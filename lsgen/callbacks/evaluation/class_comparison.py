@@ -1,13 +1,4 @@
-"""How good samples of every single class are, while a conditional generator is trained.
-
-| key                                     | meaning                                                              |
-|-----------------------------------------|----------------------------------------------------------------------|
-| sample/classes/intra_fid, intra_fd_NAME | Frechet distance within a class, averaged over classes               |
-| sample/classes/worst_fid, worst_fd_NAME | the largest one                                                      |
-
-figures/sample/classes/STEP.npz holds the distance of every class, and the provenance. `sample/classes/seconds` and
-`.../share_of_training` are the cost: see `lsgen.callbacks.base`.
-"""
+"""Quality of the samples of each class while a conditional generator is trained."""
 
 from __future__ import annotations
 

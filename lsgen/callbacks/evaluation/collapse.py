@@ -1,14 +1,9 @@
-r"""A watch for mode collapse: samples that are much less diverse than the data.
+r"""Detect mode collapse: samples that are much less diverse than the data.
 
     diversity = E |x - x'| over pairs of samples / E |x - x'| over pairs of observations
 
-| key                | meaning                                                          |
-|--------------------|------------------------------------------------------------------|
-| sample/diversity   | the ratio; near 1 for samples as diverse as the data, 0 for one image |
-
-`sample/diversity/seconds` and `sample/diversity/share_of_training` are the cost: see `lsgen.callbacks.base`. A warning
-is given once whenever the ratio falls below the threshold. A generator may also lose modes and stay diverse: recall
-and coverage (`SampleComparison`) or counted modes tell that.
+A warning is given once whenever the ratio falls below the threshold. A generator may also lose modes and stay diverse:
+recall and coverage (`SampleComparison`) or counted modes tell that.
 """
 
 from __future__ import annotations

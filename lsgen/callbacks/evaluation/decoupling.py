@@ -1,14 +1,7 @@
 """Decoupling while training: whether the classes of the data depend on few latent dimensions each.
 
-| key                                  | meaning                                                                  |
-|--------------------------------------|--------------------------------------------------------------------------|
-| sample/decoupling/hoyer, .../gini    | sparsity of the sensitivities found by intervention, averaged over classes |
-| sample/decoupling/hoyer_optimised, .../gini_optimised | the same of weights found by optimisation               |
-| sample/decoupling/accuracy           | of the classifier, on the test split: what the rest is worth             |
-
-Concepts are the class probabilities of a classifier that is trained on the labels of the data. Sensitivities (K, d) are
-in figures/sample/decoupling/STEP.npz. Sparsities of spaces of different dimension are not comparable.
-`sample/decoupling/seconds` and `.../share_of_training` are the cost: see `lsgen.callbacks.base`.
+Concepts are the class probabilities of a classifier that is trained on the labels of the data. Sparsities of spaces of
+different dimension are not comparable.
 
 Reference: see `lsgen.metrics.decoupling`.
 """

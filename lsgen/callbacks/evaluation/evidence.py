@@ -1,16 +1,7 @@
-"""How probable held-out observations are under the model, beyond the bound that it was trained by.
+"""Log-likelihood of held-out observations, and what the KL of the bound consists of.
 
-| key                               | meaning                                                                    |
-|-----------------------------------|----------------------------------------------------------------------------|
-| test/nll                          | -log p(x), importance-sampled, nats per observation                        |
-| test/nll_effective_samples        | mean effective sample size; a handful of thousands is a poor estimate      |
-| test/nll_annealed                 | -log p(x) by annealed importance sampling, where temperatures are given    |
-| test/aggregate/mutual_information | I(x; z), at most log n; these four where the posteriors are normal          |
-| test/aggregate/marginal_kl        | KL of the aggregate posterior to the prior: what samples of the prior miss |
-| test/aggregate/total_correlation  | of the aggregate posterior; too large where I(x; z) is near log n           |
-| test/aggregate/dimension_wise_kl  | summed KL of its marginals to those of the prior                           |
-
-The KL of the bound is the sum of the mutual information and the marginal KL, and this the sum of the last two.
+The KL of the bound is the sum of the mutual information and the marginal KL, and this the sum of the total correlation
+and the dimension-wise KL.
 """
 
 from __future__ import annotations
@@ -53,12 +44,6 @@ class EvidenceMetrics(CountedCallback):
 
     collective: ClassVar[bool] = True
     of_evidence: ClassVar[bool] = True
-    monitored: ClassVar[tuple[str, ...]] = (
-        "test/nll",
-        "test/nll_effective_samples",
-        "test/nll_annealed",
-        *(f"test/aggregate/{part}" for part in _PARTS),
-    )
 
     def __init__(
         self,

@@ -1,25 +1,13 @@
-"""How far the codes explain, and keep apart, the factors of variation that the data were made of.
+"""How well the codes predict, and separate, the ground-truth factors of the data.
 
-| key                                    | meaning                                                                    |
-|----------------------------------------|----------------------------------------------------------------------------|
-| test/factor/NAME/r2                    | R^2 of a linear fit of the factor from all posterior means                 |
-| test/factor/NAME/r2_single             | R^2 from the one latent that explains it best                              |
-| test/disentanglement/SCORE             | mig, factor_vae, beta_vae, modularity, explicitness, irs                   |
-| test/disentanglement/sap_r2            | SAP by squared correlation                                                 |
-| test/disentanglement/sap_svm           | SAP by support vector machines                                             |
-| test/disentanglement/dci/PART          | disentanglement, completeness, informativeness: preset full                |
-| test/disentanglement/dci_5_rounds/PART | the same by trees of 5 rounds on 32 bins, for comparing runs: preset fast  |
-| test/disentanglement/infomec/PART      | modularity, explicitness, compactness                                      |
-
-They are measured on fixed held-out observations, encoded once, where the data module knows their factors; those that do
-not vary are left out of the scores. The observations are those of the test set and, where it has fewer than are asked
-for, of the validation set. See `lsgen.metrics.disentanglement` for what each score is.
+Scores are measured on fixed held-out observations, encoded once, if the data module knows their factors; factors that
+do not vary are left out. The observations are those of the test set and, where it has fewer than are asked for, of the
+validation set. See `lsgen.metrics.disentanglement` for the definition of each score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -50,8 +38,6 @@ class FactorMetrics(Observer):
         ValueError: n or chunk_size is not positive, or the preset is not known.
 
     """
-
-    monitored: ClassVar[tuple[str, ...]] = ("test/factor/*/r2", "test/factor/*/r2_single", "test/disentanglement/*")
 
     def __init__(self, n: int | None = None, chunk_size: int = 500, preset: str | None = "fast") -> None:
         if preset is not None:

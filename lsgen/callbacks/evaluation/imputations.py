@@ -1,15 +1,7 @@
-"""How well the model fills gaps, beside methods that know no latent space.
-
-| key | kind | meaning |
-|-----|------|---------|
-| reconstruction/imputation/METHOD/rmse | scalar | error of the expectation of missing values |
-| reconstruction/imputation/METHOD/coverage | scalar | share of missing values within the central interval |
-| reconstruction/imputation/METHOD/width | scalar | average length of that interval |
-| reconstruction/imputation | image | input, what is observed, expectation and one draw, for images |
+"""Imputation of missing values by the model, compared with methods that have no latent space.
 
 METHOD is mean, knn, iterative, miwae, pseudo_gibbs or metropolis, see `lsgen.metrics.imputation`. What is missing is
 shown in grey.
-`reconstruction/imputation/seconds` and `.../share_of_training` are the cost: see `lsgen.callbacks.base`.
 """
 
 from __future__ import annotations

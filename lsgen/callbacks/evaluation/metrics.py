@@ -1,17 +1,5 @@
 """The evidence lower bound and its terms, logged while training and exact over every epoch and data set.
 
-| key                                                   | meaning                                            |
-|-------------------------------------------------------|----------------------------------------------------|
-| train/loss, train/elbo, train/reconstruction, train/kl | averages over one batch                            |
-| train/NAME                                            | weights in the loss, such as train/beta, and its own |
-|                                                       | scalars, such as train/critic/adversarial of a GAN  |
-| train/images_per_s                                    | training throughput since the row before            |
-| train/elbo_epoch, ...reconstruction_epoch, ...kl_epoch | averages over the observations of the epoch         |
-| val/elbo, val/reconstruction, val/kl                  | averages over the data set; test/ likewise          |
-| val/kl_dimension/00, ...                              | KL of each latent dimension, of up to 64            |
-| val/active_units                                      | latent dimensions whose posterior mean varies       |
-| val/bits_per_dimension or val/nats_per_dimension      | -ELBO per data dimension                            |
-
 ELBO, reconstruction and KL are in nats per observation, summed over dimensions; the ELBO is that of beta = 1.
 """
 
@@ -39,7 +27,6 @@ from lsgen.models import Losses
 __all__ = ["LikelihoodMetrics", "code_length"]
 
 _TERMS = ("elbo", "reconstruction", "kl")
-_MEASURED = ("active_units", "bits_per_dimension", "nats_per_dimension", "kl_dimension/[0-9][0-9]")
 _MOST_DIMENSIONS = 64
 
 
@@ -61,10 +48,6 @@ class LikelihoodMetrics(Observer):
 
     collective: ClassVar[bool] = True
     of_evidence: ClassVar[bool] = True
-    monitored: ClassVar[tuple[str, ...]] = (
-        *(f"train/{term}_epoch" for term in _TERMS),
-        *(f"{stage}/{key}" for stage in ("val", "test") for key in (*_TERMS, *_MEASURED)),
-    )
 
     def __init__(self, every_n_steps: int | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:

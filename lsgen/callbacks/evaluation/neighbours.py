@@ -1,14 +1,7 @@
-"""Samples beside the training observations nearest to them: whether a generator repeats what it was shown.
-
-| key                     | kind   | meaning                                                                  |
-|-------------------------|--------|--------------------------------------------------------------------------|
-| sample/neighbours/grid  | image  | each row a sample, its nearest training observations and their distances |
-| sample/neighbours/ratio | scalar | median distance of samples to the training data over that of held-out    |
-|                         |        | observations                                                             |
+"""Samples beside the training observations nearest to them, which show whether a generator repeats its data.
 
 A ratio well below 1 says that samples are closer to the training data than other data are: memorisation. Distances
-are Euclidean in the features of the extractor; the figure's npz holds them, the indices and the provenance.
-`sample/neighbours/seconds` and `.../share_of_training` are the cost: see `lsgen.callbacks.base`.
+are Euclidean in the features of the extractor.
 
 Reference: Meehan, Chaudhuri & Dasgupta, "A non-parametric test to detect data-copying in generative models" (2020),
 https://arxiv.org/abs/2004.05675, compares the same two sets of distances.

@@ -1,13 +1,7 @@
-"""How good samples are, measured while training.
+"""Quality of samples while training.
 
-| key                     | meaning                                                                       |
-|-------------------------|-------------------------------------------------------------------------------|
-| sample/quality/NAME     | value NAME of a metric of the samples, such as `modes` and `good` of coverage |
-| sample/comparison/NAME  | value NAME of `lsgen.metrics.quality.Comparison`, such as fid or fd_classifier |
-
-The provenance of a comparison is in figures/sample/comparison/STEP.npz. `FAMILY/seconds` and
-`FAMILY/share_of_training` are the cost: see `lsgen.callbacks.base`. Samples are draws from p(x|z) at codes
-of the prior, or of another sampler, with the same seed every time. A value that is not finite is left out.
+Samples are draws from p(x|z) at codes of the prior, or of another sampler, with the same seed every time. A value that
+is not finite is left out.
 """
 
 from __future__ import annotations

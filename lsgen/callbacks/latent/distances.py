@@ -1,22 +1,9 @@
-"""Geodesic distances of fixed observations, and means that go with them.
+"""Geodesic distances between fixed observations, and Fréchet means of sets of them.
 
 Distances are those of the sub-latent of the active axes, see `lsgen.callbacks.latent.geodesics`. The observations are
 the same in every run over the same data, so that runs which differ in their seed can be compared pair by pair:
-`lsgen.runs.seed_variation`.
-
-| key | kind | meaning |
-|-------------------------------------|---------|---------------------------------------------------------------------|
-| geometry/distances | image | matrices of geodesic and Euclidean distances of codes |
-| geometry/distance/geodesic/... | scalars | geodesic distances; not_finite counts those that did not converge |
-| geometry/distance/euclidean/... | scalars | Euclidean distances of the same codes, all axes |
-| geometry/distance/rank_correlation | scalar | Spearman's, of the two |
-| geometry/distances | npz | the pairs and both distances |
-| geometry/frechet_mean | image | Euclidean and Frechet mean decoded, beside the observations |
-| geometry/frechet/variance/... | scalars | Frechet variance of each set of codes |
-| geometry/frechet/shift/... | scalars | geodesic distance of the two means over the root of that variance |
-
-Quantiles leave out what did not converge; NAME/not_finite counts it. The sets are observations with the same label
-where the data have labels, else the first observations. `geometry/distance/seconds` is the cost.
+`lsgen.runs.seed_variation`. The sets are observations with the same label where the data have labels, else the first
+observations.
 """
 
 from __future__ import annotations

@@ -1,28 +1,12 @@
-"""Geodesics between encoded observations, beside the straight and the spherical paths.
+"""Geodesics between encoded observations, compared with straight and spherical paths.
 
 The metric is that of the sub-latent of the active axes, the others held at their mean over the probes: a collapsed
 axis makes the metric singular, and no geodesic equation is left to solve. A geodesic that did not converge is drawn
-dashed, is named so, and is in none of the quantiles; NAME/not_finite counts them. Opposite codes have no spherical
-path: they are joined by the straight one, which is named so.
+dashed, is labelled so, and is in none of the quantiles; NAME/not_finite counts them. Opposite codes have no spherical
+path: they are joined by the straight one, which is labelled so.
 
-| key | kind | meaning |
-|--------------------------------------|---------|------------------------------------------------------------------|
-| interpolation/geodesic | image | decoded along straight, spherical and geodesic paths, by pair |
-| interpolation/speed | image | speed along the same paths; a geodesic has a constant one |
-| geodesic/plane | image | geodesics of the plane's surface, over its log-volume |
-| geodesic/pairs | scalar | geodesics looked for |
-| geodesic/converged | scalar | those found |
-| geodesic/length/... | scalars | length |
-| geodesic/energy/... | scalars | energy; the square of the length where the speed is constant |
-| geodesic/speed_variation/... | scalars | standard deviation of the speed over its mean |
-| geodesic/linear_ratio/... | scalars | length of the straight segment over that of the geodesic |
-| geodesic/spherical_ratio/... | scalars | the same of the spherical path |
-| geodesic/asymmetry/... | scalars | difference of d(a, b) and d(b, a), of several starts |
-| geodesic/spread/... | scalars | longest less shortest local minimum of several starts |
-| geodesic/measurements | npz | everything, unreduced |
-
-`geodesic/seconds` and `geodesic/share_of_training` are the cost. While a model trains, a few pairs are joined
-when training ends; `lsgen geometry RUN` looks at more of them, from several starts.
+While a model trains, a few pairs are joined when training ends; `lsgen geometry RUN` joins more of them, from several
+starts.
 """
 
 from __future__ import annotations

@@ -1,33 +1,14 @@
-"""The geometry of the latent space while it is learnt.
+"""Metric and curvature of the latent space while it is learnt.
 
-It is looked at in the same places every time: at codes of fixed observations (fixed draws from the prior where
-there is no encoder), and over one plane of z. NAME/q05, /q25, /q50, /q75 and /q95 are quantiles over those places
-of the values that are finite; NAME/not_finite counts the others, which are in none of the quantiles.
-
-| key | kind | meaning |
-|-----------------------------------|-----------|---------------------------------------------------------------------|
-| geometry/rank/... | scalars | numerical rank of the metric G |
-| geometry/log10_condition_number/... | scalars | largest over smallest eigenvalue; not finite below full rank |
-| geometry/log_volume/... | scalars | log sqrt det G, all axes; not finite below full rank |
-| geometry/log_volume_active/... | scalars | the same for the active sub-latent |
-| geometry/eigenvalue/00, ... | scalars | median eigenvalues of G; they depend on the coordinates of z |
-| geometry/eigenvalue_cov/00, ... | scalars | those of G Cov(z); no linear change of z changes them |
-| geometry/path_ratio/... | scalars | length of straight segments of z over the distance of their ends |
-| geometry/active_axes | scalar | axes whose mean KL is above the threshold; all where none is known |
-| geometry/eigenvalues | histogram | decimal logarithm of the positive eigenvalues of G |
-| geometry/spectrum | image | both spectra, one thin line for each place |
-| geometry/plane | image | maps over the plane of the two most active axes, with encoded data |
-| geometry/measurements | npz | everything, unreduced |
-| curvature/scalar/... | scalars | scalar curvature, all axes |
-| curvature/active/... | scalars | scalar curvature of the active sub-latent, where it has two axes |
-| curvature/plane/... | scalars | scalar curvature of the surface which the plane becomes |
-| curvature/piecewise_linear | scalar | 1 where the decoder has ReLU or the like, 0 elsewhere |
+They are measured at the same places every time: at codes of fixed observations (fixed draws from the prior if there is
+no encoder), and over one plane of z. Quantiles are those of the finite values over these places; NAME/not_finite counts
+the others.
 
 Collapsed axes make the metric nearly singular, and curvature divides by it: hence the active sub-latent, in which
 the other axes are held at their mean. A piecewise linear decoder has no second derivative but in its kinks, which no
 sample point meets: its curvature is that of the likelihood alone, and zero almost everywhere for a Gaussian of
 fixed width; titles say so. Distances are Fisher-Rao distances in closed form, or chords of the flat space where the
-immersion is another than the Fisher one. `geometry/seconds` and `geometry/share_of_training` are the cost.
+immersion is another than the Fisher one.
 """
 
 from __future__ import annotations

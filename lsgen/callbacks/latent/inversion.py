@@ -1,14 +1,6 @@
-"""Observations in the latent space of a generator that has no encoder, by optimisation or with an encoder fitted to it.
+"""Codes of observations for a generator without an encoder, by optimisation or by an encoder fitted to it.
 
-| key                                       | kind   | meaning                                                         |
-|-------------------------------------------|--------|-----------------------------------------------------------------|
-| reconstruction/inversion/grid             | image  | input over what its code decodes to, fixed observations         |
-| reconstruction/inversion/error            | scalar | mean squared error of a data dimension, over the observations   |
-| reconstruction/inversion/error_of_samples | scalar | the same for as many samples, which have a code without error   |
-| reconstruction/inversion/encoder_share    | scalar | share of observations whose best start was the encoder's        |
-
-An error of samples near 0 says that the search succeeds; what is left for observations the generator cannot make.
-`reconstruction/inversion/seconds` and `.../share_of_training` are the cost: see `lsgen.callbacks.base`.
+If the error of samples is near 0, the search succeeds; the error that is left for observations is the generator's.
 """
 
 from __future__ import annotations

@@ -1,11 +1,4 @@
-"""Observations and what the model makes of them.
-
-| key                 | kind  | meaning                                                                 |
-|---------------------|-------|-------------------------------------------------------------------------|
-| reconstruction/grid | image | input over the mean of p(x|z) at the posterior mean, fixed observations |
-
-`reconstruction/seconds` and `reconstruction/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
-"""
+"""Observations and their reconstructions."""
 
 from __future__ import annotations
 

@@ -1,13 +1,4 @@
-"""What the model generates.
-
-| key         | kind  | meaning                                                             |
-|-------------|-------|---------------------------------------------------------------------|
-| sample/grid | image | means of p(x|z) at draws z from the prior, or from another sampler  |
-
-The same random numbers are drawn every time.
-
-`sample/seconds` and `sample/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
-"""
+"""Samples of the model at the same random numbers every time."""
 
 from __future__ import annotations
 

@@ -1,21 +1,8 @@
 """Traversals, interpolations and planes of the latent space while it is learnt.
 
-| key                     | kind         | meaning                                                          |
-|-------------------------|--------------|------------------------------------------------------------------|
-| traversal/axes          | image        | one row an axis, most active first; each anchor is one block      |
-| traversal/animation     | animated GIF | one column an axis, one row an anchor, swept to and fro           |
-| traversal/plane         | image        | decoded means over the plane of the two most active axes          |
-| traversal/directions    | image        | one row a direction, named, with its scale; npz: the directions   |
-| traversal/kl            | table        | by axis: KL in nats, mean and spread of z, all over the probes    |
-| interpolation/linear    | image        | straight segments between codes; the ends are the observations    |
-| interpolation/spherical | image        | the same pairs joined along the sphere                            |
-| interpolation/geodesic  | image        | in place of both where codes do not live in flat space            |
-
 Codes that the manifold does not have are magenta, with a warning: antipodes have no geodesic (the row says so), and
 traversals may leave what floats of this precision can represent. In flat space, opposite codes have no spherical path
 either: they are joined by the straight one, and the row says so.
-
-`traversal/seconds` and `traversal/share_of_training` are scalars, the cost: see `lsgen.callbacks.base`.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ _PLACES = {
 }
 _chosen: dict[str, str] = {}  # what was set here, for a run before this one in the same process
 _LONGEST_GROUP = 128  # which W&B says when the run is uploaded only
+_FINAL = "test/"  # measured once in a run: a value of W&B's summary, not a chart of one point
 _MODES = ("offline", "online", "disabled")
 
 
@@ -46,11 +47,13 @@ class CSVLogger(Clocked, Logger):
 
     Args:
         save_dir: where metrics.csv goes, the run directory.
+        log_all: whether callbacks log everything they measure, see `lsgen.runs.keys.logged_by_default`.
 
     """
 
-    def __init__(self, save_dir: str | Path) -> None:
+    def __init__(self, save_dir: str | Path, log_all: bool = False) -> None:
         super().__init__()
+        self.log_all = log_all
         self._save_dir = os.fspath(save_dir)
         self._table = StepTable(Path(save_dir) / "metrics.csv")
 
@@ -104,11 +107,13 @@ class TensorBoardLogger(Clocked, LightningTensorBoardLogger):
 
     Args:
         save_dir: the run directory.
+        log_all: see `CSVLogger`.
         kwargs: passed to Lightning's logger.
 
     """
 
-    def __init__(self, save_dir: str | Path, **kwargs: Any) -> None:
+    def __init__(self, save_dir: str | Path, log_all: bool = False, **kwargs: Any) -> None:
+        self.log_all = log_all
         super().__init__(
             **{"save_dir": save_dir, "name": "tensorboard", "version": "", "default_hp_metric": False, **kwargs}
         )
@@ -218,16 +223,24 @@ class WandbLogger(Clocked, LightningWandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log a row of the history, whose `step` is the current generator step."""
+        """Log a row of the history, whose `step` is the current generator step; of tests, values of the summary."""
         now = self.now(step)
-        row = {**metrics, **({} if now is None else {"step": now})}
+        final = {key: value for key, value in metrics.items() if key.startswith(_FINAL)}
+        row = {key: value for key, value in metrics.items() if key not in final}
+        row |= {} if now is None else {"step": now}
         try:
-            self.experiment.log(row)
+            self._send(row, final)
         except ConnectionError as error:
             # A signal to all processes of a job ends W&B's own at once, while this one still has to save.
             self._forget()
             report(self, ConnectionError(f"W&B's own process has ended, a new one continues the run: {error}"))
-            self.experiment.log(row)
+            self._send(row, final)
+
+    def _send(self, row: Mapping[str, Any], final: Mapping[str, Any]) -> None:
+        if not final or row.keys() - {"epoch", "step"}:
+            self.experiment.log(dict(row))
+        if final:
+            self.experiment.summary.update(dict(final))
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

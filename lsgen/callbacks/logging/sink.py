@@ -11,6 +11,9 @@
 
 STEP has eight digits. Everything that one firing logs to W&B goes into one row of its history. A logger that fails
 while a model is trained is counted among the problems of the run, and the others get what they can show.
+
+Of scalars, a logger gets those that `lsgen.runs.keys.logged_by_default` selects; all, if its attribute `log_all` is
+true.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from lsgen import viz
 from lsgen.callbacks.engine.problems import tolerant
+from lsgen.runs.keys import logged_by_default
 from lsgen.viz import Pixels
 
 __all__ = ["Sink"]
@@ -116,7 +120,7 @@ class Sink:
     def close(self) -> None:
         """Send the scalars, in one row, with whatever else a logger keeps in that row."""
         for outlet in self._outlets:
-            outlet.close(self._scalars)
+            outlet.close(outlet.chosen(self._scalars))
 
     def _write(self, key: str, suffix: str, data: bytes) -> Path:
         path = self.figures / key / f"{self.step:08d}.{suffix}"
@@ -149,6 +153,10 @@ class _Outlet:
     def close(self, scalars: Mapping[str, float]) -> None:
         if scalars:
             self.logger.log_metrics(dict(scalars), step=self.step)
+
+    def chosen(self, scalars: Mapping[str, float]) -> dict[str, float]:
+        """Return the scalars that the logger gets."""
+        return dict(scalars) if getattr(self.logger, "log_all", False) else logged_by_default(scalars)
 
 
 class _TensorBoardOutlet(_Outlet):

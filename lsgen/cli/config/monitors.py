@@ -1,6 +1,6 @@
 """Values that a run is to watch, such as `monitor=val/elbo`, against those that it will log.
 
-What a model of lsgen and its callbacks log for others to watch is declared by their classes, as patterns. A model or a
+What a model of lsgen and its callbacks log for others to watch stands in the registry of log keys. A model or a
 callback of the user may log anything: then it is found out at the end of the first validation.
 """
 
@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from lsgen.cli.config.schema import close_to
 from lsgen.cli.config.targets import resolve
 from lsgen.cli.errors import UsageError
+from lsgen.runs.keys import watchable
 
 __all__ = ["check_metric", "check_monitors"]
 
@@ -61,13 +62,17 @@ def _logged(config: DictConfig, stages: tuple[str, ...]) -> list[str] | None:
     """Return patterns of all keys that can be watched; None where a part may log what is not declared."""
     model = resolve("model", config["model"])
     hooks = [resolve(f"callbacks.{name}", node) for name, node in config["callbacks"].items()]
-    if not hasattr(model, "monitored") or not all(_is_known(part) for part in (model, *hooks)):
+    if not hasattr(model, "bounds_evidence") or not all(_is_known(part) for part in (model, *hooks)):
         return None
-    declared = [*model.monitored]
+    declared = _declared(model)
     for hook in hooks:
         if not getattr(hook, "of_evidence", False) or model.bounds_evidence:
-            declared += getattr(hook, "monitored", ())
+            declared += _declared(hook)
     return [key for key in declared if key.partition("/")[0] in stages]
+
+
+def _declared(part: Any) -> list[str]:
+    return [key for name in getattr(part, "__mro__", ()) for key in watchable(name.__name__)]
 
 
 def _is_known(part: Any) -> bool:

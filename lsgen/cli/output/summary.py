@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from lsgen.runs import RunDirectory, last_metrics, problems_in, share_measured
+from lsgen.runs.keys import ENTRIES, Match, find
 
 __all__ = ["print_summary"]
 
-_ROWS = (
-    ("elbo", "ELBO", "nats"),
-    ("reconstruction", "reconstruction", "nats"),
-    ("kl", "KL", "nats"),
-    ("bits_per_dimension", "bits per dimension", "bits"),
-    ("nats_per_dimension", "nats per dimension", "nats"),
-    ("active_units", "active units", ""),
-)
-_SAMPLES = re.compile(
-    r"(?:sample/(?:quality/|comparison/)?|reconstruction/(?=inversion/))(?!.*(?:seconds|share_of_training)$)(.+)"
-)
-_FACTORS = re.compile(r"test/factor/(.+)/r2")
-_PLAYERS = re.compile(r"train/((?:critic|generator)/.+)")
+_LAST = ("quality", "inversion", "objective")  # sections whose last values are shown
 _SPEED = "train/images_per_s"
 
 
@@ -31,25 +19,20 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
 
     every = {**last_metrics(directory.metrics_file), **metrics}
     main = [
-        [name, *cells, unit]
-        for key, name, unit in _ROWS
-        if any(cells := [_number(every.get(f"{stage}/{key}")) for stage in ("val", "test")])
+        [entry.name, *cells, entry.unit]
+        for entry in ENTRIES
+        if entry.summary and entry.section == "likelihood"
+        if any(cells := [_number(every.get(f"{stage}/{entry.pattern}")) for stage in ("val", "test")])
     ]
     factors = [
-        [found[1], _number(value), _number(every.get(f"{key}_single"))]
-        for key, value in every.items()
-        if (found := _FACTORS.fullmatch(key)) is not None
+        [match.fields["factor"], _number(value), _number(every.get(f"{key}_single"))]
+        for key, value, match in _summarised(every, ("factors",))
     ]
-    game = [
-        [found[1], _number(value)]
-        for pattern in (_SAMPLES, _PLAYERS)
-        for key, value in every.items()
-        if (found := pattern.fullmatch(key)) is not None
-    ]
+    last = [[match.name, _number(value)] for _, value, match in _summarised(every, _LAST)]
     for title, head, rows in (
         (directory.path.name, ["", "val", "test", ""], main),
         ("factors, R² of a linear fit", ["", "all latents", "best latent"], factors),
-        ("samples and players", ["", "last"], game),
+        ("samples and players", ["", "last"], last),
     ):
         if rows:
             print_table(head, rows, title=title)
@@ -64,6 +47,12 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
     for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
         if place.exists():
             print(f"{name:<8} {place}")
+
+
+def _summarised(metrics: Mapping[str, float], sections: tuple[str, ...]) -> list[tuple[str, float, Match]]:
+    """Return the numbers of some sections that belong into the summary, with their keys and their entries."""
+    found = ((key, value, find(key)) for key, value in metrics.items())
+    return [(k, v, m) for k, v, m in found if m is not None and m.entry.summary and m.entry.section in sections]
 
 
 def _number(value: float | None) -> str:

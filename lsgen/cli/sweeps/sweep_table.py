@@ -9,6 +9,7 @@ from lsgen.cli.config.schema import close_to
 from lsgen.cli.errors import UsageError
 from lsgen.runs import RunDirectory, Sweep, index
 from lsgen.runs.aggregate import SweepTable, aggregate, best_groups
+from lsgen.runs.keys import find, main_metrics
 from lsgen.runs.scaling import SCALING_EFFICIENCY, add_scaling_efficiency
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "sweep_table"]
 
-_METRICS = ("val/elbo", "test/elbo", "test/reconstruction", "test/kl", "test/active_units")
 _MAIN_STAGES = ("test/", "val/")
-_SMALLEST = ("loss", "kl", "fid", "kid", "reconstruction", "nats_per_dimension", "bits_per_dimension", "error")
 
 
 def sweep_table(path: str, options: Mapping[str, str]) -> SweepTable:
@@ -53,7 +52,7 @@ def _swept(sweep: Sweep, rows: Sequence[Mapping[str, Any]], over: str) -> list[s
 
 def _measured(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     present = {key for row in rows for key in row}
-    main = [metric for metric in _METRICS if metric in present]
+    main = [metric for metric in main_metrics() if metric in present]
     main = main or sorted(key for key in present if key.startswith(_MAIN_STAGES))[:5]
     return [*main, *({SCALING_EFFICIENCY} & present)]
 
@@ -72,7 +71,8 @@ def _judge(asked: str | None, metrics: Sequence[str], known: set[str]) -> tuple[
         (metric,) = _asked(asked.removeprefix("-"), known)
         return metric, not asked.startswith("-")
     chosen = next((name for name in metrics if name.endswith("/elbo")), metrics[0] if metrics else None)
-    return chosen, chosen is None or chosen.rpartition("/")[2] not in _SMALLEST
+    match = None if chosen is None else find(chosen)
+    return chosen, match is None or match.entry.better != "lower"
 
 
 def draw(table: SweepTable, key: str) -> Pixels:

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
 from lsgen.cli.flags import device_of, places, take
-from lsgen.runs import RunDirectory, find_runs, now, read_json, seed_variation, write_json
+from lsgen.runs import (
+    Quantity,
+    RunDirectory,
+    find_runs,
+    grouped,
+    in_reading_order,
+    now,
+    read_json,
+    seed_variation,
+    write_json,
+)
+from lsgen.runs.keys import find
 
 if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
@@ -41,21 +52,7 @@ distances over runs that differ in their seed only is shown, here and by `lsgen 
   lsgen geometry 'runs/sweep/*'"""
 _COUNTS = {"pairs": 4, "points": 17, "starts": 2, "observations": 8, "plane_points": 32}
 _KNOWN = ("checkpoint", "device", "kind", *_COUNTS)
-_SHOWN = (
-    ("active axes", "geometry/active_axes"),
-    ("rank of the metric", "geometry/rank/q50"),
-    ("log-volume, active axes", "geometry/log_volume_active/q50"),
-    ("scalar curvature, active axes", "curvature/active/q50"),
-    ("geodesics looked for", "geodesic/pairs"),
-    ("geodesics converged", "geodesic/converged"),
-    ("length", "geodesic/length/q50"),
-    ("straight over geodesic length", "geodesic/linear_ratio/q50"),
-    ("spread over the starts", "geodesic/spread/q50"),
-    ("geodesic distance", "geometry/distance/geodesic/q50"),
-    ("rank correlation with Euclidean", "geometry/distance/rank_correlation"),
-    ("Fréchet variance", "geometry/frechet/variance/q50"),
-    ("shift of the mean, in its root", "geometry/frechet/shift/q50"),
-)
+_SHOWN = ("geometry", "geodesics", "distances")  # sections of the registry of log keys
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -227,9 +224,17 @@ def _tell(words: str) -> None:
 def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
     from lsgen.cli.output.tables import number, print_table
 
-    rows = [[name, number(metrics[key], 4)] for name, key in _SHOWN if key in metrics]
+    ordered = {key: metrics[key] for key in in_reading_order(metrics)}
+    rows = [[row.name, number(value, 4)] for row in grouped(ordered) if (value := _median(row)) is not None]
     print_table(["quantity", "median or value"], rows, title=directory.path.name)
     print(f"report   {directory.report_file}")
+
+
+def _median(row: Quantity) -> float | None:
+    """Return the median or the value of a quantity that is shown; None of others, and of one without finite values."""
+    match = find(row.key)
+    shown = match is None or (match.entry.summary and match.entry.section in _SHOWN)
+    return row.levels.get("q50", row.values[0] if len(row.values) == 1 else None) if shown else None
 
 
 def _compare(runs: Sequence[RunDirectory], checkpoint: str) -> None:

@@ -12,6 +12,7 @@ from lsgen.cli.config.schema import close_to
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
 from lsgen.runs import find_runs, index
+from lsgen.runs.keys import main_metrics
 
 __all__ = ["columns_of", "rows_of", "run"]
 
@@ -43,7 +44,6 @@ The second form has a row for each run. RUNS are run directories, directories of
 
   lsgen table sweeps/beta --metrics test/elbo --format latex
   lsgen table runs --columns model.objective.beta,seed,test/elbo --sort -test/elbo"""
-_METRICS = ("val/elbo", "test/elbo", "test/reconstruction", "test/kl", "test/active_units")
 _OF_SWEEPS = ("by", "over", "metrics", "best", "plot")
 _OPTIONS = ("columns", "sort", "format", "output", *_OF_SWEEPS)
 _KINDS = ("rich", "csv", "md", "latex", "parquet")
@@ -127,7 +127,7 @@ def columns_of(found: Sequence[Mapping[str, Any]]) -> list[str]:
         if len(set(values)) > 1:
             distinct.setdefault(values, key)
     shown = [key for key in settings if key in distinct.values()]
-    return ["state", *shown[:12], *(key for key in _METRICS if any(key in row for row in found))]
+    return ["state", *shown[:12], *(key for key in main_metrics() if any(key in row for row in found))]
 
 
 def rows_of(found: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[list[str]]:

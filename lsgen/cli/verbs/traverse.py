@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lsgen.cli.entry import OK
 from lsgen.cli.errors import UsageError
 from lsgen.cli.flags import assignments, device_of, only_run, take
-from lsgen.runs import Quantity, RunDirectory, grouped
+from lsgen.runs import Quantity, RunDirectory, grouped, in_reading_order
 
 if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
@@ -175,6 +175,8 @@ def collector() -> Any:
     from pytorch_lightning.loggers.logger import DummyLogger
 
     class Collector(DummyLogger):
+        log_all = True
+
         def __init__(self) -> None:
             super().__init__()
             self.scalars: dict[str, float] = {}
@@ -189,7 +191,7 @@ def collector() -> Any:
 def _show(directory: RunDirectory, scalars: Mapping[str, float]) -> None:
     from lsgen.cli.output.tables import number, print_table
 
-    rows = grouped(scalars)
+    rows = grouped({key: scalars[key] for key in in_reading_order(scalars)})
     over = [row for row in rows if row.not_finite is not None]
     if over:
         cells = [[*(number(row.levels.get(level), 4) for level in _SHOWN), f"{row.not_finite:.0f}"] for row in over]

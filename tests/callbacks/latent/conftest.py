@@ -24,7 +24,7 @@ class Recorder(Logger):
         super().__init__()
         self.rows = []
 
-    name, version = "recorder", "0"
+    name, version, log_all = "recorder", "0", True
 
     def log_metrics(self, metrics, step=None):
         self.rows.append((step, dict(metrics)))

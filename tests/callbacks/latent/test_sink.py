@@ -112,6 +112,21 @@ def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch, kind, axi
     assert json.loads(table.read_text())["data"] == [[0, 1.5], [1, 0.25]]
 
 
+@pytest.mark.parametrize("log_all", [True, False])
+def test_a_logger_gets_the_default_scalars_unless_it_asks_for_all(tmp_path, toys, log_all):
+    recorder = toys.Recorder()
+    recorder.log_all = log_all
+    sink = Sink(tmp_path, 7, [recorder])
+    values = {f"curvature/plane/q{level}": float(level) for level in ("05", "25", "50", "75", "95")}
+    sink.within("w").scalars({**values, "curvature/plane/not_finite": 0, "own/q25": 1.0})
+    sink.close()
+    ((step, row),) = recorder.rows
+    kept = ("05", "25", "50", "75", "95") if log_all else ("05", "50", "95")
+    expected = {f"curvature/w/plane/q{level}": float(level) for level in kept} | {"own/w/q25": 1.0}
+    assert row == expected | ({"curvature/w/plane/not_finite": 0.0} if log_all else {})
+    assert step == 7
+
+
 def test_what_is_not_finite_or_not_pixels_is_refused(tmp_path):
     sink = Sink(tmp_path, 0)
     with pytest.raises(ValueError, match="expected finite scalars in the log, got geometry/a = nan"):

@@ -1,0 +1,318 @@
+"""The registry of log keys: what each logged number and figure is called, and where it is shown.
+
+The first entry that matches a key describes it; entries stand in the order in which they are read.
+"""
+
+from __future__ import annotations
+
+from lsgen.runs.keys.entry import Chart, Entry, Kind
+
+__all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
+
+_STAGES = ("train", "val", "test")
+_HELD_OUT = ("val", "test")
+_MEDIAN = "median over codes"
+_COST = "progress"
+
+SECTIONS = {
+    "likelihood": "Likelihood",
+    "factors": "Ground-truth factors",
+    "evidence": "Evidence",
+    "aggregate": "Aggregate posterior",
+    "objective": "Terms of objectives and players",
+    "reconstructions": "Reconstructions",
+    "samples": "Samples",
+    "quality": "Quality of samples",
+    "inversion": "Observations in a generator's latent space",
+    "traversals": "Traversals",
+    "interpolations": "Interpolations",
+    "geometry": "Geometry",
+    "geodesics": "Geodesics",
+    "distances": "Distances and means",
+    "imputations": "Imputations",
+    "progress": "Progress and cost",
+}
+
+# Galleries of a report: title -> what it shows, and the sections whose figures are in it.
+GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Reconstructions and samples": (
+        "What the model makes of data it does not train on, and of draws from the prior.",
+        ("reconstructions", "samples", "quality", "inversion", "imputations"),
+    ),
+    "Traversals": (
+        "One latent axis moves while the others stay. Axes are sorted by the information they carry.",
+        ("traversals",),
+    ),
+    "Interpolations": ("From one observation to another, along different paths.", ("interpolations",)),
+    "Geometry": (
+        "The metric that the decoder induces: volume, curvature, and the spectrum of its eigenvalues.",
+        ("geometry", "geodesics", "distances"),
+    ),
+}
+
+
+def _likelihood(pattern: str, name: str, unit: str, meaning: str, **more: object) -> Entry:
+    """Return an entry that `LikelihoodMetrics` measures on validation and test data."""
+    options = {"stages": _HELD_OUT, "watched": _HELD_OUT, "section": "likelihood", "source": "LikelihoodMetrics"}
+    return Entry(pattern, name, unit, meaning=meaning, **{**options, **more})  # type: ignore[arg-type]
+
+
+def _factor(pattern: str, name: str, unit: str, meaning: str, **more: object) -> Entry:
+    """Return an entry that `FactorMetrics` measures on held-out data."""
+    options = {"stages": ("test",), "watched": ("test",), "section": "factors", "source": "FactorMetrics"}
+    return Entry(pattern, name, unit, meaning=meaning, **{**options, **more})  # type: ignore[arg-type]
+
+
+def _figure(pattern: str, caption: str, section: str, meaning: str, kind: Kind = "image") -> Entry:
+    """Return the entry of a picture."""
+    return Entry(pattern, caption, section=section, kind=kind, meaning=meaning)
+
+
+def _spread(pattern: str, name: str, unit: str, section: str, meaning: str, **more: object) -> Entry:
+    """Return the entry of a distribution over codes."""
+    return Entry(pattern, name, unit, section, "distribution", meaning, **more)  # type: ignore[arg-type]
+
+
+# fmt: off
+ENTRIES: tuple[Entry, ...] = (
+    _likelihood("elbo", "ELBO", "nats",
+        "evidence lower bound of β = 1; train/: over one batch, val/ and test/: over the data set", stages=_STAGES,
+        better="higher", summary=True, table=_HELD_OUT, card=("ELBO", "nats, validation"),
+        chart=Chart("ELBO", "nats per observation")),
+    _likelihood("reconstruction", "reconstruction, −log p(x|z)", "nats", "first term of the bound; the same averages",
+        stages=_STAGES, better="lower", summary=True, table=("test",), card=("Reconstruction", "nats, validation"),
+        chart=Chart("Reconstruction", "nats, −log p(x|z)")),
+    _likelihood("kl", "KL of q(z|x) from p(z)", "nats", "second term of the bound; the same averages", stages=_STAGES,
+        better="lower", summary=True, table=("test",), card=("KL", "nats, validation"), chart=Chart("KL",
+        "nats, q(z|x) from p(z)")),
+    _likelihood("active_units", "active units", "", "latent dimensions whose posterior mean varies", summary=True,
+        table=("test",), card=("Active units", "latent dimensions"), chart=Chart("Active axes", "", "validation")),
+    *(
+        _likelihood(f"{unit}_per_dimension", "code length", f"{unit} per dimension",
+            "−ELBO per data dimension, " + remark, better="lower", summary=True, card=("Code length",
+            f"{unit} per dimension"))
+        for unit, remark in (
+            ("bits", "of discrete data"),
+            ("nats", "of continuous data"),
+        )
+    ),
+    _likelihood("kl_dimension/{axis}", "KL of z{axis}", "nats", "KL of each latent dimension, of up to 64"),
+    *(
+        _likelihood(f"{term}_epoch", f"{term} over the epoch", "nats", "average over the observations of the epoch",
+            stages=("train",), watched=("train",), better=better)
+        for term, better in (
+            ("elbo", "higher"),
+            ("reconstruction", "lower"),
+            ("kl", "lower"),
+        )
+    ),
+    Entry("loss", "loss", section="likelihood", meaning="what is minimised", stages=_STAGES, better="lower",
+        source="LatentModel", watched=_HELD_OUT, chart=Chart("Loss", "")),
+    _factor("factor/{factor}/r2", "{factor} from all latents", "R²",
+        "linear fit of the factor from all posterior means", better="higher", summary=True),
+    _factor("factor/{factor}/r2_single", "{factor} from its best latent", "R²",
+        "the same from the one latent that explains it best", better="higher"),
+    *(
+        _factor(f"disentanglement/{key}", name, "", meaning, better="higher")
+        for key, name, meaning in (
+            ("mig", "mutual information gap", "mutual information gap"),
+            ("sap_r2", "SAP by correlation", "SAP by squared correlation"),
+            ("sap_svm", "SAP by support vector machines", "SAP by support vector machines"),
+            ("factor_vae", "FactorVAE score", "accuracy of a majority vote on the dimension of least variance"),
+            ("beta_vae", "β-VAE score", "accuracy of a linear classifier of the factor that two observations share"),
+            ("irs", "IRS", "interventional robustness score"),
+            ("dci/{part}", "DCI {part}", "disentanglement, completeness, informativeness: preset full"),
+            ("dci_5_rounds/{part}", "DCI {part} by 5 rounds of trees", "the same by smaller trees: preset fast"),
+            ("infomec/{part}", "InfoMEC {part}", "modularity, explicitness, compactness"),
+            ("{score}", "{score}", "modularity, explicitness"),
+        )
+    ),
+    *(
+        Entry(key, name, "nats", "evidence", meaning=meaning, stages=("test",), better="lower",
+            source="EvidenceMetrics", watched=("test",))
+        for key, name, meaning in (
+            ("nll", "−log p(x)", "importance-sampled"),
+            ("nll_annealed", "−log p(x), annealed", "by annealed importance sampling, where temperatures are given"),
+        )
+    ),
+    Entry("nll_effective_samples", "effective samples of −log p(x)", "", "evidence", stages=("test",),
+        better="higher", meaning="mean effective sample size; a handful of thousands is a poor estimate",
+        source="EvidenceMetrics", watched=("test",)),
+    *(
+        Entry(f"aggregate/{key}", name, "nats", "aggregate", meaning=meaning, stages=("", "test"),
+            source="EvidenceMetrics", watched=("test",))
+        for key, name, meaning in (
+            ("mutual_information", "mutual information of x and z", "I(x; z), at most log n"),
+            ("total_correlation", "total correlation of q(z)", "too large where mutual information is too small"),
+            ("dimension_wise_kl", "KL of the marginals of q(z)", "summed KL of the marginals to those of the prior"),
+            ("marginal_kl", "KL of q(z) from p(z)", "the sum of total correlation and dimension-wise KL"),
+        )
+    ),
+    Entry("aggregate/total_correlation_normal", "total correlation of a normal q(z)", "nats", "aggregate",
+        meaning="that of the normal distribution with the covariance of q(z)"),
+    Entry("aggregate/own_share", "share of its own posterior at a code", "", "aggregate",
+        meaning="share of q(z) that is an observation's own posterior, at its code; near 1, n is too small"),
+    _figure("reconstruction/grid", "Reconstructions", "reconstructions",
+        "input over the mean of p(x|z) at the posterior mean, fixed observations"),
+    _figure("sample/grid", "Samples at fixed draws from the prior", "samples",
+        "means of p(x|z) at draws z from the prior, or from another sampler"),
+    _figure("sample/neighbours/grid", "Nearest training observations of samples", "quality",
+        "each row a sample, its nearest training observations and their distances"),
+    _figure("sample/neighbours/grid", "", "quality", "the distances, the indices and the provenance", "npz"),
+    Entry("sample/neighbours/ratio", "neighbours/ratio", "", "quality", summary=True,
+        meaning="median distance of samples to the training data over that of held-out observations"),
+    _figure("sample/comparison", "", "quality", "the provenance of the comparison", "npz"),
+    _figure("sample/classes", "", "quality", "the distance of every class, and the provenance", "npz"),
+    Entry("sample/diversity", "diversity", "", "quality", better="higher", summary=True,
+        meaning="mean distance of two samples over that of two observations; 0 for one image"),
+    *(
+        Entry(f"sample/decoupling/{key}", key, "", "quality", meaning=meaning, better="higher")
+        for key, meaning in (
+            ("hoyer", "sparsity of the sensitivities found by intervention, averaged over classes"),
+            ("gini", "the same by another index of sparsity"),
+            ("hoyer_optimised", "the same of weights found by optimisation"),
+            ("gini_optimised", "the same of weights found by optimisation"),
+            ("accuracy", "of the classifier, on the test split: what the rest is worth"),
+        )
+    ),
+    _figure("sample/decoupling", "", "quality", "sensitivities, (classes, d)", "npz"),
+    *(
+        Entry(f"reconstruction/inversion/{key}", f"inversion/{key}", "", "inversion", meaning=meaning, summary=True,
+            better=better)
+        for key, meaning, better in (
+            ("error", "mean squared error of a data dimension, over the observations", "lower"),
+            ("error_of_samples", "the same for as many samples, which have a code without error", "lower"),
+            ("encoder_share", "share of observations whose best start was the encoder's", ""),
+        )
+    ),
+    _figure("reconstruction/inversion/grid", "Inversions", "inversion",
+        "input over what its code decodes to, fixed observations"),
+    _figure("traversal/animation", "Every axis, to and fro", "traversals",
+        "one column an axis, one row an anchor, swept to and fro", "animation"),
+    _figure("traversal/plane", "The plane of the two most active axes", "traversals",
+        "decoded means over the plane of the two most active axes"),
+    _figure("traversal/axes", "Axes around fixed anchors", "traversals",
+        "one row an axis, most active first; each anchor is one block"),
+    _figure("traversal/directions", "Directions and their scales", "traversals",
+        "one row a direction, named, with its scale"),
+    _figure("traversal/directions", "", "traversals", "the directions", "npz"),
+    _figure("traversal/kl", "KL by axis", "traversals",
+        "by axis: KL in nats, mean and spread of z, all over the probes", "table"),
+    _figure("interpolation/linear", "Linear", "interpolations",
+        "straight segments between codes; the ends are the observations"),
+    _figure("interpolation/spherical", "Spherical", "interpolations", "the same pairs joined along the sphere"),
+    _figure("interpolation/geodesic", "Geodesic", "interpolations",
+        "straight, spherical and geodesic paths, by pair; geodesics alone where codes do not live in flat space"),
+    _figure("interpolation/speed", "Speed along straight, spherical and geodesic paths", "interpolations",
+        "speed along the same paths; a geodesic has a constant one"),
+    Entry("geometry/active_axes", "active axes", "", "geometry", summary=True,
+        meaning="axes whose mean KL is above the threshold; all where none is known", chart=Chart("Active axes", "",
+        "above the KL threshold")),
+    _spread("geometry/rank", "rank of G", "", "geometry", "numerical rank of the metric G", summary=True),
+    _spread("geometry/log10_condition_number", "condition number of G", "log₁₀", "geometry",
+        "largest over smallest eigenvalue; not finite below full rank"),
+    _spread("geometry/log_volume", "log-volume, all axes", "nats", "geometry",
+        "log sqrt det G, all axes; not finite below full rank"),
+    _spread("geometry/log_volume_active", "log-volume, active axes", "nats", "geometry",
+        "the same for the active sub-latent", summary=True, chart=Chart("Log-volume", f"nats, {_MEDIAN}",
+        "active sub-latent")),
+    _spread("curvature/scalar", "scalar curvature, all axes", "", "geometry", "scalar curvature, all axes"),
+    _spread("curvature/active", "scalar curvature, active axes", "", "geometry",
+        "scalar curvature of the active sub-latent, where it has two axes", summary=True, card=("Curvature",
+        "scalar, active axes, median"), chart=Chart("Scalar curvature", _MEDIAN, "active sub-latent")),
+    _spread("curvature/plane", "scalar curvature, plane", "", "geometry",
+        "scalar curvature of the surface which the plane becomes", chart=Chart("Scalar curvature", _MEDIAN, "plane")),
+    Entry("curvature/piecewise_linear", "decoder is piecewise linear", "", "geometry",
+        meaning="1 where the decoder has ReLU or the like, 0 elsewhere"),
+    _spread("geometry/path_ratio", "straight path over distance", "", "geometry",
+        "length of straight segments of z over the distance of their ends", card=("Path ratio",
+        "length over distance, median"), chart=Chart("Path length over distance", "straight segments, median",
+        "ratio")),
+    Entry("geometry/eigenvalue", "eigenvalues of G, medians", "", "geometry", "numbered", default=False,
+        meaning="median eigenvalues of G; they depend on the coordinates of z"),
+    Entry("geometry/eigenvalue_cov", "eigenvalues of G·Cov(z), medians", "", "geometry", "numbered", default=False,
+        meaning="those of G Cov(z); no linear change of z changes them"),
+    _figure("geometry/eigenvalues", "Eigenvalues of the metric", "geometry",
+        "decimal logarithm of the positive eigenvalues of G", "histogram"),
+    _figure("geometry/plane", "Log-volume and scalar curvature", "geometry",
+        "maps over the plane of the two most active axes, with encoded data"),
+    _figure("geometry/spectrum", "Eigenvalues of the metric", "geometry",
+        "both spectra, one thin line for each place"),
+    _figure("geometry/measurements", "", "geometry", "everything, unreduced", "npz"),
+    _figure("geodesic/plane", "Geodesics over the log-volume", "geodesics",
+        "geodesics of the plane's surface, over its log-volume"),
+    Entry("geodesic/pairs", "geodesics looked for", "", "geodesics", meaning="geodesics looked for", summary=True),
+    Entry("geodesic/converged", "geodesics converged", "", "geodesics", meaning="those found", summary=True),
+    _spread("geodesic/length", "length of geodesics", "", "geodesics", "length", summary=True),
+    _spread("geodesic/linear_ratio", "straight over geodesic length", "", "geodesics",
+        "length of the straight segment over that of the geodesic", summary=True, card=("Geodesics",
+        "straight over geodesic length, median")),
+    _spread("geodesic/spherical_ratio", "spherical over geodesic length", "", "geodesics",
+        "the same of the spherical path"),
+    _spread("geodesic/energy", "energy of geodesics", "", "geodesics", default=False,
+        meaning="energy; the square of the length where the speed is constant"),
+    _spread("geodesic/speed_variation", "variation of their speed", "", "geodesics", default=False,
+        meaning="standard deviation of the speed over its mean"),
+    _spread("geodesic/asymmetry", "d(a, b) less d(b, a)", "", "geodesics",
+        "difference of d(a, b) and d(b, a), of several starts"),
+    _spread("geodesic/spread", "spread over the starts", "", "geodesics",
+        "longest less shortest local minimum of several starts", summary=True),
+    _figure("geodesic/measurements", "", "geodesics", "everything, unreduced", "npz"),
+    _figure("geometry/distances", "Distances between fixed observations", "distances",
+        "matrices of geodesic and Euclidean distances of codes"),
+    _figure("geometry/distances", "", "distances", "the pairs and both distances", "npz"),
+    _figure("geometry/frechet_mean", "Euclidean and Fréchet means", "distances",
+        "Euclidean and Fréchet mean decoded, beside the observations"),
+    _spread("geometry/distance/geodesic", "geodesic distance", "", "distances",
+        "geodesic distances; not_finite counts those that did not converge", summary=True),
+    _spread("geometry/distance/euclidean", "Euclidean distance of codes", "", "distances",
+        "Euclidean distances of the same codes, all axes"),
+    Entry("geometry/distance/rank_correlation", "rank correlation with Euclidean", "", "distances",
+        meaning="Spearman's, of the two", summary=True),
+    _spread("geometry/frechet/variance", "Fréchet variance", "", "distances", "Fréchet variance of each set of codes",
+        summary=True),
+    _spread("geometry/frechet/shift", "shift of the mean, in its root", "", "distances",
+        "geodesic distance of the two means over the root of that variance", summary=True),
+    *(
+        Entry(f"reconstruction/imputation/{{method}}/{key}", "{method}: " + key, "", "imputations", meaning=meaning,
+            better=better)
+        for key, meaning, better in (
+            ("rmse", "error of the expectation of missing values", "lower"),
+            ("coverage", "share of missing values within the central interval of the draws", ""),
+            ("width", "average length of that interval", ""),
+        )
+    ),
+    _figure("reconstruction/imputation", "Imputations", "imputations",
+        "input, what is observed, expectation and one draw, for images"),
+    Entry("train/images_per_s", "throughput", "images per second", _COST, better="higher",
+        meaning="training throughput since the row before", card=("Throughput", "images per second")),
+    Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),
+    Entry("{family...}/share_of_training", "{family}: share of training", "", _COST,
+        meaning="seconds of all turns of a callback so far over seconds since this fit began"),
+    Entry("{family...}/seconds", "{family}: a turn", "s", _COST, default=False,
+        meaning="duration of a turn of a callback"),
+    *(
+        Entry(f"sample/{key}", name, "", "quality", meaning=meaning, better=better, summary=summary)
+        for key, name, meaning, better, summary in (
+            ("classes/{which}", "{which}", "intra_fid or intra_fd_NAME, worst_...: Fréchet distances within classes",
+                "lower", False),
+            ("comparison/fid", "fid", "Fréchet distance in the features of Inception", "lower", True),
+            ("comparison/fd_{extractor}", "fd_{extractor}", "the same by another extractor", "lower", True),
+            ("comparison/kid_{extractor}", "kid_{extractor}", "kernel distance over subsets, and its std", "lower",
+                True),
+            ("comparison/{value}", "{value}", "precision, recall, density, coverage", "higher", True),
+            ("quality/{value}", "{value}", "of metrics of samples, such as `modes` and `good` of coverage", "", True),
+        )
+    ),
+    *(
+        Entry(f"train/{player}/{{term}}", f"{player}/{{term}}", "", "objective", summary=True,
+            meaning=f"term that the {player} minimises, such as adversarial")
+        for player in ("critic", "generator")
+    ),
+    *(
+        Entry(f"{stage}/{{term}}", "{term}", "", "objective",
+            meaning=("weight of the loss, such as beta, or " if stage == "train" else "") + "term of the objective")
+        for stage in _STAGES
+    ),
+)
+# fmt: on

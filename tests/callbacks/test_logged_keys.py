@@ -1,0 +1,204 @@
+"""Every key that a shipped callback logs is in the registry; the demonstration opens on few charts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import Logger
+from torch import nn
+from torchmetrics import MeanMetric
+
+from lsgen import callbacks
+from lsgen.callbacks import (
+    AggregateMetrics,
+    ClassComparison,
+    CollapseWatch,
+    Decoupling,
+    EvidenceMetrics,
+    FactorMetrics,
+    Imputations,
+    Inversions,
+    LatentDistances,
+    LatentGeodesics,
+    LatentGeometry,
+    LatentTraversal,
+    LikelihoodMetrics,
+    NearestNeighbours,
+    PeriodicCallback,
+    Reconstructions,
+    SampleComparison,
+    SampleQuality,
+    Samples,
+)
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.cli import main
+from lsgen.data import DataModule, Digits, Sprites
+from lsgen.latent import StandardNormal
+from lsgen.latent.families.product import OneHot, Product
+from lsgen.likelihoods import Bernoulli, FixedGaussian
+from lsgen.metrics.quality import DatasetClassifier, Pixels
+from lsgen.models import VAE
+from lsgen.models.gan import GAN, NonSaturating, sefa
+from lsgen.models.vae import ELBO, MissingDataIWAE
+from lsgen.nn import MLPDecoder, MLPEncoder
+from lsgen.runs.keys import ENTRIES, LEVELS, find
+
+DIGITS, SPRITES = (1, 8, 8), (1, 64, 64)
+OF_TESTS = {"LikelihoodMetrics", "FactorMetrics", "EvidenceMetrics"}
+
+
+class Everything(Logger):
+    """Keeps the keys of all numbers."""
+
+    name, version, log_all = "everything", "0", True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: set[str] = set()
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        self.keys |= set(metrics)
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        return
+
+
+def _run(tmp_path: Path, model: Any, data: DataModule, *hooks: Any, test: bool = False) -> set[str]:
+    """Train two steps with callbacks and return the keys of numbers."""
+    logger = Everything()
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=1, limit_train_batches=2, limit_val_batches=1, limit_test_batches=1,
+        default_root_dir=str(tmp_path), logger=logger, callbacks=list(hooks), enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1, use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    if test:
+        trainer.test(model, data, verbose=False)
+    assert not callbacks.problems_of(trainer)
+    return logger.keys
+
+
+def _vae(shape: tuple[int, ...], objective: Any) -> VAE:
+    torch.manual_seed(0)
+    encoder, decoder = MLPEncoder(shape, 2, (8,), nn.SiLU), MLPDecoder(2, shape, (8,), nn.SiLU)
+    return VAE(encoder, decoder, Bernoulli(shape), StandardNormal(2), objective)
+
+
+def _gan(classes: int = 0) -> GAN:
+    torch.manual_seed(0)
+    prior = Product([StandardNormal(2), OneHot(10)]) if classes else StandardNormal(2)
+    generator = nn.Sequential(nn.Linear(prior.dim, 64), nn.SiLU(), nn.Linear(64, 64), nn.Unflatten(1, DIGITS))
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Flatten(0))
+    return GAN(generator, critic, FixedGaussian(DIGITS), prior, NonSaturating())
+
+
+def _looks() -> list[Any]:
+    """Return every callback that looks at a latent space by itself, as small as it goes; all axes count as active."""
+    few = {"kl_probes": 8}
+    return [
+        LatentTraversal(points=2, frames=2, anchors=1, plane_points=2, pairs=1, path_points=2, **few),
+        Reconstructions(n=2),
+        Samples(n=2),
+        LatentGeometry(n=2, plane_points=2, pairs=1, intervals=2, active_kl=0.0, **few),
+        LatentGeodesics(pairs=1, points=3, starts=2, plane=True, plane_points=2, active_kl=0.0, **few),
+        LatentDistances(observations=3, members=2, points=3, active_kl=0.0, **few),
+        AggregateMetrics(n=20, codes=10),
+        LikelihoodMetrics(),
+        FactorMetrics(n=60),
+        EvidenceMetrics(samples=2, n=2, temperatures=2, chains=2),
+    ]
+
+
+def _judges() -> list[Any]:
+    """Return every callback that judges a generator."""
+    features, classifier = Pixels(DIGITS), DatasetClassifier(DIGITS, dim=4, steps=2)
+    return [
+        LatentTraversal(points=2, frames=2, anchors=1, plane_points=2, pairs=1, path_points=2, directions=sefa),
+        CollapseWatch(n=4),
+        NearestNeighbours(features, n=2, k=2, n_ratio=4, n_real=20),
+        SampleQuality({"brightness": MeanMetric()}, n=4),
+        SampleComparison(features, n=20, n_real=20, subsets=2, subset_size=10),
+        Decoupling(classifier, n=4, n_class=2, iterations=1),
+        Inversions(n=2, columns=2, steps=1, restarts=1, encoder=MLPEncoder(DIGITS, 2, (4,), heads=1), encoder_steps=1),
+        LikelihoodMetrics(),
+    ]
+
+
+def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: set[str] = set()
+    key_of = Sink._key
+    monkeypatch.setattr(Sink, "_key", lambda self, key: drawn.add(key_of(self, key)) or key_of(self, key))
+    looks, judges, by_class = _looks(), _judges(), ClassComparison(Pixels(DIGITS), n=20, n_real=400, chunk_size=20)
+    gaps = Imputations(n=4, draws=2, samples=4, methods=("mean", "miwae"))
+    keys = _run(tmp_path, _vae(SPRITES, ELBO()), Sprites(), *looks, test=True)
+    keys |= _run(tmp_path, _gan(), Digits(), *judges)
+    keys |= _run(tmp_path, _gan(classes=10), Digits(), by_class)
+    keys |= _run(tmp_path, _vae(DIGITS, MissingDataIWAE(2)), Digits(missing=0.5, val_size=20), gaps)
+    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps)}
+    shipped = {
+        name
+        for name in callbacks.__all__
+        if isinstance(kind := getattr(callbacks, name), type)
+        and (name in OF_TESTS or (issubclass(kind, PeriodicCallback) and not kind.__abstractmethods__))
+    }
+    assert ran == shipped, "a callback that is added here is tried here"
+    found = {key: find(key) for key in keys | drawn}
+    assert sorted(key for key, match in found.items() if match is None) == []
+    used = {match.entry.pattern for match in found.values() if match is not None}
+    lacking = {entry.pattern for entry in ENTRIES if entry.section in ("geometry", "geodesics", "distances")} - used
+    assert not lacking, "the registry has keys of geometry that nothing logs"
+
+
+def test_the_demonstration_opens_on_at_most_80_charts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_wandb: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = [f"+callbacks.{name}.kl_probes=8" for name in ("traversal", "geometry", "geodesics")]
+    small += ["callbacks.geometry.active_kl=0", "+callbacks.geodesics.active_kl=0", "callbacks.geometry.plane_points=4"]
+    small += ["callbacks.traversal.points=2", "+callbacks.traversal.frames=2", "callbacks.traversal.anchors=1"]
+    small += ["+callbacks.factors.n=60", "trainer.limit_val_batches=1", "trainer.limit_test_batches=1", "net=mlp"]
+    arguments = [
+        "experiment=beta_vae_sprites",
+        "model.max_steps=2",
+        "run_dir=run",
+        "report=false",
+        "trainer.log_every_n_steps=1",
+        *small,
+    ]
+    monkeypatch.setattr("sys.argv", ["lsgen", "train", *arguments])
+    assert main() == 0
+    run = read_wandb(tmp_path / "run")
+    charts = {key for key, value in _flat({k: v for row in run.history for k, v in row.items()}) if _is_number(value)}
+    charts -= {"step", "_step", "_runtime", "_timestamp"}
+    distributions = {key.rpartition("/")[0] for key in charts if key.rpartition("/")[2] in LEVELS}
+    assert len(distributions) >= 11
+    every = charts | {f"{key}/not_finite" for key in distributions}  # the worst case, whatever the values are
+    assert len(every) <= 80, sorted(every)
+    assert {
+        "train/beta",
+        "val/elbo",
+        "val/kl_dimension/09",
+        "geometry/log_volume/q50",
+        "geodesic/linear_ratio/q95",
+    } <= charts
+    assert {"test/elbo", "test/factor/posX/r2", "test/disentanglement/mig"} <= set(dict(_flat(run.summary)))
+    assert not any(key.startswith("test/") for key in charts), "what is measured once is no chart"
+    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert charts | {"test/factor/posX/r2"} <= set(header)
+    assert not {"geometry/log_volume/q25", "geometry/eigenvalue/00"} & set(header)
+
+
+def _flat(values: Any, prefix: str = "") -> Any:
+    """Yield the keys and values of nested mappings, media left whole."""
+    for key, value in values.items():
+        if isinstance(value, dict) and "_type" not in value:
+            yield from _flat(value, f"{prefix}{key}/")
+        else:
+            yield prefix + key, value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)

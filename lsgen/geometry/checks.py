@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lsgen.geometry.compat import has_values
+from lsgen.geometry.compat import has_values, tensor_tables
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.jets import modules_of
 from lsgen.latent import Euclidean, Manifold
@@ -96,7 +96,7 @@ def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
         kind: Any = type(module)
         if module.training and _depends_on_mode(kind):
             raise ValueError(f"expected a map in eval mode, got {kind.__name__} in train mode: call .eval() first")
-        for weight in module.parameters(recurse=False):
+        for weight in (w for w in tensor_tables(module)[0].values() if w is not None):
             if weight.is_floating_point() and weight.dtype != z.dtype and not any_dtype:
                 raise TypeError(
                     f"expected codes of dtype {dtype_name(weight.dtype)} like the weights, got {dtype_name(z.dtype)}"

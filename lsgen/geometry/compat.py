@@ -55,7 +55,7 @@ def is_batched(x: Tensor) -> bool:
 
 def has_values(x: Tensor) -> bool:
     """Whether a tensor's values can be read: those of a batch under `torch.vmap` and of a fake tensor cannot."""
-    return not is_batched(x) and not is_fake(x)
+    return is_plain(x) or not (is_batched(x) or is_fake(x))
 
 
 def is_plain(x: Tensor) -> bool:

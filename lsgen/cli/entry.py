@@ -1,35 +1,27 @@
-"""The `lsgen` command: find the verb, run it, turn what went wrong into one sentence and an exit code.
+"""The `lsgen` command: it finds the verb, runs it, and turns an error into one sentence and an exit code.
 
-Nothing heavy is imported before the verb is known.
+Every module of `lsgen.cli.verbs` is a verb: it has `run(arguments) -> exit code`, and the first sentence of its
+docstring is its line of the help text. Nothing heavy is imported before the verb is known.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
+import pkgutil
 import re
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 
-from lsgen import __version__
-from lsgen.cli.errors import UsageError
+from lsgen.cli import verbs
+from lsgen.cli.errors import INTERRUPTED, OK, UsageError, complain
 from lsgen.runs.errors import RunError
+from lsgen.version import __version__
 
 __all__ = ["main"]
-
-OK, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-
-_VERBS = {
-    "train": ("lsgen.cli.verbs.train", "train a model, or continue a run"),
-    "evaluate": ("lsgen.cli.verbs.evaluate", "measure a trained run on its validation and test sets"),
-    "traverse": ("lsgen.cli.verbs.traverse", "draw the traversals and the geometry of a trained run again"),
-    "geometry": ("lsgen.cli.verbs.geometry", "measure the geometry of a trained run: curvature, geodesics, distances"),
-    "report": ("lsgen.cli.verbs.report", "write the page of a run or of a sweep"),
-    "sweep": ("lsgen.cli.verbs.sweep", "list, retry or cancel the jobs of a sweep"),
-    "sync": ("lsgen.cli.verbs.sync", "upload the offline W&B runs of a sweep"),
-    "table": ("lsgen.cli.verbs.table", "compare many runs"),
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,9 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return OK
     try:
         _check_encoding(arguments)
-        if verb not in _VERBS:
-            raise UsageError(f"expected a verb among {', '.join(_VERBS)}, got {verb!r}")
-        result: int = importlib.import_module(_VERBS[verb][0]).run(arguments[1:])
+        if verb not in (known := _verbs()):
+            raise UsageError(f"expected a verb among {', '.join(known)}, got {verb!r}")
+        result: int = importlib.import_module(f"{verbs.__name__}.{verb}").run(arguments[1:])
         return result
     except (UsageError, RunError) as error:
         return complain(error)
@@ -65,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return OK
     except Exception as error:
-        from lsgen.cli.config.refusals import refusal, wants_traceback
+        from lsgen.cli.refusals.explain import explanation, wants_traceback
 
-        if wants_traceback() or (sentence := refusal(error)) is None:
+        if wants_traceback() or (sentence := explanation(error)) is None:
             raise
         return complain(UsageError(sentence))
     except KeyboardInterrupt:
@@ -82,19 +74,29 @@ def _check_encoding(arguments: Sequence[str]) -> None:
             raise UsageError(f"expected arguments in {encoding}, as the locale says, got {os.fsencode(argument)!r}")
 
 
-def complain(error: BaseException) -> int:
-    """Print one sentence on standard error and return the exit code of bad input."""
-    print(f"lsgen: {' '.join(str(error).split())}", file=sys.stderr)
-    return BAD_INPUT
+def _verbs() -> list[str]:
+    """Return the names of the verbs: the modules of the room of verbs."""
+    return sorted(module.name for module in pkgutil.iter_modules(verbs.__path__))
+
+
+def _purpose(verb: str) -> str:
+    """Return what a verb does: the first sentence of its module's docstring, which begins with its name and a colon.
+
+    The module is read, not imported: what verbs import is heavy.
+    """
+    source = Path(verbs.__path__[0], f"{verb}.py").read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    return docstring.split("\n\n")[0].partition(": ")[2].rstrip(".")
 
 
 def _help() -> str:
-    width = max(map(len, _VERBS))
-    verbs = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in _VERBS.items())
+    names = _verbs()
+    width = max(map(len, names))
+    lines = "\n".join(f"  {name:<{width}}  {_purpose(name)}" for name in names)
     return f"""lsgen {__version__}: generative models and the geometry of their latent spaces
 
 usage: lsgen VERB ...
 
-{verbs}
+{lines}
 
 `lsgen VERB --help` says more. A first run: lsgen train experiment=vae_digits"""

@@ -57,7 +57,7 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
     """
     from lsgen.cli.config.build import instantiate, verify_part
     from lsgen.cli.config.freeze import thaw
-    from lsgen.cli.config.refusals import weights_fault
+    from lsgen.cli.refusals.explain import weights_fault
 
     if not isinstance(config.get("model"), Mapping):
         raise RunError(f"expected a frozen config with a model, got {', '.join(map(str, config)) or 'nothing'}")

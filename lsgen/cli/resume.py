@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lsgen.cli.entry import OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import assignments
 from lsgen.runs import RunDirectory, flatten, now, redact
 

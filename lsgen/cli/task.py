@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.config.freeze import thaw
-from lsgen.cli.config.refusals import refusal, spoken, wants_traceback
-from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import BAD_INPUT, FAILURE, INTERRUPTED, OK, UsageError, complain
 from lsgen.cli.output.console import messages
 from lsgen.cli.ranks import forget_ranks, is_first_process, processes
+from lsgen.cli.refusals.explain import explanation, own_sentence, wants_traceback
 from lsgen.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from lsgen.cli.config.build import Parts
+    from lsgen.cli.refusals.run_objects import RunObjects
 
 __all__ = ["execute", "run_variables"]
 
@@ -32,7 +31,7 @@ _log = logging.getLogger(__name__)
 class _Progress:
     """How far a run came, for whoever has to say why it ended."""
 
-    parts: Parts | None = None
+    parts: RunObjects | None = None
     start: int = 0
     announced: bool = True
     metrics: dict[str, float] = field(default_factory=dict)
@@ -157,7 +156,7 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
             **progress.problems,
         )
     _log.error("failed", exc_info=error, extra={"file_only": True})
-    sentence = spoken(error) if progress.stepped else refusal(error, progress.parts)
+    sentence = own_sentence(error) if progress.stepped else explanation(error, progress.parts)
     if sentence is None or wants_traceback():
         traceback.print_exception(error)
     if sentence is not None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from lsgen import __version__
 from lsgen.report.collect import as_script
 from lsgen.runs import RunError, named, write_atomically
+from lsgen.version import __version__
 
 __all__ = [
     "cards",

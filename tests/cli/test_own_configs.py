@@ -2,7 +2,7 @@
 
 import pytest
 
-from lsgen.cli.config.compose import compose_and_run
+from lsgen.cli.application import compose_and_run
 from lsgen.cli.config.prepare import prepare
 from lsgen.cli.errors import UsageError
 

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from lsgen.cli.config.freeze import escaped
-from lsgen.cli.config.refusals import refusal
 from lsgen.cli.config.schema import check_shape, check_signatures
 from lsgen.cli.config.targets import check_names, resolve
 from lsgen.cli.errors import UsageError
+from lsgen.cli.refusals.explain import explanation
+from lsgen.cli.refusals.run_objects import RunObjects
 
-if TYPE_CHECKING:
-    from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-
-__all__ = ["Parts", "build", "instantiate", "verify", "verify_part"]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The objects of a run."""
-
-    data: LightningDataModule
-    model: LightningModule
-    callbacks: Mapping[str, Any]
-    loggers: Mapping[str, Any]
-    trainer: Trainer
+__all__ = ["build", "instantiate", "verify", "verify_part"]
 
 
 def verify(config: DictConfig) -> None:
@@ -64,7 +50,7 @@ def build(
     *,
     loggers: bool = True,
     callbacks: Callable[[str], bool] = lambda target: True,
-) -> Parts:
+) -> RunObjects:
     """Instantiate a verified config, the random numbers of its model seeded.
 
     Args:
@@ -89,7 +75,7 @@ def build(
     options: dict[str, Any] = {"callbacks": list(hooks.values()), "logger": list(sinks.values()) or False}
     if not any(_is_checkpoint(hook) for hook in hooks.values()):
         options["enable_checkpointing"] = False
-    return Parts(data, model, hooks, sinks, instantiate(config.trainer, "trainer", options))
+    return RunObjects(data, model, hooks, sinks, instantiate(config.trainer, "trainer", options))
 
 
 def _members(group: DictConfig, key: str, frozen: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:
@@ -138,7 +124,7 @@ def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = No
     except UsageError:
         raise
     except Exception as error:
-        sentence = refusal(error, place=_where(error, key))
+        sentence = explanation(error, place=_where(error, key))
         if sentence is None:
             raise
         raise UsageError(_in_plain_words(sentence)) from error

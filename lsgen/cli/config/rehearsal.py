@@ -17,9 +17,9 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lsgen.cli.config.build import instantiate
-from lsgen.cli.config.refusals import refusal
 from lsgen.cli.config.targets import resolve, target_nodes
 from lsgen.cli.errors import UsageError
+from lsgen.cli.refusals.explain import explanation
 from lsgen.models.schedules import Schedule
 
 __all__ = ["rehearse", "rehearse_weights"]
@@ -74,7 +74,7 @@ def _check_weight(place: str, schedule: Schedule, step: int) -> None:
     try:
         value: Any = schedule(step)
     except Exception as error:
-        if (said := refusal(error)) is None:
+        if (said := explanation(error)) is None:
             raise
         raise UsageError(
             f"{place}, the schedule {type(schedule).__name__}, fails at generator step {step}: {said}"
@@ -119,7 +119,7 @@ def _follow(model: DictConfig, key: str, optimizer: Optimizer, steps: int) -> No
             try:
                 scheduler.step()
             except Exception as error:
-                if (said := refusal(error, place=key)) is None:
+                if (said := explanation(error, place=key)) is None:
                     raise
                 raise UsageError(f"{said} (after generator step {len(rates)} of {steps})") from error
     _check_rates(key, rates)

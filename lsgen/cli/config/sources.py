@@ -16,9 +16,9 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 from yaml import YAMLError
 
-from lsgen.cli.config.refusals import yaml_fault
 from lsgen.cli.config.searchpath import shipped_directory
 from lsgen.cli.errors import UsageError
+from lsgen.cli.refusals.explain import yaml_fault
 
 __all__ = ["register_source"]
 

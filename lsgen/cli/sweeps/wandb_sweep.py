@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from lsgen.cli.entry import OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import take
 from lsgen.runs import redact, write_atomically
 

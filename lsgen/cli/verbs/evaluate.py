@@ -1,4 +1,4 @@
-"""`lsgen evaluate`: measure a trained run again, on all of its validation and test sets."""
+"""`lsgen evaluate`: measure a trained run on its validation and test sets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsgen.cli.entry import FAILURE, OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import FAILURE, OK, UsageError
 from lsgen.cli.flags import device_of, only_run, take
 from lsgen.runs import Problem, RunDirectory, in_reading_order, named, now, write_json
 
 if TYPE_CHECKING:
-    from lsgen.cli.config.build import Parts
+    from lsgen.cli.refusals.run_objects import RunObjects
 
 __all__ = ["evaluate", "run"]
 
@@ -99,7 +98,7 @@ def _measure(directory: RunDirectory, model: Any, device: str) -> tuple[dict[str
     return {key: float(value) for key, value in sorted(metrics.items())}, list(problems_of(parts.trainer))
 
 
-def _stages(parts: Parts) -> list[Callable[..., Any]]:
+def _stages(parts: RunObjects) -> list[Callable[..., Any]]:
     """Return what measures the splits that have batches; those that have none are told.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`lsgen geometry`: the geometry of a trained run's latent space, and how far runs of several seeds agree on it."""
+"""`lsgen geometry`: measure the geometry of a trained run: curvature, geodesics, distances, agreement of seeds."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lsgen.cli.entry import OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, places, take
 from lsgen.runs import (
     Quantity,

@@ -1,4 +1,4 @@
-"""`lsgen report`: write the page of a run or of a sweep."""
+"""`lsgen report`: write the HTML page of a run or of a sweep."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lsgen.cli.entry import OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, only_run, take
 from lsgen.runs import RunDirectory, Sweep
 

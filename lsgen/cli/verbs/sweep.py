@@ -1,4 +1,4 @@
-"""`lsgen sweep`: what has become of a sweep's jobs; start again what is missing; stop what runs."""
+"""`lsgen sweep`: list, retry or cancel the jobs of a sweep."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from lsgen.cli.config.schema import close_to
-from lsgen.cli.entry import FAILURE, OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import FAILURE, OK, UsageError
 from lsgen.runs import Sweep
 
 __all__ = ["conclude", "run"]
@@ -40,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
 
         return write_definition(rest)
     if what == "job":
-        from lsgen.cli.sweeps.sweep_job import run_jobs
+        from lsgen.cli.sweep_job import run_jobs
 
         return run_jobs(rest[0], [int(number) for number in rest[1:]])
     if what not in _ACTIONS:

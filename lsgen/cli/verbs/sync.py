@@ -1,4 +1,4 @@
-"""`lsgen sync`: upload the offline Weights & Biases runs of a sweep."""
+"""`lsgen sync`: upload the offline W&B runs of a sweep."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lsgen.cli.entry import FAILURE, OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import FAILURE, OK, UsageError
 from lsgen.runs import RunDirectory, find_runs
 
 __all__ = ["run", "segments"]

@@ -1,4 +1,4 @@
-"""`lsgen table`: many runs side by side."""
+"""`lsgen table`: compare many runs in one table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.cli.config.schema import close_to
-from lsgen.cli.entry import OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import OK, UsageError
 from lsgen.runs import find_runs, index
 from lsgen.runs.keys import main_metrics
 

@@ -1,4 +1,4 @@
-"""`lsgen train`: compose a config or take a frozen one, then run the task on its run directory."""
+"""`lsgen train`: train a model, or continue a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from lsgen.cli.config.compose import Composed, compose_and_run
+from lsgen.cli.application import compose_and_run
+from lsgen.cli.config.compose import Composed
 from lsgen.cli.config.names import as_text
 from lsgen.cli.config.prepare import Frozen, prepare
-from lsgen.cli.entry import BAD_INPUT, FAILURE, INTERRUPTED, OK, complain
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import BAD_INPUT, FAILURE, INTERRUPTED, OK, UsageError, complain
 from lsgen.cli.flags import take
 from lsgen.runs import RunDirectory, RunError, Sweep, new_id
 
@@ -120,9 +120,9 @@ def _has_jobs(sweep: Path) -> bool:
 
 
 def _refused(error: Exception) -> int:
-    from lsgen.cli.config.refusals import refusal, wants_traceback
+    from lsgen.cli.refusals.explain import explanation, wants_traceback
 
-    if wants_traceback() or (sentence := refusal(error)) is None:
+    if wants_traceback() or (sentence := explanation(error)) is None:
         traceback.print_exc()
         return FAILURE
     return complain(UsageError(sentence))

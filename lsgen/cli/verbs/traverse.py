@@ -1,4 +1,4 @@
-"""`lsgen traverse`: draw what the latent-space callbacks of a run draw, from one of its checkpoints."""
+"""`lsgen traverse`: draw the traversals and the geometry of a trained run again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsgen.cli.entry import OK
-from lsgen.cli.errors import UsageError
+from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import assignments, device_of, only_run, take
 from lsgen.runs import Quantity, RunDirectory, grouped, in_reading_order
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from lsgen.cli.application import compose_and_run
 from lsgen.cli.config.build import instantiate
-from lsgen.cli.config.compose import compose_and_run
 from lsgen.cli.config.freeze import escaped, freeze, thaw
 from lsgen.cli.config.names import as_text, folder
 from lsgen.cli.config.prepare import prepare

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from lsgen.cli.entry import FAILURE, INTERRUPTED, OK
+from lsgen.cli.errors import FAILURE, INTERRUPTED, OK
 from lsgen.cli.ranks import is_first_process
 from lsgen.cli.task import execute
 from lsgen.runs import Job, RunDirectory, Sweep, now, redact

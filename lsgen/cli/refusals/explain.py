@@ -1,36 +1,27 @@
-"""What libraries raise while a run is composed, built or prepared, in one sentence.
+"""Errors that libraries raise while a run is composed, built or prepared, explained in one sentence.
 
-Who is at fault is read off the frames of the traceback. What somebody wrote down in a `raise` of lsgen is a sentence
-already. What a library raises is its refusal of what the user asked for. What breaks in a class or module of the user
-is told with the place in their file. What breaks in lsgen itself, such as an attribute that is not there, is a
-programming error: it has no sentence, and its traceback is shown.
+The frames of the traceback tell who is at fault. A `raise` in lsgen holds a sentence already. An error of a library is
+its refusal of what the user asked for. An error in a class or module of the user is explained with the place in their
+file. An error in lsgen itself, such as a missing attribute, is a programming error: it has no sentence, and its
+traceback is shown.
 """
 
 from __future__ import annotations
 
-import dis
 import os
 import re
-import sysconfig
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import dropwhile
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import lsgen
-from lsgen.cli.config.misfit import misfit
 from lsgen.cli.errors import UsageError
+from lsgen.cli.refusals.frames import frames_of, owner_of
+from lsgen.cli.refusals.run_objects import RunObjects
+from lsgen.cli.refusals.shape_mismatch import mismatched_layer
 from lsgen.runs.errors import RunError
 
-if TYPE_CHECKING:
-    from lsgen.cli.config.build import Parts
+__all__ = ["explanation", "own_sentence", "wants_traceback", "weights_fault", "yaml_fault"]
 
-__all__ = ["refusal", "spoken", "wants_traceback", "weights_fault", "yaml_fault"]
-
-_OURS = str(Path(lsgen.__file__).parent)
-_LIBRARIES = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
 _SENTENCES = (ValueError, TypeError, RuntimeError, ImportError)
 _NO_SENTENCES = (NotImplementedError, RecursionError)
 _SPEAK_FOR_THEMSELVES = (
@@ -45,40 +36,40 @@ _WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\s+Original 
 _LONGEST = 600  # characters that are quoted of what a library says
 
 
-def spoken(error: BaseException) -> str | None:
+def own_sentence(error: BaseException) -> str | None:
     """Return what an error says where it is a sentence meant for the user: written in lsgen, or by the disk."""
     error = _cause(error)
     if isinstance(error, UsageError | RunError):
         return str(error)
     if isinstance(error, OSError):
         return _of_the_disk(error)
-    frames = list(_frames(error.__traceback__))
+    frames = list(frames_of(error.__traceback__))
     written = isinstance(error, _SENTENCES) and not isinstance(error, _NO_SENTENCES)
     if _WORKER.search(str(error)):
         return _of_a_worker(str(error)) if written else None
     return _said(error) if written and frames and frames[-1].owner == "lsgen" and frames[-1].raises else None
 
 
-def refusal(error: BaseException, parts: Parts | None = None, place: str = "") -> str | None:
+def explanation(error: BaseException, objects: RunObjects | None = None, place: str = "") -> str | None:
     """Return in one sentence what was refused before any work was done; None where the fault is lsgen's own.
 
     Args:
         error: what was raised.
-        parts: the objects of the run, as far as they were made.
-        place: the key of the part that was being built; found among `parts` unless given.
+        objects: the objects of the run; None if none were built yet.
+        place: the key of the part that was being built; found among `objects` unless given.
 
     """
     error = _cause(error)
     if isinstance(error, UsageError | RunError):
         return str(error)
-    if (known := spoken(error) or misfit(error, parts) or weights_fault(error)) is not None:
+    if (known := own_sentence(error) or mismatched_layer(error, objects) or weights_fault(error)) is not None:
         return _at(place, known)
-    place = place or _place(error, parts)
+    place = place or _place(error, objects)
     if _WORKER.search(str(error)):
         return None
     if (fault := yaml_fault(error)) is not None:
         return _at(place, fault)
-    frames = list(dropwhile(lambda frame: frame.owner == "user", _frames(error.__traceback__)))  # who called lsgen
+    frames = list(dropwhile(lambda frame: frame.owner == "user", frames_of(error.__traceback__)))  # who called lsgen
     if users := [frame for frame in frames if frame.owner == "user"]:
         return _at(place, f"{type(error).__name__}: {_said(error)} ({users[-1]})")
     if any(frame.file.endswith("checkpoint_connector.py") for frame in frames):
@@ -113,50 +104,6 @@ def yaml_fault(error: BaseException) -> str | None:
     return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """One line of a traceback, and whose it is: "lsgen", "user" or "library"."""
-
-    owner: str
-    file: str
-    line: int
-    function: str
-    instruction: str
-
-    def __str__(self) -> str:
-        return f"{self.file}, line {self.line}, in {self.function}"
-
-    @property
-    def raises(self) -> bool:
-        """Whether the line is a `raise`, and nothing that broke."""
-        return self.instruction == "RAISE_VARARGS"
-
-    @property
-    def calls(self) -> bool:
-        """Whether the line calls, or computes with, what has no frames: a function or an operator written in C."""
-        return self.instruction.startswith(("CALL", "BINARY_OP", "PRECALL", "COMPARE_OP"))
-
-
-def _frames(trace: TracebackType | None) -> Iterator[_Frame]:
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        instruction = dis.opname[code.co_code[trace.tb_lasti]] if trace.tb_lasti >= 0 else ""
-        owner = _owner(code.co_filename, str(trace.tb_frame.f_globals.get("__name__")))
-        yield _Frame(owner, code.co_filename, trace.tb_lineno, code.co_name, instruction)
-        trace = trace.tb_next
-
-
-def _owner(file: str, module: str) -> str:
-    trusted = [name.strip() for name in os.environ.get("LSGEN_TARGETS", "").split(",") if name.strip()]
-    if any(module == name or module.startswith(f"{name}.") for name in trusted):
-        return "user"
-    if file.startswith(_OURS + os.sep):
-        return "lsgen"
-    installed = file.startswith(("<", *_LIBRARIES)) or "site-packages" in file or "dist-packages" in file
-    installed |= file.endswith((".pyx", ".pxd"))  # compiled
-    return "library" if installed else "user"
-
-
 def _cause(error: BaseException) -> BaseException:
     """Return what Hydra wraps when a constructor raises."""
     while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
@@ -177,7 +124,7 @@ def _of_a_worker(text: str) -> str:
     *before, last = text.strip().splitlines()
     frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', "\n".join(before))
     said = last.partition(": ")[2] or last
-    if frames and _owner(frames[-1][0], "") == "user":
+    if frames and owner_of(frames[-1][0], "") == "user":
         return "{} ({}, line {}, in {})".format(last, *frames[-1])
     return said
 
@@ -207,15 +154,15 @@ def weights_fault(error: BaseException) -> str | None:
     return f"the checkpoint does not fit the model: {'; '.join(found) or _said(error)}"
 
 
-def _place(error: BaseException, parts: Parts | None) -> str:
+def _place(error: BaseException, objects: RunObjects | None) -> str:
     """Return the key of the part in whose methods an error was raised, the innermost one; nothing where in none."""
-    if parts is None:
+    if objects is None:
         return ""
     members: Mapping[str, Any] = {
-        **{f"callbacks.{name}": hook for name, hook in parts.callbacks.items()},
-        **{f"logger.{name}": logger for name, logger in parts.loggers.items()},
-        "data": parts.data,
-        "model": parts.model,
+        **{f"callbacks.{name}": hook for name, hook in objects.callbacks.items()},
+        **{f"logger.{name}": logger for name, logger in objects.loggers.items()},
+        "data": objects.data,
+        "model": objects.model,
     }
     names = {id(member): name for name, member in members.items()}
     found, trace = "", error.__traceback__

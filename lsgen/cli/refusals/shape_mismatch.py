@@ -1,41 +1,40 @@
-"""Say in one sentence that a network does not fit its data, where PyTorch says it with a page of frames."""
+"""Shape mismatch between a network and its data, in one sentence instead of PyTorch's traceback."""
 
 from __future__ import annotations
 
 import re
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from lsgen.cli.config.build import Parts
+from lsgen.cli.refusals.run_objects import RunObjects
 
-__all__ = ["misfit"]
+__all__ = ["mismatched_layer"]
 
 _ABOUT_SHAPES = re.compile(r"\b(shapes?|sizes?|channels?|broadcast|dimensions?|mat1)\b", re.IGNORECASE)
 
 
-def misfit(error: BaseException, parts: Parts | None) -> str | None:
-    """Return a sentence that names the layer which refused a tensor for its shape; None where none did.
+def mismatched_layer(error: BaseException, objects: RunObjects | None) -> str | None:
+    """Return a sentence that names the layer which got a tensor of another shape; None if no layer did.
 
     Args:
-        error: what ended the run before its first step.
-        parts: the run's objects, as far as they were made.
+        error: the exception that ended the run before its first step.
+        objects: the objects of the run; None if none were built yet.
 
     """
     if (
-        parts is None
+        objects is None
         or type(error) not in (RuntimeError, ValueError, IndexError)
         or not _ABOUT_SHAPES.search(str(error))
     ):
         return None
-    names = {id(module): name for name, module in parts.model.named_modules() if name}
+    names = {id(module): name for name, module in objects.model.named_modules() if name}
     frames = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
     inside: list[Any] = [layer for layer in frames if id(layer) in names]
     if not inside:
         return None
     layer, said = inside[-1], str(error).splitlines()[0]
     return (
-        f"the networks do not fit data of shape {_shape(parts.data)}: model.{names[id(layer)]}, a "
+        f"the networks do not fit data of shape {_shape(objects.data)}: model.{names[id(layer)]}, a "
         f"{type(layer).__name__}, was given a tensor of another shape than it expects ({said})"
     )
 

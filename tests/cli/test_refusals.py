@@ -15,15 +15,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from lsgen.callbacks import WandbLogger
+from lsgen.cli.application import compose_and_run
 from lsgen.cli.config.annotations import check_values
 from lsgen.cli.config.build import instantiate, verify
-from lsgen.cli.config.compose import compose_and_run
 from lsgen.cli.config.freeze import thaw
 from lsgen.cli.config.monitors import check_monitors
 from lsgen.cli.config.prepare import prepare
-from lsgen.cli.config.refusals import refusal, spoken
 from lsgen.cli.config.rehearsal import rehearse, rehearse_weights
 from lsgen.cli.errors import UsageError
+from lsgen.cli.refusals.explain import explanation, own_sentence
 from lsgen.models.schedules import Linear, Schedule
 from lsgen.runs.keys import watchable
 
@@ -215,19 +215,19 @@ def test_programming_errors_of_lsgen_have_no_sentence():
         raised(MLPEncoder.forward, None, torch.zeros(1)),  # an attribute that None does not have
         raised(module.random_split, 10, None, 0),
     ):
-        assert refusal(error) is None
-        assert spoken(error) is None
+        assert explanation(error) is None
+        assert own_sentence(error) is None
 
 
 def test_what_is_written_down_in_lsgen_is_a_sentence_and_libraries_are_quoted():
     from lsgen.latent import StandardNormal
 
-    assert refusal(raised(StandardNormal, 0)) == spoken(raised(StandardNormal, 0))
+    assert explanation(raised(StandardNormal, 0)) == own_sentence(raised(StandardNormal, 0))
     decoded = raised(json.loads, "{")
-    assert spoken(decoded) is None
-    assert refusal(decoded, place="data").startswith("data: JSONDecodeError: ")
+    assert own_sentence(decoded) is None
+    assert explanation(decoded, place="data").startswith("data: JSONDecodeError: ")
     missing = raised(subprocess.check_output, ["/nothing/there"])
-    assert spoken(missing) == "cannot read or write /nothing/there: No such file or directory"
+    assert own_sentence(missing) == "cannot read or write /nothing/there: No such file or directory"
 
 
 def test_a_programming_error_shows_its_traceback(lsgen, small, monkeypatch):
@@ -575,7 +575,7 @@ def test_what_wandb_refuses(arguments, sentence, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
     error = raised(lambda: WandbLogger(save_dir=tmp_path, **arguments).experiment)
-    said = refusal(error, place="logger.wandb")
+    said = explanation(error, place="logger.wandb")
     assert said.startswith("logger.wandb: ")
     assert sentence in said
     assert "\n" not in said

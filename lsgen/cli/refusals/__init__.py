@@ -1,0 +1,1 @@
+"""Explanations, in one sentence, of errors that end a run before its first step."""

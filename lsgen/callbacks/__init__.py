@@ -7,6 +7,7 @@ from lsgen.callbacks.engine.ema import GeneratorEMA
 from lsgen.callbacks.engine.finite_loss import FiniteLoss, NonFiniteError
 from lsgen.callbacks.engine.held_out import HeldOutCheck, check_split
 from lsgen.callbacks.engine.interrupt import Interrupted
+from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.engine.problems import Problems, problems_of
 from lsgen.callbacks.engine.progress import Progress
 from lsgen.callbacks.engine.seeding import Seeding
@@ -28,7 +29,6 @@ from lsgen.callbacks.latent.reconstructions import Reconstructions
 from lsgen.callbacks.latent.samples import Samples
 from lsgen.callbacks.latent.traversal import LatentTraversal
 from lsgen.callbacks.logging.loggers import CSVLogger, TensorBoardLogger, WandbLogger
-from lsgen.callbacks.observer import Observer
 
 __all__ = [
     "AggregateMetrics",

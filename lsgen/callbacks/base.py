@@ -26,9 +26,9 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
 from lsgen.callbacks.engine.clock import generator_steps
-from lsgen.callbacks.latent.probes import Probe, fixed_probe
+from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.logging.sink import Sink
-from lsgen.callbacks.observer import Observer
+from lsgen.callbacks.probes import Probe, fixed_probe
 from lsgen.data import DataModule, Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.gan.styles import style_space

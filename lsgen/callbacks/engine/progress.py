@@ -13,7 +13,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from lsgen.callbacks.engine.clock import generator_steps, images_seen
-from lsgen.callbacks.observer import Observer
+from lsgen.callbacks.engine.observer import Observer
 from lsgen.models import Losses
 from lsgen.runs.terminal import Terminal
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from lsgen.callbacks.base import LatentCallback
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.metrics import AggregatePosterior
 

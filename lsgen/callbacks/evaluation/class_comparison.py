@@ -10,8 +10,8 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen.callbacks.base import PeriodicCallback
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule, Split
 from lsgen.latent import LatentSpace
 from lsgen.metrics.quality import FeatureExtractor, IntraFrechetDistance, real_features, real_labels

@@ -15,8 +15,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.callbacks.base import PeriodicCallback
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import LatentSpace
 
 __all__ = ["CollapseWatch", "mean_distance"]

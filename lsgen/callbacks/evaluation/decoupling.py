@@ -15,8 +15,8 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen.callbacks.base import PeriodicCallback
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
 from lsgen.metrics.decoupling import gini, hoyer, intervention_sensitivity, optimised_sensitivity

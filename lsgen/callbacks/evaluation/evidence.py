@@ -15,7 +15,7 @@ from torchmetrics import MeanMetric
 
 from lsgen.callbacks.base import CountedCallback, undisturbed
 from lsgen.callbacks.evaluation.aggregate import factorised_normal
-from lsgen.callbacks.latent.probes import observations_of
+from lsgen.callbacks.probes import observations_of
 from lsgen.latent import EncodableLatentSpace, PointPosterior
 from lsgen.latent.densities import check_density
 from lsgen.metrics import AggregatePosterior, NegativeLogLikelihood, annealed_log_evidence

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from lsgen.callbacks.observer import Observer
+from lsgen.callbacks.engine.observer import Observer
 from lsgen.data import DataModule, Observations, Split
 from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics import FactorRegression

@@ -17,8 +17,8 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.latent.probe_codes import show
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.data import Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace, impute
 from lsgen.latent.densities import check_density

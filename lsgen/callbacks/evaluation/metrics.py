@@ -17,8 +17,8 @@ from torch.distributions import Distribution
 from torch.utils.hooks import RemovableHandle
 
 from lsgen.callbacks.engine.clock import bind_clock, continue_loggers, generator_steps, images_seen
+from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.engine.problems import protect_loggers
-from lsgen.callbacks.observer import Observer
 from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.metrics import ActiveUnits, EvidenceLowerBound, bits_per_dimension

@@ -20,8 +20,8 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.latent.probe_codes import show
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
 from lsgen.latent.neighbours import nearest_neighbours

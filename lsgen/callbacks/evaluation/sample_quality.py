@@ -16,9 +16,9 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lsgen.callbacks.base import PeriodicCallback
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule, Split
 from lsgen.latent import LatentSpace
 from lsgen.latent.sampling.samplers import CodeSampler, generate

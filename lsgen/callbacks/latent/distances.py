@@ -22,8 +22,8 @@ from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.latent.geodesics import unsuited
 from lsgen.callbacks.latent.measures import SubLatent, active_axes, quantiles, sub_latent
 from lsgen.callbacks.latent.probe_codes import encode_probes, means, show
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.geometry import FrechetMean, Geodesic, frechet_mean, geodesic, immersion
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 

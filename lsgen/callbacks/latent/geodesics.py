@@ -31,8 +31,8 @@ from lsgen.callbacks.latent.measures import (
     sub_latent,
 )
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.geometry import CodeGraph, Geodesic, Immersion, geodesic, immersion, log_volume
 from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, great_circles, paths
 

@@ -34,8 +34,8 @@ from lsgen.callbacks.latent.measures import (
     sub_latent,
 )
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.geometry import Immersion, immersion
 from lsgen.geometry.jets import kinks
 from lsgen.latent import Euclidean, LatentSpace

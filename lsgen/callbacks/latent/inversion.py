@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from lsgen import viz
 from lsgen.callbacks.base import PeriodicCallback
 from lsgen.callbacks.latent.probe_codes import show
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.gan import fit_encoder, invert
 

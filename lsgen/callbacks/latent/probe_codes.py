@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lsgen import viz
-from lsgen.callbacks.latent.probes import Probe
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.divergence import kl_per_dimension
 from lsgen.viz import Pixels

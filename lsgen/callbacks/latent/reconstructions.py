@@ -10,8 +10,8 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.latent.probe_codes import means, show
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
 __all__ = ["Reconstructions"]

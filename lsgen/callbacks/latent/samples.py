@@ -10,9 +10,9 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback
 from lsgen.callbacks.latent.probe_codes import means, show
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import LatentSpace
 from lsgen.latent.sampling.samplers import CodeSampler
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Which
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated, means, show
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
 from lsgen.latent.manifolds.supports import bounded
 from lsgen.models.gan.directions import Directions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 __all__ = ["SHIPPED", "config_options", "register", "shipped_directory", "user_directories"]
@@ -55,9 +56,7 @@ def register(*strongest: str) -> None:
 
 def shipped_directory() -> Path:
     """Return the directory of the configs that lsgen ships."""
-    import lsgen.conf
-
-    return Path(next(iter(lsgen.conf.__path__))).resolve()
+    return Path(next(iter(import_module("lsgen.conf").__path__))).resolve()
 
 
 def _options(group: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ from lsgen.runs.keys import find
 
 if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
-    from lsgen.callbacks.latent.probes import Probe
+    from lsgen.callbacks.probes import Probe
 
 __all__ = ["measure", "run"]
 

@@ -12,7 +12,7 @@ from lsgen.runs import Quantity, RunDirectory, grouped, in_reading_order
 
 if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
-    from lsgen.callbacks.latent.probes import Probe
+    from lsgen.callbacks.probes import Probe
 
 __all__ = ["collector", "opened", "probe_for", "refuse_unsuited", "run", "traverse"]
 
@@ -127,7 +127,7 @@ def probe_for(model: Any, data: Any, wanted: int) -> Probe | None:
         UsageError: the data module has none.
 
     """
-    from lsgen.callbacks.latent.probes import probe_of
+    from lsgen.callbacks.probes import probe_of
     from lsgen.latent import EncodableLatentSpace
 
     if not isinstance(model.latent_space, EncodableLatentSpace):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lsgen.metrics.disentanglement.base import DisentanglementMetric
 from lsgen.metrics.disentanglement.groups import FixedFactor
-from lsgen.metrics.disentanglement.logistic import LogisticRegression
+from lsgen.metrics.disentanglement.predictors.logistic import LogisticRegression
 
 __all__ = ["BetaVAEScore"]
 

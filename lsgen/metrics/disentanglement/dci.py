@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from lsgen.metrics.disentanglement.base import DisentanglementMetric, split_indices
-from lsgen.metrics.disentanglement.boosting import Boosting
 from lsgen.metrics.disentanglement.information import recode
+from lsgen.metrics.disentanglement.predictors.boosting import Boosting
 
 __all__ = ["DCI"]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsgen.metrics.disentanglement.base import DisentanglementMetric, split_indices
 from lsgen.metrics.disentanglement.information import recode
-from lsgen.metrics.disentanglement.logistic import LogisticRegression
+from lsgen.metrics.disentanglement.predictors.logistic import LogisticRegression
 
 __all__ = ["Explicitness", "area_under_curve"]
 

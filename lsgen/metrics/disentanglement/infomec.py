@@ -28,7 +28,7 @@ from lsgen.metrics.disentanglement.information import (
     nearest_neighbour_information,
     recode,
 )
-from lsgen.metrics.disentanglement.logistic import LogisticRegression
+from lsgen.metrics.disentanglement.predictors.logistic import LogisticRegression
 
 __all__ = ["InfoMEC"]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lsgen.metrics.disentanglement.base import DisentanglementMetric, split_indices
-from lsgen.metrics.disentanglement.svm import fit_margins
+from lsgen.metrics.disentanglement.predictors.svm import fit_margins
 
 __all__ = ["SAP"]
 

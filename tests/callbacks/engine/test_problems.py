@@ -21,8 +21,8 @@ from lsgen.callbacks import (
     Samples,
     problems_of,
 )
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import LatentSpace
 
 pytestmark = pytest.mark.slow

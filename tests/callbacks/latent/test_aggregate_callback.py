@@ -9,8 +9,8 @@ from torch import nn
 from torch.distributions import Independent, Normal
 
 from lsgen.callbacks import AggregateMetrics
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import Deterministic, EncodableLatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics import AggregatePosterior

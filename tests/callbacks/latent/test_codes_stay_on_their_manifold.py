@@ -9,9 +9,9 @@ from torch import nn
 
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
 from lsgen.callbacks.latent.geometry import LatentGeometry
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.latent.traversal import LatentTraversal
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import (
     CodebookPrior,
     Cube,

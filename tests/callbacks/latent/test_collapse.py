@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from lsgen.callbacks.evaluation.collapse import CollapseWatch, mean_distance
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GeneratorSpace

@@ -7,8 +7,8 @@ from torch import nn
 
 from lsgen import viz
 from lsgen.callbacks.latent.distances import LatentDistances
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 

@@ -17,8 +17,8 @@ from lsgen.callbacks.evaluation.class_comparison import ClassComparison
 from lsgen.callbacks.evaluation.decoupling import Decoupling
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
 from lsgen.callbacks.latent.inversion import Inversions
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.cli import main
 from lsgen.data import Digits
 from lsgen.geometry import immersion, metric

@@ -9,8 +9,8 @@ from torch import nn
 
 from lsgen import viz
 from lsgen.callbacks.latent.geodesics import NOT_CONVERGED, LatentGeodesics
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from lsgen.callbacks.latent.geometry import LatentGeometry
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, FixedGaussian, Likelihood
 

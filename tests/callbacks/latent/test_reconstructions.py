@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.latent.reconstructions import Reconstructions
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 
 
 def _picture(tmp_path, step=1):

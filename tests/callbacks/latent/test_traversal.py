@@ -7,9 +7,9 @@ from PIL import Image, ImageSequence
 from torch.distributions import Normal, kl_divergence
 
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
-from lsgen.callbacks.latent.probes import Probe
 from lsgen.callbacks.latent.traversal import LatentTraversal
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, StandardNormal, VonMisesFisherPosterior
 from lsgen.models.gan import Directions
 

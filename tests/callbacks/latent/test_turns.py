@@ -9,10 +9,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from lsgen.callbacks.base import LatentCallback, PeriodicCallback, undisturbed
-from lsgen.callbacks.latent.probes import fixed_probe, observations_of
 from lsgen.callbacks.latent.reconstructions import Reconstructions
 from lsgen.callbacks.latent.samples import Samples
 from lsgen.callbacks.latent.traversal import LatentTraversal
+from lsgen.callbacks.probes import fixed_probe, observations_of
 
 
 class Spy(LatentCallback):

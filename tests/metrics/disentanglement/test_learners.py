@@ -9,11 +9,11 @@ from sklearn.linear_model import LogisticRegression as Reference
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import LinearSVC
 
-from lsgen.metrics.disentanglement.boosting import Boosting
 from lsgen.metrics.disentanglement.explicitness import area_under_curve
-from lsgen.metrics.disentanglement.logistic import LogisticRegression
-from lsgen.metrics.disentanglement.splits import quantile_bins
-from lsgen.metrics.disentanglement.svm import fit_margins
+from lsgen.metrics.disentanglement.predictors.boosting import Boosting
+from lsgen.metrics.disentanglement.predictors.logistic import LogisticRegression
+from lsgen.metrics.disentanglement.predictors.svm import fit_margins
+from lsgen.metrics.disentanglement.predictors.tree_splits import quantile_bins
 from lsgen.metrics.disentanglement.udr import lasso, ranks
 
 
@@ -54,7 +54,7 @@ def test_logistic_regression_is_that_of_scikit_learn(classes, balanced):
 def test_both_solvers_of_logistic_regression_agree(monkeypatch):
     x, y = (torch.from_numpy(array) for array in problem(4))
     newton = LogisticRegression(penalty=1.0).fit(x, y, 4)
-    monkeypatch.setattr("lsgen.metrics.disentanglement.logistic.LARGEST", 0)
+    monkeypatch.setattr("lsgen.metrics.disentanglement.predictors.logistic.LARGEST", 0)
     lbfgs = LogisticRegression(penalty=1.0, max_iter=1000).fit(x, y, 4)
     torch.testing.assert_close(newton(x), lbfgs(x), atol=1e-6, rtol=0)
 

@@ -8,7 +8,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 
 from lsgen.metrics.disentanglement import DCI
 from lsgen.metrics.disentanglement.base import split_indices
-from lsgen.metrics.disentanglement.boosting import Boosting
+from lsgen.metrics.disentanglement.predictors.boosting import Boosting
 
 
 def problem(classes, n=900, d=3, seed=0):

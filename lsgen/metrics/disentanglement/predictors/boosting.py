@@ -5,7 +5,7 @@ For one label with K classes, F_c(x) starts at the log frequency of class c and 
     F_c <- F_c + rate sum_leaves 1[x in leaf] (K-1)/K  sum_leaf r_c / sum_leaf p_c (1 - p_c),    r_c = [y = c] - p_c ,
 
 with p the softmax of F (one tree and the logistic function for K = 2). The importance of a code is the sum of the gains
-of its splits over all trees; see `lsgen.metrics.disentanglement.splits` for where trees split.
+of its splits over all trees; see `lsgen.metrics.disentanglement.predictors.tree_splits` for where trees split.
 
 Reference: Friedman, "Greedy function approximation: a gradient boosting machine" (Annals of Statistics 2001),
 algorithm 6; defaults and importances as in scikit-learn's GradientBoostingClassifier.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lsgen.metrics.disentanglement.splits import ExactTrees, HistogramTrees, Trees, quantile_bins
+from lsgen.metrics.disentanglement.predictors.tree_splits import ExactTrees, HistogramTrees, Trees, quantile_bins
 
 __all__ = ["Boosting"]
 

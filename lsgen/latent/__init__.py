@@ -2,6 +2,7 @@
 
 from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
+from lsgen.latent.codes import Codes
 from lsgen.latent.discrete.autoregressive import AutoregressiveOverCodes, AutoregressivePrior
 from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
 from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
@@ -32,6 +33,7 @@ __all__ = [
     "ClassPosterior",
     "Codebook",
     "CodebookPrior",
+    "Codes",
     "Cube",
     "DecoderDependentPosterior",
     "Deterministic",

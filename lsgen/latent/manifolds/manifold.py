@@ -43,16 +43,16 @@ class Manifold(ABC):
 
     def __eq__(self, other: object) -> bool:
         """Return whether the other is the same manifold."""
-        return type(self) is type(other) and self._key() == other._key()
+        return type(self) is type(other) and self.arguments() == other.arguments()
 
     def __hash__(self) -> int:
-        return hash((type(self), self._key()))
+        return hash((type(self), self.arguments()))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(str, self._key()))})"
+        return f"{type(self).__name__}({', '.join(map(str, self.arguments()))})"
 
-    def _key(self) -> tuple[Any, ...]:
-        """Return what tells manifolds of one type apart."""
+    def arguments(self) -> tuple[Any, ...]:
+        """Return the arguments of the constructor; manifolds of one type are equal where these are."""
         return ()
 
     @abstractmethod
@@ -90,6 +90,11 @@ class Manifold(ABC):
         """
         if not self.continuous:
             raise TypeError(f"expected codes that can move continuously, got those of {self}")
+
+    @property
+    def coordinates(self) -> int | None:
+        """The number d of coordinates of a code; None where any number will do."""
+        return None
 
     @property
     def choices(self) -> list[Choice]:
@@ -337,7 +342,8 @@ class PoincareBall(Manifold):
         """Return codes (B, d) as points of the ball of curvature -1, in double precision."""
         return self.curvature**0.5 * z.double()
 
-    def _key(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[Any, ...]:
+        """Return the curvature."""
         return (self.curvature,)
 
     def code(self, x: Tensor, gap: Tensor, dtype: torch.dtype, beyond: float | None = torch.nan) -> Tensor:

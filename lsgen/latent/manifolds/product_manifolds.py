@@ -36,6 +36,11 @@ class ProductManifold(Manifold):
         return any(part.continuous for part in self.parts)
 
     @property
+    def coordinates(self) -> int:
+        """Those of all parts."""
+        return sum(self.sizes)
+
+    @property
     def choices(self) -> list[Choice]:
         """Those of the parts."""
         starts = [sum(self.sizes[:i]) for i in range(len(self.sizes))]
@@ -132,7 +137,8 @@ class ProductManifold(Manifold):
             axis -= size
         raise ValueError(f"expected an axis below {sum(self.sizes)}, got {axis + sum(self.sizes)}")
 
-    def _key(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[Any, ...]:
+        """Return the parts and their sizes."""
         return self.parts, self.sizes
 
 

@@ -68,7 +68,8 @@ class Cube(Euclidean):
         ahead = z + step * unit
         return self.onto(torch.where((self.onto(ahead) == ahead).all(-1, keepdim=True), ahead, z - step * unit))
 
-    def _key(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[Any, ...]:
+        """Return the two ends."""
         return self.low, self.high
 
 
@@ -103,6 +104,11 @@ class Simplex(_Apart):
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
+
+    @property
+    def coordinates(self) -> int:
+        """One for each class."""
+        return self.classes
 
     @property
     def choices(self) -> list[Choice]:
@@ -158,7 +164,8 @@ class Simplex(_Apart):
         """Return mixtures of the two ends, (B, N, d)."""
         return paths.linear(start, end, points)
 
-    def _key(self) -> tuple[Any, ...]:
+    def arguments(self) -> tuple[Any, ...]:
+        """Return the number of classes."""
         return (self.classes,)
 
 
@@ -173,6 +180,11 @@ class Codebook(_Apart):
 
     def __init__(self, entries: Tensor, length: int) -> None:
         self.entries, self.length = entries, length
+
+    @property
+    def coordinates(self) -> int:
+        """Those of all places."""
+        return self.length * self.entries.shape[1]
 
     @property
     def choices(self) -> list[Choice]:
@@ -253,8 +265,16 @@ class Codebook(_Apart):
         mask = changed.repeat_interleave(self.entries.shape[1], -1)
         return torch.where(mask, end.unsqueeze(-2), start.unsqueeze(-2))
 
-    def _key(self) -> tuple[Any, ...]:
-        return id(self.entries), self.length
+    def arguments(self) -> tuple[Any, ...]:
+        """Return the codebook and the number of places."""
+        return self.entries, self.length
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other has the very same tensor as codebook and as many places."""
+        return isinstance(other, Codebook) and self.entries is other.entries and self.length == other.length
+
+    def __hash__(self) -> int:
+        return hash((id(self.entries), self.length))
 
     def __repr__(self) -> str:
         return f"Codebook({len(self.entries)} entries of {self.entries.shape[1]}, {self.length} places)"

@@ -1,4 +1,4 @@
-"""What geometry refuses, each in one sentence that says what was expected and what came."""
+"""Checks of the arguments of geometry. A refusal is one sentence that says what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_codes", "check_map", "check_moves", "check_signature", "check_
 
 
 def check_map(fn: Any, dim: Any) -> None:
-    """Refuse what is no map of a positive number of dimensions."""
+    """Refuse a map that cannot be called, or a latent dimension below 1."""
     if not callable(fn):
         raise TypeError(f"expected a map z -> f(z), got {type(fn).__name__}")
     if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
@@ -87,7 +87,7 @@ def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:
 
 
 def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
-    """Refuse modules in train mode that would act otherwise in eval mode, and weights of another dtype or device.
+    """Refuse modules in train mode that compute something else in eval mode, and weights of another dtype or device.
 
     A map that is `widened` takes float64 whatever its weights are.
     """
@@ -107,7 +107,7 @@ def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
 
 @cache
 def _depends_on_mode(kind: Hashable) -> bool:
-    """Whether a module class reads its own train mode, which its code shows."""
+    """Whether the code of a module class reads the attribute `training`."""
     assert isinstance(kind, type)
     for base in kind.__mro__:
         if base is nn.Module:

@@ -54,7 +54,7 @@ def is_batched(x: Tensor) -> bool:
 
 
 def has_values(x: Tensor) -> bool:
-    """Whether a tensor's values can be read: those of a batch under `torch.vmap` and of a fake tensor cannot."""
+    """Whether the values of a tensor can be read; under `torch.vmap` and of fake tensors they cannot."""
     return is_plain(x) or not (is_batched(x) or is_fake(x))
 
 
@@ -76,7 +76,7 @@ def unwrapped(x: Tensor) -> Tensor:
 
 @contextmanager
 def outside_transforms(x: Tensor) -> Iterator[None]:
-    """Suspend the transforms of `torch.func`, the tracing and the modes in force; keep the fake mode of a fake x."""
+    """Suspend the transforms of `torch.func` and the modes in force, except the fake mode of a fake tensor x."""
     if not (is_transformed() or _len_torch_function_stack() or _len_torch_dispatch_stack() or _pre_dispatched()):
         yield
         return
@@ -111,7 +111,7 @@ def is_fresh(op: Any) -> bool:
 
 
 def out_of_place(op: Any) -> Any:
-    """Return aten.add.Tensor for aten.add_.Tensor, and so on for operations in place; None if there is no such one."""
+    """Return the operation that computes the same not in place, None if there is none."""
     name = op.overloadpacket.__name__
     plain = getattr(torch.ops.aten, name.removesuffix("_"), None) if name.endswith("_") else None
     overload = op._overloadname
@@ -119,5 +119,5 @@ def out_of_place(op: Any) -> Any:
 
 
 def tensor_tables(module: nn.Module) -> tuple[dict[str, Any], ...]:
-    """Return the tables of a module that its weights, its buffers and its other attributes stand in, by name."""
+    """Return the dictionaries of a module's weights, of its buffers and of its other attributes."""
     return module._parameters, module._buffers, vars(module)

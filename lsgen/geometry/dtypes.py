@@ -1,4 +1,4 @@
-"""Names of dtypes in sentences, and the dtypes that a differentiable map may return."""
+"""The dtypes that geometry computes in, and their names."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ __all__ = ["check_values", "dtype_name"]
 
 
 def check_values(dtype: torch.dtype) -> None:
-    """Refuse values that are no real numbers of a precision that derivatives can be told apart in."""
+    """Refuse values of a map that are neither float32 nor float64."""
     if dtype not in (torch.float32, torch.float64):
         how = ": give real and imaginary parts as torch.view_as_real does" if dtype.is_complex else ""
         raise TypeError(f"expected a map with values of dtype float32 or float64, got {dtype_name(dtype)}{how}")
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """Return what a dtype is called in a sentence, such as float32."""
+    """Return the name of a dtype without its module, such as float32."""
     return str(dtype).removeprefix("torch.")

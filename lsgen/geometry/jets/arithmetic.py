@@ -1,6 +1,6 @@
 r"""Rules for arithmetic: sums, products, quotients, selections, matrix products and convolutions.
 
-Sums act on derivatives as they are; products follow d^2(ab) = a_ij b + a_i b_j + a_j b_i + a b_ij.
+(a + b)_ij = a_ij + b_ij,        (a b)_ij = a_ij b + a_i b_j + a_j b_i + a b_ij,        a / b = a (1 / b)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lsgen.geometry.jets.taylor import (
     only_first,
     product,
     value_of,
-    widened,
+    with_second_order,
 )
 
 __all__ = ["ARITHMETIC_RULES", "add", "multiply", "subtract", "where"]
@@ -34,7 +34,7 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
     """Return a + alpha b; either may be an expansion, a tensor or a number."""
     if isinstance(a, Taylor) and isinstance(b, Taylor):
         if a.curved != b.curved:
-            a, b = widened(a), widened(b)
+            a, b = with_second_order(a), with_second_order(b)
         ndim = max(a.ndim, b.ndim)
         return Taylor(a.frame, torch.add(a.v, b.v, alpha=alpha), torch.add(a.lead(ndim), b.lead(ndim), alpha=alpha))
     if isinstance(a, Taylor):
@@ -55,7 +55,7 @@ def _rsub(a: Any, b: Any, *, alpha: float = 1) -> Any:
 
 
 def _scale(x: Taylor, c: Any) -> Taylor:
-    """Multiply by a constant, a number or a tensor."""
+    """Multiply by a constant number or tensor."""
     ndim = c.ndim if isinstance(c, Tensor) else 0
     return Taylor(x.frame, x.map(lambda v: v * c, lambda t: t[:0]).cell, x.lead(ndim) * c)
 
@@ -130,7 +130,7 @@ def _matmul(a: Any, b: Any) -> Taylor:
 
 
 def _rows(t: Tensor, b: Tensor) -> Tensor:
-    """Return t @ b, from one row where all points have the same, as they do at the start."""
+    """Return t @ b; if all points share one row of derivatives, as at the start, it is multiplied once."""
     if t.ndim == 3 and b.ndim == 2 and t.stride(1) == 0:
         return (t[:, :1] @ b).expand(-1, t.shape[1], -1)
     return t @ b

@@ -1,8 +1,15 @@
-"""One trace for any number of points.
+"""The trace of a map for any number of points, from its traces for two numbers of points.
 
-Sizes are numbers in a trace, so that it holds for as many points N as it was made with. A map treats each point by
-itself, so two traces of the same operations, with numbers equal or proportional to N, tell the trace of any other N.
-A single point is left out: PyTorch treats dimensions of size one apart.
+Sizes are plain numbers in a trace, which therefore holds for the number N of points that it was made with. A map treats
+each point by itself, so that each number s in it is constant or proportional to N,
+
+    s(N_1) = s(N_2)    or    s(N_1) / N_1 = s(N_2) / N_2,
+
+and two traces of the same operations determine the trace for any other N. One point is an exception, because PyTorch
+treats dimensions of size one differently.
+
+Symbolic sizes would not replace this: Python's `len(z)` turns them into numbers, values of weights cannot be read where
+they are used, and a symbolic trace takes as long as two to four plain ones.
 """
 
 from __future__ import annotations
@@ -20,15 +27,15 @@ __all__ = ["inferred_trace"]
 
 
 class _Unlike(Exception):
-    """Two traces differ by more than sizes proportional to the number of points."""
+    """Two traces differ in more than sizes that are proportional to the number of points."""
 
 
 def inferred_trace(n: int, known: Iterable[tuple[int, Trace]]) -> Trace | None:
-    """Return the trace for n points, None where the first two of the known ones do not tell it.
+    """Return the trace for n points, None if the first two known traces do not determine it.
 
     Args:
         n: number of points N.
-        known: numbers of points and traces of one map for them.
+        known: traces of one map, each with its number of points.
 
     """
     pairs = [(count, found) for count, found in known if count > 1][:2]
@@ -67,7 +74,7 @@ def inferred_trace(n: int, known: Iterable[tuple[int, Trace]]) -> Trace | None:
 
 
 def _same_constants(a: Trace, b: Trace) -> bool:
-    """Whether two traces take the same weights from the same places, and fixed tensors that are equal."""
+    """Whether two traces use the same weights, and fixed tensors that are equal."""
     if [name for name, _ in a.constants] != [name for name, _ in b.constants]:
         return False
     return all(_same(x, y) for (_, x), (_, y) in zip(a.constants, b.constants, strict=True))

@@ -1,8 +1,10 @@
-r"""Elementwise functions f with f' and f'', as (f, f', f'') at a value x.
+r"""Rules for elementwise functions y = f(x).
 
-f'' is a function without arguments, since first-order propagation does not need it; None stands for f'' = 0.
+    y_i = f'(x) x_i,        y_ij = f'(x) x_ij + f''(x) x_i x_j
 
-At a kink the one-sided choice of automatic differentiation is taken (relu'(0) = 0, clamp' = 1 on its bounds).
+Each function below returns (f, f', f'') at x. f'' is given as a function without arguments, because a first-order
+propagation does not need it, and as None if it is zero. At a kink the derivative is that of automatic differentiation:
+relu'(0) = 0, and clamp' = 1 on its bounds.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-r"""Second-order expansions by nested automatic differentiation: exact, for whatever has no rule.
+r"""Second-order expansions of functions without a rule, by nested automatic differentiation.
 
     J_i = Dg(x)[x_i],        H_ij = D( y -> Dg(y)[x_i] )(x)[x_j] + Dg(x)[x_ij].
 
-The inner derivative is the reverse mode applied twice, Dg(x)[u] = D_w( Dg(x)^T w )^T u, and the outer one forward mode
-where there is one: forward over forward mode is wrong in PyTorch for layer_norm, det, solve and others
-(pytorch/pytorch#198017), since rules written for the first derivative drop terms of the second. What is differentiated
-again takes the reverse mode alone, for the same reason.
+The inner derivative is the reverse mode applied twice, Dg(x)[u] = D_w( Dg(x)^T w )^T u. The outer one is the forward
+mode, if PyTorch has it for g and the result is not differentiated again, and otherwise the reverse mode applied twice.
+Forward over forward mode is not used: PyTorch's is wrong for layer_norm, det, solve and others
+(pytorch/pytorch#198017), because rules written for the first derivative drop terms of the second.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 from lsgen.geometry.compat import is_transformed
 from lsgen.geometry.jets.normalisation import composed_instance_norm, composed_layer_norm
-from lsgen.geometry.jets.taylor import Frame, Taylor, widened
+from lsgen.geometry.jets.taylor import Frame, Taylor, with_second_order
 
 __all__ = ["expand_by_autograd"]
 
@@ -32,7 +32,7 @@ Push = Callable[[Map, tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...
 
 
 def expand_by_autograd(g: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """Return g(*arguments), in which some arguments are `Taylor`, as an expansion.
+    """Return the expansion of g(*arguments) by automatic differentiation.
 
     Args:
         g: a function of tensors that returns a tensor or a tuple of tensors.
@@ -46,7 +46,7 @@ def expand_by_autograd(g: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     frame = arguments[places[0]].frame
     inputs = [arguments[n] for n in places]
     if any(x.curved for x in inputs):
-        inputs = [widened(x) for x in inputs]
+        inputs = [with_second_order(x) for x in inputs]
     graded = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     with torch.inference_mode(False), torch.enable_grad():
         values = tuple(_usable(x.v) for x in inputs)
@@ -83,7 +83,7 @@ def _completed(g: Callable[..., Any], arguments: Sequence[Any], places: Sequence
 
 
 class _Composed(TorchFunctionMode):
-    """Replaces what PyTorch has no third derivatives of: they lack terms for normalisations over own statistics."""
+    """Replaces functions whose third derivatives lack terms in PyTorch: normalisations over their own statistics."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _COMPOSED.get(func, func)(*args, **(kwargs or {}))
@@ -107,7 +107,7 @@ def _restricted(whole: Callable[..., Any], several: bool, keep: Sequence[int]) -
 def _expanded(
     g: Map, frame: Frame, values: tuple[Tensor, ...], t: tuple[Tensor, ...], final: bool
 ) -> tuple[Tensor, ...]:
-    """Return the derivatives; only where they are final, and not differentiated again, by forward mode."""
+    """Return the derivatives of g; `final` says that they are not differentiated again."""
     failure: Exception | None = None
     for inner, outer, over in _WAYS if final else _WAYS[1:]:
         try:
@@ -167,7 +167,7 @@ def _twice_reversed(g: Map, x: tuple[Tensor, ...], u: tuple[Tensor, ...]) -> tup
 
 
 def _by_graph(g: Map, x: tuple[Tensor, ...], u: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Reverse mode twice by the graph of autograd alone, for functions that know no transforms of `torch.func`."""
+    """Apply the reverse mode twice by autograd's graph, for functions that do not support `torch.func`."""
     at = tuple(v if v.requires_grad else v.detach().requires_grad_() for v in x)
     outputs = g(*at)
     kept = [n for n, y in enumerate(outputs) if y.requires_grad]

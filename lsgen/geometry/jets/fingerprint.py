@@ -1,7 +1,8 @@
-"""What the trace of a map depends on, beside its input: whom it belongs to, and what has to stay the same.
+"""The fingerprint of a map: everything but its input that its trace depends on.
 
-Attributes of modules and of the objects that they hold, closures, defaults, globals, modules of the user's own and his
-classes count by value; weights by their place in their module, so that they may be replaced.
+Attributes of modules and of the objects that they hold, closures, defaults, globals, and modules and classes that are
+the user's own are compared by value. Weights are compared by their place in their module, shape and dtype, so that they
+may be replaced. A trace is reused as long as the fingerprint of its map is the same.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from lsgen.geometry.compat import is_plain, is_wrapped, tensor_tables
 
-__all__ = ["identity", "modules_of", "tensors_met", "tensors_of", "unchanged"]
+__all__ = ["Fingerprint", "all_tensors", "fingerprint_of", "modules_of", "named_tensors", "unchanged"]
 
 _EMPTY, _DICTS = CellType(), (dict, OrderedDict)
 _SEQUENCES, _TABLES, _BYTES = (list, tuple, set, frozenset, deque), (dict, MappingProxyType), (bytearray, array)
@@ -31,45 +32,61 @@ _PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None), torch.dty
 _OPAQUE = frozenset({"builtins", "torch", "numpy", "weakref", "_weakref", "logging", "threading", "_thread"})
 _FIXED = frozenset({"builtins", "torch", "abc", "typing", "lsgen", "pytorch_lightning"})
 _HOLDERS = frozenset({"pytorch_lightning", "lightning"})  # of what runs a map, none of which the map is
-_identities: ContextVar[dict[int, Any] | None] = ContextVar("identities", default=None)
+_fingerprints: ContextVar[dict[int, tuple[Any, Fingerprint]] | None] = ContextVar("fingerprints", default=None)
 
 
 @contextmanager
 def unchanged() -> Iterator[None]:
-    """Take every map for unchanged within this block, so that what its traces depend on is looked at once."""
-    if _identities.get() is not None:
+    """Assume that no map changes within this block, so that the fingerprint of each is taken once."""
+    if _fingerprints.get() is not None:
         yield
         return
-    token = _identities.set({})
+    token = _fingerprints.set({})
     try:
         yield
     finally:
-        _identities.reset(token)
+        _fingerprints.reset(token)
 
 
-def identity(fn: Any) -> tuple[Any, Any, Any, bool, bool]:
-    """Return what a map belongs to, which of its maps it is, and the state that its traces depend on.
+class Fingerprint(NamedTuple):
+    """What the trace of a map depends on.
 
-    The last two tell whether all its tensors are plain ones, and whether a transform follows any of them.
+    Attributes:
+        owner: the object that the map belongs to, whose end is that of its traces.
+        member: which map of its owner it is.
+        state: what must stay equal for a trace to stay valid.
+        plain: whether all its tensors hold values, as fake tensors and those of a transform do not.
+        wrapped: whether a transform of `torch.func` follows any of its tensors.
+
     """
-    known = _identities.get()
+
+    owner: Any
+    member: Any
+    state: Any
+    plain: bool
+    wrapped: bool
+
+
+def fingerprint_of(fn: Any) -> Fingerprint:
+    """Return the fingerprint of a map."""
+    known = _fingerprints.get()
     if known is not None and id(fn) in known:
-        return known[id(fn)][1:]
-    live = {id(t) for module in modules_of(fn) for _, t in tensors_of(module)}
+        return known[id(fn)][1]
+    live = {id(t) for module in modules_of(fn) for _, t in named_tensors(module)}
     marking = _Marking(live)
     try:
-        mark, told = marking.mark(fn), True
+        state, complete = marking.mark(fn), True
     except RecursionError:
-        mark, told = object(), False  # nested too deep to be told, and so never kept
-    plain, wrapped = told and all(map(is_plain, marking.tensors)), any(map(is_wrapped, marking.tensors))
-    found = (*_owner(fn), mark, plain, wrapped)
+        state, complete = object(), False  # nested too deep to compare: a trace of it is never kept
+    plain, wrapped = complete and all(map(is_plain, marking.tensors)), any(map(is_wrapped, marking.tensors))
+    found = Fingerprint(*_owner(fn), state, plain, wrapped)
     if known is not None:
-        known[id(fn)] = (fn, *found)
+        known[id(fn)] = (fn, found)
     return found
 
 
 def _owner(fn: Any) -> tuple[Any, Any]:
-    """Return what a map belongs to, and which of its maps it is."""
+    """Return the object that a map belongs to, and which map of it this is."""
     if isinstance(fn, MethodType):
         return fn.__self__, fn.__func__.__qualname__
     if hasattr(fn, "belongs_to"):
@@ -79,7 +96,7 @@ def _owner(fn: Any) -> tuple[Any, Any]:
 
 
 def modules_of(thing: Any) -> Iterator[nn.Module]:
-    """Yield the modules that a callable refers to by attributes, closures, defaults or globals that it names."""
+    """Yield the modules that a callable refers to: through attributes, closures, defaults and globals."""
     seen: set[int] = set()
     left = [thing]
     while left:
@@ -112,7 +129,7 @@ def _parts(thing: Any) -> list[Any]:
 
 
 def _attributes(thing: Any) -> list[tuple[str, Any]]:
-    """Return the attributes of an object of a class that is not PyTorch's or Python's own; none of other things."""
+    """Return the names and values of an object's attributes; none if its class is one of PyTorch's or Python's."""
     if isinstance(thing, type | ModuleType) or _root(type(thing)) in _OPAQUE | _HOLDERS:
         return []
     kind: Any = type(thing)
@@ -128,7 +145,7 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 
 def _globals(function: FunctionType) -> list[Any]:
-    """Return the global values that a function, or one defined in it, names, and the attributes of modules of these."""
+    """Return the globals that a function names, and the attributes that it names of the user's modules and classes."""
     known, names = function.__globals__, _names(function.__code__)
     found = [known[name] for name in names if name in known]
     for thing in found[:]:
@@ -160,21 +177,21 @@ def _is_own(module: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _own_bases(kind: type) -> tuple[type, ...]:
-    """Return the classes that may change: of a module none of PyTorch's or this package's own, else the user's own."""
+    """Return the base classes whose attributes may change: those that are the user's own."""
     if issubclass(kind, nn.Module):
         return tuple(base for base in kind.__mro__ if _root(base) not in _FIXED)
     return tuple(base for base in kind.__mro__ if _is_own(base.__module__))
 
 
 class _Marking:
-    """One look at all that a map depends on.
+    """A traversal of everything that a map refers to, which reduces each thing to a mark that can be compared.
 
     Args:
-        live: numbers of the weights that are in their module. They count by where they occur, their shape and their
-            dtype, and may be other tensors.
+        live: ids of the weights that modules hold. Their marks are the place where they occur, their shape and their
+            dtype, so that other tensors may take their place.
 
     Attributes:
-        tensors: all tensors that were met.
+        tensors: all tensors that were found.
 
     """
 
@@ -183,7 +200,7 @@ class _Marking:
         self.seen: dict[int, int] = {}
 
     def mark(self, thing: Any) -> Any:
-        """Return what has to stay the same for a trace to stay valid; things met before by their number."""
+        """Return the mark of a thing, which is a number if the thing was found before."""
         kind: Any = type(thing)
         if kind in _PLAIN:
             return kind, thing
@@ -191,12 +208,12 @@ class _Marking:
         return place if place < len(self.seen) - 1 else _marker(kind)(self, kind, thing)
 
     def all(self, things: Any) -> tuple[Any, ...]:
-        """Return the marks of several things; of plain ones in one go, since there may be millions."""
+        """Return the marks of several things; those of plain ones at once, since there may be millions."""
         kinds = tuple(map(type, things))
         return (kinds, *things) if _PLAIN.issuperset(kinds) else tuple(map(self.mark, things))
 
     def table(self, table: Any) -> tuple[Any, ...]:
-        """Return the marks of names and values; of empty tables none."""
+        """Return the marks of names and values; empty tables are left out."""
         marks: list[Any] = []
         for name, x in table.items():
             kind = x.__class__
@@ -207,7 +224,7 @@ class _Marking:
         return tuple(marks)
 
     def classwide(self, kind: type) -> tuple[Any, ...]:
-        """Return the marks of the classes that may change."""
+        """Return the marks of the attributes of those base classes that may change."""
         return tuple([self.table(vars(base)) for base in _own_bases(kind)])
 
     def module(self, kind: Any, thing: nn.Module) -> Any:
@@ -257,7 +274,7 @@ _MARKERS: tuple[tuple[Any, Callable[[_Marking, Any, Any], Any]], ...] = (
 
 @lru_cache(maxsize=4096)
 def _marker(kind: type) -> Callable[[_Marking, Any, Any], Any]:
-    """Return what marks things of a kind. Those without attributes that compare by their value count by it."""
+    """Return the method that marks things of a class; things that compare by value are their own marks."""
     for kinds, marker in _MARKERS:
         if issubclass(kind, kinds):
             return marker
@@ -267,20 +284,20 @@ def _marker(kind: type) -> Callable[[_Marking, Any, Any], Any]:
 
 
 def _same(kind: type, thing: Any) -> Any:
-    """Return what tells an object from all others, even after its end, without keeping it alive."""
+    """Return a key that no other object has, even after this one's end, and that does not keep it alive."""
     weak = kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__ and kind.__weakrefoffset__
     return weakref.ref(thing) if weak else id(thing)
 
 
-def tensors_met(fn: Any) -> list[Tensor]:
-    """Return all tensors that a map refers to, as far as can be told."""
+def all_tensors(fn: Any) -> list[Tensor]:
+    """Return all tensors that a map refers to."""
     marking = _Marking(set())
     with suppress(RecursionError):
         marking.mark(fn)
     return marking.tensors
 
 
-def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights, buffers and other tensors that are attributes of one module, by name."""
     for table in tensor_tables(module):
         for name, value in table.items():

@@ -1,4 +1,4 @@
-r"""A last linear layer with more outputs than inputs, made square without changing one inner product.
+r"""A last linear layer with more outputs than inputs, replaced by a square one with the same inner products.
 
     f(z) = W h(z) + b,    W = Q R,  Q^T Q = 1    =>    <d f, d' f> = <R d h, R d' h>
 
@@ -26,17 +26,19 @@ RESHAPING = {aten.view.default, aten._unsafe_view.default, aten.reshape.default,
 SCALING = {aten.mul.Tensor, aten.div.Tensor}
 WIDEST, LEAST, KEPT = 512, 1.25, 8
 
-_known: list[tuple[Tensor, Tensor]] = []
+_factors: list[tuple[Tensor, Tensor]] = []
 
 
 def reduced_factor(w: Tensor) -> Tensor | None:
-    """Return R^T (n, n) in place of W^T (n, m), None where that is not worth it or W is itself differentiated.
+    """Return the transposed factor R^T (n, n) of the weights W = Q R.
 
-    The factor is kept with a copy of the weights that it was made of, and serves as long as they are equal to it,
-    however they may be changed.
+    Factors are kept together with copies of their weights, and are used as long as the weights are equal to the copy.
 
     Args:
-        w: the transposed weights W^T.
+        w: the transposed weights W^T (n, m).
+
+    Returns:
+        The factor, or None if it would save little (m < 1.25 n), n exceeds 512, or W itself is differentiated.
 
     """
     n, m = w.shape
@@ -44,27 +46,27 @@ def reduced_factor(w: Tensor) -> Tensor | None:
         return None
     if w.requires_grad and torch.is_grad_enabled():
         return None
-    for place, (weights, factor) in enumerate(_known):
+    for place, (weights, factor) in enumerate(_factors):
         same = weights.shape == w.shape and weights.dtype == w.dtype and weights.device == w.device
         if same and torch.equal(weights, w):
-            _known.insert(0, _known.pop(place))
+            _factors.insert(0, _factors.pop(place))
             return factor
     with torch.no_grad(), torch.inference_mode(False):
         weights = w.clone()
         factor = torch.linalg.qr(weights.mT.double(), mode="r").R.mT.to(w.dtype).contiguous()
-    _known.insert(0, (weights, factor))
-    del _known[KEPT:]
+    _factors.insert(0, (weights, factor))
+    del _factors[KEPT:]
     return factor
 
 
 def last_linear(output: Node, depends: set[str], points: int) -> tuple[str, frozenset[str]]:
-    """Return the last linear step of a trace and the steps after it that only rearrange what it returns.
+    """Return the last linear step of a trace and the steps after it that only rearrange its result.
 
-    Both are empty where anything else but a scaling by a constant follows.
+    Both are empty if a step follows that neither rearranges nor multiplies by a constant number.
 
     Args:
         output: the step that makes the result.
-        depends: names of what depends on the input.
+        depends: names of the steps that depend on the input.
         points: the number of points N that the trace is for.
 
     """

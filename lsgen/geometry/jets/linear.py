@@ -25,7 +25,7 @@ def _dim(dim: int) -> int:
 
 
 def _folded(op: Any) -> Rule:
-    """Linear in its first argument, whose first dimension is a batch."""
+    """Return the rule of an operation that is linear in its first argument, whose first dimension is a batch."""
 
     def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
         only_first(str(op), (*args, *kwargs.values()))
@@ -40,7 +40,7 @@ def fold(op: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
 
 
 def _vmapped(op: Any) -> Rule:
-    """Linear in its first argument, whatever the dimensions mean."""
+    """Return the rule of an operation that is linear in its first argument, whatever its dimensions mean."""
 
     def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
         only_first(str(op), (*args, *kwargs.values()))
@@ -78,7 +78,7 @@ def expand(x: Taylor, size: Sequence[int], **_: Any) -> Taylor:
 
 
 def _clone(x: Taylor, *, memory_format: torch.memory_format | None = None) -> Taylor:
-    """Copy; a layout that is asked for is kept by every direction, since folding relies on it."""
+    """Copy; each direction gets the memory layout that is asked for, on which folded operations rely."""
     if memory_format is torch.channels_last:
         return x.map(
             lambda v: v.contiguous(memory_format=torch.channels_last),
@@ -121,7 +121,7 @@ def _unbind(x: Taylor, dim: int = 0) -> list[Taylor]:
 
 
 def _joined(op: Any) -> Rule:
-    """Concatenate or stack, where some members may be constant."""
+    """Return the rule of a concatenation, some members of which may be constant."""
 
     def rule(members: Sequence[Any], dim: int = 0) -> Taylor:
         like = next(m for m in members if isinstance(m, Taylor))
@@ -133,14 +133,14 @@ def _joined(op: Any) -> Rule:
 
 
 def _copy(x: Any, source: Any, **_: Any) -> Any:
-    """Return the source in the shape of x, which it is written into."""
+    """Return the source, broadcast to the shape and cast to the dtype of x, which it overwrites."""
     dtype = value_of(x).dtype
     same = value_of(source).dtype == dtype
     return expand(source if same else _to_copy(source, dtype=dtype), list(x.shape))
 
 
 def _scattered(op: Any) -> Rule:
-    """Write into a part of a tensor: linear in both."""
+    """Return the rule of an operation that writes a source into a part of a tensor, and is linear in both."""
 
     def rule(x: Any, source: Any, dim: int = 0, *args: Any, **kwargs: Any) -> Taylor:
         like = x if isinstance(x, Taylor) else source

@@ -31,7 +31,7 @@ aten = torch.ops.aten
 
 
 def _second(frame: Frame, t: Tensor, curved: bool, block: Callable[[int, slice], Tensor]) -> Tensor:
-    """Return t with block(i, directions j >= i) added to its pairs, or appended where it had none."""
+    """Return t with block(i, slice of the j >= i) added to its second derivatives, or appended if it has none."""
     if frame.order == 1:
         return t
     blocks = torch.cat([block(i, slice(i, frame.d)) for i in range(frame.d)])
@@ -69,7 +69,7 @@ def _log_sum_exp(x: Taylor, dims: Sequence[int], keepdim: bool = True) -> Taylor
 
 
 def _log_cumulative_sum_exp(x: Taylor, dim: int) -> Taylor:
-    """Return the logsumexp of the entries up to each one, from all pairs of an entry and one up to it."""
+    """Return the logsumexp of all entries up to each one along a dimension."""
     last, n = dim % x.ndim, x.shape[dim]
     rows = x.map(lambda v: v.movedim(last, -1).unsqueeze(-2), lambda t: t.movedim(last + 1, -1).unsqueeze(-2))
     past = torch.ones(n, n, dtype=torch.bool, device=x.t.device).tril()
@@ -202,7 +202,7 @@ def composed_instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Return `torch.nn.functional.instance_norm`, over the input's own statistics as elementary operations."""
+    """Return `torch.nn.functional.instance_norm` as a composition of elementary operations."""
     if not use_input_stats:
         return F.instance_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     out = _normalised(input, range(2, input.ndim), eps)[0]

@@ -27,7 +27,7 @@ __all__ = ["RULES", "apply_operation", "one_table"]
 
 log = logging.getLogger(__name__)
 aten = torch.ops.aten
-_told: set[str] = set()
+_logged: set[str] = set()
 
 
 def one_table(*tables: Mapping[Any, Rule]) -> dict[Any, Rule]:
@@ -64,15 +64,17 @@ CONSTANT = {
     aten.new_full,
     aten.new_empty,
 }
+"""Operations whose derivative is zero wherever it exists."""
 
 INDICATORS = frozenset(
     """gt ge lt le eq ne logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not
     isfinite isnan isinf signbit argmax argmin argsort any all sgn floor_divide""".split()  # noqa: SIM905
 )
+"""Names of comparisons, logic and index arithmetic, whose derivative is zero too."""
 
 
 def apply_operation(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Return what an operation makes of its arguments, some of which may be `Taylor`.
+    """Return the result of an operation whose arguments may be expansions.
 
     Raises:
         NotImplementedError: it has no rule and takes lists of tensors or keywords that depend on z.
@@ -111,6 +113,6 @@ def _kind(target: Any) -> tuple[Any, bool]:
 
 
 def _log_once(reason: str) -> None:
-    if reason not in _told:
-        _told.add(reason)
+    if reason not in _logged:
+        _logged.add(reason)
         log.info("differentiated automatically, which is slower: %s", reason)

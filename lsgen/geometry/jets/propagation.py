@@ -1,7 +1,12 @@
-r"""Running a traced map on Taylor expansions.
+r"""Propagation of Taylor expansions through a map: its value and derivatives from one pass over its operations.
 
-`propagate` returns the value of a map with its first and, if asked for, second derivatives along
-given directions, from one pass over the operations of the map.
+With z(s) = z + sum_i s_i v_i, the expansion of f(z(s)) at s = 0 has the derivatives
+
+    J_i = Df(z)[v_i],    H_ij = D^2 f(z)[v_i, v_j].
+
+The expansion of z itself has the value z, the first derivatives v_i and no second ones; the rule of each operation of
+the trace turns the expansions of its arguments into that of its result. A map without a trace is differentiated as a
+whole.
 """
 
 from __future__ import annotations
@@ -23,14 +28,14 @@ from lsgen.geometry.jets.fallback import expand_by_autograd
 from lsgen.geometry.jets.fingerprint import modules_of
 from lsgen.geometry.jets.last_layer import reduced_factor
 from lsgen.geometry.jets.operations import apply_operation
-from lsgen.geometry.jets.taylor import Frame, Taylor, widened
+from lsgen.geometry.jets.taylor import Frame, Taylor, with_second_order
 from lsgen.geometry.jets.trace import Trace, Untraceable
 from lsgen.geometry.jets.tracing import trace_map
 
 __all__ = ["kinks", "propagate", "verified_trace", "widest_intermediate"]
 
 log = logging.getLogger(__name__)
-_told: weakref.WeakSet[Any] = weakref.WeakSet()
+_warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def propagate(
@@ -45,7 +50,8 @@ def propagate(
         z: points (N, n).
         directions: vectors (d, n), shared by all points, or (d, N, n).
         order: 1 or 2.
-        isometric: the result may be moved by an isometry of R^m, and into a smaller space, where that is cheaper.
+        isometric: whether only inner products of derivatives matter, so that the result may lie in a smaller space
+            (`lsgen.geometry.jets.last_layer`).
 
     Returns:
         The expansion, of value (N, ...).
@@ -57,14 +63,14 @@ def propagate(
     try:
         operations = verified_trace(fn, z)
     except Untraceable as reason:
-        _tell(fn, str(reason))
-        result: Taylor = expand_by_autograd(_checked(fn), [start])
+        _warn_once(fn, str(reason))
+        result: Taylor = expand_by_autograd(_with_checked_values(fn), [start])
         return result
-    return _interpret(operations, start, isometric)
+    return _run(operations, start, isometric)
 
 
 def verified_trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
-    """Return the trace of fn for inputs like z, whose expansions agree with automatic differentiation.
+    """Return a trace of fn for inputs like z whose derivatives agree with automatic differentiation.
 
     Raises:
         Untraceable, ValueError: see `lsgen.geometry.jets.tracing`.
@@ -74,7 +80,7 @@ def verified_trace(fn: Callable[[Tensor], Tensor], z: Tensor) -> Trace:
 
 
 def widest_intermediate(fn: Callable[[Tensor], Tensor], z: Tensor) -> int | None:
-    """Return the elements per point of the largest intermediate result of fn at z (N, n); None if it has no trace."""
+    """Return the number of elements per point of the largest intermediate result of fn, None if fn has no trace."""
     try:
         return verified_trace(fn, z).widest
     except Untraceable:
@@ -82,29 +88,29 @@ def widest_intermediate(fn: Callable[[Tensor], Tensor], z: Tensor) -> int | None
 
 
 def _disagreement(operations: Trace, fn: Callable[[Tensor], Tensor], z: Tensor) -> str | None:
-    """Say if reverse-mode derivatives of fn along one random direction are not those of its expansion."""
+    """Compare the trace's derivatives along one random direction with reverse-mode ones; return what differs."""
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode(False), torch.no_grad():
         z = z.clone()
         v = torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
-        x = _interpret(operations, widened(Taylor(Frame(1, 2), z, v[None])), False)
+        x = _run(operations, with_second_order(Taylor(Frame(1, 2), z, v[None])), False)
         if x.shape[:1] != z.shape[:1]:
-            return None  # and is refused by who asks for one row per code
+            return None  # the caller refuses results without one row per code
         w = torch.randn(x.shape, generator=generator, dtype=x.t.dtype).to(z.device)
-        terms = [x.v, *widened(x).t]
+        terms = [x.v, *with_second_order(x).t]
         ours = [(t * w).flatten(1).sum(1) for t in terms]
     sizes = [t.flatten(1).norm(dim=1).max() * w.flatten(1).norm(dim=1).max() for t in terms]
-    for order, (mine, theirs) in enumerate(zip(ours, _reversed(fn, z, v, w), strict=False)):
+    for order, (mine, theirs) in enumerate(zip(ours, _reverse_mode(fn, z, v, w), strict=False)):
         bound = 10 * torch.finfo(z.dtype).eps ** 0.5 * sum(sizes[max(order - 1, 0) : order + 1])
-        told = mine.isfinite() & theirs.isfinite()
-        if bool(((mine - theirs).abs()[told] > bound).any()):
+        comparable = mine.isfinite() & theirs.isfinite()
+        if bool(((mine - theirs).abs()[comparable] > bound).any()):
             what = f"derivatives of order {order}" if order else "values"
             return f"its {what} do not follow from its operations"
     return None
 
 
-def _reversed(fn: Callable[[Tensor], Tensor], z: Tensor, v: Tensor, w: Tensor) -> Iterator[Tensor]:
-    """Yield <w, fn> and its derivatives along v at every point, of orders 1 and 2 as far as PyTorch has them."""
+def _reverse_mode(fn: Callable[[Tensor], Tensor], z: Tensor, v: Tensor, w: Tensor) -> Iterator[Tensor]:
+    """Yield <w, fn> at every point, then its first and second derivatives along v if PyTorch can compute them."""
     with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         at = z.detach().clone().requires_grad_()
         values, slope = (fn(at) * w).flatten(1).sum(1), at.new_zeros(at.shape)
@@ -123,7 +129,7 @@ def _reversed(fn: Callable[[Tensor], Tensor], z: Tensor, v: Tensor, w: Tensor) -
 
 
 def kinks(fn: Callable[[Tensor], Tensor], z: Tensor) -> list[str]:
-    """Return the names of the piecewise linear activations of a map, by its trace or else by its modules."""
+    """Return the names of the piecewise linear activations of a map, from its trace or, without one, its modules."""
     try:
         packets = verified_trace(fn, z).packets
         return sorted({PIECEWISE_LINEAR[p] for p in packets if p in PIECEWISE_LINEAR})
@@ -132,17 +138,17 @@ def kinks(fn: Callable[[Tensor], Tensor], z: Tensor) -> list[str]:
         return sorted(modules & set(PIECEWISE_LINEAR.values()))
 
 
-def _tell(fn: Any, reason: str) -> None:
+def _warn_once(fn: Any, reason: str) -> None:
     try:
-        if fn in _told:
+        if fn in _warned:
             return
-        _told.add(fn)
+        _warned.add(fn)
     except TypeError:
         pass
     log.warning("The map %s is differentiated as a whole, which is several times slower: %s", _name(fn), reason)
 
 
-def _checked(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _with_checked_values(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     def value(z: Tensor) -> Tensor:
         x = fn(z)
         if not isinstance(x, Tensor):
@@ -157,21 +163,21 @@ def _name(fn: Any) -> str:
     return getattr(fn, "__qualname__", type(fn).__name__)
 
 
-def _interpret(operations: Trace, start: Taylor, isometric: bool) -> Taylor:
+def _run(operations: Trace, start: Taylor, isometric: bool) -> Taylor:
     known: dict[str, Any] = {operations.input: start}
     known.update((name, source()) for name, source in operations.constants)
 
     def fill(a: Any) -> Any:
         return known[a.name] if isinstance(a, Node) else map_arg(a, fill) if isinstance(a, list | tuple) else a
 
-    moved = False
+    reduced = False
     for step in operations.steps:
         args, kwargs = [fill(a) for a in step.args], {key: fill(a) for key, a in step.kwargs.items()}
         factor = reduced_factor(args[-1]) if isometric and step.name == operations.linear else None
         if factor is not None:
-            moved = True
+            reduced = True
             known[step.name] = apply_operation(torch.ops.aten.mm.default, (args[-2], factor), {})
-        elif moved and step.name in operations.rearranging:
+        elif reduced and step.name in operations.rearranging:
             known[step.name] = args[0][0] if isinstance(args[0], list | tuple) else args[0]
         else:
             known[step.name] = apply_operation(step.target, args, kwargs)

@@ -1,4 +1,4 @@
-r"""Second-order Taylor propagation of a map along many directions at once.
+r"""Second-order Taylor expansions of a tensor along many directions at once.
 
 Let x depend on a parameter s in R^d. Beside its value x the propagation carries the first derivatives
 J_i = dx/ds_i and the second derivatives H_ij = d^2 x/ds_i ds_j, i <= j. Through y = f(x) they become
@@ -32,7 +32,7 @@ __all__ = [
     "pair_products",
     "product",
     "value_of",
-    "widened",
+    "with_second_order",
 ]
 
 Rule = Callable[..., Any]
@@ -44,7 +44,7 @@ class NoRule(Exception):
 
 
 class Frame:
-    """The directions of a propagation: how many, and to which order.
+    """The directions along which a map is expanded, and the order of the expansion.
 
     Args:
         d: number of directions.
@@ -67,15 +67,15 @@ class Frame:
         return i, j
 
     def places(self, device: torch.device) -> Tensor:
-        """Return the number of the pair of i and j, in either order, of shape (d, d)."""
+        """Return the index of the pair (i, j), which is that of (j, i), as a matrix (d, d)."""
         i, j = self.indices(device)
         place = torch.empty(self.d, self.d, dtype=torch.long, device=device)
         place[i, j] = place[j, i] = torch.arange(self.pairs, device=device)
         return place
 
 
-class Cell:
-    """A value that is computed when it is first asked for."""
+class Lazy:
+    """A tensor that is computed when it is first needed."""
 
     __slots__ = ("make", "value")
 
@@ -83,7 +83,7 @@ class Cell:
         self.make, self.value = make, value
 
     def get(self) -> Tensor:
-        """Return the value."""
+        """Return the tensor."""
         if self.value is None:
             assert self.make is not None
             self.value, self.make = self.make(), None
@@ -95,9 +95,9 @@ class Taylor:
 
     __slots__ = ("cell", "frame", "t")
 
-    def __init__(self, frame: Frame, value: Tensor | Cell, t: Tensor) -> None:
+    def __init__(self, frame: Frame, value: Tensor | Lazy, t: Tensor) -> None:
         self.frame, self.t = frame, t
-        self.cell = value if isinstance(value, Cell) else Cell(value=value)
+        self.cell = value if isinstance(value, Lazy) else Lazy(value=value)
 
     @property
     def v(self) -> Tensor:
@@ -125,14 +125,20 @@ class Taylor:
         return self.t.shape[1:]
 
     def lead(self, ndim: int) -> Tensor:
-        """Return t with ones inserted after its first dimension, so that the rest broadcasts as `ndim` dimensions."""
+        """Return t with dimensions of size one after its first, so that it broadcasts against `ndim` dimensions."""
         missing = ndim - self.ndim
         return self.t if missing <= 0 else self.t.reshape(self.t.shape[0], *[1] * missing, *self.shape)
 
     def map(self, on_value: Callable[[Tensor], Tensor], on_t: Callable[[Tensor], Tensor]) -> Taylor:
-        """Return the image under an affine map, given on values and (its linear part) on derivatives."""
+        """Return the image under an affine map.
+
+        Args:
+            on_value: the map.
+            on_t: its linear part, for derivatives (K, *shape).
+
+        """
         cell = self.cell
-        return Taylor(self.frame, Cell(lambda: on_value(cell.get())), on_t(self.t))
+        return Taylor(self.frame, Lazy(lambda: on_value(cell.get())), on_t(self.t))
 
 
 def only_first(name: str, others: Iterable[Any]) -> None:
@@ -152,21 +158,29 @@ def value_of(x: Any) -> Any:
 
 
 def derivatives(x: Any, like: Taylor, size: int) -> Tensor:
-    """Return the derivatives (size, *shape) of an expansion or, zeros, of a constant tensor."""
+    """Return the derivatives (size, *shape) of an expansion, or zeros for a constant tensor."""
     if not isinstance(x, Taylor):
         return like.t.new_zeros(()).expand(size, *x.shape)
-    return x.t if x.t.shape[0] == size else widened(x).t
+    return x.t if x.t.shape[0] == size else with_second_order(x).t
 
 
-def widened(x: Taylor) -> Taylor:
-    """Return x with second derivatives stored, zeros where there were none."""
+def with_second_order(x: Taylor) -> Taylor:
+    """Return x with second derivatives stored, as zeros if it had none."""
     if x.curved or x.frame.order == 1:
         return x
     return Taylor(x.frame, x.cell, torch.cat([x.t, x.t.new_zeros(x.frame.pairs, *x.shape)]))
 
 
 def chain(x: Taylor, f: Tensor, f1: Tensor, second: Callable[[], Tensor] | None) -> Taylor:
-    """Return an elementwise function of x from f(x), f'(x) and a function that gives f''(x) (None: zero)."""
+    """Return the expansion of an elementwise function f of x by the chain rule.
+
+    Args:
+        x: the expansion of its argument.
+        f: f(x).
+        f1: f'(x).
+        second: a function that returns f''(x), None if that is zero.
+
+    """
     frame = x.frame
     t = x.t * f1
     if second is None or frame.order == 1:
@@ -184,7 +198,7 @@ def product(a: Taylor, b: Taylor) -> Taylor:
     """Return the elementwise product of two expansions, with broadcasting."""
     frame = a.frame
     if a.curved != b.curved:
-        a, b = widened(a), widened(b)
+        a, b = with_second_order(a), with_second_order(b)
     ndim = max(a.ndim, b.ndim)
     a_t, b_t = a.lead(ndim), b.lead(ndim)
     t = torch.addcmul(b_t * a.v, a_t, b.v)
@@ -202,9 +216,9 @@ def product(a: Taylor, b: Taylor) -> Taylor:
 
 
 def matrix_product(a: Taylor, b: Taylor) -> Taylor:
-    """Return the products of two expansions of matrices (N, p, q) and (N, q, r).
+    """Return the matrix products of two expansions (N, p, q) and (N, q, r).
 
-    One direction at a time: the sums of up to four products stay in cache, and nothing is gathered or expanded.
+    One direction is computed at a time, so that the sums of up to four products stay in cache.
     """
     frame = a.frame
     slabs = [_slab(a, b, k) for k in range(max(a.t.shape[0], b.t.shape[0]))]
@@ -219,7 +233,7 @@ def matrix_product(a: Taylor, b: Taylor) -> Taylor:
 
 
 def _slab(a: Taylor, b: Taylor, k: int) -> Tensor:
-    """Return the part of direction k that is linear in it."""
+    """Return the terms a_k b + a b_k of the product's derivative k."""
     if k >= a.t.shape[0]:
         return torch.bmm(a.v, b.t[k])
     slab = torch.bmm(a.t[k], b.v)

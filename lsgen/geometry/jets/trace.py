@@ -164,7 +164,7 @@ def _reached(start: Node, steps: Iterable[Node]) -> list[Node]:
 
 
 def _last_uses(graph: Graph, result: Node) -> dict[str, list[str]]:
-    """Return, by the name of a step, the names of the results that it is the last to use."""
+    """Return the names of the results that each step is the last to use, by the step's name."""
     last = {used.name: node.name for node in graph.nodes for used in node.all_input_nodes}
     free: dict[str, list[str]] = {}
     for used, user in last.items():
@@ -179,7 +179,7 @@ def _source(module: GraphModule, node: Node, sources: dict[int, Source]) -> Sour
 
 
 def _target(node: Node, constant: Any) -> Any:
-    """Return what a step calls; `detach` in place of its stand-in, since every kind of derivative knows it."""
+    """Return the function that a step calls, which is `detach` for the operation that stands for it."""
     return Tensor.detach if node.target is constant else node.target
 
 

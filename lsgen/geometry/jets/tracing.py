@@ -1,12 +1,10 @@
-r"""Tracing a map z -> f(z) once into a list of aten operations, with its weights left live.
+r"""Tracing of maps z -> f(z) into lists of aten operations, and the cache of their traces.
 
-Of a map that treats points alike, traces for two numbers of points tell those for any other
+A trace is kept until its owner, a module or function, is deleted. Its key holds everything that would change the
+operations: shape, dtype and device of z, and the fingerprint of the map (a replaced submodule, a changed attribute, a
+hook, weights tied or untied, train or eval mode). Values of weights are not part of the key: they are read at every
+propagation. After traces for two numbers of points, those for any other number follow without tracing
 (`lsgen.geometry.jets.batch_sizes`).
-
-The trace belongs to its owner (a module or function) and is forgotten with it. It holds weights by their place in
-their module, so that an optimiser step, a swap for averaged weights or a load shows at once; what would change the
-operations themselves (shape, dtype, device, a replaced submodule, a changed attribute, a hook, weights tied or untied,
-train or eval mode) is part of the key.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ from lsgen.geometry.compat import (
     unwrapped,
 )
 from lsgen.geometry.jets.batch_sizes import inferred_trace
-from lsgen.geometry.jets.fingerprint import identity, modules_of, tensors_met, tensors_of
+from lsgen.geometry.jets.fingerprint import Fingerprint, all_tensors, fingerprint_of, modules_of, named_tensors
 from lsgen.geometry.jets.trace import Fixed, Source, Trace, Untraceable, Weight, read_graph
 
 __all__ = ["trace_map", "widening"]
@@ -46,7 +44,7 @@ KEPT, BASES = 16, 3
 
 @torch.library.custom_op("lsgen::constant", mutates_args=())
 def constant(x: Tensor) -> Tensor:
-    """Return a copy of x that is constant to every derivative: what `detach` becomes in a trace."""
+    """Return a copy of x whose derivatives are zero; it stands for `detach` in a trace."""
     return x.clone()
 
 
@@ -55,14 +53,14 @@ def _(x: Tensor) -> Tensor:
     return torch.empty_like(x)
 
 
-class _Detaching(TorchFunctionMode):
-    """Writes what a map takes out of its own differentiation into the trace: `detach`, `data`, blocks under `no_grad`.
+class _RecordDetached(TorchFunctionMode):
+    """Records where a map itself stops differentiation: by `detach`, by `data` or in blocks under `no_grad`.
 
-    PyTorch's formulas leave detached tensors in a trace too, which are none of the map's.
+    Plain `detach` operations in a trace cannot show this, because PyTorch's own formulas contain them too.
 
     Args:
-        read: where to note the tensors that the map takes out of PyTorch.
-        blocks: whether blocks under `no_grad` are taken out.
+        read: the list to add tensors to that the map converts to lists or arrays.
+        blocks: whether results of blocks under `no_grad` are taken as constant.
 
     """
 
@@ -80,16 +78,16 @@ class _Detaching(TorchFunctionMode):
         return result if graded or not self.blocks else tree_map_only(Tensor, lambda x: self._constant(x, args), result)
 
     def _constant(self, x: Tensor, args: Any) -> Tensor:
-        """Return a fresh floating-point result as a constant; copies of views would no longer share their values."""
+        """Return a new floating-point result as a constant; views stay as they are, since they share their values."""
         shared = is_view(x) or any(x is a for a in args)
         return x if shared or not x.is_floating_point() else constant(x)
 
 
-class _Reading(TorchDispatchMode):
-    """Notes the tensors whose values a map reads as Python numbers, by which it may decide.
+class _RecordRead(TorchDispatchMode):
+    """Records the tensors whose values a map reads as Python numbers, since its operations may depend on them.
 
     Args:
-        read: where to note them.
+        read: the list to add them to.
 
     """
 
@@ -104,45 +102,45 @@ class _Reading(TorchDispatchMode):
 
 
 widening: ContextVar[bool] = ContextVar("widening", default=False)
-"""Whether a map is being called in another precision than its own (`lsgen.geometry.geodesics.precision`)."""
+"""Whether a map is being called in a precision that is not its own; such a call is not traced."""
 Check = Callable[[Trace, Callable[[Tensor], Tensor], Tensor], str | None]
 _lock = RLock()  # tracing sets a flag of the process
-_Known = dict[int, Trace | Untraceable]  # by the number of points
-_traces: weakref.WeakKeyDictionary[Any, dict[Any, _Known]] = weakref.WeakKeyDictionary()
+_BySize = dict[int, Trace | Untraceable]  # by the number of points
+_traces: weakref.WeakKeyDictionary[Any, dict[Any, _BySize]] = weakref.WeakKeyDictionary()
 
 
 def trace_map(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check) -> Trace:
-    """Return the trace of fn for inputs like z, from the cache if nothing has changed since.
+    """Return the trace of fn for inputs like z, from the cache if neither fn nor what it refers to has changed.
 
-    A trace is made outside all transforms of `torch.func`. What depends on wrapped or fake tensors is never kept.
+    The map is traced outside all transforms of `torch.func`. Traces that hold wrapped or fake tensors are not kept.
 
     Args:
         fn: a map (N, d) -> (N, ...).
         z: an input (N, d).
-        check: what is said against a new trace of fn at an input, None if nothing is.
+        check: a function of a new trace, fn and z that returns what is wrong with the trace, None if nothing is.
 
     Raises:
-        Untraceable: fn decides by values of z, PyTorch cannot trace it, a transform follows its weights, or the check
-            says something against its trace.
+        Untraceable: fn branches on values of z, PyTorch cannot trace it, a transform follows its weights, or the check
+            finds a fault.
         ValueError: fn draws random numbers, or its result is detached from z.
 
     """
     if widening.get():
         raise Untraceable("it is called in another precision than its own, by a map that is traced")
-    owner, token, mark, plain, wrapped = identity(fn)
-    if wrapped:
+    found = fingerprint_of(fn)
+    if found.wrapped:
         raise Untraceable("a transform of torch.func follows its weights")
     z = unwrapped(z)
     with outside_transforms(z), _lock:
-        return _known_or_new(fn, z, owner, (token, mark), plain, check)
+        return _cached_trace(fn, z, found, check)
 
 
-def _known_or_new(fn: Callable[[Tensor], Tensor], z: Tensor, owner: Any, mark: Any, plain: bool, check: Check) -> Trace:
-    key, n = (mark, tuple(z.shape[1:]), z.dtype, z.device), z.shape[0]
-    plain = plain and is_plain(z)
+def _cached_trace(fn: Callable[[Tensor], Tensor], z: Tensor, found: Fingerprint, check: Check) -> Trace:
+    key, n = (found.member, found.state, tuple(z.shape[1:]), z.dtype, z.device), z.shape[0]
+    plain = found.plain and is_plain(z)
     try:
-        kept = _traces.setdefault(owner, {}) if plain else {}
-    except TypeError:
+        kept = _traces.setdefault(found.owner, {}) if plain else {}
+    except TypeError:  # the owner cannot be referred to weakly
         kept = {}
     while key not in kept and len(kept) >= KEPT:
         kept.pop(next(iter(kept)))
@@ -152,9 +150,9 @@ def _known_or_new(fn: Callable[[Tensor], Tensor], z: Tensor, owner: Any, mark: A
     if n not in known:
         while len(known) >= KEPT:
             known.pop(list(known)[BASES])
-        found = inferred_trace(n, ((count, x) for count, x in known.items() if isinstance(x, Trace)))
+        inferred = inferred_trace(n, ((count, x) for count, x in known.items() if isinstance(x, Trace)))
         try:
-            known[n] = found or _checked(fn, z, check if plain else None)
+            known[n] = inferred or _accepted_trace(fn, z, check if plain else None)
         except Untraceable as reason:
             known[n] = reason
     result = known[n]
@@ -163,11 +161,15 @@ def _known_or_new(fn: Callable[[Tensor], Tensor], z: Tensor, owner: Any, mark: A
     return result
 
 
-def _checked(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check | None) -> Trace:
-    """Return the trace that the check says nothing against: functions of autograd run under `no_grad` too."""
+def _accepted_trace(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check | None) -> Trace:
+    """Return a trace that passes the check.
+
+    Results of blocks under `no_grad` are taken as constant at first. If the check fails then, they are not: functions
+    of autograd run under `no_grad` as well, and their results do depend on z.
+    """
     modules = list(modules_of(fn))
     reason: str | None = None
-    if any(x.is_inference() and x.requires_grad for x in tensors_met(fn)):
+    if any(x.is_inference() and x.requires_grad for x in all_tensors(fn)):
         return build_trace(fn, z, modules, False)  # PyTorch has no derivatives to compare with
     for blocks in (True, False):
         try:
@@ -188,32 +190,44 @@ def _requires_grad(fn: Callable[[Tensor], Tensor], z: Tensor) -> bool:
 
 
 def build_trace(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Module], blocks: bool) -> Trace:
+    """Return a new trace of fn at z.
+
+    Args:
+        fn: the map.
+        z: an input (N, d).
+        modules: the modules that fn refers to.
+        blocks: whether results of blocks under `no_grad` are taken as constant.
+
+    Raises:
+        Untraceable, TypeError, ValueError: see `trace_map` and `read_graph`.
+
+    """
     read: list[Tensor] = []
-    traced = _traced(fn, z, read, blocks)
-    if any(_mutates(node) for node in traced.graph.nodes):
-        traced = _traced(torch.func.functionalize(fn), z, read, blocks)
-        if any(_mutates(node) for node in traced.graph.nodes):
+    captured = _captured_graph(fn, z, read, blocks)
+    if any(_mutates(node) for node in captured.graph.nodes):
+        captured = _captured_graph(torch.func.functionalize(fn), z, read, blocks)
+        if any(_mutates(node) for node in captured.graph.nodes):
             raise Untraceable("it changes tensors in place in a way that cannot be undone")
-    traced.graph.eliminate_dead_code()
-    sources: dict[int, Source] = {id(x): Fixed(x) for x in tensors_met(fn)}
+    captured.graph.eliminate_dead_code()
+    sources: dict[int, Source] = {id(x): Fixed(x) for x in all_tensors(fn)}
     for module in modules:
         held = weakref.ref(module)
-        sources.update((id(x), Weight(held, name)) for name, x in tensors_of(module))
+        sources.update((id(x), Weight(held, name)) for name, x in named_tensors(module))
     values = tuple((sources[id(x)], x.detach().clone()) for x in read if id(x) in sources)
-    return read_graph(traced, sources, values, torch.ops.lsgen.constant.default)
+    return read_graph(captured, sources, values, torch.ops.lsgen.constant.default)
 
 
-def _traced(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor], blocks: bool) -> GraphModule:
-    def noting(x: Tensor) -> Tensor:
-        with _Reading(read):
+def _captured_graph(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor], blocks: bool) -> GraphModule:
+    def recorded(x: Tensor) -> Tensor:
+        with _RecordRead(read):
             return fn(x)
 
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         mode = torch.enable_grad if blocks else torch.no_grad
-        with torch.inference_mode(False), mode(), sdpa_kernel(SDPBackend.MATH), _Detaching(read, blocks):
-            module: GraphModule = make_fx(noting)(z.detach().clone())
+        with torch.inference_mode(False), mode(), sdpa_kernel(SDPBackend.MATH), _RecordDetached(read, blocks):
+            module: GraphModule = make_fx(recorded)(z.detach().clone())
         _replace_harmless_mutations(module.graph)
         return module
     except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
@@ -225,7 +239,7 @@ def _traced(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor], block
 
 
 def _replace_harmless_mutations(graph: Graph) -> None:
-    """Write x.add_(y) as x.add(y), and so on, where x is fresh and nothing else reads it."""
+    """Replace x.add_(y) by x.add(y), and so on, if x is a new tensor that no other step uses."""
     for node in graph.nodes:
         if not _mutates(node):
             continue
@@ -240,5 +254,5 @@ def _mutates(node: Node) -> bool:
 
 
 def _inference_norm(node: Node) -> bool:
-    """Normalisations declare running statistics mutable, and leave them alone in eval mode."""
+    """Whether a step is a normalisation in eval mode, whose schema says wrongly that it changes its statistics."""
     return "norm" in str(node.target) and (True not in node.args or node.args[3] is None)

@@ -7,6 +7,7 @@ from lsgen.latent.discrete.autoregressive import AutoregressiveOverCodes, Autore
 from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
 from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
 from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
+from lsgen.latent.encoding import encode_observations
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.families.ladder import LadderDecoder, LadderNormal, LadderPosterior
 from lsgen.latent.families.mixtures import MixtureOfNormals, VampPrior
@@ -22,7 +23,7 @@ from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, P
 from lsgen.latent.priors import EncoderDependentPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.sampling import samplers
 from lsgen.latent.sampling.imputation import Imputation, impute, observed_log_prob, pseudo_gibbs
-from lsgen.latent.space import EncodableLatentSpace, LatentSpace
+from lsgen.latent.space import EncodableLatentSpace, EncodableSpace, FeatureSpace, ItemSpace, LatentSpace, Space
 
 __all__ = [
     "RBF",
@@ -39,8 +40,10 @@ __all__ = [
     "Deterministic",
     "DiagonalNormal",
     "EncodableLatentSpace",
+    "EncodableSpace",
     "EncoderDependentPrior",
     "Euclidean",
+    "FeatureSpace",
     "FlowDistribution",
     "FlowPosterior",
     "FlowPrior",
@@ -48,6 +51,7 @@ __all__ = [
     "ImplicitPrior",
     "Imputation",
     "InverseMultiquadric",
+    "ItemSpace",
     "Joint",
     "Kernel",
     "LadderDecoder",
@@ -67,6 +71,7 @@ __all__ = [
     "ProductManifold",
     "RationalQuadratic",
     "Simplex",
+    "Space",
     "Sphere",
     "StackedCodes",
     "StackedPosterior",
@@ -80,6 +85,7 @@ __all__ = [
     "WrappedNormalPosterior",
     "WrappedNormalPrior",
     "aggregate_terms",
+    "encode_observations",
     "impute",
     "mmd_squared",
     "observed_log_prob",

@@ -11,7 +11,7 @@ at are not read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,7 +32,7 @@ FORMAT, VERSION = "lsgen codes", 1
 CHUNK = 2**16
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Codes:
     """Codes (N, d) with a name each, the manifold they lie on, and columns of metadata.
 
@@ -42,7 +42,7 @@ class Codes:
     Args:
         z: the codes (N, d), float32 or float64, as an array or a tensor.
         ids: a name of each, all different, whole numbers or text (N,); 0, ..., N - 1 unless given.
-        manifold: where codes lie.
+        manifold: where codes lie; flat space unless given.
         columns: metadata (N,) by name: numbers, truth values, dates or text, see `lsgen.latent.columns`.
         scale: standard deviations (N, d) of what the codes are the centres of, such as posteriors.
 
@@ -54,25 +54,33 @@ class Codes:
     """
 
     z: NDArray[Any]
-    ids: NDArray[Any] = None  # type: ignore[assignment]
-    manifold: Manifold = field(default_factory=Euclidean)
-    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    scale: NDArray[Any] | None = None
+    ids: NDArray[Any]
+    manifold: Manifold
+    columns: Mapping[str, NDArray[Any]]
+    scale: NDArray[Any] | None
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.manifold, Manifold):
-            raise TypeError(f"expected a manifold, got {type(self.manifold).__name__}")
-        z = _matrix("codes", self.z)
-        _check_rows(z, self.manifold)
-        ids = as_column("ids", np.arange(len(z)) if self.ids is None else self.ids, len(z))
+    def __init__(
+        self,
+        z: Any,
+        ids: Any = None,
+        manifold: Manifold | None = None,
+        columns: Mapping[str, Any] | None = None,
+        scale: Any = None,
+    ) -> None:
+        manifold = Euclidean() if manifold is None else manifold
+        if not isinstance(manifold, Manifold):
+            raise TypeError(f"expected a manifold, got {type(manifold).__name__}")
+        z = _matrix("codes", z)
+        _check_rows(z, manifold)
+        ids = as_column("ids", np.arange(len(z)) if ids is None else ids, len(z))
         _check_ids(ids)
-        if bad := [name for name in self.columns if not isinstance(name, str)]:
+        columns = {} if columns is None else columns
+        if bad := [name for name in columns if not isinstance(name, str)]:
             raise ValueError(f"expected names of columns that are text, got {bad[0]!r}")
-        columns = {name: as_column(name, values, len(z)) for name, values in self.columns.items()}
-        scale = None if self.scale is None else _matrix("scale", self.scale)
+        scale = None if scale is None else _matrix("scale", scale)
         if scale is not None:
             _check_scale(scale, z)
-        _fill(self, z, ids, self.manifold, columns, scale)
+        _fill(self, z, ids, manifold, {n: as_column(n, values, len(z)) for n, values in columns.items()}, scale)
 
     def __len__(self) -> int:
         return len(self.z)

@@ -1,27 +1,115 @@
-"""The waist between learning and geometry: a model returns a latent space, geometry takes one.
+"""The spaces that models learn: what a model returns, and what geometry, analysis and callbacks take.
 
-A latent space is a prior p(z), a decoder z -> h and a likelihood h -> p(x|h). One that can also be entered
-from the data has a posterior q(z|x); that capability is the type `EncodableLatentSpace`.
+What a space can do is its type:
+
+    Space                     codes of a dimension, on a manifold
+    EncodableSpace            observations -> distributions over codes
+    ItemSpace                 the codes of a closed set of items, such as words or nodes
+    FeatureSpace              an encoder and nothing else
+    LatentSpace               a prior p(z), a decoder z -> h and a likelihood h -> p(x|h)
+    EncodableLatentSpace      a latent space with a posterior q(z|x)
 """
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from lsgen.latent.codes import Codes
 from lsgen.latent.densities import check_density
 from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
-from lsgen.latent.families.points import Deterministic
-from lsgen.latent.manifolds.manifold import Manifold
+from lsgen.latent.families.points import Deterministic, Point
+from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, Posterior
 from lsgen.latent.priors import EncoderDependentPrior, Prior
 from lsgen.likelihoods import Likelihood
 
-__all__ = ["EncodableLatentSpace", "LatentSpace"]
+__all__ = ["EncodableLatentSpace", "EncodableSpace", "FeatureSpace", "ItemSpace", "LatentSpace", "Space"]
 
 
-class LatentSpace(nn.Module):
+class Space(nn.Module, ABC):
+    """Abstract space of codes (B, d)."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """The dimension d of codes."""
+
+    @property
+    @abstractmethod
+    def manifold(self) -> Manifold:
+        """The geometry that codes have by construction."""
+
+
+class EncodableSpace(Space):
+    """Abstract space in which observations have codes."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Distribution:
+        """Return the distribution over codes, of batch shape (N,) and event shape (d,), of observations (N, *shape)."""
+
+
+class ItemSpace(Space):
+    """Abstract space of a closed set of items, each of which has one code."""
+
+    @abstractmethod
+    def items(self) -> Codes:
+        """Return the codes of all items, by name."""
+
+
+class FeatureSpace(EncodableSpace):
+    """A space with an encoder alone, such as that of a siamese network or of the features of a classifier.
+
+    Codes are points without a spread: the raw outputs in the parametrisation of the manifold, which on a sphere is
+    their direction.
+
+    Args:
+        encoder: maps observations (N, *shape) to raw outputs (N, d); a `dim` attribute, where it has one, must agree.
+        dim: the dimension d.
+        manifold: where codes lie; flat space unless given.
+
+    Raises:
+        ValueError: dim is not positive, or the encoder or the manifold has another.
+
+    """
+
+    def __init__(self, encoder: nn.Module, dim: int, manifold: Manifold | None = None) -> None:
+        super().__init__()
+        if dim < 1:
+            raise ValueError(f"expected a dimension of at least 1, got {dim}")
+        self._manifold = Euclidean() if manifold is None else manifold
+        _agree("encoder.dim", getattr(encoder, "dim", None), "dim", dim)
+        _agree("encoder.heads", getattr(encoder, "heads", None), "heads", 1)
+        _agree("manifold.coordinates", self._manifold.coordinates, "dim", dim)
+        self.encoder, self._dim = encoder, int(dim)
+
+    @property
+    def dim(self) -> int:
+        """The dimension d."""
+        return self._dim
+
+    @property
+    def manifold(self) -> Manifold:
+        """Where codes lie."""
+        return self._manifold
+
+    def encode(self, x: Tensor) -> Point:
+        """Return the codes of observations (N, *shape) as points, of batch shape (N,) and event shape (d,).
+
+        Raises:
+            ValueError: the encoder has given another shape than (N, d).
+
+        """
+        raw = _single(self.encoder(x))
+        if raw.shape != (len(x), self.dim):
+            raise ValueError(f"expected an encoder with outputs ({len(x)}, {self.dim}), got {tuple(raw.shape)}")
+        return Point(self.manifold.parametrised(raw))
+
+
+class LatentSpace(Space):
     """A prior, a decoder and a likelihood.
 
     Args:
@@ -87,7 +175,7 @@ class LatentSpace(nn.Module):
         return self.decode(z).sample()
 
 
-class EncodableLatentSpace(LatentSpace):
+class EncodableLatentSpace(LatentSpace, EncodableSpace):
     """A latent space with a posterior q(z|x).
 
     Args:

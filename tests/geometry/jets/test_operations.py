@@ -226,7 +226,7 @@ def test_grid_sample_is_linear_in_the_image():
     torch.testing.assert_close(expansion(lambda z: sample(image(z)), z), expansion(lambda z: h(z) @ matrix, z))
 
 
-NORMS = {
+NORMALISATIONS = {
     "layer": lambda: nn.LayerNorm([2, 2]),
     "layer-plain": lambda: nn.LayerNorm([6, 2, 2], elementwise_affine=False),
     "group": lambda: nn.GroupNorm(3, 6),
@@ -244,9 +244,9 @@ def randomised(module):
     return module.double().eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("name", NORMS)
-def test_norms(name):
-    norm = randomised(NORMS[name]())
+@pytest.mark.parametrize("name", NORMALISATIONS)
+def test_normalisations(name):
+    norm = randomised(NORMALISATIONS[name]())
     agree(lambda z: norm(image(z)))
     agree(lambda z: norm(LINEAR(z).view(-1, 6, 2, 2)))
 

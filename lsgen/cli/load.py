@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsgen.runs import RunDirectory, RunError
+from lsgen.runs import RunDirectory, RunError, check_version
 
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
@@ -27,7 +27,7 @@ def load(path: str | Path, checkpoint: str = "last", device: str = "cpu") -> Lig
         latent space decodes with the averaged ones.
 
     Raises:
-        RunError: there is no run or checkpoint at `path`, or it is damaged.
+        RunError: there is no run or checkpoint at `path`, it is damaged, or another series of versions made it.
         UsageError: the config names what it may not.
 
     Example:
@@ -42,8 +42,10 @@ def load(path: str | Path, checkpoint: str = "last", device: str = "cpu") -> Lig
         content = read_checkpoint(path)
         if not isinstance(content.get("config"), Mapping):
             raise RunError(f"expected a checkpoint that holds its config, or a run directory, got {path}")
+        check_version(str(content.get("lsgen_version", "0.1")), f"the checkpoint {path}")
         return model_of(content["config"], content).to(device)
     run = RunDirectory.open(path)
+    run.check_version()
     return model_of(run.config(), read_checkpoint(run.checkpoint(checkpoint))).to(device)
 
 

@@ -25,10 +25,11 @@ def resume(path: str, arguments: Sequence[str]) -> int:
 
     Raises:
         UsageError: something else is asked for.
-        RunError: there is no run at `path`, or it is being trained.
+        RunError: there is no run at `path`, it is being trained, or another series of versions made it.
 
     """
     directory = RunDirectory.open(path)
+    directory.check_version()
     frozen = flatten(directory.config())
     known = frozen | directory.overrides()
     changes = {key: value for key, value in _parse(arguments, frozen).items() if known[key] != value}

@@ -6,7 +6,7 @@ from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, to_json, unescaped, write_atomically, write_json, write_yaml
 from lsgen.runs.keys import LEVELS
 from lsgen.runs.metrics import last_metrics
-from lsgen.runs.origin import new_id, now, provenance, surroundings
+from lsgen.runs.origin import check_version, new_id, now, provenance, surroundings
 from lsgen.runs.problems import Problem, problems_in
 from lsgen.runs.quantities import Quantity, grouped, in_reading_order, named, share_measured
 from lsgen.runs.rows import find_runs, flatten, index
@@ -23,6 +23,7 @@ __all__ = [
     "RunError",
     "SeedVariation",
     "Sweep",
+    "check_version",
     "find_runs",
     "flatten",
     "grouped",

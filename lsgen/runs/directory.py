@@ -26,7 +26,7 @@ from typing import Any
 
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, write_json, write_yaml
-from lsgen.runs.origin import now
+from lsgen.runs.origin import check_version, now
 
 __all__ = ["RunDirectory"]
 
@@ -126,6 +126,18 @@ class RunDirectory:
     def provenance(self) -> dict[str, Any]:
         """Return where the run came from; empty where it was not recorded."""
         return _read(self.provenance_file)
+
+    def check_version(self) -> None:
+        """Refuse a run whose config this version cannot build; nothing is refused if no version was recorded.
+
+        Raises:
+            RunError: another series of versions of lsgen made the run.
+
+        """
+        provenance = self.provenance()
+        version = provenance.get("version") or provenance.get("packages", {}).get("lsgen")  # until 0.1 among these only
+        if version is not None:
+            check_version(str(version), f"the run {self.path}")
 
     def overrides(self) -> dict[str, Any]:
         """Return what attempts at this run changed in its config, by dotted key; the latest wins."""

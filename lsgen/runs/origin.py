@@ -15,9 +15,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from lsgen.runs.errors import RunError
 from lsgen.runs.secrets import redact
+from lsgen.version import __version__
 
-__all__ = ["new_id", "now", "provenance", "surroundings"]
+__all__ = ["check_version", "new_id", "now", "provenance", "surroundings"]
 
 _DIFF_LIMIT = 1_000_000
 
@@ -69,6 +71,7 @@ def provenance(
 def surroundings() -> dict[str, Any]:
     """Return code, packages and machine: what all jobs submitted together share."""
     return {
+        "version": __version__,
         "git": _git(),
         "host": socket.gethostname(),
         "platform": platform.platform(),
@@ -78,6 +81,25 @@ def surroundings() -> dict[str, Any]:
         "packages": _packages(),
         "cwd": str(Path.cwd()),
     }
+
+
+def check_version(version: str, what: str) -> None:
+    """Refuse a run or a checkpoint that another series of versions made: its config names what has moved since.
+
+    Args:
+        version: the version of lsgen that made it.
+        what: its name for the user.
+
+    Raises:
+        RunError: the first two numbers of `version` differ from those of the version that is running.
+
+    """
+    series = ".".join(version.split(".")[:2])
+    if series != ".".join(__version__.split(".")[:2]):
+        raise RunError(
+            f"{what} was made by lsgen {version} and this is lsgen {__version__}, in which parts that its config "
+            f"names may have moved: install lsgen {series} to use it (`lsgen table` and `lsgen report` still read it)"
+        )
 
 
 def _packages() -> dict[str, str]:

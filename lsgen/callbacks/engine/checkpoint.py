@@ -47,6 +47,7 @@ from lsgen.callbacks.engine.loops import (
 from lsgen.callbacks.engine.problems import problems_of, protect_loggers
 from lsgen.data import DataModule
 from lsgen.models.loaders import require_validation_batches
+from lsgen.version import __version__
 
 __all__ = ["BEST", "Checkpoint"]
 
@@ -269,9 +270,10 @@ class Checkpoint(LightningCheckpoint):
             self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the config, whether training has ended, whether all has closed, and what went wrong beside it."""
+        """Add version and config, whether training has ended, whether all has closed, and what went wrong beside it."""
         checkpoint["ended"], checkpoint["finished"] = self._ended, self._finished
         checkpoint["problems"] = problems_of(trainer).records()
+        checkpoint["lsgen_version"] = __version__
         if self.config is not None:
             checkpoint["config"] = dict(self.config)
 

@@ -51,7 +51,7 @@ def evaluate(
         The metrics, and what could not be measured.
 
     Raises:
-        RunError: there is no such checkpoint, or it is damaged.
+        RunError: there is no such checkpoint, it is damaged, or another series of versions made the run.
         UsageError: a part of the run refuses its arguments.
 
     """
@@ -59,6 +59,7 @@ def evaluate(
     from lsgen.cli.output.console import messages
     from lsgen.cli.task import run_variables
 
+    directory.check_version()
     file = directory.checkpoint(checkpoint)
     with run_variables(directory), messages(None):
         from lsgen.callbacks import read_checkpoint

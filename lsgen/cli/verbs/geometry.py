@@ -63,8 +63,11 @@ def run(arguments: Sequence[str]) -> int:
     settings = _settings(flags)
     device, checkpoint = device_of(flags), flags.get("checkpoint", "last")
     runs = _runs(places(rest, _KNOWN))
-    for directory in runs:
-        record = _kept(directory, checkpoint, settings) if len(runs) > 1 else None
+    kept = [_kept(directory, checkpoint, settings) if len(runs) > 1 else None for directory in runs]
+    for directory, record in zip(runs, kept, strict=True):
+        if record is None:
+            directory.check_version()
+    for directory, record in zip(runs, kept, strict=True):
         if record is None:
             record = measure(directory, checkpoint, device, settings, tell=_tell)
         _show(directory, record["metrics"])
@@ -94,7 +97,7 @@ def measure(
         (of fixed pairs, with the digest of the observations; without that where there is no encoder).
 
     Raises:
-        RunError: there is no such checkpoint, or it is damaged.
+        RunError: there is no such checkpoint, it is damaged, or another series of versions made the run.
         UsageError: the model has no latent space with this metric, or a setting is out of its range.
 
     """
@@ -103,6 +106,7 @@ def measure(
     from lsgen.report import write_report
 
     chosen = {**_settings({}), **(settings or {})}
+    directory.check_version()
     file = directory.checkpoint(checkpoint)
     looks = _looks(chosen)
     with run_variables(directory), messages(None):

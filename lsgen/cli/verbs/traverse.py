@@ -65,13 +65,14 @@ def traverse(
         changes: settings of the callbacks that differ from the frozen config, by dotted key.
 
     Raises:
-        RunError: there is no such checkpoint, or it is damaged.
+        RunError: there is no such checkpoint, it is damaged, or another series of versions made the run.
         UsageError: the run has no latent-space callback, or one refuses its arguments.
 
     """
     from lsgen.cli.output.console import messages
     from lsgen.cli.task import run_variables
 
+    directory.check_version()
     file = directory.checkpoint(checkpoint)
     with run_variables(directory), messages(None):
         return _draw(directory, file, device, changes or {})

@@ -14,22 +14,27 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, cast, final
 
 import torch
 from torch import Tensor, nn
+from torch.func import jvp, vjp
 
 from lsgen.geometry.checks import check_codes, check_map, check_signature
 from lsgen.geometry.chunks import in_chunks
+from lsgen.geometry.double import DecoderMap, in_double
+from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.members import member_features
+from lsgen.geometry.riemannian import Map
 from lsgen.latent import LatentSpace
 from lsgen.likelihoods import FlatLikelihood, Likelihood
 
 __all__ = ["Immersion", "Jet", "immersion", "jet"]
 
-Map = Callable[[Tensor], Tensor]
 Kind = Literal["fisher", "euclidean", "expected"]
+NUDGE = 2.0**-10
 
 
 class Jet(NamedTuple):
@@ -40,13 +45,66 @@ class Jet(NamedTuple):
     hessian: Tensor
 
 
-class Immersion:
+class Restriction(NamedTuple):
+    """An affine plane of the latent space: its origin (d,) and its basis (k, d)."""
+
+    origin: Tensor
+    basis: Tensor
+
+
+class SpaceMap(DecoderMap):
+    """The map of a latent space that an immersion of some kind takes.
+
+    Args:
+        space: the latent space.
+        kind: "fisher", "euclidean" or "expected".
+        features: a network after the mean.
+        local: whether the embedding of the likelihood is moved by an isometry to each code.
+
+    """
+
+    def __init__(self, space: LatentSpace, kind: Kind, features: nn.Module | Map | None, local: bool = False) -> None:
+        super().__init__(space)
+        self.kind, self.features, self.local = kind, features, local
+
+    def belongs_to(self) -> tuple[Any, Any]:
+        """Return the decoder and what distinguishes this map of it, for the cache of traces."""
+        others = tuple(None if x is None else weakref.ref(x) for x in (self.likelihood, self.features))
+        return self.decoder, (self.kind, self.local, others)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return the image of codes (N, d)."""
+        h = self.decoder(z)
+        if self.kind == "fisher":
+            embedded: Tensor = flat_likelihood(self.likelihood).embed(h, at=h.detach() if self.local else None)
+            return embedded
+        features = self.features
+        if self.kind == "expected":
+            return member_features(self.likelihood, h, [lambda p: p.mean, lambda p: p.stddev])
+        return member_features(self.likelihood, h, [lambda p: p.mean if features is None else features(p.mean)])
+
+    def differences(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return e(h_{i+1}) - e(h_i) of outputs (B, N, *raw), in the frame of h_i and in that of h_{i+1}."""
+        left, right, embed = h[:, :-1], h[:, 1:], flat_likelihood(self.likelihood).embed
+        in_left = embed(right, at=left.detach()) - embed(left, at=left.detach())
+        in_right = embed(right, at=right.detach()) - embed(left, at=right.detach())
+        return in_left, in_right
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Immersion(EmbeddedMetric):
     r"""A map from the latent space into a flat space, z (B, d) -> f(z) (B, m).
 
     Args:
         fn: maps codes (N, d) to (N, ...), each code by itself; what follows the first dimension is flattened.
         dim: latent dimension d.
         signature: signs (m,) of the flat space, +1 or -1; all +1 where it is not given.
+        moved: the same map in a frame that an isometry of the flat space moves to each code, whose derivatives and
+            differences are more precise; where it is not given they are those of fn.
+        restriction: the plane whose coordinates the codes are, see `restrict`.
+        definite: whether the metric is known to be positive definite, so that it is not checked; that it is without a
+            signature.
 
     Raises:
         TypeError: fn cannot be called.
@@ -59,14 +117,21 @@ class Immersion:
 
     """
 
-    def __init__(self, fn: Map, dim: int, signature: Tensor | Sequence[float] | None = None) -> None:
-        check_map(fn, dim)
-        self.fn, self.dim = fn, int(dim)
-        self.signature = None if signature is None else check_signature(signature)
-        self.trusted = signature is None
-        self.origin: Tensor | None = None
-        self.basis: Tensor | None = None
-        self._local: Map | None = None
+    fn: Map
+    dim: int
+    signature: Tensor | Sequence[float] | None = None
+    moved: SpaceMap | None = None
+    restriction: Restriction | None = None
+    definite: bool = False
+
+    requirement = "a signature that makes the metric positive definite"
+
+    def __post_init__(self) -> None:
+        check_map(self.fn, self.dim)
+        if self.signature is None:
+            object.__setattr__(self, "definite", True)
+        else:
+            object.__setattr__(self, "signature", check_signature(self.signature))
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return f(z), of shape (B, m), at codes (B, d)."""
@@ -77,17 +142,27 @@ class Immersion:
     @property
     def local(self) -> Map:
         """The map whose derivatives are taken: f, moved by an isometry of the flat space where that is more precise."""
-        return self.fn if self._local is None else self._local
+        return self.fn if self.moved is None else self.moved
+
+    @property
+    def euclidean(self) -> bool:
+        """Whether all signs of the flat space are +1."""
+        return self.signature is None
+
+    @property
+    def signs(self) -> Tensor | None:
+        """The signature (m,) as a tensor, None where all signs are +1."""
+        return cast("Tensor | None", self.signature)
 
     def signed(self, v: Tensor) -> Tensor:
         """Return vectors (..., m) of the flat space with the signs of its signature, so that <a, b> = a . signed(b)."""
-        return v if self.signature is None else v * self.signature.to(v)
+        return v if self.signs is None else v * self.signs.to(v)
 
     def lifted(self, z: Tensor) -> Tensor:
         """Return the codes of the whole space at coordinates (N, d) of the plane of `restrict`."""
-        if self.origin is None or self.basis is None:
+        if self.restriction is None:
             return z
-        return self.origin.to(z) + z @ self.basis.to(z)
+        return self.restriction.origin.to(z) + z @ self.restriction.basis.to(z)
 
     def restrict(self, origin: Tensor, basis: Tensor) -> Immersion:
         r"""Return the immersion restricted to an affine plane, a -> f(origin + sum_i a_i basis_i).
@@ -113,64 +188,88 @@ class Immersion:
             )
         if not bool(torch.isfinite(origin).all() & torch.isfinite(basis).all()):
             raise ValueError("expected a finite origin and basis, got values that are not")
-        restricted = Immersion(self.fn, len(basis))
-        restricted.signature, restricted.trusted, restricted._local = self.signature, self.trusted, self._local
-        restricted.origin = self.lifted(origin[None])[0]
-        restricted.basis = basis if self.basis is None else basis @ self.basis.to(basis)
-        return restricted
+        whole = basis if self.restriction is None else basis @ self.restriction.basis.to(basis)
+        return replace(self, dim=len(basis), restriction=Restriction(self.lifted(origin[None])[0], whole))
 
     def expansion(self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False) -> Taylor:
-        """Return f with its derivatives at codes (N, d), flattened to (N, m).
-
-        Args:
-            z: codes (N, d), checked.
-            order: 1 or 2.
-            directions: vectors (k, d) or (k, N, d); the coordinate vectors where they are not given.
-            isometric: f may be moved by an isometry, where only inner products of derivatives are wanted; the
-                result may then have fewer than m coordinates.
+        """Return f with its derivatives at codes (N, d), flattened to (N, m); see `EmbeddedMetric.expansion`.
 
         Raises:
             ValueError: the map does not return one row per code, or its length is not that of the signature.
 
         """
         vectors = torch.eye(self.dim, dtype=z.dtype, device=z.device) if directions is None else directions
-        if self.basis is not None:
-            vectors = vectors @ self.basis.to(z)
-        x = propagate(self.local, self.lifted(z), vectors, order, isometric and self.signature is None)
+        if self.restriction is not None:
+            vectors = vectors @ self.restriction.basis.to(z)
+        x = propagate(self.local, self.lifted(z), vectors, order, isometric and self.euclidean)
         n = z.shape[0]
         if x.ndim < 1 or x.shape[0] != n:
             raise ValueError(f"expected a map ({n}, {self.dim}) -> ({n}, m), got {tuple(x.shape)}")
         m = x.shape[1:].numel()
-        if self.signature is not None and len(self.signature) != m:
-            raise ValueError(f"expected a signature of length m = {m}, got one of length {len(self.signature)}")
+        if self.signs is not None and len(self.signs) != m:
+            raise ValueError(f"expected a signature of length m = {m}, got one of length {len(self.signs)}")
         return x.map(lambda v: v.reshape(n, m), lambda t: t.reshape(t.shape[0], n, m))
 
+    def embedded(self, z: Tensor) -> Tensor:
+        """Return f at codes (N, d), in the frame in which derivatives are taken, of shape (N, m)."""
+        return self.local(self.lifted(z)).reshape(len(z), -1)
 
-class SpaceMap:
-    """The map of a latent space that an immersion of some kind takes."""
+    def segment_data(self, curves: Tensor) -> Tensor:
+        """Return the values f (B, N, m) of curves (B, N, d), or the decoder's outputs where frames are moved."""
+        b, n, d = curves.shape
+        z = self.lifted(curves.reshape(-1, d))
+        if self.moved is None:
+            return self.fn(z).reshape(b, n, -1)
+        h = self.moved.decoder(z)
+        return cast(Tensor, h.reshape(b, n, *h.shape[1:]))
 
-    widened = False
+    def differences(self, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f(z_{i+1}) - f(z_i) from segment data, in the frames of z_i and of z_{i+1}; each (B, N-1, m)."""
+        return super().differences(known) if self.moved is None else self.moved.differences(known)
 
-    def __init__(self, space: LatentSpace, kind: Kind, features: nn.Module | Map | None, local: bool = False) -> None:
-        self.decoder, self.likelihood = space.decoder, space.likelihood
-        self.kind, self.features, self.local = kind, features, local
-        self.manifold = space.manifold
+    def in_double(self) -> Immersion:
+        """Return the same immersion computed in float64."""
+        return replace(self, fn=in_double(self.fn), moved=None if self.moved is None else self.moved.in_double())
 
-    def belongs_to(self) -> tuple[Any, Any]:
-        """Return the decoder and what distinguishes this map of it, for the cache of traces."""
-        others = tuple(None if x is None else weakref.ref(x) for x in (self.likelihood, self.features))
-        return self.decoder, (self.kind, self.local, others)
+    def value_norm(self, known: Tensor) -> Tensor:
+        """Return the norm of f at the ends (B,), in the frame that chords are taken in.
 
-    def __call__(self, z: Tensor) -> Tensor:
-        """Return the image of codes (N, d)."""
-        h = self.decoder(z)
-        if self.kind == "fisher":
-            embedded: Tensor = _flat(self.likelihood).embed(h, at=h.detach() if self.local else None)
-            return embedded
-        features = self.features
-        if self.kind == "expected":
-            return member_features(self.likelihood, h, [lambda p: p.mean, lambda p: p.stddev])
-        return member_features(self.likelihood, h, [lambda p: p.mean if features is None else features(p.mean)])
+        In a moved frame f is small, and |De(h) h| tells what rounding of h moves.
+        """
+        ends = known[:, [0, -1]]
+        if self.signs is None or self.moved is None:
+            return ends.norm(dim=-1).amax(-1)
+        pairs = torch.stack([ends, ends * (1 + NUDGE)], 2).flatten(0, 1)
+        change = self.differences(pairs)[0].norm(dim=-1).reshape(len(known), 2)
+        return change.amax(-1) / NUDGE + len(self.signs) ** 0.5
+
+    def coordinate_norm(self, curves: Tensor) -> Tensor:
+        """Return the norm of the codes (B,), of the whole space in units of the coordinates."""
+        codes = self.lifted(curves.flatten(0, 1)).reshape(*curves.shape[:2], -1).norm(dim=-1).amax(-1)
+        if self.restriction is None:
+            return codes
+        basis = self.restriction.basis
+        return codes * (len(basis) ** 0.5 / basis.norm().to(codes))
+
+    def within_manifold(self, z: Tensor, w: Tensor) -> Tensor:
+        """Return the part within the statistical manifold of vectors (N, m) of the flat space at codes (N, d).
+
+        Of a Fisher immersion that is J_e F^-1 J_e^T S w, J_e the derivative of the embedding; of others all of w.
+        """
+        made = self.local
+        if not isinstance(made, SpaceMap) or made.kind != "fisher":
+            return w
+        likelihood = flat_likelihood(made.likelihood)
+        h = made.decoder(self.lifted(z)).detach()
+        base = h if made.local else None
+
+        def embed(h: Tensor) -> Tensor:
+            return likelihood.embed(h, at=base)
+
+        (pulled,) = vjp(embed, h)[1](w * likelihood.signature.to(w))
+        raised = likelihood.join(_raised(likelihood.fisher(h), likelihood.split(pulled)))
+        part: Tensor = jvp(embed, (h,), (raised,))[1]
+        return part
 
 
 def immersion(
@@ -211,16 +310,15 @@ def immersion(
         if not callable(uncertainty):
             raise TypeError(f"expected uncertainty to be an Uncertainty, got {type(uncertainty).__name__}")
         space = uncertainty(space)
-    made = Immersion(SpaceMap(space, kind, features), space.dim)
-    if kind == "fisher":
-        likelihood = _flat(space.likelihood)
-        if bool((likelihood.signature < 0).any()):
-            made.signature = likelihood.signature
-            made._local = SpaceMap(space, kind, features, local=True)
-    return made
+    fn = SpaceMap(space, kind, features)
+    if kind != "fisher" or not bool((flat_likelihood(space.likelihood).signature < 0).any()):
+        return Immersion(fn, space.dim)
+    moved = SpaceMap(space, kind, features, local=True)
+    return Immersion(fn, space.dim, flat_likelihood(space.likelihood).signature, moved, definite=True)
 
 
-def _flat(likelihood: Likelihood) -> FlatLikelihood:
+def flat_likelihood(likelihood: Likelihood) -> FlatLikelihood:
+    """Return a likelihood that has a flat embedding, or refuse it."""
     if not isinstance(likelihood, FlatLikelihood):
         raise TypeError(
             f"expected a likelihood with a flat embedding (a FlatLikelihood), got {type(likelihood).__name__}: "
@@ -255,22 +353,26 @@ def jet(fn: Map | Immersion, z: Tensor, chunk_size: int | None = None) -> Jet:
 
     """
     im = fn if isinstance(fn, Immersion) else Immersion(fn, z.shape[-1])
-    flat = check_codes(im.fn, im.dim, z)
+    codes = check_codes(im.fn, im.dim, z)
 
     def one(part: Tensor) -> tuple[Tensor, ...]:
         x = im.expansion(part, 2)
-        value = x.v if im._local is None else im.fn(im.lifted(part)).flatten(1)
+        value = x.v if im.moved is None else im.fn(im.lifted(part)).flatten(1)
         return value, x.j.movedim(0, 1), full_hessian(x)
 
-    value, jacobian, hessian = in_chunks(one, im, flat, chunk_size, order=2)
+    value, jacobian, hessian = in_chunks(one, im, codes, chunk_size, order=2)
     batch, m = z.shape[:-1], value.shape[-1]
     d = im.dim
     return Jet(value.reshape(*batch, m), jacobian.reshape(*batch, d, m), hessian.reshape(*batch, d, d, m))
 
 
-def full_hessian(x: Taylor) -> Tensor:
-    """Return the second derivatives of an expansion (N, m) as (N, d, d, m)."""
-    d, (n, m) = x.frame.d, x.shape
-    if not x.curved:
-        return x.t.new_zeros(n, d, d, m)
-    return x.t[d:].movedim(0, 1)[:, x.frame.places(x.t.device)]
+def _raised(fisher: Tensor, covector: Tensor) -> Tensor:
+    """Return v with F v = w, for w (..., k) in the range of F (..., k, k), whose directions may be redundant.
+
+    Each coordinate is scaled to information 1 first, so that only redundancy, and not scale, counts as a rank deficit.
+    """
+    scale = fisher.diagonal(dim1=-2, dim2=-1).sqrt()
+    inverse = torch.where(scale > 0, 1 / scale, 0)
+    correlation = inverse.unsqueeze(-1) * fisher * inverse.unsqueeze(-2)
+    pseudoinverse = torch.linalg.pinv(correlation, hermitian=True)
+    return inverse * (pseudoinverse @ (inverse * covector).unsqueeze(-1)).squeeze(-1)

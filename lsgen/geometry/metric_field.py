@@ -1,20 +1,55 @@
 r"""A metric given directly, z -> g(z): the intrinsic route.
 
 Learned and conformal metrics, and Fisher-Rao metrics of families without a flat embedding, g = J_h^T F(h) J_h, have no
-immersion to differentiate. First and second derivatives of g itself take its place.
+immersion to differentiate. First and second derivatives of g itself take its place,
+
+    Gamma_l,ij = (d_i g_lj + d_j g_li - d_l g_ij) / 2,
+    R_ijkl = (d_j d_k g_il + d_i d_l g_jk - d_i d_k g_jl - d_j d_l g_ik) / 2
+             + g_mn (Gamma^m_jk Gamma^n_il - Gamma^m_jl Gamma^n_ik) .
+
+In a frame e_1, ..., e_d, with derivatives along its vectors kept constant and T_bac = (d_b g)(e_a, e_c),
+
+    2 <Gamma(x, y), e_b> = (d_x g)(y, e_b) + (d_y g)(x, e_b) - (d_b g)(x, y)
+    2 K_ab = d_a d_v g(v, e_b) + d_b d_v g(v, e_a) - d_a d_b g(v, v) - d_v^2 g(e_a, e_b)
+             + 2 <Gamma(v, e_a), Gamma(v, e_b)> - 2 <Gamma(v, v), Gamma(e_a, e_b)> .
+
+Segments d_i = z_{i+1} - z_i are measured by the metric at their middles m_i, with energy and force
+
+    E = n sum_i d_i^T g(m_i) d_i
+    F_i = g(m_i) d_i - g(m_{i-1}) d_{i-1} - (dg(m_i)(d_i, d_i) + dg(m_{i-1})(d_{i-1}, d_{i-1})) / 4,
+
+whose Hessian takes second derivatives of g; beside it the model g(m_{i-1}) + g(m_i), -g(m_i) is positive definite. The
+length of a smooth curve is int |c'(t)|_g dt by Simpson's rule, c the polynomials of degree 5 through six neighbouring
+points, to fourth order.
+
+Reference: do Carmo, "Riemannian Geometry" (1992), chapters 2 and 4; Fornberg, "Generation of finite difference formulas
+on arbitrarily spaced grids" (1988).
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_map
+from lsgen.geometry.double import DecoderMap, in_double
+from lsgen.geometry.factorisation import full_rank, inverse_metric
 from lsgen.geometry.jets import propagate
+from lsgen.geometry.riemannian import (
+    Blocks,
+    JacobiOperator,
+    Map,
+    NewtonSystem,
+    RiemannianMetric,
+    folded,
+    hessian_along,
+    symmetric_operator,
+    woven,
+)
 from lsgen.latent import LatentSpace
 
 __all__ = ["MetricField", "PulledBackInformation", "metric_field"]
@@ -28,12 +63,15 @@ class FieldJet(NamedTuple):
     second: Tensor | None
 
 
-class MetricField:
+@final
+@dataclass(frozen=True, eq=False)
+class MetricField(RiemannianMetric):
     r"""A Riemannian metric given as a function of the codes.
 
     Args:
         fn: maps codes (N, d) to symmetric positive definite matrices (N, d, d), each code by itself.
         dim: latent dimension d.
+        definite: whether the matrices are known to be positive definite, so that they are not checked.
 
     Raises:
         TypeError: fn cannot be called.
@@ -47,23 +85,24 @@ class MetricField:
 
     """
 
-    def __init__(self, fn: Callable[[Tensor], Tensor], dim: int) -> None:
-        check_map(fn, dim)
-        self.fn, self.dim = fn, int(dim)
-        self.trusted = False
+    fn: Map
+    dim: int
+    definite: bool = False
+
+    exact_hessian, newton_order, by_differences = True, 2, False
+    requirement = "a positive definite metric"
+
+    def __post_init__(self) -> None:
+        check_map(self.fn, self.dim)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return g(z), of shape (B, d, d), at codes (B, d)."""
         return self.matrices(check_codes(self.fn, self.dim, z)).reshape(*z.shape[:-1], self.dim, self.dim)
 
     @property
-    def local(self) -> Callable[[Tensor], Tensor]:
+    def local(self) -> Map:
         """The function whose derivatives are taken."""
         return self.fn
-
-    def lifted(self, z: Tensor) -> Tensor:
-        """Return the codes themselves."""
-        return z
 
     def matrices(self, z: Tensor) -> Tensor:
         """Return g at codes (N, d), checked, of shape (N, d, d)."""
@@ -84,18 +123,152 @@ class MetricField:
             second = x.t[d:].movedim(0, 1)[:, x.frame.places(z.device)]
         return FieldJet(x.v, first, second)
 
+    def gram(self, z: Tensor, wide: bool) -> Tensor:
+        """Return g at codes (N, d), of shape (N, d, d); in float64 if wide."""
+        g = self.matrices(z)
+        return g.double() if wide else g
+
+    def push(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return the vectors themselves."""
+        return v
+
+    def pull(self, z: Tensor, w: Tensor) -> Tensor:
+        """Return g w for vectors (N, k, d)."""
+        return w @ self.matrices(z)
+
+    def christoffel_first(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return g and Gamma_l,ij, indexed [l, i, j], in float64."""
+        g, lower = _first_kind(self.jet(z, 1))
+        self.check_definite(g, z.dtype)
+        return g, lower
+
+    def riemann(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return g and R_ijkl at codes (N, d); R is NaN where g is rank deficient."""
+        jet = self.jet(z, 2)
+        g, lower = _first_kind(jet)
+        self.check_definite(g, z.dtype)
+        raised = torch.einsum("nkl,nlij->nkij", inverse_metric(g, z.dtype), lower)
+        assert jet.second is not None
+        jk_il = jet.second.double().permute(0, 3, 1, 2, 4)
+        half = (jk_il - jk_il.transpose(-1, -2)) / 2
+        bend = half - half.transpose(1, 2)
+        product = torch.einsum("nmjk,nmil->nijkl", raised, lower)
+        return g, bend + product - product.transpose(-1, -2)
+
+    def jacobi_operator(self, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
+        """Return Gamma(v, v), Gamma(v, e_a) and K_ab from derivatives of g along the frame."""
+        n, d = v.shape
+        x = propagate(self.fn, folded(z, d), torch.stack([folded(v, d), frame.mT.reshape(-1, d)]), 2)
+        g, e, w = x.v.unflatten(0, (n, d))[:, 0].double(), frame.double(), v.double()
+        slabs = x.t.unflatten(1, (n, d)).double()
+        if not x.curved:
+            slabs = torch.cat([slabs, torch.zeros_like(slabs[:1]).expand(3, -1, -1, -1, -1)])
+        self.check_definite(g, z.dtype)
+        dg, by_v = torch.einsum("npa,nbpq,nqc->nbac", e, slabs[1], e), e.mT @ slabs[0, :, 0]
+        turned, dv = torch.einsum("npa,nbpq,nq->nab", e, slabs[1], w), by_v @ e
+        lower = (dv + turned - turned.mT) / 2
+        along = (by_v @ w[..., None])[..., 0] - torch.einsum("np,nbpq,nq->nb", w, slabs[1], w) / 2
+        inside = torch.linalg.solve_ex(e.mT @ g @ e, torch.cat([lower, along[..., None]], -1))[0]
+        c = inside[..., d]
+        sloped = torch.einsum("nc,nabc->nab", c, dg)
+        third = (sloped + sloped.mT - torch.einsum("nc,ncab->nab", c, dg)) / 2
+        mixed = torch.einsum("npa,nbpq,nq->nab", e, slabs[3], w)
+        square = (v[:, :, None] * v[:, None, :]).flatten(1)
+        twice = hessian_along(lambda u: self.matrices(u).flatten(1), z, square, frame) + e.mT @ slabs[2, :, 0] @ e
+        across = (mixed + mixed.mT - twice) / 2 + lower.mT @ inside[..., :d] - third
+        return symmetric_operator(v, (e @ c[..., None])[..., 0], e @ inside[..., :d], across)
+
+    def segment_data(self, curves: Tensor) -> Tensor:
+        """Return g at the middles of curves (B, N, d), of shape (B, N-1, d, d)."""
+        b, n, d = curves.shape
+        return self.matrices(_middles(curves)).reshape(b, n - 1, d, d)
+
+    def refined_data(self, curves: Tensor, known: Tensor) -> Tensor:
+        """Return g at the middles of the halves of segments."""
+        return self.segment_data(woven(curves, (curves[:, 1:] + curves[:, :-1]) / 2))
+
+    def segment_energies(self, curves: Tensor, known: Tensor) -> Tensor:
+        """Return the squared length of every segment (B, N-1) by the metric at its middle."""
+        steps = curves.diff(dim=1)
+        return torch.einsum("bni,bnij,bnj->bn", steps, known, steps)
+
+    def smooth_length(self, curves: Tensor, known: Tensor) -> Tensor:
+        """Return the integral of the speed of curves by Simpson's rule."""
+        b, n, d = curves.shape
+        where = torch.arange(2 * n - 1, dtype=torch.float64, device=curves.device) / 2
+        points, slopes = _stencils(n, where)
+        from_start = curves - curves[:, :1]
+        z = curves[:, :1] + torch.einsum("kn,bnd->bkd", points.to(curves), from_start)
+        v = torch.einsum("kn,bnd->bkd", slopes.to(curves), from_start)
+        g = self.matrices(z.flatten(0, 1)).reshape(b, 2 * n - 1, d, d)
+        speed = torch.einsum("bki,bkij,bkj->bk", v, g, v).clamp(min=0).sqrt()
+        return (speed[:, :-1:2] + 4 * speed[:, 1::2] + speed[:, 2::2]).sum(-1) / 6
+
+    def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
+        """Return the system of the exact Hessian, with a positive definite model beside it."""
+        b, n, d = curves.shape
+        jet = self.jet(_middles(curves), 2)
+        self.check_definite(jet.g)
+        assert jet.second is not None
+        g, dg = jet.g.reshape(b, n - 1, d, d), jet.first.reshape(b, n - 1, d, d, d)
+        ddg, steps = jet.second.reshape(b, n - 1, d, d, d, d), curves.diff(dim=1)
+        main = torch.einsum("bnij,bnj->bni", g, steps)
+        bend = torch.einsum("bnkij,bni,bnj->bnk", dg, steps, steps) / 4
+        force = main[:, 1:] - main[:, :-1] - bend[:, 1:] - bend[:, :-1]
+        inside = (g[:, 1:] + g[:, :-1]) / 2
+        full = full_rank(inside.double().flatten(0, 1), g.dtype).reshape(b, n - 2)
+        g64 = (g + g.mT).double() / 2
+        mixed = torch.einsum("bnkij,bni->bnkj", dg, steps).double() / 2
+        twice = torch.einsum("bnklij,bni,bnj->bnkl", ddg, steps, steps).double() / 8
+        first, second = g64 - mixed - mixed.mT + twice, g64 + mixed + mixed.mT + twice
+        exact = Blocks(second[:, :-1] + first[:, 1:], (twice + mixed - mixed.mT - g64)[:, 1:-1])
+        safe = Blocks(g64[:, :-1] + g64[:, 1:], -g64[:, 1:-1])
+        return NewtonSystem(inside, exact, safe, force, full)
+
+    def discrete_legendre(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the momenta at both ends, and how the first depends on the end up to second derivatives of g."""
+        g, dg = self.jet((start + end) / 2, 1)[:2]
+        step = end - start
+        along = torch.einsum("nkij,nj->nki", dg, step)
+        main, bend = torch.einsum("nij,nj->ni", g, step), torch.einsum("nki,ni->nk", along, step) / 4
+        return main - bend, main + bend, g + (along.mT - along) / 2
+
+    def in_double(self) -> MetricField:
+        """Return the same metric computed in float64."""
+        return replace(self, fn=in_double(self.fn))
+
     def _check(self, shape: torch.Size, n: int) -> None:
         if tuple(shape) != (n, self.dim, self.dim):
             raise ValueError(f"expected a metric of shape {(n, self.dim, self.dim)}, got {tuple(shape)}")
 
 
-class PulledBackInformation:
+def _first_kind(jet: FieldJet) -> tuple[Tensor, Tensor]:
+    """Return g and Gamma_l,ij, indexed [l, i, j]."""
+    g, dg = jet.g.double(), jet.first.double()
+    i_lj = dg.transpose(1, 2)
+    return (g + g.mT) / 2, (i_lj + i_lj.transpose(2, 3) - dg) / 2
+
+
+def _middles(curves: Tensor) -> Tensor:
+    return ((curves[:, 1:] + curves[:, :-1]) / 2).flatten(0, 1)
+
+
+def _stencils(n: int, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Return matrices (K, n) that interpolate values at 0, ..., n-1 at places (K,), and that differentiate there."""
+    width = min(6, n)
+    first = (where.floor() - (width - 1) // 2).clamp(0, n - width).long()
+    offset = where - first
+    powers = torch.arange(width, dtype=torch.float64, device=where.device)
+    inverse = torch.linalg.inv(powers[:, None] ** powers)
+    values = (offset[:, None] ** powers) @ inverse
+    slopes = (powers * offset[:, None] ** (powers - 1).clamp(min=0)) @ inverse
+    places = first[:, None] + powers.long()
+    empty = torch.zeros(len(where), n, dtype=torch.float64, device=where.device)
+    return empty.scatter(1, places, values), empty.scatter(1, places, slopes)
+
+
+class PulledBackInformation(DecoderMap):
     """z -> J_h^T F(h) J_h for any likelihood."""
-
-    widened = False
-
-    def __init__(self, space: LatentSpace) -> None:
-        self.decoder, self.likelihood, self.manifold = space.decoder, space.likelihood, space.manifold
 
     def belongs_to(self) -> tuple[Any, Any]:
         """Return the decoder and what distinguishes this map of it, for the cache of traces."""

@@ -20,9 +20,8 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import in_chunks
-from lsgen.geometry.compat import is_batched
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.factorisation import cholesky, eigenvalues, finite, tolerance
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Spectrum", "log_volume", "metric", "spectrum"]
 
@@ -35,7 +34,7 @@ class Spectrum(NamedTuple):
     rank: Tensor
 
 
-def metric(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def metric(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the induced metric.
 
         g_ij = <d_i f, d_j f>
@@ -53,12 +52,12 @@ def metric(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None
 
     """
     flat = check_codes(im.fn, im.dim, z)
-    (g,) = in_chunks(lambda part: (gram(im, part, wide=False),), im, flat, chunk_size, order=1)
-    check_definite(im, g)
+    (g,) = in_chunks(lambda part: (im.gram(part, wide=False),), im, flat, chunk_size, order=1)
+    im.check_definite(g)
     return g.reshape(*z.shape[:-1], im.dim, im.dim)
 
 
-def log_volume(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def log_volume(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the logarithm of the volume element (the log magnification factor).
 
         log sqrt(det g)
@@ -84,7 +83,7 @@ def log_volume(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = 
     return half.to(z.dtype).reshape(z.shape[:-1])
 
 
-def spectrum(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Spectrum:
+def spectrum(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Spectrum:
     r"""Return the eigenvalues of the metric, its condition number and its numerical rank.
 
         g = V diag(lambda) V^T,    condition number = lambda_1 / lambda_d.
@@ -110,79 +109,8 @@ def spectrum(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = No
     return Spectrum(values.to(z.dtype).reshape(*batch, im.dim), ratio.to(z.dtype).reshape(batch), rank.reshape(batch))
 
 
-def _wide(im: Immersion | MetricField, z: Tensor, chunk_size: int | None) -> Tensor:
+def _wide(im: RiemannianMetric, z: Tensor, chunk_size: int | None) -> Tensor:
     flat = check_codes(im.fn, im.dim, z)
-    (g,) = in_chunks(lambda part: (gram(im, part, wide=True),), im, flat, chunk_size, order=1)
-    check_definite(im, g, z.dtype)
+    (g,) = in_chunks(lambda part: (im.gram(part, wide=True),), im, flat, chunk_size, order=1)
+    im.check_definite(g, z.dtype)
     return g
-
-
-def gram(im: Immersion | MetricField, z: Tensor, wide: bool) -> Tensor:
-    """Return <J_i, J_j> at codes (N, d), of shape (N, d, d); accumulated in float64 if wide."""
-    if isinstance(im, MetricField):
-        g = im.matrices(z)
-        return g.double() if wide else g
-    j = im.expansion(z, 1, isometric=True).t.movedim(0, 1)
-    return inner(im, j.double() if wide else j)
-
-
-def inner(im: Immersion, t: Tensor) -> Tensor:
-    """Return all inner products of vectors (N, K, m) of the flat space, of shape (N, K, K)."""
-    products = im.signed(t) @ t.mT
-    return (products + products.mT) / 2
-
-
-def norm(g: Tensor, v: Tensor) -> Tensor:
-    """Return |v|_g of vectors (N, d) in metrics (N, d, d), of shape (N,)."""
-    return torch.einsum("ni,nij,nj->n", v, g, v).clamp(min=0).sqrt()
-
-
-def tolerance(dim: int, dtype: torch.dtype, products: torch.dtype = torch.float64) -> float:
-    """Return the ratio of eigenvalues below which they are rounding errors, of J or of the products of its columns.
-
-    Args:
-        dim: latent dimension d.
-        dtype: the precision of J.
-        products: the precision of the inner products.
-
-    """
-    return max((10 * dim * torch.finfo(dtype).eps) ** 2, 10 * dim * torch.finfo(products).eps)
-
-
-def eigenvalues(g: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Return the eigenvalues of g, largest first and at least 0, and the number above ratio times the largest."""
-    ok = finite(g)
-    values = torch.linalg.eigvalsh(replaced(g, ok)).flip(-1).clamp(min=0)
-    rank = ((values > ratio * values[:, :1]) & (values > 0)).sum(-1)
-    return torch.where(ok[:, None], values, torch.nan), torch.where(ok, rank, 0)
-
-
-def finite(g: Tensor) -> Tensor:
-    """Return which matrices hold finite numbers only."""
-    return torch.isfinite(g).all(-1).all(-1)
-
-
-def replaced(g: Tensor, ok: Tensor) -> Tensor:
-    """Return g with the identity where it is not ok, so that factorisations and their gradients stay defined."""
-    return torch.where(ok[:, None, None], g, torch.eye(g.shape[-1], dtype=g.dtype, device=g.device))
-
-
-def cholesky(g: Tensor, ok: Tensor) -> Tensor:
-    """Return the Cholesky factors of the matrices that are ok, and of the identity in place of the others."""
-    return torch.linalg.cholesky_ex(replaced(g, ok))[0]
-
-
-def check_definite(im: Immersion | MetricField, g: Tensor, dtype: torch.dtype | None = None) -> None:
-    """Refuse a user's own signature or metric that is not positive definite somewhere."""
-    if im.trusted or is_batched(g):
-        return
-    values = torch.linalg.eigvalsh(replaced(g, finite(g)).detach().double())
-    slack = 10 * im.dim * torch.finfo(dtype or g.dtype).eps * values.abs().amax(-1)
-    bad = values[:, 0] < -slack
-    if bool(bad.any()):
-        field = isinstance(im, MetricField)
-        what = "a positive definite metric" if field else "a signature that makes the metric positive definite"
-        raise ValueError(
-            f"expected {what}, got a smallest eigenvalue of "
-            f"{values[:, 0].min().item():.3g} ({int(bad.sum())} of {len(bad)} codes have a negative one)"
-        )

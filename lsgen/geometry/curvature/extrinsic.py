@@ -14,15 +14,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vjp
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import in_chunks
-from lsgen.geometry.curvature.connection import inverse_metric
 from lsgen.geometry.curvature.gauss_equation import warn_of_kinks
-from lsgen.geometry.immersion import Immersion, SpaceMap, full_hessian
-from lsgen.geometry.metric_tensor import check_definite, inner
-from lsgen.likelihoods import FlatLikelihood
+from lsgen.geometry.embedded import full_hessian
+from lsgen.geometry.factorisation import inverse_metric
+from lsgen.geometry.immersion import Immersion
 
 __all__ = ["MeanCurvature", "mean_curvature", "second_fundamental_form"]
 
@@ -84,7 +82,7 @@ def mean_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> M
     def one(part: Tensor) -> tuple[Tensor, ...]:
         inverse, second = _second(im, part)
         vector = torch.einsum("nij,nijm->nm", inverse, second).to(z.dtype) / im.dim
-        return vector, within(im, part, vector)
+        return vector, im.within_manifold(part, vector)
 
     vector, part = in_chunks(one, im, flat, chunk_size, order=2)
     return MeanCurvature(vector.reshape(*z.shape[:-1], -1), part.reshape(*z.shape[:-1], -1))
@@ -94,37 +92,8 @@ def _second(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
     """Return the inverse metric and II, in float64."""
     x = im.expansion(z, 2)
     j, h = x.j.movedim(0, 1).double(), full_hessian(x).double()
-    g = inner(im, j)
-    check_definite(im, g, z.dtype)
+    g = im.inner(j)
+    im.check_definite(g, z.dtype)
     inverse = inverse_metric(g, z.dtype)
     gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse, im.signed(j), h)
     return inverse, h - torch.einsum("nijk,nkm->nijm", gamma, j)
-
-
-def within(im: Immersion, z: Tensor, w: Tensor) -> Tensor:
-    """Return the part within the statistical manifold of vectors (N, m) at codes (N, d)."""
-    if not isinstance(im.local, SpaceMap) or im.local.kind != "fisher":
-        return w
-    likelihood = im.local.likelihood
-    assert isinstance(likelihood, FlatLikelihood)
-    h = im.local.decoder(im.lifted(z)).detach()
-    base = h if im.local.local else None
-
-    def embed(h: Tensor) -> Tensor:
-        return likelihood.embed(h, at=base)
-
-    (pulled,) = vjp(embed, h)[1](w * likelihood.signature.to(w))
-    part: Tensor = jvp(embed, (h,), (likelihood.join(_raised(likelihood.fisher(h), likelihood.split(pulled))),))[1]
-    return part
-
-
-def _raised(fisher: Tensor, covector: Tensor) -> Tensor:
-    """Return v with F v = w, for w (..., k) in the range of F (..., k, k), whose directions may be redundant.
-
-    Each coordinate is scaled to information 1 first, so that only redundancy, and not scale, counts as a rank deficit.
-    """
-    scale = fisher.diagonal(dim1=-2, dim2=-1).sqrt()
-    inverse = torch.where(scale > 0, 1 / scale, 0)
-    correlation = inverse.unsqueeze(-1) * fisher * inverse.unsqueeze(-2)
-    pseudoinverse = torch.linalg.pinv(correlation, hermitian=True)
-    return inverse * (pseudoinverse @ (inverse * covector).unsqueeze(-1)).squeeze(-1)

@@ -4,8 +4,8 @@ r"""Curvature: by Gauss' equation of an immersion, intrinsically of a metric giv
     R_ijkl = <II_ik, II_jl> - <II_il, II_jk>,    Ric_jl = g^ik R_ijkl,
     R = g^ik g^jl R_ijkl = |tr II|^2 - |II|^2 .
 
-First and second derivatives of the immersion are enough; see `lsgen.geometry.curvature.connection` for how they enter,
-and for the intrinsic formulas that a `MetricField` takes.
+First and second derivatives of an immersion are enough, see `lsgen.geometry.embedded`; for the intrinsic formulas that
+a `MetricField` takes see `lsgen.geometry.metric_field`.
 
 Reference: do Carmo, "Riemannian Geometry" (1992), chapter 6; O'Neill, "Semi-Riemannian Geometry" (1983), chapter 4.
 """
@@ -21,20 +21,9 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_vectors
 from lsgen.geometry.chunks import in_chunks
-from lsgen.geometry.curvature.connection import (
-    Factored,
-    connection,
-    curvature_tensor,
-    factored,
-    full_rank,
-    inverse_metric,
-    normal_products,
-    sectional_products,
-)
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.jets import Frame, kinks
-from lsgen.geometry.metric_field import MetricField
-from lsgen.geometry.metric_tensor import finite
+from lsgen.geometry.factorisation import finite, full_rank, inverse_metric
+from lsgen.geometry.jets import kinks
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = [
     "christoffel",
@@ -48,7 +37,7 @@ __all__ = [
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def christoffel(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def christoffel(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the Christoffel symbols of the second kind.
 
         Gamma^k_ij = g^kl <d_l f, d_i d_j f>
@@ -67,11 +56,11 @@ def christoffel(im: Immersion | MetricField, z: Tensor, chunk_size: int | None =
     """
     flat = check_codes(im.fn, im.dim, z)
     warn_of_kinks(im, flat)
-    (gamma,) = in_chunks(lambda part: (connection(im, part),), im, flat, chunk_size, order=2)
+    (gamma,) = in_chunks(lambda part: (im.connection(part),), im, flat, chunk_size, order=2)
     return gamma.reshape(*z.shape[:-1], im.dim, im.dim, im.dim)
 
 
-def riemann(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def riemann(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the covariant Riemann tensor.
 
         R_ijkl = <II_ik, II_jl> - <II_il, II_jk>
@@ -93,11 +82,11 @@ def riemann(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = Non
     """
     flat = check_codes(im.fn, im.dim, z)
     warn_of_kinks(im, flat)
-    (r,) = in_chunks(lambda part: (curvature_tensor(im, part)[1].to(z.dtype),), im, flat, chunk_size, order=2)
+    (r,) = in_chunks(lambda part: (im.riemann(part)[1].to(z.dtype),), im, flat, chunk_size, order=2)
     return r.reshape(*z.shape[:-1], *[im.dim] * 4)
 
 
-def ricci(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def ricci(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the Ricci tensor.
 
         Ric_jl = g^ik R_ijkl
@@ -118,15 +107,13 @@ def ricci(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None)
     warn_of_kinks(im, flat)
 
     def one(part: Tensor) -> tuple[Tensor, ...]:
-        g, r = curvature_tensor(im, part)
+        g, r = im.riemann(part)
         return (torch.einsum("nik,nijkl->njl", inverse_metric(g, z.dtype), r).to(z.dtype),)
 
     return in_chunks(one, im, flat, chunk_size, order=2)[0].reshape(*z.shape[:-1], im.dim, im.dim)
 
 
-def sectional_curvature(
-    im: Immersion | MetricField, z: Tensor, u: Tensor, v: Tensor, chunk_size: int | None = None
-) -> Tensor:
+def sectional_curvature(im: RiemannianMetric, z: Tensor, u: Tensor, v: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the sectional curvature of the plane that two tangent vectors span.
 
         K(u, v) = R_ijkl u^i v^j u^k v^l / (|u|^2 |v|^2 - <u, v>^2)
@@ -155,7 +142,7 @@ def sectional_curvature(
     return k.reshape(z.shape[:-1])
 
 
-def scalar_curvature(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def scalar_curvature(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
     r"""Return the scalar curvature of the induced metric.
 
         R = g^ik g^jl R_ijkl = |tr II|^2 - |II|^2
@@ -181,9 +168,7 @@ def scalar_curvature(im: Immersion | MetricField, z: Tensor, chunk_size: int | N
     return volume_and_curvature(im, z, chunk_size)[1]
 
 
-def volume_and_curvature(
-    im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None
-) -> tuple[Tensor, Tensor]:
+def volume_and_curvature(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> tuple[Tensor, Tensor]:
     r"""Return the logarithm of the volume element and the scalar curvature, at the cost of the latter alone.
 
         log sqrt(det g),    R = g^ik g^jl R_ijkl
@@ -206,35 +191,15 @@ def volume_and_curvature(
     return volume.reshape(z.shape[:-1]), r.reshape(z.shape[:-1])
 
 
-def _volume_and_scalar(im: Immersion | MetricField, z: Tensor) -> tuple[Tensor, Tensor]:
-    metric, r = _field_scalar(im, z) if isinstance(im, MetricField) else _gauss_scalar(im, z)
+def _volume_and_scalar(im: RiemannianMetric, z: Tensor) -> tuple[Tensor, Tensor]:
+    metric, r = im.scalar(z)
     volume = metric.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     volume = torch.where(metric.full, volume, torch.where(finite(metric.g), -torch.inf, torch.nan))
     return volume.to(z.dtype), r.to(z.dtype)
 
 
-def _field_scalar(im: MetricField, z: Tensor) -> tuple[Factored, Tensor]:
-    g, r = curvature_tensor(im, z)
-    metric = factored(g, z.dtype)
-    inverse = metric.inverse
-    return metric, torch.einsum("nik,njl,nijkl->n", inverse, inverse, r)
-
-
-def _gauss_scalar(im: Immersion, z: Tensor) -> tuple[Factored, Tensor]:
-    """Sum over pairs i <= j and k <= l, each weighted by the number of its orderings."""
-    metric, normal = normal_products(im, z)
-    inverse = metric.inverse
-    i, j = Frame(im.dim, 2).indices(z.device)
-    weight = torch.where(i == j, 1.0, 2.0).to(inverse)
-    trace = weight * inverse[:, i, j]
-    ik, jl = inverse[:, i][..., i], inverse[:, j][..., j]
-    il, jk = inverse[:, i][..., j], inverse[:, j][..., i]
-    mixed = weight[:, None] * weight * (ik * jl + il * jk) / 2
-    return metric, ((trace[:, :, None] * trace[:, None, :] - mixed) * normal).sum((-2, -1))
-
-
-def _sectional(im: Immersion | MetricField, z: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    g, top = sectional_products(im, z, u, v)
+def _sectional(im: RiemannianMetric, z: Tensor, u: Tensor, v: Tensor) -> Tensor:
+    g, top = im.sectional(z, u, v)
     u, v = u.double(), v.double()
     uu, uv, vv = (torch.einsum("nij,ni,nj->n", g, a, b) for a, b in ((u, u), (u, v), (v, v)))
     area = uu * vv - uv**2
@@ -242,7 +207,7 @@ def _sectional(im: Immersion | MetricField, z: Tensor, u: Tensor, v: Tensor) -> 
     return torch.where(spanned, top / torch.where(spanned, area, torch.ones_like(area)), torch.nan).to(z.dtype)
 
 
-def warn_of_kinks(im: Immersion | MetricField, z: Tensor) -> None:
+def warn_of_kinks(im: RiemannianMetric, z: Tensor) -> None:
     """Warn, once per map, of activations whose second derivative is zero almost everywhere."""
     owner = getattr(im.fn, "belongs_to", lambda: (im.fn, None))()[0]
     try:

@@ -34,9 +34,8 @@ from lsgen.geometry.geodesics.close_codes import Route, live_length, measures, r
 from lsgen.geometry.geodesics.initial_curves import CodeGraph, candidates
 from lsgen.geometry.geodesics.precision import rounded
 from lsgen.geometry.geodesics.solver import Solution, minimised
-from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.jets import unchanged
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import RiemannianMetric, check_metric
 
 __all__ = ["Geodesic", "distance", "geodesic", "routed"]
 
@@ -72,7 +71,7 @@ class Geodesic(NamedTuple):
 
 
 def geodesic(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     start: Tensor,
     end: Tensor,
     points: int = 33,
@@ -111,7 +110,7 @@ def geodesic(
         starts the shortest converged one is kept. Equal codes have distance 0.
 
     Raises:
-        TypeError: im is neither `Immersion` nor `MetricField`, or see `metric`.
+        TypeError: im is no `RiemannianMetric`, or see `metric`.
         ValueError: shapes differ, fewer than 3 points or 1 start, or see `metric`.
 
     """
@@ -123,7 +122,7 @@ def geodesic(
 
 
 def routed(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     start: Tensor,
     end: Tensor,
     points: int,
@@ -147,10 +146,9 @@ def routed(
         initial = initial.reshape(-1, points, d)
     with torch.no_grad():
         curves = candidates(a, b, points, starts, initial, graph, generator)
-        order = 1 if isinstance(im, Immersion) else 2
-        size = chunk_size or max(1, automatic(im, a, order) // points) if len(a) else 1
+        size = chunk_size or max(1, automatic(im, a, im.newton_order) // points) if len(a) else 1
 
-        def solve(measure: Immersion | MetricField, z: Tensor) -> Solution:
+        def solve(measure: RiemannianMetric, z: Tensor) -> Solution:
             return _all_solved(measure, z, size, max_iterations, tol, refinements)
 
         with unchanged():
@@ -163,7 +161,7 @@ def routed(
     return Geodesic(**columns, iterations=iterations), route
 
 
-def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int = 33, **options: Any) -> Tensor:
+def distance(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, **options: Any) -> Tensor:
     r"""Return the geodesic distance of codes, differentiable in both ends and in the weights.
 
         d/db dist(a, b) = g(b) c'(1) / |c'(1)|
@@ -198,9 +196,8 @@ def distance(im: Immersion | MetricField, start: Tensor, end: Tensor, points: in
     return torch.where(found.converged, live.reshape(found.length.shape), torch.nan)
 
 
-def _ends(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int, starts: int) -> tuple[Tensor, Tensor]:
-    if not isinstance(im, Immersion | MetricField):
-        raise TypeError(f"expected an Immersion or a MetricField, got {type(im).__name__}")
+def _ends(im: RiemannianMetric, start: Tensor, end: Tensor, points: int, starts: int) -> tuple[Tensor, Tensor]:
+    check_metric(im)
     check_moves(im.fn)
     a, b = check_codes(im.fn, im.dim, start), check_codes(im.fn, im.dim, end)
     if start.shape != end.shape or start.dtype != end.dtype:
@@ -217,7 +214,7 @@ def _what(z: Tensor) -> str:
 
 
 def _all_solved(
-    im: Immersion | MetricField, curves: Tensor, size: int, max_iterations: int, tol: float, refinements: int
+    im: RiemannianMetric, curves: Tensor, size: int, max_iterations: int, tol: float, refinements: int
 ) -> Solution:
     """Return the solutions from curves (K, N, d), every N-th point of finer ones where the grid is too coarse."""
     if not len(curves):

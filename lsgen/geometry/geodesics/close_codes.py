@@ -23,20 +23,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.curvature.connection import full_rank
+from lsgen.geometry.factorisation import full_rank
 from lsgen.geometry.geodesics.energy import raw_energy
 from lsgen.geometry.geodesics.precision import exacter
 from lsgen.geometry.geodesics.rounding import HIDDEN
-from lsgen.geometry.geodesics.shooting import acceleration
 from lsgen.geometry.geodesics.solver import Solution
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
-from lsgen.geometry.metric_tensor import gram
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Route", "Short", "live_length", "measures", "resolved", "short"]
 
 NEAR, ALIKE, JUMP = 0.05, 0.01, 2.5
-Solver = Callable[[Immersion | MetricField, Tensor], Solution]
+Solver = Callable[[RiemannianMetric, Tensor], Solution]
 
 
 class Route(IntEnum):
@@ -67,15 +64,15 @@ class Short(NamedTuple):
     full: Tensor
 
 
-def short(im: Immersion | MetricField, a: Tensor, b: Tensor) -> Short:
+def short(im: RiemannianMetric, a: Tensor, b: Tensor) -> Short:
     """Return the series of pairs of codes (N, d), in float64."""
     step = b - a
     scale = step.abs().amax(-1, keepdim=True)
     u = step / torch.where(scale > 0, scale, 1)
     middle = a + step / 2
-    g = gram(im, torch.cat([a, middle, b]), wide=True).unflatten(0, (3, -1))
+    g = im.gram(torch.cat([a, middle, b]), wide=True).unflatten(0, (3, -1))
     full = full_rank(g.flatten(0, 1), a.dtype, products=g.dtype).reshape(g.shape[:2]).all(0)
-    bend = -acceleration(im, middle, u).double()
+    bend = -im.acceleration(middle, u).double()
     scale, u = scale[:, 0].double(), u.double()
     q = torch.einsum("ni,knij,nj->kn", u, g, u)
     turned = torch.einsum("ni,nij,nj->n", bend, g[1], bend) * scale**2
@@ -95,7 +92,7 @@ def short(im: Immersion | MetricField, a: Tensor, b: Tensor) -> Short:
     )
 
 
-def resolved(im: Immersion | MetricField, found: Solution, tol: float, solve: Solver) -> tuple[Solution, Tensor]:
+def resolved(im: RiemannianMetric, found: Solution, tol: float, solve: Solver) -> tuple[Solution, Tensor]:
     """Return solutions in which hidden curves are solved, with points in float64 if there were any, and their `Route`.
 
     Args:
@@ -125,17 +122,15 @@ def resolved(im: Immersion | MetricField, found: Solution, tol: float, solve: So
     return found, route
 
 
-def measures(
-    im: Immersion | MetricField, dtype: torch.dtype, codes: Tensor
-) -> Iterator[tuple[Route, Immersion | MetricField]]:
+def measures(im: RiemannianMetric, dtype: torch.dtype, codes: Tensor) -> Iterator[tuple[Route, RiemannianMetric]]:
     """Yield the routes that there are for codes of a dtype, such as some (N, d), each with what it measures by."""
     yield Route.CHORDS, im
     yield Route.SERIES, im
     for other in exacter(im, codes.to(dtype)):
-        yield Route.INTRINSIC if isinstance(other, MetricField) and isinstance(im, Immersion) else Route.DOUBLE, other
+        yield Route.DOUBLE if other.by_differences else Route.INTRINSIC, other
 
 
-def _by_series(im: Immersion | MetricField, curves: Tensor, dtype: torch.dtype, tol: float) -> tuple[Solution, Tensor]:
+def _by_series(im: RiemannianMetric, curves: Tensor, dtype: torch.dtype, tol: float) -> tuple[Solution, Tensor]:
     """Return the curves (N, points, d) that the series tells, and where the metric is rank deficient."""
     a, b = curves[:, 0], curves[:, -1]
     near = short(im, a.to(dtype), b.to(dtype))
@@ -152,11 +147,11 @@ def _by_series(im: Immersion | MetricField, curves: Tensor, dtype: torch.dtype, 
     return made, ~near.full
 
 
-def _agrees(im: Immersion | MetricField, found: Solution) -> Tensor:
+def _agrees(im: RiemannianMetric, found: Solution) -> Tensor:
     """Return where the sum of chords and the metric at their middles tell the same length."""
     n, d = found.points.shape[1:]
     middle, steps = (found.points[:, 1:] + found.points[:, :-1]) / 2, found.points.diff(dim=1)
-    g = gram(im, middle.reshape(-1, d), wide=True).reshape(-1, n - 1, d, d)
+    g = im.gram(middle.reshape(-1, d), wide=True).reshape(-1, n - 1, d, d)
     length = torch.einsum("bni,bnij,bnj->bn", steps, g, steps).clamp(min=0).sqrt().sum(-1)
     return (length - found.length).abs() <= ALIKE * found.length
 
@@ -170,7 +165,7 @@ def _taken(
     return taken, route.index_fill(0, at, int(way))
 
 
-def live_length(im: Immersion | MetricField, way: Route, curves: Tensor, length: Tensor) -> Tensor:
+def live_length(im: RiemannianMetric, way: Route, curves: Tensor, length: Tensor) -> Tensor:
     """Return the lengths (N,) of geodesics (N, points, d) that were found on one way, with their gradients.
 
     By the envelope theorem those of E / 2L, in units in which the square of a step is a number.
@@ -179,7 +174,7 @@ def live_length(im: Immersion | MetricField, way: Route, curves: Tensor, length:
         a, step = curves[:, 0], curves[:, -1] - curves[:, 0]
         scale = step.detach().abs().amax(-1)
         u = step / torch.where(scale > 0, scale, 1)[:, None]
-        energy = torch.einsum("ni,nij,nj->n", u, gram(im, a + step / 2, wide=False), u)
+        energy = torch.einsum("ni,nij,nj->n", u, im.gram(a + step / 2, wide=False), u)
     else:
         scale, energy = torch.ones_like(length), raw_energy(im, curves)
     slope = torch.where(length > 0, scale * (scale / torch.where(length > 0, length, 1)) / 2, 0)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.metric_tensor import metric
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["frames"]
 
 
-def frames(im: Immersion | MetricField, z: Tensor, chunk_size: int | None = None) -> Tensor:
+def frames(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
     """Return orthonormal frames (N, d, d), columns g-orthonormal, E E^T = g^-1; NaN where the metric is deficient."""
     g = metric(im, z, chunk_size).double()
     eye = torch.eye(im.dim, dtype=g.dtype, device=g.device)

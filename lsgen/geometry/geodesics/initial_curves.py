@@ -25,8 +25,7 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.geodesics.arc_length import polygon
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.latent import paths
 from lsgen.latent.neighbours import NeighbourGraph, nearest_neighbours, neighbour_graph
 
@@ -92,7 +91,7 @@ class CodeGraph:
 
     """
 
-    def __init__(self, im: Immersion | MetricField, codes: Tensor, neighbours: int = 10, samples: int = 4) -> None:
+    def __init__(self, im: RiemannianMetric, codes: Tensor, neighbours: int = 10, samples: int = 4) -> None:
         self.im, self.codes, self.samples = im, check_codes(im.fn, im.dim, codes).detach(), samples
         self.neighbours = neighbours
         if neighbours < 1 or samples < 1:

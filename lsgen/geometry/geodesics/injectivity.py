@@ -26,11 +26,9 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.dtypes import dtype_name
-from lsgen.geometry.geodesics.deviation import tide
 from lsgen.geometry.geodesics.frames import frames
-from lsgen.geometry.geodesics.jacobi import first_conjugate, jacobi_fields
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.geodesics.jacobi import first_conjugate, jacobi_fields, jacobi_operator
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["ConjugateRadius", "conjugate_radius"]
 
@@ -57,7 +55,7 @@ class ConjugateRadius(NamedTuple):
 
 
 def conjugate_radius(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     z: Tensor,
     horizon: float,
     directions: int | Tensor = 32,
@@ -110,20 +108,20 @@ def conjugate_radius(
     )
 
 
-def _followed(im: Immersion | MetricField, z: Tensor, e: Tensor, horizon: float, steps: int) -> tuple[Tensor, Tensor]:
+def _followed(im: RiemannianMetric, z: Tensor, e: Tensor, horizon: float, steps: int) -> tuple[Tensor, Tensor]:
     """Return the distance to the first conjugate point (N,) and the largest curvature met (N,) along unit vectors."""
     found = jacobi_fields(im, z, horizon * e.nan_to_num(), steps)
     distance, _ = first_conjugate(found, torch.full_like(e[:, 0], horizon))
     at = [x.flatten(0, 1) for x in (found.points, found.velocities, found.frame)]
     sound = torch.isfinite(at[0]).all(-1)
-    across = tide(im, torch.where(sound[:, None], at[0], 0), at[1], at[2]).across.double()
+    across = jacobi_operator(im, torch.where(sound[:, None], at[0], 0), at[1], at[2]).across.double()
     across = torch.where(torch.isfinite(across).all(-1, keepdim=True).all(-2, keepdim=True), across, 0)
     kappa = torch.linalg.eigvalsh(across)[:, -1].reshape(len(z), -1).amax(-1) / horizon**2
     return distance.to(e), kappa.to(e)
 
 
 def _units(
-    im: Immersion | MetricField, z: Tensor, flat: Tensor, directions: int | Tensor, generator: torch.Generator | None
+    im: RiemannianMetric, z: Tensor, flat: Tensor, directions: int | Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """Return tangent vectors (N, k, d) of unit length."""
     frame = frames(im, flat)

@@ -29,12 +29,12 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_vectors
+from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.curvature.gauss_equation import warn_of_kinks
-from lsgen.geometry.geodesics.deviation import tide
+from lsgen.geometry.factorisation import norm
 from lsgen.geometry.geodesics.frames import frames
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
-from lsgen.geometry.metric_tensor import metric, norm
+from lsgen.geometry.metric_tensor import metric
+from lsgen.geometry.riemannian import JacobiOperator, RiemannianMetric
 
 __all__ = ["ConjugatePoints", "JacobiFields", "conjugate_points", "jacobi_fields"]
 
@@ -67,13 +67,29 @@ class ConjugatePoints(NamedTuple):
     morse_index: Tensor
 
 
-def jacobi_fields(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int = 32) -> JacobiFields:
+def jacobi_operator(im: RiemannianMetric, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
+    """Return what a geodesic meets: its acceleration, the turn of a frame carried along, and the curvature across it.
+
+    Args:
+        im: the metric.
+        z: codes (N, d).
+        v: velocities (N, d).
+        frame: bases of the tangent spaces, in the columns (N, d, d), well conditioned in the metric.
+
+    Returns:
+        `JacobiOperator`; NaN where the frame is.
+
+    """
+    return JacobiOperator(*in_chunks(im.jacobi_operator, im, z, None, order=2, beside=(v, frame)))
+
+
+def jacobi_fields(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32) -> JacobiFields:
     r"""Return the Jacobi fields that vanish at the start of a geodesic, from time 0 to 1.
 
         J'' + R(J, c') c' = 0,    J(0) = 0,    J'(0) = E(0) w
 
     Classical Runge-Kutta steps of fourth order for the geodesic, its frame and the fields together. Each takes the
-    curvature of the planes that contain the velocity alone (`lsgen.geometry.geodesics.deviation`): memory grows with d
+    curvature of the planes that contain the velocity alone (`RiemannianMetric.jacobi_operator`): memory grows with d
     times the dimension m of the flat space, not with the d^4 numbers of the Riemann tensor.
 
     Args:
@@ -92,7 +108,7 @@ def jacobi_fields(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int 
     return _followed(im, z, v, steps, False)[0]
 
 
-def fields_and_hessian(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> tuple[JacobiFields, Tensor]:
+def fields_and_hessian(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -> tuple[JacobiFields, Tensor]:
     r"""Return the Jacobi fields, and the Hessian at z of half the squared distance to x = exp_z(v).
 
         Hess (1/2) dist(., x)^2 = S = A(1)^-1 B(1),    B'' = -K B,    B(0) = 1,    B'(0) = 0
@@ -115,7 +131,7 @@ def fields_and_hessian(im: Immersion | MetricField, z: Tensor, v: Tensor, steps:
     return found, torch.where(ok, (made + made.mT) / 2, torch.eye(im.dim).to(made)).to(z.dtype)
 
 
-def _followed(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int, both: bool) -> tuple[JacobiFields, Tensor]:
+def _followed(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, both: bool) -> tuple[JacobiFields, Tensor]:
     """Return the fields A, and B at the end if both are asked for (else as A)."""
     flat, vectors = check_codes(im.fn, im.dim, z).detach(), check_vectors("vectors v", v, z).detach()
     if steps < 1:
@@ -134,7 +150,7 @@ def _followed(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int, bot
     return JacobiFields(*columns), other.reshape(*z.shape[:-1], im.dim, im.dim)
 
 
-def conjugate_points(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int = 32) -> ConjugatePoints:
+def conjugate_points(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32) -> ConjugatePoints:
     r"""Return where the geodesic from z with velocity v first meets its neighbours, up to time 1.
 
         distance = t |v|_g for the least t > 0 with det A(t) = 0
@@ -193,7 +209,7 @@ def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return phases[:, :-1], phases[:, 1:]
 
 
-def _start(im: Immersion | MetricField, z: Tensor, v: Tensor, both: bool) -> tuple[Tensor, ...]:
+def _start(im: RiemannianMetric, z: Tensor, v: Tensor, both: bool) -> tuple[Tensor, ...]:
     """Return c, c', E, A and A' at time 0, and beside the columns of A those of B if both are asked for."""
     frame = frames(im, z)
     eye = torch.eye(im.dim, dtype=z.dtype, device=z.device).expand_as(frame)
@@ -203,17 +219,17 @@ def _start(im: Immersion | MetricField, z: Tensor, v: Tensor, both: bool) -> tup
     return z, v, frame, zero, eye
 
 
-def _rates(im: Immersion | MetricField, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _rates(im: RiemannianMetric, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Return the time derivatives of c, c', E, A and A'; NaN where the code is not finite."""
     z, v, frame, a, b = state
     ok = torch.isfinite(z).all(-1)
     base = torch.where(ok[:, None], z, 0)
-    along, turn, across = tide(im, base, v, frame)
+    along, turn, across = jacobi_operator(im, base, v, frame)
     rates = v, -along, -turn, b, -across @ a
     return tuple(torch.where(ok.reshape(-1, *[1] * (x.ndim - 1)), x, torch.nan) for x in rates)
 
 
-def _stepped(im: Immersion | MetricField, state: tuple[Tensor, ...], h: float) -> tuple[Tensor, ...]:
+def _stepped(im: RiemannianMetric, state: tuple[Tensor, ...], h: float) -> tuple[Tensor, ...]:
     """Take one classical Runge-Kutta step."""
 
     def moved(rates: tuple[Tensor, ...], by: float) -> tuple[Tensor, ...]:

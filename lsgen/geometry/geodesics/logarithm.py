@@ -25,20 +25,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.geometry.curvature.connection import inverse_metric
+from lsgen.geometry.factorisation import inverse_metric, norm
 from lsgen.geometry.geodesics.boundary_value import Geodesic, geodesic, routed
 from lsgen.geometry.geodesics.close_codes import Route, measures, short
-from lsgen.geometry.geodesics.energy import momenta
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
-from lsgen.geometry.metric_tensor import gram, norm
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["log_map"]
 
 APART = 0.25
 
 
-def log_map(im: Immersion | MetricField, start: Tensor, end: Tensor, points: int = 33, **options: Any) -> Tensor:
+def log_map(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, **options: Any) -> Tensor:
     r"""Return the logarithmic map: the initial velocity of the geodesic that reaches the end at time 1.
 
         exp_a(log_a(b)) = b,    |log_a(b)|_g = dist(a, b)
@@ -87,26 +84,26 @@ def _row(x: Any, rows: Tensor, kind: torch.dtype, batch: int) -> Any:
     return x.to(kind) if x.is_floating_point() else x
 
 
-def _by_series(im: Immersion | MetricField, a: Tensor, b: Tensor, length: Tensor) -> Tensor:
+def _by_series(im: RiemannianMetric, a: Tensor, b: Tensor, length: Tensor) -> Tensor:
     """Return the velocities d + c/2 (B, d), of the given lengths."""
     step, near = (b - a).double(), short(im, a, b)
     scale = step.abs().amax(-1, keepdim=True)
     v = (step + near.bend / 2) / torch.where(scale > 0, scale, 1)
-    size = norm(gram(im, a, wide=True), v)
+    size = norm(im.gram(a, wide=True), v)
     return (v * (length.double() / torch.where(size > 0, size, 1))[:, None]).to(a)
 
 
-def _by_momentum(im: Immersion | MetricField, found: Geodesic, options: dict[str, Any]) -> Tensor:
+def _by_momentum(im: RiemannianMetric, found: Geodesic, options: dict[str, Any]) -> Tensor:
     """Return the velocities (B, d) of geodesics that chords or the metric at middles were made of."""
     coarse, sound = _coarser(im, found, found.points, options)
     return _extrapolated(im, found.points[:, 0], found.points, coarse, sound, found.length)
 
 
 def _extrapolated(
-    im: Immersion | MetricField, z: Tensor, curves: Tensor, coarse: Tensor, sound: Tensor, length: Tensor
+    im: RiemannianMetric, z: Tensor, curves: Tensor, coarse: Tensor, sound: Tensor, length: Tensor
 ) -> Tensor:
     """Return the velocities (B, d) of the given lengths, extrapolated where the coarse curves are sound."""
-    g = gram(im, z, wide=False)
+    g = im.gram(z, wide=False)
     inverse = inverse_metric(g.double(), g.dtype).to(g)
     v, u = (_velocity(im, inverse, x) for x in (curves, coarse))
     near = sound & (norm(g, v - u) <= APART * norm(g, v))
@@ -116,9 +113,7 @@ def _extrapolated(
     return v * (length / torch.where(size > 0, size, torch.ones_like(size)))[:, None]
 
 
-def _coarser(
-    im: Immersion | MetricField, found: Geodesic, curves: Tensor, options: dict[str, Any]
-) -> tuple[Tensor, Tensor]:
+def _coarser(im: RiemannianMetric, found: Geodesic, curves: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Return geodesics of half as many segments between the same ends, and which of them solve their equation (B,)."""
     n = curves.shape[1] - 1
     at = torch.linspace(0, n, n // 2 + 1, dtype=curves.dtype, device=curves.device)
@@ -132,7 +127,7 @@ def _coarser(
     return coarse.points, coarse.converged | (coarse.residual <= bound)
 
 
-def _velocity(im: Immersion | MetricField, inverse: Tensor, curves: Tensor) -> Tensor:
+def _velocity(im: RiemannianMetric, inverse: Tensor, curves: Tensor) -> Tensor:
     """Return the velocity (B, d) whose momentum is that of the first segment of curves (B, N, d)."""
-    momentum = momenta(im, curves[:, 0], curves[:, 1])[0]
+    momentum = im.discrete_legendre(curves[:, 0], curves[:, 1])[0]
     return (curves.shape[1] - 1) * torch.einsum("nij,nj->ni", inverse, momentum)

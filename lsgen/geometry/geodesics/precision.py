@@ -16,101 +16,31 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
-from lsgen.geometry.immersion import Immersion, SpaceMap
-from lsgen.geometry.jets import widening
-from lsgen.geometry.metric_field import MetricField, PulledBackInformation
-from lsgen.geometry.metric_tensor import inner
+from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["Double", "exact_if_close", "exacter", "in_double", "intrinsic", "rounded", "widens"]
+__all__ = ["exact_if_close", "exacter", "in_double", "intrinsic", "rounded", "widens"]
 
 CLOSE = 1e-4
 
-IN_PLACE = {
-    "__setitem__",
-    *(f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow")),
-}
-WIDE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 _made: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
-class _Widening(TorchFunctionMode):
-    """Gives every operation float64 in place of float32, and asks for float64 where float32 is asked for."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func is Tensor.float:
-            return _wide(args[0])
-        written = kwargs.get("out", args[0] if args and _writes(func.__name__) else None)
-        if isinstance(written, Tensor) and written.dtype in WIDE:
-            raise RuntimeError(f"a float32 tensor is changed in place ({func.__name__})")
-        return tree_map(_wide, func(*tree_map(_wide, args), **tree_map(_wide, kwargs)))
-
-
-def _wide(x: Any) -> Any:
-    if isinstance(x, Tensor):
-        return x.to(WIDE[x.dtype]) if x.dtype in WIDE else x
-    return WIDE.get(x, x) if isinstance(x, torch.dtype) else x
-
-
-def _writes(name: str) -> bool:
-    return name in IN_PLACE or (name.endswith("_") and not name.endswith("__"))
-
-
-class Double:
-    """A map in float64, with the weights that it has in float32 at the time of the call.
-
-    Args:
-        fn: the map.
-
-    """
-
-    widened = True
-
-    def __init__(self, fn: Any) -> None:
-        self.fn = fn
-
-    def __call__(self, *args: Any) -> Any:
-        """Return what the map returns of float64."""
-        token = widening.set(True)
-        try:
-            with _Widening():
-                return self.fn(*args)
-        finally:
-            widening.reset(token)
-
-
-def in_double(im: Immersion | MetricField) -> Immersion | MetricField:
+def in_double(im: RiemannianMetric) -> RiemannianMetric:
     """Return an immersion or metric in float64; the same one whenever it is asked for, so that its traces are kept."""
-    made: Immersion | MetricField | None = _kept(im).get("double")
+    made: RiemannianMetric | None = _kept(im).get("double")
     if made is None:
-        made = _kept(im)["double"] = _widened(im)
+        made = _kept(im)["double"] = im.in_double()
     return made
 
 
-def _kept(im: Immersion | MetricField) -> dict[Any, Any]:
+def _kept(im: RiemannianMetric) -> dict[Any, Any]:
     """Return what was made of an immersion or metric so far, none of which refers to it."""
     return _made.setdefault(im, {})
 
 
-def _widened(im: Immersion | MetricField) -> Immersion | MetricField:
-    made: Any = copy(im)
-    made.fn = _with_decoder(im.fn) if isinstance(im.fn, PulledBackInformation) else Double(im.fn)
-    if isinstance(im, Immersion) and isinstance(im._local, SpaceMap):
-        made._local = _with_decoder(im._local)
-    return made
-
-
-def _with_decoder(fn: Any) -> Any:
-    """Return the map of a latent space whose decoder is one in float64; likelihoods follow the dtype of its outputs."""
-    made = copy(fn)
-    made.decoder, made.widened = Double(fn.decoder), True
-    return made
-
-
-def widens(im: Immersion | MetricField, z: Tensor) -> bool:
+def widens(im: RiemannianMetric, z: Tensor) -> bool:
     """Whether a map in float32 has values in float64 at codes (N, d) of it."""
     try:
         with torch.no_grad():
@@ -125,38 +55,35 @@ class _Gram:
 
     widened = True
 
-    def __init__(self, im: Immersion | MetricField, dtype: torch.dtype) -> None:
+    def __init__(self, im: RiemannianMetric, dtype: torch.dtype) -> None:
         self.im, self.dtype = im, dtype
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the metric (N, d, d)."""
-        if isinstance(self.im, MetricField):
-            return self.im.matrices(z.to(self.dtype)).double()
-        return inner(self.im, self.im.expansion(z.to(self.dtype), 1).t.movedim(0, 1).double())
+        return self.im.gram(z.to(self.dtype), wide=True)
 
 
-def intrinsic(im: Immersion | MetricField, dtype: torch.dtype) -> MetricField:
+def intrinsic(im: RiemannianMetric, dtype: torch.dtype) -> MetricField:
     """Return the metric, for codes in float64, of an immersion or metric that computes in a dtype."""
     made: MetricField | None = _kept(im).get(dtype)
     if made is None:
-        made = _kept(im)[dtype] = MetricField(_Gram(copy(im), dtype), im.dim)
-        made.trusted = im.trusted
+        made = _kept(im)[dtype] = MetricField(_Gram(copy(im), dtype), im.dim, im.definite)
     return made
 
 
-def exacter(im: Immersion | MetricField, z: Tensor) -> Iterator[Immersion | MetricField]:
+def exacter(im: RiemannianMetric, z: Tensor) -> Iterator[RiemannianMetric]:
     """Yield what takes codes like z (N, d) in float64, and has less of rounding than an immersion or metric itself."""
     exact = z.dtype == torch.float64
     if not exact and len(z) and widens(im, z):
         im, exact = in_double(im), True
         yield im
-    if (isinstance(im, Immersion) or not exact) and len(z):
+    if (im.by_differences or not exact) and len(z):
         yield intrinsic(im, torch.float64 if exact else z.dtype)
 
 
 def exact_if_close(
-    im: Immersion | MetricField, codes: Tensor, spread: Tensor | None = None
-) -> tuple[Immersion | MetricField, Tensor]:
+    im: RiemannianMetric, codes: Tensor, spread: Tensor | None = None
+) -> tuple[RiemannianMetric, Tensor]:
     """Return what measures sets of codes (..., n, d), and these: in float64 where float32 can hardly tell some apart.
 
     That is where rounding is more than CLOSE of the root mean square distance of codes from their centre, or of another

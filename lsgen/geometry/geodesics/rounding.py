@@ -16,32 +16,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsgen.geometry.geodesics.energy import System, differences, framed
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import NewtonSystem, RiemannianMetric
 
-__all__ = ["HIDDEN", "away", "coordinate_length", "hides", "rounding_of"]
+__all__ = ["HIDDEN", "coordinate_length", "hides", "rounding_of"]
 
-HIDDEN, ROUGH, NUDGE = 2e-3, 0.3, 2.0**-10
-
-
-def _size(im: Immersion | MetricField, known: Tensor) -> Tensor:
-    """Return the norm of f at the ends (B,), in the frame that chords are taken in; 0 for a metric.
-
-    In a local frame f is small, and |De(h) h| tells what rounding of h moves.
-    """
-    if isinstance(im, MetricField):
-        return known.new_zeros(len(known))
-    ends = known[:, [0, -1]]
-    if framed(im) is not None:
-        pairs = torch.stack([ends, ends * (1 + NUDGE)], 2).flatten(0, 1)
-        moved = differences(im, pairs)[0].norm(dim=-1).reshape(len(known), 2)
-        return moved.amax(-1) / NUDGE + len(im.signature if im.signature is not None else ()) ** 0.5
-    return ends.norm(dim=-1).amax(-1)
+HIDDEN, ROUGH = 2e-3, 0.3
 
 
 def rounding_of(
-    im: Immersion | MetricField, curves: Tensor, known: Tensor, energy: Tensor, found: System | None = None
+    im: RiemannianMetric, curves: Tensor, known: Tensor, energy: Tensor, found: NewtonSystem | None = None
 ) -> Tensor:
     """Return eps n (1 + (|f| + |J| |z|) / L), since rounding of the codes moves the image by eps |J| |z|.
 
@@ -49,14 +32,14 @@ def rounding_of(
     the energy leaves the range of numbers; 0 for a curve that stays where it is.
     """
     n, eps, tiny = curves.shape[1] - 1, torch.finfo(energy.dtype).eps, torch.finfo(energy.dtype).tiny
-    length, size = energy.clamp(min=0).sqrt(), away(im, curves)
+    length, size = energy.clamp(min=0).sqrt(), im.coordinate_norm(curves)
     path = coordinate_length(curves)
     if found is None:
         moved = size / path.clamp(min=tiny)
     else:
         slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1).to(length)
         moved = slope * size / length.clamp(min=tiny)
-    known_to = eps * n * (1 + moved + _size(im, known) / length.clamp(min=tiny))
+    known_to = eps * n * (1 + moved + im.value_norm(known) / length.clamp(min=tiny))
     out = (energy >= torch.finfo(energy.dtype).max ** 0.5) | (energy <= (tiny / eps) ** 0.5)
     still = (curves == curves[:, :1]).all(-1).all(-1)
     return torch.where(still, 0, torch.where(out, torch.inf, known_to))
@@ -65,13 +48,6 @@ def rounding_of(
 def coordinate_length(curves: Tensor) -> Tensor:
     """Return the root of n times the sum of squared steps of curves (B, N, d) in their coordinates, of shape (B,)."""
     return ((curves.shape[1] - 1) * curves.diff(dim=1).square().sum((-2, -1))).sqrt()
-
-
-def away(im: Immersion | MetricField, curves: Tensor) -> Tensor:
-    """Return the norm of the codes (B,), of the whole space in units of the coordinates."""
-    codes = im.lifted(curves.flatten(0, 1)).reshape(*curves.shape[:2], -1).norm(dim=-1).amax(-1)
-    basis = im.basis if isinstance(im, Immersion) else None
-    return codes if basis is None else codes * (len(basis) ** 0.5 / basis.norm().to(codes))
 
 
 def hides(rounding: Tensor, n: int) -> Tensor:

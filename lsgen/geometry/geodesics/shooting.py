@@ -23,14 +23,12 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_moves, check_vectors
-from lsgen.geometry.curvature.connection import connection, inverse_metric
 from lsgen.geometry.curvature.gauss_equation import warn_of_kinks
-from lsgen.geometry.geodesics.energy import image, momenta, raw_energy
+from lsgen.geometry.factorisation import inverse_metric
+from lsgen.geometry.geodesics.energy import raw_energy
 from lsgen.geometry.geodesics.precision import exacter
 from lsgen.geometry.geodesics.rounding import HIDDEN, rounding_of
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
-from lsgen.geometry.metric_tensor import gram, inner
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Exponential", "exp_map"]
 
@@ -56,7 +54,7 @@ class Exponential(NamedTuple):
 
 
 def exp_map(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     z: Tensor,
     v: Tensor,
     *,
@@ -115,26 +113,12 @@ def exp_map(
     return Exponential(found.point.reshape(z.shape), found.velocity.reshape(z.shape), found.converged.reshape(batch))
 
 
-def acceleration(im: Immersion | MetricField, z: Tensor, v: Tensor) -> Tensor:
-    """Return -Gamma(z)(v, v); of an immersion from d first derivatives and one second derivative."""
-    if isinstance(im, MetricField):
-        return -torch.einsum("nkij,ni,nj->nk", connection(im, z), v, v)
-    j = im.expansion(z, 1, isometric=True).t.movedim(0, 1)
-    x = im.expansion(z, 2, v[None], isometric=True)
-    if not x.curved:
-        return torch.zeros_like(v)
-    d = im.dim
-    products = inner(im, torch.cat([j, x.t[1:].movedim(0, 1)], 1))
-    inverse = inverse_metric(products[:, :d, :d].double(), z.dtype)
-    return -torch.einsum("nij,nj->ni", inverse, products[:, :d, d].double()).to(z)
-
-
-def _slope(im: Immersion | MetricField, z: Tensor, y: Tensor) -> Tensor:
+def _slope(im: RiemannianMetric, z: Tensor, y: Tensor) -> Tensor:
     """Return the derivative of y = (w, v), of shape (N, 2, d), at codes z + w."""
-    return torch.stack([y[:, 1], acceleration(im, z + y[:, 0], y[:, 1])], 1)
+    return torch.stack([y[:, 1], im.acceleration(z + y[:, 0], y[:, 1])], 1)
 
 
-def _adaptive(im: Immersion | MetricField, z: Tensor, v: Tensor, tol: float, max_steps: int) -> Exponential:
+def _adaptive(im: RiemannianMetric, z: Tensor, v: Tensor, tol: float, max_steps: int) -> Exponential:
     """Follow the displacement w from z, whose rounding is not that of z, each curve until it arrives or is stuck."""
     y, time, speed = torch.stack([torch.zeros_like(v), v], 1), torch.zeros_like(z[:, 0]), v.norm(dim=-1)[:, None]
     first, h, at = _slope(im, z, y), torch.full_like(time, 1 / 8), z
@@ -165,36 +149,34 @@ def _adaptive(im: Immersion | MetricField, z: Tensor, v: Tensor, tol: float, max
     return Exponential(z + end[:, 0], end[:, 1], arrived)
 
 
-def _hidden(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> Tensor:
+def _hidden(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -> Tensor:
     """Return where rounding hides the symplectic steps from codes (N, d) with velocities (N, d)."""
     curves = torch.stack([z, z + v / steps], 1)
-    known = image(im, curves)
+    known = im.segment_data(curves)
     rounding = rounding_of(im, curves, known, raw_energy(im, curves, known))
     return ((rounding > HIDDEN) | (curves[:, 0] == curves[:, 1]).all(-1)) & (v != 0).any(-1)
 
 
-def _symplectic(im: Immersion | MetricField, z: Tensor, v: Tensor, steps: int) -> Exponential:
-    p = torch.einsum("nij,nj->ni", gram(im, z, wide=False), v)
+def _symplectic(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -> Exponential:
+    p = torch.einsum("nij,nj->ni", im.gram(z, wide=False), v)
     at_first = torch.einsum("ni,ni->n", p, v)
     sound = torch.isfinite(at_first)
     for _ in range(steps):
         for part in (GAMMA, 1 - 2 * GAMMA, GAMMA):
             z, p, solved = _variational(im, z, p, v, part / steps)
             sound = sound & solved
-            v = torch.einsum("nij,nj->ni", inverse_metric(gram(im, z, wide=True), z.dtype).to(z), p)
+            v = torch.einsum("nij,nj->ni", inverse_metric(im.gram(z, wide=True), z.dtype).to(z), p)
             sound = sound & ((torch.einsum("ni,ni->n", p, v) - at_first).abs() <= DRIFT * at_first)
     return Exponential(z, v, sound)
 
 
-def _variational(
-    im: Immersion | MetricField, z: Tensor, p: Tensor, v: Tensor, h: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _variational(im: RiemannianMetric, z: Tensor, p: Tensor, v: Tensor, h: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return position and momentum after one step, and whether its equation was solved; both stay where it was not."""
     bound = 8 * torch.finfo(z.dtype).eps
     after, last = z + h * v, torch.full_like(z[:, 0], torch.inf)
     going = torch.isfinite(after).all(-1)
     for _ in range(SOLVES):
-        ours, _, cross = momenta(im, z, torch.where(going[:, None], after, z))
+        ours, _, cross = im.discrete_legendre(z, torch.where(going[:, None], after, z))
         change, info = torch.linalg.solve_ex(cross, (h * p - ours)[..., None])
         size = change[..., 0].norm(dim=-1) / (1 + after.norm(dim=-1))
         going = going & (info == 0) & torch.isfinite(size)
@@ -205,4 +187,4 @@ def _variational(
             break
     solved = going & (last <= 1e3 * bound)
     after = torch.where(solved[:, None], after, z)
-    return after, torch.where(solved[:, None], momenta(im, z, after)[1] / h, p), solved
+    return after, torch.where(solved[:, None], im.discrete_legendre(z, after)[1] / h, p), solved

@@ -33,13 +33,12 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.geodesics.arc_length import finer_polygon, raw_length, speed_variation
-from lsgen.geometry.geodesics.energy import Blocks, System, image, raw_energy, residual, sketch, system
+from lsgen.geometry.geodesics.energy import interpolated_system, raw_energy, residual
 from lsgen.geometry.geodesics.rounding import hides, rounding_of
 from lsgen.geometry.geodesics.tridiagonal import solve
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import Blocks, NewtonSystem, RiemannianMetric
 
-__all__ = ["Solution", "minimised"]
+__all__ = ["Progress", "Solution", "energy_and_force", "line_search", "minimised", "quasi_newton_step"]
 
 HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
 
@@ -63,10 +62,10 @@ class Solution(NamedTuple):
     rounding: Tensor
 
 
-class _State(NamedTuple):
+class Progress(NamedTuple):
     """What is known of each curve.
 
-    Points, energy, force F (zero of a metric, whose system has it) and image; the residual at the last model, what
+    Points, energy, force F (zero if the Newton system has it) and segment data; the residual at the last model, what
     rounding admits of it, how much of a segment rounding is, and the least residual since energies tell; whether it
     goes on, whether the steps from the last model did what they can, whether its last step was within rounding; such
     steps that brought nothing; steps done.
@@ -75,7 +74,7 @@ class _State(NamedTuple):
     curves: Tensor
     energy: Tensor
     force: Tensor
-    image: Tensor
+    data: Tensor
     residual: Tensor
     floor: Tensor
     rounding: Tensor
@@ -87,28 +86,28 @@ class _State(NamedTuple):
     done: Tensor
 
 
-def minimised(im: Immersion | MetricField, curves: Tensor, max_iterations: int, tol: float) -> Solution:
+def minimised(im: RiemannianMetric, curves: Tensor, max_iterations: int, tol: float) -> Solution:
     """Return the geodesics that curves (B, N, d) with fixed ends relax to."""
-    energy, force, known = _evaluated(im, curves)
+    energy, force, known = energy_and_force(im, curves)
     none, worst = torch.zeros_like(energy, dtype=torch.bool), torch.full_like(energy, torch.inf)
     rounding = rounding_of(im, curves, known, energy)
     going = ~hides(rounding, curves.shape[1] - 1)
-    state = _State(
+    state = Progress(
         curves, energy, force, known, worst, worst, rounding, worst, going, none, none, none.long(), none.long()
     )
-    left, rough = max_iterations, isinstance(im, Immersion)
+    left, rough = max_iterations, not im.exact_hessian
     while bool(state.active.any()):
         due = state.active & (state.settled | (left == 0))
-        if isinstance(im, Immersion) and bool(due.any()):
+        if not im.exact_hessian and bool(due.any()):
             state = _among(state, due, partial(_judged, im, tol, left == 0))
             continue
-        steps = min(left, im.dim if isinstance(im, Immersion) else 1)
+        steps = min(left, 1 if im.exact_hessian else im.dim)
         state = _among(state, state.active, partial(_iterated, im, tol, steps, rough))
         left, rough = left - steps, False
     return _solution(im, state)
 
 
-def _among(state: _State, rows: Tensor, work: Callable[[_State], _State]) -> _State:
+def _among(state: Progress, rows: Tensor, work: Callable[[Progress], Progress]) -> Progress:
     """Return the state with work done on the rows that are set.
 
     Others fill up their number to the next power of two, so that few shapes occur; they are not active meanwhile.
@@ -117,17 +116,17 @@ def _among(state: _State, rows: Tensor, work: Callable[[_State], _State]) -> _St
     size = min(len(rows), 1 << max(count - 1, 0).bit_length())
     chosen = torch.argsort((~rows).to(torch.uint8), stable=True)[:size]
     part = state._replace(active=rows)
-    part = _State(*(x[chosen] for x in part))
+    part = Progress(*(x[chosen] for x in part))
     news = work(part)
     news = news._replace(active=torch.where(part.active, news.active, state.active[chosen]))
-    return _State(*(old.index_copy(0, chosen, new) for old, new in zip(state, news, strict=True)))
+    return Progress(*(old.index_copy(0, chosen, new) for old, new in zip(state, news, strict=True)))
 
 
-def _judged(im: Immersion, tol: float, last: bool, state: _State) -> _State:
+def _judged(im: RiemannianMetric, tol: float, last: bool, state: Progress) -> Progress:
     """Take the residual of active curves; those where it is small enough are done, all of them at last."""
     n = state.curves.shape[1] - 1
-    found, length = sketch(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
-    now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.image, state.energy, found)
+    found, length = interpolated_system(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
+    now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.data, state.energy, found)
     floor = _floor(rounding, n, tol)
     done = state.active & ((now <= floor) | last)
     now, floor = torch.where(done, now, state.residual), torch.where(done, floor, state.floor)
@@ -137,20 +136,20 @@ def _judged(im: Immersion, tol: float, last: bool, state: _State) -> _State:
     )
 
 
-def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, state: _State) -> _State:
+def _iterated(im: RiemannianMetric, tol: float, steps: int, rough: bool, state: Progress) -> Progress:
     """Take a model, and some steps from it; a curve that a good one does not move is done."""
     n = state.curves.shape[1] - 1
-    if rough and isinstance(im, Immersion):
-        found = sketch(im, state.curves, state.force)
+    if rough:
+        found = interpolated_system(im, state.curves, state.force)
     else:
-        found = system(im, state.curves, state.image)
+        found = im.newton_system(state.curves, state.data)
     length = state.energy.clamp(min=0).sqrt()
-    now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.image, state.energy, found)
+    now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.data, state.energy, found)
     floor = _floor(rounding, n, tol)
     at = state._replace(force=found.force, residual=torch.where(state.active, now, state.residual))
     at = at._replace(floor=torch.where(state.active, floor, state.floor), active=state.active & rough)
     at = at._replace(rounding=torch.where(state.active, rounding, state.rounding))
-    at = _noted(at, now) if isinstance(im, MetricField) else at
+    at = _noted(at, now) if im.exact_hessian else at
     going = state.active & torch.isfinite(state.energy) & _unfinished(at, now)
     slack = 4 * rounding / n**0.5 * state.energy
     pairs: list[tuple[Tensor, Tensor]] = []
@@ -158,29 +157,29 @@ def _iterated(im: Immersion | MetricField, tol: float, steps: int, rough: bool, 
     for _ in range(steps):
         if model is None or not bool(going.any()):
             break
-        step, sound = _direction(model, pairs[-MEMORY:], at.force)
-        to, moved = _searched(im, at, step, slack, going & sound)
+        step, sound = quasi_newton_step(model, pairs[-MEMORY:], at.force)
+        to, moved = line_search(im, at, step, slack, going & sound)
         now = residual(found._replace(force=to.force), n, to.energy.clamp(min=0).sqrt())
         pairs.append(((to.curves - at.curves)[:, 1:-1], at.force - to.force))
         at = to._replace(active=to.active | moved)
-        at = _noted(at, now) if isinstance(im, Immersion) else at
+        at = at if im.exact_hessian else _noted(at, now)
         going = moved & _unfinished(at, now)
     at = at._replace(settled=at.active & ~going)
     return at._replace(stalls=at.stalls * (not rough), fine=at.fine & (not rough))
 
 
-def _noted(state: _State, now: Tensor) -> _State:
+def _noted(state: Progress, now: Tensor) -> Progress:
     """Return the state that knows whether the last step, where it was within rounding, lowered the residual."""
     stalls = torch.where(state.fine & (now >= state.least), state.stalls + 1, 0)
     return state._replace(least=torch.where(state.fine, torch.minimum(now, state.least), now), stalls=stalls)
 
 
-def _unfinished(state: _State, now: Tensor) -> Tensor:
+def _unfinished(state: Progress, now: Tensor) -> Tensor:
     """Return which residuals are to fall further, and can where the last steps were within rounding."""
     return (now > state.floor / 10) & ~(state.fine & (now <= state.floor)) & (state.stalls < PATIENCE)
 
 
-def _model(found: System) -> Blocks:
+def _model(found: NewtonSystem) -> Blocks:
     """Return the Hessian where it is positive definite, else a model that is."""
     _, definite = solve(*found.hessian, found.force.double())
     if bool(definite.all()):
@@ -189,7 +188,7 @@ def _model(found: System) -> Blocks:
     return Blocks(*(torch.where(keep, x, y) for x, y in zip(found.hessian, other, strict=True)))
 
 
-def _direction(model: Blocks, pairs: list[tuple[Tensor, Tensor]], force: Tensor) -> tuple[Tensor, Tensor]:
+def quasi_newton_step(model: Blocks, pairs: list[tuple[Tensor, Tensor]], force: Tensor) -> tuple[Tensor, Tensor]:
     """Return the step B F (B, N-2, d) by recursion over the pairs (s, y), and for which curves there is one."""
     v, past, eps = force.double(), [], torch.finfo(force.dtype).eps
     for s, y in reversed(pairs):
@@ -210,7 +209,7 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum((-2, -1), keepdim=True)
 
 
-def _damped(found: System) -> Blocks:
+def _damped(found: NewtonSystem) -> Blocks:
     """Return the model with its diagonal raised by what rounding makes uncertain."""
     diagonal = found.hessian.diagonal
     size = diagonal.diagonal(dim1=-2, dim2=-1)
@@ -218,9 +217,9 @@ def _damped(found: System) -> Blocks:
     return Blocks(diagonal + torch.diag_embed(raised.expand_as(size)), found.hessian.next)
 
 
-def _searched(
-    im: Immersion | MetricField, at: _State, step: Tensor, slack: Tensor, active: Tensor
-) -> tuple[_State, Tensor]:
+def line_search(
+    im: RiemannianMetric, at: Progress, step: Tensor, slack: Tensor, active: Tensor
+) -> tuple[Progress, Tensor]:
     """Return where the longest of the steps 1, 1/2, ... that lowers the energy leads, and which curves moved.
 
     A step is fine where its gain is within rounding.
@@ -231,13 +230,13 @@ def _searched(
     for _ in range(HALVINGS):
         trial = at.curves.clone()
         trial[:, 1:-1] += scale * step
-        energy, force, known = _evaluated(im, trial)
+        energy, force, known = energy_and_force(im, trial)
         short = (force * step).sum((-2, -1)) >= -0.8 * slope
         lower = torch.where(fine, short & (energy <= at.energy + slack), energy < at.energy)
         take = active & ~moved & torch.isfinite(energy) & lower
-        news = at._replace(curves=trial, energy=energy, force=force, image=known, done=at.done + 1)
+        news = at._replace(curves=trial, energy=energy, force=force, data=known, done=at.done + 1)
         news = news._replace(fine=fine & (at.energy - energy <= slack))
-        to = _State(*(torch.where(take.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(news, to, strict=True)))
+        to = Progress(*(torch.where(take.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(news, to, strict=True)))
         moved = moved | take
         if bool((moved | ~active).all()):
             break
@@ -245,14 +244,14 @@ def _searched(
     return to, moved
 
 
-def _evaluated(im: Immersion | MetricField, curves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the energy of curves, F = -(1/2n) dE/dz by one pass backwards, zero of a metric, and the image."""
-    if isinstance(im, MetricField):
-        known = image(im, curves)
+def energy_and_force(im: RiemannianMetric, curves: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the energy of curves, F = -(1/2n) dE/dz (zero if the Newton system has it), and the segment data."""
+    if im.exact_hessian:
+        known = im.segment_data(curves)
         return raw_energy(im, curves, known), torch.zeros_like(curves[:, 1:-1]), known
     with torch.inference_mode(False), torch.enable_grad():
         live = curves.clone().requires_grad_()
-        known = image(im, live)
+        known = im.segment_data(live)
         energy = raw_energy(im, live, known)
         (gradient,) = torch.autograd.grad(energy.sum(), live)
     return energy.detach(), gradient[:, 1:-1] / (-2 * (curves.shape[1] - 1)), known.detach()
@@ -263,16 +262,16 @@ def _floor(rounding: Tensor, n: int, tol: float) -> Tensor:
     return (10 * n * rounding).clamp(min=tol)
 
 
-def _solution(im: Immersion | MetricField, state: _State) -> Solution:
+def _solution(im: RiemannianMetric, state: Progress) -> Solution:
     """Return the curves with what tells whether they are geodesics."""
-    curves, length = state.curves, raw_length(im, state.curves, state.image)
+    curves, length = state.curves, raw_length(im, state.curves, state.data)
     chord = state.energy.clamp(min=0).sqrt()
     remaining = state.residual * chord / length.clamp(min=torch.finfo(length.dtype).tiny)
     remaining = torch.where(torch.isfinite(state.residual), remaining, torch.inf)
-    agrees = (finer_polygon(im, curves, state.image) - length).abs() <= 0.01 * length
+    agrees = (finer_polygon(im, curves, state.data) - length).abs() <= 0.01 * length
     same, solved = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1), remaining <= state.floor
     remaining = torch.where(same, torch.zeros_like(remaining), remaining)
-    variation = speed_variation(im, curves, state.image)
+    variation = speed_variation(im, curves, state.data)
     hidden = hides(state.rounding, curves.shape[1] - 1) & ~same
     verdict = solved & agrees & ~hidden | same, solved & ~agrees & ~same & ~hidden
     return Solution(curves, length, state.energy, *verdict, remaining, variation, state.done, hidden, state.rounding)

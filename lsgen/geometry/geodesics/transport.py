@@ -16,13 +16,12 @@ from torch import Tensor
 from lsgen.geometry.checks import check_vectors
 from lsgen.geometry.curvature.gauss_equation import christoffel
 from lsgen.geometry.geodesics.arc_length import check_curves
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["holonomy", "parallel_transport"]
 
 
-def parallel_transport(im: Immersion | MetricField, curve: Tensor, v: Tensor) -> Tensor:
+def parallel_transport(im: RiemannianMetric, curve: Tensor, v: Tensor) -> Tensor:
     r"""Return tangent vectors carried along curves by the Levi-Civita connection.
 
         w' + Gamma(z', w) = 0,    w(0) = v
@@ -50,7 +49,7 @@ def parallel_transport(im: Immersion | MetricField, curve: Tensor, v: Tensor) ->
     return torch.stack(carried, 1).reshape(curve.shape)
 
 
-def holonomy(im: Immersion | MetricField, loop: Tensor) -> Tensor:
+def holonomy(im: RiemannianMetric, loop: Tensor) -> Tensor:
     r"""Return the linear map that transport around a loop makes of the tangent vectors at its first point.
 
     Around a small loop of a surface it is the rotation by the integral of the Gauss curvature inside.
@@ -75,7 +74,7 @@ def holonomy(im: Immersion | MetricField, loop: Tensor) -> Tensor:
     return total.reshape(*loop.shape[:-2], im.dim, im.dim)
 
 
-def _steps(im: Immersion | MetricField, curves: Tensor) -> Tensor:
+def _steps(im: RiemannianMetric, curves: Tensor) -> Tensor:
     """Return the transport over each segment of curves (B, N, d), of shape (B, N-1, d, d)."""
     middle, dz = (curves[:, 1:] + curves[:, :-1]) / 2, curves.diff(dim=1)
     half = torch.einsum("bnkij,bni->bnkj", christoffel(im, middle), dz) / 2

@@ -28,10 +28,10 @@ from torch.nn.functional import pad
 from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.geodesics.arc_length import polygon, raw_length, speed_variation
 from lsgen.geometry.geodesics.boundary_value import Geodesic
-from lsgen.geometry.geodesics.energy import chords, dot, raw_energy
+from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.rounding import hides
-from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.large.operator import MetricOperator
+from lsgen.geometry.riemannian import RiemannianMetric, check_metric
 from lsgen.latent import paths
 
 __all__ = ["large_geodesic"]
@@ -48,7 +48,7 @@ class _State(NamedTuple):
 
 
 def large_geodesic(
-    im: Immersion,
+    im: RiemannianMetric,
     start: Tensor,
     end: Tensor,
     points: int = 33,
@@ -66,7 +66,7 @@ def large_geodesic(
     fit, `geodesic` may be faster: it takes d derivatives a point and iteration, this one two for each product.
 
     Args:
-        im: the immersion.
+        im: the metric.
         start: codes (B, d).
         end: codes (B, d).
         points: number of points N >= 3 on each curve, ends included.
@@ -83,8 +83,7 @@ def large_geodesic(
         TypeError, ValueError: see `geodesic` and `MetricOperator`.
 
     """
-    if not isinstance(im, Immersion):
-        raise TypeError(f"expected an Immersion, got {type(im).__name__}: a metric given directly has its matrix")
+    check_metric(im)
     check_moves(im.fn)
     a, b = check_codes(im.fn, im.dim, start), check_codes(im.fn, im.dim, end)
     if start.shape != end.shape or start.dtype != end.dtype or points < 3:
@@ -104,22 +103,31 @@ def large_geodesic(
     return Geodesic(**columns, iterations=done)
 
 
-def _begun(im: Immersion, curves: Tensor) -> _State:
+def _begun(im: RiemannianMetric, curves: Tensor) -> _State:
     energy = raw_energy(im, curves)
     active = torch.isfinite(energy) & (energy > 0)
     return _State(curves, energy, active, torch.full_like(energy, torch.nan))
 
 
-def _force(im: Immersion, curves: Tensor, g: MetricOperator) -> Tensor:
-    """Return F_i = J_i^T S (D_i - D_{i-1}) at interior points (B, N-2, d), in float64."""
-    forward, backward = chords(im, curves)
-    return g.pull(forward[:, 1:] - backward[:, :-1]).double()
+def _force(im: RiemannianMetric, curves: Tensor, g: MetricOperator) -> Tensor:
+    """Return F_i = -(1/2n) dE/dz_i at interior points (B, N-2, d), in float64, by one pass backwards a chunk."""
+    b, n, d = curves.shape
+    width = min(n - 1, max(1, g.chunk_size - 1))
+    gradient = curves.new_zeros(b, n, d, dtype=torch.float64)
+    with torch.inference_mode(False), torch.enable_grad():
+        for rows in torch.arange(b, device=curves.device).split(max(1, g.chunk_size // (width + 1))):
+            for first in range(0, n - 1, width):
+                places = slice(first, min(first + width, n - 1) + 1)
+                live = curves[rows, places].clone().requires_grad_()
+                (part,) = torch.autograd.grad(segments(im, live).sum(), live)
+                gradient[rows, places] += part.double()
+    return gradient[:, 1:-1] / -2
 
 
 def _hessian(g: MetricOperator, v: Tensor) -> Tensor:
     """Return H v for fields v (B, N-2, d)."""
     v = v.to(g.z)
-    if g.im.signature is None:
+    if g.im.euclidean:
         pushed = pad(g.push(v), (0, 0, 1, 1))
         return -g.pull(pushed.diff(n=2, dim=1)).double()
     steps = pad(v, (0, 0, 1, 1)).diff(dim=1)
@@ -128,7 +136,7 @@ def _hessian(g: MetricOperator, v: Tensor) -> Tensor:
     return -torch.cat([before[:, :1], middle, after[:, -1:]], 1).diff(dim=1)
 
 
-def _iterated(im: Immersion, state: _State, products: int, tol: float, chunk_size: int | None) -> _State:
+def _iterated(im: RiemannianMetric, state: _State, products: int, tol: float, chunk_size: int | None) -> _State:
     """Take one truncated Newton step, halved until the energy falls; a curve whose gain is negligible is done.
 
     The gain n F . delta bounds the squared residual by 4 n^3 gain / E: where H is T (x) g, T is at most 4. A gain
@@ -152,7 +160,7 @@ def _iterated(im: Immersion, state: _State, products: int, tol: float, chunk_siz
     return trial._replace(first=first, active=trial.active & ~fine)
 
 
-def _searched(im: Immersion, state: _State, step: Tensor, active: Tensor, slack: Tensor) -> _State:
+def _searched(im: RiemannianMetric, state: _State, step: Tensor, active: Tensor, slack: Tensor) -> _State:
     curves, energy, moved, scale = state.curves, state.energy, torch.zeros_like(active), 1.0
     for _ in range(HALVINGS):
         if bool((moved | ~active).all()):
@@ -209,7 +217,7 @@ def _conjugate_gradients(
     return x, (square / scale).clamp(min=0).sqrt()
 
 
-def _residual(im: Immersion, state: _State, g: MetricOperator, length: Tensor, products: int) -> Tensor:
+def _residual(im: RiemannianMetric, state: _State, g: MetricOperator, length: Tensor, products: int) -> Tensor:
     """Return max_i n^2 |g_i^-1 F_i|_g / L (B,), inf where conjugate gradients do not solve for g^-1 F."""
     force, n = _force(im, state.curves, g), state.curves.shape[1] - 1
     flat = force.flatten(0, 1)
@@ -223,7 +231,9 @@ def _residual(im: Immersion, state: _State, g: MetricOperator, length: Tensor, p
     return n**2 * square.amax(-1).sqrt() / length.double().clamp(min=torch.finfo(length.dtype).tiny)
 
 
-def _judged(im: Immersion, state: _State, products: int, tol: float, chunk_size: int | None) -> dict[str, Tensor]:
+def _judged(
+    im: RiemannianMetric, state: _State, products: int, tol: float, chunk_size: int | None
+) -> dict[str, Tensor]:
     """Return the fields of `Geodesic` up to the number of iterations."""
     curves, n = state.curves, state.curves.shape[1] - 1
     g = MetricOperator(im, curves[:, 1:-1], chunk_size)
@@ -250,13 +260,9 @@ def _judged(im: Immersion, state: _State, products: int, tol: float, chunk_size:
     }
 
 
-def _ratio(im: Immersion, curves: Tensor, g: MetricOperator, length: Tensor) -> Tensor:
+def _ratio(im: RiemannianMetric, curves: Tensor, g: MetricOperator, length: Tensor) -> Tensor:
     """Return 1 + |f| / L, which with eps n^2 is the residual that rounding admits; rounding of z is included in |f|."""
-    pushed = g.push(torch.ones_like(curves[:, 1:-1]))
-    slope = dot(im, pushed, pushed).clamp(min=0).sqrt().amax(-1)
-    if im.signature is None:
-        ends = im.fn(im.lifted(curves[:, :: curves.shape[1] - 1].flatten(0, 1)))
-        size = ends.reshape(len(curves), 2, -1).norm(dim=-1).amax(-1)
-    else:
-        size = torch.full_like(length, len(im.signature) ** 0.5)
+    ones = torch.ones_like(curves[:, 1:-1])
+    slope = (ones * g(ones)).sum(-1).clamp(min=0).sqrt().amax(-1)
+    size = im.value_norm(im.segment_data(curves[:, [0, -1]]))
     return 1 + (size + slope * curves.norm(dim=-1).amax(-1)) / length.clamp(min=torch.finfo(length.dtype).tiny)

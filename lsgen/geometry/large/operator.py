@@ -2,8 +2,9 @@ r"""The metric as an operator on tangent vectors.
 
     g v = J^T S (J v),    S = diag(signature)
 
-One product takes one forward derivative J v and one reverse derivative J^T w, whatever the latent dimension: neither J
-(d x m) nor g (d x d) is held. Memory is that of the activations of one forward pass and of `chunk_size` derivatives.
+One product with the metric of an immersion takes one forward derivative J v and one reverse derivative J^T w, whatever
+the latent dimension: neither J (d x m) nor g (d x d) is held. A metric given directly is asked for its matrices. Memory
+is that of the activations of one forward pass and of `chunk_size` derivatives.
 
 Reference: Griewank & Walther, "Evaluating Derivatives" (2008), chapters 3 and 4.
 """
@@ -14,12 +15,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import vjp
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import BUDGET, ELSEWHERE
-from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.jets import widest_intermediate
+from lsgen.geometry.riemannian import RiemannianMetric, check_metric
 
 __all__ = ["MetricOperator"]
 
@@ -30,13 +30,13 @@ class MetricOperator:
         v -> g v = J^T S J v
 
     Args:
-        im: the immersion.
+        im: the metric.
         z: codes (B, d).
         chunk_size: number of derivatives (pairs of a code and a vector) to propagate at once; chosen by the same budget
             of memory as elsewhere where it is not given.
 
     Raises:
-        TypeError: im is no `Immersion`, or see `jet`.
+        TypeError: im is no `RiemannianMetric`, or see `jet`.
         ValueError: chunk_size is not positive, or see `jet`.
 
     Example:
@@ -46,9 +46,8 @@ class MetricOperator:
 
     """
 
-    def __init__(self, im: Immersion, z: Tensor, chunk_size: int | None = None) -> None:
-        if not isinstance(im, Immersion):
-            raise TypeError(f"expected an Immersion, got {type(im).__name__}: a metric given directly has its matrix")
+    def __init__(self, im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> None:
+        check_metric(im)
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"expected a chunk_size of at least 1, got {chunk_size}")
         self.im, self.shape = im, z.shape
@@ -58,15 +57,15 @@ class MetricOperator:
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return g v for vectors (B, d), one at each code, or (B, k, d), k at each code, in the shape they have."""
-        return self._in_chunks(v, self.im.dim, lambda z, part: self._pulled(z, self._pushed(z, part)))
+        return self._in_chunks(v, self.im.dim, lambda z, part: self.im.pull(z, self.im.push(z, part)))
 
     def push(self, v: Tensor) -> Tensor:
-        """Return J v, of shape (B, m) or (B, k, m), in the frame in which derivatives are taken."""
-        return self._in_chunks(v, self.im.dim, self._pushed)
+        """Return J v, of shape (B, m) or (B, k, m), in the frame in which derivatives are taken (of a metric, v)."""
+        return self._in_chunks(v, self.im.dim, self.im.push)
 
     def pull(self, w: Tensor) -> Tensor:
         """Return J^T S w, of shape (B, d) or (B, k, d), for vectors (B, m) or (B, k, m) of the flat space."""
-        return self._in_chunks(w, None, self._pulled)
+        return self._in_chunks(w, None, self.im.pull)
 
     def dense(self) -> Tensor:
         """Return the matrices g (B, d, d) themselves, from d products in bounded memory."""
@@ -96,20 +95,8 @@ class MetricOperator:
         joined = torch.cat(rows)
         return joined.reshape(*batch, joined.shape[-1]) if single else joined.reshape(*batch, *joined.shape[1:])
 
-    def _pushed(self, z: Tensor, v: Tensor) -> Tensor:
-        return self.im.expansion(z, 1, directions=v.transpose(0, 1)).t.transpose(0, 1)
 
-    def _pulled(self, z: Tensor, w: Tensor) -> Tensor:
-        value, pull = vjp(lambda x: self.im.local(self.im.lifted(x)).reshape(len(x), -1), z)[:2]
-        columns = self.im.signed(w).transpose(0, 1).to(value)
-        try:
-            pulled = torch.vmap(lambda column: pull(column)[0])(columns)
-        except (RuntimeError, NotImplementedError):
-            pulled = torch.stack([pull(column)[0] for column in columns])
-        return pulled.transpose(0, 1)
-
-
-def _affordable(im: Immersion, z: Tensor) -> int:
+def _affordable(im: RiemannianMetric, z: Tensor) -> int:
     """Return how many derivatives keep the widest intermediate result below the budget; 32 where none is known."""
     if not len(z):
         return 1

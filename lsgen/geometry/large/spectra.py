@@ -18,8 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.large.operator import MetricOperator
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["TopSpectrum", "top_spectrum"]
 
@@ -34,7 +34,7 @@ class TopSpectrum(NamedTuple):
 
 
 def top_spectrum(
-    im: Immersion,
+    im: RiemannianMetric,
     z: Tensor,
     k: int = 10,
     *,
@@ -49,7 +49,7 @@ def top_spectrum(
         g y_i = lambda_i y_i,    lambda_1 >= ... >= lambda_k
 
     Args:
-        im: the immersion.
+        im: the metric.
         z: codes (B, d).
         k: number of eigenvalues.
         tol: bound on the residual |g y - lambda y| of a converged pair, relative to lambda.

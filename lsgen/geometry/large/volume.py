@@ -25,8 +25,8 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
-from lsgen.geometry.immersion import Immersion
 from lsgen.geometry.large.operator import MetricOperator
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["VolumeEstimate", "log_volume_estimate"]
 
@@ -41,7 +41,7 @@ class VolumeEstimate(NamedTuple):
 
 
 def log_volume_estimate(
-    im: Immersion,
+    im: RiemannianMetric,
     z: Tensor,
     *,
     probes: int = 16,
@@ -55,7 +55,7 @@ def log_volume_estimate(
         log sqrt(det g) = (1/2) tr log g
 
     Args:
-        im: the immersion.
+        im: the metric.
         z: codes (B, d).
         probes: number of random vectors at each code, at least 2.
         confidence: probability with which value - error <= log sqrt(det g) <= value + error.

@@ -25,8 +25,7 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.geodesics.precision import exact_if_close, rounded
 from lsgen.geometry.geodesics.shooting import exp_map
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL, logs, norms, solver_options
 
 __all__ = ["KMeans", "kmeans"]
@@ -56,7 +55,7 @@ class KMeans(NamedTuple):
 
 
 def kmeans(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     codes: Tensor,
     clusters: int,
     *,
@@ -112,7 +111,7 @@ def kmeans(
 
 
 def _finished(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     codes: Tensor,
     counts: Tensor,
     clusters: int,
@@ -133,7 +132,7 @@ def _finished(
 
 
 def _seeded(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     codes: Tensor,
     counts: Tensor,
     clusters: int,
@@ -156,16 +155,14 @@ def _seeded(
     return torch.stack(chosen)
 
 
-def _squares(
-    im: Immersion | MetricField, centres: Tensor, codes: Tensor, options: dict[str, Any]
-) -> tuple[Tensor, Tensor]:
+def _squares(im: RiemannianMetric, centres: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Return log_m(x) (K, n, d) and squared distances (K, n), inf where the geodesic did not converge."""
     v, square = logs(im, centres, codes.expand(len(centres), *codes.shape), options)
     return v, torch.where(torch.isnan(square), torch.inf, square)
 
 
 def _lloyd(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     codes: Tensor,
     counts: Tensor,
     centres: Tensor,
@@ -176,7 +173,7 @@ def _lloyd(
     before, settled = None, False
     for _ in range(max_iterations):
         v, square = _squares(im, centres, codes, options)
-        labels = _nearest(square)
+        labels = nearest_centres(square)
         moved = _refilled(centres, codes, counts, square, labels)
         if moved is not None:
             before, centres = None, moved
@@ -188,12 +185,12 @@ def _lloyd(
         before, shot = labels, exp_map(im, centres, step, tol=STEP_TOL[codes.dtype])
         centres = torch.where(shot.converged[:, None], shot.point, centres)
     _, square = _squares(im, centres, codes, options)
-    labels, least = _nearest(square), square.amin(0)
+    labels, least = nearest_centres(square), square.amin(0)
     inertia = (least * counts).sum().item()
     return KMeans(centres, labels, square.sqrt().T, inertia, settled, square.new_empty(0))
 
 
-def _nearest(square: Tensor) -> Tensor:
+def nearest_centres(square: Tensor) -> Tensor:
     """Return the first centre whose squared distances (K, n) are least but for rounding, -1 if none is known."""
     least = square.amin(0)
     tied = square <= least * (1 + 2 * torch.finfo(square.dtype).eps ** 0.5)
@@ -217,7 +214,7 @@ def _refilled(centres: Tensor, codes: Tensor, counts: Tensor, square: Tensor, la
 
 
 def _steps(
-    im: Immersion | MetricField, centres: Tensor, v: Tensor, square: Tensor, labels: Tensor, counts: Tensor
+    im: RiemannianMetric, centres: Tensor, v: Tensor, square: Tensor, labels: Tensor, counts: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the mean logarithm of each cluster (K, d), and its length (K,) over the root mean square distance."""
     member = (labels == torch.arange(len(centres), device=labels.device)[:, None]) * counts

@@ -26,8 +26,7 @@ from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.curvature.gauss_equation import christoffel
 from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.shooting import exp_map
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL
 
 __all__ = ["BrownianPaths", "brownian_motion"]
@@ -42,7 +41,7 @@ class BrownianPaths(NamedTuple):
 
 
 def brownian_motion(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     z: Tensor,
     time: float,
     steps: int,
@@ -83,7 +82,7 @@ def brownian_motion(
     with torch.no_grad():
         for _ in range(steps):
             xi = torch.randn(now.shape, generator=generator, dtype=z.dtype, device=z.device)
-            after = (_euler if method == "euler" else _walked)(im, now, dt, xi, chunk_size)
+            after = (euler_step if method == "euler" else geodesic_step)(im, now, dt, xi, chunk_size)
             alive = alive & torch.isfinite(after).all(-1)
             now = torch.where(alive[:, None], after, now)
             path.append(torch.where(alive[:, None], after, torch.nan))
@@ -92,14 +91,14 @@ def brownian_motion(
     return BrownianPaths(points, alive.reshape(z.shape[:-1]), times)
 
 
-def _euler(im: Immersion | MetricField, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:
+def euler_step(im: RiemannianMetric, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:
     """Return z - (dt/2) g^jk Gamma^i_jk + sqrt(dt) g^{-1/2} xi."""
     frame = frames(im, z, chunk_size)
     drift = -torch.einsum("nijk,nja,nka->ni", christoffel(im, z, chunk_size), frame, frame) / 2
     return z + dt * drift + dt**0.5 * torch.einsum("nij,nj->ni", frame, xi)
 
 
-def _walked(im: Immersion | MetricField, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:
+def geodesic_step(im: RiemannianMetric, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:
     """Return exp_z(sqrt(dt) g^{-1/2} xi), NaN where the geodesic does not converge."""
     kick = dt**0.5 * torch.einsum("nij,nj->ni", frames(im, z, chunk_size), xi)
     shot = exp_map(im, z, torch.nan_to_num(kick), tol=STEP_TOL[z.dtype])

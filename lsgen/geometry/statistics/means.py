@@ -27,9 +27,8 @@ from lsgen.geometry.geodesics.boundary_value import geodesic
 from lsgen.geometry.geodesics.logarithm import log_map
 from lsgen.geometry.geodesics.precision import exact_if_close, rounded
 from lsgen.geometry.geodesics.shooting import exp_map
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.metric_tensor import metric
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "logs", "norms", "solver_options"]
 
@@ -53,7 +52,7 @@ class FrechetMean(NamedTuple):
 
 
 def frechet_mean(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     codes: Tensor,
     weights: Tensor | None = None,
     *,
@@ -124,14 +123,14 @@ def solver_options(points: int, options: Mapping[str, Any] | None) -> dict[str, 
     return {"points": points, **(options or {})}
 
 
-def logs(im: Immersion | MetricField, base: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def logs(im: RiemannianMetric, base: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Return log_base(codes) (B, n, d) for bases (B, d) and codes (B, n, d), and the squared distances (B, n)."""
     b, n, d = codes.shape
     v = log_map(im, base[:, None].expand(b, n, d).reshape(-1, d), codes.reshape(-1, d), **options).reshape(b, n, d)
     return v, norms(im, base, v) ** 2
 
 
-def norms(im: Immersion | MetricField, base: Tensor, v: Tensor) -> Tensor:
+def norms(im: RiemannianMetric, base: Tensor, v: Tensor) -> Tensor:
     """Return |v|_g of vectors (B, n, d) at codes (B, d), of shape (B, n)."""
     return torch.einsum("bni,bij,bnj->bn", v, metric(im, base), v).clamp(min=0).sqrt()
 
@@ -150,7 +149,7 @@ def _shares(codes: Tensor, weights: Tensor | None) -> Tensor:
 
 
 def _descended(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     sets: Tensor,
     shares: Tensor,
     mean: Tensor,
@@ -187,7 +186,7 @@ def _descended(
     return FrechetMean(mean, variance, residual <= tol, residual, done)
 
 
-def _residual(im: Immersion | MetricField, mean: Tensor, direction: Tensor, variance: Tensor) -> Tensor:
+def _residual(im: RiemannianMetric, mean: Tensor, direction: Tensor, variance: Tensor) -> Tensor:
     """Return |sum w log|_g over the root of the variance; 0 where the variance is."""
     size = norms(im, mean, torch.nan_to_num(direction)[:, None])[:, 0]
     size = torch.where(torch.isfinite(direction).all(-1), size, torch.nan)

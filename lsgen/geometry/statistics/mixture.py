@@ -38,9 +38,8 @@ from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.jacobi import before_conjugate, fields_and_hessian
 from lsgen.geometry.geodesics.precision import exact_if_close, rounded
 from lsgen.geometry.geodesics.shooting import exp_map
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.metric_tensor import log_volume
+from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.clustering import kmeans
 from lsgen.geometry.statistics.means import STEP_TOL, logs, solver_options
 
@@ -73,7 +72,7 @@ class Land(NamedTuple):
     converged: bool
 
 
-class _Moments(NamedTuple):
+class ModelMoments(NamedTuple):
     """log C (K,), Sigma E_theta[S_w Sigma^-1 w] (K, d) and E_theta[w w^T] (K, d, d) of the model."""
 
     log_normaliser: Tensor
@@ -82,7 +81,7 @@ class _Moments(NamedTuple):
 
 
 def land(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     codes: Tensor,
     components: int,
     *,
@@ -136,7 +135,7 @@ def land(
         geodesic_options=geodesic_options,
     )
     im, exact = exact_if_close(im, codes)
-    noise = _noise(samples, im.dim, exact)
+    noise = quasi_random_normals(samples, im.dim, exact)
     r = torch.nn.functional.one_hot(start.labels.clamp(min=0), components).to(exact)
     with torch.no_grad():
         found = _fitted(im, exact, start.centres.to(exact), r, noise, steps, tol, max_iterations, solver)
@@ -145,7 +144,7 @@ def land(
 
 
 def _fitted(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     codes: Tensor,
     means: Tensor,
     r: Tensor,
@@ -161,7 +160,7 @@ def _fitted(
     while True:
         u = _reached(im, means, codes, solver)
         weights, covariances = r.mean(0), _second(r, u) if covariances is None else covariances
-        model = _moments(im, means, covariances, noise, steps)
+        model = model_moments(im, means, covariances, noise, steps)
         joint = _joint(weights, covariances, model.log_normaliser, u)
         value, count = joint.logsumexp(-1).mean(), count + 1
         if history and bool(value < history[-1] - tol) and count < max_iterations and scale > SMALLEST:
@@ -179,7 +178,7 @@ def _fitted(
     return Land(weights, means, covariances, model.log_normaliser, torch.stack(history), r, settled)
 
 
-def _moved(im: Immersion | MetricField, before: tuple[Tensor, ...], scale: float) -> tuple[Tensor, Tensor]:
+def _moved(im: RiemannianMetric, before: tuple[Tensor, ...], scale: float) -> tuple[Tensor, Tensor]:
     """Return means and covariances after a step, from those before it, the step of each and its scale."""
     means, covariances, step, change = before
     shot = exp_map(im, means, scale * step, tol=STEP_TOL[means.dtype])
@@ -197,7 +196,7 @@ def _second(r: Tensor, u: Tensor) -> Tensor:
 
 
 def land_log_density(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     mixture: Land,
     z: Tensor,
     points: int = 17,
@@ -225,7 +224,7 @@ def land_log_density(
     return joint.logsumexp(-1).reshape(z.shape[:-1])
 
 
-def _noise(samples: int, d: int, like: Tensor) -> Tensor:
+def quasi_random_normals(samples: int, d: int, like: Tensor) -> Tensor:
     """Return standard normal quasi-random points and their opposites (2 samples, d), scaled to unit covariance."""
     uniform = torch.quasirandom.SobolEngine(d, scramble=True, seed=0).draw(samples, dtype=torch.float64)
     drawn = torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
@@ -234,7 +233,7 @@ def _noise(samples: int, d: int, like: Tensor) -> Tensor:
     return torch.linalg.solve_triangular(root, both.T, upper=False).T.to(like)
 
 
-def _reached(im: Immersion | MetricField, means: Tensor, codes: Tensor, solver: dict[str, Any]) -> Tensor:
+def _reached(im: RiemannianMetric, means: Tensor, codes: Tensor, solver: dict[str, Any]) -> Tensor:
     """Return log_mu(x) (K, n, d), or refuse codes that no geodesic reaches."""
     u, _ = logs(im, means, codes.expand(len(means), *codes.shape), solver)
     lost = ~torch.isfinite(u).all(-1)
@@ -246,7 +245,7 @@ def _reached(im: Immersion | MetricField, means: Tensor, codes: Tensor, solver: 
     return u
 
 
-def _moments(im: Immersion | MetricField, means: Tensor, covariances: Tensor, noise: Tensor, steps: int) -> _Moments:
+def model_moments(im: RiemannianMetric, means: Tensor, covariances: Tensor, noise: Tensor, steps: int) -> ModelMoments:
     k, (s, d) = len(means), noise.shape
     root = _root(covariances)
     w = torch.einsum("kij,sj->ksi", root, noise)
@@ -255,16 +254,14 @@ def _moments(im: Immersion | MetricField, means: Tensor, covariances: Tensor, no
     mean = theta.mean(-1)
     share = theta / theta.sum(-1, keepdim=True)
     half = root.diagonal(dim1=-2, dim2=-1).log().sum(-1) + log_volume(im, means)
-    return _Moments(
+    return ModelMoments(
         d / 2 * log(2 * pi) + half + mean.log(),
         _drawn(fields.frame[:, 0, 0], covariances, w, share, hessian),
         torch.einsum("ks,ksi,ksj->kij", share, w, w),
     )
 
 
-def _first(
-    im: Immersion | MetricField, means: Tensor, covariances: Tensor, u: Tensor, share: Tensor, steps: int
-) -> Tensor:
+def _first(im: RiemannianMetric, means: Tensor, covariances: Tensor, u: Tensor, share: Tensor, steps: int) -> Tensor:
     """Return Sigma mean_r(S_u Sigma^-1 u) (K, d) for u (K, n, d) of shares (K, n), of which tiny ones are left out."""
     keep = share > NEGLIGIBLE * share.amax(-1, keepdim=True)
     bases = means[:, None].expand_as(u)[keep]

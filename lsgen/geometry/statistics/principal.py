@@ -20,8 +20,7 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.geodesics.frames import frames
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
+from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import frechet_mean, logs, solver_options
 
 __all__ = ["PrincipalGeodesics", "principal_geodesics"]
@@ -50,7 +49,7 @@ class PrincipalGeodesics(NamedTuple):
 
 
 def principal_geodesics(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     codes: Tensor,
     k: int | None = None,
     *,

@@ -29,9 +29,8 @@ from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.curvature.gauss_equation import christoffel
 from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.shooting import exp_map
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.metric_tensor import log_volume, metric
+from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL
 from lsgen.geometry.statistics.uniform import Box
 
@@ -50,7 +49,7 @@ class Chains(NamedTuple):
 class _Target:
     """A log-density with respect to the Riemannian volume, on a domain (the whole coordinate space if none)."""
 
-    def __init__(self, im: Immersion | MetricField, log_density: LogDensity | None, domain: Box | None) -> None:
+    def __init__(self, im: RiemannianMetric, log_density: LogDensity | None, domain: Box | None) -> None:
         self.im, self.log_density, self.domain = im, log_density, domain
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,7 +69,7 @@ class _Target:
 
 
 def langevin(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     log_density: LogDensity | None,
     z: Tensor,
     samples: int,
@@ -133,7 +132,7 @@ def langevin(
 
 
 def hmc(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     log_density: LogDensity | None,
     z: Tensor,
     samples: int,
@@ -195,9 +194,7 @@ def hmc(
         return _chained((now, *target(now)), move, z, samples, 1, generator)
 
 
-def _checked(
-    im: Immersion | MetricField, z: Tensor, samples: int, step_size: float, steps: int, domain: Box | None
-) -> Tensor:
+def _checked(im: RiemannianMetric, z: Tensor, samples: int, step_size: float, steps: int, domain: Box | None) -> Tensor:
     flat = check_codes(im.fn, im.dim, z).detach()
     check_moves(im.fn, walls=domain is not None)
     if samples < 1 or steps < 1 or not 0 < step_size < inf:

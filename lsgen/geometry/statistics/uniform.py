@@ -23,9 +23,8 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_moves
-from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.metric_tensor import log_volume
+from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Box", "UniformSample", "sample_uniform"]
 
@@ -78,7 +77,7 @@ class UniformSample(NamedTuple):
 
 
 def sample_uniform(
-    im: Immersion | MetricField,
+    im: RiemannianMetric,
     n: int,
     domain: Box,
     *,

@@ -206,7 +206,7 @@ def independent_energy(
         raise TypeError("expected the immersion of a space with members, got one without")
     if curves.ndim != 3 or curves.shape[1] < 2:
         raise ValueError(f"expected curves of shape (B, N, d) with N of at least 2, got {tuple(curves.shape)}")
-    if im.signature is not None and bool((im.signature < 0).any()):
+    if im.signs is not None and bool((im.signs < 0).any()):
         raise ValueError("expected a flat space with positive signs only, got negative ones: use another kind")
     if draws is not None and draws < 1:
         raise ValueError(f"expected at least 1 draw, got {draws}")

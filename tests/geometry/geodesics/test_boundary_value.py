@@ -21,8 +21,8 @@ from lsgen.geometry import (
     metric_field,
     reference,
 )
-from lsgen.geometry.geodesics.energy import residual, sketch, system
-from lsgen.geometry.geodesics.solver import _direction, _evaluated, _searched, _State
+from lsgen.geometry.geodesics.energy import interpolated_system, residual
+from lsgen.geometry.geodesics.solver import Progress, energy_and_force, line_search, quasi_newton_step
 from lsgen.geometry.geodesics.tridiagonal import solve
 from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.likelihoods import Bernoulli, Gaussian
@@ -227,45 +227,46 @@ def test_forces_by_one_pass_backwards_are_those_of_the_chords():
     net = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 12)).double().requires_grad_(False)
     curves = torch.randn(4, 9, 3, dtype=f64)
     for im in (Immersion(net, 3), immersion(LatentSpace(net, Bernoulli((12,)), StandardNormal(3)).eval())):
-        energy, force, _ = _evaluated(im, curves)
+        energy, force, _ = energy_and_force(im, curves)
         torch.testing.assert_close(energy, curve_energy(im, curves))
-        torch.testing.assert_close(force, system(im, curves).force)
+        torch.testing.assert_close(force, im.newton_system(curves, im.segment_data(curves)).force)
 
 
 def test_steps_solve_the_secant_equation():
     """B y = s for the last pair whose curvature is positive; another pair changes nothing."""
     net = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 12)).double().requires_grad_(False)
-    model = system(Immersion(net, 3), torch.randn(4, 9, 3, dtype=f64)).hessian
+    im, curves = Immersion(net, 3), torch.randn(4, 9, 3, dtype=f64)
+    model = im.newton_system(curves, im.segment_data(curves)).hessian
     pairs = list(torch.randn(3, 2, 4, 7, 3, dtype=f64).unbind(0))
     pairs = [(s, y * (s * y).sum((-2, -1), keepdim=True).sign()) for s, y in pairs]
     s, y = pairs[-1]
-    step, sound = _direction(model, pairs, y)
+    step, sound = quasi_newton_step(model, pairs, y)
     assert sound.all()
     torch.testing.assert_close(step, s)
-    torch.testing.assert_close(_direction(model, [*pairs, (s, -y)], y)[0], s)
-    plain = _direction(model, [], y)[0]
+    torch.testing.assert_close(quasi_newton_step(model, [*pairs, (s, -y)], y)[0], s)
+    plain = quasi_newton_step(model, [], y)[0]
     torch.testing.assert_close(plain, solve(*model, y)[0])
-    assert (_direction(model, pairs, y)[0] - plain).abs().max() > 1e-3
+    assert (quasi_newton_step(model, pairs, y)[0] - plain).abs().max() > 1e-3
 
 
-def test_a_sketch_is_exact_where_the_metric_is_linear_along_the_curve():
+def test_an_interpolated_system_is_exact_where_the_metric_is_linear_along_the_curve():
     """f = (x, y, x^(3/2)) has g_xx = 1 + 9 x / 4; along a segment between the knots nothing is lost."""
     im = Immersion(lambda z: torch.cat([z, z[:, :1] ** 1.5], -1), 2)
     a, b = torch.tensor([[0.5, 0.0]], dtype=f64), torch.tensor([[2.5, 1.0]], dtype=f64)
     curves = torch.lerp(a[:, None], b[:, None], torch.linspace(0, 1, 33, dtype=f64)[:, None])
-    whole = system(im, curves)
-    rough = sketch(im, curves, whole.force)
+    whole = im.newton_system(curves, im.segment_data(curves))
+    rough = interpolated_system(im, curves, whole.force)
     torch.testing.assert_close(rough.g, whole.g)
     torch.testing.assert_close(rough.hessian.diagonal, whole.hessian.diagonal)
 
 
-def test_a_sketch_knows_the_metric_as_well_as_asked():
+def test_an_interpolated_system_knows_the_metric_as_well_as_asked():
     net = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 12)).double().requires_grad_(False)
     im, (a, b) = Immersion(net, 3), 2 * torch.randn(2, 6, 3, dtype=f64)
     curves = paths.linear(a, b, 33)
-    whole, errors = system(im, curves), []
+    whole, errors = im.newton_system(curves, im.segment_data(curves)), []
     for within in (None, 0.2, 0.02, 0.0):
-        found = sketch(im, curves, whole.force, within)
+        found = interpolated_system(im, curves, whole.force, within)
         root = torch.linalg.inv(torch.linalg.cholesky(found.g))
         errors.append((root @ whole.g @ root.mT - torch.eye(3, dtype=f64)).norm(dim=(-2, -1)).max().item())
         if within:
@@ -277,14 +278,14 @@ def test_a_sketch_knows_the_metric_as_well_as_asked():
 
 
 @pytest.mark.parametrize("index", [8, 12, 13])
-def test_a_sketch_finds_the_point_where_rank_is_lost(index):
+def test_an_interpolated_system_finds_the_point_where_rank_is_lost(index):
     """f = (x^3, y) is singular at x = 0, one of 33 points, wherever the knots are."""
     im = Immersion(lambda z: torch.stack([z[:, 0] ** 3, z[:, 1]], -1), 2)
     x = (torch.arange(33, dtype=f64) - index) / 16
     curves = torch.stack([x, 0.1 * x.cos()], -1)[None]
-    whole = system(im, curves)
+    whole = im.newton_system(curves, im.segment_data(curves))
     assert (~whole.full[0]).nonzero().tolist() == [[index - 1]]
-    assert torch.equal(sketch(im, curves, whole.force, 0.2).full, whole.full)
+    assert torch.equal(interpolated_system(im, curves, whole.force, 0.2).full, whole.full)
 
 
 def test_a_grid_too_coarse_for_a_ridge_is_refined():
@@ -315,11 +316,11 @@ def test_below_rounding_forces_tell_how_long_a_step_may_be():
     straight = paths.linear(a, b, 9)
     curves = straight.clone()
     curves[:, 1:-1] += torch.randn(8, 7, 2, dtype=f64)
-    energy, force, known = _evaluated(im, curves)
+    energy, force, known = energy_and_force(im, curves)
     one, no, zero = torch.ones_like(energy), energy < 0, torch.zeros(8, dtype=torch.long)
-    state = _State(curves, energy, force, known, one, one, one, one, ~no, no, no, zero, zero)
-    step = 4 * solve(*system(im, curves).hessian, force)[0]
-    to, moved = _searched(im, state, step, torch.inf * one, ~no)
+    state = Progress(curves, energy, force, known, one, one, one, one, ~no, no, no, zero, zero)
+    step = 4 * solve(*im.newton_system(curves, im.segment_data(curves)).hessian, force)[0]
+    to, moved = line_search(im, state, step, torch.inf * one, ~no)
     assert moved.all()
     torch.testing.assert_close(to.curves, straight)
     assert (to.done == 1).all()
@@ -360,7 +361,7 @@ def test_a_degenerate_metric_fails_and_a_point_is_its_own_geodesic():
 
 
 REFUSALS = {
-    "field": (lambda z: geodesic(torch.sin, z, z), TypeError, "expected an Immersion or a MetricField, got builtin"),
+    "map": (lambda z: geodesic(torch.sin, z, z), TypeError, "expected a RiemannianMetric such as an Immersion"),
     "starts": (lambda z: geodesic(Immersion(torch.sin, 2), z, z, starts=0), ValueError, "at least 1 start, got 0"),
     "codes": (
         lambda z: CodeGraph(Immersion(torch.sin, 2), z),

@@ -16,7 +16,7 @@ from lsgen.geometry import (
     reference,
     riemann,
 )
-from lsgen.geometry.geodesics.deviation import tide
+from lsgen.geometry.geodesics.jacobi import jacobi_operator
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, Gaussian
 
@@ -51,8 +51,8 @@ def test_both_routes_are_contractions_of_the_whole_tensors(name, monkeypatch):
     across = torch.einsum("nijkl,nia,nj,nkb,nl->nab", riemann(im, z), frame, v, frame, v)
     close = {"rtol": 1e-8, "atol": 1e-10 * (1 + across.abs().max().item())}
     for many in (1, 99) if isinstance(im, Immersion) else (1,):
-        monkeypatch.setattr("lsgen.geometry.geodesics.deviation.MANY", many)
-        found = tide(im, z, v, frame)
+        monkeypatch.setattr("lsgen.geometry.embedded.MANY", many)
+        found = jacobi_operator(im, z, v, frame)
         torch.testing.assert_close(found.along, (turn @ v[..., None])[..., 0], **close)
         torch.testing.assert_close(found.turn, turn @ frame, **close)
         torch.testing.assert_close(found.across, across, **close)
@@ -74,13 +74,13 @@ def test_64_dimensions_hold_directions_and_no_pairs_of_them(largest):
 
 @pytest.mark.parametrize("many", [1, 99])
 def test_it_works_where_gradients_are_off(many, monkeypatch):
-    monkeypatch.setattr("lsgen.geometry.geodesics.deviation.MANY", many)
+    monkeypatch.setattr("lsgen.geometry.embedded.MANY", many)
     im = MAPS["bernoulli"]()
     with torch.inference_mode():
         z, v = torch.randn(2, 3, 4, dtype=f64)
         frame = torch.eye(4, dtype=f64).expand(3, 4, 4)
-        off = tide(im, z, v, frame)
-    on = tide(im, z.clone(), v.clone(), frame.clone())
+        off = jacobi_operator(im, z, v, frame)
+    on = jacobi_operator(im, z.clone(), v.clone(), frame.clone())
     torch.testing.assert_close(off.across.clone(), on.across)
 
 
@@ -89,5 +89,5 @@ def test_a_frame_that_is_not_finite_spoils_its_own_code():
     z, v = torch.randn(2, 3, 2, dtype=f64)
     frame = torch.eye(2, dtype=f64).repeat(3, 1, 1)
     frame[1] = torch.nan
-    found = tide(im, z, v, frame)
+    found = jacobi_operator(im, z, v, frame)
     assert found.across.isnan().flatten(1).any(-1).tolist() == [False, True, False]

@@ -150,11 +150,20 @@ def test_volumes_that_need_no_chance():
     assert not none.converged.any()
 
 
+def test_a_metric_given_directly_is_an_operator_too():
+    sphere, z, v = reference.sphere(1.0, 6), 0.3 * torch.randn(3, 6, dtype=f64), torch.randn(3, 2, 6, dtype=f64)
+    field = MetricField(sphere.metric, 6)
+    torch.testing.assert_close(MetricOperator(field, z)(v), v @ sphere.metric(z))
+    torch.testing.assert_close(MetricOperator(field, z).dense(), sphere.metric(z))
+    torch.testing.assert_close(log_volume_estimate(field, z).value, log_volume(sphere.immersion, z))
+    torch.testing.assert_close(top_spectrum(field, z, 2).eigenvalues, spectrum(field, z).eigenvalues[:, :2])
+
+
 REFUSALS = {
-    "field": (
-        lambda im, z: MetricOperator(MetricField(lambda z: torch.eye(2), 2), z),
+    "map": (
+        lambda im, z: MetricOperator(torch.sin, z),
         TypeError,
-        "expected an Immersion, got MetricField",
+        "expected a RiemannianMetric such as an Immersion, got builtin",
     ),
     "chunk": (lambda im, z: MetricOperator(im, z, 0), ValueError, "expected a chunk_size of at least 1, got 0"),
     "vectors": (

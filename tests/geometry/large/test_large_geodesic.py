@@ -60,10 +60,19 @@ def test_failures_are_of_single_curves():
     assert found.length[2] == 0
 
 
+@pytest.mark.parametrize("chunk_size", [None, 5])
+def test_a_metric_given_directly_has_them_too(chunk_size):
+    """The midpoint energy is second order in 1/n, and so is what its forces leave of the residual."""
+    sphere, (a, b) = reference.sphere(1.0, 3), 0.5 * torch.randn(2, 4, 3, dtype=f64)
+    found = large_geodesic(MetricField(sphere.metric, 3), a, b, 33, chunk_size=chunk_size)
+    assert found.converged.all(), found.residual
+    torch.testing.assert_close(found.length, sphere.distance(a, b), rtol=1e-4, atol=0)
+
+
 def test_refusals():
     z = torch.zeros(3, 2)
-    with pytest.raises(TypeError, match="expected an Immersion, got MetricField"):
-        large_geodesic(MetricField(lambda z: torch.eye(2), 2), z, z)
+    with pytest.raises(TypeError, match="expected a RiemannianMetric such as an Immersion, got builtin"):
+        large_geodesic(torch.sin, z, z)
     with pytest.raises(
         ValueError, match=r"at least 3 points, got torch.float32 \(3, 2\) and torch.float32 \(2,\) and 33"
     ):

@@ -14,7 +14,7 @@ from lsgen.geometry import (
     land,
     reference,
 )
-from lsgen.geometry.statistics.clustering import _nearest
+from lsgen.geometry.statistics.clustering import nearest_centres
 
 f64 = torch.float64
 SPHERE = reference.sphere()
@@ -85,7 +85,7 @@ def test_more_clusters_than_different_codes():
 
 def test_distances_that_rounding_alone_tells_apart_are_ties():
     square = torch.tensor([[1.0, 1.0, 1.001, torch.inf], [1 - 2e-7, 1 + 2e-7, 1.0, torch.inf]])
-    assert _nearest(square).tolist() == [0, 0, 1, -1]
+    assert nearest_centres(square).tolist() == [0, 0, 1, -1]
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3])

@@ -41,7 +41,7 @@ def averaged(im, z, t):
     weights = torch.tensor([1 / 6, 2 / 3, 1 / 6], dtype=f64)
     grid = torch.cartesian_prod(nodes, nodes, nodes)
     share = torch.cartesian_prod(weights, weights, weights).prod(-1)
-    after = diffusion._euler(im, z.expand(27, 3), t, grid, None)
+    after = diffusion.euler_step(im, z.expand(27, 3), t, grid, None)
     return (share[:, None] * im(after)).sum(0)
 
 

@@ -11,7 +11,7 @@ from torch.distributions import MultivariateNormal
 
 from lsgen.geometry import Immersion, log_map, log_volume, reference
 from lsgen.geometry.statistics import land, land_log_density
-from lsgen.geometry.statistics.mixture import _moments, _noise
+from lsgen.geometry.statistics.mixture import model_moments, quasi_random_normals
 
 f64 = torch.float64
 SPHERE = reference.sphere()
@@ -50,7 +50,7 @@ def test_the_normaliser_on_the_sphere_is_an_integral_of_sines(variance):
     """C = 2 pi int exp(-r^2 / 2 s) sin r dr, and E r^2 in it; at s = 0.5 some points lie beyond the antipode."""
     z = torch.tensor([[0.2, 0.3]], dtype=f64)
     covariance = variance * torch.linalg.inv(SPHERE.metric(z))
-    found = _moments(SPHERE.immersion, z, covariance, _noise(1024, 2, z), 12)
+    found = model_moments(SPHERE.immersion, z, covariance, quasi_random_normals(1024, 2, z), 12)
 
     def weight(r):
         return math.exp(-(r**2) / (2 * variance))
@@ -80,7 +80,8 @@ def test_a_ring_around_a_pole_has_the_precision_of_the_closed_form():
 def likelihood(im, codes, mean, covariance, samples):
     """Return the mean log-likelihood of one component, from its definition."""
     u = log_map(im, mean.expand_as(codes), codes, 17, tol=1e-9)
-    normaliser = _moments(im, mean[None], covariance[None], _noise(samples, 2, codes), 12).log_normaliser
+    noise = quasi_random_normals(samples, 2, codes)
+    normaliser = model_moments(im, mean[None], covariance[None], noise, 12).log_normaliser
     return (-(u @ torch.linalg.inv(covariance) * u).sum(-1) / 2 - normaliser).mean().item()
 
 

@@ -1,0 +1,96 @@
+r"""Maps in float64 that are written and weighted in float32.
+
+The same map in float64, its weights widened when they are used, leaves 1e-16 of |f| as rounding in place of 1e-7.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+from lsgen.geometry.jets import widening
+from lsgen.latent import LatentSpace
+
+__all__ = ["DecoderMap", "Double", "in_double"]
+
+IN_PLACE = {
+    "__setitem__",
+    *(f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "floordiv", "mod", "pow")),
+}
+WIDE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
+
+
+class _Widening(TorchFunctionMode):
+    """Gives every operation float64 in place of float32, and asks for float64 where float32 is asked for."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is Tensor.float:
+            return _wide(args[0])
+        written = kwargs.get("out", args[0] if args and _writes(func.__name__) else None)
+        if isinstance(written, Tensor) and written.dtype in WIDE:
+            raise RuntimeError(f"a float32 tensor is changed in place ({func.__name__})")
+        return tree_map(_wide, func(*tree_map(_wide, args), **tree_map(_wide, kwargs)))
+
+
+def _wide(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x.to(WIDE[x.dtype]) if x.dtype in WIDE else x
+    return WIDE.get(x, x) if isinstance(x, torch.dtype) else x
+
+
+def _writes(name: str) -> bool:
+    return name in IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+
+
+class Double:
+    """A map in float64, with the weights that it has in float32 at the time of the call.
+
+    Args:
+        fn: the map.
+
+    """
+
+    widened = True
+
+    def __init__(self, fn: Any) -> None:
+        self.fn = fn
+
+    def __call__(self, *args: Any) -> Any:
+        """Return what the map returns of float64."""
+        token = widening.set(True)
+        try:
+            with _Widening():
+                return self.fn(*args)
+        finally:
+            widening.reset(token)
+
+
+class DecoderMap:
+    """A map of codes through the decoder of a latent space.
+
+    Args:
+        space: the latent space.
+
+    """
+
+    widened = False
+
+    def __init__(self, space: LatentSpace) -> None:
+        self.decoder, self.likelihood, self.manifold = space.decoder, space.likelihood, space.manifold
+
+    def in_double(self) -> Self:
+        """Return the map whose decoder is one in float64; likelihoods follow the dtype of its outputs."""
+        made: Any = copy(self)
+        made.decoder, made.widened = Double(self.decoder), True
+        return made
+
+
+def in_double(fn: Any) -> Any:
+    """Return a map in float64."""
+    return fn.in_double() if isinstance(fn, DecoderMap) else Double(fn)

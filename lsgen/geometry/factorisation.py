@@ -1,0 +1,94 @@
+"""Metrics as matrices: norms, eigenvalues, numerical rank, Cholesky factors and inverses, many codes at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Factored",
+    "cholesky",
+    "eigenvalues",
+    "factored",
+    "finite",
+    "full_rank",
+    "inverse_metric",
+    "norm",
+    "replaced",
+    "tolerance",
+]
+
+
+class Factored(NamedTuple):
+    """A metric g (N, d, d), where it has full numerical rank (N,), and its Cholesky factors (else the identity)."""
+
+    g: Tensor
+    full: Tensor
+    root: Tensor
+
+    @property
+    def inverse(self) -> Tensor:
+        """The inverse metric, NaN where g is rank deficient."""
+        one = torch.eye(self.root.shape[-1], dtype=self.root.dtype, device=self.root.device)
+        # A solve: the forward derivative of torch.cholesky_inverse is wrong by a percent.
+        inverse = torch.cholesky_solve(one.expand_as(self.root), self.root)
+        return torch.where(self.full[:, None, None], inverse, torch.nan)
+
+
+def factored(g: Tensor, dtype: torch.dtype) -> Factored:
+    """Return g with its Cholesky factors; a dtype tells the precision of its entries."""
+    full = full_rank(g, dtype)
+    return Factored(g, full, cholesky(g, full))
+
+
+def inverse_metric(g: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the inverse metric, NaN where g is rank deficient."""
+    return factored(g, dtype).inverse
+
+
+def norm(g: Tensor, v: Tensor) -> Tensor:
+    """Return |v|_g of vectors (N, d) in metrics (N, d, d), of shape (N,)."""
+    return torch.einsum("ni,nij,nj->n", v, g, v).clamp(min=0).sqrt()
+
+
+def tolerance(dim: int, dtype: torch.dtype, products: torch.dtype = torch.float64) -> float:
+    """Return the ratio of eigenvalues below which they are rounding errors, of J or of the products of its columns.
+
+    Args:
+        dim: latent dimension d.
+        dtype: the precision of J.
+        products: the precision of the inner products.
+
+    """
+    return max((10 * dim * torch.finfo(dtype).eps) ** 2, 10 * dim * torch.finfo(products).eps)
+
+
+def eigenvalues(g: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues of g, largest first and at least 0, and the number above ratio times the largest."""
+    ok = finite(g)
+    values = torch.linalg.eigvalsh(replaced(g, ok)).flip(-1).clamp(min=0)
+    rank = ((values > ratio * values[:, :1]) & (values > 0)).sum(-1)
+    return torch.where(ok[:, None], values, torch.nan), torch.where(ok, rank, 0)
+
+
+def full_rank(g: Tensor, dtype: torch.dtype, products: torch.dtype | None = None) -> Tensor:
+    """Return which matrices have full numerical rank, given the dtype of Jacobians and, if another, of products."""
+    d = g.shape[-1]
+    return eigenvalues(g.detach(), tolerance(d, dtype, products or dtype))[1] == d
+
+
+def finite(g: Tensor) -> Tensor:
+    """Return which matrices hold finite numbers only."""
+    return torch.isfinite(g).all(-1).all(-1)
+
+
+def replaced(g: Tensor, ok: Tensor) -> Tensor:
+    """Return g with the identity where it is not ok, so that factorisations and their gradients stay defined."""
+    return torch.where(ok[:, None, None], g, torch.eye(g.shape[-1], dtype=g.dtype, device=g.device))
+
+
+def cholesky(g: Tensor, ok: Tensor) -> Tensor:
+    """Return the Cholesky factors of the matrices that are ok, and of the identity in place of the others."""
+    return torch.linalg.cholesky_ex(replaced(g, ok))[0]

@@ -1,0 +1,276 @@
+r"""The one type of a metric, and what solvers, statistics and curvatures ask of it.
+
+A Riemannian metric on the latent space is given by a map into a flat space (`Immersion`), by its matrix (`MetricField`)
+or by a convex potential (`HessianMetric`). Each of these members knows
+
+    its matrix and connection    g_ij,    Gamma_l,ij = (d_i g_lj + d_j g_li - d_l g_ij) / 2,    z'' = -Gamma(z', z')
+    its curvature                R_ijkl, contractions of it that cost less, and the operator R(., v, ., v)
+    its discrete energy          E = n sum_i e(z_i, z_{i+1}), with its Newton system and discrete Legendre transforms
+    its precision                how large values and codes are, and the same metric in float64
+
+and nothing outside of the members asks which of them a metric is. Members are final and frozen: what a metric is does
+not change after construction. Another kind of metric is another member.
+
+Reference: do Carmo, "Riemannian Geometry" (1992), chapters 1 to 4; Marsden & West, "Discrete mechanics and variational
+integrators" (2001), for the energy as a discrete action.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import vjp
+
+from lsgen.geometry.compat import has_values
+from lsgen.geometry.factorisation import Factored, factored, finite, inverse_metric, replaced
+
+__all__ = [
+    "Blocks",
+    "JacobiOperator",
+    "Map",
+    "NewtonSystem",
+    "RiemannianMetric",
+    "check_metric",
+    "folded",
+    "hessian_along",
+    "symmetric_operator",
+    "woven",
+]
+
+Map = Callable[[Tensor], Tensor]
+
+
+class Blocks(NamedTuple):
+    """A symmetric block-tridiagonal matrix: diagonal (B, k, d, d) and what couples to the next (B, k-1, d, d)."""
+
+    diagonal: Tensor
+    next: Tensor
+
+
+class NewtonSystem(NamedTuple):
+    """The linear system of one Newton iteration on the discrete energy of curves of n segments.
+
+    Attributes:
+        g: metric at interior points (B, N-2, d, d), in float64 where it comes from Jacobians.
+        hessian: the Hessian over 2n, or its model.
+        safe: a model that is positive definite, where the first may not be.
+        force: F_i = -(1/2n) dE/dz_i (B, N-2, d).
+        full: whether the metric has full rank at each interior point (B, N-2).
+
+    """
+
+    g: Tensor
+    hessian: Blocks
+    safe: Blocks | None
+    force: Tensor
+    full: Tensor
+
+
+class JacobiOperator(NamedTuple):
+    """Gamma(v, v) (N, d), Gamma(v, e_a) in the columns (N, d, d), and R(e_a, v, e_b, v) (N, d, d)."""
+
+    along: Tensor
+    turn: Tensor
+    across: Tensor
+
+
+class RiemannianMetric(ABC):
+    """A Riemannian metric on the latent space.
+
+    Codes are checked before they come here: (N, d), finite, float32 or float64.
+
+    Attributes:
+        fn: the map that the metric is made of; what it refers to (modules, manifold) is what is checked.
+        dim: latent dimension d.
+        definite: whether the metric is known to be positive (semi-)definite; otherwise it is checked.
+        exact_hessian: whether `newton_system` holds the exact Hessian, rather than a model for several steps.
+        newton_order: order of the derivatives of the map that `newton_system` takes.
+        by_differences: whether segments are measured by differences of values, which rounding may hide.
+        requirement: what was expected where the metric is not positive definite.
+
+    """
+
+    exact_hessian: ClassVar[bool]
+    newton_order: ClassVar[int]
+    by_differences: ClassVar[bool]
+    requirement: ClassVar[str]
+
+    fn: Map
+    dim: int
+    definite: bool
+
+    @property
+    @abstractmethod
+    def local(self) -> Map:
+        """The map whose derivatives are taken, of codes as `lifted` returns them."""
+
+    @property
+    def euclidean(self) -> bool:
+        """Whether `push` maps all tangent vectors into one Euclidean space, so that those of two codes compare."""
+        return False
+
+    def lifted(self, z: Tensor) -> Tensor:
+        """Return the codes that `local` takes, at codes (N, d)."""
+        return z
+
+    # The matrix and what follows from it.
+
+    @abstractmethod
+    def gram(self, z: Tensor, wide: bool) -> Tensor:
+        """Return g at codes (N, d), of shape (N, d, d); in float64 if wide."""
+
+    @abstractmethod
+    def push(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return the images (N, k, m) of tangent vectors (N, k, d), such that g v = pull(push(v))."""
+
+    @abstractmethod
+    def pull(self, z: Tensor, w: Tensor) -> Tensor:
+        """Return covectors (N, k, d) from images (N, k, m)."""
+
+    @abstractmethod
+    def christoffel_first(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return g (N, d, d) and Gamma_l,ij (N, d, d, d), indexed [l, i, j], in float64."""
+
+    def connection(self, z: Tensor) -> Tensor:
+        """Return Gamma^k_ij at codes (N, d), indexed [k, i, j], in the dtype of z; NaN where g is rank deficient."""
+        g, lower = self.christoffel_first(z)
+        return torch.einsum("nkl,nlij->nkij", inverse_metric(g, z.dtype), lower).to(z.dtype)
+
+    def acceleration(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return -Gamma(z)(v, v) for velocities (N, d) at codes (N, d)."""
+        return -torch.einsum("nkij,ni,nj->nk", self.connection(z), v, v)
+
+    @abstractmethod
+    def riemann(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return g and R_ijkl at codes (N, d), in float64; R is NaN where g is rank deficient."""
+
+    def scalar(self, z: Tensor) -> tuple[Factored, Tensor]:
+        """Return g with its factors and the scalar curvature g^ik g^jl R_ijkl (N,), in float64."""
+        g, r = self.riemann(z)
+        metric = factored(g, z.dtype)
+        inverse = metric.inverse
+        return metric, torch.einsum("nik,njl,nijkl->n", inverse, inverse, r)
+
+    def sectional(self, z: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return g and R_ijkl u^i v^j u^k v^l at codes (N, d), in float64."""
+        g, r = self.riemann(z)
+        u, v = u.double(), v.double()
+        return g, torch.einsum("nijkl,ni,nj,nk,nl->n", r, u, v, u, v)
+
+    @abstractmethod
+    def jacobi_operator(self, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
+        """Return what a geodesic meets at codes (N, d) with velocities (N, d), in frames (N, d, d) of columns e_a."""
+
+    # The discrete energy E = n sum_i e(z_i, z_{i+1}) of curves (B, N, d).
+
+    @abstractmethod
+    def segment_data(self, curves: Tensor) -> Tensor:
+        """Return what the squared lengths of segments are computed from: values at points, or metrics at middles."""
+
+    @abstractmethod
+    def refined_data(self, curves: Tensor, known: Tensor) -> Tensor:
+        """Return the segment data of curves with midpoints added, given those of the curves themselves."""
+
+    @abstractmethod
+    def segment_energies(self, curves: Tensor, known: Tensor) -> Tensor:
+        """Return e, the squared length of every segment (B, N-1), from segment data."""
+
+    @abstractmethod
+    def smooth_length(self, curves: Tensor, known: Tensor) -> Tensor:
+        """Return the fourth-order length (B,) of smooth curves of at least 3 points, from segment data."""
+
+    @abstractmethod
+    def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
+        """Return the system of one Newton iteration, in float64 but for the force and a given metric."""
+
+    @abstractmethod
+    def discrete_legendre(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        r"""Return the discrete Legendre transforms of a segment's energy, and how the first depends on the end.
+
+            p_0 = -(1/2) de/dz_0,    p_1 = (1/2) de/dz_1
+
+        Args:
+            start: codes z_0 (N, d).
+            end: codes z_1 (N, d).
+
+        Returns:
+            The momenta p_0 (N, d) and p_1 (N, d), and a model of dp_0/dz_1 (N, d, d).
+
+        """
+
+    # Precision.
+
+    @abstractmethod
+    def in_double(self) -> RiemannianMetric:
+        """Return the same metric computed in float64, with the weights that it has in float32."""
+
+    def value_norm(self, known: Tensor) -> Tensor:
+        """Return the norm (B,) of the values at the ends of curves, whose differences round; 0 where there are none."""
+        return known.new_zeros(len(known))
+
+    def coordinate_norm(self, curves: Tensor) -> Tensor:
+        """Return the largest norm (B,) of the codes of curves (B, N, d), in units of the coordinates."""
+        return curves.norm(dim=-1).amax(-1)
+
+    def check_definite(self, g: Tensor, dtype: torch.dtype | None = None) -> None:
+        """Refuse a metric (N, d, d) that is not positive definite somewhere, unless it is known to be.
+
+        Raises:
+            ValueError: an eigenvalue is negative by more than rounding of the dtype.
+
+        """
+        if self.definite or not has_values(g):
+            return
+        values = torch.linalg.eigvalsh(replaced(g, finite(g)).detach().double())
+        slack = 10 * self.dim * torch.finfo(dtype or g.dtype).eps * values.abs().amax(-1)
+        bad = values[:, 0] < -slack
+        if bool(bad.any()):
+            raise ValueError(
+                f"expected {self.requirement}, got a smallest eigenvalue of "
+                f"{values[:, 0].min().item():.3g} ({int(bad.sum())} of {len(bad)} codes have a negative one)"
+            )
+
+
+def check_metric(im: Any) -> None:
+    """Refuse what is no Riemannian metric.
+
+    Raises:
+        TypeError: im is none.
+
+    """
+    if not isinstance(im, RiemannianMetric):
+        raise TypeError(f"expected a RiemannianMetric such as an Immersion, got {type(im).__name__}")
+
+
+def hessian_along(fn: Callable[[Tensor], Tensor], z: Tensor, w: Tensor, frame: Tensor) -> Tensor:
+    """Return D^2 <w, fn> (e_a, e_b) (N, d, d) in float64, of a map of each code by itself, one product for each e_a."""
+    n, d = z.shape
+    with torch.inference_mode(False):
+        at, weight, u = folded(z, d).clone(), folded(w, d).clone(), frame.mT.reshape(-1, d).clone()
+
+        def gradient(x: Tensor) -> Tensor:
+            slope: Tensor = vjp(fn, x)[1](weight)[0]
+            return slope
+
+        columns = vjp(gradient, at)[1](u)[0].unflatten(0, (n, d)).double()
+    made = columns @ frame.double()
+    return (made + made.mT) / 2
+
+
+def folded(x: Tensor, d: int) -> Tensor:
+    """Return rows (N, k) as (N d, k), each d times."""
+    return x.repeat_interleave(d, 0)
+
+
+def woven(points: Tensor, between: Tensor) -> Tensor:
+    """Return z_0, m_0, z_1, m_1, ..., z_n along the second dimension."""
+    return torch.cat([torch.stack([points[:, :-1], between], 2).flatten(1, 2), points[:, -1:]], 1)
+
+
+def symmetric_operator(v: Tensor, along: Tensor, turn: Tensor, across: Tensor) -> JacobiOperator:
+    """Return the parts of a Jacobi operator in the dtype of v, the last of them symmetric but for rounding."""
+    return JacobiOperator(along.to(v), turn.to(v), ((across + across.mT) / 2).to(v))

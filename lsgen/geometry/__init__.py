@@ -18,6 +18,7 @@ from lsgen.geometry.geodesics.logarithm import log_map
 from lsgen.geometry.geodesics.shooting import Exponential, exp_map
 from lsgen.geometry.geodesics.stochastic import StochasticGeodesic, stochastic_geodesic
 from lsgen.geometry.geodesics.transport import holonomy, parallel_transport
+from lsgen.geometry.hessian_metric import HessianMetric
 from lsgen.geometry.immersion import Immersion, Jet, immersion, jet
 from lsgen.geometry.large import (
     MetricOperator,
@@ -29,6 +30,7 @@ from lsgen.geometry.large import (
 )
 from lsgen.geometry.metric_field import MetricField, metric_field
 from lsgen.geometry.metric_tensor import Spectrum, log_volume, metric, spectrum
+from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics import (
     Box,
     BrownianPaths,
@@ -73,6 +75,7 @@ __all__ = [
     "FMeasure",
     "FrechetMean",
     "Geodesic",
+    "HessianMetric",
     "Immersion",
     "JacobiFields",
     "Jet",
@@ -83,6 +86,7 @@ __all__ = [
     "MetricField",
     "MetricOperator",
     "PrincipalGeodesics",
+    "RiemannianMetric",
     "Spectrum",
     "StochasticGeodesic",
     "TopSpectrum",

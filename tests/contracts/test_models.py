@@ -1,0 +1,222 @@
+"""Every model in conf/model keeps the contract of a model. Models enrol themselves: each yaml is tested on digits.
+
+See `members.config`: a model whose default network is too large for digits, or whose parts depend on their size, brings
+an experiment NAME_digits.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import members
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+
+from lsgen.callbacks import LikelihoodMetrics
+from lsgen.data.batches import TensorSource
+from lsgen.data.encodings import AsStored
+from lsgen.data.loading import Loading
+from lsgen.data.module import DataModule
+from lsgen.geometry import immersion, metric
+from lsgen.latent import EncodableLatentSpace, PointPosterior
+from lsgen.models import LatentModel, LinearModel
+from lsgen.models.gan import AdversarialModel
+from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
+from lsgen.nn.adversarial.critics import MinibatchStd
+
+NAMES = members.model_names()
+B = 6
+quiet = partial(Trainer, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+                enable_model_summary=False)  # fmt: skip
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def _data(model: LatentModel, n: int = B) -> dict[str, Tensor]:
+    """Return all that a batch may hold; some classes are not known, where that is allowed."""
+    shape = model.latent_space.likelihood.shape
+    generator = torch.Generator().manual_seed(0)
+    x, pair = (torch.rand(n, *shape, generator=generator).round() for _ in range(2))
+    observed = torch.rand(n, *shape, generator=generator) < 0.7
+    label = torch.arange(n) % 10 if isinstance(model, AdversarialModel) else torch.arange(n) % 11 - 1
+    return {"x": x, "pair": pair, "observed": observed, "label": label}
+
+
+def _without_gradient(model: torch.nn.Module, parameters: Any) -> list[str]:
+    wanted = {id(parameter) for parameter in parameters}
+    named = [(key, p) for key, p in model.named_parameters() if id(p) in wanted and p.requires_grad]
+    return [key for key, p in named if p.grad is None or not p.grad.any() or not p.grad.isfinite().all()]
+
+
+def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
+    model = members.model(name)
+    batch = _data(model)
+    if isinstance(model, AdversarialModel):
+        _check_players(model, batch)
+        return
+    losses = model.loss(batch)
+    assert torch.isfinite(losses.loss)
+    assert losses.reconstruction.shape == (B,)
+    assert losses.kl.shape[0] == B
+    assert all(value.ndim == 0 and not value.requires_grad for value in losses.scalars.values())
+    if isinstance(model, LinearModel):
+        return
+    loss = losses.loss
+    if isinstance(model.objective, AdversarialObjective):
+        played, codes = model.objective.play(model.latent_space, batch, 0)
+        loss = played.loss + model.objective.adversary_loss(model.latent_space, codes.detach())
+    if isinstance(model.objective, RBFVariance):
+        model.generator_steps = 4
+        loss = loss + model.loss(batch).loss
+    loss.backward()
+    assert _without_gradient(model, model.parameters()) == []
+
+
+def _check_players(model: AdversarialModel, batch: dict[str, Tensor]) -> None:
+    """Check that either player learns by all of its parameters, and that nobody's are left over or shared."""
+    critic, generator = model.players()
+    assert len({id(p) for p in (*critic, *generator)}) == len(critic) + len(generator)
+    assert {id(p) for p in model.parameters() if p.requires_grad} <= {id(p) for p in (*critic, *generator)}
+    for parameters, terms in ((critic, model.critic_terms(batch, 0)), (generator, model.generator_terms(batch, 0))):
+        model.zero_grad()
+        total = torch.stack(list(terms.values())).sum()
+        assert torch.isfinite(total)
+        total.backward()
+        idle = _without_gradient(model, parameters)
+        offset = idle == ["critic.score.bias"] and parameters is critic and _ignores_offsets(model)
+        assert idle == [] or offset
+
+
+def _ignores_offsets(model: AdversarialModel) -> bool:
+    """Tell whether scores that are small may all be raised by one number without any change of the critic's loss."""
+    real, fake, offset = 0.1 * torch.randn(B), 0.1 * torch.randn(B), torch.zeros((), requires_grad=True)
+    loss: Tensor = model.adversarial.critic(real + offset, fake + offset)
+    return bool(torch.autograd.grad(loss, offset)[0].abs() < 1e-6)
+
+
+def test_codes_are_decoded_into_observations(name: str) -> None:
+    model = members.model(name).eval()
+    space = model.latent_space
+    x = _data(model)["x"]
+    z = space.prior().sample((B,))
+    if isinstance(space, EncodableLatentSpace):
+        z = space.encode(x).mean
+        assert model(x).shape == x.shape
+    assert z.shape == (B, space.dim)
+    assert space.decode(z).mean.shape == x.shape
+    assert space.sample(3).shape == (3, *x.shape[1:])
+
+
+def test_its_geometry_is_the_information_pulled_back(name: str) -> None:
+    model = members.model(name).double().eval()
+    space = model.latent_space
+    z = space.prior().sample((2,)).double()
+    if isinstance(space, EncodableLatentSpace):
+        z = space.encode(_data(model)["x"].double()[:2]).mean
+    z = z.detach()
+    found = metric(immersion(space), z)
+    assert torch.isfinite(found).all()
+    for code, g in zip(z, found, strict=True):
+        jacobian = torch.func.jacrev(lambda one: space.likelihood.split(space.raw(one)))(code)
+        information = space.likelihood.fisher(space.raw(code))
+        flat = jacobian.flatten(0, -3)
+        expected = torch.einsum("nai,nab,nbj->ij", flat, information.flatten(0, -3), flat)
+        torch.testing.assert_close(g, expected, rtol=1e-8, atol=1e-10)
+
+
+class _SeededSteps(Callback):
+    """Random numbers of a batch that depend on its number alone."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(1000 * trainer.current_epoch + batch_idx)
+
+
+def _fit(model: LatentModel, epochs: int, ckpt_path: Path | None = None) -> Trainer:
+    """Train for epochs of two generator steps, with what is measured of every model."""
+    updates = model.n_critic * model.accumulate if isinstance(model, AdversarialModel) else 1
+    data = _data(model, 2 * B * updates)
+    rows = [{key: value[i] for key, value in data.items()} for i in range(len(data["x"]))]
+    trainer = quiet(max_epochs=epochs, callbacks=[_SeededSteps(), LikelihoodMetrics()])
+    held_out = DataLoader(rows[: 2 * B], batch_size=B)
+    trainer.fit(model, DataLoader(rows, batch_size=B), held_out, ckpt_path=ckpt_path, weights_only=False)
+    measured = dict(trainer.callback_metrics)
+    measured |= trainer.test(model, held_out, verbose=False)[0]
+    assert {"val/loss", "test/loss"} <= set(measured)
+    if model.bounds_evidence:
+        assert {"val/elbo", "val/reconstruction", "test/elbo"} <= set(measured)
+    unknown = {key for key, value in measured.items() if not torch.isfinite(torch.as_tensor(value))}
+    if isinstance(getattr(model.latent_space, "posterior", None), PointPosterior):  # it has no density, and no bound
+        bound = ("elbo", "kl", "nats_per_dimension", "bits_per_dimension")
+        unknown = {key for key in unknown if key.rpartition("/")[2].removesuffix("_epoch") not in bound}
+    assert unknown == set()
+    return trainer
+
+
+@pytest.mark.slow
+def test_it_is_measured_and_a_resumed_run_is_the_uninterrupted_one(name: str, tmp_path: Path) -> None:
+    start, whole, cut, resumed = (members.model(name) for _ in range(4))
+    _fit(whole, 2)
+    _fit(cut, 1).save_checkpoint(tmp_path / "cut.ckpt")
+    if isinstance(whole, LinearModel):  # it is fitted at once; there is nothing to go on with
+        content = torch.load(tmp_path / "cut.ckpt", weights_only=False)
+        resumed.load_state_dict(content["state_dict"])
+        resumed.on_load_checkpoint(content)
+    else:
+        _fit(resumed, 2, tmp_path / "cut.ckpt")
+    steps, images = whole.generator_steps, whole.images_seen
+    assert (resumed.generator_steps, resumed.images_seen) == (steps, images)
+    moved = 0
+    for key, value in whole.state_dict().items():
+        if isinstance(value, Tensor):
+            torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=0)
+            moved += not torch.equal(start.state_dict()[key], value)
+    assert moved > 0
+    assert steps == (2 if isinstance(whole, LinearModel) else 4)
+
+
+class Few(DataModule):
+    """Random binary observations with everything that a model may ask for."""
+
+    def __init__(self, shape: tuple[int, ...], batch_size: int, train: int, held_out: int) -> None:
+        super().__init__(shape, shape, AsStored(2), batch_size, 0, Loading())
+        self.numbers = {"train": train, "val": held_out, "test": held_out}
+
+    def build(self, split: Any) -> Any:
+        n, generator = self.numbers[split], torch.Generator().manual_seed(0)
+        x, observed = (torch.rand(n, *self.shape, generator=generator) for _ in range(2))
+        parts = {"x": x.round(), "pair": x.round().flip(0), "observed": observed < 0.7, "label": torch.arange(n) % 10}
+        return self.subset(TensorSource(**parts), torch.arange(n), split)
+
+
+def _fit_few(name: str, batch_size: int, train: int, held_out: int) -> LatentModel:
+    model = members.model(name)
+    model.max_steps = None
+    data = Few(model.latent_space.likelihood.shape, batch_size, train, held_out)
+    trainer = quiet(max_epochs=1, num_sanity_val_steps=0)
+    trainer.fit(model, data)
+    trainer.test(model, data, verbose=False)
+    return model
+
+
+@pytest.mark.slow
+def test_a_left_over_of_one_is_learned_from(name: str) -> None:
+    model = _fit_few(name, 6, 13, 7)
+    assert model.images_seen == 13
+    compares = any(isinstance(part, _BatchNorm | MinibatchStd | WAEMMD) for part in model.modules())
+    assert model.least_batch(training=True) == (2 if compares else 1)
+
+
+@pytest.mark.slow
+def test_batches_of_one_are_learned_from_or_refused_before_the_first_step(name: str) -> None:
+    if members.model(name).least_batch(training=True) == 1:
+        assert _fit_few(name, 1, 13, 1).images_seen == 13
+        return
+    with pytest.raises(ValueError, match="expected a batch_size of at least 2, the smallest batch that the model can"):
+        _fit_few(name, 1, 13, 1)

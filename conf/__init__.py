@@ -1,1 +1,32 @@
-"""The configuration tree, shipped with the package as `lsgen.conf`."""
+"""The configuration tree, shipped with the package as `lsgen.conf`, and the arithmetic that its files use.
+
+    ${lsgen.sum:a,b,...}          sum of numbers; a list of parts counts with the `dim` of each
+    ${lsgen.product:a,b,...}      product of numbers; a list counts with the product of its items
+    ${lsgen.grid:shape,halvings}  sides of an image (C, H, W) once they were halved so often
+
+A config that is frozen holds the results, so no run depends on these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from omegaconf import ListConfig, OmegaConf
+
+
+def _sum(*terms: Any) -> int:
+    return sum(sum(part["dim"] for part in term) if isinstance(term, ListConfig) else term for term in terms)
+
+
+def _product(*factors: Any) -> int:
+    return prod(prod(factor) if isinstance(factor, ListConfig) else factor for factor in factors)
+
+
+def _grid(shape: Sequence[int], halvings: int) -> ListConfig:
+    return OmegaConf.create([side // 2**halvings for side in shape[1:]])
+
+
+for _name, _function in {"sum": _sum, "product": _product, "grid": _grid}.items():
+    OmegaConf.register_new_resolver(f"lsgen.{_name}", _function, replace=True)

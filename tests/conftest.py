@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import lsgen.conf  # noqa: F401 (its arithmetic is registered for tests that compose files of the tree)
 import numpy as np
 import pytest
 import torch

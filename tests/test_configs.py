@@ -135,6 +135,29 @@ def test_what_is_chosen_later_decides_on_the_network(name):
     assert composed(*chosen[name], "net=resnet")[1]["net"] == "resnet"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "sizes"),
+    [
+        (["model=infogan", "data=mnist"], {"prior.dim": 74, "generator.dim": 74, "regularisers.0.recogniser.dim": 12}),
+        (["model=infogan", "data=mnist", "model.prior.parts.1.dim=5"],
+         {"prior.dim": 69, "regularisers.0.classes": 5, "regularisers.0.recogniser.dim": 7}),
+        (["model=acgan", "model.prior.parts.1.dim=3"], {"prior.dim": 103, "critic.classes": 3}),
+        (["model=cgan", "model.prior.parts.1.dim=3"], {"prior.dim": 131, "critic.classes": 3, "generator.classes": 3}),
+        (["model=m1_m2_vae", "data=mnist", "model.prior.parts.0.dim=4"], {"prior.dim": 24, "decoder.top_dim": 14}),
+        (["model=ladder_vae", "model.decoder.top_dim=3"], {"prior.dim": 13, "encoder.dim": 13}),
+        (["model=vq_vae", "data=mnist"], {"prior.dim": 4 * 7 * 7, "posterior.dim": 196, "decoder.dim": 196}),
+        (["model=vq_vae", "model.encoder.halvings=3"], {"prior.dim": 4 * 8 * 8, "decoder.halvings": 3}),
+        (["model=vq_vae_pixelcnn", "data=cifar10"], {"prior.dim": 4 * 8 * 8, "prior.grid": [8, 8]}),
+        (["model=vq_vae", "net=mlp"], {"prior.dim": 1024}),
+        (["likelihood=discretised_logistic_mixture", "model.likelihood.components=4"], {"decoder.heads": 12}),
+    ],
+)  # fmt: skip
+def test_sizes_that_follow_from_others_are_computed(overrides, sizes):
+    frozen, _ = composed(*overrides)
+    model = OmegaConf.create(frozen["model"])
+    assert {key: OmegaConf.select(model, key) for key in sizes} == sizes
+
+
 @pytest.mark.parametrize("name", ["cpu", "debug", "ddp"])
 def test_every_trainer_that_this_machine_has_builds(name, run_dir):
     frozen, _ = composed("data=digits", "net=mlp", f"trainer={name}")

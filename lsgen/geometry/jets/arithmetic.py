@@ -36,7 +36,11 @@ def add(a: Any, b: Any, *, alpha: float = 1) -> Any:
         if a.curved != b.curved:
             a, b = with_second_order(a), with_second_order(b)
         ndim = max(a.ndim, b.ndim)
-        return Taylor(a.frame, torch.add(a.v, b.v, alpha=alpha), torch.add(a.lead(ndim), b.lead(ndim), alpha=alpha))
+        return Taylor(
+            a.frame,
+            torch.add(a.v, b.v, alpha=alpha),
+            torch.add(a.broadcastable(ndim), b.broadcastable(ndim), alpha=alpha),
+        )
     if isinstance(a, Taylor):
         shape = torch.broadcast_shapes(a.shape, b.shape) if isinstance(b, Tensor) else a.shape
         return expand(a.map(lambda v: torch.add(v, b, alpha=alpha), lambda t: t), shape)
@@ -57,7 +61,7 @@ def _rsub(a: Any, b: Any, *, alpha: float = 1) -> Any:
 def _scale(x: Taylor, c: Any) -> Taylor:
     """Multiply by a constant number or tensor."""
     ndim = c.ndim if isinstance(c, Tensor) else 0
-    return Taylor(x.frame, x.map(lambda v: v * c, lambda t: t[:0]).cell, x.lead(ndim) * c)
+    return Taylor(x.frame, x.map(lambda v: v * c, lambda t: t[:0]).lazy, x.broadcastable(ndim) * c)
 
 
 def multiply(a: Any, b: Any) -> Any:
@@ -75,7 +79,7 @@ def _div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
     if isinstance(b, Taylor):
         return multiply(a, chain(b, *reciprocal(b.v)))
     ndim = b.ndim if isinstance(b, Tensor) else 0
-    return Taylor(a.frame, a.map(lambda v: v / b, lambda t: t[:0]).cell, a.lead(ndim) / b)
+    return Taylor(a.frame, a.map(lambda v: v / b, lambda t: t[:0]).lazy, a.broadcastable(ndim) / b)
 
 
 def _pow(x: Any, exponent: Any) -> Taylor:
@@ -90,7 +94,7 @@ def where(mask: Any, a: Any, b: Any) -> Taylor:
     mask, size = value_of(mask), max(x.t.shape[0] for x in (a, b) if isinstance(x, Taylor))
     ndim = max(mask.ndim, _ndim(a), _ndim(b))
     zero = like.t.new_zeros(())
-    a_t, b_t = (_lead(derivatives(x, like, size), ndim) if isinstance(x, Taylor) else zero for x in (a, b))
+    a_t, b_t = (_broadcastable(derivatives(x, like, size), ndim) if isinstance(x, Taylor) else zero for x in (a, b))
     value = torch.where(mask, value_of(a), value_of(b))
     return Taylor(like.frame, value, torch.where(mask, a_t, b_t).expand(size, *value.shape))
 
@@ -99,7 +103,7 @@ def _ndim(x: Any) -> int:
     return x.ndim if isinstance(x, Tensor | Taylor) else 0
 
 
-def _lead(t: Tensor, ndim: int) -> Tensor:
+def _broadcastable(t: Tensor, ndim: int) -> Tensor:
     return t.reshape(t.shape[0], *[1] * max(0, ndim - t.ndim + 1), *t.shape[1:])
 
 

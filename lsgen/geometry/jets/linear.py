@@ -74,7 +74,7 @@ def unsqueeze(x: Taylor, dim: int) -> Taylor:
 
 def expand(x: Taylor, size: Sequence[int], **_: Any) -> Taylor:
     """Broadcast to a shape."""
-    return x.map(lambda v: v.expand(size), lambda t: x.lead(len(size)).expand(t.shape[0], *size))
+    return x.map(lambda v: v.expand(size), lambda t: x.broadcastable(len(size)).expand(t.shape[0], *size))
 
 
 def _clone(x: Taylor, *, memory_format: torch.memory_format | None = None) -> Taylor:
@@ -113,7 +113,7 @@ def split(x: Taylor, size: Any, dim: int = 0) -> list[Taylor]:
 
 
 def _part(x: Taylor, dim: int, n: int, size: Any, t: Tensor) -> Taylor:
-    return Taylor(x.frame, x.map(lambda v: v.split(size, dim)[n], lambda t: t[:0]).cell, t)
+    return Taylor(x.frame, x.map(lambda v: v.split(size, dim)[n], lambda t: t[:0]).lazy, t)
 
 
 def _unbind(x: Taylor, dim: int = 0) -> list[Taylor]:

@@ -50,6 +50,10 @@ class Frame:
         d: number of directions.
         order: 1 for first derivatives only, 2 for both.
 
+    Attributes:
+        pairs: number of pairs i <= j, d(d + 1) / 2.
+        blocks: i with the range start, stop of the pairs (i, i), (i, i+1), ..., for every i.
+
     """
 
     def __init__(self, d: int, order: int) -> None:
@@ -91,18 +95,25 @@ class Lazy:
 
 
 class Taylor:
-    """A tensor with its first and second derivatives along the directions of a frame."""
+    """A tensor with its first and second derivatives along the directions of a frame.
 
-    __slots__ = ("cell", "frame", "t")
+    Args:
+        frame: the directions.
+        value: the tensor, or how to compute it.
+        t: its derivatives (K, *shape), see the module.
+
+    """
+
+    __slots__ = ("frame", "lazy", "t")
 
     def __init__(self, frame: Frame, value: Tensor | Lazy, t: Tensor) -> None:
         self.frame, self.t = frame, t
-        self.cell = value if isinstance(value, Lazy) else Lazy(value=value)
+        self.lazy = value if isinstance(value, Lazy) else Lazy(value=value)
 
     @property
     def v(self) -> Tensor:
         """The value."""
-        return self.cell.get()
+        return self.lazy.get()
 
     @property
     def curved(self) -> bool:
@@ -124,7 +135,7 @@ class Taylor:
         """Shape of the value."""
         return self.t.shape[1:]
 
-    def lead(self, ndim: int) -> Tensor:
+    def broadcastable(self, ndim: int) -> Tensor:
         """Return t with dimensions of size one after its first, so that it broadcasts against `ndim` dimensions."""
         missing = ndim - self.ndim
         return self.t if missing <= 0 else self.t.reshape(self.t.shape[0], *[1] * missing, *self.shape)
@@ -137,8 +148,8 @@ class Taylor:
             on_t: its linear part, for derivatives (K, *shape).
 
         """
-        cell = self.cell
-        return Taylor(self.frame, Lazy(lambda: on_value(cell.get())), on_t(self.t))
+        lazy = self.lazy
+        return Taylor(self.frame, Lazy(lambda: on_value(lazy.get())), on_t(self.t))
 
 
 def only_first(name: str, others: Iterable[Any]) -> None:
@@ -168,7 +179,7 @@ def with_second_order(x: Taylor) -> Taylor:
     """Return x with second derivatives stored, as zeros if it had none."""
     if x.curved or x.frame.order == 1:
         return x
-    return Taylor(x.frame, x.cell, torch.cat([x.t, x.t.new_zeros(x.frame.pairs, *x.shape)]))
+    return Taylor(x.frame, x.lazy, torch.cat([x.t, x.t.new_zeros(x.frame.pairs, *x.shape)]))
 
 
 def chain(x: Taylor, f: Tensor, f1: Tensor, second: Callable[[], Tensor] | None) -> Taylor:
@@ -200,7 +211,7 @@ def product(a: Taylor, b: Taylor) -> Taylor:
     if a.curved != b.curved:
         a, b = with_second_order(a), with_second_order(b)
     ndim = max(a.ndim, b.ndim)
-    a_t, b_t = a.lead(ndim), b.lead(ndim)
+    a_t, b_t = a.broadcastable(ndim), b.broadcastable(ndim)
     t = torch.addcmul(b_t * a.v, a_t, b.v)
     if frame.order == 2:
         h = t[frame.d :]

@@ -49,12 +49,7 @@ def encode_observations(
         mean, scale = space.manifold.shift(q.mean, torch.zeros_like(q.mean)), _spread(q)
         z.append(mean.cpu())
         scales.append(None if scale is None else scale.to(mean.dtype).cpu())
-        own = (
-            asked
-            if asked is not None
-            else [name for name in batch if getattr(batch[name], "shape", None) != batch["x"].shape]
-        )
-        columns.append(_entries(batch, len(mean), own, asked is not None))
+        columns.append(_entries(batch, len(mean), asked))
     if not z:
         raise ValueError("expected batches of observations, got none")
     shared = [name for name in columns[0] if all(name in part for part in columns)]
@@ -74,16 +69,19 @@ def _spread(q: Distribution) -> Tensor | None:
     return scale if scale.shape == q.mean.shape and bool(scale.isfinite().all()) else None
 
 
-def _entries(batch: Mapping[str, Any], size: int, names: Iterable[str], asked: bool) -> dict[str, Tensor]:
+def _entries(batch: Mapping[str, Any], size: int, asked: list[str] | None) -> dict[str, Tensor]:
     """Return what becomes columns, by name, (B,) each."""
     found: dict[str, Tensor] = {}
-    for name in names:
+    for name in batch if asked is None else asked:
         value = batch.get(name)
-        if isinstance(value, Tensor) and value.shape == (size,):
+        shape = tuple(value.shape) if isinstance(value, Tensor) else None
+        if asked is None and shape == batch["x"].shape:
+            continue
+        if isinstance(value, Tensor) and shape == (size,):
             found[name] = value.cpu()
         elif isinstance(value, Tensor) and value.ndim == 2 and len(value) == size:
             found |= {f"{name}_{i}": column.cpu() for i, column in enumerate(value.unbind(1))}
-        elif asked:
-            got = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else "none"
+        elif asked is not None:
+            got = "none" if shape is None else f"shape {shape}"
             raise ValueError(f'expected batches with an entry "{name}" of shape (B,) or (B, k), got {got}')
     return found

@@ -1,4 +1,4 @@
-"""ProbeCodes to look at: anchors, the activity of every axis, and decoding in chunks."""
+"""The codes of a probe set, the activity of every axis, and decoding in chunks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from torch.distributions import Distribution
 
 from lsgen import viz
 from lsgen.callbacks.probes import Probe
-from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, encode_observations
+from lsgen.latent.manifolds.description import belong
 from lsgen.models.divergence import kl_per_dimension
 from lsgen.viz import Pixels
 
-__all__ = ["ProbeCodes", "axis_name", "encode_probes", "interpolated", "means", "show"]
+__all__ = ["ProbeCodes", "axis_name", "encode_probes", "interpolated", "means", "probe_table", "show"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,19 @@ def encode_probes(space: LatentSpace, probe: Probe | None, n: int) -> ProbeCodes
     q = space.encode(probe.x)
     z, draws = (space.manifold.shift(code, torch.zeros_like(code)) for code in (q.mean, q.sample()))
     return ProbeCodes(z, draws, _covariance(q), _mean_kl(q, space.prior()))
+
+
+def probe_table(space: LatentSpace, probe: Probe | None, known: ProbeCodes) -> Codes:
+    """Return the codes of the probes as a table, with their standard deviations and labels where these are known.
+
+    Codes that are not finite or not on the manifold, as a model that diverges has them, are left out; ids are the
+    numbers of the probes.
+    """
+    rows = belong(space.manifold, known.z).nonzero().squeeze(1)
+    if probe is None or not isinstance(space, EncodableLatentSpace) or not len(rows):
+        return Codes(known.z[rows], rows, space.manifold)
+    batch = {"x": probe.x[rows]} | ({} if probe.label is None else {"label": probe.label[rows]})
+    return encode_observations(space, [batch], rows)
 
 
 def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:

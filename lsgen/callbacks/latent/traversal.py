@@ -19,7 +19,15 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Which
-from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated, means, show
+from lsgen.callbacks.latent.probe_codes import (
+    ProbeCodes,
+    axis_name,
+    encode_probes,
+    interpolated,
+    means,
+    probe_table,
+    show,
+)
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
@@ -145,6 +153,7 @@ class LatentTraversal(LatentCallback):
             sink.image("traversal/directions", view.directions(found))
             sink.arrays("traversal/directions", **found.arrays())
         _log_kl(known, sink)
+        sink.codes("traversal/codes", probe_table(space, probe, known))
 
 
 class _View:

@@ -8,6 +8,7 @@
 | histogram |                               | Histogram | histogram       |                  |
 | table     |                               | Table     | text (Markdown) |                  |
 | arrays    | figures/KEY/STEP.npz          |           |                 |                  |
+| codes     | figures/KEY/STEP.npz          |           |                 |                  |
 
 STEP has eight digits. Everything that one firing logs to W&B goes into one row of its history. A logger that fails
 while a model is trained is counted among the problems of the run, and the others get what they can show.
@@ -32,6 +33,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from lsgen import viz
 from lsgen.callbacks.engine.problems import tolerant
+from lsgen.latent import Codes
 from lsgen.runs.keys import logged_by_default
 from lsgen.viz import Pixels
 
@@ -116,6 +118,12 @@ class Sink:
         contents: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
         np.savez_compressed(out, **contents)
         self._write(key, "npz", out.getvalue())
+
+    def codes(self, key: str, table: Codes) -> None:
+        """Write a table of codes, which `Codes.load` reads."""
+        path = self.figures / self._key(key) / f"{self.step:08d}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.save(path)
 
     def close(self) -> None:
         """Send the scalars, in one row, with whatever else a logger keeps in that row."""

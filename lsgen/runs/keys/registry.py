@@ -196,6 +196,8 @@ ENTRIES: tuple[Entry, ...] = (
     _figure("traversal/directions", "Directions and their scales", "traversals",
         "one row a direction, named, with its scale"),
     _figure("traversal/directions", "", "traversals", "the directions", "npz"),
+    _figure("traversal/codes", "", "traversals",
+        "the codes of the probes as a table, `lsgen.latent.Codes`, with standard deviations and labels", "npz"),
     _figure("traversal/kl", "KL by axis", "traversals",
         "by axis: KL in nats, mean and spread of z, all over the probes", "table"),
     _figure("interpolation/linear", "Linear", "interpolations",

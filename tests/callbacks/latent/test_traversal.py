@@ -7,10 +7,11 @@ from PIL import Image, ImageSequence
 from torch.distributions import Normal, kl_divergence
 
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
+from lsgen.callbacks.latent.probe_codes import encode_probes, probe_table
 from lsgen.callbacks.latent.traversal import LatentTraversal
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, StandardNormal, VonMisesFisherPosterior
+from lsgen.latent import Codes, EncodableLatentSpace, HypersphericalUniform, StandardNormal, VonMisesFisherPosterior
 from lsgen.models.gan import Directions
 
 KEYS = ("traversal/axes", "traversal/animation", "traversal/plane", "interpolation/linear", "interpolation/spherical")
@@ -278,3 +279,25 @@ def test_directions_of_another_space_are_refused(tmp_path, toys):
     directions = Directions(("a",), torch.eye(7)[:1], torch.ones(1))
     with pytest.raises(ValueError, match=rf"expected directions of dimension {toys.DIM}, got vectors \(1, 7\)"):
         LatentTraversal(directions=directions).run(toys.space(), Probe(toys.images(30)), Sink(tmp_path, 1))
+
+
+def test_the_codes_of_the_probes_are_kept_as_a_table(tmp_path, toys):
+    space, x = toys.space(), toys.images(30)
+    label = torch.arange(30) % 4
+    _pictures(space, Probe(x, label), tmp_path, kl_probes=30)
+    table, q = Codes.load(next((tmp_path / "figures/traversal/codes").iterdir())), _posterior(space, x)
+    torch.testing.assert_close(table.tensor(), q.mean)
+    torch.testing.assert_close(torch.from_numpy(np.array(table.scale)), q.stddev)
+    assert table.ids.tolist() == list(range(30))
+    assert table.select(where={"label": 3}).ids.tolist() == list(range(3, 30, 4))
+
+
+def test_codes_that_are_no_numbers_are_left_out_of_the_table(toys):
+    space, x = toys.space(), toys.images(6)
+    known = encode_probes(space, Probe(x), 6)
+    known.z[2] = torch.nan
+    table = probe_table(space.eval(), Probe(x), known)
+    assert table.ids.tolist() == [0, 1, 3, 4, 5]
+    torch.testing.assert_close(table.tensor(), _posterior(space, x).mean[[0, 1, 3, 4, 5]])
+    known.z[:] = torch.nan
+    assert len(probe_table(space, Probe(x), known)) == 0

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.classification import multiclass_auroc
 
 from lsgen.metrics.disentanglement.base import DisentanglementMetric, split_indices
 from lsgen.metrics.disentanglement.information import recode
@@ -50,8 +51,8 @@ class Explicitness(DisentanglementMetric):
             y = values[:, j]
             model = LogisticRegression(penalty=1.0, max_iter=self.max_iter)
             model.fit(x[train], y[train], size)
-            held_out.append(area_under_curve(model(x[test]), y[test]))
-            fitted.append(area_under_curve(model(x[train]), y[train]))
+            held_out.append(area_under_curve(model(x[test]).exp(), y[test]))
+            fitted.append(area_under_curve(model(x[train]).exp(), y[train]))
         per_factor = torch.stack(held_out)
         return {
             "explicitness": per_factor.nanmean(),
@@ -60,26 +61,18 @@ class Explicitness(DisentanglementMetric):
         }
 
 
-def area_under_curve(scores: Tensor, labels: Tensor) -> Tensor:
+def area_under_curve(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Return the area under the ROC curve of each class against the rest, averaged over classes that both occur.
 
     Args:
-        scores: one column for each class, (N, K).
+        probabilities: one column for each class, (N, K).
         labels: classes (N,).
 
     Returns:
-        A scalar, NaN where one class has all observations; a tie counts one half.
+        A scalar, NaN if one class has all observations; a tie counts one half.
 
     """
-    classes = scores.shape[1]
-    count = torch.bincount(labels, minlength=classes)
-    place = torch.arange(int(count.max()), device=scores.device)
-    row = (count.cumsum(0) - count)[:, None] + place
-    owners = labels.argsort(stable=True)[row.clamp(max=len(labels) - 1)]
-    own = scores.gather(0, owners.T).T.masked_fill(place >= count[:, None], torch.inf).sort(dim=1).values
-    columns = scores.T.contiguous()
-    below, up_to = torch.searchsorted(own, columns), torch.searchsorted(own, columns, right=True)
-    # How many of the class lie above each score, itself included: those of the class make up half of their square.
-    size = count.to(scores)
-    above = len(labels) * size - (below + up_to).sum(1).to(scores) / 2
-    return ((above - size**2 / 2) / (size * (len(labels) - size))).nanmean()
+    known, own = torch.unique(labels, return_inverse=True)
+    if len(known) < 2:
+        return probabilities.new_tensor(torch.nan)
+    return multiclass_auroc(probabilities[:, known], own, len(known), validate_args=False).to(probabilities)

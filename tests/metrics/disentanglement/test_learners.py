@@ -51,12 +51,20 @@ def test_logistic_regression_is_that_of_scikit_learn(classes, balanced):
     np.testing.assert_allclose(model(torch.from_numpy(x)).exp().numpy(), reference.predict_proba(x), atol=1e-6)
 
 
-def test_both_solvers_of_logistic_regression_agree(monkeypatch):
-    x, y = (torch.from_numpy(array) for array in problem(4))
-    newton = LogisticRegression(penalty=1.0).fit(x, y, 4)
-    monkeypatch.setattr("lsgen.metrics.disentanglement.predictors.logistic.LARGEST", 0)
-    lbfgs = LogisticRegression(penalty=1.0, max_iter=1000).fit(x, y, 4)
-    torch.testing.assert_close(newton(x), lbfgs(x), atol=1e-6, rtol=0)
+def test_preconditioners_of_logistic_regression_lead_to_the_same_minimum(monkeypatch):
+    """The first one alone, one that is factorised as a whole, and one by blocks; the minimum is scikit-learn's."""
+    module = "lsgen.metrics.disentanglement.predictors.logistic"
+    made, factorised = [], LogisticRegression._factorised
+    monkeypatch.setattr(LogisticRegression, "_factorised", lambda self, p: made.append(1) or factorised(self, p))
+    x, y = problem(4)
+    expected = Reference(tol=1e-10, max_iter=5000).fit(x, y).predict_log_proba(x)
+    for patience, largest in ((10**9, 1024), (-1, 1024), (-1, 0)):
+        made.clear()
+        monkeypatch.setattr(f"{module}.PATIENCE", patience)
+        monkeypatch.setattr(f"{module}.LARGEST", largest)
+        found = LogisticRegression(penalty=1.0).fit(torch.from_numpy(x), torch.from_numpy(y), 4)
+        assert bool(made) == (patience < 0)
+        np.testing.assert_allclose(found(torch.from_numpy(x)).numpy(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -99,9 +107,17 @@ def test_bins_hold_equal_counts_in_order():
 def test_area_under_the_curve_is_that_of_scikit_learn_with_ties():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 200)
-    scores = np.round(rng.random((200, 3)) + 0.4 * np.eye(3)[y], 1)
+    scores = np.round(0.7 * rng.random((200, 3)) + 0.3 * np.eye(3)[y], 1)
     expected = roc_auc_score(np.eye(3)[y], scores)
-    assert abs(area_under_curve(torch.from_numpy(scores), torch.from_numpy(y)).item() - expected) < 1e-12
+    assert abs(area_under_curve(torch.from_numpy(scores), torch.from_numpy(y)).item() - expected) < 1e-6
+
+
+def test_area_leaves_out_classes_that_do_not_occur():
+    rng = np.random.default_rng(1)
+    y = rng.choice([0, 3], 100)
+    scores = rng.random((100, 5))
+    expected = (roc_auc_score(y == 0, scores[:, 0]) + roc_auc_score(y == 3, scores[:, 3])) / 2
+    assert abs(area_under_curve(torch.from_numpy(scores), torch.from_numpy(y)).item() - expected) < 1e-6
 
 
 def test_area_is_not_known_where_one_class_has_all_observations():

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import is_fake, maybe_get_fake_mode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import _pop_mode_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_map, tree_map_only
 
 __all__ = [
     "TorchDispatchMode",
@@ -31,6 +31,7 @@ __all__ = [
     "outside_transforms",
     "schema_of",
     "tensor_tables",
+    "tree_map",
     "tree_map_only",
     "unwrapped",
 ]

@@ -11,8 +11,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_map
 
+from lsgen.geometry.compat import tree_map
 from lsgen.geometry.jets import widening
 from lsgen.latent import LatentSpace
 

@@ -17,8 +17,8 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import RunningStage, TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from lsgen.models.compat import BatchNorm
 from lsgen.models.contract import Contract, Evidence
 from lsgen.models.loaders import check_batch_sizes, require_validation_batches
 from lsgen.models.verdicts import Place, Verdicts
@@ -28,7 +28,7 @@ __all__ = ["Batch", "BatchIntake"]
 
 Batch = Mapping[str, Tensor]
 
-_COMPARING = (_BatchNorm, MinibatchStd)  # layers that in training compare the observations of a batch
+_COMPARING = (BatchNorm, MinibatchStd)  # layers that in training compare the observations of a batch
 _READ_EVERY = 50  # batches between two readings of verdicts, where the trainer logs nothing
 
 

@@ -32,6 +32,7 @@ from pytorch_lightning.callbacks import Checkpoint as LightningCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
+from lsgen.callbacks.compat import dump_checkpoint
 from lsgen.callbacks.engine.checkpoint_io import LAST, AtomicCheckpointIO, plain, read_checkpoint, require_place
 from lsgen.callbacks.engine.clock import bind_clock, continue_loggers, generator_steps
 from lsgen.callbacks.engine.finite_loss import NonFiniteError
@@ -163,7 +164,7 @@ class Checkpoint(LightningCheckpoint):
         self._saved_step, self._saved_at = generator_steps(trainer, pl_module), time.monotonic()
         if trainer.is_global_zero and self.dirpath is not None:
             require_place(self.dirpath)
-        plain(trainer._checkpoint_connector.dump_checkpoint(weights_only=False))
+        plain(dump_checkpoint(trainer))
         self._signals.start()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

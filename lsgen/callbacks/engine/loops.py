@@ -18,7 +18,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from pytorch_lightning import Trainer
-from pytorch_lightning.loops.fit_loop import _FitLoop as FitLoop
+
+from lsgen.callbacks import compat
+from lsgen.callbacks.compat import FitLoop
 
 __all__ = ["EndingLoop", "close_counters", "mend_counters", "settled", "training_is_over", "validation_follows"]
 
@@ -59,7 +61,7 @@ def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
     fit = trainer.fit_loop
     epochs, batches, validation = fit.epoch_progress, fit.epoch_loop.batch_progress, fit.epoch_loop.val_loop
     counters = epochs, batches, validation.batch_progress
-    before = [counter.state_dict() for counter in counters], fit.epoch_loop._batches_that_stepped
+    before = [counter.state_dict() for counter in counters], compat.batches_that_stepped(trainer)
     validation.batch_progress.reset()
     between_epochs = ended and _epoch_is_whole(trainer)
     if between_epochs:
@@ -69,14 +71,14 @@ def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
     if ended:
         _add(batches, 1, "ready")
     batches.is_last_batch = False
-    if not fit.epoch_loop._should_accumulate() and (not between_epochs or fit._iteration_based_training()):
-        fit.epoch_loop._batches_that_stepped -= 1  # the trainer adds it when it resumes here
+    if not compat.accumulates(trainer) and (not between_epochs or compat.counts_steps(trainer)):
+        compat.add_batches_that_stepped(trainer, -1)  # the trainer adds it when it resumes here
     try:
         yield
     finally:
         for counter, state in zip(counters, before[0], strict=True):
             counter.load_state_dict(state)
-        fit.epoch_loop._batches_that_stepped = before[1]
+        compat.add_batches_that_stepped(trainer, before[1] - compat.batches_that_stepped(trainer))
 
 
 def training_is_over(trainer: Trainer) -> bool:
@@ -87,7 +89,7 @@ def training_is_over(trainer: Trainer) -> bool:
     most = fit.max_epochs
     if batches.processed < batches.ready:
         return False
-    if (trainer.should_stop and fit._can_stop_early) or -1 < fit.max_steps <= fit.epoch_loop.global_step:
+    if (trainer.should_stop and compat.can_stop_early(trainer)) or -1 < fit.max_steps <= fit.epoch_loop.global_step:
         return True
     return most is not None and -1 < most <= epochs.started and (epochs.processed >= most or _epoch_is_whole(trainer))
 
@@ -97,10 +99,10 @@ def close_counters(trainer: Trainer) -> Iterator[None]:
     """Within the context the counters have the last batch and its epoch completed, as at the end of training."""
     fit = trainer.fit_loop
     epochs, batches = fit.epoch_progress, fit.epoch_loop.batch_progress
-    before = [counter.state_dict() for counter in (epochs, batches)], fit.epoch_loop._batches_that_stepped
+    before = [counter.state_dict() for counter in (epochs, batches)], compat.batches_that_stepped(trainer)
     current: Any = batches.current
     within_batch = trainer.validating or current.completed < current.processed
-    step_is_pending = within_batch and not fit.epoch_loop._should_accumulate()
+    step_is_pending = within_batch and not compat.accumulates(trainer)
     stages: tuple[str, ...]
     counter: Any
     for counter, stages in ((epochs, ("processed", "completed")), (batches, ("completed",))):
@@ -108,13 +110,13 @@ def close_counters(trainer: Trainer) -> Iterator[None]:
             for stage in stages:
                 setattr(tracker, stage, tracker.started)
     if step_is_pending:
-        fit.epoch_loop._batches_that_stepped += 1
+        compat.add_batches_that_stepped(trainer, 1)
     try:
         yield
     finally:
         for counter, state in zip((epochs, batches), before[0], strict=True):
             counter.load_state_dict(state)
-        fit.epoch_loop._batches_that_stepped = before[1]
+        compat.add_batches_that_stepped(trainer, before[1] - compat.batches_that_stepped(trainer))
 
 
 def mend_counters(trainer: Trainer) -> None:
@@ -130,7 +132,7 @@ def validation_follows(trainer: Trainer) -> bool:
     that the end of a data set of unknown length brings, or that ends training early, is not foreseen.
     """
     loop, every = trainer.fit_loop.epoch_loop, trainer.val_check_batch
-    if every is None or every == float("inf") or not loop._should_check_val_epoch():
+    if every is None or every == float("inf") or not compat.validates_this_epoch(trainer):
         return False
     first = loop.total_batch_idx if trainer.check_val_every_n_epoch is None else loop.batch_idx
     return any((first + k + 1) % every == 0 for k in range(trainer.accumulate_grad_batches))

@@ -32,6 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from lsgen import viz
+from lsgen.callbacks.compat import file_writer
 from lsgen.callbacks.engine.problems import tolerant
 from lsgen.latent import Codes
 from lsgen.runs.keys import logged_by_default
@@ -178,7 +179,7 @@ class _TensorBoardOutlet(_Outlet):
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         image = Summary.Image(colorspace=3, encoded_image_string=path.read_bytes())
-        writer = self.logger.experiment._get_file_writer()
+        writer = file_writer(self.logger.experiment)
         writer.add_summary(Summary(value=[Summary.Value(tag=key, image=image)]), self.step)
 
     def histogram(self, key: str, values: NDArray[np.float64]) -> None:

@@ -10,12 +10,11 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 from yaml import YAMLError
 
+from lsgen.cli.compat import FileConfigSource, file_of, package_of, read_files_with
 from lsgen.cli.config.searchpath import shipped_directory
 from lsgen.cli.errors import UsageError
 from lsgen.cli.refusals.explain import yaml_fault
@@ -33,7 +32,7 @@ class _Files(FileConfigSource):
             UsageError: it is no text in UTF-8, no yaml or no mapping, or it lacks its `@package` line.
 
         """
-        file = Path(self.path) / self._normalize_file_name(config_path)
+        file = Path(self.path) / file_of(self, config_path)
         _check_text(file)
         try:
             found = super().load_config(config_path)
@@ -51,7 +50,7 @@ class _Files(FileConfigSource):
 
 def register_source() -> None:
     """Have Hydra read files through this module."""
-    SourcesRegistry.instance().types["file"] = _Files
+    read_files_with(_Files)
 
 
 def _check_text(file: Path) -> None:
@@ -86,7 +85,7 @@ def _check_package(file: Path, group: str, found: ConfigResult) -> None:
 def _package(group: str) -> tuple[str | None, bool]:
     """Return the package that shipped configs of a group declare, None if none does, and whether all of them do."""
     texts = [file.read_text(encoding="utf-8")[:512] for file in sorted((shipped_directory() / group).glob("*.yaml"))]
-    headers: list[str | None] = [FileConfigSource._get_header_dict(text)["package"] for text in texts if text.strip()]
+    headers: list[str | None] = [package_of(text) for text in texts if text.strip()]
     declared = [header for header in headers if header is not None]
     return (declared[0], len(declared) == len(headers)) if declared else (None, False)
 

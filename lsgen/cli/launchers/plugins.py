@@ -21,6 +21,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
+from lsgen.cli.compat import grid
 from lsgen.cli.errors import UsageError
 from lsgen.cli.launchers.base import JobLauncher
 from lsgen.cli.launchers.optuna_sweeper import OptunaSweeper
@@ -86,13 +87,10 @@ class Grid(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Launch the grid; the launcher composes each job before it starts any, so none is composed twice."""
-        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         for one in parsed:
             _check_values_to_try(one)
-        (jobs,) = BasicSweeper.split_arguments(parsed, None)
-        return [self.launcher.launch(jobs, initial_job_idx=0)]
+        return [self.launcher.launch(grid(parsed), initial_job_idx=0)]
 
 
 def _check_values_to_try(override: Any) -> None:

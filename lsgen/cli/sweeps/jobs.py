@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
+from lsgen.cli.compat import apply_overrides
 from lsgen.cli.config.compose import Composed, choices_of, compose_chosen, compose_plain, set_by_config
 from lsgen.cli.config.prepare import prepare
 from lsgen.cli.errors import UsageError
@@ -97,7 +98,7 @@ class JobComposer:
             base.hydra.job.num = base.hydra.job.id = number
         HydraConfig.instance().set_config(base)
         config = copy.deepcopy(shared)
-        self._loader._apply_overrides_to_config([one for one in parsed if not self._is_choice(one)], config)
+        apply_overrides(self._loader, [one for one in parsed if not self._is_choice(one)], config)
         choices = dict(base.hydra.runtime.choices)
         overlay, chosen = choices_of(choices)
         return Composed(

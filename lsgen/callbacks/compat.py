@@ -1,0 +1,64 @@
+"""Private parts of Lightning and TensorBoard that callbacks rely on; nothing else in this room touches any.
+
+A trainer counts the batches after which an optimiser stepped, and decides when gradients accumulate, when validation is
+due and what a checkpoint holds. Lightning has no public names for these, so a new version of it is adapted to here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.loops.fit_loop import _FitLoop as FitLoop
+
+__all__ = [
+    "FitLoop",
+    "accumulates",
+    "add_batches_that_stepped",
+    "batches_that_stepped",
+    "can_stop_early",
+    "counts_steps",
+    "dump_checkpoint",
+    "file_writer",
+    "validates_this_epoch",
+]
+
+
+def batches_that_stepped(trainer: Trainer) -> int:
+    """Return after how many batches an optimiser has stepped."""
+    return trainer.fit_loop.epoch_loop._batches_that_stepped
+
+
+def add_batches_that_stepped(trainer: Trainer, count: int) -> None:
+    """Add to the number of batches after which an optimiser has stepped."""
+    trainer.fit_loop.epoch_loop._batches_that_stepped += count
+
+
+def accumulates(trainer: Trainer) -> bool:
+    """Return whether the gradients of the current batch are added to those of the next, with no step between them."""
+    return trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def counts_steps(trainer: Trainer) -> bool:
+    """Return whether a number of steps, rather than of epochs, ends training."""
+    return trainer.fit_loop._iteration_based_training()
+
+
+def can_stop_early(trainer: Trainer) -> bool:
+    """Return whether training may stop now: the least number of epochs and of steps is reached."""
+    return trainer.fit_loop._can_stop_early
+
+
+def validates_this_epoch(trainer: Trainer) -> bool:
+    """Return whether the current epoch is one of those after which, or within which, validation is due."""
+    return trainer.fit_loop.epoch_loop._should_check_val_epoch()
+
+
+def dump_checkpoint(trainer: Trainer) -> dict[str, Any]:
+    """Return what a checkpoint of the trainer's current state holds."""
+    return trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+
+
+def file_writer(experiment: Any) -> Any:
+    """Return the writer of event files behind TensorBoard's `SummaryWriter`."""
+    return experiment._get_file_writer()

@@ -1,7 +1,7 @@
-"""Working through many codes in pieces, so that memory stays bounded.
+"""Work on many codes in pieces, so that memory stays bounded.
 
-Where the caller names no `chunk_size`, a piece is as many codes as keep the widest intermediate result, with all its
-derivatives, below a budget in bytes: 16 MiB on a CPU, about its cache, where that is fastest too; 1 GiB elsewhere.
+If the caller gives no `chunk_size`, a piece is the number of codes that keep the widest intermediate result, with all
+its derivatives, below a budget: 16 MiB on a CPU, about the size of its cache, which is also fastest; 1 GiB elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lsgen.geometry.jets import unchanged, widest_intermediate
 
-__all__ = ["in_chunks"]
+__all__ = ["affordable", "automatic", "in_chunks"]
 
 BUDGET = {"cpu": 2**24}
 ELSEWHERE = 2**30
@@ -49,10 +49,13 @@ def in_chunks(
 
 
 def automatic(im: Any, z: Tensor, order: int) -> int:
-    """Return how many codes to work on at once; 32 where the map cannot be traced."""
+    """Return how many codes to propagate at once with all their derivatives up to an order."""
+    return affordable(im, z, im.dim if order == 1 else im.dim + im.dim * (im.dim + 1) // 2)
+
+
+def affordable(im: Any, z: Tensor, derivatives: int) -> int:
+    """Return how many codes with a number of derivatives each the budget allows, 32 if the map cannot be traced."""
     widest = widest_intermediate(im.local, im.lifted(z[:1]))
     if widest is None:
         return 32
-    slabs = im.dim if order == 1 else im.dim + im.dim * (im.dim + 1) // 2
-    budget = BUDGET.get(z.device.type, ELSEWHERE)
-    return max(1, budget // (widest * slabs * z.element_size()))
+    return max(1, BUDGET.get(z.device.type, ELSEWHERE) // (widest * derivatives * z.element_size()))

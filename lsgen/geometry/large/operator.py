@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.chunks import BUDGET, ELSEWHERE
-from lsgen.geometry.jets import widest_intermediate
+from lsgen.geometry.chunks import affordable
 from lsgen.geometry.riemannian import RiemannianMetric, check_metric
 
 __all__ = ["MetricOperator"]
@@ -53,7 +52,7 @@ class MetricOperator:
         self.im, self.shape = im, z.shape
         flat = check_codes(im.fn, im.dim, z).detach()
         self.z = flat.clone() if flat.is_inference() else flat
-        self.chunk_size = chunk_size or _affordable(im, self.z)
+        self.chunk_size = chunk_size or (affordable(im, self.z, 1) if len(self.z) else 1)
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return g v for vectors (B, d), one at each code, or (B, k, d), k at each code, in the shape they have."""
@@ -94,13 +93,3 @@ class MetricOperator:
             ]
         joined = torch.cat(rows)
         return joined.reshape(*batch, joined.shape[-1]) if single else joined.reshape(*batch, *joined.shape[1:])
-
-
-def _affordable(im: RiemannianMetric, z: Tensor) -> int:
-    """Return how many derivatives keep the widest intermediate result below the budget; 32 where none is known."""
-    if not len(z):
-        return 1
-    widest = widest_intermediate(im.local, im.lifted(z[:1]))
-    if widest is None:
-        return 32
-    return max(1, BUDGET.get(z.device.type, ELSEWHERE) // (widest * z.element_size()))

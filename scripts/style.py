@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-FILE_LIMIT, FILE_MEDIAN, FUNCTION_LIMIT, FUNCTION_MEDIAN = 400, 200, 60, 8
+FILE_LIMIT, FILE_MEDIAN, FUNCTION_LIMIT, FUNCTION_MEDIAN, ARGUMENT_LIMIT = 400, 200, 60, 8, 10
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -17,6 +17,11 @@ def body_length(function: Function) -> int:
     """Return the number of lines of a function without its docstring."""
     body = function.body[1:] if ast.get_docstring(function) else function.body
     return (function.end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def arguments(method: Function) -> int:
+    """Return how many arguments a method takes beside its object."""
+    return len(method.args.posonlyargs) + len(method.args.args) + len(method.args.kwonlyargs) - 1
 
 
 def faults(path: Path, tree: ast.Module, text: str) -> Iterator[str]:
@@ -30,6 +35,8 @@ def faults(path: Path, tree: ast.Module, text: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, Function) and body_length(node) > FUNCTION_LIMIT:
             yield f"{path}:{node.lineno}: {node.name} has {body_length(node)} lines, at most {FUNCTION_LIMIT}"
+        if isinstance(node, Function) and node.name == "__init__" and arguments(node) > ARGUMENT_LIMIT:
+            yield f"{path}:{node.lineno}: a constructor takes {arguments(node)} arguments, at most {ARGUMENT_LIMIT}"
         if isinstance(node, ast.ExceptHandler) and node.type is None:
             yield f"{path}:{node.lineno}: bare except"
 

@@ -1,6 +1,6 @@
 """When to compute and where to send it: what runs beside training, and what makes a run resume exactly."""
 
-from lsgen.callbacks.base import CountedCallback, LatentCallback, PeriodicCallback
+from lsgen.callbacks.base import LatentCallback, PeriodicCallback, Turns
 from lsgen.callbacks.engine.checkpoint import Checkpoint
 from lsgen.callbacks.engine.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
 from lsgen.callbacks.engine.ema import GeneratorEMA
@@ -20,15 +20,25 @@ from lsgen.callbacks.evaluation.factors import FactorMetrics
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
+from lsgen.callbacks.evaluation.options import Neighbourhoods, RealSet
 from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
 from lsgen.callbacks.latent.distances import LatentDistances
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
 from lsgen.callbacks.latent.geometry import LatentGeometry
 from lsgen.callbacks.latent.inversion import Inversions
+from lsgen.callbacks.latent.options import (
+    Decoding,
+    GeodesicSearch,
+    GeometryDetail,
+    InversionSearch,
+    MeanSets,
+    PlaneGrid,
+    TraversalFigures,
+)
 from lsgen.callbacks.latent.reconstructions import Reconstructions
 from lsgen.callbacks.latent.samples import Samples
 from lsgen.callbacks.latent.traversal import LatentTraversal
-from lsgen.callbacks.logging.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from lsgen.callbacks.logging.loggers import CSVLogger, TensorBoardLogger, WandbLabels, WandbLogger
 
 __all__ = [
     "AggregateMetrics",
@@ -37,15 +47,18 @@ __all__ = [
     "Checkpoint",
     "ClassComparison",
     "CollapseWatch",
-    "CountedCallback",
+    "Decoding",
     "Decoupling",
     "EvidenceMetrics",
     "FactorMetrics",
     "FiniteLoss",
     "GeneratorEMA",
+    "GeodesicSearch",
+    "GeometryDetail",
     "HeldOutCheck",
     "Imputations",
     "Interrupted",
+    "InversionSearch",
     "Inversions",
     "LatentCallback",
     "LatentDistances",
@@ -53,18 +66,25 @@ __all__ = [
     "LatentGeometry",
     "LatentTraversal",
     "LikelihoodMetrics",
+    "MeanSets",
     "NearestNeighbours",
+    "Neighbourhoods",
     "NonFiniteError",
     "Observer",
     "PeriodicCallback",
+    "PlaneGrid",
     "Problems",
     "Progress",
+    "RealSet",
     "Reconstructions",
     "SampleComparison",
     "SampleQuality",
     "Samples",
     "Seeding",
     "TensorBoardLogger",
+    "TraversalFigures",
+    "Turns",
+    "WandbLabels",
     "WandbLogger",
     "check_split",
     "newest_checkpoint",

@@ -17,6 +17,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, ClassVar, Literal, get_args
 
@@ -34,35 +35,34 @@ from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.gan.styles import style_space
 from lsgen.models.loaders import require_validation_batches
 
-__all__ = ["CountedCallback", "LatentCallback", "PeriodicCallback", "Which", "undisturbed"]
+__all__ = ["LatentCallback", "PeriodicCallback", "Turns", "Which", "undisturbed"]
 
 Which = Literal["z", "w", "w+"]
 
 
-class CountedCallback(Observer):
-    """An observer that checks counts among its options in its own name."""
+@dataclass(frozen=True)
+class Turns:
+    """What the turns of a callback have in common.
 
-    def at_least(self, least: int, **counts: int | None) -> None:
-        """Check counts, of which one that is None is not bounded.
+    Attributes:
+        at_end: whether there is one more at the end of training.
+        seed: seed of the random numbers within a turn.
+        probes: observations (N, *shape) to look at; fixed ones from the validation data if None.
 
-        Raises:
-            ValueError: a count is below `least`.
+    """
 
-        """
-        for name, value in counts.items():
-            if value is not None and value < least:
-                raise ValueError(f"{type(self).__name__} expected {name} of at least {least}, got {value}")
+    at_end: bool = True
+    seed: int = 0
+    probes: Tensor | None = None
 
 
-class PeriodicCallback(CountedCallback, ABC):
+class PeriodicCallback(Observer, ABC):
     """Abstract callback that looks at `pl_module.latent_space` in turns while a trainer trains it.
 
     Args:
         every_n_steps: generator steps between turns; `default_steps` where neither cadence is given.
         every_n_epochs: epochs between turns, instead of steps.
-        at_end: whether it fires once more at the end of training.
-        probes: observations (N, *shape) to look at; fixed ones from the validation data where none are given.
-        seed: seed of the random numbers within a turn.
+        turns: what its turns have in common.
         space: "z", the model's own latent space, or "w" or "w+" of a style-based generator.
 
     Attributes:
@@ -81,9 +81,7 @@ class PeriodicCallback(CountedCallback, ABC):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
         space: Which = "z",
     ) -> None:
         if every_n_steps is not None and every_n_epochs is not None:
@@ -93,15 +91,14 @@ class PeriodicCallback(CountedCallback, ABC):
                 raise ValueError(f"expected {name} of at least 1, got {value}")
         self.every_n_steps = self.default_steps if every_n_steps is None and every_n_epochs is None else every_n_steps
         self.every_n_epochs = every_n_epochs
-        if self.every_n_steps is None and every_n_epochs is None and not at_end:
+        if self.every_n_steps is None and every_n_epochs is None and not turns.at_end:
             name = type(self).__name__
-            raise ValueError(f"{name} expected a cadence or at_end=True, got neither: it would never fire")
+            raise ValueError(f"{name} expected a cadence or turns.at_end=True, got neither: it would never fire")
         if space not in get_args(Which):
             raise ValueError(f"{type(self).__name__} expected space to be z, w or w+, got {space!r}")
-        self.at_end = at_end
-        self.seed = seed
+        self.at_end, self.seed = turns.at_end, turns.seed
         self._space, self._part = space, {"z": "", "w": "w", "w+": "w_plus"}[space]
-        self._probe = None if probes is None else Probe(probes)
+        self._probe = None if turns.probes is None else Probe(turns.probes)
         self._began = self._spent = 0.0
         self._before = self._last = 0
 
@@ -248,7 +245,8 @@ class PeriodicCallback(CountedCallback, ABC):
         if self._probe is None and isinstance(space, EncodableLatentSpace):
             raise ValueError(
                 f"{type(self).__name__} expected a data module with `probe`, a validation loader or a map-style "
-                "training set to take fixed observations from, got no validation observations: pass probes=..."
+                "training set to take fixed observations from, got no validation observations: pass "
+                "turns=Turns(probes=...)"
             )
 
 

@@ -18,19 +18,27 @@ from lsgen.callbacks import (
     Decoupling,
     EvidenceMetrics,
     FactorMetrics,
+    GeodesicSearch,
+    GeometryDetail,
     Imputations,
     Inversions,
+    InversionSearch,
     LatentDistances,
     LatentGeodesics,
     LatentGeometry,
     LatentTraversal,
     LikelihoodMetrics,
+    MeanSets,
     NearestNeighbours,
+    Neighbourhoods,
     PeriodicCallback,
+    PlaneGrid,
+    RealSet,
     Reconstructions,
     SampleComparison,
     SampleQuality,
     Samples,
+    TraversalFigures,
 )
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
@@ -97,14 +105,15 @@ def _gan(classes: int = 0) -> GAN:
 
 def _looks() -> list[Any]:
     """Return every callback that looks at a latent space by itself, as small as it goes; all axes count as active."""
-    few = {"kl_probes": 8}
+    drawn = TraversalFigures(frames=2, plane_points=2, pairs=1, path_points=2, kl_probes=8)
+    search = GeodesicSearch(kl_probes=8, starts=2)
     return [
-        LatentTraversal(points=2, frames=2, anchors=1, plane_points=2, pairs=1, path_points=2, **few),
+        LatentTraversal(points=2, anchors=1, figures=drawn),
         Reconstructions(n=2),
         Samples(n=2),
-        LatentGeometry(n=2, plane_points=2, pairs=1, intervals=2, active_kl=0.0, **few),
-        LatentGeodesics(pairs=1, points=3, starts=2, plane=True, plane_points=2, active_kl=0.0, **few),
-        LatentDistances(observations=3, members=2, points=3, active_kl=0.0, **few),
+        LatentGeometry(n=2, plane_points=2, active_kl=0.0, detail=GeometryDetail(pairs=1, intervals=2, kl_probes=8)),
+        LatentGeodesics(pairs=1, points=3, plane=PlaneGrid(2), active_kl=0.0, search=search),
+        LatentDistances(observations=3, points=3, active_kl=0.0, sets=MeanSets(members=2), search=search),
         AggregateMetrics(n=20, codes=10),
         LikelihoodMetrics(),
         FactorMetrics(n=60),
@@ -116,13 +125,24 @@ def _judges() -> list[Any]:
     """Return every callback that judges a generator."""
     features, classifier = Pixels(DIGITS), DatasetClassifier(DIGITS, dim=4, steps=2)
     return [
-        LatentTraversal(points=2, frames=2, anchors=1, plane_points=2, pairs=1, path_points=2, directions=sefa),
+        LatentTraversal(
+            points=2,
+            anchors=1,
+            directions=sefa,
+            figures=TraversalFigures(frames=2, plane_points=2, pairs=1, path_points=2),
+        ),
         CollapseWatch(n=4),
         NearestNeighbours(features, n=2, k=2, n_ratio=4, n_real=20),
         SampleQuality({"brightness": MeanMetric()}, n=4),
-        SampleComparison(features, n=20, n_real=20, subsets=2, subset_size=10),
+        SampleComparison(features, n=20, real=RealSet(n=20), neighbourhoods=Neighbourhoods(subsets=2, subset_size=10)),
         Decoupling(classifier, n=4, n_class=2, iterations=1),
-        Inversions(n=2, columns=2, steps=1, restarts=1, encoder=MLPEncoder(DIGITS, 2, (4,), heads=1), encoder_steps=1),
+        Inversions(
+            n=2,
+            columns=2,
+            encoder=MLPEncoder(DIGITS, 2, (4,), heads=1),
+            encoder_steps=1,
+            search=InversionSearch(steps=1, restarts=1),
+        ),
         LikelihoodMetrics(),
     ]
 
@@ -131,7 +151,11 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     drawn: set[str] = set()
     key_of = Sink._key
     monkeypatch.setattr(Sink, "_key", lambda self, key: drawn.add(key_of(self, key)) or key_of(self, key))
-    looks, judges, by_class = _looks(), _judges(), ClassComparison(Pixels(DIGITS), n=20, n_real=400, chunk_size=20)
+    looks, judges, by_class = (
+        _looks(),
+        _judges(),
+        ClassComparison(Pixels(DIGITS), n=20, chunk_size=20, real=RealSet(n=400)),
+    )
     gaps = Imputations(n=4, draws=2, samples=4, methods=("mean", "miwae"))
     keys = _run(tmp_path, _vae(SPRITES, ELBO()), Sprites(), *looks, test=True)
     keys |= _run(tmp_path, _gan(), Digits(), *judges)
@@ -156,9 +180,10 @@ def test_the_demonstration_opens_on_at_most_80_charts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_wandb: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    small = [f"+callbacks.{name}.kl_probes=8" for name in ("traversal", "geometry", "geodesics")]
-    small += ["callbacks.geometry.active_kl=0", "+callbacks.geodesics.active_kl=0", "callbacks.geometry.plane_points=4"]
-    small += ["callbacks.traversal.points=2", "+callbacks.traversal.frames=2", "callbacks.traversal.anchors=1"]
+    few, plane = "+callbacks.{}.kl_probes=8", "callbacks.geometry.plane_points=4"
+    small = [few.format(place) for place in ("traversal.figures", "geometry.detail", "geodesics.search")]
+    small += ["callbacks.geometry.active_kl=0", "+callbacks.geodesics.active_kl=0", plane]
+    small += ["callbacks.traversal.points=2", "+callbacks.traversal.figures.frames=2", "callbacks.traversal.anchors=1"]
     small += ["+callbacks.factors.n=60", "trainer.limit_val_batches=1", "trainer.limit_test_batches=1", "net=mlp"]
     arguments = [
         "experiment=beta_vae_sprites",

@@ -3,9 +3,11 @@
 import pytest
 from omegaconf import OmegaConf
 
+from lsgen.callbacks import Decoding, GeodesicSearch, MeanSets, PlaneGrid
+from lsgen.cli.config.build import instantiate
 from lsgen.cli.config.freeze import freeze, references, thaw
 from lsgen.cli.config.overlay import check_overlay, drop_deselected
-from lsgen.cli.config.schema import check_shape, check_signatures
+from lsgen.cli.config.schema import check_shape, check_signatures, with_options
 from lsgen.cli.errors import UsageError
 
 PART = {"_target_": "lsgen.x.Y"}
@@ -153,3 +155,21 @@ def test_settings_of_parts_that_the_command_line_left_out_are_dropped_and_no_oth
     config = {"callbacks": {"a": {"every": 2}, "typo": {"every": 2}, "kept": PART}, "logger": {}}
     drop_deselected(config, lambda: PLAIN | {"logger": {}})
     assert config["callbacks"] == {"typo": {"every": 2}, "kept": PART}
+
+
+def test_a_mapping_of_options_changes_those_of_the_default_and_its_keys_are_checked():
+    target = "lsgen.callbacks.LatentDistances"
+    node = {"_target_": target, "search": {"tol": 1e-3}, "decoding": {"value_range": [0, 1]}, "sets": {"most": 0}}
+    made = instantiate(OmegaConf.create(node), "callbacks.distances")
+    assert made.search == GeodesicSearch(tol=1e-3, max_iterations=100), "that of the default of distances"
+    assert (made.decoding.bounds, made.sets) == ((0.0, 1.0), MeanSets(most=0))
+    nested = {"_target_": "lsgen.callbacks.LatentTraversal", "figures": {"decoding": {"chunk_size": 7}}}
+    assert instantiate(OmegaConf.create(nested), "callbacks.t").decoding == Decoding(chunk_size=7)
+    plane = {"_target_": "lsgen.callbacks.LatentGeodesics", "plane": {"points": 5}}
+    assert instantiate(OmegaConf.create(plane), "callbacks.g").plane == PlaneGrid(5)
+    with pytest.raises(UsageError, match=r"unknown config key 'm\.search\.start': .*did you mean starts"):
+        check_signatures(with_options({"m": {"_target_": target, "search": {"start": 1}}}))
+    with pytest.raises(UsageError, match=r"unknown config key 'm\.tol': .*did you mean search\.tol\?"):
+        check_signatures(with_options({"m": {"_target_": target, "tol": 1.0}}))
+    with pytest.raises(UsageError, match=r"expected m\.search\.starts to be a whole number"):
+        check_signatures(with_options({"m": {"_target_": target, "search": {"starts": "two"}}}))

@@ -14,7 +14,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from lsgen.callbacks import WandbLogger
+from lsgen.callbacks import WandbLabels, WandbLogger
 from lsgen.cli.application import compose_and_run
 from lsgen.cli.config.annotations import check_values
 from lsgen.cli.config.build import instantiate, verify
@@ -560,14 +560,14 @@ def test_weights_are_rehearsed():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"tags": ["x" * 65]}, "Tags must be between 1 and 64 characters"),
-        ({"tags": [""]}, "run_tags: Value error, Tag at index 0 is empty"),
-        ({"id": "a/b"}, "Run ID cannot contain the characters"),
+        ({"labels": WandbLabels(tags=["x" * 65])}, "Tags must be between 1 and 64 characters"),
+        ({"labels": WandbLabels(tags=[""])}, "run_tags: Value error, Tag at index 0 is empty"),
+        ({"labels": WandbLabels(id="a/b")}, "Run ID cannot contain the characters"),
         ({"project": "a/b"}, "Invalid project name 'a/b'"),
         ({"settings": {"abacus": 1}}, "abacus: Extra inputs are not permitted"),
         ({"project": ""}, "expected the name of a W&B project, got none"),
         ({"entity": "a/b"}, "in a W&B entity, got 'a/b'"),
-        ({"group": "g" * 129}, "expected a W&B group of at most 128 characters, got 129"),
+        ({"labels": WandbLabels(group="g" * 129)}, "expected a W&B group of at most 128 characters, got 129"),
         ({"mode": "onlin"}, "expected a W&B mode among offline, online, disabled, got 'onlin'"),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import nn
 
+from lsgen.callbacks import Neighbourhoods, RealSet
 from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
 from lsgen.callbacks.logging.loggers import CSVLogger
 from lsgen.data import Digits, Toy
@@ -119,7 +120,14 @@ def test_callbacks_log_values_and_provenance(tmp_path: Path) -> None:
     )  # fmt: skip
     callbacks = [
         SampleQuality({"coverage": toy_coverage("eight_gaussians")}, every_n_steps=2, n=50),
-        SampleComparison(Pixels((2,)), every_n_steps=2, n=40, n_real=30, subsets=2, subset_size=20, chunk_size=16),
+        SampleComparison(
+            Pixels((2,)),
+            every_n_steps=2,
+            n=40,
+            chunk_size=16,
+            real=RealSet(n=30),
+            neighbourhoods=Neighbourhoods(subsets=2, subset_size=20),
+        ),
     ]
     trainer = Trainer(
         default_root_dir=tmp_path, accelerator="cpu", max_epochs=-1, enable_checkpointing=False, callbacks=callbacks,

@@ -36,6 +36,17 @@ class Observer(Callback):
     of_evidence: ClassVar[bool] = False
     _inside: bool = False
 
+    def at_least(self, least: int, **counts: int | None) -> None:
+        """Check counts among the options; one that is None is not bounded.
+
+        Raises:
+            ValueError: a count is below `least`.
+
+        """
+        for name, value in counts.items():
+            if value is not None and value < least:
+                raise ValueError(f"{type(self).__name__} expected {name} of at least {least}, got {value}")
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in _HOOKS & vars(cls).keys():

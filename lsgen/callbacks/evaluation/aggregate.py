@@ -10,10 +10,9 @@ import warnings
 from typing import ClassVar
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
-from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace
@@ -44,12 +43,10 @@ class AggregateMetrics(LatentCallback):
     Args:
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: observations whose posteriors make up q(z), all of the validation set where that has fewer.
         codes: how many of them give a code at which densities are compared.
         chunk_size: observations encoded at a time.
-        probes: see `PeriodicCallback`.
-        seed: see `PeriodicCallback`.
+        turns: see `PeriodicCallback`.
 
     Raises:
         ValueError: a number is not positive.
@@ -64,14 +61,12 @@ class AggregateMetrics(LatentCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 5000,
         codes: int = 1000,
         chunk_size: int = 500,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(1, n=n, codes=codes, chunk_size=chunk_size)
         self.n, self.codes, self.chunk_size = n, codes, chunk_size
         self._warned = False

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from torch import Tensor
 
-from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.evaluation.options import RealSet
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.data import DataModule, Split
+from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
-from lsgen.metrics.quality import FeatureExtractor, IntraFrechetDistance, real_features, real_labels
+from lsgen.metrics.quality import FeatureExtractor, IntraFrechetDistance, real_labels
 from lsgen.models.gan.space import with_class
 
 __all__ = ["ClassComparison"]
@@ -27,14 +26,10 @@ class ClassComparison(PeriodicCallback):
         extractor: what they are compared by; it carries its name into the keys.
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: samples of a class.
-        n_real: real observations of all classes together; the whole split where it is None.
-        split: which split they come from.
-        cache: folder of real features that runs may share; None computes them once a run.
+        real: real observations, of all classes together.
         chunk_size: samples drawn at a time.
-        probes: see `PeriodicCallback`; not looked at.
-        seed: see `PeriodicCallback`; it fixes the codes.
+        turns: see `PeriodicCallback`.
 
     Raises:
         ValueError: n is below 2 or chunk_size is not positive; the data have no labels.
@@ -49,26 +44,21 @@ class ClassComparison(PeriodicCallback):
         extractor: FeatureExtractor,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 1000,
-        n_real: int | None = None,
-        split: Split = "train",
-        cache: str | Path | None = None,
+        real: RealSet = RealSet(),
         chunk_size: int = 500,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         if n < 2 or chunk_size < 1:
             raise ValueError(f"ClassComparison expected n >= 2 and chunk_size >= 1, got {n} and {chunk_size}")
-        self.extractor, self.n, self.n_real, self.split = extractor, n, n_real, split
-        self.cache, self.chunk_size = cache, chunk_size
+        self.extractor, self.n, self.real, self.chunk_size = extractor, n, real, chunk_size
         self._data: DataModule | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data; refuse a latent space without classes."""
         super().setup(trainer, pl_module, stage)
-        data, space = self.data_with(trainer, self.split, self.n_real), pl_module.latent_space
+        data, space = self.data_with(trainer, self.real.split, self.real.n), pl_module.latent_space
         assert isinstance(space, LatentSpace)
         if getattr(space.prior, "classes", 0) < 2:
             kind = type(space.prior).__name__
@@ -82,8 +72,8 @@ class ClassComparison(PeriodicCallback):
         self.extractor.to(device).prepare(self._data)
         self.extractor.eval()
         metric = IntraFrechetDistance(self.extractor.dim, classes, sync_on_compute=False).to(device)
-        real = real_features(self.extractor, self._data, self.split, self.n_real, self.cache, self.chunk_size, device)
-        metric.update(real, real_labels(self._data, self.split, self.n_real).to(device), real=True)
+        real = self.real.features(self.extractor, self._data, self.chunk_size, device)
+        metric.update(real, real_labels(self._data, self.real.split, self.real.n).to(device), real=True)
         for c in range(classes):
             for start in range(0, self.n, self.chunk_size):
                 label = torch.full((min(self.chunk_size, self.n - start),), c, device=device)
@@ -92,6 +82,6 @@ class ClassComparison(PeriodicCallback):
         found, name = metric.compute(), self.extractor.frechet_key()
         values = {f"intra_{name}": found["mean"], f"worst_{name}": found["classes"].max()}
         sink.scalars({f"{self.family}/{key}": float(value) for key, value in values.items()})
-        facts = {"extractor": self.extractor.name, "weights": self.extractor.fingerprint(), "split": self.split}
+        facts = {"extractor": self.extractor.name, "weights": self.extractor.fingerprint(), "split": self.real.split}
         counts = {"n_real": len(real), "n_fake": self.n * classes, "seed": self.seed}
         sink.arrays(self.family, distances=found["classes"].cpu(), **facts, **counts)

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import LatentSpace
@@ -33,11 +33,9 @@ class CollapseWatch(PeriodicCallback):
     Args:
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: samples, and observations.
         threshold: ratio below which a warning is given.
-        probes: see `PeriodicCallback`.
-        seed: see `PeriodicCallback`.
+        turns: see `PeriodicCallback`.
 
     Raises:
         ValueError: n is below 2, or the threshold is not in (0, 1); while training, there are no observations.
@@ -50,13 +48,11 @@ class CollapseWatch(PeriodicCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 256,
         threshold: float = 0.2,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         if n < 2 or not 0 < threshold < 1:
             raise ValueError(f"CollapseWatch expected n >= 2 and a threshold in (0, 1), got {n} and {threshold}")
         self.n, self.threshold = n, threshold
@@ -70,7 +66,9 @@ class CollapseWatch(PeriodicCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure, log and, where the samples have just collapsed, warn."""
         if probe is None or len(probe) < 2:
-            raise ValueError("CollapseWatch expected at least 2 observations to compare with: pass probes=...")
+            raise ValueError(
+                "CollapseWatch expected at least 2 observations to compare with: pass turns=Turns(probes=...)"
+            )
         ratio = float(mean_distance(space.sample(self.n)) / mean_distance(probe.x))
         sink.scalars({self.family: ratio})
         collapsed = ratio < self.threshold

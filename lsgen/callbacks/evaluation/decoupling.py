@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule
@@ -32,14 +32,12 @@ class Decoupling(PeriodicCallback):
         classifier: of the data's classes.
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: codes to intervene on.
         step: change of one coordinate by intervention, in standard deviations of the prior.
         iterations: steps of the optimisation of weights; 0 leaves it out.
         n_class: codes of a class to optimise weights on, those whose samples the classifier finds likeliest.
         chunk_size: codes at a time.
-        probes: see `PeriodicCallback`; not looked at.
-        seed: see `PeriodicCallback`; it fixes the codes.
+        turns: see `PeriodicCallback`.
 
     Raises:
         ValueError: a count is not positive, or step is 0; the data have no labels.
@@ -54,16 +52,14 @@ class Decoupling(PeriodicCallback):
         classifier: DatasetClassifier,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 256,
         step: float = 1.0,
         iterations: int = 100,
         n_class: int = 32,
         chunk_size: int = 256,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(1, n=n, n_class=n_class, chunk_size=chunk_size)
         if step == 0 or iterations < 0 or n_class > n:
             raise ValueError(

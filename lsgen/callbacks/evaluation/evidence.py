@@ -13,7 +13,8 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import MeanMetric
 
-from lsgen.callbacks.base import CountedCallback, undisturbed
+from lsgen.callbacks.base import undisturbed
+from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.evaluation.aggregate import factorised_normal
 from lsgen.callbacks.probes import observations_of
 from lsgen.latent import EncodableLatentSpace, PointPosterior
@@ -25,7 +26,7 @@ __all__ = ["EvidenceMetrics"]
 _PARTS = ("mutual_information", "marginal_kl", "total_correlation", "dimension_wise_kl")
 
 
-class EvidenceMetrics(CountedCallback):
+class EvidenceMetrics(Observer):
     """Estimates, with the test set, the evidence of held-out observations and what the aggregate posterior is made of.
 
     Args:

@@ -15,7 +15,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.latent.probe_codes import show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -33,7 +33,6 @@ class Imputations(PeriodicCallback):
     Args:
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: held-out observations, or all where there are fewer.
         draws: draws of every method.
         level: probability of the central interval.
@@ -41,8 +40,7 @@ class Imputations(PeriodicCallback):
         methods: which methods are compared, see `compare_imputations`.
         split: where the observations come from.
         columns: images in one row of the picture.
-        probes: see `PeriodicCallback`; not looked at.
-        seed: see `PeriodicCallback`.
+        turns: see `PeriodicCallback`.
 
     Raises:
         ValueError: a number is out of its range; when training starts, the data have no gaps.
@@ -58,7 +56,6 @@ class Imputations(PeriodicCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 500,
         draws: int = 100,
         level: float = 0.9,
@@ -66,10 +63,9 @@ class Imputations(PeriodicCallback):
         methods: Sequence[str] = METHODS,
         split: Split = "val",
         columns: int = 16,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(1, n=n, draws=draws, samples=samples, columns=columns)
         if not 0 < level < 1:
             raise ValueError(f"Imputations expected a level in (0, 1), got {level}")

@@ -18,7 +18,8 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.latent.options import Decoding
 from lsgen.callbacks.latent.probe_codes import show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -37,16 +38,13 @@ class NearestNeighbours(PeriodicCallback):
         extractor: features in which distances are taken.
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: samples shown.
         k: neighbours of each.
         n_ratio: samples, and held-out observations, from which the ratio is taken; fewer where there are fewer.
         n_real: training observations searched; all where it is None.
-        value_range: data values shown as black and white; taken from the data where not given.
         cache: folder of training features that runs may share; None computes them once a run.
-        chunk_size: observations at a time.
-        probes: see `PeriodicCallback`; only their range of values is looked at.
-        seed: see `PeriodicCallback`.
+        decoding: range of values shown, and observations at a time.
+        turns: see `PeriodicCallback`.
 
     Raises:
         ValueError: a count is not positive, or there are fewer training observations than neighbours.
@@ -61,22 +59,18 @@ class NearestNeighbours(PeriodicCallback):
         extractor: FeatureExtractor,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 8,
         k: int = 5,
         n_ratio: int = 1000,
         n_real: int | None = None,
-        value_range: tuple[float, float] | None = None,
         cache: str | Path | None = None,
-        chunk_size: int = 500,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        decoding: Decoding = Decoding(chunk_size=500),
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        self.at_least(1, n=n, k=k, n_ratio=n_ratio, chunk_size=chunk_size)
+        super().__init__(every_n_steps, every_n_epochs, turns)
+        self.at_least(1, n=n, k=k, n_ratio=n_ratio, chunk_size=decoding.chunk_size)
         self.extractor, self.n, self.k, self.n_ratio, self.n_real = extractor, n, k, n_ratio, n_real
-        self.cache, self.chunk_size = cache, chunk_size
-        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        self.cache, self.decoding = cache, decoding
         self._data: DataModule | None = None
 
     @property
@@ -93,9 +87,8 @@ class NearestNeighbours(PeriodicCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Find the neighbours, draw and log."""
         assert self._data is not None
-        samples = torch.cat(
-            [space.sample(self.chunk_size) for _ in range(-(-max(self.n, self.n_ratio) // self.chunk_size))]
-        )
+        chunk = self.decoding.chunk_size
+        samples = torch.cat([space.sample(chunk) for _ in range(-(-max(self.n, self.n_ratio) // chunk))])
         self.extractor.to(samples.device).prepare(self._data)
         self.extractor.eval()
         train, held_out = (self._features(split, samples.device) for split in ("train", "val"))
@@ -103,7 +96,7 @@ class NearestNeighbours(PeriodicCallback):
             raise ValueError(
                 f"NearestNeighbours expected at least k = {self.k} training observations, got {len(train)}"
             )
-        features = torch.cat([self.extractor(part).float() for part in samples.split(self.chunk_size)])
+        features = torch.cat([self.extractor(part).float() for part in samples.split(self.decoding.chunk_size)])
         distances, indices = nearest_neighbours(features[: self.n], train, self.k)
         m = min(self.n_ratio, len(held_out))
         medians = [nearest_neighbours(x[:m], train).distances.median() for x in (features, held_out)]
@@ -117,12 +110,12 @@ class NearestNeighbours(PeriodicCallback):
     def _features(self, split: str, device: torch.device) -> Tensor:
         assert self._data is not None
         n = self.n_real if split == "train" else None
-        return real_features(self.extractor, self._data, split, n, self.cache, self.chunk_size, device)  # type: ignore[arg-type]
+        return real_features(self.extractor, self._data, split, n, self.cache, self.decoding.chunk_size, device)  # type: ignore[arg-type]
 
     def _draw(
         self, space: LatentSpace, probe: Probe | None, sink: Sink, x: Tensor, near: Tensor, distances: Tensor
     ) -> None:
-        bounds = self.value_range or viz.value_range(near if probe is None else probe.x)
+        bounds = self.decoding.bounds or viz.value_range(near if probe is None else probe.x)
         both = torch.cat([x[:, None].cpu(), near.to(x.dtype)], 1)
         pixels = np.stack([show(space, row, bounds) for row in both])
         labels = ["to " + ", ".join(f"{d:.3g}" for d in row) for row in distances.tolist()]

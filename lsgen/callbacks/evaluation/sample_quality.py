@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import isfinite
-from pathlib import Path
 from typing import ClassVar
 
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 
-from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.evaluation.options import Neighbourhoods, RealSet
 from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.data import DataModule, Split
+from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
 from lsgen.latent.sampling.samplers import CodeSampler, generate
-from lsgen.metrics.quality.comparison import Comparison, as_row, real_features
+from lsgen.metrics.quality.comparison import Comparison, as_row
 from lsgen.metrics.quality.features import FeatureExtractor
 
 __all__ = ["SampleComparison", "SampleQuality"]
@@ -36,11 +36,9 @@ class SampleQuality(PeriodicCallback):
             name, one that computes a mapping under the names in there.
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: samples.
         chunk_size: samples drawn at a time.
-        probes: see `PeriodicCallback`; not looked at.
-        seed: see `PeriodicCallback`; it fixes the codes.
+        turns: see `PeriodicCallback`.
         sampler: source of codes, see `lsgen.latent.sampling.samplers`; the prior unless given.
         codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
@@ -56,15 +54,13 @@ class SampleQuality(PeriodicCallback):
         metrics: Mapping[str, Metric],
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 2500,
         chunk_size: int = 500,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
         sampler: CodeSampler | None = None,
         codes: int = 10_000,
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         if not metrics:
             raise ValueError("SampleQuality expected at least one metric, got none")
         self.at_least(1, n=n, chunk_size=chunk_size)
@@ -101,17 +97,11 @@ class SampleComparison(PeriodicCallback):
         extractor: what they are compared by; it carries its name into the keys.
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: samples.
-        n_real: real observations; the whole split where it is None.
-        split: which split they come from.
-        k: see `Comparison`.
-        subsets: see `Comparison`.
-        subset_size: see `Comparison`.
-        cache: folder of real features that runs may share; None computes them once a run.
+        real: real observations.
+        neighbourhoods: settings of distances and balls.
         chunk_size: samples drawn at a time.
-        probes: see `PeriodicCallback`; not looked at.
-        seed: see `PeriodicCallback`; it fixes the codes and the subsets.
+        turns: see `PeriodicCallback`.
         sampler: source of codes, see `lsgen.latent.sampling.samplers`; the prior unless given.
         codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
@@ -128,25 +118,18 @@ class SampleComparison(PeriodicCallback):
         extractor: FeatureExtractor,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 10_000,
-        n_real: int | None = None,
-        split: Split = "train",
-        k: int | None = None,
-        subsets: int = 100,
-        subset_size: int = 1000,
-        cache: str | Path | None = None,
+        real: RealSet = RealSet(),
+        neighbourhoods: Neighbourhoods = Neighbourhoods(),
         chunk_size: int = 500,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
         sampler: CodeSampler | None = None,
         codes: int = 10_000,
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(1, n=n, chunk_size=chunk_size)
-        self.extractor, self.n, self.n_real, self.split = extractor, n, n_real, split
-        self.k, self.subsets, self.subset_size = k, subsets, subset_size
-        self.cache, self.chunk_size = cache, chunk_size
+        self.extractor, self.n, self.real = extractor, n, real
+        self.neighbourhoods, self.chunk_size = neighbourhoods, chunk_size
         self.source = CodeSource(sampler, codes)
         self._data: DataModule | None = None
         self._comparison: Comparison | None = None
@@ -154,7 +137,7 @@ class SampleComparison(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take note of the data."""
         super().setup(trainer, pl_module, stage)
-        self._data, self._comparison = self.data_with(trainer, self.split, self.n_real), None
+        self._data, self._comparison = self.data_with(trainer, self.real.split, self.real.n), None
         self.source.setup(trainer, pl_module)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
@@ -173,7 +156,5 @@ class SampleComparison(PeriodicCallback):
         assert self._data is not None
         self.extractor.to(like.device).prepare(self._data)
         self.extractor.eval()
-        real = real_features(
-            self.extractor, self._data, self.split, self.n_real, self.cache, self.chunk_size, like.device
-        )
-        return Comparison(self.extractor, real, self.split, self.k, self.subsets, self.subset_size, self.seed)
+        real, of = self.real.features(self.extractor, self._data, self.chunk_size, like.device), self.neighbourhoods
+        return Comparison(self.extractor, real, self.real.split, of.k, of.subsets, of.subset_size, self.seed)

@@ -18,13 +18,14 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.geodesics import unsuited
 from lsgen.callbacks.latent.measures import SubLatent, active_axes, quantiles, sub_latent
+from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, MeanSets
 from lsgen.callbacks.latent.probe_codes import encode_probes, means, show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.geometry import FrechetMean, Geodesic, frechet_mean, geodesic, immersion
+from lsgen.geometry import FrechetMean, frechet_mean, immersion
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
 __all__ = ["LatentDistances"]
@@ -36,22 +37,14 @@ class LatentDistances(LatentCallback):
     Args:
         every_n_steps: generator steps between turns; without a cadence it fires at the end only.
         every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
         kind: which immersion, see `lsgen.geometry.immersion`.
         active_kl: mean KL in nats above which an axis counts as active.
-        max_axes: most active axes for which geodesics are computed; None for any number.
         observations: whose distances are measured, all pairs.
-        sets: most sets that are averaged; 0 for none.
-        members: observations in each set.
         points: points of each geodesic.
-        starts: see `lsgen.geometry.geodesics.boundary_value`.
-        max_iterations: see `lsgen.geometry.geodesics.boundary_value`.
-        tol: bound on the residual of a converged geodesic, and of a converged mean.
-        kl_probes: observations over which the KL is averaged, and out of which the sets are taken.
-        value_range: data values shown as black and white; taken from the data where not given.
-        chunk_size: codes decoded at a time.
-        probes: see `LatentCallback`.
-        seed: see `LatentCallback`.
+        sets: sets that are averaged.
+        search: how geodesics are searched for; its tol is that of a converged mean, too.
+        decoding: how codes are decoded and shown.
+        turns: see `LatentCallback`.
 
     Raises:
         ValueError: a number is out of its range, or it would never fire.
@@ -66,40 +59,30 @@ class LatentDistances(LatentCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         kind: Literal["fisher", "euclidean", "expected"] = "fisher",
         active_kl: float = 0.1,
-        max_axes: int | None = 16,
         observations: int = 8,
-        sets: int = 3,
-        members: int = 6,
         points: int = 17,
-        starts: int = 1,
-        max_iterations: int = 100,
-        tol: float = 1e-2,
-        kl_probes: int = 256,
-        value_range: tuple[float, float] | None = None,
-        chunk_size: int = 512,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        sets: MeanSets = MeanSets(),
+        search: GeodesicSearch = GeodesicSearch(max_iterations=100),
+        decoding: Decoding = Decoding(),
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        self.at_least(0, sets=sets)
-        self.at_least(1, starts=starts, max_iterations=max_iterations, chunk_size=chunk_size, max_axes=max_axes)
-        self.at_least(2, observations=observations, members=members, kl_probes=kl_probes)
+        super().__init__(every_n_steps, every_n_epochs, turns)
+        self.at_least(0, sets=sets.most)
+        self.at_least(1, starts=search.starts, max_iterations=search.max_iterations, neighbours=search.neighbours)
+        self.at_least(1, chunk_size=decoding.chunk_size, max_axes=search.max_axes)
+        self.at_least(2, observations=observations, members=sets.members, kl_probes=search.kl_probes)
         self.at_least(3, points=points)
-        if not (tol > 0 and active_kl >= 0):
-            raise ValueError(f"LatentDistances expected tol > 0 and active_kl >= 0, got {tol} and {active_kl}")
-        self.kind, self.active_kl, self.max_axes = kind, active_kl, max_axes
-        self.observations, self.sets, self.members = observations, sets, members
-        self.points, self.starts, self.max_iterations, self.tol = points, starts, max_iterations, tol
-        self.kl_probes, self.chunk_size = kl_probes, chunk_size
-        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        if not (search.tol > 0 and active_kl >= 0):
+            raise ValueError(f"LatentDistances expected tol > 0 and active_kl >= 0, got {search.tol} and {active_kl}")
+        self.kind, self.active_kl, self.observations, self.points = kind, active_kl, observations, points
+        self.sets, self.search, self.decoding = sets, search, decoding
 
     @property
     def wanted(self) -> int:
         """Enough observations for the mean KL, the distances and the sets."""
-        return max(self.kl_probes, self.observations, self.members)
+        return max(self.search.kl_probes, self.observations, self.sets.members)
 
     def check(self, pl_module: LightningModule) -> LatentSpace:
         """Refuse a latent space without the immersion asked for; say what is left out."""
@@ -114,7 +97,7 @@ class LatentDistances(LatentCallback):
         known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
         axes = active_axes(known, self.active_kl)
         count = min(self.observations, len(known.z))
-        if unsuited(space) or count < 2 or not 0 < len(axes) <= (self.max_axes or len(axes)):
+        if unsuited(space) or count < 2 or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             return
         sub = sub_latent(im, known, axes)
         what = "observation" if isinstance(space, EncodableLatentSpace) else "code"
@@ -125,7 +108,7 @@ class LatentDistances(LatentCallback):
     def _distances(self, sub: SubLatent, z: Tensor, what: str, sink: Sink) -> None:
         pairs = torch.combinations(torch.arange(len(z), device=z.device))
         start, end = z[pairs].unbind(1)
-        found = self._joined(sub, sub.inside(start), sub.inside(end))
+        found = self.search.join(sub.im, sub.inside(z), sub.inside(start), sub.inside(end), self.points)
         length = torch.where(found.converged, found.length, torch.nan)
         euclidean = torch.linalg.vector_norm(end - start, dim=-1)
         sink.scalars(
@@ -144,15 +127,15 @@ class LatentDistances(LatentCallback):
 
     def _chosen(self, probe: Probe | None, count: int) -> dict[str, Tensor]:
         """Return the indices (members,) of each set, by its name."""
-        n = min(self.members, count)
-        if not self.sets or n < 2:
+        n = min(self.sets.members, count)
+        if not self.sets.most or n < 2:
             return {}
         if probe is None or probe.label is None:
             return {"": torch.arange(n)}
         label = probe.label[:count].cpu()
         places = {f"label {c}  ": torch.nonzero(label == c).flatten()[:n] for c in label.unique().tolist()}
         full = [(name, place) for name, place in places.items() if len(place) == n]
-        return dict(full[: self.sets]) or {"": torch.arange(n)}
+        return dict(full[: self.sets.most]) or {"": torch.arange(n)}
 
     def _means(
         self,
@@ -166,9 +149,9 @@ class LatentDistances(LatentCallback):
         rows = torch.stack(list(chosen.values())).to(z.device)
         sets = sub.inside(z[rows])
         plain = sets.mean(1)
-        found = frechet_mean(sub.im, sets, tol=self.tol, points=self.points)
+        found = frechet_mean(sub.im, sets, tol=self.search.tol, points=self.points)
         variance = torch.where(found.converged, found.variance, torch.nan)
-        apart = self._joined(sub, plain, found.mean)
+        apart = self.search.join(sub.im, sub.inside(z), plain, found.mean, self.points)
         shift = torch.where(apart.converged, apart.length, torch.nan) / variance.sqrt()
         logged = quantiles("geometry/frechet/variance", variance) | quantiles("geometry/frechet/shift", shift)
         sink.scalars(logged)
@@ -179,8 +162,8 @@ class LatentDistances(LatentCallback):
     def _shown(
         self, space: LatentSpace, z: Tensor, x: Tensor | None, found: FrechetMean, names: list[str]
     ) -> viz.Pixels:
-        decoded = means(space, z, self.chunk_size)
-        bounds = self.value_range or viz.value_range(decoded if x is None else x)
+        decoded = means(space, z, self.decoding.chunk_size)
+        bounds = self.decoding.bounds or viz.value_range(decoded if x is None else x)
         images = show(space, decoded, bounds)
         columns = ["Euclidean", "Fréchet"]
         if x is not None:
@@ -191,10 +174,6 @@ class LatentDistances(LatentCallback):
             for name, variance, converged in zip(names, found.variance.tolist(), found.converged.tolist(), strict=True)
         ]
         return viz.grid(images, rows, columns, "Means of codes, decoded", gaps=[2])
-
-    def _joined(self, sub: SubLatent, start: Tensor, end: Tensor) -> Geodesic:
-        options: Any = {"starts": self.starts, "tol": self.tol, "max_iterations": self.max_iterations}
-        return geodesic(sub.im, start, end, self.points, **options)
 
 
 def _symmetric(pairs: Any, values: Any, n: int) -> Any:

@@ -20,7 +20,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.measures import (
     Plane,
     SubLatent,
@@ -30,10 +30,11 @@ from lsgen.callbacks.latent.measures import (
     quantiles,
     sub_latent,
 )
+from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, PlaneGrid
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.geometry import CodeGraph, Geodesic, Immersion, geodesic, immersion, log_volume
+from lsgen.geometry import Immersion, immersion, log_volume
 from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, great_circles, paths
 
 __all__ = ["NOT_CONVERGED", "LatentGeodesics", "unsuited"]
@@ -52,24 +53,14 @@ class LatentGeodesics(LatentCallback):
     Args:
         every_n_steps: generator steps between turns; without a cadence it fires at the end only.
         every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
         kind: which immersion, see `lsgen.geometry.immersion`.
         active_kl: mean KL in nats above which an axis counts as active.
-        max_axes: most active axes for which geodesics are computed; None for any number.
         pairs: pairs of codes that are joined, those that `LatentTraversal` interpolates first.
         points: points of each curve, all of which are decoded.
-        starts: see `lsgen.geometry.geodesics.boundary_value`.
-        neighbours: of each code in the graph whose shortest paths are started from; None for straight starts.
-        max_iterations: see `lsgen.geometry.geodesics.boundary_value`.
-        tol: bound on the residual of a converged geodesic.
-        plane: whether geodesics over the plane are drawn.
-        plane_points: points along each side of the plane.
-        extent: half the side of the plane, in standard deviations of the prior.
-        kl_probes: observations over which the KL is averaged.
-        value_range: data values shown as black and white; taken from the data where not given.
-        chunk_size: codes decoded at a time.
-        probes: see `LatentCallback`.
-        seed: see `LatentCallback`.
+        plane: how geodesics over a plane are drawn; None for no such figure.
+        search: how geodesics are searched for.
+        decoding: how codes are decoded and shown.
+        turns: see `LatentCallback`.
 
     Raises:
         ValueError: a number is out of its range, or it would never fire.
@@ -84,45 +75,31 @@ class LatentGeodesics(LatentCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         kind: Literal["fisher", "euclidean", "expected"] = "fisher",
         active_kl: float = 0.1,
-        max_axes: int | None = 16,
         pairs: int = 3,
         points: int = 11,
-        starts: int = 1,
-        neighbours: int | None = None,
-        max_iterations: int = 32,
-        tol: float = 1e-2,
-        plane: bool = False,
-        plane_points: int = 20,
-        extent: float = 3.0,
-        kl_probes: int = 256,
-        value_range: tuple[float, float] | None = None,
-        chunk_size: int = 512,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        plane: PlaneGrid | None = None,
+        search: GeodesicSearch = GeodesicSearch(),
+        decoding: Decoding = Decoding(),
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        self.at_least(1, pairs=pairs, starts=starts, max_iterations=max_iterations, chunk_size=chunk_size)
-        self.at_least(1, max_axes=max_axes, neighbours=neighbours)
-        self.at_least(2, plane_points=plane_points, kl_probes=kl_probes)
+        super().__init__(every_n_steps, every_n_epochs, turns)
+        self.at_least(1, pairs=pairs, starts=search.starts, max_iterations=search.max_iterations)
+        self.at_least(1, chunk_size=decoding.chunk_size, max_axes=search.max_axes, neighbours=search.neighbours)
+        self.at_least(2, plane_points=None if plane is None else plane.points, kl_probes=search.kl_probes)
         self.at_least(3, points=points)
-        if not (extent > 0 and tol > 0 and active_kl >= 0):
-            raise ValueError(
-                f"LatentGeodesics expected extent > 0, tol > 0 and active_kl >= 0, got {extent}, {tol} and {active_kl}"
-            )
-        self.kind, self.active_kl, self.max_axes = kind, active_kl, max_axes
-        self.pairs, self.points, self.starts, self.neighbours = pairs, points, starts, neighbours
-        self.max_iterations, self.tol = max_iterations, tol
-        self.plane, self.plane_points, self.extent = plane, plane_points, extent
-        self.kl_probes, self.chunk_size = kl_probes, chunk_size
-        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        if plane is not None and not plane.extent > 0:
+            raise ValueError(f"LatentGeodesics expected an extent of the plane > 0, got {plane.extent}")
+        if not (search.tol > 0 and active_kl >= 0):
+            raise ValueError(f"LatentGeodesics expected tol > 0 and active_kl >= 0, got {search.tol} and {active_kl}")
+        self.kind, self.active_kl, self.pairs, self.points = kind, active_kl, pairs, points
+        self.plane, self.search, self.decoding = plane, search, decoding
 
     @property
     def wanted(self) -> int:
         """Enough observations for the mean KL and the pairs."""
-        return max(self.kl_probes, 2 * self.pairs)
+        return max(self.search.kl_probes, 2 * self.pairs)
 
     def check(self, pl_module: LightningModule) -> LatentSpace:
         """Refuse a latent space without the immersion asked for; say what is left out."""
@@ -137,19 +114,12 @@ class LatentGeodesics(LatentCallback):
         known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
         axes = active_axes(known, self.active_kl)
         pairs = min(self.pairs, len(known.z) // 2)
-        if unsuited(space) or not pairs or not 0 < len(axes) <= (self.max_axes or len(axes)):
+        if unsuited(space) or not pairs or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             sink.scalars({"geodesic/pairs": 0})
             return
         self._interpolate(_Paths(self, space, probe, known, sub_latent(im, known, axes), pairs), sink)
-        if self.plane and space.dim > 1:
-            self._over_plane(space, known, im, pairs, sink)
-
-    def found(self, im: Immersion, a: Tensor, start: Tensor, end: Tensor) -> Geodesic:
-        """Return geodesics of an immersion whose codes are a (N, k)."""
-        near = None if self.neighbours is None else min(self.neighbours, len(a) - 1)
-        graph = CodeGraph(im, a, near) if near else None
-        options: Any = {"starts": self.starts, "graph": graph, "max_iterations": self.max_iterations, "tol": self.tol}
-        return geodesic(im, start, end, self.points, **options)
+        if self.plane is not None and space.dim > 1:
+            self._over_plane(self.plane, space, known, im, pairs, sink)
 
     def _interpolate(self, joined: _Paths, sink: Sink) -> None:
         sink.image("interpolation/geodesic", joined.images())
@@ -157,23 +127,25 @@ class LatentGeodesics(LatentCallback):
         sink.scalars(joined.scalars())
         sink.arrays("geodesic/measurements", **{name: x.cpu().numpy() for name, x in joined.arrays().items()})
 
-    def _over_plane(self, space: LatentSpace, known: ProbeCodes, im: Immersion, pairs: int, sink: Sink) -> None:
-        plane = Plane.of(space, known, self.extent, self.plane_points)
+    def _over_plane(
+        self, grid: PlaneGrid, space: LatentSpace, known: ProbeCodes, im: Immersion, pairs: int, sink: Sink
+    ) -> None:
+        plane = Plane.of(space, known, grid.extent, grid.points)
         surface, places = im.restrict(plane.origin, plane.basis), plane.coordinates(known.z)
-        within = places[(places.abs() <= self.extent).all(-1)]
+        within = places[(places.abs() <= grid.extent).all(-1)]
         count = min(pairs, len(within) // 2)
         volume = log_volume(surface, plane.grid()).cpu().numpy()
         lines: dict[str, list[Any]] = {}
         if count:
             start, end = within[: 2 * count].unflatten(0, (count, 2)).unbind(1)
-            found = self.found(surface, within, start, end)
+            found = self.search.join(surface, within, start, end, self.points)
             lines = {"straight": list(torch.stack([start, end], 1).cpu().numpy())}
             for name, chosen in (("geodesic", found.converged), (NOT_CONVERGED, ~found.converged)):
                 if bool(chosen.any()):
                     lines[name] = list(found.points[chosen].cpu().numpy())
         drawn = viz.plane_maps(
             {"log-volume": volume},
-            (-self.extent, self.extent),
+            (-grid.extent, grid.extent),
             (axis_name(known, plane.axes[0]) + ", in prior σ", axis_name(known, plane.axes[1]) + ", in prior σ"),
             "Geodesics of the surface",
             points=within[: 2 * count].cpu().numpy(),
@@ -197,10 +169,10 @@ class _Paths:
     ) -> None:
         self.of, self.space, self.sub = of, space, sub
         self.x = probe.x[: 2 * pairs] if probe is not None and isinstance(space, EncodableLatentSpace) else None
-        self.bounds = of.value_range or (None if probe is None else viz.value_range(probe.x))
+        self.bounds = of.decoding.bounds or (None if probe is None else viz.value_range(probe.x))
         a = sub.inside(known.z)
         start, end = a[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)
-        self.geodesic = of.found(sub.im, a, start, end)
+        self.geodesic = of.search.join(sub.im, a, start, end, of.points)
         z, w = sub.whole(start), sub.whole(end)
         self.opposite = great_circles.opposite(z, w).tolist()
         whole = immersion(space, of.kind)
@@ -224,7 +196,7 @@ class _Paths:
         ends = None if self.x is None else self.x.unflatten(0, (pairs, 2)).repeat_interleave(len(self.codes), 0)
         axes = "" if len(self.sub.axes) == self.space.dim else f" over the {len(self.sub.axes)} active axes"
         title = f"Three paths{axes}, and their lengths"
-        return interpolated(self.space, z, ends, title, rows, self.bounds, self.of.chunk_size)
+        return interpolated(self.space, z, ends, title, rows, self.bounds, self.of.decoding.chunk_size)
 
     def profiles(self) -> viz.Pixels:
         count, n = min(_SHOWN_PROFILES, len(self.geodesic.length)), self.of.points - 1

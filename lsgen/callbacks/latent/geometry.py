@@ -22,7 +22,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback, Which
+from lsgen.callbacks.base import LatentCallback, Turns, Which
 from lsgen.callbacks.latent.measures import (
     Plane,
     active_axes,
@@ -33,6 +33,7 @@ from lsgen.callbacks.latent.measures import (
     quantiles,
     sub_latent,
 )
+from lsgen.callbacks.latent.options import GeometryDetail
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -56,19 +57,13 @@ class LatentGeometry(LatentCallback):
     Args:
         every_n_steps: see `LatentCallback`.
         every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
         kind: which immersion, see `lsgen.geometry.immersion`.
         n: codes at which metric and curvature are measured.
         active_kl: mean KL in nats above which an axis counts as active.
-        max_curved: most axes for which a scalar curvature is computed; its cost grows with their square.
         plane_points: points along each side of the plane.
         extent: half the side of the plane, in standard deviations of the prior.
-        pairs: straight segments that are measured.
-        intervals: intervals into which a segment is divided.
-        kl_probes: observations over which KL and covariance are averaged.
-        chunk_size: codes worked on at a time.
-        probes: see `LatentCallback`.
-        seed: see `LatentCallback`.
+        detail: how finely, and over what, is measured.
+        turns: see `LatentCallback`.
         space: see `LatentCallback`.
 
     Raises:
@@ -83,34 +78,28 @@ class LatentGeometry(LatentCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         kind: Literal["fisher", "euclidean", "expected"] = "fisher",
         n: int = 16,
         active_kl: float = 0.1,
-        max_curved: int = 16,
         plane_points: int = 20,
         extent: float = 3.0,
-        pairs: int = 8,
-        intervals: int = 16,
-        kl_probes: int = 256,
-        chunk_size: int = 32,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        detail: GeometryDetail = GeometryDetail(),
+        turns: Turns = Turns(),
         space: Which = "z",
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed, space)
-        self.at_least(1, n=n, pairs=pairs, chunk_size=chunk_size)
-        self.at_least(2, max_curved=max_curved, plane_points=plane_points, intervals=intervals, kl_probes=kl_probes)
+        super().__init__(every_n_steps, every_n_epochs, turns, space)
+        self.at_least(1, n=n, pairs=detail.pairs, chunk_size=detail.chunk_size)
+        self.at_least(2, max_curvature_axes=detail.max_curvature_axes, plane_points=plane_points)
+        self.at_least(2, intervals=detail.intervals, kl_probes=detail.kl_probes)
         if not extent > 0 or not active_kl >= 0:
             raise ValueError(f"LatentGeometry expected extent > 0 and active_kl >= 0, got {extent} and {active_kl}")
-        self.kind, self.n, self.active_kl, self.max_curved = kind, n, active_kl, max_curved
-        self.plane_points, self.extent = plane_points, extent
-        self.pairs, self.intervals, self.kl_probes, self.chunk_size = pairs, intervals, kl_probes, chunk_size
+        self.kind, self.n, self.active_kl = kind, n, active_kl
+        self.plane_points, self.extent, self.detail = plane_points, extent, detail
 
     @property
     def wanted(self) -> int:
         """Enough observations for the mean KL, the places and the segments."""
-        return max(self.kl_probes, self.n, 2 * self.pairs)
+        return max(self.detail.kl_probes, self.n, 2 * self.detail.pairs)
 
     def check(self, pl_module: LightningModule) -> LatentSpace:
         """Refuse a latent space without the immersion asked for; say what is left out."""
@@ -121,10 +110,11 @@ class LatentGeometry(LatentCallback):
                 f"LatentGeometry leaves out the plane, straight paths and sub-spaces of active axes: codes live on "
                 f"{space.manifold}, which straight steps leave."
             )
-        if space.dim > self.max_curved:
+        if space.dim > self.detail.max_curvature_axes:
             rank_zero_info(
                 f"LatentGeometry leaves out the scalar curvature of all {space.dim} axes, and of the active ones "
-                f"where they are more than max_curved = {self.max_curved}; that of the plane is computed."
+                f"where they are more than max_curvature_axes = {self.detail.max_curvature_axes}; that of the plane is "
+                "computed."
             )
         return space
 
@@ -143,7 +133,7 @@ class LatentGeometry(LatentCallback):
             arrays["kl"] = known.kl
         if space.dim > 1 and isinstance(space.manifold, Euclidean):
             plane = Plane.of(space, known, self.extent, self.plane_points)
-            surface = over_plane(im, plane, self.chunk_size)
+            surface = over_plane(im, plane, self.detail.chunk_size)
             sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
             points = plane.coordinates(known.z)
             sink.image("geometry/plane", _maps(surface, plane, known, points, probe, flat))
@@ -153,20 +143,20 @@ class LatentGeometry(LatentCallback):
 
     def _measure(self, space: LatentSpace, im: Immersion, known: ProbeCodes, active: Tensor) -> dict[str, Tensor]:
         z = known.z[: self.n]
-        found = at_probes(im, z, known.covariance, space.dim <= self.max_curved, self.chunk_size)
+        found = at_probes(im, z, known.covariance, space.dim <= self.detail.max_curvature_axes, self.detail.chunk_size)
         if len(active) == space.dim:
             names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}
             found |= {alias: found[name] for name, alias in names.items() if name in found}
         if not isinstance(space.manifold, Euclidean):
             return found
         if 0 < len(active) < space.dim:
-            curved = 2 <= len(active) <= self.max_curved
-            found |= on_active_axes(sub_latent(im, known, active), z, curved, self.chunk_size)
-        pairs = min(self.pairs, len(known.z) // 2)
+            curved = 2 <= len(active) <= self.detail.max_curvature_axes
+            found |= on_active_axes(sub_latent(im, known, active), z, curved, self.detail.chunk_size)
+        pairs = min(self.detail.pairs, len(known.z) // 2)
         if pairs:
             start, end = known.z[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)
             likelihood_of = space if self.kind == "fisher" else None
-            found |= path_lengths(im, likelihood_of, start, end, self.intervals)
+            found |= path_lengths(im, likelihood_of, start, end, self.detail.intervals)
         return found
 
 

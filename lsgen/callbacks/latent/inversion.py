@@ -6,13 +6,15 @@ If the error of samples is near 0, the search succeeds; the error that is left f
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import asdict
 from typing import ClassVar
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from lsgen import viz
-from lsgen.callbacks.base import PeriodicCallback
+from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.latent.options import InversionSearch
 from lsgen.callbacks.latent.probe_codes import show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -28,19 +30,14 @@ class Inversions(PeriodicCallback):
     Args:
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        at_end: see `PeriodicCallback`.
         n: observations.
         columns: observations in one row.
-        steps: see `lsgen.models.gan.invert`.
-        restarts: see `lsgen.models.gan.invert`.
-        lr: see `lsgen.models.gan.invert`.
-        prior_weight: see `lsgen.models.gan.invert`.
+        search: how codes are searched for.
         encoder: observations (N, *shape) -> codes (N, d), fitted anew in every turn to be one more start (hybrid
             inversion); none for a space that has one, or for optimisation alone.
         encoder_steps: see `lsgen.models.gan.fit_encoder`.
         value_range: data values shown as black and white; taken from the data where not given.
-        probes: see `PeriodicCallback`.
-        seed: see `PeriodicCallback`.
+        turns: see `PeriodicCallback`.
 
     Raises:
         ValueError: n or columns is not positive; on inversion, see `invert` and `fit_encoder`.
@@ -53,24 +50,18 @@ class Inversions(PeriodicCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 16,
         columns: int = 16,
-        steps: int = 300,
-        restarts: int = 4,
-        lr: float = 0.05,
-        prior_weight: float = 0.0,
+        search: InversionSearch = InversionSearch(),
         encoder: nn.Module | None = None,
         encoder_steps: int = 1000,
         value_range: tuple[float, float] | None = None,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         if n < 1 or columns < 1:
             raise ValueError(f"Inversions expected n and columns of at least 1, got {n} and {columns}")
-        self.n, self.columns, self.steps, self.restarts = n, columns, steps, restarts
-        self.lr, self.prior_weight = lr, prior_weight
+        self.n, self.columns, self.search = n, columns, search
         self.encoder, self.encoder_steps = encoder, encoder_steps
         self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
 
@@ -82,16 +73,15 @@ class Inversions(PeriodicCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Fit the encoder where there is one, invert, draw and log."""
         if probe is None:
-            raise ValueError("Inversions expected observations: pass probes=...")
+            raise ValueError("Inversions expected observations: pass turns=Turns(probes=...)")
         if self.encoder is not None:
             encoder = deepcopy(self.encoder).to(probe.x.device)
             space = fit_encoder(space, encoder, steps=self.encoder_steps)
         x, samples = probe.first(self.n).x, space.sample(self.n)
-        settings = {"steps": self.steps, "restarts": self.restarts, "lr": self.lr, "prior_weight": self.prior_weight}
-        found, own = (invert(space, targets, **settings) for targets in (x, samples))  # type: ignore[arg-type]
+        found, own = (invert(space, targets, **asdict(self.search)) for targets in (x, samples))
         values = {"error": 2 * found.error.mean(), "error_of_samples": 2 * own.error.mean()}
         if isinstance(space, EncodableLatentSpace):
-            values["encoder_share"] = (found.start == self.restarts).float().mean()
+            values["encoder_share"] = (found.start == self.search.restarts).float().mean()
         sink.scalars({f"{self.family}/{name}": float(value) for name, value in values.items()})
         bounds = self.value_range or viz.value_range(probe.x)
         rows = np.stack([viz.in_rows(show(space, part, bounds), self.columns) for part in (x, found.x)], axis=1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.probe_codes import means, show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -23,12 +22,10 @@ class Reconstructions(LatentCallback):
     Args:
         every_n_steps: see `LatentCallback`.
         every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
         n: observations.
         columns: observations in one row.
         value_range: data values shown as black and white; taken from the data where not given.
-        probes: see `LatentCallback`.
-        seed: see `LatentCallback`.
+        turns: see `LatentCallback`.
 
     Raises:
         ValueError: n or columns is not positive.
@@ -43,14 +40,12 @@ class Reconstructions(LatentCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 32,
         columns: int = 16,
         value_range: tuple[float, float] | None = None,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
+        super().__init__(every_n_steps, every_n_epochs, turns)
         if n < 1 or columns < 1:
             raise ValueError(f"Reconstructions expected n and columns of at least 1, got {n} and {columns}")
         self.n, self.columns = n, columns

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pytorch_lightning import LightningModule, Trainer
-from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback
+from lsgen.callbacks.base import LatentCallback, Turns
+from lsgen.callbacks.latent.options import Decoding
 from lsgen.callbacks.latent.probe_codes import means, show
 from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.callbacks.logging.sink import Sink
@@ -25,15 +25,12 @@ class Samples(LatentCallback):
     Args:
         every_n_steps: see `LatentCallback`.
         every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
         n: samples.
         columns: samples in one row.
-        value_range: data values shown as black and white; taken from the data where not given.
-        chunk_size: codes decoded at a time.
-        probes: see `LatentCallback`; only their range of values is looked at.
-        seed: see `LatentCallback`; it fixes the draws.
+        decoding: how codes are decoded and shown.
         sampler: source of codes, see `lsgen.latent.sampling.samplers`; the prior unless given.
         codes: training observations to whose codes the sampler is fitted, anew at every turn.
+        turns: see `LatentCallback`; its seed fixes the draws, of its probes only the range of values is looked at.
 
     Raises:
         ValueError: n, columns or chunk_size is not positive.
@@ -46,21 +43,16 @@ class Samples(LatentCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         n: int = 64,
         columns: int = 16,
-        value_range: tuple[float, float] | None = None,
-        chunk_size: int = 512,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        decoding: Decoding = Decoding(),
         sampler: CodeSampler | None = None,
         codes: int = 10_000,
+        turns: Turns = Turns(),
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed)
-        self.at_least(1, n=n, columns=columns, chunk_size=chunk_size)
-        self.n, self.columns, self.chunk_size = n, columns, chunk_size
-        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
-
+        super().__init__(every_n_steps, every_n_epochs, turns)
+        self.at_least(1, n=n, columns=columns, chunk_size=decoding.chunk_size)
+        self.n, self.columns, self.decoding = n, columns, decoding
         self.source = CodeSource(sampler, codes)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -76,7 +68,7 @@ class Samples(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the grid."""
-        sampler = self.source.prepare(space, self.chunk_size, None if probe is None else probe.x)
-        x = means(space, sampler.sample(self.n), self.chunk_size)
-        bounds = self.value_range or viz.value_range(x if probe is None else probe.x)
+        sampler = self.source.prepare(space, self.decoding.chunk_size, None if probe is None else probe.x)
+        x = means(space, sampler.sample(self.n), self.decoding.chunk_size)
+        bounds = self.decoding.bounds or viz.value_range(x if probe is None else probe.x)
         sink.image("sample/grid", viz.grid(viz.in_rows(show(space, x, bounds), self.columns)))

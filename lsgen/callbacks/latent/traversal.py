@@ -18,7 +18,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.base import LatentCallback, Which
+from lsgen.callbacks.base import LatentCallback, Turns, Which
+from lsgen.callbacks.latent.options import TraversalFigures
 from lsgen.callbacks.latent.probe_codes import (
     ProbeCodes,
     axis_name,
@@ -49,25 +50,14 @@ class LatentTraversal(LatentCallback):
     Args:
         every_n_steps: see `LatentCallback`.
         every_n_epochs: see `LatentCallback`.
-        at_end: see `LatentCallback`.
         anchors: anchors in the animation.
-        grid_anchors: how many of them the still grid shows.
         points: values on each axis of the still grid.
-        frames: values on each axis of the animation, which runs through them to and fro.
         extent: greatest value, in standard deviations of the prior; 3 where neither this nor `quantile` is given.
         quantile: instead, the lower of the two extreme quantiles of the aggregate posterior, in (0, 1/2).
-        max_axes: axes shown, the most active ones.
-        pairs: pairs of observations that are interpolated.
-        path_points: points of an interpolation.
-        plane_points: points on each side of the plane.
-        fps: frames per second of the animation.
-        value_range: data values shown as black and white; taken from the data where not given.
         directions: unit vectors to traverse beside the axes, such as `lsgen.models.gan.Directions`, or what finds them
             in a latent space, such as `lsgen.models.gan.sefa`; values are standard deviations of the prior along them.
-        kl_probes: observations over which the KL is averaged.
-        chunk_size: codes decoded at a time.
-        probes: see `LatentCallback`.
-        seed: see `LatentCallback`.
+        figures: what the figures show.
+        turns: see `LatentCallback`.
         space: see `LatentCallback`.
 
     Raises:
@@ -83,30 +73,20 @@ class LatentTraversal(LatentCallback):
         self,
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
-        at_end: bool = True,
         anchors: int = 4,
-        grid_anchors: int = 2,
         points: int = 9,
-        frames: int = 15,
         extent: float | None = None,
         quantile: float | None = None,
-        max_axes: int = 32,
-        pairs: int = 6,
-        path_points: int = 8,
-        plane_points: int = 12,
-        fps: float = 12.0,
-        value_range: tuple[float, float] | None = None,
         directions: Directions | Callable[[LatentSpace], Directions] | None = None,
-        kl_probes: int = 256,
-        chunk_size: int = 512,
-        probes: Tensor | None = None,
-        seed: int = 0,
+        figures: TraversalFigures = TraversalFigures(),
+        turns: Turns = Turns(),
         space: Which = "z",
     ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, at_end, probes, seed, space)
-        self.at_least(1, anchors=anchors, grid_anchors=grid_anchors, max_axes=max_axes, pairs=pairs)
-        self.at_least(1, kl_probes=kl_probes, chunk_size=chunk_size)
-        self.at_least(2, points=points, frames=frames, path_points=path_points, plane_points=plane_points)
+        super().__init__(every_n_steps, every_n_epochs, turns, space)
+        self.at_least(1, anchors=anchors, grid_anchors=figures.grid_anchors, max_axes=figures.max_axes)
+        self.at_least(1, pairs=figures.pairs, kl_probes=figures.kl_probes, chunk_size=figures.decoding.chunk_size)
+        self.at_least(2, points=points, frames=figures.frames)
+        self.at_least(2, path_points=figures.path_points, plane_points=figures.plane_points)
         if extent is not None and quantile is not None:
             raise ValueError("LatentTraversal expected extent or quantile, got both")
         if quantile is not None and space != "z":
@@ -115,19 +95,16 @@ class LatentTraversal(LatentCallback):
             raise ValueError(f"LatentTraversal expected extent > 0, in standard deviations of the prior, got {extent}")
         if quantile is not None and not 0 < quantile < 0.5:
             raise ValueError(f"LatentTraversal expected quantile in (0, 1/2), got {quantile}")
-        self.anchors, self.grid_anchors = anchors, min(grid_anchors, anchors)
-        self.points, self.frames, self.max_axes = points, frames, max_axes
+        self.anchors, self.points = anchors, points
         self.extent, self.quantile = 3.0 if extent is None else extent, quantile
-        self.pairs, self.path_points, self.plane_points = pairs, path_points, plane_points
-        self.fps, self.kl_probes, self.chunk_size = fps, kl_probes, chunk_size
-        self.value_range = None if value_range is None else (float(value_range[0]), float(value_range[1]))
+        self.figures, self.decoding = figures, figures.decoding
         self.directions = directions
         self.needs_encoder = quantile is not None
 
     @property
     def wanted(self) -> int:
         """Enough observations for the mean KL, the anchors and the pairs."""
-        return max(self.kl_probes, self.anchors, 2 * self.pairs)
+        return max(self.figures.kl_probes, self.anchors, 2 * self.figures.pairs)
 
     def check(self, pl_module: LightningModule) -> LatentSpace:
         """Refuse directions where codes have none."""
@@ -141,13 +118,15 @@ class LatentTraversal(LatentCallback):
         known = encode_probes(space, probe, self.wanted)
         view = _View(self, space, probe, known)
         sink.image("traversal/axes", view.axes())
-        sink.animation("traversal/animation", view.animation(), self.fps)
+        sink.animation("traversal/animation", view.animation(), self.figures.fps)
         if space.dim > 1:
             sink.image("traversal/plane", view.plane())
         if len(known.z) > 1:
-            start, end = known.z[: 2 * min(self.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
+            start, end = known.z[: 2 * min(self.figures.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
             for name, path in _interpolations(space.manifold):
-                sink.image(f"interpolation/{name}", view.interpolation(path(start, end, self.path_points), name))
+                sink.image(
+                    f"interpolation/{name}", view.interpolation(path(start, end, self.figures.path_points), name)
+                )
         if self.directions is not None:
             found = self.directions if isinstance(self.directions, Directions) else self.directions(space)
             sink.image("traversal/directions", view.directions(found))
@@ -162,15 +141,15 @@ class _View:
     def __init__(self, of: LatentTraversal, space: LatentSpace, probe: Probe | None, known: ProbeCodes) -> None:
         self.of, self.space, self.known = of, space, known
         self.anchors = known.z[: of.anchors]
-        self.axis_list = known.order[: of.max_axes]
+        self.axis_list = known.order[: of.figures.max_axes]
         prior = space.prior()
         self.mean, self.scale = prior.mean, prior.stddev
         self.x = probe.x if probe is not None and isinstance(space, EncodableLatentSpace) else None
-        shown = probe.x if probe is not None else means(space, self.anchors, of.chunk_size)
-        self.bounds = of.value_range or viz.value_range(shown)
+        shown = probe.x if probe is not None else means(space, self.anchors, of.decoding.chunk_size)
+        self.bounds = of.decoding.bounds or viz.value_range(shown)
 
     def axes(self) -> Pixels:
-        anchors = self.anchors[: self.of.grid_anchors]
+        anchors = self.anchors[: self.of.figures.grid_anchors]
         levels, labels = self.levels(self.of.points)
         images = self.decoded(self.swept(anchors, levels))
         blocks = np.concatenate([self.originals(anchors, len(self.axis_list)), images], axis=2)
@@ -180,7 +159,7 @@ class _View:
         return viz.grid(np.concatenate(list(blocks), axis=1), names, columns, self.title("Axes"), gaps)
 
     def animation(self) -> Pixels:
-        levels, _ = self.levels(self.of.frames)
+        levels, _ = self.levels(self.of.figures.frames)
         there = self.decoded(self.swept(self.anchors, levels)).swapaxes(0, 2).swapaxes(1, 2)
         frames = np.concatenate([there, there[-2:0:-1]])
         originals = self.originals(self.anchors, 1)[None, :, 0]
@@ -191,7 +170,7 @@ class _View:
 
     def plane(self) -> Pixels:
         across, down = self.known.order[:2]
-        levels, labels = self.levels(self.of.plane_points)
+        levels, labels = self.levels(self.of.figures.plane_points)
         flat = isinstance(self.space.manifold, Euclidean)
         origin = self.known.z.mean(0) if flat else self.known.z[0]
         rows = self.moved(origin, down, levels.flip(0))[0]
@@ -206,7 +185,7 @@ class _View:
             raise ValueError(
                 f"expected directions of dimension {self.space.dim}, got vectors {tuple(found.vectors.shape)}"
             )
-        anchors, t = self.anchors[: self.of.grid_anchors], self.steps(self.of.points)
+        anchors, t = self.anchors[: self.of.figures.grid_anchors], self.steps(self.of.points)
         on = replace(found, manifold=self.space.manifold)
         images = np.concatenate([self.decoded(z) for z in on.traverse(anchors, t, self.scale)], axis=1)
         names = [f"{name}  {scale:.3g}" for name, scale in zip(found.names, found.scales.tolist(), strict=True)]
@@ -226,7 +205,9 @@ class _View:
         straight = great_circles.opposite(z[:, 0], z[:, -1]).tolist() if name == "spherical" else [False] * len(z)
         notes = [_note(*of, name) for of in zip(exists.tolist(), straight, strict=True)]
         title = f"{name.capitalize()} interpolation"
-        return interpolated(self.space, z, ends, title, notes if any(notes) else None, self.bounds, self.of.chunk_size)
+        return interpolated(
+            self.space, z, ends, title, notes if any(notes) else None, self.bounds, self.of.decoding.chunk_size
+        )
 
     def levels(self, count: int) -> tuple[Tensor, list[str]]:
         """Return the values (count, d) that each axis takes, and their names."""
@@ -247,11 +228,11 @@ class _View:
 
     def decoded(self, z: Tensor) -> Pixels:
         self._warn_of_missing(torch.isfinite(z).all(-1), "codes of a traversal")
-        return show(self.space, means(self.space, z, self.of.chunk_size), self.bounds)
+        return show(self.space, means(self.space, z, self.of.decoding.chunk_size), self.bounds)
 
     def originals(self, anchors: Tensor, rows: int) -> Pixels:
         """Return what the anchors are, (A, rows, 1, H, W, 3): observations, or decoded codes where there are none."""
-        x = means(self.space, anchors, self.of.chunk_size) if self.x is None else self.x[: len(anchors)]
+        x = means(self.space, anchors, self.of.decoding.chunk_size) if self.x is None else self.x[: len(anchors)]
         pixels = show(self.space, x, self.bounds)[:, None, None]
         return np.broadcast_to(pixels, (len(pixels), rows, *pixels.shape[2:]))
 

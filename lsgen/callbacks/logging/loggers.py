@@ -12,6 +12,7 @@ import secrets
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from lsgen.callbacks.engine.clock import Clocked
 from lsgen.callbacks.engine.problems import report
 from lsgen.callbacks.logging.table import StepTable
 
-__all__ = ["CSVLogger", "TensorBoardLogger", "WandbLogger"]
+__all__ = ["CSVLogger", "TensorBoardLogger", "WandbLabels", "WandbLogger"]
 
 _PLACES = {
     "WANDB_CACHE_DIR": "cache",
@@ -132,6 +133,26 @@ class TensorBoardLogger(Clocked, LightningTensorBoardLogger):
         self._kwargs["purge_step"] = step + 1 if step > 0 else 0
 
 
+@dataclass(frozen=True)
+class WandbLabels:
+    """What a W&B run is called and found by.
+
+    Attributes:
+        name: display name.
+        id: run id; the one in the run directory, or else a new one, if None.
+        group: such as the sweep.
+        job_type: such as the model.
+        tags: labels.
+
+    """
+
+    name: str | None = None
+    id: str | None = None
+    group: str | None = None
+    job_type: str | None = None
+    tags: Sequence[str] = ()
+
+
 class WandbLogger(Clocked, LightningWandbLogger):
     """Weights & Biases: offline, with no network contact at all, unless asked otherwise.
 
@@ -148,14 +169,11 @@ class WandbLogger(Clocked, LightningWandbLogger):
         save_dir: the run directory.
         project: W&B project.
         mode: "offline", "online" or "disabled"; WANDB_MODE, or else "offline", where it is None.
-        name: display name.
-        id: run id; the one in the run directory, or else a new one, where it is None.
-        group: such as the sweep.
-        job_type: such as the model.
-        tags: labels.
         entity: user or team.
+        labels: what the run is called and found by.
         config: plain containers to record, such as the resolved config.
         settings: any of `wandb.Settings`; console capture is off unless `console` says otherwise.
+        log_all: see `CSVLogger`.
 
     Raises:
         ValueError: there is no project; the entity or the group is one that W&B refuses; the mode is none of the three.
@@ -168,14 +186,11 @@ class WandbLogger(Clocked, LightningWandbLogger):
         save_dir: str | Path,
         project: str = "lsgen",
         mode: str | None = None,
-        name: str | None = None,
-        id: str | None = None,
-        group: str | None = None,
-        job_type: str | None = None,
-        tags: Sequence[str] = (),
         entity: str | None = None,
+        labels: WandbLabels = WandbLabels(),
         config: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
+        log_all: bool = False,
     ) -> None:
         mode = mode or os.environ.get("WANDB_MODE") or "offline"
         if mode not in _MODES:
@@ -184,17 +199,17 @@ class WandbLogger(Clocked, LightningWandbLogger):
             raise ValueError("expected the name of a W&B project, got none")
         if entity is not None and not re.fullmatch(r"[\w.-]+", entity):
             raise ValueError(f"expected letters, digits, '.', '_' and '-' in a W&B entity, got {entity!r}")
-        if group is not None and len(group) > _LONGEST_GROUP:
-            raise ValueError(f"expected a W&B group of at most {_LONGEST_GROUP} characters, got {len(group)}")
-        self.mode = mode
+        if labels.group is not None and len(labels.group) > _LONGEST_GROUP:
+            raise ValueError(f"expected a W&B group of at most {_LONGEST_GROUP} characters, got {len(labels.group)}")
+        self.mode, self.log_all = mode, log_all
         super().__init__(
             save_dir=os.fspath(save_dir),
             project=project,
-            name=name,
-            id=id,
-            group=group,
-            job_type=job_type,
-            tags=list(tags),
+            name=labels.name,
+            id=labels.id,
+            group=labels.group,
+            job_type=labels.job_type,
+            tags=list(labels.tags),
             entity=entity,
             config=None if config is None else dict(config),
             mode=mode,

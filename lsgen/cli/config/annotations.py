@@ -14,6 +14,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any, Literal, Union, get_args, get_origin
@@ -21,7 +22,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from lsgen.cli.config.targets import resolve
 from lsgen.cli.errors import UsageError
 
-__all__ = ["check_values"]
+__all__ = ["check_values", "options_class"]
 
 _SEQUENCES = {list, tuple, Sequence, Iterable, typing.Collection, set, frozenset}
 _HOMES = ("lsgen", "torch", "pytorch_lightning", "datetime")
@@ -56,16 +57,26 @@ def check_values(key: str, found: Any, values: Mapping[str, Any]) -> None:
         UsageError: the first value of another type, with the type that was expected.
 
     """
-    known = getattr(found.__init__ if inspect.isclass(found) else found, "__globals__", {})
     parameters = inspect.signature(found).parameters
     for name, value in values.items():
         if name not in parameters or parameters[name].annotation is inspect.Parameter.empty:
             continue
-        home = vars(sys.modules[found.__module__]) if found.__module__ in sys.modules else {}
-        annotation = _evaluated(parameters[name].annotation, {**home, **known})
+        annotation = _annotation_of(found, parameters[name])
         fault = _fault(value, annotation, f"{key}.{name}")
         if fault is not None and not _defies(parameters[name].default, annotation, type(value)):
             raise UsageError(fault)
+
+
+def options_class(found: Any, parameter: inspect.Parameter) -> type | None:
+    """Return the dataclass of options that a parameter takes, alone or beside null; None if it takes something else."""
+    kinds = [kind for kind in _choices(_annotation_of(found, parameter)) if kind is not type(None)]
+    return kinds[0] if len(kinds) == 1 and inspect.isclass(kinds[0]) and is_dataclass(kinds[0]) else None
+
+
+def _annotation_of(found: Any, parameter: inspect.Parameter) -> Any:
+    known = getattr(found.__init__ if inspect.isclass(found) else found, "__globals__", {})
+    home = vars(sys.modules[found.__module__]) if found.__module__ in sys.modules else {}
+    return _evaluated(parameter.annotation, {**home, **known})
 
 
 def _defies(default: Any, annotation: Any, kind: type) -> bool:

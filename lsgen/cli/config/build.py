@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lsgen.cli.config.freeze import escaped
-from lsgen.cli.config.schema import check_shape, check_signatures
+from lsgen.cli.config.schema import check_shape, check_signatures, with_options
 from lsgen.cli.config.targets import check_names, resolve
 from lsgen.cli.errors import UsageError
 from lsgen.cli.refusals.explain import explanation
@@ -29,7 +29,7 @@ def verify(config: DictConfig) -> None:
     plain: Any = OmegaConf.to_container(config)
     check_names(plain)
     check_shape(plain)
-    check_signatures(plain)
+    check_signatures(with_options(plain))
 
 
 def verify_part(config: DictConfig, key: str) -> None:
@@ -41,7 +41,7 @@ def verify_part(config: DictConfig, key: str) -> None:
     """
     plain: Any = {key: OmegaConf.to_container(config)}
     check_names(plain)
-    check_signatures(plain)
+    check_signatures(with_options(plain))
 
 
 def build(
@@ -132,7 +132,7 @@ def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = No
 
 def _resolved_twice(part: DictConfig, key: str) -> DictConfig:
     """Return a part, at its place in a config, whose text survives Hydra, which resolves what is resolved once more."""
-    whole: Any = escaped(escaped(OmegaConf.to_container(part, resolve=True)))
+    whole: Any = escaped(escaped(with_options(OmegaConf.to_container(part, resolve=True), key)))
     for name in reversed(key.split(".")):
         whole = {name: whole}
     found: DictConfig = OmegaConf.select(OmegaConf.create(whole), key)

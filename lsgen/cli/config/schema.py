@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from lsgen.cli.config.annotations import check_values
+from lsgen.cli.config.annotations import check_values, options_class
 from lsgen.cli.config.targets import resolve, target_nodes
 from lsgen.cli.errors import UsageError
 
-__all__ = ["ROOT_KEYS", "check_shape", "check_signatures", "close_to"]
+__all__ = ["ROOT_KEYS", "check_shape", "check_signatures", "close_to", "with_options"]
 
 ROOT_KEYS = ("seed", "test", "report", "run", "data", "model", "trainer", "callbacks", "logger")
 MAX_SEED = 2**32 - 1  # that of NumPy, and so of Lightning
@@ -97,6 +97,43 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
 def _is_open(value: Any) -> bool:
     """Tell whether a value is known on the machine of the run only."""
     return isinstance(value, str) and "${" in value
+
+
+def with_options(node: Any, key: str = "") -> Any:
+    """Return a checked config in which mappings of options name the dataclass that takes them.
+
+    A mapping without `_target_` where a constructor takes a dataclass of options changes those of its default.
+
+    Args:
+        node: the config, or a part of it; its targets may be resolved.
+        key: its dotted key.
+
+    """
+    if isinstance(node, list):
+        return [with_options(item, f"{key}[{place}]") for place, item in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    filled = dict(node)
+    if "_target_" in node and not str(node["_target_"]).startswith("hydra.utils."):
+        filled |= _options_of(resolve(key, node), node)
+    return {name: with_options(value, f"{key}.{name}" if key else str(name)) for name, value in filled.items()}
+
+
+def _options_of(found: Any, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mappings of options among the arguments of a constructor, complete with their dataclass."""
+    try:
+        parameters = inspect.signature(found).parameters
+    except (TypeError, ValueError):
+        return {}
+    complete: dict[str, Any] = {}
+    for name, value in node.items():
+        if isinstance(value, Mapping) and "_target_" not in value and name in parameters:
+            kind, default = options_class(found, parameters[name]), parameters[name].default
+            if kind is not None:
+                own = fields(kind) if isinstance(default, kind) else ()
+                changed = {f.name: option for f in own if (option := getattr(default, f.name)) != f.default}
+                complete[name] = {"_target_": f"{kind.__module__}.{kind.__qualname__}", **changed, **value}
+    return complete
 
 
 def check_signatures(config: Mapping[str, Any]) -> None:

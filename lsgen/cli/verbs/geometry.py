@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -142,16 +143,19 @@ def _runs(found: Sequence[str]) -> list[RunDirectory]:
 
 def _looks(settings: Mapping[str, Any]) -> dict[str, LatentCallback]:
     """Return what is looked at, by a name for the user."""
-    from lsgen.callbacks import LatentDistances, LatentGeodesics, LatentGeometry
+    from lsgen.callbacks import GeodesicSearch, LatentDistances, LatentGeodesics, LatentGeometry, PlaneGrid
 
     kind, points, starts, grid = (settings[name] for name in ("kind", "points", "starts", "plane_points"))
-    finely: dict[str, Any] = {"kind": kind, "points": points, "max_axes": None, "tol": 1e-3, "max_iterations": 100}
-    joined: dict[str, Any] = {"starts": starts, "neighbours": 10, "plane": True, "plane_points": grid}
+    finely = GeodesicSearch(max_axes=None, tol=1e-3, max_iterations=100)
+    among = replace(finely, starts=starts, neighbours=10)
+    pairs, observations = settings["pairs"], settings["observations"]
     try:
         return {
             "spectrum, volume, curvature": LatentGeometry(kind=kind, plane_points=grid),
-            "geodesics": LatentGeodesics(pairs=settings["pairs"], **joined, **finely),
-            "distances, Fréchet means": LatentDistances(observations=settings["observations"], **finely),
+            "geodesics": LatentGeodesics(kind=kind, pairs=pairs, points=points, plane=PlaneGrid(grid), search=among),
+            "distances, Fréchet means": LatentDistances(
+                kind=kind, observations=observations, points=points, search=finely
+            ),
         }
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -11,7 +11,15 @@ import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from lsgen.callbacks import Checkpoint, HeldOutCheck, NearestNeighbours, Reconstructions, SampleComparison, check_split
+from lsgen.callbacks import (
+    Checkpoint,
+    HeldOutCheck,
+    NearestNeighbours,
+    RealSet,
+    Reconstructions,
+    SampleComparison,
+    check_split,
+)
 from lsgen.data import Digits, Loading
 from lsgen.metrics.quality import DatasetClassifier
 
@@ -166,8 +174,8 @@ def test_looking_ahead_changes_no_random_number(engine: ModuleType, tmp_path: Pa
     ("callback", "words"),
     [
         (Reconstructions(), "Reconstructions expected a data module with `probe`.*, got no validation observations"),
-        (SampleComparison(CLASSIFIER, split="val"), "at least 1 observations in the val split, got 0"),
-        (SampleComparison(CLASSIFIER, n_real=1438), "at least 1438 observations in the train split, got 1437"),
+        (SampleComparison(CLASSIFIER, real=RealSet(split="val")), "at least 1 observations in the val split, got 0"),
+        (SampleComparison(CLASSIFIER, real=RealSet(n=1438)), "at least 1438 observations in the train split, got 1437"),
         (NearestNeighbours(CLASSIFIER), "at least 1 observations in the val split, got 0"),
     ],
 )  # fmt: skip

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from lsgen.callbacks import Samples, TensorBoardLogger, WandbLogger, problems_of
+from lsgen.callbacks import Samples, TensorBoardLogger, WandbLabels, WandbLogger, problems_of
 
-ABOUT: dict[str, Any] = {"project": "p", "name": "n", "group": "g", "job_type": "vae", "tags": ["a", "b"]}
+LABELS: dict[str, Any] = {"name": "n", "group": "g", "job_type": "vae", "tags": ["a", "b"]}
 CONFIG = {"seed": 0, "model": {"dim": 3}}
 
 
@@ -33,11 +33,11 @@ def test_wandb_continues_one_run(engine: ModuleType, tmp_path: Path, read_wandb:
     """A killed attempt and the one that resumes it: one id, two segments, rows equal to metrics.csv."""
     import wandb
 
-    first = WandbLogger(tmp_path, config=CONFIG, **ABOUT)
+    first = WandbLogger(tmp_path, "p", config=CONFIG, labels=WandbLabels(**LABELS))
     with pytest.raises(SystemExit):
         engine.fit(tmp_path, extra=[engine.Send(signal.SIGTERM, "on_train_batch_end", 33)], loggers=[first])
     other = wandb.init(mode="offline", dir=tmp_path / "other", id="other", settings={"console": "off", "silent": True})
-    second = WandbLogger(tmp_path, config=CONFIG, **ABOUT)
+    second = WandbLogger(tmp_path, "p", config=CONFIG, labels=WandbLabels(**LABELS))
     engine.fit(tmp_path, resume=True, loggers=[second])
     assert wandb.run is other
     other.finish()
@@ -45,7 +45,8 @@ def test_wandb_continues_one_run(engine: ModuleType, tmp_path: Path, read_wandb:
     second.close()
     run = read_wandb(tmp_path)
     assert run.id == second.version
-    assert {key: getattr(run, key) for key in ABOUT} == ABOUT
+    assert {key: getattr(run, key) for key in LABELS} == LABELS
+    assert run.project == "p"
     assert CONFIG.items() <= run.config.items()
     assert len(run.segments) == 2
     assert run.exit_codes == [1, 0]

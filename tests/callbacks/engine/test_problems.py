@@ -19,6 +19,7 @@ from lsgen.callbacks import (
     Observer,
     PeriodicCallback,
     Samples,
+    TraversalFigures,
     problems_of,
 )
 from lsgen.callbacks.logging.sink import Sink
@@ -180,7 +181,10 @@ def test_a_logger_fails(engine: ModuleType, reference: Path, tmp_path: Path, cal
 def test_a_figure_that_cannot_be_written(engine: ModuleType, reference: Path, tmp_path: Path) -> None:
     """A file stands where the folder of figures belongs; each callback that draws is named."""
     (tmp_path / "figures").write_text("")
-    draw = [LatentTraversal(every_n_steps=20, anchors=1, points=2, frames=2), Samples(every_n_epochs=1, n=2)]
+    draw = [
+        LatentTraversal(every_n_steps=20, anchors=1, points=2, figures=TraversalFigures(frames=2)),
+        Samples(every_n_epochs=1, n=2),
+    ]
     trainer = engine.fit(tmp_path, extra=draw)
     told = {problem.who: (problem.first_step, problem.last_step, problem.count) for problem in problems_of(trainer)}
     assert told == {"LatentTraversal": (20, 65, 4), "Samples": (20, 65, 4)}

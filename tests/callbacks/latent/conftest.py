@@ -1,5 +1,6 @@
 """Small models and a recording logger for the tests of latent-space callbacks."""
 
+from dataclasses import fields
 from types import SimpleNamespace
 
 import numpy as np
@@ -127,6 +128,11 @@ def fit(path, callbacks, max_epochs=2, module=None, loggers=True, data=None, see
     return module, recorder, made
 
 
+def taken(kind, given, **defaults):
+    """Return a dataclass of options out of keyword arguments, which lose them."""
+    return kind(**{**defaults, **{f.name: given.pop(f.name) for f in fields(kind) if f.name in given}})
+
+
 @pytest.fixture(scope="session")
 def toys():
     return SimpleNamespace(
@@ -140,4 +146,5 @@ def toys():
         fit=fit,
         enlarged=enlarged,
         places=places,
+        taken=taken,
     )

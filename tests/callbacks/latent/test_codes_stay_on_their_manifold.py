@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from lsgen.callbacks import GeodesicSearch, GeometryDetail, TraversalFigures
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
 from lsgen.callbacks.latent.geometry import LatentGeometry
 from lsgen.callbacks.latent.traversal import LatentTraversal
@@ -81,7 +82,9 @@ def _outside(space, z):
 def test_traversals_interpolations_planes_and_directions(name, tmp_path):
     space = _space(name)
     directions = sefa if space.manifold.continuous else None
-    callback = LatentTraversal(kl_probes=8, frames=3, points=5, plane_points=3, directions=directions)
+    callback = LatentTraversal(
+        points=5, directions=directions, figures=TraversalFigures(kl_probes=8, frames=3, plane_points=3)
+    )
     assert _outside(space, _decoded(space, callback, tmp_path)) < 1e-5
     shown = {path.name for path in (tmp_path / "figures" / "interpolation").iterdir()}
     assert shown == ({"linear"} if isinstance(space.manifold, Cube) else {"geodesic"})
@@ -90,7 +93,7 @@ def test_traversals_interpolations_planes_and_directions(name, tmp_path):
 @pytest.mark.parametrize("name", SPACES)
 def test_geometry_leaves_out_planes_that_leave_the_manifold(name, tmp_path):
     space = _space(name)
-    callback = LatentGeometry(kl_probes=8, n=4, intervals=2, plane_points=3)
+    callback = LatentGeometry(n=4, plane_points=3, detail=GeometryDetail(kl_probes=8, intervals=2))
     assert _outside(space, _decoded(space, callback, tmp_path)) < 1e-5
     flat = isinstance(space.manifold, Cube)
     assert (tmp_path / "figures" / "geometry" / "plane").exists() == flat
@@ -105,14 +108,14 @@ def test_geometry_leaves_out_planes_that_leave_the_manifold(name, tmp_path):
 @pytest.mark.parametrize("name", SPACES)
 def test_geodesics_that_leave_the_manifold_are_left_out(name, tmp_path):
     space = _space(name)
-    assert not len(_decoded(space, LatentGeodesics(kl_probes=8), tmp_path))
+    assert not len(_decoded(space, LatentGeodesics(search=GeodesicSearch(kl_probes=8)), tmp_path))
 
 
 def test_quantiles_of_encodings_beyond_the_walls_stop_there(tmp_path):
     space = _space("cube with an encoder that leaves it")
     x = torch.rand(30, *SHAPE, generator=torch.Generator().manual_seed(1))
     assert space.encode(x).mean.abs().max() > 1.5
-    callback = LatentTraversal(kl_probes=8, frames=3, points=5, plane_points=3, quantile=0.05)
+    callback = LatentTraversal(points=5, quantile=0.05, figures=TraversalFigures(kl_probes=8, frames=3, plane_points=3))
     assert _outside(space, _decoded(space, callback, tmp_path)) < 1e-5
 
 
@@ -124,7 +127,9 @@ def test_directions_of_codes_that_cannot_move_are_refused_before_training():
 
 def test_traversals_of_a_codebook_show_one_entry_after_the_other(tmp_path):
     space = _space("codebook")
-    codes = _decoded(space, LatentTraversal(kl_probes=8, frames=5, points=5, plane_points=3), tmp_path)
+    codes = _decoded(
+        space, LatentTraversal(points=5, figures=TraversalFigures(kl_probes=8, frames=5, plane_points=3)), tmp_path
+    )
     apart = (codes.unflatten(1, (2, 2)).flatten(0, 1)[:, None] - space.posterior.codebook).abs().amax(-1)
     assert float(apart.amin(1).max()) < 1e-6
     assert len(apart.argmin(1).unique()) >= 3

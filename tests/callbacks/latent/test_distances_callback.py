@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from lsgen import viz
+from lsgen.callbacks import GeodesicSearch, MeanSets, Turns
 from lsgen.callbacks.latent.distances import LatentDistances
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -30,7 +31,9 @@ def _decoder():
 def _run(space, tmp_path, toys, probe=None, **kwargs):
     recorder = toys.Recorder()
     sink = Sink(tmp_path, 1, [recorder])
-    LatentDistances(**{"kl_probes": 16, "observations": 4, "members": 5, "points": 5, **kwargs}).run(space, probe, sink)
+    search = toys.taken(GeodesicSearch, kwargs, kl_probes=16, max_iterations=100)
+    sets = toys.taken(MeanSets, kwargs, members=5)
+    LatentDistances(observations=4, points=5, sets=sets, search=search, **kwargs).run(space, probe, sink)
     sink.close()
     ((_, row),) = recorder.rows
     with np.load(tmp_path / "figures" / "geometry" / "distances" / "00000001.npz") as found:
@@ -64,7 +67,7 @@ def test_sets_are_labels_with_enough_observations(tmp_path, toys, monkeypatch):
     )
     space = EncodableLatentSpace(Posterior(), _decoder(), FixedGaussian((5,)), StandardNormal(DIM)).double()
     label = torch.tensor([7] * 6 + [3] * 5 + [1] * 5)
-    _run(space, tmp_path, toys, Probe(torch.randn(16, 5), label), members=5, sets=2)
+    _run(space, tmp_path, toys, Probe(torch.randn(16, 5), label), members=5, most=2)
     ((first, second),) = drawn
     assert first.startswith("label 1  variance")
     assert second.startswith("label 3  variance")
@@ -78,7 +81,7 @@ def test_what_did_not_converge_is_blank_and_said(tmp_path, toys, monkeypatch):
     monkeypatch.setattr(viz, "matrices", lambda tables, *args: drawn.update(tables) or draw(tables, *args))
     decoder = nn.Sequential(_decoder(), nn.Tanh(), nn.Linear(5, 5), nn.Tanh())
     space = LatentSpace(decoder, FixedGaussian((5,)), StandardNormal(DIM)).double()
-    row, arrays = _run(space, tmp_path, toys, max_iterations=1, tol=1e-12, sets=0)
+    row, arrays = _run(space, tmp_path, toys, max_iterations=1, tol=1e-12, most=0)
     assert np.isnan(arrays["geodesic"]).all()
     assert row["geometry/distance/geodesic/not_finite"] == 6
     assert "geometry/distance/rank_correlation" not in row
@@ -90,9 +93,12 @@ def test_what_did_not_converge_is_blank_and_said(tmp_path, toys, monkeypatch):
     ("kwargs", "sentence"),
     [
         ({"observations": 1}, "LatentDistances expected observations of at least 2, got 1"),
-        ({"sets": -1}, "LatentDistances expected sets of at least 0, got -1"),
-        ({"tol": 0.0}, "LatentDistances expected tol > 0 and active_kl >= 0, got 0.0 and 0.1"),
-        ({"at_end": False}, "LatentDistances expected a cadence or at_end=True, got neither: it would never fire"),
+        ({"sets": MeanSets(most=-1)}, "LatentDistances expected sets of at least 0, got -1"),
+        ({"search": GeodesicSearch(tol=0.0)}, "LatentDistances expected tol > 0 and active_kl >= 0, got 0.0 and 0.1"),
+        (
+            {"turns": Turns(at_end=False)},
+            "LatentDistances expected a cadence or turns.at_end=True, got neither",
+        ),
     ],
 )
 def test_impossible_options_are_refused(kwargs, sentence):

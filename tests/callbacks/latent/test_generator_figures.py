@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lsgen.callbacks import LatentGeometry, LatentTraversal
+from lsgen.callbacks import GeometryDetail, InversionSearch, LatentGeometry, LatentTraversal, RealSet, TraversalFigures
 from lsgen.callbacks.evaluation.class_comparison import ClassComparison
 from lsgen.callbacks.evaluation.decoupling import Decoupling
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
@@ -89,7 +89,7 @@ def test_a_generator_that_repeats_the_data_is_found_out(tmp_path: Path) -> None:
 
 def test_distances_within_classes_are_those_of_the_conditioned_samples(tmp_path: Path) -> None:
     data = Digits()
-    callback = ClassComparison(Pixels(SHAPE), n=40, n_real=800, chunk_size=16)
+    callback = ClassComparison(Pixels(SHAPE), n=40, chunk_size=16, real=RealSet(n=800))
     values = _turn(callback, _space(Stored(data, classes=10), 10), tmp_path, data)
     kept = np.load(tmp_path / "figures/sample/classes/00000001.npz")
     assert values["sample/classes/intra_fd_pixels"] == pytest.approx(kept["distances"].mean())
@@ -111,7 +111,9 @@ def _linear() -> LatentSpace:
 @pytest.mark.parametrize("encoder", [None, nn.Sequential(nn.Flatten(), nn.Linear(64, 2))])
 def test_inversion_finds_samples_and_the_nearest_of_what_is_none(tmp_path: Path, encoder: nn.Module | None) -> None:
     data, space = Digits(), _linear()
-    callback = Inversions(n=8, columns=4, steps=150, restarts=2, encoder=encoder, encoder_steps=300)
+    callback = Inversions(
+        n=8, columns=4, encoder=encoder, encoder_steps=300, search=InversionSearch(steps=150, restarts=2)
+    )
     before = None if encoder is None else [p.clone() for p in encoder.parameters()]
     values = _turn(callback, space, tmp_path, data)
     x = data.dataset("val")[torch.arange(8)]["x"].flatten(1)
@@ -128,7 +130,10 @@ def test_inversion_finds_samples_and_the_nearest_of_what_is_none(tmp_path: Path,
 
 @pytest.mark.slow
 def test_a_checkpoint_of_a_game_is_drawn_though_its_samples_are_judged_while_training(tmp_path: Path) -> None:
-    run, few = tmp_path / "run", {"comparison.n": 50, "inversion.n": 2, "inversion.steps": 2, "traversal.frames": 2}
+    run, few = (
+        tmp_path / "run",
+        {"comparison.n": 50, "inversion.n": 2, "inversion.search.steps": 2, "traversal.figures.frames": 2},
+    )
     quick = [f"++callbacks.{key}={value}" for key, value in few.items()]
     settings = ["model.max_steps=2", "trainer.limit_test_batches=1", "logger=none", "report=false", *quick]
     assert main(["train", "experiment=wgan_gp_digits", f"run_dir={run}", *settings]) == 0
@@ -196,9 +201,12 @@ def _style_gan(batches: int) -> tuple[GAN, DataLoader]:
 
 def test_spaces_of_styles_are_looked_at_beside_z_under_keys_of_their_own(tmp_path: Path) -> None:
     gan, data = _style_gan(batches=2)
-    few = {"every_n_steps": 2, "points": 2, "frames": 2, "anchors": 1, "plane_points": 2}
+    figures = TraversalFigures(frames=2, plane_points=2)
+    few = {"every_n_steps": 2, "points": 2, "anchors": 1, "figures": figures}
     looks = [LatentTraversal(**few, space=space, directions=sefa if space == "w" else None) for space in SPACES]
-    geometry = LatentGeometry(2, space="w", n=2, plane_points=2, pairs=1, intervals=2, kl_probes=4)
+    geometry = LatentGeometry(
+        2, space="w", n=2, plane_points=2, detail=GeometryDetail(pairs=1, intervals=2, kl_probes=4)
+    )
     logger = CSVLogger(tmp_path)
     trainer = Trainer(
         accelerator="cpu",
@@ -214,7 +222,7 @@ def test_spaces_of_styles_are_looked_at_beside_z_under_keys_of_their_own(tmp_pat
     logger.save()
     logged = set((Path(logger.log_dir) / "metrics.csv").read_text().splitlines()[0].split(","))
     for part in ("", "w/", "w_plus/"):
-        assert {f"traversal/{part}seconds", f"traversal/{part}share_of_training"} <= logged
+        assert f"traversal/{part}share_of_training" in logged
         for key in (f"traversal/{part}axes", f"traversal/{part}plane", f"interpolation/{part}linear"):
             assert (tmp_path / "figures" / key / "00000002.png").exists(), key
     assert {path.name for path in (tmp_path / "figures/traversal").glob("*/directions")} == {"directions"}

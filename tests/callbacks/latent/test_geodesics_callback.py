@@ -8,6 +8,7 @@ from PIL import Image
 from torch import nn
 
 from lsgen import viz
+from lsgen.callbacks import GeodesicSearch, PlaneGrid, Turns
 from lsgen.callbacks.latent.geodesics import NOT_CONVERGED, LatentGeodesics
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -38,7 +39,8 @@ def _space(decoder, dim, data):
 def _run(space, tmp_path, toys, probe=None, **kwargs):
     recorder = toys.Recorder()
     sink = Sink(tmp_path, 1, [recorder])
-    LatentGeodesics(**{"pairs": 3, "kl_probes": 16, **kwargs}).run(space, probe, sink)
+    search = toys.taken(GeodesicSearch, kwargs, kl_probes=16)
+    LatentGeodesics(**{"pairs": 3, **kwargs}, search=search).run(space, probe, sink)
     sink.close()
     ((_, row),) = recorder.rows
     assert np.isfinite(list(row.values())).all()
@@ -88,7 +90,7 @@ def test_what_did_not_converge_is_named_dashed_and_in_no_quantile(tmp_path, toys
 
     for name in ("profiles", "plane_maps", "grid"):
         monkeypatch.setattr(viz, name, partial(spied, name, getattr(viz, name)))
-    kwargs = {"max_iterations": 1, "tol": 1e-9, "plane": True, "plane_points": 4}
+    kwargs = {"max_iterations": 1, "tol": 1e-9, "plane": PlaneGrid(4)}
     row, arrays = _run(_space(Sphere(), 2, 3), tmp_path, toys, **kwargs)
     assert not arrays["converged"].any()
     assert row["geodesic/converged"] == 0
@@ -154,7 +156,7 @@ def test_the_picture_shows_the_decoded_points_of_every_path_beside_the_inputs(tm
 def test_it_fires_at_the_end_and_training_does_not_notice(tmp_path, toys):
     ends = []
     for name, callbacks in (
-        ("with", [LatentGeodesics(pairs=1, points=3, kl_probes=8, active_kl=0.0)]),
+        ("with", [LatentGeodesics(pairs=1, points=3, active_kl=0.0, search=GeodesicSearch(kl_probes=8))]),
         ("without", []),
     ):
         module, recorder, _ = toys.fit(tmp_path / name, callbacks)
@@ -180,9 +182,13 @@ def test_codes_on_a_space_of_their_own_and_too_many_axes_are_left_out(tmp_path, 
     [
         ({"points": 2}, "LatentGeodesics expected points of at least 3, got 2"),
         ({"pairs": 0}, "LatentGeodesics expected pairs of at least 1, got 0"),
-        ({"neighbours": 0}, "LatentGeodesics expected neighbours of at least 1, got 0"),
-        ({"tol": 0.0}, "LatentGeodesics expected extent > 0, tol > 0 and active_kl >= 0, got 3.0, 0.0 and 0.1"),
-        ({"at_end": False}, "LatentGeodesics expected a cadence or at_end=True, got neither: it would never fire"),
+        ({"search": GeodesicSearch(neighbours=0)}, "LatentGeodesics expected neighbours of at least 1, got 0"),
+        ({"search": GeodesicSearch(tol=0.0)}, "LatentGeodesics expected tol > 0 and active_kl >= 0, got 0.0 and 0.1"),
+        ({"plane": PlaneGrid(extent=0.0)}, "LatentGeodesics expected an extent of the plane > 0, got 0.0"),
+        (
+            {"turns": Turns(at_end=False)},
+            "LatentGeodesics expected a cadence or turns.at_end=True, got neither",
+        ),
     ],
 )
 def test_impossible_options_are_refused(kwargs, sentence):

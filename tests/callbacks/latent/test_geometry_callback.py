@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from lsgen.callbacks import GeometryDetail
 from lsgen.callbacks.latent.geometry import LatentGeometry
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -54,7 +55,8 @@ def _space(decoder, dim, data, sigma=SIGMA):
 def _run(space, tmp_path, toys, probe=None, **kwargs):
     recorder = toys.Recorder()
     sink = Sink(tmp_path, 1, [recorder])
-    LatentGeometry(**{"n": 8, "plane_points": 5, "pairs": 3, "kl_probes": 32, **kwargs}).run(space, probe, sink)
+    detail = toys.taken(GeometryDetail, kwargs, pairs=3, kl_probes=32)
+    LatentGeometry(**{"n": 8, "plane_points": 5, **kwargs}, detail=detail).run(space, probe, sink)
     sink.close()
     ((_, row),) = recorder.rows
     with np.load(tmp_path / "figures" / "geometry" / "measurements" / "00000001.npz") as file:
@@ -177,7 +179,7 @@ def test_piecewise_linear_decoders_are_flagged_and_flat(tmp_path, toys, activati
 
 
 def test_it_fires_as_promised_with_finite_values_only(tmp_path, toys):
-    callback = LatentGeometry(4, n=4, plane_points=4, pairs=2, kl_probes=20)
+    callback = LatentGeometry(4, n=4, plane_points=4, detail=GeometryDetail(pairs=2, kl_probes=20))
     _, recorder, _ = toys.fit(tmp_path, [callback])
     for key, suffix in (("geometry/measurements", "npz"), ("geometry/plane", "png"), ("geometry/spectrum", "png")):
         names = sorted(path.name for path in (tmp_path / "figures" / key).iterdir())
@@ -193,14 +195,17 @@ def test_it_fires_as_promised_with_finite_values_only(tmp_path, toys):
 
 def test_training_is_bitwise_the_same_with_and_without_it(tmp_path, toys):
     ends = []
-    for name, callbacks in (("with", [LatentGeometry(3, n=4, plane_points=4, kl_probes=20)]), ("without", [])):
+    for name, callbacks in (
+        ("with", [LatentGeometry(3, n=4, plane_points=4, detail=GeometryDetail(kl_probes=20))]),
+        ("without", []),
+    ):
         module, _, _ = toys.fit(tmp_path / name, callbacks)
         ends.append((module.losses, {k: v.tolist() for k, v in module.state_dict().items()}, torch.rand(2).tolist()))
     assert ends[0] == ends[1]
 
 
 def test_many_axes_leave_out_the_curvature_of_all_of_them_only(tmp_path, toys):
-    row, _ = _run(_space(nn.Sequential(_linear(4), nn.Tanh()), 4, 5), tmp_path, toys, max_curved=3)
+    row, _ = _run(_space(nn.Sequential(_linear(4), nn.Tanh()), 4, 5), tmp_path, toys, max_curvature_axes=3)
     assert not [key for key in row if key.startswith(("curvature/scalar", "curvature/active"))]
     assert "curvature/plane/q50" in row
     assert "geometry/log_volume/q50" in row
@@ -231,7 +236,7 @@ def test_a_likelihood_without_the_immersion_is_refused_before_training(tmp_path,
     [
         ({"n": 0}, "LatentGeometry expected n of at least 1, got 0"),
         ({"plane_points": 1}, "LatentGeometry expected plane_points of at least 2, got 1"),
-        ({"intervals": 1}, "LatentGeometry expected intervals of at least 2, got 1"),
+        ({"detail": GeometryDetail(intervals=1)}, "LatentGeometry expected intervals of at least 2, got 1"),
         ({"extent": 0.0}, "LatentGeometry expected extent > 0 and active_kl >= 0, got 0.0 and 0.1"),
     ],
 )

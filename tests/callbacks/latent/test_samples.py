@@ -3,6 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lsgen.callbacks import Decoding, Turns
 from lsgen.callbacks.latent.samples import Samples
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -24,7 +25,7 @@ def test_it_fires_as_promised_for_spaces_with_and_without_encoder(tmp_path, toys
 def test_samples_are_the_decoded_means_of_fixed_draws_from_the_prior(tmp_path, toys):
     space, probe = toys.space(), Probe(toys.images(4))
     for step in (1, 2):
-        Samples(n=6, columns=4, seed=9).run(space, probe, Sink(tmp_path, step))
+        Samples(n=6, columns=4, turns=Turns(seed=9)).run(space, probe, Sink(tmp_path, step))
         torch.rand(10)
     assert (_picture(tmp_path, 1) == _picture(tmp_path, 2)).all()
     z = torch.randn(6, toys.DIM, generator=torch.Generator().manual_seed(9))
@@ -40,7 +41,7 @@ def test_samples_are_the_decoded_means_of_fixed_draws_from_the_prior(tmp_path, t
 def test_the_number_of_codes_decoded_at_a_time_changes_nothing(tmp_path, toys):
     space, probe = toys.space(), Probe(toys.images(4))
     Samples(n=7).run(space, probe, Sink(tmp_path, 1))
-    Samples(n=7, chunk_size=2).run(space, probe, Sink(tmp_path, 2))
+    Samples(n=7, decoding=Decoding(chunk_size=2)).run(space, probe, Sink(tmp_path, 2))
     assert np.abs(_picture(tmp_path, 1).astype(int) - _picture(tmp_path, 2)).max() <= 1
 
 

@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from lsgen.callbacks import Decoding
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.latent.samples import Samples
 from lsgen.data import Digits
@@ -41,7 +42,9 @@ def _autoencoder() -> VAE:
 @pytest.mark.slow
 def test_a_sampler_is_fitted_to_the_codes_of_training_observations(tmp_path) -> None:
     model, data, sampler = _autoencoder(), Digits(), Recorder()
-    _trainer(tmp_path, Samples(every_n_steps=2, n=8, sampler=sampler, codes=50, chunk_size=20)).fit(model, data)
+    _trainer(tmp_path, Samples(every_n_steps=2, n=8, sampler=sampler, codes=50, decoding=Decoding(chunk_size=20))).fit(
+        model, data
+    )
     with torch.no_grad():
         expected = model.latent_space.encode(data.probe(50, "train")["x"]).mean
     torch.testing.assert_close(sampler.seen, expected)

@@ -6,6 +6,7 @@ import torch
 from PIL import Image, ImageSequence
 from torch.distributions import Normal, kl_divergence
 
+from lsgen.callbacks import Decoding, GeodesicSearch, TraversalFigures, Turns
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
 from lsgen.callbacks.latent.probe_codes import encode_probes, probe_table
 from lsgen.callbacks.latent.traversal import LatentTraversal
@@ -17,8 +18,10 @@ from lsgen.models.gan import Directions
 KEYS = ("traversal/axes", "traversal/animation", "traversal/plane", "interpolation/linear", "interpolation/spherical")
 
 
-def _pictures(space, probe, tmp_path, **kwargs):
-    LatentTraversal(**kwargs).run(space, probe, Sink(tmp_path, 1))
+def _pictures(space, probe, tmp_path, toys, **kwargs):
+    decoding, turns = toys.taken(Decoding, kwargs), toys.taken(Turns, kwargs)
+    figures = toys.taken(TraversalFigures, kwargs, decoding=decoding)
+    LatentTraversal(**kwargs, figures=figures, turns=turns).run(space, probe, Sink(tmp_path, 1))
     return {
         key: np.asarray(Image.open(tmp_path / "figures" / key / "00000001.png"))
         for key in KEYS
@@ -37,7 +40,7 @@ def _decoded(space, z):
 
 
 def test_every_firing_writes_every_picture_and_logs_its_cost(tmp_path, toys):
-    _, recorder, _ = toys.fit(tmp_path, [LatentTraversal(3, kl_probes=16, frames=4)])
+    _, recorder, _ = toys.fit(tmp_path, [LatentTraversal(3, figures=TraversalFigures(kl_probes=16, frames=4))])
     for key in KEYS:
         suffix = "gif" if key == "traversal/animation" else "png"
         names = sorted(path.name for path in (tmp_path / "figures" / key).iterdir())
@@ -48,7 +51,9 @@ def test_every_firing_writes_every_picture_and_logs_its_cost(tmp_path, toys):
 
 def test_rows_are_axes_by_decreasing_kl_and_columns_their_values_around_the_encodings(tmp_path, toys):
     space, x = toys.space(), toys.images(30)
-    picture = _pictures(space, Probe(x), tmp_path, points=5, extent=2.0, anchors=2, grid_anchors=2)["traversal/axes"]
+    picture = _pictures(space, Probe(x), tmp_path, toys, points=5, extent=2.0, anchors=2, grid_anchors=2)[
+        "traversal/axes"
+    ]
     q = _posterior(space, x)
     kl = kl_divergence(q, Normal(0.0, 1.0)).mean(0)
     assert len(set(kl.tolist())) == toys.DIM
@@ -95,7 +100,11 @@ def test_opposite_codes_of_flat_space_are_named_as_joined_by_a_straight_path(tmp
     monkeypatch.setattr(f"{callback.__module__}.interpolated", spy)
     flat = toys.space()
     space = EncodableLatentSpace(_Offset(), flat.decoder, flat.likelihood, StandardNormal(3)).eval()
-    callback(pairs=2, kl_probes=8).run(space, Probe(_observations_with_an_opposite_pair(toys)), Sink(tmp_path, 1))
+    options = {
+        LatentTraversal: {"figures": TraversalFigures(pairs=2, kl_probes=8)},
+        LatentGeodesics: {"pairs": 2, "search": GeodesicSearch(kl_probes=8)},
+    }
+    callback(**options[callback]).run(space, Probe(_observations_with_an_opposite_pair(toys)), Sink(tmp_path, 1))
     said = [label for rows in labels for label in rows or [] if "straight" in label]
     assert len(said) == 1
 
@@ -106,7 +115,7 @@ def test_pairs_without_a_geodesic_are_said_and_cost_the_others_nothing(tmp_path,
         _Offset(), flat.decoder, flat.likelihood, HypersphericalUniform(3), VonMisesFisherPosterior()
     ).eval()
     x = _observations_with_an_opposite_pair(toys)
-    turn = LatentTraversal(pairs=2, path_points=5, kl_probes=8, anchors=1, frames=4)
+    turn = LatentTraversal(anchors=1, figures=TraversalFigures(pairs=2, path_points=5, kl_probes=8, frames=4))
     with pytest.warns(UserWarning, match="1 of 2 geodesic interpolations do not exist on the Sphere in float32"):
         turn.run(space, Probe(x), Sink(tmp_path, 1))
     picture = np.asarray(Image.open(tmp_path / "figures/interpolation/geodesic/00000001.png").convert("RGB"))
@@ -118,12 +127,12 @@ def test_pairs_without_a_geodesic_are_said_and_cost_the_others_nothing(tmp_path,
 
 def test_quantiles_are_those_of_the_aggregate_posterior(tmp_path, toys):
     space, x = toys.space(), toys.images(400)
+    options = {"points": 2, "anchors": 1, "kl_probes": 400}
     low, high = (
-        _pictures(space, Probe(x), tmp_path / str(q), points=2, quantile=q, anchors=1, kl_probes=400)["traversal/axes"]
-        for q in (0.1, 0.4)
+        _pictures(space, Probe(x), tmp_path / str(q), toys, quantile=q, **options)["traversal/axes"] for q in (0.1, 0.4)
     )
     assert (low != high).any()
-    turn = LatentTraversal(points=2, quantile=0.1, anchors=1, kl_probes=400)
+    turn = LatentTraversal(points=2, quantile=0.1, anchors=1, figures=TraversalFigures(kl_probes=400))
     levels = {}
 
     class Spying(Sink):
@@ -148,7 +157,9 @@ def test_quantiles_are_those_of_the_aggregate_posterior(tmp_path, toys):
 
 def test_the_animation_runs_to_and_fro_over_every_axis(tmp_path, toys):
     space, x = toys.space(), toys.images(20)
-    LatentTraversal(frames=4, anchors=3, extent=2.0, fps=10).run(space, Probe(x), Sink(tmp_path, 1))
+    LatentTraversal(anchors=3, extent=2.0, figures=TraversalFigures(frames=4, fps=10)).run(
+        space, Probe(x), Sink(tmp_path, 1)
+    )
     image = Image.open(tmp_path / "figures" / "traversal" / "animation" / "00000001.gif")
     frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(image)]
     assert len(frames) == 6
@@ -168,7 +179,7 @@ def test_the_animation_runs_to_and_fro_over_every_axis(tmp_path, toys):
 
 def test_interpolations_join_the_encodings_and_end_in_the_observations(tmp_path, toys):
     space, x = toys.space(), toys.images(12)
-    pictures = _pictures(space, Probe(x), tmp_path, pairs=3, path_points=3)
+    pictures = _pictures(space, Probe(x), tmp_path, toys, pairs=3, path_points=3)
     means = _posterior(space, x).mean
     straight, spherical = pictures["interpolation/linear"], pictures["interpolation/spherical"]
     for i in range(3):
@@ -185,7 +196,7 @@ def test_interpolations_join_the_encodings_and_end_in_the_observations(tmp_path,
 
 def test_the_plane_spans_the_two_most_active_axes_with_the_others_at_their_mean(tmp_path, toys):
     space, x = toys.space(), toys.images(25)
-    picture = _pictures(space, Probe(x), tmp_path, plane_points=3, extent=1.0, kl_probes=25)["traversal/plane"]
+    picture = _pictures(space, Probe(x), tmp_path, toys, plane_points=3, extent=1.0, kl_probes=25)["traversal/plane"]
     q = _posterior(space, x)
     across, up = kl_divergence(q, Normal(0.0, 1.0)).mean(0).argsort(descending=True)[:2].tolist()
     found = {}
@@ -200,26 +211,26 @@ def test_the_plane_spans_the_two_most_active_axes_with_the_others_at_their_mean(
 
 def test_a_space_without_encoder_is_traversed_around_the_same_prior_draws(tmp_path, toys):
     space = toys.ThirdParty(encodable=False).latent_space
-    first = _pictures(space, None, tmp_path / "a", value_range=(-2, 2))
+    first = _pictures(space, None, tmp_path / "a", toys, value_range=(-2, 2))
     torch.rand(100)
-    second = _pictures(space, None, tmp_path / "b", value_range=(-2, 2))
+    second = _pictures(space, None, tmp_path / "b", toys, value_range=(-2, 2))
     assert set(first) == set(KEYS) - {"traversal/animation"}
     assert all((first[key] == second[key]).all() for key in first)
-    other = _pictures(space, None, tmp_path / "c", value_range=(-2, 2), seed=1)
+    other = _pictures(space, None, tmp_path / "c", toys, value_range=(-2, 2), seed=1)
     assert (other["traversal/axes"] != first["traversal/axes"]).any()
 
 
 def test_one_latent_dimension_has_no_plane_and_many_show_the_most_active(tmp_path, toys):
-    assert "traversal/plane" not in _pictures(toys.space(dim=1), Probe(toys.images(8)), tmp_path / "1")
-    few = _pictures(toys.space(dim=5), Probe(toys.images(8)), tmp_path / "2", max_axes=2)["traversal/axes"]
-    all_ = _pictures(toys.space(dim=5), Probe(toys.images(8)), tmp_path / "5")["traversal/axes"]
+    assert "traversal/plane" not in _pictures(toys.space(dim=1), Probe(toys.images(8)), tmp_path / "1", toys)
+    few = _pictures(toys.space(dim=5), Probe(toys.images(8)), tmp_path / "2", toys, max_axes=2)["traversal/axes"]
+    all_ = _pictures(toys.space(dim=5), Probe(toys.images(8)), tmp_path / "5", toys)["traversal/axes"]
     assert len(all_) - len(few) == 3 * 50, "three rows of 48 pixels and their padding"
 
 
 def test_images_in_colour_and_vectors_are_drawn(tmp_path, toys):
     for shape in ((3, 5, 5), (7,)):
         probe = Probe(torch.rand(8, *shape))
-        pictures = _pictures(toys.space(shape=shape), probe, tmp_path / str(len(shape)))
+        pictures = _pictures(toys.space(shape=shape), probe, tmp_path / str(len(shape)), toys)
         assert set(pictures) == set(KEYS) - {"traversal/animation"}
     assert np.ptp(pictures["traversal/axes"], axis=-1).max() < 60
     coloured = np.asarray(Image.open(tmp_path / "3" / "figures" / "traversal" / "axes" / "00000001.png"))
@@ -252,7 +263,9 @@ def test_directions_are_rows_of_a_picture_and_are_kept(tmp_path, toys, found_ane
     vectors = torch.linalg.qr(torch.randn(toys.DIM, toys.DIM)).Q[:2]
     directions = Directions(("sefa 0", "sefa 1"), vectors, torch.tensor([3.0, 1.0]), layers=(0, 0))
     given = (lambda space: directions) if found_anew else directions
-    LatentTraversal(points=3, extent=2.0, grid_anchors=2, directions=given).run(space, Probe(x), Sink(tmp_path, 1))
+    LatentTraversal(points=3, extent=2.0, directions=given, figures=TraversalFigures(grid_anchors=2)).run(
+        space, Probe(x), Sink(tmp_path, 1)
+    )
     picture = np.asarray(Image.open(tmp_path / "figures/traversal/directions/00000001.png"))
     anchors = _posterior(space, x).mean[:2]
     rows = []
@@ -284,7 +297,7 @@ def test_directions_of_another_space_are_refused(tmp_path, toys):
 def test_the_codes_of_the_probes_are_kept_as_a_table(tmp_path, toys):
     space, x = toys.space(), toys.images(30)
     label = torch.arange(30) % 4
-    _pictures(space, Probe(x, label), tmp_path, kl_probes=30)
+    _pictures(space, Probe(x, label), tmp_path, toys, kl_probes=30)
     table, q = Codes.load(next((tmp_path / "figures/traversal/codes").iterdir())), _posterior(space, x)
     torch.testing.assert_close(table.tensor(), q.mean)
     torch.testing.assert_close(torch.from_numpy(np.array(table.scale)), q.stddev)

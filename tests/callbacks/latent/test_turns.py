@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from lsgen.callbacks import TraversalFigures, Turns
 from lsgen.callbacks.base import LatentCallback, PeriodicCallback, undisturbed
 from lsgen.callbacks.latent.reconstructions import Reconstructions
 from lsgen.callbacks.latent.samples import Samples
@@ -36,10 +37,10 @@ class Spy(LatentCallback):
     [
         ({"every_n_steps": 4}, [4, 8, 10]),
         ({"every_n_steps": 5}, [5, 10]),
-        ({"every_n_steps": 4, "at_end": False}, [4, 8]),
+        ({"every_n_steps": 4, "turns": Turns(at_end=False)}, [4, 8]),
         ({"every_n_epochs": 1}, [5, 10]),
         ({}, [10]),
-        ({"at_end": False}, []),
+        ({"turns": Turns(at_end=False)}, []),
     ],
 )
 def test_it_fires_at_multiples_and_once_at_the_end(tmp_path, toys, cadence, steps):
@@ -70,13 +71,13 @@ def test_gradient_accumulation_fires_once_a_step(tmp_path, toys):
 def test_a_models_own_clock_goes_before_the_trainers(tmp_path, toys):
     module = toys.ThirdParty()
     module.generator_steps = 70
-    spy = Spy(every_n_steps=1, at_end=False)
+    spy = Spy(every_n_steps=1, turns=Turns(at_end=False))
     toys.fit(tmp_path, [spy], module=module)
     assert spy.seen == [], "a clock that stands still reaches no multiple"
 
 
 def test_a_turn_runs_in_eval_mode_without_gradients_on_seeded_numbers_and_fixed_observations(tmp_path, toys):
-    spy = Spy(every_n_steps=2, seed=11)
+    spy = Spy(every_n_steps=2, turns=Turns(seed=11))
     toys.fit(tmp_path, [spy])
     _, modes, gradients, draws, probe = spy.seen[0]
     assert modes == {False}
@@ -108,7 +109,12 @@ def test_one_that_wants_no_observations_asks_for_no_data(tmp_path, toys):
 
 def test_training_is_bitwise_the_same_with_and_without_callbacks(tmp_path, toys):
     def callbacks():
-        return [Spy(1), LatentTraversal(3, kl_probes=20), Reconstructions(every_n_epochs=1), Samples(2, n=4)]
+        return [
+            Spy(1),
+            LatentTraversal(3, figures=TraversalFigures(kl_probes=20)),
+            Reconstructions(every_n_epochs=1),
+            Samples(2, n=4),
+        ]
 
     ends = []
     for name, chosen in (("with", callbacks()), ("without", [])):
@@ -219,9 +225,9 @@ def test_a_data_module_with_probe_is_asked_first(toys):
 
 def test_without_any_observations_a_space_with_encoder_is_refused_and_given_ones_are_used(tmp_path, toys):
     stream = DataLoader(_Stream(toys.images(8)), 4)
-    with pytest.raises(ValueError, match=r"Spy expected a data module with `probe`.*pass probes="):
+    with pytest.raises(ValueError, match=r"Spy expected a data module with `probe`.*pass turns="):
         toys.fit(tmp_path, [Spy(1)], data=stream)
-    spy = Spy(1, probes=toys.images(3))
+    spy = Spy(1, turns=Turns(probes=toys.images(3)))
     toys.fit(tmp_path, [spy], data=stream)
     assert torch.equal(spy.seen[0][4].x, toys.images(3))
     spy = Spy(1)

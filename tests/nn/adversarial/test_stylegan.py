@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from lsgen.callbacks import LatentTraversal
+from lsgen.callbacks import LatentTraversal, TraversalFigures
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
@@ -156,7 +156,9 @@ def test_w_plus_has_a_style_for_every_layer_and_all_three_spaces_are_traversed(t
     torch.testing.assert_close(moved, styles)
     torch.testing.assert_close(plus.decode(moved.flatten(1)).mean, (gan.generator.synthesis(styles) + 1) / 2)
     for name, space, directions in (("z", gan.latent_space, None), ("w", w, sefa), ("plus", plus, found)):
-        LatentTraversal(anchors=1, frames=2, points=2, directions=directions).run(space, None, Sink(tmp_path / name, 1))
+        LatentTraversal(anchors=1, points=2, directions=directions, figures=TraversalFigures(frames=2)).run(
+            space, None, Sink(tmp_path / name, 1)
+        )
         assert (tmp_path / name / "figures/traversal/directions").exists() == (directions is not None)
         assert (tmp_path / name / "figures/traversal/axes/00000001.png").exists()
 

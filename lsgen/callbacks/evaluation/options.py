@@ -1,0 +1,49 @@
+"""Options of callbacks that judge samples which travel together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, device
+
+from lsgen.data import DataModule, Split
+from lsgen.metrics.quality import FeatureExtractor, real_features
+
+__all__ = ["Neighbourhoods", "RealSet"]
+
+
+@dataclass(frozen=True)
+class RealSet:
+    """Real observations that samples are compared with.
+
+    Attributes:
+        split: which split they come from.
+        n: how many; the whole split if None.
+        cache: folder of their features that runs may share; None computes them once a run.
+
+    """
+
+    split: Split = "train"
+    n: int | None = None
+    cache: str | Path | None = None
+
+    def features(self, extractor: FeatureExtractor, data: DataModule, chunk_size: int, where: device) -> Tensor:
+        """Return their features (n, dim) on a device."""
+        return real_features(extractor, data, self.split, self.n, self.cache, chunk_size, where)
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """Settings of the distances and balls by which samples are compared, see `lsgen.metrics.quality.Comparison`.
+
+    Attributes:
+        k: neighbour that the balls of precision and recall reach to.
+        subsets: subsets over which the kernel distance is averaged.
+        subset_size: observations in each.
+
+    """
+
+    k: int | None = None
+    subsets: int = 100
+    subset_size: int = 1000

@@ -1,0 +1,162 @@
+"""Options of callbacks that travel together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from lsgen.geometry import CodeGraph, Geodesic, Immersion, geodesic
+
+__all__ = [
+    "Decoding",
+    "GeodesicSearch",
+    "GeometryDetail",
+    "InversionSearch",
+    "MeanSets",
+    "PlaneGrid",
+    "TraversalFigures",
+]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How codes are decoded and shown.
+
+    Attributes:
+        value_range: data values shown as black and white; taken from the data if None.
+        chunk_size: codes decoded at a time.
+
+    """
+
+    value_range: tuple[float, float] | None = None
+    chunk_size: int = 512
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """The range of values as two floats."""
+        return None if self.value_range is None else (float(self.value_range[0]), float(self.value_range[1]))
+
+
+@dataclass(frozen=True)
+class TraversalFigures:
+    """What the figures of a traversal show.
+
+    Attributes:
+        grid_anchors: anchors of the still grid, of those that there are.
+        frames: values on each axis of the animation, which runs through them to and fro.
+        fps: frames per second of the animation.
+        max_axes: axes shown, the most active ones.
+        kl_probes: observations over which the KL is averaged that sorts the axes.
+        pairs: pairs of observations that are interpolated.
+        path_points: points of an interpolation.
+        plane_points: points on each side of the plane.
+        decoding: how codes are decoded and shown.
+
+    """
+
+    grid_anchors: int = 2
+    frames: int = 15
+    fps: float = 12.0
+    max_axes: int = 32
+    kl_probes: int = 256
+    pairs: int = 6
+    path_points: int = 8
+    plane_points: int = 12
+    decoding: Decoding = Decoding()
+
+
+@dataclass(frozen=True)
+class GeometryDetail:
+    """How finely, and over what, metric and curvature are measured.
+
+    Attributes:
+        max_curvature_axes: most axes for which a scalar curvature is computed; its cost grows with their square.
+        pairs: straight segments that are measured.
+        intervals: intervals into which a segment is divided.
+        kl_probes: observations over which KL and covariance are averaged.
+        chunk_size: codes worked on at a time.
+
+    """
+
+    max_curvature_axes: int = 16
+    pairs: int = 8
+    intervals: int = 16
+    kl_probes: int = 256
+    chunk_size: int = 32
+
+
+@dataclass(frozen=True)
+class GeodesicSearch:
+    """How geodesics are searched for, and over which axes.
+
+    Attributes:
+        max_axes: most active axes for which geodesics are computed; None for any number.
+        kl_probes: observations over which the KL is averaged that tells active axes.
+        starts: see `lsgen.geometry.geodesics.boundary_value`.
+        neighbours: of each code in the graph whose shortest paths are started from; None for straight starts.
+        max_iterations: see `lsgen.geometry.geodesics.boundary_value`.
+        tol: bound on the residual of a converged geodesic.
+
+    """
+
+    max_axes: int | None = 16
+    kl_probes: int = 256
+    starts: int = 1
+    neighbours: int | None = None
+    max_iterations: int = 32
+    tol: float = 1e-2
+
+    def join(self, im: Immersion, codes: Tensor, start: Tensor, end: Tensor, points: int) -> Geodesic:
+        """Return geodesics of `points` points from start (P, k) to end (P, k), of an immersion with codes (N, k)."""
+        near = None if self.neighbours is None else min(self.neighbours, len(codes) - 1)
+        graph = CodeGraph(im, codes, near) if near else None
+        options: Any = {"starts": self.starts, "graph": graph, "max_iterations": self.max_iterations, "tol": self.tol}
+        return geodesic(im, start, end, points, **options)
+
+
+@dataclass(frozen=True)
+class InversionSearch:
+    """How the codes of observations are searched for, see `lsgen.models.gan.invert`.
+
+    Attributes:
+        steps: of gradient descent.
+        restarts: starts drawn from the prior.
+        lr: learning rate.
+        prior_weight: weight of the prior's density.
+
+    """
+
+    steps: int = 300
+    restarts: int = 4
+    lr: float = 0.05
+    prior_weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class PlaneGrid:
+    """A grid over the plane of the two most active axes.
+
+    Attributes:
+        points: points along each side.
+        extent: half the side, in standard deviations of the prior.
+
+    """
+
+    points: int = 20
+    extent: float = 3.0
+
+
+@dataclass(frozen=True)
+class MeanSets:
+    """Sets of observations whose codes are averaged.
+
+    Attributes:
+        most: most sets; 0 for none.
+        members: observations in each set.
+
+    """
+
+    most: int = 3
+    members: int = 6

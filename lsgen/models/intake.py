@@ -20,8 +20,8 @@ from torch import Tensor
 
 from lsgen.models.compat import BatchNorm
 from lsgen.models.contract import Contract, Evidence
-from lsgen.models.loaders import check_batch_sizes, require_validation_batches
-from lsgen.models.verdicts import Place, Verdicts
+from lsgen.models.loaders import check_batch_sizes, is_read_after, require_validation_batches
+from lsgen.models.verdicts import Place, Verdicts, on_host
 from lsgen.nn.adversarial.critics import MinibatchStd
 
 __all__ = ["Batch", "BatchIntake"]
@@ -29,7 +29,6 @@ __all__ = ["Batch", "BatchIntake"]
 Batch = Mapping[str, Tensor]
 
 _COMPARING = (BatchNorm, MinibatchStd)  # layers that in training compare the observations of a batch
-_READ_EVERY = 50  # batches between two readings of verdicts, where the trainer logs nothing
 
 
 class BatchIntake(LightningModule, ABC):
@@ -114,7 +113,7 @@ class BatchIntake(LightningModule, ABC):
                 self._cast_was_told = True
                 rank_zero_warn(f"The batches are of {came}: they are cast to {kept}.")
         labels = self._contract.labels
-        if labels is not None and taken["label"].device.type == "cpu" and not bool(labels.allows(taken["label"])):
+        if labels is not None and on_host(taken["label"]) and not bool(labels.allows(taken["label"])):
             self._verdicts.add(self._place(), [Evidence(labels, taken["label"])])
         self._batch_comes = True
         return taken
@@ -133,8 +132,7 @@ class BatchIntake(LightningModule, ABC):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Read the verdicts where a row is logged."""
-        every: int = self.trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
-        if (batch_idx + 1) % every == 0:
+        if is_read_after(self.trainer, batch_idx):
             self.read_verdicts()
 
     def on_train_epoch_end(self) -> None:
@@ -208,7 +206,7 @@ class BatchIntake(LightningModule, ABC):
 
     def _is_allowed(self, batch: Batch) -> bool:
         """Return whether all values may be there, as far as that is known on the host."""
-        return batch["x"].device.type == "cpu" and self._contract.allows(batch)
+        return on_host(batch["x"]) and self._contract.allows(batch)
 
     def _place(self) -> Place:
         """Return the place of the batch that comes."""

@@ -1,4 +1,4 @@
-"""What is known of the batches of a trainer before the first of them comes."""
+"""What is known of the batches of a trainer before the first of them comes, and after which of them values are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import Any
 from pytorch_lightning import Trainer
 from torch.utils.data import BatchSampler
 
-__all__ = ["check_batch_sizes", "require_validation_batches", "training_observations"]
+__all__ = ["check_batch_sizes", "is_read_after", "require_validation_batches", "training_observations"]
+
+_READ_EVERY = 50  # batches between two readings where the trainer logs nothing
+
+
+def is_read_after(trainer: Trainer, batch_idx: int) -> bool:
+    """Return whether values are read from the device after a training batch, as a row is logged there.
+
+    Whatever else waits on the device is read at the same batches, so that the steps between them wait for nothing.
+    """
+    every: int = trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
+    return (batch_idx + 1) % every == 0
 
 
 def training_observations(trainer: Trainer) -> int | None:

@@ -11,10 +11,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from lsgen.models.contract import Evidence
 
-__all__ = ["Place", "Verdicts"]
+__all__ = ["Place", "Verdicts", "on_host"]
+
+
+def on_host(x: Tensor) -> bool:
+    """Return whether a value of x can be read without waiting for an accelerator."""
+    return x.device.type == "cpu"
 
 
 class Place(NamedTuple):
@@ -62,7 +68,7 @@ class Verdicts:
 
         """
         for item in evidence:
-            if item.values.device.type != "cpu":
+            if not on_host(item.values):
                 self._open.append((place, item))
             elif not bool(item.verdict().all()):
                 raise ValueError(_refusal([(place, item)])[0])

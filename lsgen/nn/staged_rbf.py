@@ -25,7 +25,7 @@ class StagedRBFDecoder(nn.Module):
         heads: 2, for whoever has to state it.
 
     Attributes:
-        fitted: whether the precision network has been fitted, a boolean tensor ().
+        fitted: the same as `is_fitted`, for the checkpoint: a boolean tensor ().
 
     Raises:
         ValueError: sigma is not positive, or heads is not 2.
@@ -45,6 +45,11 @@ class StagedRBFDecoder(nn.Module):
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
         self.register_load_state_dict_post_hook(_loaded)
         self._fitted = False
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the precision network has been fitted, as known on the host."""
+        return self._fitted
 
     @property
     def mean(self) -> nn.Module:

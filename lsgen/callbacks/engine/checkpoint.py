@@ -271,7 +271,14 @@ class Checkpoint(LightningCheckpoint):
             self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add version and config, whether training has ended, whether all has closed, and what went wrong beside it."""
+        """Add version and config, whether training has ended, whether all has closed, and what went wrong beside it.
+
+        Raises:
+            NonFiniteError: weights are NaN or infinite, and no other callback has said why.
+
+        """
+        if self._training:
+            self._refuse_bad_weights(trainer, pl_module)
         checkpoint["ended"], checkpoint["finished"] = self._ended, self._finished
         checkpoint["problems"] = problems_of(trainer).records()
         checkpoint["lsgen_version"] = __version__
@@ -320,7 +327,6 @@ class Checkpoint(LightningCheckpoint):
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save last.ckpt; best.ckpt comes before it, so that no last.ckpt speaks of a best one that is not there."""
         assert self.dirpath is not None
-        self._refuse_bad_weights(trainer, pl_module)
         last, best, start = self.dirpath / LAST, self.dirpath / BEST, time.monotonic()
         with settled(trainer, self._ended):
             trainer.save_checkpoint(best if self._better else last, weights_only=False)

@@ -15,6 +15,8 @@ from rich.progress import Progress as Bar
 from lsgen.callbacks.engine.clock import generator_steps, images_seen
 from lsgen.callbacks.engine.observer import Observer
 from lsgen.models import Losses
+from lsgen.models.loaders import is_read_after
+from lsgen.models.verdicts import on_host
 from lsgen.runs.terminal import Terminal
 
 __all__ = ["Progress"]
@@ -23,8 +25,9 @@ __all__ = ["Progress"]
 class Progress(Observer, ProgressBar):
     """Shows generator steps, the epoch, the ELBO of the last batch in nats, and images per second.
 
-    It is Lightning's progress bar: the trainer adds none of its own beside it. Where the output is no terminal it
-    prints a line now and then, the first and the last step included.
+    On an accelerator the ELBO is that of the last batch after which a row was logged, as reading it more often would
+    make training wait. It is Lightning's progress bar: the trainer adds none of its own beside it. Where the output is
+    no terminal it prints a line now and then, the first and the last step included.
 
     Args:
         refresh_seconds: time between two updates of the bar.
@@ -49,7 +52,8 @@ class Progress(Observer, ProgressBar):
         self._total: int | None = None
         self._next = self._since = 0.0
         self._images = 0
-        self._outputs: Any = None
+        self._losses: Losses | None = None
+        self._words = ""
 
     def enable(self) -> None:
         """Show progress."""
@@ -70,7 +74,7 @@ class Progress(Observer, ProgressBar):
             return
         self._total = _total_steps(trainer, pl_module)
         self._since, self._images = perf_counter(), images_seen(pl_module) or 0
-        self._next = 0.0
+        self._next, self._words = 0.0, ""
         if self._console().is_terminal:
             self._bar = Bar(
                 TextColumn("{task.description}"),
@@ -89,7 +93,10 @@ class Progress(Observer, ProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Update where it is time."""
-        self._outputs = outputs
+        losses = outputs.get("losses") if isinstance(outputs, dict) else None
+        self._losses = losses if isinstance(losses, Losses) else None
+        if self._losses is not None and not on_host(self._losses.loss) and is_read_after(trainer, batch_idx):
+            self._read_elbo(self._losses)
         if self._enabled and perf_counter() >= self._next:
             self._show(trainer, pl_module)
 
@@ -116,9 +123,10 @@ class Progress(Observer, ProgressBar):
     def _show(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now, step, images = perf_counter(), generator_steps(trainer, pl_module), images_seen(pl_module)
         parts = [f"step {step}" + (f"/{self._total}" if self._total else ""), f"epoch {trainer.current_epoch}"]
-        losses = self._outputs.get("losses") if isinstance(self._outputs, dict) else None
-        if isinstance(losses, Losses):
-            parts.append(f"elbo {losses.elbo.mean().item():.2f}")
+        if self._losses is not None and on_host(self._losses.loss):
+            self._read_elbo(self._losses)
+        if self._words:
+            parts.append(self._words)
         if images is not None and now > self._since and images > self._images:
             parts.append(f"{(images - self._images) / (now - self._since):,.0f} images/s")
         if self._bar is not None:
@@ -127,6 +135,9 @@ class Progress(Observer, ProgressBar):
             self._console().print("  ".join(parts), highlight=False)
         self._since, self._images = now, images or 0
         self._next = now + (self.line_seconds if self._bar is None else self.refresh_seconds)
+
+    def _read_elbo(self, losses: Losses) -> None:
+        self._words = f"elbo {losses.elbo.mean().item():.2f}"
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -86,7 +86,8 @@ class ClassCodes(Distribution):
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Return codes (*sample_shape, B, d + K)."""
         with torch.no_grad():
-            y = one_hot(Categorical(logits=self.log_classes).sample(torch.Size(sample_shape)), self.classes)
+            classes = Categorical(logits=self.log_classes, validate_args=False)
+            y = one_hot(classes.sample(torch.Size(sample_shape)), self.classes)
             z = self.given.sample(torch.Size(sample_shape))
             return torch.cat([(y.unsqueeze(-1) * z).sum(-2), y.to(z)], -1)
 

@@ -66,7 +66,7 @@ class ModeCoverage(Metric):
             raise ValueError(f"expected samples of shape (N, {self.centres.shape[1]}), got {tuple(x.shape)}")
         distances = torch.linalg.vector_norm(x.double()[:, None] - self.centres, dim=-1)
         nearest, mode = distances.min(1)
-        self.counts += torch.bincount(mode[nearest <= self.limit], minlength=len(self.centres))
+        self.counts.index_add_(0, mode, (nearest <= self.limit).to(self.counts))
         self.samples += len(x)
 
     def compute(self) -> dict[str, Tensor]:

@@ -81,13 +81,13 @@ class RBFVariance(Objective):
             raise TypeError(f"RBFVariance expected a StagedRBFDecoder, got {type(decoder).__name__}")
         learning = self.training and torch.is_grad_enabled()
         enough = sum(map(len, self._codes)) > len(decoder.both.precision.centres)
-        if learning and not decoder.fitted and step >= self.fit_at and enough:
+        if learning and not decoder.is_fitted and step >= self.fit_at and enough:
             decoder.fit(torch.cat(self._codes), torch.cat(self._errors))
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 for value in decoder.both.precision.state_dict().values():
                     torch.distributed.broadcast(value, src=0)
             self._codes, self._errors = [], []
-        if not decoder.fitted:
+        if not decoder.is_fitted:
             terms = sample_terms(space, x)
             if learning:
                 self._gather(decoder, terms.z.detach(), x)

@@ -64,6 +64,37 @@ def test_a_bad_loss_stops_before_the_update(
     assert engine.load(tmp_path)["clocks"]["generator_steps"] == 35
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("every_n_steps", "rows", "last"),
+    [(7, 5, 35), (1, 50, 37)],
+    ids=["read where a row is logged", "read before a checkpoint is written"],
+)
+def test_an_accelerator_is_not_waited_for_and_bad_weights_are_not_saved(
+    engine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_n_steps: int, rows: int, last: int
+) -> None:
+    """The first bad loss is named, some steps later; what is kept are weights of before it."""
+    monkeypatch.setattr("lsgen.callbacks.engine.finite_loss.on_host", lambda x: False)
+    ends: list[int] = []
+
+    class Ends(Callback):
+        def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
+            ends.append(module.generator_steps)
+
+    place = (
+        r"training stopped after 37 generator steps \(epoch 1, batch 17\): the loss is nan, from the reconstruction "
+    )
+    kept = rf".*weights that learned from it are not saved; .*last\.ckpt of generator step {last} is kept"
+    with pytest.raises(NonFiniteError, match=place + kept):
+        engine.fit(
+            tmp_path, extra=[Spoil(float("nan"), "batch"), Ends()], every_n_steps=every_n_steps, log_every_n_steps=rows
+        )
+    assert ends[0] > 37
+    checkpoint = engine.load(tmp_path)
+    assert checkpoint["clocks"]["generator_steps"] == last
+    assert all(bool(torch.isfinite(weight).all()) for weight in checkpoint["state_dict"].values())
+
+
 def test_options_are_checked() -> None:
     """The sentences say what was expected and what came."""
     with pytest.raises(ValueError, match="expected a check every n >= 1 steps, got 0"):

@@ -1,0 +1,138 @@
+"""Pretended devices, and models composed from conf as they stand, for the contracts of devices.
+
+PyTorch's `FakeTensorMode` makes tensors of any device that have a shape and a type but no values. Operations that mix
+devices are refused, and so is whatever needs a value on the host (`.item()`, `bool(x)`, `.tolist()`, `nonzero`, boolean
+masks). A copy from the device to the host is refused by `NoCopies`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import lsgen.conf
+import torch
+from hydra import compose, initialize_config_module
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lsgen.latent import LatentSpace
+from lsgen.models import VAE, LatentModel
+from lsgen.models.vae import DataSetObjective
+
+TREE = Path(next(iter(lsgen.conf.__path__)))
+MODELS, NETS = (
+    [path.stem for path in sorted((TREE / group).glob("[!_]*.yaml")) if path.stem != "none"]
+    for group in ("model", "net")
+)
+CUDA = torch.device("cuda", 0)
+B = 6
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    # what no yaml of conf/model or conf/net chooses: class -> overrides that do
+    "DiffAugment": ("model=gan", "+model.augment._target_=lsgen.nn.adversarial.augment.DiffAugment"),
+    "Relativistic": ("model=gan", "model.loss._target_=lsgen.models.gan.Relativistic"),
+    "Saturating": ("model=gan", "model.loss._target_=lsgen.models.gan.Saturating"),
+    "Consistency": (
+        "model=gan",
+        "+model.regularisers=[{_target_:lsgen.models.gan.Consistency,augment:{_target_:torch.nn.Identity}}]",
+    ),
+    "R2": ("model=gan", "+model.regularisers=[{_target_:lsgen.models.gan.R2}]"),
+    "HessianPenalty": ("model=gan", "+model.regularisers=[{_target_:lsgen.models.gan.HessianPenalty}]"),
+}
+NOT_RUN: dict[str, str] = {
+    # class -> the reason
+    "Regulariser": "what all penalties derive from",
+    "Styles": "a latent space derived from a trained generator; it is sampled below",
+}
+
+
+class NoCopies(TorchDispatchMode):
+    """Refuses copies from a device to the host."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_) and out.device.type == "cpu":
+            devices = {x.device.type for x in args if isinstance(x, Tensor)}
+            assert devices == {"cpu"}, "a copy from the device to the host"
+        return out
+
+
+class ChecksPass(TorchDispatchMode):
+    """Answers what is asked of all values with yes and of any value with no, so that no check of values refuses."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and hasattr(args[0], "answer"):
+            return args[0].answer
+        out = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten.all, torch.ops.aten.any):
+            out.answer = func.overloadpacket is torch.ops.aten.all
+        return out
+
+
+@contextmanager
+def pretended() -> Iterator[None]:
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield
+
+
+def moved(module: nn.Module, device: torch.device) -> dict[int, tuple[Tensor, Tensor]]:
+    """Replace parameters and buffers by pretended ones on a device; return (old, new) by the identity of the old."""
+    known: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def new(old: Tensor) -> Tensor:
+        if id(old) not in known:
+            x = torch.empty_like(old, device=device)
+            known[id(old)] = old, nn.Parameter(x, old.requires_grad) if isinstance(old, nn.Parameter) else x
+        return known[id(old)][1]
+
+    for part in module.modules():
+        for table in (part._parameters, part._buffers):
+            table.update({name: new(x) for name, x in table.items() if x is not None})
+        if hasattr(part, "_device"):
+            part._device = device
+    return known
+
+
+def composed(*overrides: str) -> Any:
+    with initialize_config_module("lsgen.conf", version_base="1.3"):
+        return compose("train", ["callbacks.checkpoint.monitor=null", *overrides], return_hydra_config=True)
+
+
+@cache
+def fitting(choice: str, *more: str) -> Any:
+    """Return the config of a model or a network with the smallest data that it can be built for."""
+    group, name = choice.split("=")
+    if (TREE / "experiment" / f"{name}_digits.yaml").is_file():
+        return composed(f"experiment={name}_digits", *more)
+    for model in [name] if group == "model" else ["vae", "sngan"]:
+        for data in ("digits", "cifar10", "sprites"):
+            config = composed(f"data={data}", f"model={model}", *([choice] if group == "net" else more))
+            with suppress(InstantiationException, ValueError):
+                instantiate(config.model)
+                return config
+    raise AssertionError(f"no data and no model for {choice}")
+
+
+@cache
+def other_nets() -> list[str]:
+    """Return the networks of conf/net that no model chooses."""
+    return sorted(set(NETS) - {fitting(f"model={name}").hydra.runtime.choices.net for name in MODELS})
+
+
+def built(config: Any) -> LatentModel:
+    model: LatentModel = instantiate(config.model)
+    if isinstance(model, VAE) and isinstance(model.objective, DataSetObjective):
+        model.objective.prepare(1000)
+    return model
+
+
+def batch_of(space: LatentSpace) -> dict[str, Tensor]:
+    x, pair, missing = (torch.rand(B, *space.likelihood.shape) for _ in range(3))
+    return {"x": x.round(), "pair": pair.round(), "observed": missing < 0.7, "label": torch.arange(B) % 3}

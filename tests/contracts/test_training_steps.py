@@ -1,0 +1,118 @@
+"""No training step reads a number from the device: two steps of every model, with Lightning and the whole engine.
+
+They run on the device "meta", which differs from the CPU wherever a module asks, and on which PyTorch's autograd runs:
+of a pretended CUDA device it asks the driver. Between two rows of the log nothing may be read.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from pretended import MODELS, VARIANTS, B, NoCopies, batch_of, built, fitting, moved
+from pytorch_lightning import Trainer
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from lsgen.models import VAE, LatentModel
+from lsgen.models.gan import AdversarialModel
+from lsgen.models.vae import AdversarialObjective
+
+META = torch.device("meta")
+ENGINE = ("seeding", "finite_loss", "checkpoint", "metrics", "progress", "ema")
+
+
+class _Over(Exception):
+    """Two steps are done."""
+
+
+class _Loader:
+    """Batches on the host, of which two are given."""
+
+    def __init__(self, batch: dict[str, Tensor]) -> None:
+        self.batch, self.dataset = batch, range(1000)
+
+    def __len__(self) -> int:
+        return 100
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        yield self.batch
+        yield self.batch
+        raise _Over
+
+
+class _Pretended(SingleDeviceStrategy):
+    """Moves batches to the pretended device; from there to the end of the step everything is pretended."""
+
+    def __init__(self, modes: ExitStack) -> None:
+        super().__init__(device=torch.device("cpu"))
+        self.modes = modes
+        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+
+    def batch_to_device(self, batch: Any, device: Any = None, dataloader_idx: int = 0) -> Any:
+        self.modes.enter_context(self.mode)
+        self.modes.enter_context(NoCopies())
+        model = self.model
+        assert model is not None
+        if model.device != META:
+            parameters = moved(model, META)
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["params"] = [parameters[id(p)][1] for p in group["params"]]
+        return super().batch_to_device(batch, META, dataloader_idx)
+
+    def teardown(self) -> None:
+        """Leave pretended weights where they are."""
+
+
+def train(model: LatentModel, callbacks: list[Any], place: Path) -> None:
+    """Train for two steps on the pretended device, between two rows of the log."""
+    descent = partial(torch.optim.SGD, lr=0.1)  # PyTorch's Adam asks what kind of device it is on
+    if isinstance(model, AdversarialModel):
+        model.updates = replace(model.updates, generator_optimizer=descent, critic_optimizer=descent, n_critic=1)
+    if isinstance(model, VAE):
+        model.optimizer = descent
+        if isinstance(model.objective, AdversarialObjective):
+            model.objective.optimizer = descent
+    with ExitStack() as modes:
+        trainer = Trainer(
+            default_root_dir=place, strategy=_Pretended(modes), max_epochs=1, logger=False, callbacks=callbacks,
+            enable_model_summary=False, limit_val_batches=0, log_every_n_steps=50, num_sanity_val_steps=0,
+        )  # fmt: skip
+        loop = trainer.fit_loop.epoch_loop
+        advance = loop.advance
+
+        def step(*args: Any) -> None:
+            try:
+                advance(*args)
+            finally:
+                modes.pop_all().close()
+
+        loop.advance = step  # type: ignore[method-assign]
+        with pytest.raises(_Over):
+            trainer.fit(model, _Loader(batch_of(model.latent_space)))
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())  # knows no device "meta"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("choice", [*(f"model={name}" for name in MODELS), *VARIANTS])
+def test_a_training_step_reads_nothing_from_the_device(choice: str, tmp_path: Path, quiet: None) -> None:
+    config = fitting(*VARIANTS.get(choice, (choice,)))
+    callbacks = [instantiate(config.callbacks[name]) for name in ENGINE if name in config.callbacks]
+    model = built(config)
+    train(model, callbacks, tmp_path)
+    assert (model.generator_steps, model.images_seen) == (2, 2 * B)
+    assert {p.device for p in model.parameters()} == {META}

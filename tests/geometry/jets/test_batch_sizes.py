@@ -1,4 +1,4 @@
-"""Traces for two numbers of points tell those for others, where they do; else each number is traced by itself."""
+"""Traces for two numbers of points determine those for all others; if they do not, each number is traced."""
 
 import pytest
 import torch
@@ -82,7 +82,7 @@ def test_a_map_with_a_tensor_of_the_batch_in_it_is_traced_for_each_number(built)
     assert built == [2, 3, 5]
 
 
-def test_weights_stay_live_in_traces_that_were_told(built):
+def test_weights_stay_live_in_inferred_traces(built):
     net, z = nn.Sequential(nn.Linear(3, 4), nn.Tanh()).double(), torch.randn(7, 3, dtype=f64)
     for n in (2, 3, 7):
         jet(net, z[:n], chunk_size=n)
@@ -93,7 +93,7 @@ def test_weights_stay_live_in_traces_that_were_told(built):
     assert built == [2, 3]
 
 
-def test_many_numbers_of_points_are_told_and_do_not_pile_up(built):
+def test_traces_for_many_numbers_of_points_are_inferred_and_do_not_pile_up(built):
     net = Conv64Decoder(2, (1, 64, 64), activation=nn.SiLU).eval()
     z = torch.randn(40, 2)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Tracing and propagating whole decoders: exact, live, weak, clean, and honest about what it cannot do."""
+"""Propagation through whole decoders: derivatives are exact, weights live, traces forgotten, bad input refused."""
 
 import copy
 import gc

@@ -1,3 +1,5 @@
+"""A trace follows every change of its map, and says what automatic differentiation says."""
+
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

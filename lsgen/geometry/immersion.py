@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.func import jvp, vjp
 
 from lsgen.geometry.checks import check_codes, check_map, check_signature
-from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.double import DecoderMap, in_double
 from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.members import member_features
+from lsgen.geometry.pointwise import pointwise
 from lsgen.geometry.riemannian import Map
 from lsgen.latent import LatentSpace
 from lsgen.likelihoods import FlatLikelihood, Likelihood
@@ -353,17 +353,24 @@ def jet(fn: Map | Immersion, z: Tensor, chunk_size: int | None = None) -> Jet:
 
     """
     im = fn if isinstance(fn, Immersion) else Immersion(fn, z.shape[-1])
-    codes = check_codes(im.fn, im.dim, z)
 
     def one(part: Tensor) -> tuple[Tensor, ...]:
         x = im.expansion(part, 2)
         value = x.v if im.moved is None else im.fn(im.lifted(part)).flatten(1)
         return value, x.j.movedim(0, 1), full_hessian(x)
 
-    value, jacobian, hessian = in_chunks(one, im, codes, chunk_size, order=2)
-    batch, m = z.shape[:-1], value.shape[-1]
-    d = im.dim
-    return Jet(value.reshape(*batch, m), jacobian.reshape(*batch, d, m), hessian.reshape(*batch, d, d, m))
+    return Jet(*pointwise(one, im, z, chunk_size, order=2))
+
+
+def check_immersion(im: Any) -> None:
+    """Refuse a metric that no map into a flat space was given for.
+
+    Raises:
+        TypeError: im is no `Immersion`.
+
+    """
+    if not isinstance(im, Immersion):
+        raise TypeError(f"expected an Immersion, whose image bends in a flat space, got {type(im).__name__}")
 
 
 def _raised(fisher: Tensor, covector: Tensor) -> Tensor:

@@ -18,9 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
-from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.factorisation import cholesky, eigenvalues, finite, tolerance
+from lsgen.geometry.pointwise import pointwise
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Spectrum", "log_volume", "metric", "spectrum"]
@@ -51,10 +50,9 @@ def metric(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Te
         TypeError, ValueError: see `jet`; also where a signature given by the user makes the metric indefinite.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    (g,) = in_chunks(lambda part: (im.gram(part, wide=False),), im, flat, chunk_size, order=1)
-    im.check_definite(g)
-    return g.reshape(*z.shape[:-1], im.dim, im.dim)
+    (g,) = pointwise(lambda part: (im.gram(part, wide=False),), im, z, chunk_size, order=1)
+    im.check_definite(g.reshape(-1, im.dim, im.dim))
+    return g
 
 
 def log_volume(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
@@ -110,7 +108,7 @@ def spectrum(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> 
 
 
 def _wide(im: RiemannianMetric, z: Tensor, chunk_size: int | None) -> Tensor:
-    flat = check_codes(im.fn, im.dim, z)
-    (g,) = in_chunks(lambda part: (im.gram(part, wide=True),), im, flat, chunk_size, order=1)
+    (g,) = pointwise(lambda part: (im.gram(part, wide=True),), im, z, chunk_size, order=1)
+    g = g.reshape(-1, im.dim, im.dim)
     im.check_definite(g, z.dtype)
     return g

@@ -15,12 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
-from lsgen.geometry.chunks import in_chunks
-from lsgen.geometry.curvature.gauss_equation import warn_of_kinks
 from lsgen.geometry.embedded import full_hessian
 from lsgen.geometry.factorisation import inverse_metric
-from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.immersion import Immersion, check_immersion
+from lsgen.geometry.pointwise import pointwise
 
 __all__ = ["MeanCurvature", "mean_curvature", "second_fundamental_form"]
 
@@ -49,10 +47,8 @@ def second_fundamental_form(im: Immersion, z: Tensor, chunk_size: int | None = N
         TypeError, ValueError: see `metric`.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    warn_of_kinks(im, flat)
-    (second,) = in_chunks(lambda part: (_second(im, part)[1].to(z.dtype),), im, flat, chunk_size, order=2)
-    return second.reshape(*z.shape[:-1], *second.shape[1:])
+    check_immersion(im)
+    return pointwise(lambda part: (_second(im, part)[1].to(z.dtype),), im, z, chunk_size, order=2, smooth=True)[0]
 
 
 def mean_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> MeanCurvature:
@@ -76,16 +72,14 @@ def mean_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> M
         TypeError, ValueError: see `metric`.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    warn_of_kinks(im, flat)
+    check_immersion(im)
 
     def one(part: Tensor) -> tuple[Tensor, ...]:
         inverse, second = _second(im, part)
         vector = torch.einsum("nij,nijm->nm", inverse, second).to(z.dtype) / im.dim
         return vector, im.within_manifold(part, vector)
 
-    vector, part = in_chunks(one, im, flat, chunk_size, order=2)
-    return MeanCurvature(vector.reshape(*z.shape[:-1], -1), part.reshape(*z.shape[:-1], -1))
+    return MeanCurvature(*pointwise(one, im, z, chunk_size, order=2, smooth=True))
 
 
 def _second(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:

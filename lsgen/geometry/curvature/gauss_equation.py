@@ -12,17 +12,11 @@ Reference: do Carmo, "Riemannian Geometry" (1992), chapter 6; O'Neill, "Semi-Rie
 
 from __future__ import annotations
 
-import warnings
-import weakref
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_vectors
-from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.factorisation import finite, full_rank, inverse_metric
-from lsgen.geometry.jets import kinks
+from lsgen.geometry.pointwise import pointwise
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = [
@@ -33,8 +27,6 @@ __all__ = [
     "sectional_curvature",
     "volume_and_curvature",
 ]
-
-_warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def christoffel(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
@@ -54,10 +46,7 @@ def christoffel(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) 
         TypeError, ValueError: see `metric`.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    warn_of_kinks(im, flat)
-    (gamma,) = in_chunks(lambda part: (im.connection(part),), im, flat, chunk_size, order=2)
-    return gamma.reshape(*z.shape[:-1], im.dim, im.dim, im.dim)
+    return pointwise(lambda part: (im.connection(part),), im, z, chunk_size, order=2, smooth=True)[0]
 
 
 def riemann(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
@@ -80,10 +69,7 @@ def riemann(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> T
         do Carmo, "Riemannian Geometry" (1992), chapter 6, theorem 2.5 (Gauss).
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    warn_of_kinks(im, flat)
-    (r,) = in_chunks(lambda part: (im.riemann(part)[1].to(z.dtype),), im, flat, chunk_size, order=2)
-    return r.reshape(*z.shape[:-1], *[im.dim] * 4)
+    return pointwise(lambda part: (im.riemann(part)[1].to(z.dtype),), im, z, chunk_size, order=2, smooth=True)[0]
 
 
 def ricci(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
@@ -103,14 +89,12 @@ def ricci(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Ten
         TypeError, ValueError: see `metric`.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    warn_of_kinks(im, flat)
 
     def one(part: Tensor) -> tuple[Tensor, ...]:
         g, r = im.riemann(part)
         return (torch.einsum("nik,nijkl->njl", inverse_metric(g, z.dtype), r).to(z.dtype),)
 
-    return in_chunks(one, im, flat, chunk_size, order=2)[0].reshape(*z.shape[:-1], im.dim, im.dim)
+    return pointwise(one, im, z, chunk_size, order=2, smooth=True)[0]
 
 
 def sectional_curvature(im: RiemannianMetric, z: Tensor, u: Tensor, v: Tensor, chunk_size: int | None = None) -> Tensor:
@@ -135,11 +119,8 @@ def sectional_curvature(im: RiemannianMetric, z: Tensor, u: Tensor, v: Tensor, c
         TypeError, ValueError: see `metric`; also for vectors of another shape or dtype than the codes.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    pair = check_vectors("vectors u", u, z), check_vectors("vectors v", v, z)
-    warn_of_kinks(im, flat)
-    (k,) = in_chunks(lambda *part: (_sectional(im, *part),), im, flat, chunk_size, order=1, beside=pair)
-    return k.reshape(z.shape[:-1])
+    vectors = {"u": u, "v": v}
+    return pointwise(lambda *part: (_sectional(im, *part),), im, z, chunk_size, 1, smooth=True, vectors=vectors)[0]
 
 
 def scalar_curvature(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
@@ -185,10 +166,8 @@ def volume_and_curvature(im: RiemannianMetric, z: Tensor, chunk_size: int | None
         TypeError, ValueError: see `metric`.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    warn_of_kinks(im, flat)
-    volume, r = in_chunks(lambda part: _volume_and_scalar(im, part), im, flat, chunk_size, order=2)
-    return volume.reshape(z.shape[:-1]), r.reshape(z.shape[:-1])
+    volume, r = pointwise(lambda part: _volume_and_scalar(im, part), im, z, chunk_size, order=2, smooth=True)
+    return volume, r
 
 
 def _volume_and_scalar(im: RiemannianMetric, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,22 +184,3 @@ def _sectional(im: RiemannianMetric, z: Tensor, u: Tensor, v: Tensor) -> Tensor:
     area = uu * vv - uv**2
     spanned = (area > 10 * torch.finfo(z.dtype).eps * uu * vv) & full_rank(g, z.dtype)
     return torch.where(spanned, top / torch.where(spanned, area, torch.ones_like(area)), torch.nan).to(z.dtype)
-
-
-def warn_of_kinks(im: RiemannianMetric, z: Tensor) -> None:
-    """Warn, once per map, of activations whose second derivative is zero almost everywhere."""
-    owner = getattr(im.fn, "belongs_to", lambda: (im.fn, None))()[0]
-    try:
-        if owner in _warned:
-            return
-        _warned.add(owner)
-    except TypeError:
-        pass
-    names = kinks(im.local, im.lifted(z))
-    if names:
-        warnings.warn(
-            f"the map contains {' and '.join(names)}, whose second derivative is zero almost everywhere: its curvature "
-            "sits in kinks that no derivative sees, and what is returned is that of the smooth rest; "
-            "use a smooth activation such as SiLU",
-            stacklevel=3,
-        )

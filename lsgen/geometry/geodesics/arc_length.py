@@ -12,11 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
 from lsgen.geometry.compat import is_batched
 from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.precision import in_double, intrinsic, widens
 from lsgen.geometry.geodesics.rounding import coordinate_length, hides, rounding_of
+from lsgen.geometry.pointwise import flat_curves
 from lsgen.geometry.riemannian import RiemannianMetric, woven
 
 __all__ = ["curve_energy", "curve_length"]
@@ -42,7 +42,8 @@ def curve_energy(im: RiemannianMetric, curve: Tensor) -> Tensor:
         TypeError, ValueError: see `metric`; also for curves of another shape, or fewer than 2 points.
 
     """
-    return _by_sight(im, check_curves(im, curve), raw_energy).reshape(curve.shape[:-2])
+    curves = flat_curves(im, curve)
+    return curves.restored(_by_sight(im, curves.z, raw_energy))
 
 
 def curve_length(im: RiemannianMetric, curve: Tensor) -> Tensor:
@@ -61,7 +62,8 @@ def curve_length(im: RiemannianMetric, curve: Tensor) -> Tensor:
         TypeError, ValueError: see `curve_energy`.
 
     """
-    return _by_sight(im, check_curves(im, curve), raw_length).reshape(curve.shape[:-2])
+    curves = flat_curves(im, curve)
+    return curves.restored(_by_sight(im, curves.z, raw_length))
 
 
 def _by_sight(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tensor]) -> Tensor:
@@ -92,14 +94,6 @@ def _by_sight(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tens
             continue
         value = value.index_copy(0, rows.nonzero().flatten(), news.to(value))
     return value
-
-
-def check_curves(im: RiemannianMetric, curve: Tensor) -> Tensor:
-    """Return curves (B, N, d) as (M, N, d), or refuse them."""
-    check_codes(im.fn, im.dim, curve)
-    if curve.ndim < 2 or curve.shape[-2] < 2:
-        raise ValueError(f"expected curves (B, N, {im.dim}) of at least 2 points, got {tuple(curve.shape)}")
-    return curve.reshape(-1, *curve.shape[-2:])
 
 
 def polygon(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:

@@ -21,12 +21,13 @@ Reference: Arvanitidis, Hansen & Hauberg (2018), https://arxiv.org/abs/1710.1137
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_moves
+from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import automatic
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import doubled
@@ -35,9 +36,10 @@ from lsgen.geometry.geodesics.initial_curves import CodeGraph, candidates
 from lsgen.geometry.geodesics.precision import rounded
 from lsgen.geometry.geodesics.solver import Solution, minimised
 from lsgen.geometry.jets import unchanged
-from lsgen.geometry.riemannian import RiemannianMetric, check_metric
+from lsgen.geometry.pointwise import FlatCodes, flat_codes
+from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["Geodesic", "distance", "geodesic", "routed"]
+__all__ = ["Geodesic", "distance", "flat_ends", "geodesic", "routed"]
 
 
 class Geodesic(NamedTuple):
@@ -137,12 +139,14 @@ def routed(
     generator: torch.Generator | None = None,
 ) -> tuple[Geodesic, Tensor]:
     """Return geodesics, in float64 where rounding hid some, and the `Route` that each was found on (B,)."""
-    a, b = _ends(im, start, end, points, starts)
-    batch, d = start.shape[:-1], im.dim
+    ends, d = flat_ends(im, start, end, points), im.dim
+    a, b = ends.z, ends.vectors[0]
+    if starts < 1:
+        raise ValueError(f"expected at least 1 start, got {starts}")
     if initial is not None:
         check_codes(im.fn, im.dim, initial)
-        if initial.shape != (*batch, points, d):
-            raise ValueError(f"expected initial curves {(*batch, points, d)}, got {tuple(initial.shape)}")
+        if initial.shape != (*ends.batch, points, d):
+            raise ValueError(f"expected initial curves {(*ends.batch, points, d)}, got {tuple(initial.shape)}")
         initial = initial.reshape(-1, points, d)
     with torch.no_grad():
         curves = candidates(a, b, points, starts, initial, graph, generator)
@@ -155,10 +159,7 @@ def routed(
             solved, route = resolved(im, solve(im, curves.flatten(0, 1)), tol, solve)
         solved = Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved))
         found, route = _best(solved, route.unflatten(0, curves.shape[:2]))
-    columns: dict[str, Any] = found._asdict()
-    iterations = columns.pop("iterations")
-    columns = {name: x.reshape((*batch, *x.shape[1:])) for name, x in columns.items()}
-    return Geodesic(**columns, iterations=iterations), route
+    return ends.restored(found), route
 
 
 def distance(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, **options: Any) -> Tensor:
@@ -196,17 +197,15 @@ def distance(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33,
     return torch.where(found.converged, live.reshape(found.length.shape), torch.nan)
 
 
-def _ends(im: RiemannianMetric, start: Tensor, end: Tensor, points: int, starts: int) -> tuple[Tensor, Tensor]:
-    check_metric(im)
-    check_moves(im.fn)
-    a, b = check_codes(im.fn, im.dim, start), check_codes(im.fn, im.dim, end)
+def flat_ends(im: RiemannianMetric, start: Tensor, end: Tensor, points: int) -> FlatCodes:
+    """Return checked ends (B, d) of curves of at least 3 points with one batch dimension: codes, and those beside."""
+    first = flat_codes(im, start, moves=True)
+    last = check_codes(im.fn, im.dim, end)
     if start.shape != end.shape or start.dtype != end.dtype:
         raise ValueError(f"expected two ends of one shape and dtype, got {_what(start)} and {_what(end)}")
     if points < 3:
         raise ValueError(f"expected at least 3 points, got {points}")
-    if starts < 1:
-        raise ValueError(f"expected at least 1 start, got {starts}")
-    return a, b
+    return replace(first, vectors=(last,))
 
 
 def _what(z: Tensor) -> str:

@@ -23,11 +23,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.jacobi import first_conjugate, jacobi_fields, jacobi_operator
+from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["ConjugateRadius", "conjugate_radius"]
@@ -86,7 +86,8 @@ def conjugate_radius(
             of another shape or dtype or of no length.
 
     """
-    flat = check_codes(im.fn, im.dim, z).detach()
+    codes = flat_codes(im, z)
+    flat = codes.z.detach()
     if not 0 < horizon < float("inf"):
         raise ValueError(f"expected a positive finite horizon, got {horizon}")
     with torch.no_grad():
@@ -102,10 +103,7 @@ def conjugate_radius(
         lower = (pi / kappa.amax(-1).clamp(min=(pi / horizon) ** 2).sqrt()).clamp(max=horizon)
     upper = torch.where(lost & ~some, torch.nan, upper)
     towards = torch.where(some[:, None], units[torch.arange(n, device=best.device), best], torch.nan)
-    batch = z.shape[:-1]
-    return ConjugateRadius(
-        upper.reshape(batch), towards.reshape(z.shape), torch.where(lost, torch.nan, lower).reshape(batch)
-    )
+    return codes.restored(ConjugateRadius(upper, towards, torch.where(lost, torch.nan, lower)))
 
 
 def _followed(im: RiemannianMetric, z: Tensor, e: Tensor, horizon: float, steps: int) -> tuple[Tensor, Tensor]:

@@ -28,12 +28,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_vectors
 from lsgen.geometry.chunks import in_chunks
-from lsgen.geometry.curvature.gauss_equation import warn_of_kinks
 from lsgen.geometry.factorisation import norm
 from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.metric_tensor import metric
+from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import JacobiOperator, RiemannianMetric
 
 __all__ = ["ConjugatePoints", "JacobiFields", "conjugate_points", "jacobi_fields"]
@@ -133,10 +132,10 @@ def fields_and_hessian(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -
 
 def _followed(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, both: bool) -> tuple[JacobiFields, Tensor]:
     """Return the fields A, and B at the end if both are asked for (else as A)."""
-    flat, vectors = check_codes(im.fn, im.dim, z).detach(), check_vectors("vectors v", v, z).detach()
+    codes = flat_codes(im, z, {"v": v}, smooth=True)
+    flat, vectors = codes.z.detach(), codes.vectors[0].detach()
     if steps < 1:
         raise ValueError(f"expected at least 1 step, got {steps}")
-    warn_of_kinks(im, flat)
     with torch.no_grad():
         states = [_start(im, flat, vectors, both)]
         for _ in range(steps):
@@ -146,8 +145,7 @@ def _followed(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, both: bool
     t = torch.linspace(0, 1, steps + 1, dtype=z.dtype, device=z.device)
     volume = torch.linalg.slogdet(a.double())[1] - im.dim * t.double().log()
     volume = torch.where(t == 0, 0, volume).to(z.dtype)
-    columns = (x.reshape(*z.shape[:-1], *x.shape[1:]) for x in (z_t, v_t, e, a, b, volume))
-    return JacobiFields(*columns), other.reshape(*z.shape[:-1], im.dim, im.dim)
+    return codes.restored((JacobiFields(z_t, v_t, e, a, b, volume), other))
 
 
 def conjugate_points(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32) -> ConjugatePoints:

@@ -22,12 +22,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_moves, check_vectors
-from lsgen.geometry.curvature.gauss_equation import warn_of_kinks
 from lsgen.geometry.factorisation import inverse_metric
 from lsgen.geometry.geodesics.energy import raw_energy
 from lsgen.geometry.geodesics.precision import exacter
 from lsgen.geometry.geodesics.rounding import HIDDEN, rounding_of
+from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Exponential", "exp_map"]
@@ -86,13 +85,12 @@ def exp_map(
             or numbers that are not positive.
 
     """
-    flat, vectors = check_codes(im.fn, im.dim, z), check_vectors("vectors v", v, z)
-    check_moves(im.fn)
+    codes = flat_codes(im, z, {"v": v}, moves=True, smooth=True)
+    flat, (vectors,) = codes.z, codes.vectors
     if method not in ("adaptive", "symplectic"):
         raise ValueError(f'expected method "adaptive" or "symplectic", got {method!r}')
     if steps < 1 or max_steps < 1 or (tol is not None and not tol > 0):
         raise ValueError(f"expected positive tol, max_steps and steps, got {tol}, {max_steps} and {steps}")
-    warn_of_kinks(im, flat)
     if method == "adaptive":
         bound = tol if tol is not None else (1e-9 if z.dtype == torch.float64 else 1e-5)
         found = _adaptive(im, flat, vectors, bound, max_steps)
@@ -108,9 +106,7 @@ def exp_map(
         rows = rows[~news.converged if method == "adaptive" else _hidden(other, *part, steps)]
         if not len(rows):
             break
-    found = found._replace(converged=found.converged.index_fill(0, rows, False))
-    batch = z.shape[:-1]
-    return Exponential(found.point.reshape(z.shape), found.velocity.reshape(z.shape), found.converged.reshape(batch))
+    return codes.restored(found._replace(converged=found.converged.index_fill(0, rows, False)))
 
 
 def _slope(im: RiemannianMetric, z: Tensor, y: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_vectors
 from lsgen.geometry.curvature.gauss_equation import christoffel
-from lsgen.geometry.geodesics.arc_length import check_curves
+from lsgen.geometry.pointwise import flat_curves
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["holonomy", "parallel_transport"]
@@ -41,12 +41,11 @@ def parallel_transport(im: RiemannianMetric, curve: Tensor, v: Tensor) -> Tensor
         TypeError, ValueError: see `metric`; also for shapes other than those above, or fewer than 2 points.
 
     """
-    curves = check_curves(im, curve)
-    vectors = check_vectors("vectors v", v, curve[..., 0, :])
-    carried = [vectors]
-    for step in _steps(im, curves).unbind(1):
+    curves = flat_curves(im, curve)
+    carried = [check_vectors("vectors v", v, curve[..., 0, :])]
+    for step in _steps(im, curves.z).unbind(1):
         carried.append(torch.einsum("nij,nj->ni", step, carried[-1]))
-    return torch.stack(carried, 1).reshape(curve.shape)
+    return curves.restored(torch.stack(carried, 1))
 
 
 def holonomy(im: RiemannianMetric, loop: Tensor) -> Tensor:
@@ -65,13 +64,13 @@ def holonomy(im: RiemannianMetric, loop: Tensor) -> Tensor:
         TypeError, ValueError: see `parallel_transport`; also where a curve is not closed.
 
     """
-    curves = check_curves(im, loop)
-    if not bool((curves[:, 0] == curves[:, -1]).all()):
+    curves = flat_curves(im, loop)
+    if not bool((loop[..., 0, :] == loop[..., -1, :]).all()):
         raise ValueError("expected closed curves, got some whose last point is not the first")
-    total = torch.eye(im.dim, dtype=loop.dtype, device=loop.device).expand(len(curves), -1, -1)
-    for step in _steps(im, curves).unbind(1):
+    total = torch.eye(im.dim, dtype=loop.dtype, device=loop.device).expand(len(curves.z), -1, -1)
+    for step in _steps(im, curves.z).unbind(1):
         total = step @ total
-    return total.reshape(*loop.shape[:-2], im.dim, im.dim)
+    return curves.restored(total)
 
 
 def _steps(im: RiemannianMetric, curves: Tensor) -> Tensor:

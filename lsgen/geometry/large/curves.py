@@ -25,13 +25,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.geodesics.arc_length import polygon, raw_length, speed_variation
-from lsgen.geometry.geodesics.boundary_value import Geodesic
+from lsgen.geometry.geodesics.boundary_value import Geodesic, flat_ends
 from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.rounding import hides
 from lsgen.geometry.large.operator import MetricOperator
-from lsgen.geometry.riemannian import RiemannianMetric, check_metric
+from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.latent import paths
 
 __all__ = ["large_geodesic"]
@@ -83,14 +82,8 @@ def large_geodesic(
         TypeError, ValueError: see `geodesic` and `MetricOperator`.
 
     """
-    check_metric(im)
-    check_moves(im.fn)
-    a, b = check_codes(im.fn, im.dim, start), check_codes(im.fn, im.dim, end)
-    if start.shape != end.shape or start.dtype != end.dtype or points < 3:
-        raise ValueError(
-            f"expected two ends of one shape and dtype and at least 3 points, got {start.dtype} {tuple(start.shape)} "
-            f"and {end.dtype} {tuple(end.shape)} and {points}"
-        )
+    ends = flat_ends(im, start, end, points)
+    a, b = ends.z, ends.vectors[0]
     with torch.no_grad():
         state = _begun(im, paths.linear(a.detach(), b.detach(), points))
         done = 0
@@ -98,9 +91,7 @@ def large_geodesic(
             state = _iterated(im, state, products, tol, chunk_size)
             done += 1
         found = _judged(im, state, products, tol, chunk_size)
-    batch = start.shape[:-1]
-    columns = {name: x.reshape(*batch, *x.shape[1:]) for name, x in found.items()}
-    return Geodesic(**columns, iterations=done)
+    return ends.restored(Geodesic(**found, iterations=done))
 
 
 def _begun(im: RiemannianMetric, curves: Tensor) -> _State:

@@ -22,10 +22,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.curvature.gauss_equation import christoffel
 from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.shooting import exp_map
+from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL
 
@@ -71,14 +71,13 @@ def brownian_motion(
         TypeError, ValueError: see `metric`; also for a time or a number of steps that is not positive.
 
     """
-    flat = check_codes(im.fn, im.dim, z)
-    check_moves(im.fn)
+    codes = flat_codes(im, z, moves=True)
     if method not in ("euler", "geodesic"):
         raise ValueError(f'expected method "euler" or "geodesic", got {method!r}')
     if not 0 < time < float("inf") or steps < 1:
         raise ValueError(f"expected a positive time and at least 1 step, got {time} and {steps}")
-    dt, path, now = time / steps, [flat.detach()], flat.detach()
-    alive = torch.ones(len(flat), dtype=torch.bool, device=z.device)
+    dt, path, now = time / steps, [codes.z.detach()], codes.z.detach()
+    alive = torch.ones(len(now), dtype=torch.bool, device=z.device)
     with torch.no_grad():
         for _ in range(steps):
             xi = torch.randn(now.shape, generator=generator, dtype=z.dtype, device=z.device)
@@ -86,9 +85,8 @@ def brownian_motion(
             alive = alive & torch.isfinite(after).all(-1)
             now = torch.where(alive[:, None], after, now)
             path.append(torch.where(alive[:, None], after, torch.nan))
-    points = torch.stack(path, 1).reshape(*z.shape[:-1], steps + 1, im.dim)
     times = torch.linspace(0, time, steps + 1, dtype=z.dtype, device=z.device)
-    return BrownianPaths(points, alive.reshape(z.shape[:-1]), times)
+    return BrownianPaths(codes.restored(torch.stack(path, 1)), codes.restored(alive), times)
 
 
 def euler_step(im: RiemannianMetric, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:

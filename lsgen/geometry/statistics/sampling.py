@@ -25,11 +25,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.curvature.gauss_equation import christoffel
 from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.metric_tensor import log_volume, metric
+from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL
 from lsgen.geometry.statistics.uniform import Box
@@ -195,8 +195,7 @@ def hmc(
 
 
 def _checked(im: RiemannianMetric, z: Tensor, samples: int, step_size: float, steps: int, domain: Box | None) -> Tensor:
-    flat = check_codes(im.fn, im.dim, z).detach()
-    check_moves(im.fn, walls=domain is not None)
+    flat = flat_codes(im, z, moves=True, walls=domain is not None).z.detach()
     if samples < 1 or steps < 1 or not 0 < step_size < inf:
         raise ValueError(
             f"expected positive numbers of samples and steps and a positive step size, got {samples}, {steps} "

@@ -22,7 +22,8 @@ from stochman.geodesic import geodesic_minimizing_energy
 from stochman.manifold import EmbeddedManifold
 from torch import Tensor, nn
 
-from lsgen.geometry import Immersion, curve_energy, geodesic, immersion, reference
+from lsgen.geometry import Immersion, geodesic, immersion, reference
+from lsgen.geometry.geodesics import curve_energy
 from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.likelihoods import Bernoulli
 from lsgen.nn import Conv64Decoder, MLPDecoder

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from lsgen.geometry import Immersion, MetricOperator, geodesic, immersion, log_volume_estimate, metric, top_spectrum
-from lsgen.geometry.large import large_geodesic
+from lsgen.geometry import Immersion, geodesic, immersion, metric
+from lsgen.geometry.large import MetricOperator, large_geodesic, log_volume_estimate, top_spectrum
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli
 

@@ -16,7 +16,7 @@ from lsgen.geometry.compat import tree_map
 from lsgen.geometry.jets import widening
 from lsgen.latent import LatentSpace
 
-__all__ = ["DecoderMap", "Double", "in_double"]
+__all__ = ["DecoderMap", "Double", "widened_map"]
 
 IN_PLACE = {
     "__setitem__",
@@ -91,6 +91,6 @@ class DecoderMap:
         return made
 
 
-def in_double(fn: Any) -> Any:
+def widened_map(fn: Any) -> Any:
     """Return a map in float64."""
     return fn.in_double() if isinstance(fn, DecoderMap) else Double(fn)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.func import jvp, vjp
 
 from lsgen.geometry.checks import check_codes, check_map, check_signature
-from lsgen.geometry.double import DecoderMap, in_double
+from lsgen.geometry.double import DecoderMap, widened_map
 from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.members import member_features
@@ -229,7 +229,7 @@ class Immersion(EmbeddedMetric):
 
     def in_double(self) -> Immersion:
         """Return the same immersion computed in float64."""
-        return replace(self, fn=in_double(self.fn), moved=None if self.moved is None else self.moved.in_double())
+        return replace(self, fn=widened_map(self.fn), moved=None if self.moved is None else self.moved.in_double())
 
     def value_norm(self, known: Tensor) -> Tensor:
         """Return the norm of f at the ends (B,), in the frame that chords are taken in.

@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_map
-from lsgen.geometry.double import DecoderMap, in_double
+from lsgen.geometry.double import DecoderMap, widened_map
 from lsgen.geometry.factorisation import full_rank, inverse_metric
 from lsgen.geometry.jets import propagate
 from lsgen.geometry.riemannian import (
@@ -235,7 +235,7 @@ class MetricField(RiemannianMetric):
 
     def in_double(self) -> MetricField:
         """Return the same metric computed in float64."""
-        return replace(self, fn=in_double(self.fn))
+        return replace(self, fn=widened_map(self.fn))
 
     def _check(self, shape: torch.Size, n: int) -> None:
         if tuple(shape) != (n, self.dim, self.dim):

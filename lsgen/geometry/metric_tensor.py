@@ -18,11 +18,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.factorisation import cholesky, eigenvalues, finite, tolerance
+from lsgen.geometry.factorisation import cholesky, eigenvalues, finite, replaced, tolerance
 from lsgen.geometry.pointwise import pointwise
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["Spectrum", "log_volume", "metric", "spectrum"]
+__all__ = ["Spectrum", "log_volume", "metric", "orthonormal_frames", "spectrum"]
 
 
 class Spectrum(NamedTuple):
@@ -112,3 +112,15 @@ def _wide(im: RiemannianMetric, z: Tensor, chunk_size: int | None) -> Tensor:
     g = g.reshape(-1, im.dim, im.dim)
     im.check_definite(g, z.dtype)
     return g
+
+
+def orthonormal_frames(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
+    """Return orthonormal frames (N, d, d), columns g-orthonormal, E E^T = g^-1; NaN where the metric is deficient."""
+    g = metric(im, z, chunk_size).double()
+    eye = torch.eye(im.dim, dtype=g.dtype, device=g.device)
+    whole = finite(g)
+    root, info = torch.linalg.cholesky_ex(replaced(g, whole))
+    ok = (info == 0) & whole
+    root = torch.where(ok[:, None, None], root, eye)
+    made = torch.linalg.solve_triangular(root, eye.expand_as(root), upper=False).mT
+    return torch.where(ok[:, None, None], made, torch.nan).to(z)

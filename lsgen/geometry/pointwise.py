@@ -46,7 +46,7 @@ class FlatCodes:
         """Return a tensor (N, ...), or all tensors of a tuple, as (B, ...); other values stay as they are."""
         made: Any = found
         if isinstance(found, Tensor):
-            made = found.reshape(*self.batch, *found.shape[1:])
+            made = found.reshape((*self.batch, *found.shape[1:]))
         elif isinstance(found, tuple):
             parts = [self.restored(x) for x in found]
             made = type(found)(*parts) if hasattr(found, "_fields") else tuple(parts)

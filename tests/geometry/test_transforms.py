@@ -14,7 +14,6 @@ from lsgen.geometry import (
     Immersion,
     MetricField,
     christoffel,
-    curve_energy,
     curve_length,
     immersion,
     jet,
@@ -25,11 +24,11 @@ from lsgen.geometry import (
     ricci,
     riemann,
     scalar_curvature,
-    second_fundamental_form,
     sectional_curvature,
     spectrum,
-    volume_and_curvature,
 )
+from lsgen.geometry.curvature import second_fundamental_form, volume_and_curvature
+from lsgen.geometry.geodesics import curve_energy
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Beta, Gaussian
 

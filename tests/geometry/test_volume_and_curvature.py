@@ -1,7 +1,8 @@
 import torch
 from torch import nn
 
-from lsgen.geometry import Immersion, log_volume, scalar_curvature, volume_and_curvature
+from lsgen.geometry import Immersion, log_volume, scalar_curvature
+from lsgen.geometry.curvature import volume_and_curvature
 
 
 def test_both_are_what_they_are_alone_and_on_the_sphere():

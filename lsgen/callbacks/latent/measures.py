@@ -8,17 +8,9 @@ import torch
 from torch import Tensor
 
 from lsgen.callbacks.latent.probe_codes import ProbeCodes
-from lsgen.geometry import (
-    Geodesic,
-    Immersion,
-    curve_energy,
-    curve_length,
-    log_volume,
-    metric,
-    scalar_curvature,
-    spectrum,
-    volume_and_curvature,
-)
+from lsgen.geometry import Immersion, curve_length, log_volume, metric, scalar_curvature, spectrum
+from lsgen.geometry.curvature import volume_and_curvature
+from lsgen.geometry.geodesics import Geodesic, curve_energy
 from lsgen.geometry.geodesics.energy import segments
 from lsgen.latent import Cube, LatentSpace, paths
 from lsgen.likelihoods import ClosedFormLikelihood, FlatLikelihood, Likelihood

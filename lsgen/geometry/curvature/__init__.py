@@ -1,1 +1,23 @@
-"""Connection and curvature of a metric."""
+"""Connection and curvature of a metric, and how an immersion bends in its flat space."""
+
+from lsgen.geometry.curvature.extrinsic import MeanCurvature, mean_curvature, second_fundamental_form
+from lsgen.geometry.curvature.gauss_equation import (
+    christoffel,
+    ricci,
+    riemann,
+    scalar_curvature,
+    sectional_curvature,
+    volume_and_curvature,
+)
+
+__all__ = [
+    "MeanCurvature",
+    "christoffel",
+    "mean_curvature",
+    "ricci",
+    "riemann",
+    "scalar_curvature",
+    "second_fundamental_form",
+    "sectional_curvature",
+    "volume_and_curvature",
+]

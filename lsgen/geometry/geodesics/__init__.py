@@ -1,1 +1,33 @@
-"""Geodesics: boundary and initial value problems, lengths, transport and Jacobi fields."""
+"""Geodesics of a metric: between codes, from a code, their lengths, what is carried along them, and where they meet."""
+
+from lsgen.geometry.geodesics.arc_length import curve_energy, curve_length
+from lsgen.geometry.geodesics.boundary_value import Geodesic, distance, geodesic
+from lsgen.geometry.geodesics.initial_curves import CodeGraph
+from lsgen.geometry.geodesics.injectivity import ConjugateRadius, conjugate_radius
+from lsgen.geometry.geodesics.jacobi import ConjugatePoints, JacobiFields, conjugate_points, jacobi_fields
+from lsgen.geometry.geodesics.logarithm import log_map
+from lsgen.geometry.geodesics.shooting import Exponential, exp_map
+from lsgen.geometry.geodesics.stochastic import StochasticGeodesic, stochastic_geodesic
+from lsgen.geometry.geodesics.transport import holonomy, parallel_transport
+
+__all__ = [
+    "CodeGraph",
+    "ConjugatePoints",
+    "ConjugateRadius",
+    "Exponential",
+    "Geodesic",
+    "JacobiFields",
+    "StochasticGeodesic",
+    "conjugate_points",
+    "conjugate_radius",
+    "curve_energy",
+    "curve_length",
+    "distance",
+    "exp_map",
+    "geodesic",
+    "holonomy",
+    "jacobi_fields",
+    "log_map",
+    "parallel_transport",
+    "stochastic_geodesic",
+]

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lsgen.geometry.compat import is_batched
 from lsgen.geometry.geodesics.energy import raw_energy, segments
-from lsgen.geometry.geodesics.precision import in_double, intrinsic, widens
-from lsgen.geometry.geodesics.rounding import coordinate_length, hides, rounding_of
+from lsgen.geometry.geodesics.precision import as_metric_field, computes_in_double, double_metric
+from lsgen.geometry.geodesics.rounding import coordinate_length, is_hidden, rounding_of
 from lsgen.geometry.pointwise import flat_curves
 from lsgen.geometry.riemannian import RiemannianMetric, woven
 
@@ -75,7 +75,7 @@ def _by_sight(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tens
     n, dtype, known = curves.shape[1] - 1, curves.dtype, im.segment_data(curves)
     value = measured(im, curves, known)
     with torch.no_grad():
-        hidden = hides(rounding_of(im, curves, known, raw_energy(im, curves, known)), n)
+        hidden = is_hidden(rounding_of(im, curves, known, raw_energy(im, curves, known)), n)
         moved = torch.finfo(dtype).eps * n * im.coordinate_norm(curves) > JAGGED * coordinate_length(curves)
         jagged = hidden & moved & (n % 2 == 0)
     if is_batched(hidden):
@@ -86,17 +86,17 @@ def _by_sight(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tens
             continue
         if thinned:
             news = _by_sight(im, part[:, ::2], measured)
-        elif dtype == torch.float32 and widens(im, part[:, 0]):
-            news = _by_sight(in_double(im), part.double(), measured)
+        elif dtype == torch.float32 and computes_in_double(im, part[:, 0]):
+            news = _by_sight(double_metric(im), part.double(), measured)
         elif dtype == torch.float32 or im.by_differences:
-            news = measured(intrinsic(im, dtype), part.double())
+            news = measured(as_metric_field(im, dtype), part.double())
         else:
             continue
         value = value.index_copy(0, rows.nonzero().flatten(), news.to(value))
     return value
 
 
-def polygon(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:
+def polygon_length(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the sum of chords (B,), which rough curves may be given to."""
     return segments(im, curves, known).clamp(min=0).sqrt().sum(-1)
 
@@ -111,7 +111,7 @@ def speed_variation(im: RiemannianMetric, curves: Tensor, known: Tensor | None =
 def raw_length(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the fourth-order length (B,) of curves (B, N, d)."""
     if curves.shape[1] < 3:
-        return polygon(im, curves, known)
+        return polygon_length(im, curves, known)
     return im.smooth_length(curves, im.segment_data(curves) if known is None else known)
 
 
@@ -120,6 +120,6 @@ def doubled(curves: Tensor) -> Tensor:
     return woven(curves, (curves[:, 1:] + curves[:, :-1]) / 2)
 
 
-def finer_polygon(im: RiemannianMetric, curves: Tensor, known: Tensor) -> Tensor:
+def refined_polygon_length(im: RiemannianMetric, curves: Tensor, known: Tensor) -> Tensor:
     """Return the summed lengths of segments (B,) of `doubled` curves, given the segment data of curves (B, N, d)."""
-    return polygon(im, doubled(curves), im.refined_data(curves, known))
+    return polygon_length(im, doubled(curves), im.refined_data(curves, known))

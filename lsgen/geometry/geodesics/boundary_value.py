@@ -31,15 +31,15 @@ from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import automatic
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import doubled
-from lsgen.geometry.geodesics.close_codes import Route, live_length, measures, resolved
-from lsgen.geometry.geodesics.initial_curves import CodeGraph, candidates
-from lsgen.geometry.geodesics.precision import rounded
-from lsgen.geometry.geodesics.solver import Solution, minimised
+from lsgen.geometry.geodesics.close_codes import Route, differentiable_length, routes_of, solve_hidden
+from lsgen.geometry.geodesics.initial_curves import CodeGraph, starting_curves
+from lsgen.geometry.geodesics.precision import in_dtype
+from lsgen.geometry.geodesics.solver import Solution, minimise_energy
 from lsgen.geometry.jets import unchanged
 from lsgen.geometry.pointwise import FlatCodes, flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["Geodesic", "distance", "flat_ends", "geodesic", "routed"]
+__all__ = ["Geodesic", "distance", "flat_ends", "geodesic", "solve_geodesics"]
 
 
 class Geodesic(NamedTuple):
@@ -118,12 +118,12 @@ def geodesic(
     """
     options: dict[str, Any] = {"starts": starts, "graph": graph, "max_iterations": max_iterations, "tol": tol}
     options |= {"refinements": refinements, "chunk_size": chunk_size, "generator": generator}
-    found, _ = routed(im, start, end, points, initial=initial, **options)
-    result: Geodesic = rounded(found, start.dtype)
+    found, _ = solve_geodesics(im, start, end, points, initial=initial, **options)
+    result: Geodesic = in_dtype(found, start.dtype)
     return result
 
 
-def routed(
+def solve_geodesics(
     im: RiemannianMetric,
     start: Tensor,
     end: Tensor,
@@ -149,14 +149,14 @@ def routed(
             raise ValueError(f"expected initial curves {(*ends.batch, points, d)}, got {tuple(initial.shape)}")
         initial = initial.reshape(-1, points, d)
     with torch.no_grad():
-        curves = candidates(a, b, points, starts, initial, graph, generator)
+        curves = starting_curves(a, b, points, starts, initial, graph, generator)
         size = chunk_size or max(1, automatic(im, a, im.newton_order) // points) if len(a) else 1
 
         def solve(measure: RiemannianMetric, z: Tensor) -> Solution:
             return _all_solved(measure, z, size, max_iterations, tol, refinements)
 
         with unchanged():
-            solved, route = resolved(im, solve(im, curves.flatten(0, 1)), tol, solve)
+            solved, route = solve_hidden(im, solve(im, curves.flatten(0, 1)), tol, solve)
         solved = Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved))
         found, route = _best(solved, route.unflatten(0, curves.shape[:2]))
     return ends.restored(found), route
@@ -183,16 +183,16 @@ def distance(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33,
         TypeError, ValueError: see `geodesic`.
 
     """
-    found, route = routed(im, start, end, points, **options)
+    found, route = solve_geodesics(im, start, end, points, **options)
     a, b = start.reshape(-1, 1, im.dim), end.reshape(-1, 1, im.dim)
     length, curves = found.length.reshape(-1), found.points.reshape(-1, points, im.dim)
     live = length.to(start.dtype)
-    for way, measure in measures(im, start.dtype, a[:1, 0]) if bool(route.any()) else [(Route.CHORDS, im)]:
+    for way, measure in routes_of(im, start.dtype, a[:1, 0]) if bool(route.any()) else [(Route.CHORDS, im)]:
         rows = (route == way).nonzero().flatten()
         if len(rows):
             kind = start.dtype if way in (Route.CHORDS, Route.SERIES) else curves.dtype
             z = torch.cat([x[rows].to(kind) for x in (a, curves[:, 1:-1], b)], 1)
-            news = live_length(measure, way, z, length[rows].to(kind))
+            news = differentiable_length(measure, way, z, length[rows].to(kind))
             live = live.index_copy(0, rows, news.to(live))
     return torch.where(found.converged, live.reshape(found.length.shape), torch.nan)
 
@@ -220,7 +220,7 @@ def _all_solved(
         none = curves.new_zeros(0)
         flag = none > 0
         return Solution(curves, none, none, flag, flag, none, none, none.long(), flag, none)
-    parts = [minimised(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
+    parts = [minimise_energy(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
     found = Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
     rows = found.coarse.nonzero().flatten()
     if not refinements or not len(rows):

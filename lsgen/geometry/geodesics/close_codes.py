@@ -25,12 +25,12 @@ from torch import Tensor
 
 from lsgen.geometry.factorisation import full_rank
 from lsgen.geometry.geodesics.energy import raw_energy
-from lsgen.geometry.geodesics.precision import exacter
+from lsgen.geometry.geodesics.precision import more_exact_metrics
 from lsgen.geometry.geodesics.rounding import HIDDEN
 from lsgen.geometry.geodesics.solver import Solution
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["Route", "Short", "live_length", "measures", "resolved", "short"]
+__all__ = ["CloseSeries", "Route", "close_series", "differentiable_length", "routes_of", "solve_hidden"]
 
 NEAR, ALIKE, JUMP = 0.05, 0.01, 2.5
 Solver = Callable[[RiemannianMetric, Tensor], Solution]
@@ -42,7 +42,7 @@ class Route(IntEnum):
     CHORDS, SERIES, DOUBLE, INTRINSIC = range(4)
 
 
-class Short(NamedTuple):
+class CloseSeries(NamedTuple):
     """What the series tells of pairs.
 
     Attributes:
@@ -64,7 +64,7 @@ class Short(NamedTuple):
     full: Tensor
 
 
-def short(im: RiemannianMetric, a: Tensor, b: Tensor) -> Short:
+def close_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> CloseSeries:
     """Return the series of pairs of codes (N, d), in float64."""
     step = b - a
     scale = step.abs().amax(-1, keepdim=True)
@@ -82,7 +82,7 @@ def short(im: RiemannianMetric, a: Tensor, b: Tensor) -> Short:
     square = (q[0] + 4 * q[1] + q[2]) / 6 - turned / 12
     size = (g[1].diagonal(dim1=-2, dim2=-1).sum(-1) * u.square().sum(-1) / least).sqrt()
     same = scale == 0
-    return Short(
+    return CloseSeries(
         bend * scale[:, None] ** 2,
         torch.where(same, 0, scale * square.clamp(min=0).sqrt()),
         torch.where(same, 0, torch.maximum(torch.maximum(varied, turn), JUMP * (q[0] - 2 * q[1] + q[2]).abs() / least)),
@@ -92,7 +92,7 @@ def short(im: RiemannianMetric, a: Tensor, b: Tensor) -> Short:
     )
 
 
-def resolved(im: RiemannianMetric, found: Solution, tol: float, solve: Solver) -> tuple[Solution, Tensor]:
+def solve_hidden(im: RiemannianMetric, found: Solution, tol: float, solve: Solver) -> tuple[Solution, Tensor]:
     """Return solutions in which hidden curves are solved, with points in float64 if there were any, and their `Route`.
 
     Args:
@@ -111,7 +111,7 @@ def resolved(im: RiemannianMetric, found: Solution, tol: float, solve: Solver) -
     series, deficient = _by_series(im, curves, dtype, tol)
     found, route = _taken(found, route, rows, series, Route.SERIES, series.converged | deficient)
     left = ~(series.converged | deficient)
-    for way, other in measures(im, dtype, curves[left][:, 0]):
+    for way, other in routes_of(im, dtype, curves[left][:, 0]):
         if way in (Route.CHORDS, Route.SERIES) or not bool(left.any()):
             continue
         news = solve(other, curves[left])
@@ -122,18 +122,18 @@ def resolved(im: RiemannianMetric, found: Solution, tol: float, solve: Solver) -
     return found, route
 
 
-def measures(im: RiemannianMetric, dtype: torch.dtype, codes: Tensor) -> Iterator[tuple[Route, RiemannianMetric]]:
+def routes_of(im: RiemannianMetric, dtype: torch.dtype, codes: Tensor) -> Iterator[tuple[Route, RiemannianMetric]]:
     """Yield the routes that there are for codes of a dtype, such as some (N, d), each with what it measures by."""
     yield Route.CHORDS, im
     yield Route.SERIES, im
-    for other in exacter(im, codes.to(dtype)):
+    for other in more_exact_metrics(im, codes.to(dtype)):
         yield Route.DOUBLE if other.by_differences else Route.INTRINSIC, other
 
 
 def _by_series(im: RiemannianMetric, curves: Tensor, dtype: torch.dtype, tol: float) -> tuple[Solution, Tensor]:
     """Return the curves (N, points, d) that the series tells, and where the metric is rank deficient."""
     a, b = curves[:, 0], curves[:, -1]
-    near = short(im, a.to(dtype), b.to(dtype))
+    near = close_series(im, a.to(dtype), b.to(dtype))
     t = torch.linspace(0, 1, curves.shape[1], dtype=curves.dtype, device=curves.device)[:, None]
     points = torch.lerp(a[:, None], b[:, None], t) + (t * (1 - t) / 2) * near.bend[:, None]
     points[:, 0], points[:, -1] = a, b
@@ -165,7 +165,7 @@ def _taken(
     return taken, route.index_fill(0, at, int(way))
 
 
-def live_length(im: RiemannianMetric, way: Route, curves: Tensor, length: Tensor) -> Tensor:
+def differentiable_length(im: RiemannianMetric, way: Route, curves: Tensor, length: Tensor) -> Tensor:
     """Return the lengths (N,) of geodesics (N, points, d) that were found on one way, with their gradients.
 
     By the envelope theorem those of E / 2L, in units in which the square of a step is a number.

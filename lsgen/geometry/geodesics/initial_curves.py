@@ -24,18 +24,18 @@ from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.geodesics.arc_length import polygon
+from lsgen.geometry.geodesics.arc_length import polygon_length
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.latent import paths
 from lsgen.latent.neighbours import NeighbourGraph, nearest_neighbours, neighbour_graph
 
-__all__ = ["CodeGraph", "candidates"]
+__all__ = ["CodeGraph", "starting_curves"]
 
 log = logging.getLogger(__name__)
 MODES, BEND = 3, 0.25
 
 
-def candidates(
+def starting_curves(
     start: Tensor,
     end: Tensor,
     points: int,
@@ -52,14 +52,14 @@ def candidates(
     made = [straight] if given is None else [given, straight]
     turned = [x.flip(1) for x in made]
     while len(made) < starts:
-        made.append(bent(straight, generator))
-        turned.append(bent(straight, generator).flip(1))
+        made.append(bent_segments(straight, generator))
+        turned.append(bent_segments(straight, generator).flip(1))
     forward = [_with_ends(x, start, end) for x in made[:starts]]
     backward = [_with_ends(x, end, start) for x in turned[:starts]]
     return torch.stack([*forward, *backward])
 
 
-def bent(straight: Tensor, generator: torch.Generator | None) -> Tensor:
+def bent_segments(straight: Tensor, generator: torch.Generator | None) -> Tensor:
     """Return segments (B, N, d) bent at random, with their ends kept."""
     b, n, d = straight.shape
     k = torch.arange(1, MODES + 1, dtype=straight.dtype, device=straight.device)
@@ -135,7 +135,7 @@ class CodeGraph:
     def _measured(self, start: Tensor, end: Tensor) -> Tensor:
         with torch.no_grad():
             parts = zip(start.split(1024), end.split(1024), strict=True)
-            return torch.cat([polygon(self.im, paths.linear(a, b, self.samples + 1)) for a, b in parts])
+            return torch.cat([polygon_length(self.im, paths.linear(a, b, self.samples + 1)) for a, b in parts])
 
 
 def _route(before: Any, source: int, target: int) -> list[int]:

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.dtypes import dtype_name
-from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.jacobi import first_conjugate, jacobi_fields, jacobi_operator
+from lsgen.geometry.metric_tensor import orthonormal_frames
 from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 
@@ -122,7 +122,7 @@ def _units(
     im: RiemannianMetric, z: Tensor, flat: Tensor, directions: int | Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """Return tangent vectors (N, k, d) of unit length."""
-    frame = frames(im, flat)
+    frame = orthonormal_frames(im, flat)
     n, d = flat.shape
     if isinstance(directions, Tensor):
         if directions.ndim != z.ndim + 1 or directions[..., 0, :].shape != z.shape or directions.dtype != z.dtype:

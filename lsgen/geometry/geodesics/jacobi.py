@@ -30,8 +30,7 @@ from torch import Tensor
 
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.factorisation import norm
-from lsgen.geometry.geodesics.frames import frames
-from lsgen.geometry.metric_tensor import metric
+from lsgen.geometry.metric_tensor import metric, orthonormal_frames
 from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import JacobiOperator, RiemannianMetric
 
@@ -209,7 +208,7 @@ def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 def _start(im: RiemannianMetric, z: Tensor, v: Tensor, both: bool) -> tuple[Tensor, ...]:
     """Return c, c', E, A and A' at time 0, and beside the columns of A those of B if both are asked for."""
-    frame = frames(im, z)
+    frame = orthonormal_frames(im, z)
     eye = torch.eye(im.dim, dtype=z.dtype, device=z.device).expand_as(frame)
     zero = torch.zeros_like(eye)
     if both:

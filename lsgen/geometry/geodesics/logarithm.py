@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.factorisation import inverse_metric, norm
-from lsgen.geometry.geodesics.boundary_value import Geodesic, geodesic, routed
-from lsgen.geometry.geodesics.close_codes import Route, measures, short
+from lsgen.geometry.geodesics.boundary_value import Geodesic, geodesic, solve_geodesics
+from lsgen.geometry.geodesics.close_codes import Route, close_series, routes_of
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["log_map"]
@@ -59,13 +59,13 @@ def log_map(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, 
         TypeError, ValueError: see `geodesic`.
 
     """
-    found, route = routed(im, start, end, points, **options)
+    found, route = solve_geodesics(im, start, end, points, **options)
     a, b = start.detach().reshape(-1, im.dim), end.detach().reshape(-1, im.dim)
     if not len(a):
         return torch.zeros_like(start)
     v, length = torch.zeros_like(a), found.length.reshape(-1)
     with torch.no_grad():
-        for way, measure in measures(im, a.dtype, a[:1]) if bool(route.any()) else [(Route.CHORDS, im)]:
+        for way, measure in routes_of(im, a.dtype, a[:1]) if bool(route.any()) else [(Route.CHORDS, im)]:
             rows = (route == way).nonzero().flatten()
             if way is Route.SERIES and len(rows):
                 v[rows] = _by_series(measure, a[rows], b[rows], length[rows])
@@ -86,7 +86,7 @@ def _row(x: Any, rows: Tensor, kind: torch.dtype, batch: int) -> Any:
 
 def _by_series(im: RiemannianMetric, a: Tensor, b: Tensor, length: Tensor) -> Tensor:
     """Return the velocities d + c/2 (B, d), of the given lengths."""
-    step, near = (b - a).double(), short(im, a, b)
+    step, near = (b - a).double(), close_series(im, a, b)
     scale = step.abs().amax(-1, keepdim=True)
     v = (step + near.bend / 2) / torch.where(scale > 0, scale, 1)
     size = norm(im.gram(a, wide=True), v)

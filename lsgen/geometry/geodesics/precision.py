@@ -20,14 +20,14 @@ from torch import Tensor
 from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["exact_if_close", "exacter", "in_double", "intrinsic", "rounded", "widens"]
+__all__ = ["as_metric_field", "computes_in_double", "double_metric", "exact_if_close", "in_dtype", "more_exact_metrics"]
 
 CLOSE = 1e-4
 
 _made: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
 
 
-def in_double(im: RiemannianMetric) -> RiemannianMetric:
+def double_metric(im: RiemannianMetric) -> RiemannianMetric:
     """Return an immersion or metric in float64; the same one whenever it is asked for, so that its traces are kept."""
     made: RiemannianMetric | None = _kept(im).get("double")
     if made is None:
@@ -40,11 +40,11 @@ def _kept(im: RiemannianMetric) -> dict[Any, Any]:
     return _made.setdefault(im, {})
 
 
-def widens(im: RiemannianMetric, z: Tensor) -> bool:
+def computes_in_double(im: RiemannianMetric, z: Tensor) -> bool:
     """Whether a map in float32 has values in float64 at codes (N, d) of it."""
     try:
         with torch.no_grad():
-            value: Tensor = in_double(im).fn(im.lifted(z[:1].double()))
+            value: Tensor = double_metric(im).fn(im.lifted(z[:1].double()))
     except (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError):
         return False
     return isinstance(value, Tensor) and value.dtype == torch.float64
@@ -63,7 +63,7 @@ class _Gram:
         return self.im.gram(z.to(self.dtype), wide=True)
 
 
-def intrinsic(im: RiemannianMetric, dtype: torch.dtype) -> MetricField:
+def as_metric_field(im: RiemannianMetric, dtype: torch.dtype) -> MetricField:
     """Return the metric, for codes in float64, of an immersion or metric that computes in a dtype."""
     made: MetricField | None = _kept(im).get(dtype)
     if made is None:
@@ -71,14 +71,14 @@ def intrinsic(im: RiemannianMetric, dtype: torch.dtype) -> MetricField:
     return made
 
 
-def exacter(im: RiemannianMetric, z: Tensor) -> Iterator[RiemannianMetric]:
+def more_exact_metrics(im: RiemannianMetric, z: Tensor) -> Iterator[RiemannianMetric]:
     """Yield what takes codes like z (N, d) in float64, and has less of rounding than an immersion or metric itself."""
     exact = z.dtype == torch.float64
-    if not exact and len(z) and widens(im, z):
-        im, exact = in_double(im), True
+    if not exact and len(z) and computes_in_double(im, z):
+        im, exact = double_metric(im), True
         yield im
     if (im.by_differences or not exact) and len(z):
-        yield intrinsic(im, torch.float64 if exact else z.dtype)
+        yield as_metric_field(im, torch.float64 if exact else z.dtype)
 
 
 def exact_if_close(
@@ -96,9 +96,9 @@ def exact_if_close(
     rounding = torch.finfo(codes.dtype).eps * codes.norm(dim=-1).amax(-1)
     if not bool(((rounding > CLOSE * spread) & (spread > 0)).any()):
         return im, codes
-    return next(exacter(im, codes.reshape(-1, codes.shape[-1]))), codes.double()
+    return next(more_exact_metrics(im, codes.reshape(-1, codes.shape[-1]))), codes.double()
 
 
-def rounded(found: Any, dtype: torch.dtype) -> Any:
+def in_dtype(found: Any, dtype: torch.dtype) -> Any:
     """Return a named tuple with its numbers in a dtype."""
     return type(found)(*(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in found))

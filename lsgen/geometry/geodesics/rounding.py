@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsgen.geometry.riemannian import NewtonSystem, RiemannianMetric
 
-__all__ = ["HIDDEN", "coordinate_length", "hides", "rounding_of"]
+__all__ = ["HIDDEN", "coordinate_length", "is_hidden", "rounding_of"]
 
 HIDDEN, ROUGH = 2e-3, 0.3
 
@@ -50,6 +50,6 @@ def coordinate_length(curves: Tensor) -> Tensor:
     return ((curves.shape[1] - 1) * curves.diff(dim=1).square().sum((-2, -1))).sqrt()
 
 
-def hides(rounding: Tensor, n: int) -> Tensor:
+def is_hidden(rounding: Tensor, n: int) -> Tensor:
     """Return where rounding is too much of a segment to tell its length, or of an acceleration."""
     return (rounding > HIDDEN) | (rounding * n > ROUGH)

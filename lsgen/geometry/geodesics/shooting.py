@@ -24,7 +24,7 @@ from torch import Tensor
 
 from lsgen.geometry.factorisation import inverse_metric
 from lsgen.geometry.geodesics.energy import raw_energy
-from lsgen.geometry.geodesics.precision import exacter
+from lsgen.geometry.geodesics.precision import more_exact_metrics
 from lsgen.geometry.geodesics.rounding import HIDDEN, rounding_of
 from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
@@ -99,7 +99,7 @@ def exp_map(
         found = _symplectic(im, flat, vectors, steps)
         hidden = _hidden(im, flat, vectors, steps)
     rows = hidden.nonzero().flatten()
-    for other in exacter(im, flat) if len(rows) else ():
+    for other in more_exact_metrics(im, flat) if len(rows) else ():
         part = flat[rows].double(), vectors[rows].double()
         news = _adaptive(other, *part, bound, max_steps) if method == "adaptive" else _symplectic(other, *part, steps)
         found = Exponential(*(x.index_copy(0, rows, y.to(x)) for x, y in zip(found, news, strict=True)))

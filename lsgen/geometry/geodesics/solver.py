@@ -32,13 +32,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.geodesics.arc_length import finer_polygon, raw_length, speed_variation
+from lsgen.geometry.geodesics.arc_length import raw_length, refined_polygon_length, speed_variation
 from lsgen.geometry.geodesics.energy import interpolated_system, raw_energy, residual
-from lsgen.geometry.geodesics.rounding import hides, rounding_of
+from lsgen.geometry.geodesics.rounding import is_hidden, rounding_of
 from lsgen.geometry.geodesics.tridiagonal import solve
 from lsgen.geometry.riemannian import Blocks, NewtonSystem, RiemannianMetric
 
-__all__ = ["Progress", "Solution", "energy_and_force", "line_search", "minimised", "quasi_newton_step"]
+__all__ = ["Progress", "Solution", "energy_and_force", "line_search", "minimise_energy", "quasi_newton_step"]
 
 HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
 
@@ -86,12 +86,12 @@ class Progress(NamedTuple):
     done: Tensor
 
 
-def minimised(im: RiemannianMetric, curves: Tensor, max_iterations: int, tol: float) -> Solution:
+def minimise_energy(im: RiemannianMetric, curves: Tensor, max_iterations: int, tol: float) -> Solution:
     """Return the geodesics that curves (B, N, d) with fixed ends relax to."""
     energy, force, known = energy_and_force(im, curves)
     none, worst = torch.zeros_like(energy, dtype=torch.bool), torch.full_like(energy, torch.inf)
     rounding = rounding_of(im, curves, known, energy)
-    going = ~hides(rounding, curves.shape[1] - 1)
+    going = ~is_hidden(rounding, curves.shape[1] - 1)
     state = Progress(
         curves, energy, force, known, worst, worst, rounding, worst, going, none, none, none.long(), none.long()
     )
@@ -268,10 +268,10 @@ def _solution(im: RiemannianMetric, state: Progress) -> Solution:
     chord = state.energy.clamp(min=0).sqrt()
     remaining = state.residual * chord / length.clamp(min=torch.finfo(length.dtype).tiny)
     remaining = torch.where(torch.isfinite(state.residual), remaining, torch.inf)
-    agrees = (finer_polygon(im, curves, state.data) - length).abs() <= 0.01 * length
+    agrees = (refined_polygon_length(im, curves, state.data) - length).abs() <= 0.01 * length
     same, solved = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1), remaining <= state.floor
     remaining = torch.where(same, torch.zeros_like(remaining), remaining)
     variation = speed_variation(im, curves, state.data)
-    hidden = hides(state.rounding, curves.shape[1] - 1) & ~same
+    hidden = is_hidden(state.rounding, curves.shape[1] - 1) & ~same
     verdict = solved & agrees & ~hidden | same, solved & ~agrees & ~same & ~hidden
     return Solution(curves, length, state.energy, *verdict, remaining, variation, state.done, hidden, state.rounding)

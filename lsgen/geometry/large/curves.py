@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lsgen.geometry.geodesics.arc_length import polygon, raw_length, speed_variation
+from lsgen.geometry.geodesics.arc_length import polygon_length, raw_length, speed_variation
 from lsgen.geometry.geodesics.boundary_value import Geodesic, flat_ends
 from lsgen.geometry.geodesics.energy import raw_energy, segments
-from lsgen.geometry.geodesics.rounding import hides
+from lsgen.geometry.geodesics.rounding import is_hidden
 from lsgen.geometry.large.operator import MetricOperator
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.latent import paths
@@ -231,10 +231,10 @@ def _judged(
     length = raw_length(im, curves)
     residual = _residual(im, state, g, length, products)
     halved = torch.stack([curves[:, :-1], (curves[:, 1:] + curves[:, :-1]) / 2], 2).flatten(1, 2)
-    finer = polygon(im, torch.cat([halved, curves[:, -1:]], 1))
+    finer = polygon_length(im, torch.cat([halved, curves[:, -1:]], 1))
     same = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1)
     rounding = torch.where(same, 0, torch.finfo(curves.dtype).eps * n * _ratio(im, curves, g, length))
-    solved = (residual <= (10 * n * rounding).clamp(min=tol)) & ~hides(rounding, n)
+    solved = (residual <= (10 * n * rounding).clamp(min=tol)) & ~is_hidden(rounding, n)
     converged = solved & ((finer - length).abs() <= 0.01 * length) | same
     residual = torch.where(same, 0, residual).to(length)
     unknown = torch.full_like(length, torch.nan)

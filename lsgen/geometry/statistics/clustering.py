@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.geodesics.precision import exact_if_close, rounded
+from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
 from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.riemannian import RiemannianMetric
-from lsgen.geometry.statistics.means import STEP_TOL, logs, norms, solver_options
+from lsgen.geometry.statistics.means import STEP_TOL, log_maps, solver_options, vector_norms
 
 __all__ = ["KMeans", "kmeans"]
 
@@ -106,7 +106,7 @@ def kmeans(
     best = min(runs, key=lambda run: run.inertia)
     restarted = torch.tensor([run.inertia for run in runs], dtype=torch.float64)
     best = best._replace(labels=best.labels[places], distances=best.distances[places])
-    result: KMeans = rounded(best, codes.dtype)
+    result: KMeans = in_dtype(best, codes.dtype)
     return result._replace(restarts=restarted)
 
 
@@ -157,7 +157,7 @@ def _seeded(
 
 def _squares(im: RiemannianMetric, centres: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Return log_m(x) (K, n, d) and squared distances (K, n), inf where the geodesic did not converge."""
-    v, square = logs(im, centres, codes.expand(len(centres), *codes.shape), options)
+    v, square = log_maps(im, centres, codes.expand(len(centres), *codes.shape), options)
     return v, torch.where(torch.isnan(square), torch.inf, square)
 
 
@@ -222,5 +222,5 @@ def _steps(
     share = member / torch.where(size > 0, size, 1)[:, None]
     step = torch.where(member[..., None] > 0, share[..., None] * v, 0).sum(1)
     spread = (torch.where(member > 0, share * square, 0).sum(-1) * size).sum() / size.sum().clamp(min=1)
-    length = norms(im, centres, step[:, None])[:, 0]
+    length = vector_norms(im, centres, step[:, None])[:, 0]
     return step, torch.where(length > 0, length / spread.sqrt(), 0)

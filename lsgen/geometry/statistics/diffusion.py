@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.curvature.gauss_equation import christoffel
-from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.shooting import exp_map
+from lsgen.geometry.metric_tensor import orthonormal_frames
 from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL
@@ -91,13 +91,13 @@ def brownian_motion(
 
 def euler_step(im: RiemannianMetric, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:
     """Return z - (dt/2) g^jk Gamma^i_jk + sqrt(dt) g^{-1/2} xi."""
-    frame = frames(im, z, chunk_size)
+    frame = orthonormal_frames(im, z, chunk_size)
     drift = -torch.einsum("nijk,nja,nka->ni", christoffel(im, z, chunk_size), frame, frame) / 2
     return z + dt * drift + dt**0.5 * torch.einsum("nij,nj->ni", frame, xi)
 
 
 def geodesic_step(im: RiemannianMetric, z: Tensor, dt: float, xi: Tensor, chunk_size: int | None) -> Tensor:
     """Return exp_z(sqrt(dt) g^{-1/2} xi), NaN where the geodesic does not converge."""
-    kick = dt**0.5 * torch.einsum("nij,nj->ni", frames(im, z, chunk_size), xi)
+    kick = dt**0.5 * torch.einsum("nij,nj->ni", orthonormal_frames(im, z, chunk_size), xi)
     shot = exp_map(im, z, torch.nan_to_num(kick), tol=STEP_TOL[z.dtype])
     return torch.where((shot.converged & torch.isfinite(kick).all(-1))[:, None], shot.point, torch.nan)

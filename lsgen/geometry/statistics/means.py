@@ -25,12 +25,12 @@ from torch import Tensor
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.geodesics.boundary_value import geodesic
 from lsgen.geometry.geodesics.logarithm import log_map
-from lsgen.geometry.geodesics.precision import exact_if_close, rounded
+from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
 from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.metric_tensor import metric
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "logs", "norms", "solver_options"]
+__all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "log_maps", "solver_options", "vector_norms"]
 
 HALVINGS = 8
 STEP_TOL = {torch.float64: 1e-6, torch.float32: 1e-4}
@@ -99,7 +99,7 @@ def frechet_mean(
         mean = check_codes(im.fn, im.dim, initial.to(codes) if initial.dtype == dtype else initial)
     with torch.no_grad():
         found = _descended(im, sets.detach(), shares, mean.detach(), tol, max_iterations, solver)
-    result: FrechetMean = rounded(
+    result: FrechetMean = in_dtype(
         FrechetMean(
             found.mean.reshape(*batch, d),
             found.variance.reshape(batch),
@@ -123,14 +123,14 @@ def solver_options(points: int, options: Mapping[str, Any] | None) -> dict[str, 
     return {"points": points, **(options or {})}
 
 
-def logs(im: RiemannianMetric, base: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def log_maps(im: RiemannianMetric, base: Tensor, codes: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Return log_base(codes) (B, n, d) for bases (B, d) and codes (B, n, d), and the squared distances (B, n)."""
     b, n, d = codes.shape
     v = log_map(im, base[:, None].expand(b, n, d).reshape(-1, d), codes.reshape(-1, d), **options).reshape(b, n, d)
-    return v, norms(im, base, v) ** 2
+    return v, vector_norms(im, base, v) ** 2
 
 
-def norms(im: RiemannianMetric, base: Tensor, v: Tensor) -> Tensor:
+def vector_norms(im: RiemannianMetric, base: Tensor, v: Tensor) -> Tensor:
     """Return |v|_g of vectors (B, n, d) at codes (B, d), of shape (B, n)."""
     return torch.einsum("bni,bij,bnj->bn", v, metric(im, base), v).clamp(min=0).sqrt()
 
@@ -160,7 +160,7 @@ def _descended(
     """Run Karcher's iteration; every set has its own step, and one that stays with a set that has settled is idle."""
 
     def at(z: Tensor) -> tuple[Tensor, Tensor]:
-        v, square = logs(im, z, sets, options)
+        v, square = log_maps(im, z, sets, options)
         none = shares == 0
         v, square = torch.where(none[..., None], 0, v), torch.where(none, 0, square)
         return torch.einsum("bn,bnd->bd", shares, v), (shares * square).sum(-1)
@@ -188,6 +188,6 @@ def _descended(
 
 def _residual(im: RiemannianMetric, mean: Tensor, direction: Tensor, variance: Tensor) -> Tensor:
     """Return |sum w log|_g over the root of the variance; 0 where the variance is."""
-    size = norms(im, mean, torch.nan_to_num(direction)[:, None])[:, 0]
+    size = vector_norms(im, mean, torch.nan_to_num(direction)[:, None])[:, 0]
     size = torch.where(torch.isfinite(direction).all(-1), size, torch.nan)
     return torch.where(variance > 0, size / variance.clamp(min=torch.finfo(size.dtype).tiny).sqrt(), size)

@@ -34,14 +34,13 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.jacobi import before_conjugate, fields_and_hessian
-from lsgen.geometry.geodesics.precision import exact_if_close, rounded
+from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
 from lsgen.geometry.geodesics.shooting import exp_map
-from lsgen.geometry.metric_tensor import log_volume
+from lsgen.geometry.metric_tensor import log_volume, orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.clustering import kmeans
-from lsgen.geometry.statistics.means import STEP_TOL, logs, solver_options
+from lsgen.geometry.statistics.means import STEP_TOL, log_maps, solver_options
 
 __all__ = ["Land", "land", "land_log_density"]
 
@@ -139,7 +138,7 @@ def land(
     r = torch.nn.functional.one_hot(start.labels.clamp(min=0), components).to(exact)
     with torch.no_grad():
         found = _fitted(im, exact, start.centres.to(exact), r, noise, steps, tol, max_iterations, solver)
-    result: Land = rounded(found, codes.dtype)
+    result: Land = in_dtype(found, codes.dtype)
     return result
 
 
@@ -219,7 +218,7 @@ def land_log_density(
     """
     flat, solver = check_codes(im.fn, im.dim, z), solver_options(points, geodesic_options)
     with torch.no_grad():
-        u = logs(im, mixture.means, flat.expand(len(mixture.means), *flat.shape), solver)[0]
+        u = log_maps(im, mixture.means, flat.expand(len(mixture.means), *flat.shape), solver)[0]
         joint = _joint(mixture.weights, mixture.covariances, mixture.log_normalisers, u)
     return joint.logsumexp(-1).reshape(z.shape[:-1])
 
@@ -235,7 +234,7 @@ def quasi_random_normals(samples: int, d: int, like: Tensor) -> Tensor:
 
 def _reached(im: RiemannianMetric, means: Tensor, codes: Tensor, solver: dict[str, Any]) -> Tensor:
     """Return log_mu(x) (K, n, d), or refuse codes that no geodesic reaches."""
-    u, _ = logs(im, means, codes.expand(len(means), *codes.shape), solver)
+    u, _ = log_maps(im, means, codes.expand(len(means), *codes.shape), solver)
     lost = ~torch.isfinite(u).all(-1)
     if bool(lost.any()):
         raise ValueError(
@@ -269,7 +268,7 @@ def _first(im: RiemannianMetric, means: Tensor, covariances: Tensor, u: Tensor, 
     eye = torch.eye(im.dim, dtype=u.dtype, device=u.device)
     hessian = eye.repeat(*share.shape, 1, 1)
     hessian[keep] = torch.where(before_conjugate(fields)[:, None, None], found, eye)
-    return _drawn(frames(im, means), covariances, u, share, hessian)
+    return _drawn(orthonormal_frames(im, means), covariances, u, share, hessian)
 
 
 def _drawn(frame: Tensor, covariances: Tensor, u: Tensor, share: Tensor, hessian: Tensor) -> Tensor:

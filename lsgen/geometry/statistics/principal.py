@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.geodesics.frames import frames
+from lsgen.geometry.metric_tensor import orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
-from lsgen.geometry.statistics.means import frechet_mean, logs, solver_options
+from lsgen.geometry.statistics.means import frechet_mean, log_maps, solver_options
 
 __all__ = ["PrincipalGeodesics", "principal_geodesics"]
 
@@ -90,8 +90,8 @@ def principal_geodesics(
         im, codes, tol=tol, max_iterations=max_iterations, points=points, geodesic_options=geodesic_options
     )
     with torch.no_grad():
-        v, _ = logs(im, found.mean[None], codes.detach()[None], solver)
-        frame = frames(im, found.mean[None])[0].double()
+        v, _ = log_maps(im, found.mean[None], codes.detach()[None], solver)
+        frame = orthonormal_frames(im, found.mean[None])[0].double()
         inside = torch.linalg.solve_ex(frame, v[0].double().mT)[0].mT
         ok = bool(torch.isfinite(inside).all())
         _, singular, axes = torch.linalg.svd(inside if ok else torch.zeros_like(inside), full_matrices=False)

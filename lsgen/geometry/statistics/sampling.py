@@ -26,9 +26,8 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.curvature.gauss_equation import christoffel
-from lsgen.geometry.geodesics.frames import frames
 from lsgen.geometry.geodesics.shooting import exp_map
-from lsgen.geometry.metric_tensor import log_volume, metric
+from lsgen.geometry.metric_tensor import log_volume, metric, orthonormal_frames
 from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL
@@ -106,7 +105,7 @@ def langevin(
 
     def moments(z: Tensor) -> tuple[Tensor, ...]:
         value, gradient = target(z)
-        frame = frames(im, z)
+        frame = orthonormal_frames(im, z)
         up = torch.einsum("nia,nja,nj->ni", frame, frame, gradient)
         ito = torch.einsum("nijk,nja,nka->ni", christoffel(im, z), frame, frame)
         mean = z + step_size / 2 * (up - ito)
@@ -166,7 +165,7 @@ def hmc(
     target, now = _Target(im, log_density, domain), _checked(im, z, samples, step_size, leapfrogs, domain)
 
     def raised(z: Tensor, gradient: Tensor) -> Tensor:
-        frame = frames(im, z)
+        frame = orthonormal_frames(im, z)
         return torch.einsum("nia,nja,nj->ni", frame, frame, gradient)
 
     def energy(z: Tensor, v: Tensor, value: Tensor) -> Tensor:
@@ -175,7 +174,7 @@ def hmc(
     def move(here: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor]:
         z, value, gradient = here
         xi = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
-        v = torch.einsum("nij,nj->ni", frames(im, z), xi)
+        v = torch.einsum("nij,nj->ni", orthonormal_frames(im, z), xi)
         before, there, ok = energy(z, v, value), z, torch.ones_like(value, dtype=torch.bool)
         new_value, new_gradient = value, gradient
         for _ in range(leapfrogs):

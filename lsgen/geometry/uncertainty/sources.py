@@ -3,7 +3,7 @@ r"""How sure a decoder is of its own geometry: what turns a latent space into on
     Ensemble                decoders trained apart, all of the same latent space
     Dropout                 one decoder under several fixed masks
     LaplaceApproximation    one decoder under several draws from a Gaussian around its weights
-    RBF                     a decoder's mean beside a standard deviation that grows away from the codes
+    RBFUncertainty          a decoder's mean beside a standard deviation that grows away from the codes
 
 Each is called with a latent space and returns another, which `immersion(space, uncertainty=...)` takes and
 `metric_field` too. The first three have fixed members and the average metric, see `lsgen.geometry.members`. Members
@@ -30,7 +30,7 @@ from lsgen.latent import LatentSpace
 from lsgen.likelihoods import Gaussian
 from lsgen.nn import RBFDecoder, RBFPrecision
 
-__all__ = ["RBF", "Dropout", "Ensemble", "LaplaceApproximation", "Uncertainty", "independent_energy"]
+__all__ = ["Dropout", "Ensemble", "LaplaceApproximation", "RBFUncertainty", "Uncertainty", "independent_energy"]
 
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
@@ -86,7 +86,7 @@ class Dropout(Uncertainty):
         return joined(space, [_masked(space.decoder, shapes, generator) for _ in range(self.members)])
 
 
-class RBF(Uncertainty):
+class RBFUncertainty(Uncertainty):
     """A decoder's mean, fixed, with the standard deviation of an `RBFPrecision`.
 
     Args:

@@ -17,10 +17,10 @@ from lsgen.geometry import (
     ricci,
     riemann,
     scalar_curvature,
-    second_fundamental_form,
     sectional_curvature,
     spectrum,
 )
+from lsgen.geometry.curvature import second_fundamental_form
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, FixedGaussian, Gaussian
 

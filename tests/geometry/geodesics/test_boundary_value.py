@@ -7,10 +7,8 @@ import torch
 from torch import nn
 
 from lsgen.geometry import (
-    CodeGraph,
     Immersion,
     MetricField,
-    curve_energy,
     curve_length,
     distance,
     exp_map,
@@ -21,6 +19,7 @@ from lsgen.geometry import (
     metric_field,
     reference,
 )
+from lsgen.geometry.geodesics import CodeGraph, curve_energy
 from lsgen.geometry.geodesics.energy import interpolated_system, residual
 from lsgen.geometry.geodesics.solver import Progress, energy_and_force, line_search, quasi_newton_step
 from lsgen.geometry.geodesics.tridiagonal import solve

@@ -17,7 +17,7 @@ from lsgen.geometry import (
     metric_field,
     reference,
 )
-from lsgen.geometry.geodesics.precision import in_double, widens
+from lsgen.geometry.geodesics.precision import computes_in_double, double_metric
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, Gaussian
 from lsgen.nn import MLPDecoder
@@ -102,7 +102,7 @@ def test_a_map_that_knows_float32_alone():
     fn = torch.jit.trace(lambda z: SPHERE.immersion.fn(z) + torch.full((1,), 1e4), torch.zeros(2, 2))
     im, a = Immersion(fn, 2), 0.4 * torch.randn(8, 2)
     linear = Immersion(torch.jit.trace(nn.Linear(2, 3).eval(), a).eval(), 2)
-    assert not widens(linear, a)
+    assert not computes_in_double(linear, a)
     for apart in (1.0, 1e-2, 1e-5):
         agrees(im, SPHERE.distance, a, a + apart * torch.tensor([0.4, 0.3]))
         agrees(linear, lambda x, y: size(linear, x.float(), (y - x).float()).double(), a, a + apart)
@@ -200,11 +200,11 @@ def test_maps_in_float64_keep_their_weights_and_refuse_to_lose_what_they_write()
         return kept[: len(z)] * 2
 
     im, z = Immersion(fresh, 2), torch.randn(4, 2)
-    assert widens(im, z)
-    wide = in_double(im)
-    assert in_double(im) is wide
+    assert computes_in_double(im, z)
+    wide = double_metric(im)
+    assert double_metric(im) is wide
     true = lambda: torch.cat([torch.sin(z.double() @ matrix.double()), copy.deepcopy(net).double()(z.double())], 1)
     torch.testing.assert_close(wide(z.double()), true(), rtol=1e-14, atol=1e-14)
     net[0].weight.data.mul_(2)
     torch.testing.assert_close(wide(z.double()), true(), rtol=1e-14, atol=1e-14)
-    assert not widens(Immersion(stale, 2), z)
+    assert not computes_in_double(Immersion(stale, 2), z)

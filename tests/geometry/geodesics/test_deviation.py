@@ -6,16 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.geometry import (
-    Immersion,
-    MetricField,
-    christoffel,
-    immersion,
-    jacobi_fields,
-    metric_field,
-    reference,
-    riemann,
-)
+from lsgen.geometry import Immersion, MetricField, christoffel, immersion, metric_field, reference, riemann
+from lsgen.geometry.geodesics import jacobi_fields
 from lsgen.geometry.geodesics.jacobi import jacobi_operator
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, Gaussian

@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.special import ellipe
 
-from lsgen.geometry import Immersion, MetricField, conjugate_radius, metric, reference
+from lsgen.geometry import Immersion, MetricField, metric, reference
+from lsgen.geometry.geodesics import conjugate_radius
 
 f64 = torch.float64
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lsgen.geometry import Immersion, curve_energy, geodesic, reference, stochastic_geodesic
+from lsgen.geometry import Immersion, geodesic, reference
+from lsgen.geometry.geodesics import curve_energy, stochastic_geodesic
 
 f64 = torch.float64
 

@@ -5,17 +5,8 @@ import math
 import pytest
 import torch
 
-from lsgen.geometry import (
-    Immersion,
-    MetricField,
-    exp_map,
-    geodesic,
-    holonomy,
-    log_map,
-    metric,
-    parallel_transport,
-    reference,
-)
+from lsgen.geometry import Immersion, MetricField, exp_map, geodesic, log_map, metric, parallel_transport, reference
+from lsgen.geometry.geodesics import holonomy
 
 f64 = torch.float64
 SPHERE, HYPERBOLIC = reference.sphere(), reference.hyperbolic()

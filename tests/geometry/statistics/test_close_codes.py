@@ -3,17 +3,9 @@
 import pytest
 import torch
 
-from lsgen.geometry import (
-    Immersion,
-    MetricField,
-    curve_energy,
-    curve_length,
-    frechet_mean,
-    geodesic,
-    kmeans,
-    land,
-    reference,
-)
+from lsgen.geometry import Immersion, MetricField, curve_length, frechet_mean, geodesic, kmeans, reference
+from lsgen.geometry.geodesics import curve_energy
+from lsgen.geometry.statistics import land
 from lsgen.geometry.statistics.clustering import nearest_centres
 
 f64 = torch.float64

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from lsgen.geometry import Immersion, MetricField, metric, reference
-from lsgen.geometry.geodesics.frames import frames
+from lsgen.geometry.metric_tensor import orthonormal_frames
 from lsgen.geometry.statistics import brownian_motion, diffusion
 
 f64 = torch.float64
 
 
-def bent(n):
+def bent_segments(n):
     """The sphere of dimension n in coordinates that are neither conformal nor harmonic, so that the drift matters."""
     unit = reference.sphere(1.0, n)
 
@@ -26,7 +26,7 @@ def bent(n):
 def test_the_angle_on_the_sphere_decays_exponentially(method):
     """E cos(theta) = e^{-t} on S^2, from any start and in any coordinates."""
     paths, steps = (4000, 20) if method == "euler" else (300, 3)
-    im, t = bent(2), 0.4
+    im, t = bent_segments(2), 0.4
     start = torch.tensor([0.1, 0.2], dtype=f64).expand(paths, 2)
     found = brownian_motion(im, start, t, steps, method=method)
     assert found.finite.all()
@@ -47,14 +47,14 @@ def averaged(im, z, t):
 
 def test_one_step_has_the_generator_of_the_laplacian():
     """E f(z_dt) = (1 - n dt / 2) f(z) + O(dt^2) for the coordinates f of S^3: the error falls by 4 when dt halves."""
-    im, z = bent(3), torch.tensor([0.2, -0.3, 0.1], dtype=f64)
+    im, z = bent_segments(3), torch.tensor([0.2, -0.3, 0.1], dtype=f64)
     errors = [(averaged(im, z, t) - (1 - 1.5 * t) * im(z)).norm().item() for t in (0.004, 0.002)]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.1)
 
 
 def test_frames_are_orthonormal_and_the_metric_alone_suffices():
-    im, z = bent(3), 0.3 * torch.randn(5, 3, dtype=f64)
-    frame = frames(im, z)
+    im, z = bent_segments(3), 0.3 * torch.randn(5, 3, dtype=f64)
+    frame = orthonormal_frames(im, z)
     torch.testing.assert_close(frame.mT @ metric(im, z) @ frame, torch.eye(3, dtype=f64).expand(5, 3, 3))
     flat = MetricField(lambda z: 4 * torch.eye(2).to(z).expand(len(z), 2, 2), 2)
     ends = brownian_motion(flat, torch.zeros(4000, 2, dtype=f64), 2.0, 1).points[:, -1]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lsgen.geometry import MetricField, geodesic, reference
-from lsgen.geometry.geodesics.boundary_value import routed
+from lsgen.geometry.geodesics.boundary_value import solve_geodesics
 from lsgen.geometry.statistics import frechet_mean, kmeans, land, land_log_density, principal_geodesics
 
 f64 = torch.float64
@@ -37,7 +37,7 @@ def test_every_geodesic_takes_them(name, monkeypatch):
 
         return call
 
-    for solve in (geodesic, routed):
+    for solve in (geodesic, solve_geodesics):
         monkeypatch.setattr(f"lsgen.geometry.geodesics.logarithm.{solve.__name__}", recorded(solve))
     found = CALLS[name]({"tol": 1e-6, "max_iterations": 77})
     if name == "land":

@@ -6,20 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lsgen.geometry import (
-    RBF,
-    Dropout,
-    Ensemble,
-    Immersion,
-    LaplaceApproximation,
-    geodesic,
-    immersion,
-    independent_energy,
-    jet,
-    metric,
-    metric_field,
-    scalar_curvature,
-)
+from lsgen.geometry import Immersion, geodesic, immersion, jet, metric, metric_field, scalar_curvature
+from lsgen.geometry.uncertainty import Dropout, Ensemble, LaplaceApproximation, RBFUncertainty, independent_energy
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, Beta, FixedGaussian, Gaussian, Likelihood
 from lsgen.models.gan import DataUnits, GeneratorSpace
@@ -172,14 +160,14 @@ def test_rbf_adds_the_jacobian_of_the_deviation() -> None:
     z = torch.randn(5, 2, dtype=f64)
     mean = jet(lambda z: space.decoder(z).sigmoid(), z).jacobian
     sigma = jet(lambda z: precision(z) ** -0.5, z).jacobian
-    expected = immersion(space, "expected", uncertainty=RBF(precision))
+    expected = immersion(space, "expected", uncertainty=RBFUncertainty(precision))
     torch.testing.assert_close(metric(expected, z), mean @ mean.mT + sigma @ sigma.mT)
     torch.testing.assert_close(
-        metric(immersion(space, uncertainty=RBF(precision)), z),
+        metric(immersion(space, uncertainty=RBFUncertainty(precision)), z),
         (mean / precision(z)[:, None] ** -0.5) @ (mean / precision(z)[:, None] ** -0.5).mT
         + 2 * (sigma * precision(z)[:, None] ** 0.5) @ (sigma * precision(z)[:, None] ** 0.5).mT,
     )
-    assert bool(torch.isfinite(scalar_curvature(immersion(space, uncertainty=RBF(precision)), z)).all())
+    assert bool(torch.isfinite(scalar_curvature(immersion(space, uncertainty=RBFUncertainty(precision)), z)).all())
     assert all(parameter.requires_grad for parameter in space.decoder.parameters())
 
 
@@ -191,7 +179,7 @@ def test_rbf_geodesics_keep_to_the_codes_where_straight_lines_leave_them() -> No
     precision.fit(codes, 0.3 * torch.rand(400, 2, dtype=f64))
     start, end = codes[:1], codes[-1:]
     along = codes[torch.linspace(0, 399, 33).long()][None]
-    im = immersion(space, "expected", uncertainty=RBF(precision))
+    im = immersion(space, "expected", uncertainty=RBFUncertainty(precision))
     straight = torch.lerp(start[:, None], end[:, None], torch.linspace(0, 1, 33, dtype=f64)[:, None])
     length = lambda curve: im(curve).diff(dim=1).norm(dim=-1).sum()
     flat = lambda curve: immersion(space, "euclidean")(curve).diff(dim=1).norm(dim=-1).sum()
@@ -209,7 +197,7 @@ REFUSALS = {
         "expected a decoder in eval mode, got one in train mode",
     ),
     "shape": (
-        lambda s: RBF(RBFPrecision(2, (4,)))(s),
+        lambda s: RBFUncertainty(RBFPrecision(2, (4,)))(s),
         ValueError,
         r"expected a precision of dimension and shape \(2, 3\), got \(2, 4\)",
     ),

@@ -25,7 +25,8 @@ from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, MeanSets
 from lsgen.callbacks.latent.probe_codes import encode_probes, means, show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.geometry import FrechetMean, frechet_mean, immersion
+from lsgen.geometry import frechet_mean, immersion
+from lsgen.geometry.statistics import FrechetMean
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
 __all__ = ["LatentDistances"]

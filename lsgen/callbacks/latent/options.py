@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from lsgen.geometry import CodeGraph, Geodesic, Immersion, geodesic
+from lsgen.geometry import Immersion, geodesic
+from lsgen.geometry.geodesics import CodeGraph, Geodesic
 
 __all__ = [
     "Decoding",

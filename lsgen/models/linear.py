@@ -17,15 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lsgen.latent import Deterministic, DiagonalNormal, EncodableLatentSpace, StandardNormal
 from lsgen.likelihoods import SharedGaussian
-from lsgen.models.base import Batch, LatentModel
-from lsgen.models.loaders import training_observations
+from lsgen.models.base import Batch
+from lsgen.models.fitted import FittedModel
 from lsgen.models.losses import Losses
 from lsgen.models.vae.objective import sample_terms
 from lsgen.nn import MLPDecoder, MLPEncoder
@@ -33,7 +32,7 @@ from lsgen.nn import MLPDecoder, MLPEncoder
 __all__ = ["LinearModel"]
 
 
-class LinearModel(LatentModel):
+class LinearModel(FittedModel):
     """Principal component analysis, probabilistic or not, fitted in one pass over the training data.
 
     The moments of the data are summed in float64, D x D numbers; the components are found after the last batch of
@@ -51,8 +50,6 @@ class LinearModel(LatentModel):
 
     """
 
-    latent_space: EncodableLatentSpace
-
     def __init__(
         self, shape: Sequence[int], dim: int, probabilistic: bool = True, max_steps: int | None = None
     ) -> None:
@@ -64,85 +61,28 @@ class LinearModel(LatentModel):
         for parameter in (*encoder.parameters(), *decoder.parameters()):
             nn.init.zeros_(parameter)
         space = EncodableLatentSpace(encoder, decoder, SharedGaussian(shape), StandardNormal(dim), posterior)
-        super().__init__(space.requires_grad_(False), max_steps)
+        super().__init__(space, max_steps=max_steps)
         self.probabilistic = probabilistic
-        self.automatic_optimization = False
-        self._moments: list[Tensor] | None = None
+
+    @property
+    def least_observations(self) -> int:
+        """Two more than there are components."""
+        return self.latent_space.dim + 2
 
     def loss(self, batch: Batch) -> Losses:
         """Return the losses of a batch; the loss is the negative ELBO, or the reconstruction of point codes."""
         terms = sample_terms(self.latent_space, batch["x"])
         return Losses((terms.reconstruction + terms.kl.sum(-1)).mean(), terms.reconstruction, terms.kl)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the projection of observations (N, *shape) on the components."""
-        return self.latent_space.decode(self.latent_space.encode(x).mean).mean
+    def statistics(self, x: Tensor) -> Sequence[Tensor]:
+        """Return the sum (D,) and the sum of products (D, D) of observations (B, *shape)."""
+        flat = x.flatten(1).double()
+        return flat.sum(0), flat.T @ flat
 
-    def on_train_start(self) -> None:
-        """Refuse too few observations before any is seen, where their number is known.
-
-        Raises:
-            ValueError: there are no more observations than components.
-
-        """
-        super().on_train_start()
-        self._check_count(training_observations(self.trainer))
-
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Add the batch to the moments, and fit after the last one."""
-        self.last_losses = losses = self.loss(batch)
-        self.accumulate(batch["x"])
-        self.tick(len(batch["x"]))
-        if self.trainer.is_last_batch or self.trainer.should_stop:
-            moments = [self.trainer.strategy.reduce(moment, reduce_op="sum") for moment in self._moments or ()]
-            self.solve(*moments)
-            self._moments = None
-            self.trainer.should_stop = True
-        return {"loss": losses.loss, "losses": losses}
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
-        """Return the losses of a validation batch."""
-        return self._evaluation_step(batch, "val/loss")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
-        """Return the losses of a test batch."""
-        return self._evaluation_step(batch, "test/loss")
-
-    def configure_optimizers(self) -> None:
-        """Ask for no optimiser."""
-
-    def fit(self, x: Tensor) -> LinearModel:
-        """Fit to observations (N, *shape) without a trainer.
-
-        Raises:
-            ValueError: there are no more observations than components.
-
-        """
-        self._moments = None
-        self.accumulate(x)
-        assert self._moments is not None
-        self.solve(*self._moments)
-        self._moments = None
-        return self
-
-    def accumulate(self, x: Tensor) -> None:
-        """Add observations (B, *shape) to the count, the sum (D,) and the sum of products (D, D)."""
-        flat = x.detach().flatten(1).double()
-        new = [flat.new_full((), len(flat)), flat.sum(0), flat.T @ flat]
-        self._moments = [
-            a + b for a, b in zip(self._moments or [torch.zeros_like(part) for part in new], new, strict=True)
-        ]
-
-    @torch.no_grad()
-    def solve(self, count: Tensor, total: Tensor, products: Tensor) -> None:
-        """Set encoder, decoder and sigma from the moments of the data.
-
-        Raises:
-            ValueError: there are no more observations than components.
-
-        """
+    def solve(self, count: Tensor, *sums: Tensor) -> None:
+        """Set encoder, decoder and sigma from the moments of the data."""
+        total, products = sums
         d = self.latent_space.dim
-        self._check_count(int(count))
         mean = total / count
         values, vectors = torch.linalg.eigh(products / count - torch.outer(mean, mean))
         values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)[:, :d]
@@ -163,23 +103,3 @@ class LinearModel(LatentModel):
         decoder.weight.copy_(vectors * scale)
         decoder.bias.copy_(mean)
         self.latent_space.likelihood.get_parameter("log_sigma").copy_(noise.log() / 2)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the clocks and the moments summed so far."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["moments"] = self._moments or []
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the clocks and the moments."""
-        super().on_load_checkpoint(checkpoint)
-        self._moments = checkpoint["moments"] or None
-
-    def _check_count(self, observations: int | None) -> None:
-        d = self.latent_space.dim
-        if observations is not None and observations <= d + 1:
-            raise ValueError(f"expected more than {d + 1} observations for {d} components, got {observations}")
-
-    def _evaluation_step(self, batch: Batch, key: str) -> Losses:
-        losses = self.loss(batch)
-        self.log(key, losses.loss, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
-        return losses

@@ -23,7 +23,7 @@ from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule
 from lsgen.geometry import immersion, metric
 from lsgen.latent import EncodableLatentSpace, PointPosterior
-from lsgen.models import LatentModel, LinearModel
+from lsgen.models import FittedModel, LatentModel
 from lsgen.models.gan import AdversarialModel
 from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
 from lsgen.nn.adversarial.critics import MinibatchStd
@@ -66,7 +66,7 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
     assert losses.reconstruction.shape == (B,)
     assert losses.kl.shape[0] == B
     assert all(value.ndim == 0 and not value.requires_grad for value in losses.scalars.values())
-    if isinstance(model, LinearModel):
+    if isinstance(model, FittedModel):
         return
     loss = losses.loss
     if isinstance(model.objective, AdversarialObjective):
@@ -164,7 +164,7 @@ def test_it_is_measured_and_a_resumed_run_is_the_uninterrupted_one(name: str, tm
     start, whole, cut, resumed = (members.model(name) for _ in range(4))
     _fit(whole, 2)
     _fit(cut, 1).save_checkpoint(tmp_path / "cut.ckpt")
-    if isinstance(whole, LinearModel):  # it is fitted at once; there is nothing to go on with
+    if isinstance(whole, FittedModel):  # it is fitted at once; there is nothing to go on with
         content = torch.load(tmp_path / "cut.ckpt", weights_only=False)
         resumed.load_state_dict(content["state_dict"])
         resumed.on_load_checkpoint(content)
@@ -178,7 +178,7 @@ def test_it_is_measured_and_a_resumed_run_is_the_uninterrupted_one(name: str, tm
             torch.testing.assert_close(resumed.state_dict()[key], value, rtol=0, atol=0)
             moved += not torch.equal(start.state_dict()[key], value)
     assert moved > 0
-    assert steps == (2 if isinstance(whole, LinearModel) else 4)
+    assert steps == (2 if isinstance(whole, FittedModel) else 4)
 
 
 class Few(DataModule):

@@ -356,7 +356,7 @@ def test_streams_without_a_batch_are_refused_when_they_end(tmp_path: Path) -> No
 
 def test_too_few_observations_for_the_components_are_refused_before_any_is_seen(tmp_path: Path) -> None:
     model = LinearModel((D,), 3)
-    with pytest.raises(ValueError, match="expected more than 4 observations for 3 components, got 4"):
+    with pytest.raises(ValueError, match="LinearModel with d = 3 expected at least 5 observations, got 4"):
         _trainer(tmp_path).fit(model, Table(train=_x(4)))
     assert model.images_seen == 0
 

@@ -93,7 +93,7 @@ def test_training_is_one_pass_over_the_data() -> None:
 def test_too_many_components_or_too_few_observations_are_refused() -> None:
     with pytest.raises(ValueError, match="expected between 1 and 5 components of 6 values, got 6"):
         LinearModel((D,), 6)
-    with pytest.raises(ValueError, match="expected more than 3 observations for 2 components, got 3"):
+    with pytest.raises(ValueError, match="LinearModel with d = 2 expected at least 4 observations, got 3"):
         LinearModel((D,), 2).fit(torch.randn(3, D))
 
 

@@ -1,0 +1,182 @@
+"""Models that are fitted rather than trained by gradients: closed forms and expectation maximisation.
+
+A fit is one pass over the training data or several. A pass adds up statistics of the batches, over all batches and
+processes, with the parameters as they stand; after it, the parameters are solved for. So the batch size, the order of
+the observations and the number of processes do not matter, and a fit that is cut short goes on where it was.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lsgen.latent import EncodableLatentSpace
+from lsgen.models.base import Batch, LatentModel
+from lsgen.models.loaders import training_observations
+from lsgen.models.losses import Losses
+
+__all__ = ["FittedModel"]
+
+
+class FittedModel(LatentModel):
+    """Abstract model whose parameters are solved for from sums over the training data.
+
+    A model gives `statistics`, `solve`, `loss` and `least_observations`; the rest is here. No parameter has a gradient,
+    and training stops by itself after the last pass. Losses are those of the model as it stands.
+
+    Args:
+        latent_space: what is fitted.
+        passes: passes over the training data, an epoch each; 1 where the solution is a closed form of the sums.
+        max_steps: batches after which the fit is made from what has been seen, if not at the end of the last pass.
+
+    Attributes:
+        passes_made: passes after which the parameters were solved for, so far.
+
+    Raises:
+        ValueError: passes or max_steps is not positive; when the fit starts, there are fewer observations than
+            `least_observations`; after a pass, its statistics are not finite.
+
+    """
+
+    latent_space: EncodableLatentSpace
+
+    def __init__(self, latent_space: EncodableLatentSpace, passes: int = 1, max_steps: int | None = None) -> None:
+        if passes < 1:
+            raise ValueError(f"expected at least 1 pass over the training data, got {passes}")
+        super().__init__(latent_space.requires_grad_(False), max_steps)
+        self.automatic_optimization = False
+        self.passes, self.passes_made = passes, 0
+        self._sums: list[Tensor] | None = None
+
+    @property
+    @abstractmethod
+    def least_observations(self) -> int:
+        """The least number of observations that determine the parameters."""
+
+    @abstractmethod
+    def statistics(self, x: Tensor) -> Sequence[Tensor]:
+        """Return what observations (B, *shape) add to the sums, tensors in double precision, as many for any batch."""
+
+    @abstractmethod
+    def solve(self, count: Tensor, *sums: Tensor) -> None:
+        """Set the parameters.
+
+        Args:
+            count: number N of observations of the pass, ().
+            sums: sums of the statistics over them.
+
+        """
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Losses:
+        """Return the losses of a batch, which are logged and not minimised by gradients."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the reconstruction of observations (N, *shape)."""
+        return self.latent_space.decode(self.latent_space.encode(x).mean).mean
+
+    def fit(self, x: Tensor) -> FittedModel:
+        """Fit to observations (N, *shape) without a trainer, in all passes, and return the model.
+
+        Raises:
+            TypeError, ValueError: the observations are none of the likelihood's, there are too few of them, or their
+                statistics are not finite.
+
+        """
+        contract, like = self.contract(), next(iter(self.parameters()))
+        batch = contract.take({"x": x.to(like.device)}, like.dtype)
+        if not contract.allows(batch):
+            refused = next(found for found in contract.evidence(batch) if not bool(found.verdict().all()))
+            row = int((~refused.verdict()).int().argmax())
+            raise ValueError(refused.sentence(float(refused.values[row]), f"observation {row}"))
+        self._check_count(len(x))
+        self.passes_made = 0
+        while self.passes_made < self.passes:
+            self._sums = None
+            self.accumulate(batch["x"])
+            self._finish_pass()
+        return self
+
+    @torch.no_grad()
+    def accumulate(self, x: Tensor) -> None:
+        """Add observations (B, *shape) to the sums of the pass."""
+        new = [torch.full((), len(x), dtype=torch.float64, device=x.device), *self.statistics(x.detach())]
+        old = self._sums or [torch.zeros_like(part) for part in new]
+        self._sums = [a.to(b.device) + b for a, b in zip(old, new, strict=True)]
+
+    def on_train_start(self) -> None:
+        """Refuse too few observations before any is seen, where their number is known; stop where all is done."""
+        super().on_train_start()
+        if (known := training_observations(self.trainer)) is not None:
+            self._check_count(known)
+        if self.passes_made >= self.passes:
+            self.trainer.should_stop = True
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Add the batch to the sums, and solve after the last one of a pass."""
+        self.last_losses = losses = self.loss(batch)
+        self.accumulate(batch["x"])
+        self.tick(len(batch["x"]))
+        if self.trainer.is_last_batch or self.trainer.should_stop:
+            self._sums = [self.trainer.strategy.reduce(part, reduce_op="sum") for part in self._sums or ()]
+            self._finish_pass()
+            if self.passes_made >= self.passes:
+                self.trainer.should_stop = True
+        return {"loss": losses.loss, "losses": losses}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
+        """Return the losses of a validation batch."""
+        return self._evaluation_step(batch, "val/loss")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
+        """Return the losses of a test batch."""
+        return self._evaluation_step(batch, "test/loss")
+
+    def configure_optimizers(self) -> None:
+        """Ask for no optimiser."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the clocks, and how far the fit is."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["fit"] = {"passes_made": self.passes_made, "sums": self._sums}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the clocks, and how far the fit is.
+
+        Raises:
+            ValueError: the checkpoint is that of a model that is not fitted.
+
+        """
+        super().on_load_checkpoint(checkpoint)
+        if not isinstance(checkpoint.get("fit"), dict):
+            raise ValueError(f"{type(self).__name__} expected a checkpoint of a fitted model, got one without 'fit'")
+        self.passes_made, self._sums = checkpoint["fit"]["passes_made"], checkpoint["fit"]["sums"]
+
+    def _finish_pass(self) -> None:
+        """Solve for the parameters from the sums of a pass."""
+        assert self._sums is not None
+        count, *sums = self._sums
+        self._check_count(int(count))
+        if not all(bool(part.isfinite().all()) for part in sums):
+            raise ValueError(f"{type(self).__name__} expected observations with finite statistics, got others")
+        with torch.no_grad():
+            self.solve(count, *sums)
+        self._sums = None
+        self.passes_made += 1
+
+    def _check_count(self, observations: int) -> None:
+        least = self.least_observations
+        if observations < least:
+            raise ValueError(
+                f"{type(self).__name__} with d = {self.latent_space.dim} expected at least {least} observations, "
+                f"got {observations}"
+            )
+
+    def _evaluation_step(self, batch: Batch, key: str) -> Losses:
+        losses = self.loss(batch)
+        self.log(key, losses.loss, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
+        return losses

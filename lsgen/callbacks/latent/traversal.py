@@ -33,7 +33,7 @@ from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
 from lsgen.latent.manifolds.supports import bounded
-from lsgen.models.gan.directions import Directions
+from lsgen.models.gan.directions.linear import Directions
 from lsgen.viz import Pixels
 
 __all__ = ["LatentTraversal"]

@@ -3,10 +3,10 @@
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.bigan import BiGAN
-from lsgen.models.gan.directions import Directions, ganspace, pullback, sefa
+from lsgen.models.gan.directions.diagonal_hessian import hessian
+from lsgen.models.gan.directions.linear import Directions, ganspace, pullback, sefa
 from lsgen.models.gan.encoding import fit_encoder
 from lsgen.models.gan.gan import GAN
-from lsgen.models.gan.hessian_directions import hessian
 from lsgen.models.gan.hessian_penalty import HessianPenalty
 from lsgen.models.gan.info import MutualInformation
 from lsgen.models.gan.inversion import Inversion, invert

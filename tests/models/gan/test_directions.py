@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from lsgen.geometry import immersion
 from lsgen.latent import Deterministic, EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan.directions import Directions, ganspace, pullback, reading_layers, sefa
-from lsgen.models.gan.hessian_directions import hessian
+from lsgen.models.gan.directions.diagonal_hessian import hessian
+from lsgen.models.gan.directions.linear import Directions, ganspace, pullback, reading_layers, sefa
 from lsgen.models.gan.inversion import invert
 
 BASIS, _ = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))

@@ -3,7 +3,7 @@ r"""Directions in a latent space that are worth traversing, found without labels
     ganspace    principal axes of activations y(z), carried back to z by least squares
     sefa        eigenvectors of A^T A for the weight A of the first layer, which maximise |A n| over unit n
     pullback    eigenvectors of the mean pulled-back metric E[ J^T J ]: along which the output changes fastest
-    hessian     `lsgen.models.gan.hessian_directions`
+    hessian     `lsgen.models.gan.directions.diagonal_hessian`
 
 Each method is a function of the latent space, and of what else it can be told, so `LatentTraversal(directions=sefa)`
 finds them anew whenever it draws them. Each direction comes with a scale: the standard deviation of codes along it for

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsgen.latent import LatentSpace
 from lsgen.models.gan.adversarial import frozen
-from lsgen.models.gan.directions import Directions, count, named
+from lsgen.models.gan.directions.linear import Directions, count, named
 from lsgen.models.gan.hessian_penalty import hessian_variances
 from lsgen.nn.noise import same_noise
 

@@ -1,0 +1,1 @@
+"""Directions in the latent space of a trained generator that change its images in interpretable ways."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lsgen.geometry.jets import unchanged, widest_intermediate
 
-__all__ = ["affordable", "automatic", "in_chunks"]
+__all__ = ["affordable", "codes_at_once", "in_chunks"]
 
 BUDGET = {"cpu": 2**24}
 ELSEWHERE = 2**30
@@ -41,14 +41,14 @@ def in_chunks(
         some = work(z.new_zeros(1, z.shape[1]), *(x.new_zeros(1, *x.shape[1:]) for x in beside))
         return tuple(r[:0] for r in some)
     with unchanged():
-        size = chunk_size or (1 if count == 1 else automatic(im, z, order))
+        size = chunk_size or (1 if count == 1 else codes_at_once(im, z, order))
         if size >= count:
             return work(z, *beside)
         parts = [work(*piece) for piece in zip(z.split(size), *(x.split(size) for x in beside), strict=True)]
     return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
 
-def automatic(im: Any, z: Tensor, order: int) -> int:
+def codes_at_once(im: Any, z: Tensor, order: int) -> int:
     """Return how many codes to propagate at once with all their derivatives up to an order."""
     return affordable(im, z, im.dim if order == 1 else im.dim + im.dim * (im.dim + 1) // 2)
 

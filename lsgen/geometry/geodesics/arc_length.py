@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lsgen.geometry.compat import is_batched
+from lsgen.geometry.compat import has_values
 from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.precision import as_metric_field, computes_in_double, double_metric
 from lsgen.geometry.geodesics.rounding import coordinate_length, is_hidden, rounding_of
@@ -78,7 +78,7 @@ def _by_sight(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tens
         hidden = is_hidden(rounding_of(im, curves, known, raw_energy(im, curves, known)), n)
         moved = torch.finfo(dtype).eps * n * im.coordinate_norm(curves) > JAGGED * coordinate_length(curves)
         jagged = hidden & moved & (n % 2 == 0)
-    if is_batched(hidden):
+    if not has_values(hidden):
         return value
     for rows, thinned in ((jagged, True), (hidden & ~jagged, False)):
         part = curves[rows]

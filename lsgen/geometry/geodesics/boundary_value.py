@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.chunks import automatic
+from lsgen.geometry.chunks import codes_at_once
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import doubled
 from lsgen.geometry.geodesics.close_codes import Route, differentiable_length, routes_of, solve_hidden
@@ -150,7 +150,7 @@ def solve_geodesics(
         initial = initial.reshape(-1, points, d)
     with torch.no_grad():
         curves = starting_curves(a, b, points, starts, initial, graph, generator)
-        size = chunk_size or max(1, automatic(im, a, im.newton_order) // points) if len(a) else 1
+        size = chunk_size or max(1, codes_at_once(im, a, im.newton_order) // points) if len(a) else 1
 
         def solve(measure: RiemannianMetric, z: Tensor) -> Solution:
             return _all_solved(measure, z, size, max_iterations, tol, refinements)

@@ -5,7 +5,21 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from lsgen.geometry import Immersion, jet, metric, scalar_curvature
+from lsgen.geometry import (
+    Immersion,
+    christoffel,
+    curve_length,
+    jet,
+    log_volume,
+    mean_curvature,
+    metric,
+    parallel_transport,
+    ricci,
+    riemann,
+    scalar_curvature,
+    sectional_curvature,
+    spectrum,
+)
 from lsgen.geometry.jets import kinks
 from lsgen.nn import Conv64Decoder, MLPDecoder
 
@@ -66,6 +80,31 @@ def test_jets_of_a_decoder_on_a_gpu_stay_there(name):
         assert [tuple(x.shape) for x in found] == [(4, m), (4, D, m), (4, D, D, m), (4, D, D), (4,)]
         assert {x.device for x in found} == {torch.device("cuda", 0)}
         assert kinks(net, z) == (["ReLU"] if name == "convolution" else [])
+
+
+QUANTITIES = {
+    "log_volume": (lambda im, z, u, c: log_volume(im, z), (4,)),
+    "spectrum": (lambda im, z, u, c: spectrum(im, z).eigenvalues, (4, D)),
+    "christoffel": (lambda im, z, u, c: christoffel(im, z), (4, D, D, D)),
+    "riemann": (lambda im, z, u, c: riemann(im, z), (4, D, D, D, D)),
+    "ricci": (lambda im, z, u, c: ricci(im, z), (4, D, D)),
+    "sectional_curvature": (lambda im, z, u, c: sectional_curvature(im, z, u, z), (4,)),
+    "mean_curvature": (lambda im, z, u, c: mean_curvature(im, z).vector, (4, 20)),
+    "curve_length": (lambda im, z, u, c: curve_length(im, c), (4,)),
+    "parallel_transport": (lambda im, z, u, c: parallel_transport(im, c, u), (4, 5, D)),
+}
+
+
+@pytest.mark.parametrize("name", QUANTITIES)
+def test_quantities_without_iterations_read_no_number_from_a_gpu(name):
+    work, shape = QUANTITIES[name]
+    mode = FakeTensorMode()
+    net = pretended(DECODERS["mlp"][0](), mode)
+    with mode, torch.no_grad():
+        z, u = torch.empty(2, 4, D, device="cuda")
+        found = work(Immersion(net, D), z, u, torch.empty(4, 5, D, device="cuda"))
+        assert found.device == torch.device("cuda", 0)
+        assert tuple(found.shape) == shape
 
 
 def test_a_decoder_that_mixes_devices_is_told():

@@ -1,4 +1,4 @@
-"""The command line: its verbs, and `load`. The only room that knows Hydra."""
+"""The command line and `load`; no other room imports Hydra."""
 
 from lsgen.cli.entry import main
 

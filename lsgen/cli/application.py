@@ -33,7 +33,7 @@ _INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
 def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Composed], Any]) -> list[int]:
-    """Give the arguments to Hydra and run `job` on what it composes, once, or for every job of a sweep.
+    """Compose a config with Hydra and run `job` on it, once or for every job of a sweep.
 
     Args:
         arguments: Hydra's flags and overrides.
@@ -87,7 +87,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
 
 
 def _check_choices(arguments: Sequence[str]) -> None:
-    """Refuse a group of which nothing is chosen, where Hydra gives no reason."""
+    """Refuse `GROUP=null`, for which Hydra's own message gives no reason."""
     for argument in arguments:
         group, separator, choice = argument.partition("=")
         if separator and choice in ("null", "None", "~") and group in config_options():
@@ -147,7 +147,7 @@ def _config_directories(arguments: Sequence[str]) -> list[str]:
 
 
 def _of_a_plugin(error: BaseException) -> str | None:
-    """Return what a launcher or a sweeper says of its options; None where another error is told."""
+    """Return the message of a launcher or sweeper about its options; None if the error has another source."""
     if type(error).__name__ != "InstantiationException":
         return None
     part = re.search(r"^full_key: (.+)$", str(error), re.MULTILINE)
@@ -155,7 +155,7 @@ def _of_a_plugin(error: BaseException) -> str | None:
 
 
 def _sentence(error: BaseException, arguments: Sequence[str] = ()) -> str:
-    """Say what Hydra says, in one sentence."""
+    """Return Hydra's error message in one sentence."""
     causes = [error]
     while causes[-1].__cause__ is not None:
         causes.append(causes[-1].__cause__)
@@ -181,7 +181,7 @@ def _sentence(error: BaseException, arguments: Sequence[str] = ()) -> str:
 
 
 def _suggestion(key: str, arguments: Sequence[str]) -> str:
-    """Name the known key that looks most like a mistyped one, or that has its name further down."""
+    """Return a hint at the known key that is most similar to a mistyped one, or that has its name at a deeper level."""
     from hydra import compose, initialize_config_module
     from hydra.errors import HydraException
     from omegaconf import OmegaConf

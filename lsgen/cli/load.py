@@ -1,4 +1,4 @@
-"""Trained models back in Python."""
+"""Loading of trained models."""
 
 from __future__ import annotations
 

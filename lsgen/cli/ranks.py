@@ -1,4 +1,4 @@
-"""Which process of a run this is.
+"""The rank of this process among those of a run.
 
 A run has as many processes as its trainer uses devices on all its nodes. Lightning and torch read ranks from the
 environment, where srun leaves them for every task of a step, also for tasks that are runs of their own. So a process
@@ -20,13 +20,13 @@ _OF_STEP = ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_LOCA
 
 
 def is_first_process(directory: RunDirectory) -> bool:
-    """Tell whether this is the one process of a run that writes to its directory: Lightning or srun started others."""
+    """Return whether this is the process that writes to the run directory, as one of several does."""
     rank = max(int(os.environ.get(name, 0)) for name in ("LOCAL_RANK", "SLURM_PROCID"))
     return rank == 0 or processes(directory) == 1
 
 
 def processes(directory: RunDirectory) -> int:
-    """Return how many processes train a run; 1 where its config does not tell, which training then refuses."""
+    """Return how many processes train a run; 1 if its config is invalid, which training refuses later."""
     from omegaconf import OmegaConf
 
     config = OmegaConf.create(directory.config())
@@ -41,7 +41,7 @@ def processes(directory: RunDirectory) -> int:
 
 
 def forget_ranks() -> None:
-    """Have Lightning take this process for the first of one."""
+    """Remove the ranks from the environment, so that Lightning trains in this process alone."""
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
     if int(os.environ.get("SLURM_NTASKS", 1)) > 1 or int(os.environ.get("SLURM_PROCID", 0)) > 0:

@@ -1,4 +1,4 @@
-"""`lsgen train resume=PATH`: the frozen config decides; nothing is composed and nothing is frozen again."""
+"""`lsgen train resume=PATH`: a run continues with its frozen config; nothing is composed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def resume(path: str, arguments: Sequence[str]) -> int:
     changes = {key: value for key, value in _parse(arguments, frozen).items() if known[key] != value}
     with directory.lock():
         pass
-    if directory.status()["state"] == "finished" and not _goes_on(directory, changes):
+    if directory.status()["state"] == "finished" and not _extends(directory, changes):
         steps = directory.status().get("generator_steps", 0)
         print(f"finished {directory.path}: nothing is left to train (extend it with model.max_steps above {steps})")
         return OK
@@ -52,8 +52,8 @@ def resume(path: str, arguments: Sequence[str]) -> int:
     return execute(directory)
 
 
-def _goes_on(directory: RunDirectory, changes: dict[str, Any]) -> bool:
-    """Tell whether the changes ask a finished run for more."""
+def _extends(directory: RunDirectory, changes: dict[str, Any]) -> bool:
+    """Return whether the changes extend a finished run."""
     status = directory.status()
     steps, epochs = changes.get("model.max_steps", 0), changes.get("trainer.max_epochs", 0)
     more_steps = "model.max_steps" in changes and (steps is None or steps > status.get("generator_steps", 0))

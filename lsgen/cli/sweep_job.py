@@ -1,4 +1,4 @@
-"""Run a job of a sweep where it was started, and have the scheduler start it again after an interruption.
+"""A job of a sweep, in the process that was started for it; after an interruption the scheduler restarts it.
 
 A scheduler tells a job that its time is up by SIGTERM (preemption, cancellation) or SIGUSR2 (time limit ahead). While
 training, the checkpoint callback saves between two batches and stops; at any other time there is nothing to save and
@@ -31,7 +31,7 @@ _LOCK_SECONDS = 20.0
 
 
 class _Stopped(SystemExit):
-    """A signal came while nothing had to be saved."""
+    """Stop by a signal at a time when nothing has to be saved."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
@@ -125,7 +125,7 @@ def _run(sweep: Sweep, job: Job) -> int:
 
 
 def _follow(run: RunDirectory) -> int:
-    """Train as one process of several: the first one tells what became of the run, unless this one fails alone."""
+    """Train as one process of several; the first one records the state of the run, unless this one fails alone."""
     with _stopping():
         try:
             return execute(run)
@@ -154,7 +154,7 @@ def _stopping() -> Iterator[None]:
 
 
 def _wait_for_lock(run: RunDirectory) -> bool:
-    """Tell whether the run is free, or becomes so before long, as when its former process is just ending."""
+    """Return whether the run's lock is free or becomes free soon, as when its former process is just ending."""
     until = time.monotonic() + _LOCK_SECONDS
     while run.is_locked():
         if time.monotonic() > until:
@@ -164,7 +164,7 @@ def _wait_for_lock(run: RunDirectory) -> bool:
 
 
 def _array_task() -> str | None:
-    """Return SLURM's name of this job; None where it is none."""
+    """Return SLURM's name of this job; None if SLURM did not start it."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array and task else None
 
@@ -192,7 +192,7 @@ _KEPT = ("generator_steps",)
 
 
 def _is_running(job: str) -> bool:
-    """Tell whether SLURM considers this job running: one that was cancelled is not."""
+    """Return whether SLURM considers this job running; a cancelled one is not."""
     with suppress(OSError):
         done = subprocess.run(
             ["scontrol", "show", "job", "--oneliner", job], capture_output=True, text=True, check=False

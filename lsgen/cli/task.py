@@ -1,4 +1,4 @@
-"""Train the run that a run directory describes: nothing is composed here, all is read from the frozen config."""
+"""Training of the run that a run directory describes; all of it is read from the frozen config."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Progress:
-    """How far a run came, for whoever has to say why it ended."""
+    """Progress of a run, which its final status reports."""
 
     parts: RunObjects | None = None
     start: int = 0
@@ -44,7 +44,7 @@ class _Progress:
 
     @property
     def problems(self) -> dict[str, Any]:
-        """What went wrong beside training, as the status of the run keeps it; nothing where nothing did."""
+        """Problems beside training, as the run's status keeps them; empty if there were none."""
         from lsgen.callbacks import problems_of
 
         records = [] if self.parts is None else problems_of(self.parts.trainer).records()
@@ -87,7 +87,7 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
 
 
 def _announce(directory: RunDirectory, progress: _Progress) -> None:
-    """Say, once, where the run is; a run that may yet be refused for its config says so when it can be built."""
+    """Print the path of the run once; for a run that may be refused for its config, after it is built."""
     if not progress.announced:
         print(f"run      {directory.path}", flush=True)
     progress.announced = True
@@ -95,7 +95,7 @@ def _announce(directory: RunDirectory, progress: _Progress) -> None:
 
 @contextmanager
 def run_variables(directory: RunDirectory, alone: bool = True) -> Iterator[None]:
-    """Tell everything that runs, in this process and in those it starts, where the run is.
+    """Set the environment variables that give this process and its children the run directory.
 
     Args:
         directory: the run.
@@ -126,7 +126,7 @@ def _process_group() -> Iterator[None]:
 
 
 def _guarded(directory: RunDirectory, progress: _Progress) -> int:
-    """Run and give every way to end its status, its words and its exit code."""
+    """Train, and turn every way to end into a status, a message and an exit code."""
     try:
         _train(directory, progress)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -199,14 +199,14 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
 
 
 def _no_step(trainer: Any) -> str:
-    """Say that nothing was trained, and what in the trainer's config may be why."""
+    """Return a sentence that says that nothing was trained, with the limits in the trainer's config."""
     limits = ("limit_train_batches", "overfit_batches", "max_epochs", "max_time", "min_epochs")
     given = [f"trainer.{name}={trainer[name]}" for name in limits if trainer.get(name) not in (None, -1)]
     return f"expected at least one generator step, and none was taken: {', '.join(given) or 'there were no batches'}"
 
 
 def _checkpoint(directory: RunDirectory, progress: _Progress) -> str | None:
-    """Return the checkpoint to go on from; None where the run has none yet and begins at its beginning."""
+    """Return the checkpoint to resume from; None if the run has none and starts from scratch."""
     from lsgen.callbacks import newest_checkpoint, read_checkpoint
     from lsgen.cli.load import check_content
 
@@ -225,7 +225,7 @@ def _numbers(metrics: Any) -> dict[str, float]:
 
 
 def _conclude(directory: RunDirectory, config: Any, progress: _Progress) -> None:
-    """Close the loggers, record that the run has finished, then show what became of it."""
+    """Close the loggers, record that the run has finished, then write its report and print its summary."""
     assert progress.parts is not None
     for logger in progress.parts.trainer.loggers:
         close = getattr(logger, "close", None)
@@ -233,8 +233,8 @@ def _conclude(directory: RunDirectory, config: Any, progress: _Progress) -> None
             close()
     _finish(directory, progress)
     if config.report:
-        _beside(directory, progress, "the report", _write_report)
-    _beside(directory, progress, "the summary", _print_summary)
+        _show(directory, progress, "the report", _write_report)
+    _show(directory, progress, "the summary", _print_summary)
 
 
 def _write_report(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
@@ -255,10 +255,10 @@ def _finish(directory: RunDirectory, progress: _Progress) -> None:
     directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, metrics=progress.metrics, **told)
 
 
-def _beside(
+def _show(
     directory: RunDirectory, progress: _Progress, who: str, show: Callable[[RunDirectory, Mapping[str, float]], None]
 ) -> None:
-    """Show a finished run; it has finished all the same where that fails."""
+    """Show a finished run; a failure to do so is recorded as a problem and does not make the run fail."""
     from lsgen.callbacks import problems_of
 
     assert progress.parts is not None

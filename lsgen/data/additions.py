@@ -1,4 +1,4 @@
-r"""What is added to the batches of a split: gaps, labels that are not known, a partner for every observation.
+r"""Additions to the batches of a split: masks of missing values, hidden labels, and pairs of observations.
 
     missing completely at random    P(o_j = 0) = f                                   for every value
     missing at random               P(o_j = 0 | x) = 1 / (1 + exp(-(b + 2 s(x))))    for two thirds of the values,
@@ -30,7 +30,7 @@ SLOPE = 2.0
 
 @dataclass(frozen=True)
 class Missing:
-    """A share of missing values and what decides which they are.
+    """The share of missing values and the mechanism by which they are chosen.
 
     Attributes:
         fraction: expected share of missing values.
@@ -43,14 +43,14 @@ class Missing:
 
 
 class Addition(Protocol):
-    """What adds to a batch: (batch, rows (B,), epoch) -> further entries, or others in place of those there are."""
+    """Abstract addition to a batch: (batch, rows (B,), epoch) -> entries that are added or replaced."""
 
     def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
         """Return the entries."""
 
 
 class MissingValues:
-    """Adds "observed", boolean (B, *shape); "x" keeps its values, for whoever judges an imputation.
+    """Adds "observed", boolean (B, *shape); "x" keeps its values, with which imputations are compared.
 
     Args:
         shape: shape of one observation.
@@ -77,7 +77,7 @@ class MissingValues:
         self.mean, self.deviation, self.offset = 0.0, 1.0, 0.0
 
     def fit(self, x: Tensor) -> MissingValues:
-        """Take mean and deviation of s from the training observations (N, *shape), and find b."""
+        """Fit the mean and deviation of s to the training observations (N, *shape), and find the offset b."""
         if self.mechanism == "mar":
             s = x.flatten(1)[:, self.always].double().mean(1)
             self.mean, self.deviation = s.mean().item(), max(s.std().item(), torch.finfo(torch.float32).tiny)
@@ -113,7 +113,7 @@ def missing_values(shape: Sequence[int], missing: float | Missing, seed: int) ->
 
 
 class HiddenLabels:
-    """Sets "label" to -1, not known, but for a number of training observations, as many of every class as possible.
+    """Sets "label" to -1 (unknown) except for a number of training observations, balanced over the classes.
 
     Args:
         labels: labels of all rows of the source, (N,).

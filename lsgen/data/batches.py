@@ -1,4 +1,4 @@
-"""A split of a data set that is indexed by a whole batch at a time."""
+"""A split of a data set, indexed by whole batches."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Observations = dict[str, Tensor]
 
 
 class Source(Protocol):
-    """What has observations: rows (B,) -> {"x": stored values (B, *shape), "label": ..., "factors": ...}."""
+    """A source of observations: rows (B,) -> {"x": stored values (B, *shape), "label": ..., "factors": ...}."""
 
     def __call__(self, rows: Tensor) -> Observations:
-        """Return the stored values and whatever is known of these rows."""
+        """Return the stored values of these rows with their labels and factors, if there are any."""
 
 
 class TensorSource:

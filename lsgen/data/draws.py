@@ -1,4 +1,4 @@
-r"""Random numbers that are a pure function of what they are for.
+r"""Random numbers as a pure function of seed, purpose and position.
 
 A uniform number is needed for every (seed, epoch, observation, dimension): noise that dequantises a pixel, a coin
 that binarises it. A generator with a state would tie it to the order of calls, to the number of workers and to the
@@ -29,7 +29,7 @@ _LAST_SHIFT = np.uint64(31)
 
 
 class Purpose(IntEnum):
-    """What random numbers are drawn for; draws of two purposes are independent."""
+    """The purposes of random numbers; draws for two purposes are independent."""
 
     SPLIT = 0
     ORDER = 1

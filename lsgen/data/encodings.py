@@ -1,4 +1,4 @@
-r"""From stored values to the numbers a model sees.
+r"""Encodings of stored values as the numbers that a model gets.
 
 Images are stored as levels v in {0, ..., L-1}. Four encodings make x of them:
 
@@ -30,7 +30,7 @@ Uniform = Callable[[int], Tensor]
 
 @dataclass(frozen=True)
 class Values:
-    """What the numbers of an observation are.
+    """The kind and range of an observation's numbers.
 
     Attributes:
         levels: number of equidistant values that x takes, or that it took before it was dequantised; None for
@@ -142,7 +142,7 @@ class Binarise(Encoding):
 
 
 def image_encoding(levels: int, dequantise: bool, binarise: str = "none") -> Encoding:
-    """Return the encoding that two options of a data set ask for.
+    """Return the encoding for the options of a data set.
 
     Raises:
         ValueError: an unknown kind of binarisation, or both options at once.

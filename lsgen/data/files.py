@@ -1,4 +1,4 @@
-"""Where data sets that are not embedded lie, and what to say when they do not."""
+"""Files of data sets that are not embedded: their directory, and errors if they are missing or damaged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["data_root", "reading", "require"]
 
 
 def data_root(root: str | Path) -> Path:
-    """Return the directory of data sets.
+    """Return the directory that holds data sets.
 
     Raises:
         NotADirectoryError: there is something else at this path.
@@ -23,7 +23,7 @@ def data_root(root: str | Path) -> Path:
 
 
 def require(name: str, files: list[Path], advice: str) -> None:
-    """Refuse to go on without the files of a data set.
+    """Refuse a data set whose files are missing.
 
     Raises:
         FileNotFoundError: the first one that is missing, and how to get it.
@@ -36,7 +36,7 @@ def require(name: str, files: list[Path], advice: str) -> None:
 
 @contextmanager
 def reading(name: str, file: Path) -> Iterator[None]:
-    """Say which file of a data set is damaged where reading it fails inside.
+    """Name the damaged file of a data set if reading it within the context fails.
 
     Raises:
         ValueError: the file, and what reading it said.

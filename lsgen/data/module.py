@@ -1,4 +1,4 @@
-"""A data set as a Lightning data module whose batches can be had again, exactly, at any point of a run."""
+"""Base class of data sets: a Lightning data module whose batches are reproduced exactly at any point of a run."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class DataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def build(self, split: Split) -> BatchDataset:
-        """Return a split; called once for each, in every process that needs it."""
+        """Build a split; called once for each split, in every process that needs it."""
 
     def subset(
         self,
@@ -91,7 +91,7 @@ class DataModule(LightningDataModule, ABC):
         part: int = 0,
         additions: Sequence[Addition] = (),
     ) -> BatchDataset:
-        """Return some rows of a source as a split: draws change from epoch to epoch in training only."""
+        """Return some rows of a source as a split, whose random draws change from epoch to epoch in training only."""
         training = split == "train"
         redrawn = training and self.encoding.redrawn
         seed = self.seed if redrawn or (training and flip) else self.split_seed
@@ -138,7 +138,7 @@ class DataModule(LightningDataModule, ABC):
         return data[order[:n]]
 
     def stored(self, apart_from: Container[str] = ()) -> Iterator[tuple[Split, int, Observations]]:
-        """Return what can be looked through at once: splits that were built, as (split, first position, batch).
+        """Return batches that can be inspected at once: of splits that were built, as (split, first position, batch).
 
         All of a split comes, in chunks, where it is made of floating-point numbers in memory; of any other, whose
         values are bounded by their encoding or cost work to have, its first observation. Nothing comes where a hook
@@ -189,7 +189,7 @@ class DataModule(LightningDataModule, ABC):
         return {"epoch": epoch.processed, "batch": done, **self._order_key()}  # type: ignore[attr-defined]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a stored position; warn where the rest of its epoch cannot be what it would have been."""
+        """Continue from a stored position; warn if the rest of its epoch cannot be reproduced."""
         if not state_dict:
             return
         self._start = Position(state_dict["epoch"], state_dict["batch"])
@@ -231,7 +231,7 @@ class DataModule(LightningDataModule, ABC):
         return OrderedBatches(self.dataset(split), self.batch_size, *self._ranks, least)
 
     def _least_batch(self, training: bool) -> int:
-        """Return the smallest batch that the model of the trainer can work on; 1 where nobody says so."""
+        """Return the smallest batch that the trainer's model can work on; 1 if it gives none."""
         model = getattr(self.trainer, "lightning_module", None)
         demand = getattr(model, "least_batch", None)
         return int(demand(training)) if callable(demand) else 1

@@ -1,4 +1,4 @@
-"""Which observations make up which batch: a pure function of (seed, epoch), whoever asks and however often.
+"""Samplers of batches, whose order is a pure function of (seed, epoch).
 
 An epoch is a permutation of the N observations, cut into rounds of one batch for each of the W processes. All
 processes count the same rounds; without `drop_last` every observation occurs exactly once, and what remains for the
@@ -32,7 +32,7 @@ class Request(NamedTuple):
 
 
 class Position(NamedTuple):
-    """The next batch to come: `batch` batches of epoch `epoch` are done."""
+    """The position in the order of batches: `batch` batches of epoch `epoch` are done."""
 
     epoch: int = 0
     batch: int = 0

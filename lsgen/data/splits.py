@@ -1,4 +1,4 @@
-"""Disjoint parts of a data set."""
+"""Random splits of a data set into disjoint parts."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From the command line to the frozen config of a run."""
+"""Configs of runs: composed from the command line, checked, frozen and built."""

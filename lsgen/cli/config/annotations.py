@@ -1,4 +1,4 @@
-"""Values of a config against the annotations of the constructor that takes them.
+"""Type checks of config values against the annotations of the constructors that take them.
 
 An annotation is read as its author wrote it: `int` takes whole numbers and no `1e2`, `float` takes whole numbers too,
 neither takes `true`, text or null, and a sequence takes a list whose items fit. Of a class that is built from a
@@ -63,7 +63,7 @@ def check_values(key: str, found: Any, values: Mapping[str, Any]) -> None:
             continue
         annotation = _annotation_of(found, parameters[name])
         fault = _fault(value, annotation, f"{key}.{name}")
-        if fault is not None and not _defies(parameters[name].default, annotation, type(value)):
+        if fault is not None and not _contradicts(parameters[name].default, annotation, type(value)):
             raise UsageError(fault)
 
 
@@ -79,14 +79,14 @@ def _annotation_of(found: Any, parameter: inspect.Parameter) -> Any:
     return _evaluated(parameter.annotation, {**home, **known})
 
 
-def _defies(default: Any, annotation: Any, kind: type) -> bool:
-    """Tell whether a default is of the given kind and not what its own annotation says, such as `x: int = None`."""
+def _contradicts(default: Any, annotation: Any, kind: type) -> bool:
+    """Return whether a default has the given type and contradicts its own annotation, such as `x: int = None`."""
     plain = list(default) if isinstance(default, tuple) else default
     return type(plain) is kind and _fault(plain, annotation, "") is not None
 
 
 def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
-    """Return an annotation as types; `Any` where its names are known to a type checker only."""
+    """Return an annotation as types; `Any` if only a type checker can resolve its names."""
     if not isinstance(annotation, str):
         return annotation
     try:
@@ -96,7 +96,7 @@ def _evaluated(annotation: Any, names: Mapping[str, Any]) -> Any:
 
 
 def _fault(value: Any, annotation: Any, key: str) -> str | None:
-    """Return a sentence where a value does not fit; None where it does, or where that cannot be told."""
+    """Return a sentence if a value does not fit; None if it does, or if that cannot be decided."""
     choices = _choices(annotation)
     if not choices or any(_fits(value, choice) for choice in choices):
         return None
@@ -109,7 +109,7 @@ def _fault(value: Any, annotation: Any, key: str) -> str | None:
 
 
 def _choices(annotation: Any) -> list[Any]:
-    """Return the members of a union; none where anything goes."""
+    """Return the members of a union; an empty list if any value is admitted."""
     if annotation is None:
         return [type(None)]
     if get_origin(annotation) in (Union, types.UnionType):
@@ -146,7 +146,7 @@ def _fits(value: Any, annotation: Any) -> bool:
 
 
 def _is_returned(node: Mapping[str, Any]) -> bool:
-    """Tell whether a value comes out of a call of a function, which may return anything."""
+    """Return whether a value is the result of a function, which may return anything."""
     try:
         return not node.get("_partial_") and not inspect.isclass(resolve("", node))
     except UsageError:
@@ -163,7 +163,7 @@ def _right_length(value: Sequence[Any], annotation: Any) -> bool:
 
 
 def _items(value: Sequence[Any], annotation: Any) -> list[tuple[Any, Any]]:
-    """Return every item of a list with what it should be."""
+    """Return every item of a list with its expected type."""
     members = get_args(annotation)
     if get_origin(annotation) is tuple and Ellipsis not in members:
         return list(zip(value, members, strict=False))
@@ -171,7 +171,7 @@ def _items(value: Sequence[Any], annotation: Any) -> list[tuple[Any, Any]]:
 
 
 def _is_built(kind: Any) -> bool:
-    """Tell whether a value of this kind comes out of a mapping with `_target_` only."""
+    """Return whether only a mapping with `_target_` can produce a value of this type."""
     if kind is Callable:
         return True
     home = getattr(kind, "__module__", "").split(".")[0]
@@ -210,7 +210,7 @@ def _shown(value: Any) -> str:
 
 
 def _advice(value: Any, choices: Sequence[Any], key: str) -> str:
-    """Return what to write instead, where the value says it."""
+    """Return advice on what to write instead, if the value suggests it."""
     kinds = [_kind(choice) for choice in choices]
     if isinstance(value, float) and int in kinds and float(value).is_integer():
         return f": write {int(value)}"

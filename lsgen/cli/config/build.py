@@ -1,4 +1,4 @@
-"""Instantiate what a thawed config describes."""
+"""Construction of the objects that a thawed config describes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def build(
     loggers: bool = True,
     callbacks: Callable[[str], bool] = lambda target: True,
 ) -> RunObjects:
-    """Instantiate a verified config, the random numbers of its model seeded.
+    """Build the objects of a verified config; the random numbers of its model are seeded.
 
     Args:
         config: a thawed config.
@@ -70,7 +70,7 @@ def build(
     model = instantiate(config.model, "model")
     hooks = _members(config.callbacks, "callbacks", frozen, callbacks)
     if config.trainer.get("enable_checkpointing") is not False and callbacks("lsgen.callbacks.Checkpoint"):
-        hooks |= _keepers(hooks, config, frozen)
+        hooks |= _default_checkpointing(hooks, config, frozen)
     sinks = _members(config.logger, "logger", frozen, lambda target: loggers)
     options: dict[str, Any] = {"callbacks": list(hooks.values()), "logger": list(sinks.values()) or False}
     if not any(_is_checkpoint(hook) for hook in hooks.values()):
@@ -88,8 +88,8 @@ def _members(group: DictConfig, key: str, frozen: Mapping[str, Any], wanted: Cal
     return found
 
 
-def _keepers(hooks: Mapping[str, Any], config: DictConfig, frozen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a config without a checkpoint callback still needs to keep its weights and to be resumed exactly.
+def _default_checkpointing(hooks: Mapping[str, Any], config: DictConfig, frozen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the callbacks that a config without a checkpoint callback needs to keep its weights and to resume exactly.
 
     Lightning adds a checkpoint of its own there, unless the trainer's `enable_checkpointing` is false; so does lsgen.
     """
@@ -110,7 +110,7 @@ def _is_checkpoint(hook: Any) -> bool:
 
 
 def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = None) -> Any:
-    """Call what a checked mapping names; `given` are arguments that no config can hold.
+    """Call the class or function that a checked mapping names; `given` are arguments that no config can hold.
 
     Raises:
         UsageError: the constructor refuses, with the sentence it gives.
@@ -131,7 +131,7 @@ def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = No
 
 
 def _resolved_twice(part: DictConfig, key: str) -> DictConfig:
-    """Return a part, at its place in a config, whose text survives Hydra, which resolves what is resolved once more."""
+    """Return a part, at its place in a config, escaped such that Hydra's second resolution keeps its text."""
     whole: Any = escaped(escaped(with_options(OmegaConf.to_container(part, resolve=True), key)))
     for name in reversed(key.split(".")):
         whole = {name: whole}
@@ -140,7 +140,7 @@ def _resolved_twice(part: DictConfig, key: str) -> DictConfig:
 
 
 def _where(error: BaseException, key: str) -> str:
-    """Return the key of the part whose constructor raised, out of what Hydra wraps around it."""
+    """Return the key of the part whose constructor raised, which Hydra's exception names."""
     found: list[str] = re.findall(r"^full_key: (.+)$", str(error), re.MULTILINE)
     return found[-1] if type(error).__name__ == "InstantiationException" and found else key
 

@@ -48,7 +48,7 @@ def choices_of(choices: Mapping[str, Any]) -> tuple[str | None, list[str]]:
 
 
 def set_by_config(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a config may set: not those by which the user tells lsgen whom to trust."""
+    """Return the environment variables that a config may set: all but lsgen's own, which say what the user trusts."""
     return {name: str(value) for name, value in variables.items() if not name.startswith("LSGEN_")}
 
 
@@ -79,7 +79,7 @@ def compose_chosen(name: str, chosen: Sequence[str]) -> Any:
 
 
 def _groups(name: str, *overrides: str) -> set[str]:
-    """Return the groups of which a composed config has chosen something."""
+    """Return the groups from which a composed config has a choice."""
     from hydra import compose
 
     return set(compose(name, overrides=list(overrides), return_hydra_config=True).hydra.runtime.choices)
@@ -91,7 +91,7 @@ def _is_ours(group: str) -> bool:
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Have exactly these environment variables inside, and the former ones again afterwards."""
+    """Replace all environment variables within the context, and restore them afterwards."""
     former = dict(os.environ)
     os.environ.clear()
     os.environ.update(variables)

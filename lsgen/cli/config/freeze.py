@@ -1,4 +1,4 @@
-r"""From a composed config to the plain one that a run keeps.
+r"""Frozen configs: plain containers that a run keeps, resolved except for the values of its machine.
 
 All interpolations are resolved but those of the machine, `${oc.env:NAME}`: they stay, wherever they are used, so
 that a run moved to another machine finds that machine's data, and no secret of the environment is written down.
@@ -24,7 +24,7 @@ __all__ = ["escaped", "freeze", "quoted", "references", "resolving", "thaw"]
 
 
 def freeze(config: DictConfig) -> dict[str, Any]:
-    """Return the config as plain containers, resolved but for `${oc.env:NAME}`.
+    """Return the config as plain containers, resolved except for `${oc.env:NAME}`.
 
     Raises:
         UsageError: a value is missing, cannot be resolved, or is a secret written out.
@@ -88,7 +88,7 @@ def quoted(text: str) -> str:
 
 @contextmanager
 def resolving() -> Iterator[None]:
-    """Turn what OmegaConf says of a config that cannot be resolved into one sentence.
+    """Raise OmegaConf's errors about interpolations as one sentence.
 
     Raises:
         UsageError: that sentence.
@@ -128,7 +128,7 @@ def _mapped(node: Any, change: Callable[[str], str]) -> Any:
 
 
 class _MachineValues:
-    """Stands in for the resolver `oc.env`: marks where a value of the machine goes, and later writes it there."""
+    """Replacement of the resolver `oc.env` that marks the place of a machine's value and fills it in later."""
 
     def __init__(self) -> None:
         self._mark = f"machine{uuid4().hex}n"
@@ -140,7 +140,7 @@ class _MachineValues:
         return f"{self._mark}{len(self._written) - 1}_"
 
     def restore(self, text: str) -> str:
-        """Return text with what was written in place of its marks."""
+        """Return text with its marks replaced by the interpolations they stand for."""
         return re.sub(f"{self._mark}(\\d+)_", lambda found: self.restore(self._written[int(found[1])]), text)
 
 

@@ -1,4 +1,4 @@
-"""Values that a run is to watch, such as `monitor=val/elbo`, against those that it will log.
+"""Checks that values which a run monitors, such as `val/elbo`, are among those that it logs.
 
 What a model of lsgen and its callbacks log for others to watch stands in the registry of log keys. A model or a
 callback of the user may log anything: then it is found out at the end of the first validation.
@@ -20,7 +20,7 @@ __all__ = ["check_metric", "check_monitors"]
 
 
 def check_monitors(config: DictConfig) -> None:
-    """Refuse a callback that watches what validation will never log.
+    """Refuse a callback whose monitored value is never logged by validation.
 
     Args:
         config: a config whose targets may be resolved.
@@ -36,7 +36,7 @@ def check_monitors(config: DictConfig) -> None:
 
 
 def check_metric(place: str, key: Any, config: DictConfig) -> None:
-    """Refuse a metric that is not among those with which a run ends.
+    """Refuse a metric that is not among the final metrics of a run.
 
     Args:
         place: the key of the config that names it.

@@ -1,4 +1,4 @@
-"""Under what a run is known: its name, id, group, job type and tags are text, whatever they look like.
+"""Names of a run: its name, id, group, job type and tags, which are text even if they look like numbers.
 
 `run.name=1e5`, `run.id=007` and `run.tags=[1,true]` are kept as they were written. A directory is named after a run by
 a part of its name that is one harmless component of a path on any system.
@@ -26,7 +26,7 @@ _LONGEST = 80  # bytes of a name or an id within the name of a directory, which 
 
 
 def identify(composed: Composed, sweep: str | None, run_id: str | None) -> None:
-    """Fill in what the config leaves open of id, name and group, and turn all of them and the tags into text.
+    """Fill in the id, name and group that the config leaves open, and turn them and the tags into text.
 
     A Weights & Biases agent has given the run its id already.
 
@@ -66,7 +66,7 @@ def folder(text: str) -> str:
 
 
 def as_text(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command line with quotes around what names a run, as Hydra reads other things there.
+    """Return the arguments of a command line with quotes around names of a run, which Hydra would parse otherwise.
 
     Values in quotes, with interpolations, and sweeps such as `choice(a,b)` stay as they are.
 

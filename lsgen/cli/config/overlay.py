@@ -1,4 +1,4 @@
-"""Misspelt keys in an experiment file.
+"""Checks of experiment files for misspelt keys, which Hydra merges silently.
 
 Hydra refuses an unknown key on the command line, but merges one from an overlay without a word. So the config is
 composed twice: with the overlay, and with nothing but the group choices that the overlay made. A key that only the
@@ -18,7 +18,7 @@ __all__ = ["check_overlay", "drop_deselected", "new_keys"]
 
 
 def drop_deselected(config: dict[str, Any], overlay_alone: Callable[[], Mapping[str, Any]]) -> None:
-    """Remove what an overlay sets of callbacks and loggers that the command line chose not to have.
+    """Remove the settings of an overlay for callbacks and loggers that the command line deselected.
 
     `experiment=NAME callbacks=none` leaves settings without anything to set. They are no mistake where the
     overlay by itself has the part.
@@ -43,7 +43,7 @@ def _is_bare(part: Any) -> bool:
 
 
 def check_overlay(overlaid: Mapping[str, Any], plain: Mapping[str, Any], name: str) -> None:
-    """Refuse an overlay that brings keys no part knows.
+    """Refuse an overlay with keys that no part takes.
 
     Args:
         overlaid: the config composed with the overlay.

@@ -1,4 +1,4 @@
-"""From a composed config to what a run directory keeps: checked, resolved, identified. Nothing heavy is imported."""
+"""Preparation of a composed config for a run directory: it is checked, resolved and named, without heavy imports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Frozen", "prepare"]
 
 @dataclass(frozen=True)
 class Frozen:
-    """What is written when a run directory is made.
+    """Content of a new run directory.
 
     Attributes:
         folder: name and id of the run as the end of its directory's name.

@@ -1,4 +1,4 @@
-"""Optimisers and schedules of a config, tried out on one number before any work starts.
+"""Dry run of a config's optimisers and schedules on one number, before any work starts.
 
 A schedule may raise at a step far away, or leave nothing to learn with; both are found in a second here.
 """
@@ -94,7 +94,7 @@ def _factories(model: Mapping[str, Any], kind: type) -> Iterator[str]:
 
 
 def _made(model: DictConfig, key: str, of: Any) -> Any:
-    """Call what a partial mapping names, with its first argument."""
+    """Call the factory that a partial mapping names with its first argument."""
     part: DictConfig = OmegaConf.select(model, key.removeprefix("model."))
     first = next(iter(inspect.signature(resolve(key, part)).parameters))
     return instantiate(part, key, {first: of})

@@ -1,4 +1,4 @@
-"""Config keys against what reads them.
+"""Checks of config keys against the signatures of the classes and functions that take them.
 
 The constructor named by `_target_` is the schema of its mapping: a key that it does not take, or one that it needs
 and does not get, is refused before anything is built. A mapping without `_target_` where a part is expected, and a
@@ -34,7 +34,7 @@ _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
 def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> None:
-    """Refuse a config whose parts are not parts, without importing anything.
+    """Refuse a config whose parts are no mappings of the expected form, without importing anything.
 
     Args:
         config: the resolved config.
@@ -64,7 +64,7 @@ def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> No
 
 
 def _check_root(config: Mapping[str, Any]) -> None:
-    """Refuse a seed that some generator of random numbers cannot take, and switches that are neither on nor off."""
+    """Refuse a seed out of the range of a random generator, and switches that are neither true nor false."""
     seed = config.get("seed", 0)
     if not _is_open(seed) and not (type(seed) is int and 0 <= seed <= MAX_SEED):
         raise UsageError(f"expected seed to be a whole number from 0 to {MAX_SEED} (2^32 - 1), got {seed!r}")
@@ -95,7 +95,7 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
 
 
 def _is_open(value: Any) -> bool:
-    """Tell whether a value is known on the machine of the run only."""
+    """Return whether a value is known only on the machine of the run."""
     return isinstance(value, str) and "${" in value
 
 

@@ -1,4 +1,4 @@
-"""Where configs are looked for: the user's directories first, then those that ship with lsgen."""
+"""Search path of configs: the user's directories first, then those that ship with lsgen."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def config_options(group: str = "") -> list[str]:
 
 
 def register(*strongest: str) -> None:
-    """Make Hydra look into the given directories, then into the user's, before its own and ours.
+    """Put the given directories, then the user's, before those of lsgen in Hydra's search path.
 
     Args:
         strongest: directories that beat all others, such as those of `--config-dir`.

@@ -1,4 +1,4 @@
-"""The user's config files, read with words for what is wrong with one: its file, its line, and what to write.
+"""Reading of config files, with errors that name the file, the line and what to write instead.
 
 Hydra reads a file with a byte order mark, or without its `@package` line, as if it were about something else.
 """
@@ -83,7 +83,7 @@ def _check_package(file: Path, group: str, found: ConfigResult) -> None:
 
 @cache
 def _package(group: str) -> tuple[str | None, bool]:
-    """Return the package that shipped configs of a group declare, None if none does, and whether all of them do."""
+    """Return the package that the shipped configs of a group declare (None if none does), and whether all do."""
     texts = [file.read_text(encoding="utf-8")[:512] for file in sorted((shipped_directory() / group).glob("*.yaml"))]
     headers: list[str | None] = [package_of(text) for text in texts if text.strip()]
     declared = [header for header in headers if header is not None]

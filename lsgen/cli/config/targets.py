@@ -1,4 +1,4 @@
-"""Which objects a config may name as `_target_`.
+"""The list of objects that a config may name as `_target_`.
 
 A config decides what is imported and called, so a run handed on by somebody else could run anything. Two
 checks stand before that: the name as written must be on the list (nothing is imported for it), and the
@@ -48,7 +48,7 @@ _LOOKUPS = {"hydra.utils.get_class", "hydra.utils.get_method", "hydra.utils.get_
 
 
 def allowed(name: str) -> bool:
-    """Tell whether a dotted name is on the list, or below a package that is."""
+    """Return whether a dotted name, or a package above it, is on the list."""
     if any(part.startswith("_") and part != "__init__" for part in name.split(".")[1:-1]):
         return False
     if any(_within(name, entry) for entry in _FORBIDDEN):
@@ -69,7 +69,7 @@ def target_nodes(node: Any, key: str = "") -> Iterator[tuple[str, Mapping[str, A
 
 
 def check_names(config: Mapping[str, Any]) -> None:
-    """Refuse a config that names what is not on the list. Nothing is imported.
+    """Refuse a config that names an object which is not on the list; nothing is imported.
 
     Raises:
         UsageError: a `_target_`, or what `hydra.utils.get_class` and its kin would look up, is not on the list.

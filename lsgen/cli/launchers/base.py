@@ -1,4 +1,4 @@
-"""What all launchers share: the command of a job, and its environment.
+"""Base classes of launchers, and the command and environment of a job.
 
 Whatever starts it, a job is one command, `lsgen sweep job SWEEP NUMBER`, run with the code that was copied at
 submission. It may be started twice, or again after any kill: it goes on where its run directory stands.
@@ -28,11 +28,11 @@ class JobLauncher(ABC):  # noqa: B024 (its two kinds have the abstract methods)
     """Starts jobs. Its fields are the keys of its yaml."""
 
     def queue(self, sweep: Sweep) -> dict[int, str]:
-        """Return "queued" or "running" for the jobs that something outside of this machine's processes has."""
+        """Return "queued" or "running" for the jobs that a scheduler holds."""
         return {}
 
     def cancel(self, sweep: Sweep, numbers: Sequence[int]) -> None:
-        """Have the given jobs stop, those that run after saving; launchers at work on this machine stop too."""
+        """Stop the given jobs, after a save if they run, and the launchers on this machine that started them."""
         for claim in sweep.claims():
             if claim["host"] == socket.gethostname() and set(claim["jobs"]) & set(numbers):
                 _terminate(claim["pid"])
@@ -48,7 +48,7 @@ class BlockingLauncher(JobLauncher):
 
     @abstractmethod
     def run(self, sweep: Sweep, jobs: Sequence[Job]) -> None:
-        """Run the jobs, whatever becomes of each.
+        """Run all jobs; a job that fails does not stop the others.
 
         Raises:
             KeyboardInterrupt: after Ctrl-C, when the jobs that ran have saved.
@@ -101,7 +101,7 @@ def run_job(sweep: Sweep, job: Job, more: Mapping[str, str] | None = None) -> in
 
 
 def working_directory(sweep: Sweep) -> Any:
-    """Return where the sweep was first launched, from which its relative paths count; here, where that is gone."""
+    """Return the directory of the first launch, to which paths of the sweep are relative; None if it is gone."""
     place = sweep.about.get("cwd")
     return place if place and os.path.isdir(place) else None
 

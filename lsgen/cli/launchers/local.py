@@ -1,4 +1,4 @@
-"""One job after another on this machine."""
+"""Launcher that runs one job after another on this machine."""
 
 from __future__ import annotations
 

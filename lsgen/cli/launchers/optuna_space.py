@@ -1,4 +1,4 @@
-"""Swept overrides of a command line as the distributions that Optuna draws from."""
+"""Optuna's distributions for the swept overrides of a command line."""
 
 from __future__ import annotations
 

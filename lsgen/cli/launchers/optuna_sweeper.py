@@ -1,4 +1,4 @@
-"""Search with Optuna, in a study that is kept in the sweep directory and goes on after any kill.
+"""Hyperparameter search with Optuna; its study is kept in the sweep directory and resumes after any kill.
 
 A trial is a job like any other: its overrides are its identity, so a trial that was cut short goes on where its run
 directory stands, with the same parameters, and is told to the study once.
@@ -33,7 +33,7 @@ _JOB = "lsgen:overrides"
 
 
 class OptunaSweeper(Sweeper):
-    """Asks an Optuna study for parameters and tells it what became of them. See conf/hydra/sweeper/optuna.yaml."""
+    """Runs trials with parameters of an Optuna study and tells it their metrics: see conf/hydra/sweeper/optuna.yaml."""
 
     hydra_context: Any
     launcher: Launcher
@@ -65,7 +65,7 @@ class OptunaSweeper(Sweeper):
         self.sampler_options: Any = OmegaConf.to_container(OmegaConf.create(dict(sampler_options or {})))
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
-        """Keep what Hydra gives.
+        """Keep Hydra's context, task function and config.
 
         Raises:
             UsageError: the launcher is none of lsgen's: no other hands back the metrics of a trial.
@@ -141,7 +141,7 @@ class OptunaSweeper(Sweeper):
         check_metric("hydra.sweeper.metric", self.metric, OmegaConf.create(prepare(composed, None).config))
 
     def _sampler(self) -> Callable[[int], Any]:
-        """Return what makes the sampler for a study of so many trials: one that goes on must not draw again."""
+        """Return a factory of samplers by the number of trials so far: a resumed study must not draw the same again."""
         try:
             import optuna
         except ImportError as error:
@@ -162,7 +162,7 @@ class OptunaSweeper(Sweeper):
         return make
 
     def _study(self) -> Any:
-        """Return the study, new or from where it was kept.
+        """Return the study, loaded from its storage if it exists there.
 
         Raises:
             UsageError: what keeps it cannot be opened, or the study that is there goes another way.

@@ -1,4 +1,4 @@
-"""Hydra's side of sweeps: launchers that freeze every job before they start any, and the sweeper of grids.
+"""Hydra plugins for sweeps: launchers that freeze every job before they start any, and the grid sweeper.
 
 Hydra takes plugins from modules `hydra_plugins.*` only. These are registered by name when a command line is composed,
 so an installed lsgen costs no other Hydra application anything.
@@ -45,7 +45,7 @@ class HydraLauncher(Launcher):
         self.launcher = self.kind(**plain)
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
-        """Keep what Hydra gives."""
+        """Keep Hydra's context, task function and config."""
         self.config, self.task_function = config, task_function
         self.composer = JobComposer(hydra_context.config_loader, config)
 
@@ -74,12 +74,12 @@ class HydraLauncher(Launcher):
 
 
 class Grid(Sweeper):
-    """Every combination of the comma-separated values, launched at once."""
+    """Sweeper over every combination of the comma-separated values, launched at once."""
 
     launcher: Launcher
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
-        """Keep what Hydra gives."""
+        """Keep Hydra's context, task function and config."""
         self.loader = hydra_context.config_loader
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -94,7 +94,7 @@ class Grid(Sweeper):
 
 
 def _check_values_to_try(override: Any) -> None:
-    """Refuse a swept override that a grid cannot go through, or that holds nothing."""
+    """Refuse a swept override without a finite list of values."""
     if not override.is_sweep_override():
         return
     value, key, written = override.value(), override.get_key_element(), override.input_line

@@ -1,4 +1,4 @@
-"""Several jobs at a time on this machine."""
+"""Launcher that runs several jobs at a time on this machine."""
 
 from __future__ import annotations
 

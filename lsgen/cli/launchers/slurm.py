@@ -1,4 +1,4 @@
-"""Jobs as array tasks of SLURM, which go on by themselves after preemption, a time limit or the death of a node."""
+"""Launcher that runs jobs as array tasks of SLURM, requeued after preemption, a time limit or a node failure."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Slurm(Scheduler):
             print(f"submitted {len(together)} job(s) as SLURM job {number}", flush=True)
 
     def queue(self, sweep: Sweep) -> dict[int, str]:
-        """Return what SLURM has of the sweep."""
+        """Return the states of the sweep's jobs in SLURM's queue."""
         found = {}
         for line in _ask("squeue", "--noheader", "--array", f"--name={_name(sweep)}", "--format=%T|%k|%K").splitlines():
             state, offset, index = line.strip().split("|")

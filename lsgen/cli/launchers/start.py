@@ -1,4 +1,4 @@
-"""Start jobs of a sweep so that none is started twice, whoever else does the same."""
+"""Start of a sweep's jobs, such that no job is started twice even by launchers that run at the same time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def launcher_of(sweep: Sweep) -> JobLauncher:
 
 
 def queue_of(sweep: Sweep) -> dict[int, str]:
-    """Return what schedulers have of a sweep, "queued" or "running" by job, whichever launchers it was started with."""
+    """Return the states "queued" or "running" of a sweep's jobs in the queues of all schedulers it was started with."""
     found: dict[int, str] = {}
     for kind in sweep.about.get("schedulers", []):
         found |= KINDS[kind]().queue(sweep)

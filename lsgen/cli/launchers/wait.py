@@ -1,4 +1,4 @@
-"""Wait for jobs, showing what becomes of them."""
+"""Waiting for jobs, with a line on their states."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the command line prints."""
+"""Text and tables that the command line prints."""

@@ -1,4 +1,4 @@
-"""Where the libraries' messages go during a run: all of them into train.log, warnings on standard error too."""
+"""Messages of libraries during a run: all go into train.log, warnings to standard error too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HINTS = (
 
 @contextmanager
 def messages(file: Path | None) -> Iterator[None]:
-    """Log into `file` (INFO and above) and on standard error (warnings) inside; as before afterwards.
+    """Log to `file` (INFO and above) and standard error (warnings) within the context.
 
     Args:
         file: appended to; None where only standard error is wanted.
@@ -54,19 +54,19 @@ def _file(path: Path) -> logging.Handler:
 def _console() -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
-    handler.addFilter(_matters)
+    handler.addFilter(_is_for_screen)
     handler.setFormatter(_Short("%(levelname)s: %(message)s"))
     return handler
 
 
-def _matters(record: logging.LogRecord) -> bool:
-    """Leave what was logged for the file alone off the screen."""
+def _is_for_screen(record: logging.LogRecord) -> bool:
+    """Return whether a record goes to the screen, as all do that are not meant for the file only."""
     return not getattr(record, "file_only", False)
 
 
 class _Short(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """Give a Python warning as its text alone."""
+        """Format a Python warning as its text alone."""
         if record.name == "py.warnings":
             text = record.getMessage().split("Warning: ", 1)[-1]
             return f"warning: {text.splitlines()[0]}"

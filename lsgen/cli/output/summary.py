@@ -1,4 +1,4 @@
-"""The table that closes a run."""
+"""The table of metrics that is printed at the end of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPEED = "train/images_per_s"
 
 
 def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
-    """Print the main metrics of validation and test, of samples and of a game, the speed, and where everything is."""
+    """Print the main metrics of validation, test, samples and adversarial training, the speed, and the paths."""
     from lsgen.cli.output.tables import print_table
 
     every = {**last_metrics(directory.metrics_file), **metrics}

@@ -55,7 +55,7 @@ def as_rich(table: SweepTable) -> tuple[list[str], list[list[str]]]:
 
 
 def legend(table: SweepTable) -> str:
-    """Return what the cells of `as_rich` are."""
+    """Return a sentence that explains the cells of `as_rich`."""
     judged = f"; bold: the best {table.judge}, and what paired t-tests do not tell from it" if table.judge else ""
     return f"mean ± standard deviation [95 % confidence interval of the mean] over {table.over}{judged}"
 

@@ -1,4 +1,4 @@
-"""Tables on a terminal: no number is ever broken over two lines.
+"""Tables on a terminal, in which no number is broken over two lines.
 
 A table wider than the terminal goes on below, in blocks of columns, each after the columns that tell its rows apart.
 Only text is folded, and only where it alone is wider than the terminal. Where no terminal limits the width, nothing is.
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"(?:[^A-Za-z]|(?<=\d)e(?=[-+\d])|nan|inf)*", re.IGNORECASE
 
 
 def number(value: float | None, digits: int = 6) -> str:
-    """Return a number as the text of a cell; nothing for None."""
+    """Return a number as the text of a cell; empty text for None."""
     return "" if value is None else f"{value:,.{digits}g}"
 
 

@@ -24,7 +24,7 @@ __all__ = ["explanation", "own_sentence", "wants_traceback", "weights_fault", "y
 
 _SENTENCES = (ValueError, TypeError, RuntimeError, ImportError)
 _NO_SENTENCES = (NotImplementedError, RecursionError)
-_SPEAK_FOR_THEMSELVES = (
+_CLEAR_BY_MESSAGE = (
     "ValueError",
     "TypeError",
     "RuntimeError",
@@ -37,7 +37,7 @@ _LONGEST = 600  # characters that are quoted of what a library says
 
 
 def own_sentence(error: BaseException) -> str | None:
-    """Return what an error says where it is a sentence meant for the user: written in lsgen, or by the disk."""
+    """Return the message of an error if it is meant for the user: raised in lsgen, or by the file system."""
     error = _cause(error)
     if isinstance(error, UsageError | RunError):
         return str(error)
@@ -47,11 +47,11 @@ def own_sentence(error: BaseException) -> str | None:
     written = isinstance(error, _SENTENCES) and not isinstance(error, _NO_SENTENCES)
     if _WORKER.search(str(error)):
         return _of_a_worker(str(error)) if written else None
-    return _said(error) if written and frames and frames[-1].owner == "lsgen" and frames[-1].raises else None
+    return _message(error) if written and frames and frames[-1].owner == "lsgen" and frames[-1].raises else None
 
 
 def explanation(error: BaseException, objects: RunObjects | None = None, place: str = "") -> str | None:
-    """Return in one sentence what was refused before any work was done; None where the fault is lsgen's own.
+    """Return one sentence that explains an error before training; None if it is a programming error of lsgen.
 
     Args:
         error: what was raised.
@@ -71,9 +71,9 @@ def explanation(error: BaseException, objects: RunObjects | None = None, place: 
         return _at(place, fault)
     frames = list(dropwhile(lambda frame: frame.owner == "user", frames_of(error.__traceback__)))  # who called lsgen
     if users := [frame for frame in frames if frame.owner == "user"]:
-        return _at(place, f"{type(error).__name__}: {_said(error)} ({users[-1]})")
+        return _at(place, f"{type(error).__name__}: {_message(error)} ({users[-1]})")
     if any(frame.file.endswith("checkpoint_connector.py") for frame in frames):
-        return f"the checkpoint does not fit the run: {type(error).__name__}: {_said(error)}"
+        return f"the checkpoint does not fit the run: {type(error).__name__}: {_message(error)}"
     if isinstance(error, MemoryError):
         return _at(place, "the memory of this machine does not suffice")
     if isinstance(error, RecursionError) and any("defaults_list" in frame.file for frame in frames):
@@ -82,22 +82,22 @@ def explanation(error: BaseException, objects: RunObjects | None = None, place: 
     refused = isinstance(error, ValueError | RuntimeError) and not isinstance(error, _NO_SENTENCES)
     if last is not None and last.owner == "lsgen" and not (last.calls and refused):
         return None
-    said, kind = _said(error), type(error).__name__
-    return _at(place, said if kind in _SPEAK_FOR_THEMSELVES and said else f"{kind}: {said}")
+    said, kind = _message(error), type(error).__name__
+    return _at(place, said if kind in _CLEAR_BY_MESSAGE and said else f"{kind}: {said}")
 
 
 def wants_traceback() -> bool:
-    """Tell whether the user asked for tracebacks instead of sentences, as one asks Hydra."""
+    """Return whether the user asked for tracebacks instead of sentences, by HYDRA_FULL_ERROR=1."""
     return os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 def yaml_fault(error: BaseException) -> str | None:
-    """Return the file, the line and the fault of yaml that cannot be read; None where it is another error."""
+    """Return the file, the line and the fault of yaml that cannot be read; None if it is another error."""
     mark = getattr(error, "problem_mark", None)
     if not any(kind.__name__ == "YAMLError" for kind in type(error).__mro__):
         return None
     if mark is None:  # of the reader, which knows no lines
-        return f"{getattr(error, 'name', 'yaml')}: {getattr(error, 'reason', None) or _said(error)}"
+        return f"{getattr(error, 'name', 'yaml')}: {getattr(error, 'reason', None) or _message(error)}"
     problem = str(getattr(error, "problem", None) or error)
     if "'\\t'" in problem:
         problem = "found a tab where yaml indents by spaces"
@@ -105,13 +105,13 @@ def yaml_fault(error: BaseException) -> str | None:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return what Hydra wraps when a constructor raises."""
+    """Return the exception that a constructor raised, without Hydra's exceptions around it."""
     while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     faults = getattr(error, "errors", None)
     if type(error).__name__ == "ValidationError" and callable(faults):  # pydantic's, by which W&B checks its settings
         return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults())
@@ -120,7 +120,7 @@ def _said(error: BaseException) -> str:
 
 
 def _of_a_worker(text: str) -> str:
-    """Return what was raised in a process that prepares batches, out of the traceback that it sends as text."""
+    """Return the message of an exception in a data loader's worker, parsed from its traceback."""
     *before, last = text.strip().splitlines()
     frames = re.findall(r'File "([^"]+)", line (\d+), in (\S+)', "\n".join(before))
     said = last.partition(": ")[2] or last
@@ -137,7 +137,7 @@ def _of_the_disk(error: OSError) -> str:
 
 
 def weights_fault(error: BaseException) -> str | None:
-    """Say in a few words which weights of a checkpoint do not fit a model, where PyTorch lists all of them."""
+    """Return a short list of the weights of a checkpoint that do not fit a model; None if it is another error."""
     text = str(error)
     if "Error(s) in loading state_dict" not in text:
         return None
@@ -151,11 +151,11 @@ def weights_fault(error: BaseException) -> str | None:
         name, there, here = sizes[0]
         more = f", and {len(sizes) - 1} more differ" if len(sizes) > 1 else ""
         found.append(f"{name} has shape {there} in it and {here} in the model{more}")
-    return f"the checkpoint does not fit the model: {'; '.join(found) or _said(error)}"
+    return f"the checkpoint does not fit the model: {'; '.join(found) or _message(error)}"
 
 
 def _place(error: BaseException, objects: RunObjects | None) -> str:
-    """Return the key of the part in whose methods an error was raised, the innermost one; nothing where in none."""
+    """Return the key of the innermost part in whose methods an error was raised; empty text if it was in none."""
     if objects is None:
         return ""
     members: Mapping[str, Any] = {

@@ -31,12 +31,12 @@ class Frame:
 
     @property
     def raises(self) -> bool:
-        """Whether the line is a `raise`, and nothing that broke."""
+        """Whether the line is a `raise` statement."""
         return self.instruction == "RAISE_VARARGS"
 
     @property
     def calls(self) -> bool:
-        """Whether the line calls, or computes with, what has no frames: a function or an operator written in C."""
+        """Whether the line calls a function or operator written in C, which has no frames."""
         return self.instruction.startswith(("CALL", "BINARY_OP", "PRECALL", "COMPARE_OP"))
 
 

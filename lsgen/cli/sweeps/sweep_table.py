@@ -39,14 +39,14 @@ def sweep_table(path: str, options: Mapping[str, str]) -> SweepTable:
     known = {key for row in rows for key in row}
     keys = _asked(options["by"], known) if "by" in options else _swept(sweep, rows, over)
     metrics = _asked(options["metrics"], known) if "metrics" in options else _measured(rows)
-    judge, largest = _judge(options.get("best"), metrics, known)
+    judge, largest = _deciding_metric(options.get("best"), metrics, known)
     groups = aggregate(rows, keys, [*dict.fromkeys([*metrics, *([judge] if judge else [])])], over)
     best = best_groups(groups, judge, largest) if judge and len(groups) > 1 else set()
     return SweepTable(tuple(keys), tuple(metrics), tuple(groups), frozenset(best), judge, over)
 
 
 def _swept(sweep: Sweep, rows: Sequence[Mapping[str, Any]], over: str) -> list[str]:
-    """Return what the command lines of the jobs set to different values, but for what is aggregated over."""
+    """Return the keys that the jobs set to different values, except those that are aggregated over."""
     return [key for key in sweep.swept() if key != over and any(key in row for row in rows)]
 
 
@@ -65,8 +65,8 @@ def _asked(text: str, known: set[str]) -> list[str]:
     return keys
 
 
-def _judge(asked: str | None, metrics: Sequence[str], known: set[str]) -> tuple[str | None, bool]:
-    """Return the metric that tells the best setting, and whether larger is better."""
+def _deciding_metric(asked: str | None, metrics: Sequence[str], known: set[str]) -> tuple[str | None, bool]:
+    """Return the metric that decides on the best setting, and whether larger is better."""
     if asked:
         (metric,) = _asked(asked.removeprefix("-"), known)
         return metric, not asked.startswith("-")

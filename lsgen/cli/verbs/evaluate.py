@@ -100,7 +100,7 @@ def _measure(directory: RunDirectory, model: Any, device: str) -> tuple[dict[str
 
 
 def _stages(parts: RunObjects) -> list[Callable[..., Any]]:
-    """Return what measures the splits that have batches; those that have none are told.
+    """Return the trainer's methods for the splits that have batches, and print a line for each split without.
 
     Raises:
         UsageError: neither has.
@@ -124,7 +124,7 @@ def _stages(parts: RunObjects) -> list[Callable[..., Any]]:
 
 
 def _measures(target: str) -> bool:
-    """Tell the callbacks that measure from those that train, save, draw or show."""
+    """Return whether a callback measures, rather than trains, saves, draws or shows."""
     return target.rsplit(".", 1)[-1] in ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
 
 

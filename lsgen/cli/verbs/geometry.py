@@ -109,7 +109,7 @@ def measure(
     chosen = {**_settings({}), **(settings or {})}
     directory.check_version()
     file = directory.checkpoint(checkpoint)
-    looks = _looks(chosen)
+    looks = _callbacks(chosen)
     with run_variables(directory), messages(None):
         record = _measured(directory, file, device, looks, tell)
     record["settings"] = chosen
@@ -141,8 +141,8 @@ def _runs(found: Sequence[str]) -> list[RunDirectory]:
     return find_runs(found)
 
 
-def _looks(settings: Mapping[str, Any]) -> dict[str, LatentCallback]:
-    """Return what is looked at, by a name for the user."""
+def _callbacks(settings: Mapping[str, Any]) -> dict[str, LatentCallback]:
+    """Return the callbacks that measure, by a name for the user."""
     from lsgen.callbacks import GeodesicSearch, LatentDistances, LatentGeodesics, LatentGeometry, PlaneGrid
 
     kind, points, starts, grid = (settings[name] for name in ("kind", "points", "starts", "plane_points"))
@@ -199,7 +199,7 @@ def _why_none(space: Any) -> str:
 def _distances(
     directory: RunDirectory, step: int, probe: Probe | None, looks: Mapping[str, LatentCallback]
 ) -> dict[str, Any]:
-    """Return the distances that were just measured, with the digest of the observations where there are any."""
+    """Return the measured distances, with the digest of the observations if there are any."""
     import numpy as np
 
     from lsgen.callbacks import LatentDistances
@@ -238,7 +238,7 @@ def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
 
 
 def _median(row: Quantity) -> float | None:
-    """Return the median or the value of a quantity that is shown; None of others, and of one without finite values."""
+    """Return the median or the value of a quantity that is shown; None if it is not shown or has no finite value."""
     match = find(row.key)
     shown = match is None or (match.entry.summary and match.entry.section in _SHOWN)
     return row.levels.get("q50", row.values[0] if len(row.values) == 1 else None) if shown else None

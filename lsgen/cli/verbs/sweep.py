@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def conclude(sweep: Sweep, numbers: Sequence[int]) -> int:
-    """Say in one line how jobs stand and return the exit code: 0 while none has failed or stopped."""
+    """Print the states of the jobs in one line and return the exit code: 0 unless one has failed or stopped."""
     from lsgen.cli.launchers.start import queue_of
     from lsgen.cli.launchers.wait import summary
 

@@ -49,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def segments(runs: Iterable[RunDirectory]) -> list[Path]:
-    """Return the directories of what runs wrote offline and nobody has uploaded, those of a run by time."""
+    """Return the directories of offline W&B runs that are not uploaded yet, those of one run ordered by time."""
     return [
         folder
         for run in runs

@@ -130,7 +130,7 @@ def columns_of(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def rows_of(found: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[list[str]]:
-    """Return the cells of a table, as text; empty where a run lacks a key."""
+    """Return the cells of a table, as text; empty if a run lacks a key."""
     return [[_cell(row.get(column)) for column in columns] for row in found]
 
 

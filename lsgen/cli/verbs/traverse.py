@@ -56,7 +56,7 @@ def traverse(
     device: str = "cpu",
     changes: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
-    """Have every latent-space callback of a run take one turn, and return the numbers that they log.
+    """Run every latent-space callback of a run once, and return the numbers that they log.
 
     Args:
         directory: the run; figures go into it.
@@ -122,7 +122,7 @@ def opened(directory: RunDirectory, file: Path, device: str) -> tuple[Any, Any, 
 
 
 def probe_for(model: Any, data: Any, wanted: int) -> Probe | None:
-    """Return fixed observations where the model can encode them.
+    """Return fixed observations; None if the model has no encoder.
 
     Raises:
         UsageError: the data module has none.
@@ -142,7 +142,7 @@ def probe_for(model: Any, data: Any, wanted: int) -> Probe | None:
 
 
 def refuse_unsuited(callback: LatentCallback, model: Any) -> None:
-    """Refuse, in a sentence, a model that a callback cannot look at.
+    """Refuse a model that a callback cannot work on.
 
     Raises:
         UsageError: it has no latent space, or not the kind that is needed.
@@ -182,7 +182,7 @@ def collector() -> Any:
             self.scalars: dict[str, float] = {}
 
         def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-            """Keep them."""
+            """Keep the numbers."""
             self.scalars |= {key: float(value) for key, value in metrics.items()}
 
     return Collector()

@@ -1,1 +1,1 @@
-"""Sets made by known factors of variation."""
+"""Data sets with known factors of variation."""

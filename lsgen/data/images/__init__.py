@@ -1,1 +1,1 @@
-"""Sets of images."""
+"""Data sets of images."""

@@ -88,7 +88,7 @@ class CelebA(DataModule):
             )
 
     def prepare_data(self) -> None:
-        """Download what is missing, on one process, where that is allowed."""
+        """Download missing files in one process, if that is allowed."""
         if self.download:
             self._open(download=True)
 

@@ -1,4 +1,4 @@
-"""CIFAR-10: photographs of ten kinds of things, 32x32 pixels in colour."""
+"""CIFAR-10: photographs of ten classes, 32x32 pixels in colour."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Cifar10"]
 
 
 class Cifar10(TorchvisionImages):
-    """60,000 photographs (3, 32, 32) of 256 levels in each channel; the label is the kind of thing.
+    """60,000 photographs (3, 32, 32) of 256 levels in each channel; the label is the class.
 
     Args:
         shape: (3, 32, 32).

@@ -1,4 +1,4 @@
-"""What the image sets read through torchvision and kept in memory have in common."""
+"""Base class of the image sets that torchvision reads and that are kept in memory."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TorchvisionImages(DataModule):
         """Return an official part: images uint8 (N, C, H, W) and labels (N,)."""
 
     def prepare_data(self) -> None:
-        """Download what is missing, on one process, where that is allowed."""
+        """Download missing files in one process, if that is allowed."""
         if self.download:
             self.load(train=True, download=True)
             self.load(train=False, download=True)

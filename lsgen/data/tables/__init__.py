@@ -1,1 +1,1 @@
-"""Tables of measurements."""
+"""Data sets that are tables of measurements."""

@@ -1,1 +1,1 @@
-"""Points in the plane with known densities."""
+"""Data sets of points in the plane, with known densities."""

@@ -1,4 +1,4 @@
-"""Work on many codes in pieces, so that memory stays bounded.
+"""Work on many codes in chunks, so that memory stays bounded.
 
 If the caller gives no `chunk_size`, a piece is the number of codes that keep the widest intermediate result, with all
 its derivatives, below a budget: 16 MiB on a CPU, about the size of its cache, which is also fastest; 1 GiB elsewhere.

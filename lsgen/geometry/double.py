@@ -1,4 +1,4 @@
-r"""Maps in float64 that are written and weighted in float32.
+r"""Maps that are written and have weights in float32, evaluated in float64.
 
 The same map in float64, its weights widened when they are used, leaves 1e-16 of |f| as rounding in place of 1e-7.
 """
@@ -49,7 +49,7 @@ def _writes(name: str) -> bool:
 
 
 class Double:
-    """A map in float64, with the weights that it has in float32 at the time of the call.
+    """A float32 map evaluated in float64; its weights are converted at every call.
 
     Args:
         fn: the map.
@@ -62,7 +62,7 @@ class Double:
         self.fn = fn
 
     def __call__(self, *args: Any) -> Any:
-        """Return what the map returns of float64."""
+        """Evaluate the map in float64."""
         token = widening.set(True)
         try:
             with _Widening():
@@ -85,7 +85,7 @@ class DecoderMap:
         self.decoder, self.likelihood, self.manifold = space.decoder, space.likelihood, space.manifold
 
     def in_double(self) -> Self:
-        """Return the map whose decoder is one in float64; likelihoods follow the dtype of its outputs."""
+        """Return the map with its decoder in float64; likelihoods follow the dtype of its outputs."""
         made: Any = copy(self)
         made.decoder, made.widened = Double(self.decoder), True
         return made

@@ -250,7 +250,7 @@ class EmbeddedMetric(RiemannianMetric):
         return self.dot(forward, forward)
 
     def smooth_length(self, curves: Tensor, known: Tensor) -> Tensor:
-        """Return the chords of curves with what curvature adds to them, to fourth order."""
+        """Return the summed chords of curves with their fourth-order correction for curvature."""
         forward, backward = self.differences(known)
         chord = self.dot(forward, forward).clamp(min=0).sqrt()
         left, right = backward[:, :-1], forward[:, 1:]
@@ -261,7 +261,7 @@ class EmbeddedMetric(RiemannianMetric):
         return (chord + bend / (24 * torch.where(chord > 0, chord, torch.ones_like(chord)))).sum(-1)
 
     def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
-        """Return Gauss and Newton's system."""
+        """Return the Gauss-Newton system."""
         b, n, d = curves.shape
         j = self.expansion(curves[:, 1:-1].reshape(-1, d), 1).t.movedim(0, 1).double()
         g = self.inner(j)
@@ -274,7 +274,7 @@ class EmbeddedMetric(RiemannianMetric):
         return NewtonSystem(g, Blocks(2 * g, -coupling), None, force, full)
 
     def discrete_legendre(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return J_0^T D, J_1^T D and a model of how the first depends on the end."""
+        """Return the momenta J_0^T D and J_1^T D of the chord D, and a model of dp_0/dz_1."""
         pair = torch.stack([start, end], 1)
         forward, backward = self.differences(self.segment_data(pair))
         j = self.expansion(pair.flatten(0, 1), 1).t.movedim(0, 1).unflatten(0, (-1, 2))

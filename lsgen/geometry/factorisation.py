@@ -38,7 +38,7 @@ class Factored(NamedTuple):
 
 
 def factored(g: Tensor, dtype: torch.dtype) -> Factored:
-    """Return g with its Cholesky factors; a dtype tells the precision of its entries."""
+    """Return g with its Cholesky factors; the dtype is the precision of its entries."""
     full = full_rank(g, dtype)
     return Factored(g, full, cholesky(g, full))
 

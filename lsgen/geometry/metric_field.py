@@ -1,4 +1,4 @@
-r"""A metric given directly, z -> g(z): the intrinsic route.
+r"""A Riemannian metric given directly as a matrix field z -> g(z).
 
 Learned and conformal metrics, and Fisher-Rao metrics of families without a flat embedding, g = J_h^T F(h) J_h, have no
 immersion to differentiate. First and second derivatives of g itself take its place,

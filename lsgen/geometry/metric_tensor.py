@@ -1,4 +1,4 @@
-r"""The metric that an immersion induces.
+r"""The metric tensor: its matrix, volume element, spectrum and orthonormal frames.
 
     g_ij = <J_i, J_j>,        volume element sqrt(det g)   (magnification factor).
 

@@ -1,4 +1,4 @@
-"""What every public quantity does with its codes: check, warn of kinks, work in chunks, and give the batch its shape.
+"""Batches of codes in public functions: checks, warnings of kinks, chunks, and the shape of results.
 
 A quantity of single codes is one call of `pointwise`; a solver takes `flat_codes` or `flat_curves`, and gives what it
 found back in the shape of the batch by `FlatCodes.restored`.

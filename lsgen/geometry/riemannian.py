@@ -1,4 +1,4 @@
-r"""The one type of a metric, and what solvers, statistics and curvatures ask of it.
+r"""The type of a Riemannian metric, with all that solvers, statistics and curvatures need of it.
 
 A Riemannian metric on the latent space is given by a map into a flat space (`Immersion`), by its matrix (`MetricField`)
 or by a convex potential (`HessianMetric`). Each of these members knows
@@ -163,13 +163,13 @@ class RiemannianMetric(ABC):
 
     @abstractmethod
     def jacobi_operator(self, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
-        """Return what a geodesic meets at codes (N, d) with velocities (N, d), in frames (N, d, d) of columns e_a."""
+        """Return connection and curvature along velocities (N, d) at codes (N, d), in frames of columns (N, d, d)."""
 
     # The discrete energy E = n sum_i e(z_i, z_{i+1}) of curves (B, N, d).
 
     @abstractmethod
     def segment_data(self, curves: Tensor) -> Tensor:
-        """Return what the squared lengths of segments are computed from: values at points, or metrics at middles."""
+        """Return the values at points, or metrics at middles, from which the lengths of segments are computed."""
 
     @abstractmethod
     def refined_data(self, curves: Tensor, known: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ class RiemannianMetric(ABC):
 
     @abstractmethod
     def discrete_legendre(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        r"""Return the discrete Legendre transforms of a segment's energy, and how the first depends on the end.
+        r"""Return the discrete Legendre transforms of a segment's energy, with the derivative of the first by z_1.
 
             p_0 = -(1/2) de/dz_0,    p_1 = (1/2) de/dz_1
 
@@ -236,7 +236,7 @@ class RiemannianMetric(ABC):
 
 
 def check_metric(im: Any) -> None:
-    """Refuse what is no Riemannian metric.
+    """Refuse an object that is not a Riemannian metric.
 
     Raises:
         TypeError: im is none.

@@ -1,4 +1,4 @@
-r"""Curvature: by Gauss' equation of an immersion, intrinsically of a metric given directly.
+r"""Christoffel symbols and curvature tensors, by Gauss' equation for an immersion and intrinsically for a metric field.
 
     Gamma^k_ij = g^kl <J_l, H_ij>,    II_ij = H_ij - Gamma^k_ij J_k,
     R_ijkl = <II_ik, II_jl> - <II_il, II_jk>,    Ric_jl = g^ik R_ijkl,

@@ -1,4 +1,4 @@
-"""Geodesics of a metric: between codes, from a code, their lengths, what is carried along them, and where they meet."""
+"""Geodesics between codes and from codes, lengths of curves, parallel transport, and Jacobi fields."""
 
 from lsgen.geometry.geodesics.arc_length import curve_energy, curve_length
 from lsgen.geometry.geodesics.boundary_value import Geodesic, distance, geodesic

@@ -1,4 +1,4 @@
-r"""Energy and length of any curve, and how evenly it is run through.
+r"""Energy, length and speed variation of curves.
 
 For a smooth curve of any speed, sampled at n + 1 equidistant parameters, the length is fourth order in 1/n, by formulas
 of each metric (`RiemannianMetric.smooth_length`). The sum of the lengths of segments alone is second order. What
@@ -43,7 +43,7 @@ def curve_energy(im: RiemannianMetric, curve: Tensor) -> Tensor:
 
     """
     curves = flat_curves(im, curve)
-    return curves.restored(_by_sight(im, curves.z, raw_energy))
+    return curves.restored(_measured(im, curves.z, raw_energy))
 
 
 def curve_length(im: RiemannianMetric, curve: Tensor) -> Tensor:
@@ -63,11 +63,11 @@ def curve_length(im: RiemannianMetric, curve: Tensor) -> Tensor:
 
     """
     curves = flat_curves(im, curve)
-    return curves.restored(_by_sight(im, curves.z, raw_length))
+    return curves.restored(_measured(im, curves.z, raw_length))
 
 
-def _by_sight(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tensor]) -> Tensor:
-    """Return what is measured of curves (B, N, d), (B,), where rounding hides them in float64 or by the metric.
+def _measured(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tensor]) -> Tensor:
+    """Return a measured quantity (B,) of curves (B, N, d); if rounding hides a curve, from float64 or from the metric.
 
     Of a curve whose points rounding moves by more than JAGGED of a step every second one is taken, and so on.
     Under `torch.vmap`, which cannot choose among curves, the value stands as it is.
@@ -85,9 +85,9 @@ def _by_sight(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tens
         if not len(part):
             continue
         if thinned:
-            news = _by_sight(im, part[:, ::2], measured)
+            news = _measured(im, part[:, ::2], measured)
         elif dtype == torch.float32 and computes_in_double(im, part[:, 0]):
-            news = _by_sight(double_metric(im), part.double(), measured)
+            news = _measured(double_metric(im), part.double(), measured)
         elif dtype == torch.float32 or im.by_differences:
             news = measured(as_metric_field(im, dtype), part.double())
         else:
@@ -97,7 +97,7 @@ def _by_sight(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tens
 
 
 def polygon_length(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:
-    """Return the sum of chords (B,), which rough curves may be given to."""
+    """Return the sum of chords (B,), which is defined for rough curves too."""
     return segments(im, curves, known).clamp(min=0).sqrt().sum(-1)
 
 

@@ -1,4 +1,4 @@
-r"""Shortest paths between codes: a whole batch of boundary value problems at once.
+r"""Geodesics between codes, as a batch of boundary value problems.
 
     minimise E = n sum_i |f(z_{i+1}) - f(z_i)|^2    over the interior points of a curve with given ends
 
@@ -43,7 +43,7 @@ __all__ = ["Geodesic", "distance", "flat_ends", "geodesic", "solve_geodesics"]
 
 
 class Geodesic(NamedTuple):
-    """Shortest curves found, and what tells how far to trust them.
+    """The shortest curves found, with diagnostics of their convergence.
 
     Attributes:
         points: curves (B, N, d), ends included.
@@ -138,7 +138,7 @@ def solve_geodesics(
     chunk_size: int | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Geodesic, Tensor]:
-    """Return geodesics, in float64 where rounding hid some, and the `Route` that each was found on (B,)."""
+    """Return geodesics, in float64 if rounding hid some, and the `Route` by which each was found (B,)."""
     ends, d = flat_ends(im, start, end, points), im.dim
     a, b = ends.z, ends.vectors[0]
     if starts < 1:
@@ -198,7 +198,7 @@ def distance(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33,
 
 
 def flat_ends(im: RiemannianMetric, start: Tensor, end: Tensor, points: int) -> FlatCodes:
-    """Return checked ends (B, d) of curves of at least 3 points with one batch dimension: codes, and those beside."""
+    """Return checked start and end codes with one batch dimension; the end codes are the `vectors`."""
     first = flat_codes(im, start, moves=True)
     last = check_codes(im.fn, im.dim, end)
     if start.shape != end.shape or start.dtype != end.dtype:
@@ -215,7 +215,7 @@ def _what(z: Tensor) -> str:
 def _all_solved(
     im: RiemannianMetric, curves: Tensor, size: int, max_iterations: int, tol: float, refinements: int
 ) -> Solution:
-    """Return the solutions from curves (K, N, d), every N-th point of finer ones where the grid is too coarse."""
+    """Solve from initial curves (K, N, d), on finer grids for the curves whose grid is too coarse."""
     if not len(curves):
         none = curves.new_zeros(0)
         flag = none > 0

@@ -37,13 +37,13 @@ Solver = Callable[[RiemannianMetric, Tensor], Solution]
 
 
 class Route(IntEnum):
-    """What a curve was solved by."""
+    """The method by which a geodesic was found."""
 
     CHORDS, SERIES, DOUBLE, INTRINSIC = range(4)
 
 
 class CloseSeries(NamedTuple):
-    """What the series tells of pairs.
+    """The geodesics of pairs of close codes by their Taylor series.
 
     Attributes:
         bend: c (N, d).
@@ -65,7 +65,7 @@ class CloseSeries(NamedTuple):
 
 
 def close_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> CloseSeries:
-    """Return the series of pairs of codes (N, d), in float64."""
+    """Return geodesics between close codes (N, d) by their Taylor series, in float64."""
     step = b - a
     scale = step.abs().amax(-1, keepdim=True)
     u = step / torch.where(scale > 0, scale, 1)
@@ -93,7 +93,7 @@ def close_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> CloseSeries:
 
 
 def solve_hidden(im: RiemannianMetric, found: Solution, tol: float, solve: Solver) -> tuple[Solution, Tensor]:
-    """Return solutions in which hidden curves are solved, with points in float64 if there were any, and their `Route`.
+    """Solve the curves that rounding hides by another route; return all solutions, in float64 if any was, and routes.
 
     Args:
         im: the immersion or the metric.
@@ -123,7 +123,7 @@ def solve_hidden(im: RiemannianMetric, found: Solution, tol: float, solve: Solve
 
 
 def routes_of(im: RiemannianMetric, dtype: torch.dtype, codes: Tensor) -> Iterator[tuple[Route, RiemannianMetric]]:
-    """Yield the routes that there are for codes of a dtype, such as some (N, d), each with what it measures by."""
+    """Yield every route for codes (N, d) of a dtype, with the metric that it uses."""
     yield Route.CHORDS, im
     yield Route.SERIES, im
     for other in more_exact_metrics(im, codes.to(dtype)):
@@ -131,7 +131,7 @@ def routes_of(im: RiemannianMetric, dtype: torch.dtype, codes: Tensor) -> Iterat
 
 
 def _by_series(im: RiemannianMetric, curves: Tensor, dtype: torch.dtype, tol: float) -> tuple[Solution, Tensor]:
-    """Return the curves (N, points, d) that the series tells, and where the metric is rank deficient."""
+    """Return the curves (N, points, d) of the Taylor series, and where the metric is rank deficient."""
     a, b = curves[:, 0], curves[:, -1]
     near = close_series(im, a.to(dtype), b.to(dtype))
     t = torch.linspace(0, 1, curves.shape[1], dtype=curves.dtype, device=curves.device)[:, None]
@@ -148,7 +148,7 @@ def _by_series(im: RiemannianMetric, curves: Tensor, dtype: torch.dtype, tol: fl
 
 
 def _agrees(im: RiemannianMetric, found: Solution) -> Tensor:
-    """Return where the sum of chords and the metric at their middles tell the same length."""
+    """Return where the sum of chords agrees with the length by the metric at their middles."""
     n, d = found.points.shape[1:]
     middle, steps = (found.points[:, 1:] + found.points[:, :-1]) / 2, found.points.diff(dim=1)
     g = im.gram(middle.reshape(-1, d), wide=True).reshape(-1, n - 1, d, d)
@@ -159,14 +159,14 @@ def _agrees(im: RiemannianMetric, found: Solution) -> Tensor:
 def _taken(
     found: Solution, route: Tensor, rows: Tensor, news: Solution, way: Route, which: Tensor
 ) -> tuple[Solution, Tensor]:
-    """Return solutions and routes with those of the rows that were found on some way."""
+    """Return solutions and routes with the given rows replaced by new ones."""
     at = rows[which]
     taken = Solution(*(old.index_copy(0, at, new[which].to(old)) for old, new in zip(found, news, strict=True)))
     return taken, route.index_fill(0, at, int(way))
 
 
 def differentiable_length(im: RiemannianMetric, way: Route, curves: Tensor, length: Tensor) -> Tensor:
-    """Return the lengths (N,) of geodesics (N, points, d) that were found on one way, with their gradients.
+    """Return the lengths (N,) of geodesics (N, points, d) found by one route, differentiable in codes and weights.
 
     By the envelope theorem those of E / 2L, in units in which the square of a step is a number.
     """

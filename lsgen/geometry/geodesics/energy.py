@@ -1,4 +1,4 @@
-r"""The discrete energy of curves, models of its Newton system from few metrics, and what a curve is still off by.
+r"""The discrete energy of curves, Newton systems from interpolated metrics, and the residual of the geodesic equation.
 
     E = n sum_i e(z_i, z_{i+1}),    F_i = -(1/2n) dE/dz_i    at interior points of curves of n segments
 
@@ -23,19 +23,19 @@ KNOTS = 5
 
 
 def raw_energy(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:
-    """Return the discrete energy (B,) of curves (B, N, d), given their segment data or not."""
+    """Return the discrete energy (B,) of curves (B, N, d), whose segment data may be given."""
     return (curves.shape[1] - 1) * segments(im, curves, known).sum(-1)
 
 
 def segments(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:
-    """Return the squared length of every segment (B, N-1) of curves (B, N, d), given their segment data or not."""
+    """Return the squared length of every segment (B, N-1) of curves (B, N, d), whose segment data may be given."""
     return im.segment_energies(curves, im.segment_data(curves) if known is None else known)
 
 
 def interpolated_system(
     im: RiemannianMetric, curves: Tensor, force: Tensor, within: float | None = None
 ) -> NewtonSystem:
-    """Return a Newton system whose metric is known at KNOTS points of each curve (B, N, d) and linear between them.
+    """Return a Newton system from the metric at KNOTS points of each curve (B, N, d), interpolated linearly.
 
     Args:
         im: the metric.
@@ -72,7 +72,7 @@ def _metrics(im: RiemannianMetric, curves: Tensor) -> Tensor:
 
 
 def _between(knots: Tensor, places: Tensor, n: int) -> Tensor:
-    """Return what is known at places (K,) as knots (B, K, d, d) at 0, ..., n-1, linear between."""
+    """Interpolate matrices (B, K, d, d) at places (K,) linearly to the places 0, ..., n-1."""
     at = torch.arange(n, device=places.device)
     after = torch.searchsorted(places, at).clamp(min=1)
     first, last = places[after - 1], places[after]
@@ -81,7 +81,7 @@ def _between(knots: Tensor, places: Tensor, n: int) -> Tensor:
 
 
 def _alike(guess: Tensor, exact: Tensor, within: float) -> Tensor:
-    """Return for which curves all guesses (B, K, d, d) are as good as that."""
+    """Return for which curves all interpolated metrics (B, K, d, d) are exact to within that error."""
     root, info = torch.linalg.cholesky_ex(guess)
     half = torch.linalg.solve_triangular(root, exact, upper=False)
     ratio = torch.linalg.solve_triangular(root, half.mT, upper=False)

@@ -1,4 +1,4 @@
-r"""Where geodesics start from: straight segments, segments bent at random, shortest paths among codes.
+r"""Initial curves for geodesics: straight segments, segments bent at random, shortest paths among codes.
 
 A segment bent at random is z(t) = (1-t) a + t b + (|b - a| / 4) sum_k xi_k sin(k pi t) / k, xi_k normal, k = 1, 2, 3.
 

@@ -1,4 +1,4 @@
-r"""How far geodesics from a code stay free of conjugate points: the conjugate radius, between two estimates.
+r"""The conjugate radius of a code, the distance up to which its geodesics have no conjugate point.
 
     conj(z) = min over |e|_g = 1 of the least t > 0 with t e conjugate,    inj(z) <= conj(z)
 
@@ -36,7 +36,7 @@ BUDGET = 2**22
 
 
 class ConjugateRadius(NamedTuple):
-    """What sampled directions tell of the conjugate radius.
+    """Bounds of the conjugate radius from sampled directions.
 
     Attributes:
         upper: least distance to a conjugate point (B,), a bound of the conjugate radius and of the injectivity radius

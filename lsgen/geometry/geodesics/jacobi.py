@@ -1,4 +1,4 @@
-r"""Jacobi fields: how neighbouring geodesics spread, where they meet again, and how volume changes under exp.
+r"""Jacobi fields, conjugate points, and the volume of the exponential map.
 
 Along a geodesic c with c(0) = z, c'(0) = v and an orthonormal frame E(t) carried along it, a Jacobi field that vanishes
 at 0 is J(t) = E(t) A(t) w, with
@@ -66,7 +66,7 @@ class ConjugatePoints(NamedTuple):
 
 
 def jacobi_operator(im: RiemannianMetric, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
-    """Return what a geodesic meets: its acceleration, the turn of a frame carried along, and the curvature across it.
+    """Return the connection and the curvature along a geodesic: Gamma(v, v), Gamma(v, e_a) and R(e_a, v, e_b, v).
 
     Args:
         im: the metric.
@@ -130,7 +130,7 @@ def fields_and_hessian(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -
 
 
 def _followed(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, both: bool) -> tuple[JacobiFields, Tensor]:
-    """Return the fields A, and B at the end if both are asked for (else as A)."""
+    """Integrate the fields A, and the field B at the end if both are asked for (else A again)."""
     codes = flat_codes(im, z, {"v": v}, smooth=True)
     flat, vectors = codes.z.detach(), codes.vectors[0].detach()
     if steps < 1:
@@ -148,7 +148,7 @@ def _followed(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, both: bool
 
 
 def conjugate_points(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32) -> ConjugatePoints:
-    r"""Return where the geodesic from z with velocity v first meets its neighbours, up to time 1.
+    r"""Return the first conjugate point of the geodesic from z with velocity v, up to time 1.
 
         distance = t |v|_g for the least t > 0 with det A(t) = 0
 
@@ -207,7 +207,7 @@ def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _start(im: RiemannianMetric, z: Tensor, v: Tensor, both: bool) -> tuple[Tensor, ...]:
-    """Return c, c', E, A and A' at time 0, and beside the columns of A those of B if both are asked for."""
+    """Return c, c', E, A and A' at time 0; A has the columns of B too if both are asked for."""
     frame = orthonormal_frames(im, z)
     eye = torch.eye(im.dim, dtype=z.dtype, device=z.device).expand_as(frame)
     zero = torch.zeros_like(eye)

@@ -1,4 +1,4 @@
-r"""The logarithmic map: with what velocity a geodesic leaves its start to reach its end at time 1.
+r"""The logarithmic map, the initial velocity of the geodesic that reaches a code at time 1.
 
 The discrete energy of n segments is an action whose Euler-Lagrange equations step the geodesic flow symmetrically
 (`lsgen.geometry.geodesics.energy`), so its momentum at the start, which gives a velocity
@@ -77,7 +77,7 @@ def log_map(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, 
 
 
 def _row(x: Any, rows: Tensor, kind: torch.dtype, batch: int) -> Any:
-    """Return the given rows of what has some batch dimensions, in a dtype."""
+    """Return rows of a tensor with a number of batch dimensions, in a dtype."""
     if not isinstance(x, Tensor):
         return x
     x = x.reshape(-1, *x.shape[batch:])[rows]
@@ -94,7 +94,7 @@ def _by_series(im: RiemannianMetric, a: Tensor, b: Tensor, length: Tensor) -> Te
 
 
 def _by_momentum(im: RiemannianMetric, found: Geodesic, options: dict[str, Any]) -> Tensor:
-    """Return the velocities (B, d) of geodesics that chords or the metric at middles were made of."""
+    """Return the initial velocities (B, d) of geodesics from their discrete momenta."""
     coarse, sound = _coarser(im, found, found.points, options)
     return _extrapolated(im, found.points[:, 0], found.points, coarse, sound, found.length)
 

@@ -1,4 +1,4 @@
-r"""Maps in float64 that are written and weighted in float32, and metrics in place of maps.
+r"""The same metric in float64, or as a metric field, where rounding hides differences.
 
 What neighbouring codes differ by is lost where |f| eps exceeds it. The same map in float64, its weights widened when
 they are used, leaves 1e-16 of |f| in place of 1e-7. Where a map computes in float32 whatever it is given, or float64 is
@@ -28,7 +28,7 @@ _made: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionar
 
 
 def double_metric(im: RiemannianMetric) -> RiemannianMetric:
-    """Return an immersion or metric in float64; the same one whenever it is asked for, so that its traces are kept."""
+    """Return the metric in float64; the same object at every call, so that its traces are kept."""
     made: RiemannianMetric | None = _kept(im).get("double")
     if made is None:
         made = _kept(im)["double"] = im.in_double()
@@ -36,7 +36,7 @@ def double_metric(im: RiemannianMetric) -> RiemannianMetric:
 
 
 def _kept(im: RiemannianMetric) -> dict[Any, Any]:
-    """Return what was made of an immersion or metric so far, none of which refers to it."""
+    """Return the metrics derived from a metric so far; none of them refers to it."""
     return _made.setdefault(im, {})
 
 
@@ -64,7 +64,7 @@ class _Gram:
 
 
 def as_metric_field(im: RiemannianMetric, dtype: torch.dtype) -> MetricField:
-    """Return the metric, for codes in float64, of an immersion or metric that computes in a dtype."""
+    """Return the metric as a `MetricField` of codes in float64 that is computed in a dtype."""
     made: MetricField | None = _kept(im).get(dtype)
     if made is None:
         made = _kept(im)[dtype] = MetricField(_Gram(copy(im), dtype), im.dim, im.definite)
@@ -72,7 +72,7 @@ def as_metric_field(im: RiemannianMetric, dtype: torch.dtype) -> MetricField:
 
 
 def more_exact_metrics(im: RiemannianMetric, z: Tensor) -> Iterator[RiemannianMetric]:
-    """Yield what takes codes like z (N, d) in float64, and has less of rounding than an immersion or metric itself."""
+    """Yield metrics that take codes like z (N, d) in float64 and round less than the given metric."""
     exact = z.dtype == torch.float64
     if not exact and len(z) and computes_in_double(im, z):
         im, exact = double_metric(im), True
@@ -84,7 +84,7 @@ def more_exact_metrics(im: RiemannianMetric, z: Tensor) -> Iterator[RiemannianMe
 def exact_if_close(
     im: RiemannianMetric, codes: Tensor, spread: Tensor | None = None
 ) -> tuple[RiemannianMetric, Tensor]:
-    """Return what measures sets of codes (..., n, d), and these: in float64 where float32 can hardly tell some apart.
+    """Return a metric and sets of codes (..., n, d), both in float64 if float32 can hardly tell some codes apart.
 
     That is where rounding is more than CLOSE of the root mean square distance of codes from their centre, or of another
     spread (...) of the sets.

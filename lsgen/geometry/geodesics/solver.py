@@ -210,7 +210,7 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _damped(found: NewtonSystem) -> Blocks:
-    """Return the model with its diagonal raised by what rounding makes uncertain."""
+    """Return the model with its diagonal raised by its rounding error."""
     diagonal = found.hessian.diagonal
     size = diagonal.diagonal(dim1=-2, dim2=-1)
     raised = 10 * size.shape[-1] * torch.finfo(found.force.dtype).eps * size.amax((-2, -1), keepdim=True)
@@ -263,7 +263,7 @@ def _floor(rounding: Tensor, n: int, tol: float) -> Tensor:
 
 
 def _solution(im: RiemannianMetric, state: Progress) -> Solution:
-    """Return the curves with what tells whether they are geodesics."""
+    """Return the curves with their convergence."""
     curves, length = state.curves, raw_length(im, state.curves, state.data)
     chord = state.energy.clamp(min=0).sqrt()
     remaining = state.residual * chord / length.clamp(min=torch.finfo(length.dtype).tiny)

@@ -1,4 +1,4 @@
-"""The metric of large latents as an operator: what can be known without its d x d matrices."""
+"""Geometry of latent spaces of many dimensions, from products with the metric instead of its matrices."""
 
 from lsgen.geometry.large.curves import large_geodesic
 from lsgen.geometry.large.operator import MetricOperator

@@ -1,4 +1,4 @@
-r"""How well a clustering agrees with classes: F-measures.
+r"""F-measures of the agreement between a clustering and classes.
 
 Over pairs of codes, with TP the pairs together in both, FP together in the clusters only, FN in the classes only,
 

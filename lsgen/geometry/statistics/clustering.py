@@ -1,4 +1,4 @@
-r"""Geodesic k-means, and how well clusters agree with classes.
+r"""Geodesic k-means.
 
     minimise  sum_i min_k dist(m_k, x_i)^2    over the centres m_1, ..., m_K
 
@@ -191,14 +191,14 @@ def _lloyd(
 
 
 def nearest_centres(square: Tensor) -> Tensor:
-    """Return the first centre whose squared distances (K, n) are least but for rounding, -1 if none is known."""
+    """Return the nearest centre of each code by squared distances (K, n), the first of ties; -1 if none is known."""
     least = square.amin(0)
     tied = square <= least * (1 + 2 * torch.finfo(square.dtype).eps ** 0.5)
     return torch.where(torch.isfinite(least), tied.to(torch.uint8).argmax(0), -1)
 
 
 def _refilled(centres: Tensor, codes: Tensor, counts: Tensor, square: Tensor, labels: Tensor) -> Tensor | None:
-    """Return centres of which those without codes are moved to the codes farthest from theirs, or None.
+    """Move centres without codes to the codes farthest from their own centre; None if there are none.
 
     Such codes share their centre with others.
     """

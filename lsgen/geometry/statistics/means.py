@@ -1,4 +1,4 @@
-r"""Frechet mean and variance: what replaces the average where distances are geodesic.
+r"""Frechet mean and variance, the average of codes in geodesic distance.
 
     mu = argmin_z V(z),    V(z) = sum_i w_i dist(z, x_i)^2,    sum_i w_i = 1,
     -(1/2) grad V = sum_i w_i log_mu(x_i) = 0    at the mean.
@@ -113,7 +113,7 @@ def frechet_mean(
 
 
 def solver_options(points: int, options: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the options of the geodesics that statistics are made of, or refuse those that `geodesic` has not.
+    """Return options for the geodesics of a statistic, or refuse those that `geodesic` does not take.
 
     The curves to start from belong to pairs of codes, of which the caller knows none.
     """

@@ -27,7 +27,7 @@ __all__ = ["PrincipalGeodesics", "principal_geodesics"]
 
 
 class PrincipalGeodesics(NamedTuple):
-    """What codes vary along.
+    """The principal geodesics of codes.
 
     Attributes:
         mean: Frechet mean (d,).

@@ -211,7 +211,7 @@ def _chained(
     thinning: int,
     generator: torch.Generator | None,
 ) -> Chains:
-    """Run chains whose state begins with the codes and their log-density; reject what is not a number."""
+    """Run chains whose state begins with the codes and their log-density; proposals that are NaN are rejected."""
     outside = ~torch.isfinite(here[1])
     if bool(outside.any()):
         raise ValueError(

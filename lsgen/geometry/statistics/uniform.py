@@ -135,7 +135,7 @@ def sample_uniform(
 
 
 class _Proposals:
-    """All codes proposed so far, with their logarithmic volumes and the logarithms of their uniform numbers."""
+    """All codes proposed so far, with their log-volumes and the logarithms of their uniform numbers."""
 
     def __init__(self, like: Tensor) -> None:
         self.z, self.logs, self.uniform = like.new_empty(0, len(like)), like.new_empty(0), like.new_empty(0)

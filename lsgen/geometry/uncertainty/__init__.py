@@ -1,4 +1,4 @@
-"""How sure a decoder is of its own geometry: what turns a latent space into one whose metric knows."""
+"""Uncertainty of a decoder about its geometry, as latent spaces whose metric grows away from the data."""
 
 from lsgen.geometry.members import Uncertainty
 from lsgen.geometry.uncertainty.laplace import LaplaceApproximation

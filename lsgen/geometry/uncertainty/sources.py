@@ -1,4 +1,4 @@
-r"""How sure a decoder is of its own geometry: what turns a latent space into one whose metric knows.
+r"""Uncertainty of a decoder about its geometry, as latent spaces whose metric grows away from the data.
 
     Ensemble                decoders trained apart, all of the same latent space
     Dropout                 one decoder under several fixed masks

@@ -111,9 +111,9 @@ def _looks() -> list[Any]:
         LatentTraversal(points=2, anchors=1, figures=drawn),
         Reconstructions(n=2),
         Samples(n=2),
-        LatentGeometry(n=2, plane_points=2, active_kl=0.0, detail=GeometryDetail(pairs=1, intervals=2, kl_probes=8)),
-        LatentGeodesics(pairs=1, points=3, plane=PlaneGrid(2), active_kl=0.0, search=search),
-        LatentDistances(observations=3, points=3, active_kl=0.0, sets=MeanSets(members=2), search=search),
+        LatentGeometry(n=2, plane_points=2, kl_threshold=0.0, detail=GeometryDetail(pairs=1, intervals=2, kl_probes=8)),
+        LatentGeodesics(pairs=1, points=3, plane=PlaneGrid(2), kl_threshold=0.0, search=search),
+        LatentDistances(observations=3, points=3, kl_threshold=0.0, sets=MeanSets(members=2), search=search),
         AggregateMetrics(n=20, codes=10),
         LikelihoodMetrics(),
         FactorMetrics(n=60),
@@ -182,7 +182,7 @@ def test_the_demonstration_opens_on_at_most_80_charts(
     monkeypatch.chdir(tmp_path)
     few, plane = "+callbacks.{}.kl_probes=8", "callbacks.geometry.plane_points=4"
     small = [few.format(place) for place in ("traversal.figures", "geometry.detail", "geodesics.search")]
-    small += ["callbacks.geometry.active_kl=0", "+callbacks.geodesics.active_kl=0", plane]
+    small += ["callbacks.geometry.kl_threshold=0", "+callbacks.geodesics.kl_threshold=0", plane]
     small += ["callbacks.traversal.points=2", "+callbacks.traversal.figures.frames=2", "callbacks.traversal.anchors=1"]
     small += ["+callbacks.factors.n=60", "trainer.limit_val_batches=1", "trainer.limit_test_batches=1", "net=mlp"]
     arguments = [

@@ -39,7 +39,7 @@ class LatentDistances(LatentCallback):
         every_n_steps: generator steps between turns; without a cadence it fires at the end only.
         every_n_epochs: see `LatentCallback`.
         kind: which immersion, see `lsgen.geometry.immersion`.
-        active_kl: mean KL in nats above which an axis counts as active.
+        kl_threshold: mean KL in nats above which an axis counts as active.
         observations: whose distances are measured, all pairs.
         points: points of each geodesic.
         sets: sets that are averaged.
@@ -61,7 +61,7 @@ class LatentDistances(LatentCallback):
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
         kind: Literal["fisher", "euclidean", "expected"] = "fisher",
-        active_kl: float = 0.1,
+        kl_threshold: float = 0.1,
         observations: int = 8,
         points: int = 17,
         sets: MeanSets = MeanSets(),
@@ -75,9 +75,11 @@ class LatentDistances(LatentCallback):
         self.at_least(1, chunk_size=decoding.chunk_size, max_axes=search.max_axes)
         self.at_least(2, observations=observations, members=sets.members, kl_probes=search.kl_probes)
         self.at_least(3, points=points)
-        if not (search.tol > 0 and active_kl >= 0):
-            raise ValueError(f"LatentDistances expected tol > 0 and active_kl >= 0, got {search.tol} and {active_kl}")
-        self.kind, self.active_kl, self.observations, self.points = kind, active_kl, observations, points
+        if not (search.tol > 0 and kl_threshold >= 0):
+            raise ValueError(
+                f"LatentDistances expected tol > 0 and kl_threshold >= 0, got {search.tol} and {kl_threshold}"
+            )
+        self.kind, self.kl_threshold, self.observations, self.points = kind, kl_threshold, observations, points
         self.sets, self.search, self.decoding = sets, search, decoding
 
     @property
@@ -96,7 +98,7 @@ class LatentDistances(LatentCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure the distances and the means, draw and log them."""
         known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
-        axes = active_axes(known, self.active_kl)
+        axes = active_axes(known, self.kl_threshold)
         count = min(self.observations, len(known.z))
         if unsuited(space) or count < 2 or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             return

@@ -54,7 +54,7 @@ class LatentGeodesics(LatentCallback):
         every_n_steps: generator steps between turns; without a cadence it fires at the end only.
         every_n_epochs: see `LatentCallback`.
         kind: which immersion, see `lsgen.geometry.immersion`.
-        active_kl: mean KL in nats above which an axis counts as active.
+        kl_threshold: mean KL in nats above which an axis counts as active.
         pairs: pairs of codes that are joined, those that `LatentTraversal` interpolates first.
         points: points of each curve, all of which are decoded.
         plane: how geodesics over a plane are drawn; None for no such figure.
@@ -76,7 +76,7 @@ class LatentGeodesics(LatentCallback):
         every_n_steps: int | None = None,
         every_n_epochs: int | None = None,
         kind: Literal["fisher", "euclidean", "expected"] = "fisher",
-        active_kl: float = 0.1,
+        kl_threshold: float = 0.1,
         pairs: int = 3,
         points: int = 11,
         plane: PlaneGrid | None = None,
@@ -89,11 +89,13 @@ class LatentGeodesics(LatentCallback):
         self.at_least(1, chunk_size=decoding.chunk_size, max_axes=search.max_axes, neighbours=search.neighbours)
         self.at_least(2, plane_points=None if plane is None else plane.points, kl_probes=search.kl_probes)
         self.at_least(3, points=points)
-        if plane is not None and not plane.extent > 0:
-            raise ValueError(f"LatentGeodesics expected an extent of the plane > 0, got {plane.extent}")
-        if not (search.tol > 0 and active_kl >= 0):
-            raise ValueError(f"LatentGeodesics expected tol > 0 and active_kl >= 0, got {search.tol} and {active_kl}")
-        self.kind, self.active_kl, self.pairs, self.points = kind, active_kl, pairs, points
+        if plane is not None and not plane.sigmas > 0:
+            raise ValueError(f"LatentGeodesics expected sigmas of the plane > 0, got {plane.sigmas}")
+        if not (search.tol > 0 and kl_threshold >= 0):
+            raise ValueError(
+                f"LatentGeodesics expected tol > 0 and kl_threshold >= 0, got {search.tol} and {kl_threshold}"
+            )
+        self.kind, self.kl_threshold, self.pairs, self.points = kind, kl_threshold, pairs, points
         self.plane, self.search, self.decoding = plane, search, decoding
 
     @property
@@ -112,7 +114,7 @@ class LatentGeodesics(LatentCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Find the geodesics, draw and log them."""
         known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
-        axes = active_axes(known, self.active_kl)
+        axes = active_axes(known, self.kl_threshold)
         pairs = min(self.pairs, len(known.z) // 2)
         if unsuited(space) or not pairs or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             sink.scalars({"geodesic/pairs": 0})
@@ -130,9 +132,9 @@ class LatentGeodesics(LatentCallback):
     def _over_plane(
         self, grid: PlaneGrid, space: LatentSpace, known: ProbeCodes, im: Immersion, pairs: int, sink: Sink
     ) -> None:
-        plane = Plane.of(space, known, grid.extent, grid.points)
+        plane = Plane.of(space, known, grid.sigmas, grid.points)
         surface, places = im.restrict(plane.origin, plane.basis), plane.coordinates(known.z)
-        within = places[(places.abs() <= grid.extent).all(-1)]
+        within = places[(places.abs() <= grid.sigmas).all(-1)]
         count = min(pairs, len(within) // 2)
         volume = log_volume(surface, plane.grid()).cpu().numpy()
         lines: dict[str, list[Any]] = {}
@@ -145,7 +147,7 @@ class LatentGeodesics(LatentCallback):
                     lines[name] = list(found.points[chosen].cpu().numpy())
         drawn = viz.plane_maps(
             {"log-volume": volume},
-            (-grid.extent, grid.extent),
+            (-grid.sigmas, grid.sigmas),
             (axis_name(known, plane.axes[0]) + ", in prior σ", axis_name(known, plane.axes[1]) + ", in prior σ"),
             "Geodesics of the surface",
             points=within[: 2 * count].cpu().numpy(),

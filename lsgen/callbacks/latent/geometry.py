@@ -59,9 +59,9 @@ class LatentGeometry(LatentCallback):
         every_n_epochs: see `LatentCallback`.
         kind: which immersion, see `lsgen.geometry.immersion`.
         n: codes at which metric and curvature are measured.
-        active_kl: mean KL in nats above which an axis counts as active.
+        kl_threshold: mean KL in nats above which an axis counts as active.
         plane_points: points along each side of the plane.
-        extent: half the side of the plane, in standard deviations of the prior.
+        sigmas: half the side of the plane, in standard deviations of the prior.
         detail: how finely, and over what, is measured.
         turns: see `LatentCallback`.
         space: see `LatentCallback`.
@@ -80,9 +80,9 @@ class LatentGeometry(LatentCallback):
         every_n_epochs: int | None = None,
         kind: Literal["fisher", "euclidean", "expected"] = "fisher",
         n: int = 16,
-        active_kl: float = 0.1,
+        kl_threshold: float = 0.1,
         plane_points: int = 20,
-        extent: float = 3.0,
+        sigmas: float = 3.0,
         detail: GeometryDetail = GeometryDetail(),
         turns: Turns = Turns(),
         space: Which = "z",
@@ -91,10 +91,12 @@ class LatentGeometry(LatentCallback):
         self.at_least(1, n=n, pairs=detail.pairs, chunk_size=detail.chunk_size)
         self.at_least(2, max_curvature_axes=detail.max_curvature_axes, plane_points=plane_points)
         self.at_least(2, intervals=detail.intervals, kl_probes=detail.kl_probes)
-        if not extent > 0 or not active_kl >= 0:
-            raise ValueError(f"LatentGeometry expected extent > 0 and active_kl >= 0, got {extent} and {active_kl}")
-        self.kind, self.n, self.active_kl = kind, n, active_kl
-        self.plane_points, self.extent, self.detail = plane_points, extent, detail
+        if not sigmas > 0 or not kl_threshold >= 0:
+            raise ValueError(
+                f"LatentGeometry expected sigmas > 0 and kl_threshold >= 0, got {sigmas} and {kl_threshold}"
+            )
+        self.kind, self.n, self.kl_threshold = kind, n, kl_threshold
+        self.plane_points, self.sigmas, self.detail = plane_points, sigmas, detail
 
     @property
     def wanted(self) -> int:
@@ -121,7 +123,7 @@ class LatentGeometry(LatentCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""
         known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
-        active = active_axes(known, self.active_kl)
+        active = active_axes(known, self.kl_threshold)
         found = self._measure(space, im, known, active)
         flat = bool(kinks(im.local, im.lifted(known.z[:1])))
         sink.scalars(_scalars(found) | {"geometry/active_axes": len(active), "curvature/piecewise_linear": int(flat)})
@@ -132,7 +134,7 @@ class LatentGeometry(LatentCallback):
         if known.kl is not None:
             arrays["kl"] = known.kl
         if space.dim > 1 and isinstance(space.manifold, Euclidean):
-            plane = Plane.of(space, known, self.extent, self.plane_points)
+            plane = Plane.of(space, known, self.sigmas, self.plane_points)
             surface = over_plane(im, plane, self.detail.chunk_size)
             sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
             points = plane.coordinates(known.z)

@@ -50,15 +50,15 @@ class Plane:
     values: Tensor
 
     @classmethod
-    def of(cls, space: LatentSpace, known: ProbeCodes, extent: float, points: int) -> Plane:
+    def of(cls, space: LatentSpace, known: ProbeCodes, sigmas: float, points: int) -> Plane:
         """Return the plane of the two most active axes, within the walls of bounded codes."""
         axes, prior = known.order[:2], space.prior()
         origin = known.z.mean(0)
         origin[axes] = prior.mean[axes]
         basis = torch.diag(prior.stddev)[axes]
         if isinstance(space.manifold, Cube):
-            extent = min(extent, 3**0.5)  # the half width of a uniform distribution in its standard deviations
-        values = torch.linspace(-extent, extent, points, dtype=origin.dtype, device=origin.device)
+            sigmas = min(sigmas, 3**0.5)  # the half width of a uniform distribution in its standard deviations
+        values = torch.linspace(-sigmas, sigmas, points, dtype=origin.dtype, device=origin.device)
         return cls((int(axes[0]), int(axes[1])), origin, basis, values)
 
     def grid(self) -> Tensor:

@@ -141,12 +141,12 @@ class PlaneGrid:
 
     Attributes:
         points: points along each side.
-        extent: half the side, in standard deviations of the prior.
+        sigmas: half the side, in standard deviations of the prior.
 
     """
 
     points: int = 20
-    extent: float = 3.0
+    sigmas: float = 3.0
 
 
 @dataclass(frozen=True)

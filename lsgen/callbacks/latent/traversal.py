@@ -52,7 +52,7 @@ class LatentTraversal(LatentCallback):
         every_n_epochs: see `LatentCallback`.
         anchors: anchors in the animation.
         points: values on each axis of the still grid.
-        extent: greatest value, in standard deviations of the prior; 3 where neither this nor `quantile` is given.
+        sigmas: greatest value, in standard deviations of the prior; 3 where neither this nor `quantile` is given.
         quantile: instead, the lower of the two extreme quantiles of the aggregate posterior, in (0, 1/2).
         directions: unit vectors to traverse beside the axes, such as `lsgen.models.gan.Directions`, or what finds them
             in a latent space, such as `lsgen.models.gan.sefa`; values are standard deviations of the prior along them.
@@ -61,7 +61,7 @@ class LatentTraversal(LatentCallback):
         space: see `LatentCallback`.
 
     Raises:
-        ValueError: a number is out of its range, or both `extent` and `quantile` are given.
+        ValueError: a number is out of its range, or both `sigmas` and `quantile` are given.
         TypeError: quantiles of the aggregate posterior are asked of a space without encoder, or directions of one whose
             codes cannot move.
 
@@ -75,7 +75,7 @@ class LatentTraversal(LatentCallback):
         every_n_epochs: int | None = None,
         anchors: int = 4,
         points: int = 9,
-        extent: float | None = None,
+        sigmas: float | None = None,
         quantile: float | None = None,
         directions: Directions | Callable[[LatentSpace], Directions] | None = None,
         figures: TraversalFigures = TraversalFigures(),
@@ -87,16 +87,16 @@ class LatentTraversal(LatentCallback):
         self.at_least(1, pairs=figures.pairs, kl_probes=figures.kl_probes, chunk_size=figures.decoding.chunk_size)
         self.at_least(2, points=points, frames=figures.frames)
         self.at_least(2, path_points=figures.path_points, plane_points=figures.plane_points)
-        if extent is not None and quantile is not None:
-            raise ValueError("LatentTraversal expected extent or quantile, got both")
+        if sigmas is not None and quantile is not None:
+            raise ValueError("LatentTraversal expected sigmas or quantile, got both")
         if quantile is not None and space != "z":
-            raise ValueError(f"LatentTraversal expected extent in the space {space}, where no codes are, got quantile")
-        if extent is not None and extent <= 0:
-            raise ValueError(f"LatentTraversal expected extent > 0, in standard deviations of the prior, got {extent}")
+            raise ValueError(f"LatentTraversal expected sigmas in the space {space}, where no codes are, got quantile")
+        if sigmas is not None and sigmas <= 0:
+            raise ValueError(f"LatentTraversal expected sigmas > 0, in standard deviations of the prior, got {sigmas}")
         if quantile is not None and not 0 < quantile < 0.5:
             raise ValueError(f"LatentTraversal expected quantile in (0, 1/2), got {quantile}")
         self.anchors, self.points = anchors, points
-        self.extent, self.quantile = 3.0 if extent is None else extent, quantile
+        self.sigmas, self.quantile = 3.0 if sigmas is None else sigmas, quantile
         self.figures, self.decoding = figures, figures.decoding
         self.directions = directions
         self.needs_encoder = quantile is not None
@@ -191,12 +191,12 @@ class _View:
         names = [f"{name}  {scale:.3g}" for name, scale in zip(found.names, found.scales.tolist(), strict=True)]
         gaps = [i * len(t) for i in range(1, len(anchors))]
         layers = "" if found.layers is None else f", layers {found.layers[0]} to {found.layers[1]}"
-        title = f"Directions and their scales{layers}: ±{self.of.extent:g} prior σ"
+        title = f"Directions and their scales{layers}: ±{self.of.sigmas:g} prior σ"
         return viz.grid(images, names, [_in_sigmas(v) for v in t.tolist()] * len(anchors), title, gaps)
 
     def steps(self, count: int) -> Tensor:
         """Return values (count,) in standard deviations of the prior."""
-        return torch.linspace(-self.of.extent, self.of.extent, count, device=self.mean.device, dtype=self.mean.dtype)
+        return torch.linspace(-self.of.sigmas, self.of.sigmas, count, device=self.mean.device, dtype=self.mean.dtype)
 
     def interpolation(self, z: Tensor, name: str) -> Pixels:
         ends = None if self.x is None else self.x[: 2 * len(z)].unflatten(0, (len(z), 2))
@@ -250,7 +250,7 @@ class _View:
     def title(self, what: str) -> str:
         q = self.of.quantile
         span = (
-            f"±{self.of.extent:g} prior σ" if q is None else f"quantiles {q:g} to {1 - q:g} of the aggregate posterior"
+            f"±{self.of.sigmas:g} prior σ" if q is None else f"quantiles {q:g} to {1 - q:g} of the aggregate posterior"
         )
         if q is None and bounded(self.space.manifold):
             span = f"{span}; quantiles of the prior where coordinates are bounded"

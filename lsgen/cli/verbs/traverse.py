@@ -26,7 +26,7 @@ with the callbacks of the run's config.
   callbacks.NAME.KEY=VALUE  another setting for a callback, with or without the + that `lsgen train` wants before a key
                             which no config has; the frozen config stays as it is
 
-  lsgen traverse runs/NAME checkpoint=best callbacks.traversal.extent=2.5"""
+  lsgen traverse runs/NAME checkpoint=best callbacks.traversal.sigmas=2.5"""
 
 _SHOWN = ("q05", "q50", "q95")
 

@@ -94,7 +94,10 @@ def test_what_did_not_converge_is_blank_and_said(tmp_path, toys, monkeypatch):
     [
         ({"observations": 1}, "LatentDistances expected observations of at least 2, got 1"),
         ({"sets": MeanSets(most=-1)}, "LatentDistances expected sets of at least 0, got -1"),
-        ({"search": GeodesicSearch(tol=0.0)}, "LatentDistances expected tol > 0 and active_kl >= 0, got 0.0 and 0.1"),
+        (
+            {"search": GeodesicSearch(tol=0.0)},
+            "LatentDistances expected tol > 0 and kl_threshold >= 0, got 0.0 and 0.1",
+        ),
         (
             {"turns": Turns(at_end=False)},
             "LatentDistances expected a cadence or turns.at_end=True, got neither",

@@ -244,5 +244,5 @@ def test_spaces_of_styles_need_a_style_based_generator() -> None:
         LatentTraversal(space="w").check(plain)
     with pytest.raises(ValueError, match=r"LatentGeometry expected space to be z, w or w\+, got 'x'"):
         LatentGeometry(space="x")
-    with pytest.raises(ValueError, match=r"expected extent in the space w\+, where no codes are, got quantile"):
+    with pytest.raises(ValueError, match=r"expected sigmas in the space w\+, where no codes are, got quantile"):
         LatentTraversal(space="w+", quantile=0.1)

@@ -142,7 +142,7 @@ def test_a_collapsed_axis_is_held_at_its_mean_and_hinders_nothing(tmp_path, toys
 
 def test_the_picture_shows_the_decoded_points_of_every_path_beside_the_inputs(tmp_path, toys):
     space, x = toys.space(), toys.images(12)
-    _, arrays = _run(space, tmp_path, toys, Probe(x), pairs=2, points=5, active_kl=0.0)
+    _, arrays = _run(space, tmp_path, toys, Probe(x), pairs=2, points=5, kl_threshold=0.0)
     picture = np.asarray(Image.open(tmp_path / "figures" / "interpolation" / "geodesic" / "00000001.png"))
     with torch.no_grad():
         middles = space.decoder(torch.tensor(arrays["z"][:, 2])).sigmoid()
@@ -156,7 +156,7 @@ def test_the_picture_shows_the_decoded_points_of_every_path_beside_the_inputs(tm
 def test_it_fires_at_the_end_and_training_does_not_notice(tmp_path, toys):
     ends = []
     for name, callbacks in (
-        ("with", [LatentGeodesics(pairs=1, points=3, active_kl=0.0, search=GeodesicSearch(kl_probes=8))]),
+        ("with", [LatentGeodesics(pairs=1, points=3, kl_threshold=0.0, search=GeodesicSearch(kl_probes=8))]),
         ("without", []),
     ):
         module, recorder, _ = toys.fit(tmp_path / name, callbacks)
@@ -183,8 +183,11 @@ def test_codes_on_a_space_of_their_own_and_too_many_axes_are_left_out(tmp_path, 
         ({"points": 2}, "LatentGeodesics expected points of at least 3, got 2"),
         ({"pairs": 0}, "LatentGeodesics expected pairs of at least 1, got 0"),
         ({"search": GeodesicSearch(neighbours=0)}, "LatentGeodesics expected neighbours of at least 1, got 0"),
-        ({"search": GeodesicSearch(tol=0.0)}, "LatentGeodesics expected tol > 0 and active_kl >= 0, got 0.0 and 0.1"),
-        ({"plane": PlaneGrid(extent=0.0)}, "LatentGeodesics expected an extent of the plane > 0, got 0.0"),
+        (
+            {"search": GeodesicSearch(tol=0.0)},
+            "LatentGeodesics expected tol > 0 and kl_threshold >= 0, got 0.0 and 0.1",
+        ),
+        ({"plane": PlaneGrid(sigmas=0.0)}, "LatentGeodesics expected sigmas of the plane > 0, got 0.0"),
         (
             {"turns": Turns(at_end=False)},
             "LatentGeodesics expected a cadence or turns.at_end=True, got neither",

@@ -237,7 +237,7 @@ def test_a_likelihood_without_the_immersion_is_refused_before_training(tmp_path,
         ({"n": 0}, "LatentGeometry expected n of at least 1, got 0"),
         ({"plane_points": 1}, "LatentGeometry expected plane_points of at least 2, got 1"),
         ({"detail": GeometryDetail(intervals=1)}, "LatentGeometry expected intervals of at least 2, got 1"),
-        ({"extent": 0.0}, "LatentGeometry expected extent > 0 and active_kl >= 0, got 0.0 and 0.1"),
+        ({"sigmas": 0.0}, "LatentGeometry expected sigmas > 0 and kl_threshold >= 0, got 0.0 and 0.1"),
     ],
 )
 def test_impossible_options_are_refused(kwargs, sentence):

@@ -51,7 +51,7 @@ def test_every_firing_writes_every_picture_and_logs_its_cost(tmp_path, toys):
 
 def test_rows_are_axes_by_decreasing_kl_and_columns_their_values_around_the_encodings(tmp_path, toys):
     space, x = toys.space(), toys.images(30)
-    picture = _pictures(space, Probe(x), tmp_path, toys, points=5, extent=2.0, anchors=2, grid_anchors=2)[
+    picture = _pictures(space, Probe(x), tmp_path, toys, points=5, sigmas=2.0, anchors=2, grid_anchors=2)[
         "traversal/axes"
     ]
     q = _posterior(space, x)
@@ -157,7 +157,7 @@ def test_quantiles_are_those_of_the_aggregate_posterior(tmp_path, toys):
 
 def test_the_animation_runs_to_and_fro_over_every_axis(tmp_path, toys):
     space, x = toys.space(), toys.images(20)
-    LatentTraversal(anchors=3, extent=2.0, figures=TraversalFigures(frames=4, fps=10)).run(
+    LatentTraversal(anchors=3, sigmas=2.0, figures=TraversalFigures(frames=4, fps=10)).run(
         space, Probe(x), Sink(tmp_path, 1)
     )
     image = Image.open(tmp_path / "figures" / "traversal" / "animation" / "00000001.gif")
@@ -196,7 +196,7 @@ def test_interpolations_join_the_encodings_and_end_in_the_observations(tmp_path,
 
 def test_the_plane_spans_the_two_most_active_axes_with_the_others_at_their_mean(tmp_path, toys):
     space, x = toys.space(), toys.images(25)
-    picture = _pictures(space, Probe(x), tmp_path, toys, plane_points=3, extent=1.0, kl_probes=25)["traversal/plane"]
+    picture = _pictures(space, Probe(x), tmp_path, toys, plane_points=3, sigmas=1.0, kl_probes=25)["traversal/plane"]
     q = _posterior(space, x)
     across, up = kl_divergence(q, Normal(0.0, 1.0)).mean(0).argsort(descending=True)[:2].tolist()
     found = {}
@@ -242,8 +242,8 @@ def test_images_in_colour_and_vectors_are_drawn(tmp_path, toys):
     [
         ({"points": 1}, "LatentTraversal expected points of at least 2, got 1"),
         ({"anchors": 0}, "LatentTraversal expected anchors of at least 1, got 0"),
-        ({"extent": 1.0, "quantile": 0.1}, "LatentTraversal expected extent or quantile, got both"),
-        ({"extent": -1.0}, "LatentTraversal expected extent > 0, in standard deviations of the prior, got -1.0"),
+        ({"sigmas": 1.0, "quantile": 0.1}, "LatentTraversal expected sigmas or quantile, got both"),
+        ({"sigmas": -1.0}, "LatentTraversal expected sigmas > 0, in standard deviations of the prior, got -1.0"),
         ({"quantile": 0.7}, "LatentTraversal expected quantile in (0, 1/2), got 0.7"),
     ],
 )
@@ -263,7 +263,7 @@ def test_directions_are_rows_of_a_picture_and_are_kept(tmp_path, toys, found_ane
     vectors = torch.linalg.qr(torch.randn(toys.DIM, toys.DIM)).Q[:2]
     directions = Directions(("sefa 0", "sefa 1"), vectors, torch.tensor([3.0, 1.0]), layers=(0, 0))
     given = (lambda space: directions) if found_anew else directions
-    LatentTraversal(points=3, extent=2.0, directions=given, figures=TraversalFigures(grid_anchors=2)).run(
+    LatentTraversal(points=3, sigmas=2.0, directions=given, figures=TraversalFigures(grid_anchors=2)).run(
         space, Probe(x), Sink(tmp_path, 1)
     )
     picture = np.asarray(Image.open(tmp_path / "figures/traversal/directions/00000001.png"))

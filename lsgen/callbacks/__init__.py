@@ -1,4 +1,4 @@
-"""When to compute and where to send it: what runs beside training, and what makes a run resume exactly."""
+"""Callbacks that log, draw, measure and save while a model trains, and that make a run resume exactly."""
 
 from lsgen.callbacks.base import LatentCallback, PeriodicCallback, Turns
 from lsgen.callbacks.engine.checkpoint import Checkpoint

@@ -42,7 +42,7 @@ Which = Literal["z", "w", "w+"]
 
 @dataclass(frozen=True)
 class Turns:
-    """What the turns of a callback have in common.
+    """Options that the turns of a callback share.
 
     Attributes:
         at_end: whether there is one more at the end of training.
@@ -57,7 +57,7 @@ class Turns:
 
 
 class PeriodicCallback(Observer, ABC):
-    """Abstract callback that looks at `pl_module.latent_space` in turns while a trainer trains it.
+    """Abstract callback that examines `pl_module.latent_space` at regular intervals while it trains.
 
     Args:
         every_n_steps: generator steps between turns; `default_steps` where neither cadence is given.
@@ -104,7 +104,7 @@ class PeriodicCallback(Observer, ABC):
 
     @property
     def wanted(self) -> int:
-        """How many fixed observations a turn looks at: none unless it says so."""
+        """The number of fixed observations that a turn needs; none unless a subclass says so."""
         return 0
 
     @abstractmethod
@@ -134,7 +134,7 @@ class PeriodicCallback(Observer, ABC):
             self.render(self.view(space), None if probe is None else _on(space, probe), inner)
 
     def view(self, space: LatentSpace) -> LatentSpace:
-        """Return what is looked at of a model's latent space.
+        """Return the part of a model's latent space that is examined.
 
         Raises:
             TypeError: it is a space of styles, and the generator is not style-based.
@@ -190,7 +190,7 @@ class PeriodicCallback(Observer, ABC):
         return data
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of the cost, and take the fixed observations while nothing is lost where there are none."""
+        """Start measuring the cost, and fetch the fixed observations before training does any work."""
         self._began, self._spent = perf_counter(), 0.0
         self._last = -1
         if self.wanted and trainer.is_global_zero:
@@ -204,18 +204,18 @@ class PeriodicCallback(Observer, ABC):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Fire where this batch reached or passed a multiple of `every_n_steps`."""
+        """Take a turn if this batch reached or passed a multiple of `every_n_steps`."""
         every, step = self.every_n_steps, generator_steps(trainer, pl_module)
         if every is not None and step // every > self._before // every:
             self._fire(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fire after every `every_n_epochs` epochs."""
+        """Take a turn after every `every_n_epochs` epochs."""
         if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._fire(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fire at the end, unless the last step had its turn already."""
+        """Take a turn at the end of training, unless the last step had one already."""
         if self.at_end and generator_steps(trainer, pl_module) > self._last:
             self._fire(trainer, pl_module)
 
@@ -251,7 +251,7 @@ class PeriodicCallback(Observer, ABC):
 
 
 class LatentCallback(PeriodicCallback):
-    """Abstract callback that looks at a latent space by itself, with a trainer or, as `lsgen traverse` does, without.
+    """Abstract callback that examines a latent space with or without a trainer; `lsgen traverse` has none.
 
     All that a turn looks at is the space and fixed observations. One that needs more of the data, such as what judges
     samples by them, is a `PeriodicCallback`.
@@ -260,7 +260,7 @@ class LatentCallback(PeriodicCallback):
     @property
     @abstractmethod
     def wanted(self) -> int:
-        """How many fixed observations a turn looks at."""
+        """The number of fixed observations that a turn needs."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Fixed observations, for callbacks that look at the same ones every time they fire."""
+"""Fixed observations, the same at every turn of a callback."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def observations_of(batch: Any) -> Probe:
 
 
 def fixed_probe(trainer: Trainer, n: int) -> Probe | None:
-    """Return n observations that are the same in every run and at every moment of it.
+    """Return n observations that are the same in every run and at every step.
 
     They come from the data module's `probe`, else from the beginning of the validation data, else from that of
     the training data: in the order of the data set, past any sampler, so that no iterator or generator that
@@ -104,7 +104,7 @@ def _first(validation: Any, training: Any, n: int) -> Probe | None:
 
 
 def _beginning(loader: Iterable[Any], n: int, trainable: bool) -> Probe | None:
-    """Collate the first n items of a map-style data set; read other loaders from their start, training ones never."""
+    """Return the first n observations of a loader; None for a training loader over an iterable data set."""
     if isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset) and loader.batch_size:
         items = [loader.dataset[i] for i in range(min(n, len(loader.dataset)))]  # type: ignore[arg-type]
         return observations_of(loader.collate_fn(items)) if items else None

@@ -1,4 +1,4 @@
-"""What a run directory holds, read with patience: a run that ended early lacks parts, and parts may be damaged."""
+"""Read a run directory whose files may be missing or damaged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Medium:
 
 @dataclass
 class Run:
-    """What is known of a run.
+    """The contents of a run directory.
 
     Attributes:
         path: the run directory.

@@ -1,4 +1,4 @@
-"""Which curves are shown together, and how many of their points."""
+"""Group curves into charts and thin their points."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STAGES = {"train": "train", "val": "validation"}
 
 
 def charts(curves: Mapping[str, Points]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the charts worth seeing at once, and those of all other keys.
+    """Return the featured charts, and the charts of all other keys.
 
     Each is {"title", "unit", "series": [{"name", "key", "points": [[x, y], ...]}]}; keys NAME/q05 ... NAME/q95 and
     NAME/00, NAME/01, ... share a chart.
@@ -37,7 +37,7 @@ def charts(curves: Mapping[str, Points]) -> tuple[list[dict[str, Any]], list[dic
 
 
 def overlays(runs: Mapping[str, Mapping[str, Points]], groups: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
-    """Return the charts of what runs measured on validation data, a line each, those worth seeing at once first.
+    """Return charts of validation metrics with one line a run, featured and others.
 
     Args:
         runs: name of a run -> key -> its points.
@@ -65,7 +65,7 @@ def overlays(runs: Mapping[str, Mapping[str, Points]], groups: Mapping[str, str]
 
 
 def _featured() -> dict[tuple[str, str], dict[str, str]]:
-    """Return the charts worth seeing at once: title and unit -> key -> name of its line."""
+    """Return the featured charts: title and unit -> key -> name of its line."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for entry in ENTRIES:
         if entry.chart is not None:

@@ -1,4 +1,4 @@
-"""What pages are made of: tables, cards, charts and parts that fold, in one look."""
+"""HTML elements of report pages: tables, cards, charts and folded sections."""
 
 from __future__ import annotations
 

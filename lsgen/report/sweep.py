@@ -26,7 +26,7 @@ _LISTED = 12
 
 @dataclass
 class _Member:
-    """A run of the sweep, as much of it as the page shows."""
+    """The parts of a run that the page of its sweep shows."""
 
     job: Job
     name: str

@@ -1,4 +1,4 @@
-"""Many runs as few: statistics over seeds.
+"""Statistics of runs over seeds.
 
 For the values x_1 ... x_n of a metric over n seeds:
 
@@ -30,7 +30,7 @@ _RESAMPLES, _LEVEL, _SIGNIFICANCE = 10_000, 0.95, 0.05
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of one metric over seeds; NaN where there are too few values.
+    """Statistics of one metric over seeds; NaN if there are too few values.
 
     Attributes:
         mean: their mean.
@@ -48,7 +48,7 @@ class Statistics:
 
 @dataclass
 class Group:
-    """Runs that differ in what is aggregated over only.
+    """Runs that differ only in what is aggregated over.
 
     Attributes:
         keys: what they have in common, by name.
@@ -70,7 +70,7 @@ class Group:
 
 @dataclass(frozen=True)
 class SweepTable:
-    """Settings of a sweep and what became of them.
+    """Settings of a sweep and their results.
 
     Attributes:
         keys: the names of the settings.
@@ -158,7 +158,7 @@ def _resamples(n: int) -> NDArray[np.int64]:
 
 
 def best_groups(groups: Sequence[Group], metric: str, largest: bool = True) -> set[int]:
-    """Return the places of the group with the best mean, and of those that the test does not tell from it.
+    """Return the indices of the group with the best mean and of those not significantly worse.
 
     The best mean is that over the seeds that all groups have, where there are any. A group that shares fewer than two
     seeds with the best one cannot be tested and is not among them.
@@ -188,7 +188,7 @@ def best_groups(groups: Sequence[Group], metric: str, largest: bool = True) -> s
 
 
 def _comparable_means(values: Mapping[int, Mapping[Any, float]]) -> dict[int, float]:
-    """Return means over the seeds that all groups have: a group whose worst seed failed is not better for it.
+    """Return means over the seeds that all groups have, so that a failed seed improves no mean.
 
     Where no seed is common to all, each mean is over the group's own.
     """

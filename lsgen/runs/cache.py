@@ -1,4 +1,4 @@
-"""The index beside runs: what was read from each, kept for as long as its files stay the same."""
+"""A cache of the rows of runs, valid while their files do not change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PASSING = ("running", "interrupted", "unreadable")  # states that may change wh
 
 
 def cached_rows(runs: Sequence[RunDirectory], read: Callable[[RunDirectory], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return `read(run)` for every run, from the index beside the runs where nothing has changed since.
+    """Return `read(run)` for every run, from the cache if its files have not changed.
 
     The index is written where it can be: a directory that can only be read is read anew each time.
 
@@ -54,7 +54,7 @@ def _kept(file: Any) -> dict[str, Any]:
 
 
 def _packed(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON can hold it, with the numbers beside that JSON does not have."""
+    """Return a row as JSON, with NaN and infinities kept separately."""
     odd = {key: str(value) for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
     return {"row": row, "not_finite": odd}
 
@@ -64,7 +64,7 @@ def _unpacked(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stamp(run: RunDirectory) -> list[list[int]]:
-    """Return what changes with every write to the files that a row is made of."""
+    """Return a stamp that changes whenever one of the files of a row is written."""
     stamp = []
     folders = (run.path / "evaluation", run.path / "geometry")
     for file in (run.config_file, run.provenance_file, run.status_file, run.metrics_file, *folders):

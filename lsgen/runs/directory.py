@@ -96,7 +96,7 @@ class RunDirectory:
         return run
 
     def _instead(self) -> str:
-        """Say what is at the place of a run directory that is none."""
+        """Describe what stands in the place of a run directory."""
         if not self.path.exists():
             return "no such file" if self.path.suffix == ".ckpt" else "no such directory"
         if not self.path.is_file():
@@ -220,7 +220,7 @@ class RunDirectory:
             return False
 
     def discard(self) -> None:
-        """Remove a run that never took a step: all that appeared since `create`, and nothing that was there before.
+        """Remove the files of a run that never took a step; files from before `create` are kept.
 
         Raises:
             ValueError: this object did not create the run.

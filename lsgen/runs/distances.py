@@ -1,4 +1,4 @@
-r"""How far distances agree between runs that differ in nothing but their seed.
+r"""Variation of distances between runs that differ only in their seed.
 
     CV = mean over pairs p of  s_p / m_p,    m_p, s_p the mean and the standard deviation (n - 1) of d_p over the runs
 
@@ -45,7 +45,7 @@ class SeedVariation:
 
 
 def seed_variation(runs: Iterable[RunDirectory], checkpoint: str = "last") -> list[SeedVariation]:
-    """Return one coefficient of variation for each two or more runs that differ in their seed only.
+    """Return one coefficient of variation for each group of runs that differ only in their seed.
 
     Args:
         runs: the runs; those without measured distances of observations, and those that cannot be read, have no part.

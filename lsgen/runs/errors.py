@@ -1,4 +1,4 @@
-"""What can be wrong with a run directory."""
+"""Errors of run directories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small files written so that a reader sees the old one or the new one, never half of either."""
+"""Read and write small files atomically."""
 
 from __future__ import annotations
 

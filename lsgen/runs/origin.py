@@ -1,4 +1,4 @@
-"""Where a run came from: code, packages, command line, machine. Nothing here imports what it describes."""
+"""Provenance of a run: code, packages, command line, machine. Nothing here imports what it describes."""
 
 from __future__ import annotations
 

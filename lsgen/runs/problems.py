@@ -1,4 +1,4 @@
-"""What went wrong beside the training of a run and did not end it, as status.json keeps it under "problems"."""
+"""Failures that did not end a run, as status.json records them under "problems"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Problem", "problems_in"]
 
 @dataclass
 class Problem:
-    """One kind of failure of what only looks at a run, or logs it.
+    """One kind of failure of a callback or logger.
 
     Attributes:
         who: what failed, such as the class of a callback or of a logger.
@@ -35,7 +35,7 @@ class Problem:
 
 
 def problems_in(status: Mapping[str, Any]) -> list[Problem]:
-    """Return what a status says went wrong; what is no record of a problem is passed over."""
+    """Return the problems recorded in a status; malformed records are ignored."""
     records = status.get("problems")
     found = []
     for record in records if isinstance(records, list) else []:

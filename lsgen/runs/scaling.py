@@ -1,4 +1,4 @@
-"""How well training scales over processes.
+"""Scaling efficiency of training over processes.
 
 For a run with P processes that trains on r_P images a second, over all processes,
 

@@ -1,4 +1,4 @@
-"""The directory of a sweep: its jobs, frozen when they were submitted, and what has become of each.
+"""The directory of a sweep: its jobs, frozen when they were submitted, and their states.
 
 sweep.json         the id of the sweep, its launcher, and every job: overrides, run directory, code
 000_NAME_ID/ ...   one run directory a job
@@ -112,7 +112,7 @@ class Sweep:
         return sweep
 
     def reload(self) -> None:
-        """Read what other processes have written meanwhile.
+        """Read the files again, as other processes may have changed them.
 
         Raises:
             RunError: sweep.json is damaged.
@@ -208,14 +208,14 @@ class Sweep:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the right to add and to submit jobs; waits for whoever has it."""
+        """Lock the sweep to add and submit jobs; waits until it is free."""
         with open(self.path / ".lock", "a", encoding="ascii") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     @contextmanager
     def claim(self, numbers: Iterable[int]) -> Iterator[None]:
-        """Have the jobs count as queued for as long as this process lives and stays inside."""
+        """Mark jobs as queued while this process is inside the context."""
         self.launchers.mkdir(exist_ok=True)
         partial = self.launchers / f"{socket.gethostname()}-{os.getpid()}.part"
         place = partial.with_suffix(".json")
@@ -230,7 +230,7 @@ class Sweep:
                 place.unlink(missing_ok=True)
 
     def claims(self) -> list[dict[str, Any]]:
-        """Return host, pid, jobs and time (ns) of every launcher at work; what dead ones left behind is removed."""
+        """Return host, pid, jobs and time (ns) of every running launcher; records of dead ones are removed."""
         found = []
         for place in self.launchers.glob("*.json"):
             with suppress(FileNotFoundError), open(place, encoding="utf-8") as file:

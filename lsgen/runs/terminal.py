@@ -1,4 +1,4 @@
-"""A console whose reader may go away."""
+"""A console whose output may be closed, as by `head`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Terminal"]
 
 
 class Terminal(Console):
-    """A console that raises where nobody reads it any more, once, and is silent from then on.
+    """A console that raises once when its output is closed, and is silent from then on.
 
     Rich itself would end the program, in the middle of training too.
 

@@ -1,4 +1,4 @@
-"""Labelled grids of images: a template drawn once, into which images are pasted, so that animation is cheap."""
+"""Labelled grids of images, pasted into a template that is drawn once for all frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots: spectra, maps over a plane of z, matrices, profiles and curves. What they show was computed elsewhere."""
+"""Plots of values computed elsewhere: spectra, maps over a plane of z, matrices, profiles and curves."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _headline(figure: Figure, title: str) -> None:
 
 
 def _name_groups(figure: Figure, groups: ArrayLike | None) -> None:
-    """Name up to ten groups of points in their colours, at the upper right."""
+    """Label up to ten groups of points in their colours, at the upper right."""
     names = [] if groups is None else sorted({int(g) for g in np.asarray(groups)})
     width, height = figure.get_size_inches()
     for i, name in enumerate(reversed(names if len(names) <= len(SERIES) else [])):

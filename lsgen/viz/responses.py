@@ -43,7 +43,7 @@ def responses(panels: Mapping[str, Mapping[str, Sequence[Response]]], xlabel: st
 
 
 def _axis(ax: Axes, settings: Sequence[Any]) -> dict[Any, float]:
-    """Return where each setting goes along the axis, and label it."""
+    """Return the positions of the settings on the x axis, and label them."""
     distinct = list(dict.fromkeys(settings))
     if all(isinstance(x, int | float) and not isinstance(x, bool) for x in distinct):
         places = {x: float(x) for x in distinct}

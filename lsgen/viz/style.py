@@ -1,4 +1,4 @@
-"""One look for every figure: colours, type and the canvas.
+"""Colours, fonts and canvas shared by all figures.
 
 Figures are built with matplotlib's object interface on the Agg canvas, so no global figure list exists, no
 display is needed, and nothing leaks however often a callback draws.

@@ -1,4 +1,4 @@
-"""When to save, and at which places of a run a checkpoint resumes it exactly.
+"""Checkpoints that are saved at the places of a run from which it resumes exactly.
 
 Every checkpoint is taken between two batches: everything that belongs to the batches before has happened
 (validation, logs, schedules, the end of the epoch), and nothing of the next has. The one other place is the end of
@@ -40,9 +40,9 @@ from lsgen.callbacks.engine.interrupt import Interrupted, SignalWatch, signal_na
 from lsgen.callbacks.engine.loops import (
     EndingLoop,
     close_counters,
-    mend_counters,
-    settled,
+    resumable_counters,
     training_is_over,
+    uncount_repeated_batch,
     validation_follows,
 )
 from lsgen.callbacks.engine.problems import problems_of, protect_loggers
@@ -145,9 +145,9 @@ class Checkpoint(LightningCheckpoint):
             trainer.callbacks = [_FirstAtTheEnd(self), *trainer.callbacks]  # type: ignore[attr-defined]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check that what there is can be saved, before any work; take over the signals."""
+        """Check that the state can be saved before training does any work, and handle signals."""
         if self._resumed:
-            mend_counters(trainer)
+            uncount_repeated_batch(trainer)
             if isinstance(trainer.datamodule, DataModule):  # type: ignore[attr-defined]
                 warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
         require_validation_batches(trainer)
@@ -168,7 +168,7 @@ class Checkpoint(LightningCheckpoint):
         self._signals.start()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Save where a save is due, and stop where a signal came."""
+        """Save if a save is due, and stop if a signal arrived."""
         if batch_idx % trainer.accumulate_grad_batches:
             return
         validates = validation_follows(trainer)
@@ -180,7 +180,7 @@ class Checkpoint(LightningCheckpoint):
             raise self._interruption(trainer, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the time, and whether all processes have as many batches, so that they can stop together."""
+        """Record the time, and whether all processes have equally many batches, so that they can stop together."""
         self._validation_began = time.monotonic()
         if self._covered:
             batches = int(sum(trainer.num_val_batches))
@@ -189,7 +189,7 @@ class Checkpoint(LightningCheckpoint):
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Stop where a signal came and nothing is lost: the checkpoint of one batch ago is resumed from."""
+        """Stop if a signal arrived and the last checkpoint is one batch old, so that nothing is lost."""
         if trainer.state.fn != TrainerFn.FITTING or not (self._covered and self._in_step):
             return
         if _agree(trainer, int(self._signals.received is not None)):
@@ -216,7 +216,7 @@ class Checkpoint(LightningCheckpoint):
         self._lost = not isfinite(score)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Have the end of the epoch saved."""
+        """Request a save at the end of the epoch."""
         if self.every_n_epochs is not None and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._due |= _agree(trainer, int(self._is_cheap())) > 0
 
@@ -231,7 +231,7 @@ class Checkpoint(LightningCheckpoint):
             self._signals.interrupt_with(lambda: self._interruption(trainer, pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save that every callback has closed, and give the signals back."""
+        """Record that every callback has closed, and restore the signal handlers."""
         self._finished = True
         self._signals.interrupt_with(None)
         if self._closing is None:
@@ -245,12 +245,12 @@ class Checkpoint(LightningCheckpoint):
             raise self._interruption(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say that there is no best checkpoint, where there should be one."""
+        """Report if there should be a best checkpoint and there is none."""
         if self._lost and self.best_score is None:
             rank_zero_warn(f"There is no {BEST}: {self.monitor} was a finite number after none of the validations.")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back; save weights that are complete and that nothing has saved yet."""
+        """Restore the signal handlers; save complete weights that are not saved yet."""
         self._signals.stop()
         unsaved = self._training and not self._ended and generator_steps(trainer, pl_module) > self._saved_step
         if unsaved and trainer.world_size == 1 and training_is_over(trainer):
@@ -266,12 +266,12 @@ class Checkpoint(LightningCheckpoint):
         return {"monitor": self.monitor, "best_score": self.best_score, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best score, unless another value is monitored now."""
+        """Restore the best score, unless another value is monitored now."""
         if state_dict["monitor"] == self.monitor:
             self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add version and config, whether training has ended, whether all has closed, and what went wrong beside it.
+        """Add the version, the config, whether training has ended and closed, and the problems of the run.
 
         Raises:
             NonFiniteError: weights are NaN or infinite, and no other callback has said why.
@@ -286,7 +286,7 @@ class Checkpoint(LightningCheckpoint):
             checkpoint["config"] = dict(self.config)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Know a file of ours, and have a run close that was interrupted when it did."""
+        """Check who wrote the file, and close a run that was interrupted while it closed."""
         self._resumed = "finished" in checkpoint
         problems_of(trainer).restore(checkpoint.get("problems", []))
         closes = bool(checkpoint.get("ended")) and not checkpoint["finished"]
@@ -328,7 +328,7 @@ class Checkpoint(LightningCheckpoint):
         """Save last.ckpt; best.ckpt comes before it, so that no last.ckpt speaks of a best one that is not there."""
         assert self.dirpath is not None
         last, best, start = self.dirpath / LAST, self.dirpath / BEST, time.monotonic()
-        with settled(trainer, self._ended):
+        with resumable_counters(trainer, self._ended):
             trainer.save_checkpoint(best if self._better else last, weights_only=False)
         if self._better:
             self.best_model_path = str(best)
@@ -342,7 +342,7 @@ class Checkpoint(LightningCheckpoint):
         self.last_saved = f"{last} of generator step {self._saved_step}"
 
     def _save_closed(self, trainer: Trainer, source: Path) -> None:
-        """Save what a run was resumed from that only had to close, with the note that it has."""
+        """Save the checkpoint of a run that only had to close, now marked as closed."""
         io, content = trainer.strategy.checkpoint_io, read_checkpoint(source)
         assert self.dirpath is not None
         content |= {"finished": True, "problems": problems_of(trainer).records()}
@@ -372,7 +372,7 @@ class Checkpoint(LightningCheckpoint):
 
 
 class _FirstAtTheEnd(Callback):
-    """Stands before all other callbacks, to save before any of them closes."""
+    """Callback that runs before all others, to save before any of them closes."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
@@ -383,7 +383,7 @@ class _FirstAtTheEnd(Callback):
 
 
 def _agree(trainer: Trainer, wish: int) -> int:
-    """Return the strongest wish of any process: all of them save and stop together."""
+    """Return the largest value over all processes, so that they save and stop together."""
     if trainer.world_size == 1:
         return wish
     return int(trainer.strategy.reduce(torch.tensor(wish, device=trainer.strategy.root_device), reduce_op="max"))

@@ -1,4 +1,4 @@
-"""Checkpoint files: plain contents, written atomically, read with a fall-back.
+"""Checkpoint files with plain contents, written atomically; the previous one is read if the last is damaged.
 
 A checkpoint holds tensors, numbers, strings and plain containers only, so `torch.load(..., weights_only=True)`
 reads it and no code of its own runs. It is written beside its place, synchronised to disk, and renamed; the file
@@ -32,7 +32,7 @@ _TENSORS = {torch.Tensor, torch.nn.Parameter}
 
 
 def require_place(folder: Path) -> None:
-    """Refuse a folder in which no checkpoint can be written, before there is one to write.
+    """Check that checkpoints can be written into a folder before there is one to write.
 
     Raises:
         RunError: it, or what it would be made in, is no directory or not writable.
@@ -53,7 +53,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._last_is_good = False
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Read a checkpoint; a last.ckpt that can be read deserves to become previous.ckpt."""
+        """Read a checkpoint; a last.ckpt that can be read may become previous.ckpt."""
         content = super().load_checkpoint(path, *args, **kwargs)
         self._last_is_good = Path(path).name == LAST
         return content
@@ -82,7 +82,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._put(target, source.stat().st_size, lambda partial: _link(source, partial))
 
     def _put(self, target: Path, size: int, make: Callable[[Path], None]) -> None:
-        """Make a file beside its place and rename it; a last.ckpt known to be good becomes previous.ckpt."""
+        """Write a temporary file and rename it; a last.ckpt known to be readable becomes previous.ckpt."""
         partial = target.with_name(f".{target.name}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def plain(value: Any, place: str = "checkpoint") -> Any:
-    """Return the value with numpy scalars and paths turned into plain ones, all containers copied, no tensor copied.
+    """Return a value with numpy scalars and paths converted to plain types; containers are copied, tensors are not.
 
     Raises:
         TypeError: something is neither a tensor nor a plain container, with the place where it is.

@@ -14,7 +14,7 @@ __all__ = ["Clocked", "bind_clock", "continue_loggers", "generator_steps", "imag
 
 
 def generator_steps(trainer: Trainer, pl_module: LightningModule) -> int:
-    """Return the completed generator steps of the module, or the trainer's `global_step` where it counts none."""
+    """Return the completed generator steps of the module; the trainer's `global_step` if it counts none."""
     return int(getattr(pl_module, "generator_steps", trainer.global_step))
 
 
@@ -24,20 +24,20 @@ def images_seen(pl_module: LightningModule) -> int | None:
 
 
 class Clocked:
-    """A logger whose rows carry generator steps, whoever logs them; a mixin before a Lightning logger."""
+    """Mixin for Lightning loggers whose rows carry generator steps, whoever logs them."""
 
     clock: Callable[[], int] | None = None
 
     def now(self, step: int | None) -> int | None:
-        """Return the generator step where a clock is bound, else the step that Lightning tells."""
+        """Return the generator step if a clock is bound, else Lightning's step."""
         return step if self.clock is None else self.clock()
 
     def continue_from(self, step: int) -> None:
-        """Prepare for rows after `step`; rows that an interrupted attempt logged beyond it will come again."""
+        """Prepare for rows after `step`; rows that an interrupted attempt logged beyond it will be logged again."""
 
 
 def continue_loggers(trainer: Trainer, pl_module: LightningModule) -> None:
-    """Tell every such logger, when training starts, after which generator step it continues."""
+    """Tell every logger after which generator step it continues when training starts."""
     bind_clock(trainer, pl_module)
     for logger in trainer.loggers:
         if isinstance(logger, Clocked):
@@ -45,7 +45,7 @@ def continue_loggers(trainer: Trainer, pl_module: LightningModule) -> None:
 
 
 def bind_clock(trainer: Trainer, pl_module: LightningModule) -> None:
-    """Have every logger that can log on the generator step do so."""
+    """Make every logger that supports it log against generator steps."""
     for logger in trainer.loggers:
         if isinstance(logger, Clocked):
             logger.clock = lambda: generator_steps(trainer, pl_module)

@@ -28,7 +28,7 @@ __all__ = ["GeneratorEMA"]
 
 
 class GeneratorEMA(Callback):
-    """Keeps the moving average of a GAN's generator in its latent space.
+    """Keeps the exponential moving average of a GAN's generator in its latent space.
 
     Args:
         half_life: images after which old weights count half.

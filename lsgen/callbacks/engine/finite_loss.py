@@ -128,7 +128,7 @@ def _culprits(losses: Any) -> str:
 
 
 def _bad_terms(losses: Any) -> Iterator[str]:
-    """Name every term with values that are not finite, and in how many observations."""
+    """Yield a description of every term with values that are not finite, and their number."""
     if isinstance(losses, Losses):
         yield from _bad_bounds(losses)
     for name, value in losses.scalars.items():

@@ -1,4 +1,4 @@
-"""Held-out data that a run will be measured on, looked for before its first step."""
+"""Check for held-out data before the first step of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["HeldOutCheck", "check_split"]
 
 
 class HeldOutCheck(Callback):
-    """Refuses, when training starts, data on which the model cannot be validated and tested once training is over.
+    """Checks, when training starts, that the data have the splits that validation and test need.
 
     Raises:
         ValueError: there is no batch to measure on, or no step that measures.
@@ -22,7 +22,7 @@ class HeldOutCheck(Callback):
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at both splits; a validation that is switched off is left out."""
+        """Check both splits; a validation that is switched off is left out."""
         data: LightningDataModule = trainer.datamodule  # type: ignore[attr-defined]
         limits = {"val": trainer.limit_val_batches, "test": trainer.limit_test_batches}
         for split, step in (("val", "validation_step"), ("test", "test_step")):
@@ -41,7 +41,7 @@ _REMEDY = "test=false trains without measuring on the validation and test sets a
 
 
 def check_split(data: LightningDataModule, split: Literal["val", "test"], limit: float | None = None) -> None:
-    """Refuse a split without a batch; the random numbers of training are left where they were.
+    """Raise if a split has no batch; the random numbers of training are not affected.
 
     Args:
         data: the data, prepared; they are set up for the split.

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGUSR2: remembered when they come, acted upon where the run can be resumed exactly."""
+"""Signals (Ctrl-C, SIGTERM, SIGUSR2) that stop a run at the next place from which it resumes exactly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Interrupted(SystemExit):
 
 
 class SignalWatch:
-    """Notes the first SIGINT, SIGTERM or SIGUSR2; a second SIGINT interrupts at once.
+    """Records the first SIGINT, SIGTERM or SIGUSR2; a second SIGINT interrupts at once.
 
     SIGUSR2 is what a scheduler sends before a time limit.
 
@@ -49,17 +49,17 @@ class SignalWatch:
         self._interruption: Callable[[], BaseException] | None = None
 
     def start(self) -> None:
-        """Take over the signals; only a process's main thread can."""
+        """Install the signal handlers; only the main thread can."""
         self.received = self._interruption = None
         if threading.current_thread() is threading.main_thread() and not self._before:
             self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
 
     def interrupt_with(self, interruption: Callable[[], BaseException] | None) -> None:
-        """Raise what is given as soon as a signal comes, where everything is saved; None only notes signals again."""
+        """Raise this exception as soon as a signal arrives; with None, signals are only recorded again."""
         self._interruption = interruption
 
     def stop(self) -> None:
-        """Give the signals back."""
+        """Restore the previous signal handlers."""
         if self._before and threading.current_thread() is threading.main_thread():
             for number, handler in self._before.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -77,5 +77,5 @@ class SignalWatch:
 
 
 def signal_name(signum: int) -> str:
-    """Return what the user knows a signal by."""
+    """Return the name of a signal."""
     return "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name

@@ -1,4 +1,4 @@
-"""Lightning's counters of epochs and batches, brought to the form from which it resumes exactly.
+"""Corrections of Lightning's counters of epochs and batches, so that a run resumes exactly.
 
 A trainer restores whatever its counters say, and reads from them what it was doing. Most states make it repeat or
 skip something: a validation, the end of an epoch, a count. Two do not, and checkpoints are written in these only:
@@ -8,7 +8,7 @@ skip something: a validation, the end of an epoch, a count. Two do not, and chec
 
 No validation is under way in either, so its counters are at 0.
 
-On resuming, Lightning counts the ready batch twice in its totals; `mend_counters` takes that back.
+On resuming, Lightning counts the ready batch twice in its totals; `uncount_repeated_batch` takes that back.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ from pytorch_lightning import Trainer
 from lsgen.callbacks import compat
 from lsgen.callbacks.compat import FitLoop
 
-__all__ = ["EndingLoop", "close_counters", "mend_counters", "settled", "training_is_over", "validation_follows"]
+__all__ = [
+    "EndingLoop",
+    "close_counters",
+    "resumable_counters",
+    "training_is_over",
+    "uncount_repeated_batch",
+    "validation_follows",
+]
 
 
 class EndingLoop(FitLoop):
-    """Lightning's loop, which has the callbacks close a run once more that was interrupted when they did.
+    """Lightning's fit loop, which closes a run again that was interrupted while it closed.
 
     Resumed at the end of training, Lightning's own loop calls no hook at all.
 
@@ -39,7 +46,7 @@ class EndingLoop(FitLoop):
 
     @classmethod
     def take_over(cls, loop: FitLoop) -> None:
-        """Make a trainer's own loop one of these, whatever it has counted so far."""
+        """Replace a trainer's fit loop by one of this class and keep its counters."""
         if type(loop) is FitLoop:
             loop.__class__ = cls
 
@@ -50,8 +57,8 @@ class EndingLoop(FitLoop):
 
 
 @contextmanager
-def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
-    """Within the context the trainer's counters have one of the two forms; afterwards they are what they were.
+def resumable_counters(trainer: Trainer, ended: bool) -> Iterator[None]:
+    """Set the trainer's counters to a form from which it resumes exactly, and restore them on leaving.
 
     Args:
         trainer: the trainer, at the start of a training batch or at the end of training.
@@ -82,7 +89,7 @@ def settled(trainer: Trainer, ended: bool) -> Iterator[None]:
 
 
 def training_is_over(trainer: Trainer) -> bool:
-    """Tell whether no weight will change any more, wherever after the last step training is."""
+    """Return whether the last step of training is done."""
     fit = trainer.fit_loop
     batches: Any = fit.epoch_loop.batch_progress.current
     epochs: Any = fit.epoch_progress.current
@@ -96,7 +103,7 @@ def training_is_over(trainer: Trainer) -> bool:
 
 @contextmanager
 def close_counters(trainer: Trainer) -> Iterator[None]:
-    """Within the context the counters have the last batch and its epoch completed, as at the end of training."""
+    """Set the counters as at the end of training, and restore them on leaving."""
     fit = trainer.fit_loop
     epochs, batches = fit.epoch_progress, fit.epoch_loop.batch_progress
     before = [counter.state_dict() for counter in (epochs, batches)], compat.batches_that_stepped(trainer)
@@ -119,14 +126,14 @@ def close_counters(trainer: Trainer) -> Iterator[None]:
         compat.add_batches_that_stepped(trainer, before[1] - compat.batches_that_stepped(trainer))
 
 
-def mend_counters(trainer: Trainer) -> None:
-    """Set back, at the start of resumed training, what counts the batch that was ready twice."""
+def uncount_repeated_batch(trainer: Trainer) -> None:
+    """Correct the counters that, when training resumes, count the batch in progress twice."""
     total = trainer.fit_loop.epoch_loop.batch_progress.total
     total.ready = total.completed
 
 
 def validation_follows(trainer: Trainer) -> bool:
-    """Tell, at the start of a training batch, whether training is interrupted by a validation before the next window.
+    """Return whether a validation comes before the next accumulation window.
 
     A window is as many batches as gradients are accumulated over. A validation that the clock on the wall decides on,
     that the end of a data set of unknown length brings, or that ends training early, is not foreseen.

@@ -1,4 +1,4 @@
-"""Callbacks that only look: what draws, measures or shows, and has no part in the training itself.
+"""Callbacks that draw, measure or show something and do not affect training.
 
 An exception in one of their hooks is counted among the problems of the run and ends nothing. Before the first step it
 ends the run all the same: what is refused there costs nothing. The callbacks that are part of training, such as
@@ -54,7 +54,7 @@ class Observer(Callback):
 
 
 def _tolerant(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a hook that counts its failures; one that calls the hook of its base class fails as a whole."""
+    """Return a hook whose exceptions are recorded as problems, with those of the base class's hook that it calls."""
 
     @wraps(hook)
     def tolerant(self: Observer, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What went wrong beside training and did not end it: failures of what only looks or logs.
+"""Failures of callbacks and loggers that do not end training.
 
 Weights are worth more than pictures of them. A failing logger, or a failing `Observer`, is told in one sentence when it
 first fails, and counted from then on; the counts are in the checkpoint, in the status of the run, in its summary and on
@@ -29,7 +29,7 @@ _LONGEST = 500  # characters of an error
 
 
 class Problems:
-    """All failures beside training of one trainer, by who failed and with which kind of error.
+    """The failures of callbacks and loggers of one trainer, by who failed and the kind of error.
 
     Args:
         trainer: whose module tells the time.
@@ -47,7 +47,7 @@ class Problems:
         return iter(self._known.values())
 
     def add(self, who: str, error: Exception, told: bool = False) -> None:
-        """Count a failure; tell one of a new kind, unless that was done."""
+        """Count a failure, and report it if it is the first of its kind."""
         kind, step = (who, type(error).__name__), self._step()
         if (known := self._known.get(kind)) is not None:
             known.count, known.last_step = known.count + 1, step
@@ -60,11 +60,11 @@ class Problems:
             _log.info("%s failed", who, exc_info=error)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return plain containers, one for each kind."""
+        """Return one plain mapping for each kind of failure."""
         return [asdict(problem) for problem in self]
 
     def restore(self, records: list[dict[str, Any]]) -> None:
-        """Take up what `records` gave."""
+        """Restore what `records` returned."""
         problems = [Problem(**record) for record in records]
         self._known = {(problem.who, problem.what.partition(":")[0]): problem for problem in problems}
 
@@ -80,7 +80,7 @@ _EARLY: WeakKeyDictionary[Logger, list[Exception]] = WeakKeyDictionary()  # befo
 
 
 def problems_of(trainer: Trainer) -> Problems:
-    """Return what went wrong beside the training of this trainer."""
+    """Return the failures of the callbacks and loggers of a trainer."""
     if trainer not in _BY_TRAINER:
         _BY_TRAINER[trainer] = Problems(trainer)
     return _BY_TRAINER[trainer]
@@ -88,7 +88,7 @@ def problems_of(trainer: Trainer) -> Problems:
 
 @contextmanager
 def tolerant(logger: Logger) -> Iterator[None]:
-    """Count a failure inside as one of the logger, where it is protected; raise it where it is not."""
+    """Record an exception in the context as a problem of the logger if it is protected; raise it otherwise."""
     try:
         yield
     except Exception as error:
@@ -98,7 +98,7 @@ def tolerant(logger: Logger) -> Iterator[None]:
 
 
 def report(logger: Logger, error: Exception) -> None:
-    """Tell and count a failure that a logger has dealt with itself."""
+    """Report and count a failure that a logger has handled itself."""
     if logger in _BY_LOGGER:
         _BY_LOGGER[logger].add(type(logger).__name__, error)
     else:
@@ -107,7 +107,7 @@ def report(logger: Logger, error: Exception) -> None:
 
 
 def protect_loggers(trainer: Trainer) -> None:
-    """Have every logger of the trainer, whoever wrote it, fail without ending anything."""
+    """Protect training from exceptions of every logger of the trainer."""
     for logger in trainer.loggers:
         if logger not in _BY_LOGGER:
             for name in (*_LOGGER_CALLS, *_LAST_CALLS):

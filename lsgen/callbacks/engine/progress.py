@@ -1,4 +1,4 @@
-"""Where training is, on one line: a bar on a terminal, plain lines elsewhere."""
+"""Progress of training on one line: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Progress(Observer, ProgressBar):
             self._console().print(*args, **kwargs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
+        """Start the display."""
         if not self._enabled:
             return
         self._total = _total_steps(trainer, pl_module)
@@ -101,12 +101,12 @@ class Progress(Observer, ProgressBar):
             self._show(trainer, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say that a validation runs."""
+        """Show that a validation runs."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], description="validation")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say that training goes on."""
+        """Show that training continues."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], description="training")
 
@@ -117,7 +117,7 @@ class Progress(Observer, ProgressBar):
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the terminal in order."""
+        """Restore the terminal."""
         self._close()
 
     def _show(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -151,7 +151,7 @@ class Progress(Observer, ProgressBar):
 
 
 def _total_steps(trainer: Trainer, pl_module: LightningModule) -> int | None:
-    """Return the generator steps at which training ends, as far as that is known."""
+    """Return the generator step at which training ends; None if it is not known."""
     limits = []
     if (steps := getattr(pl_module, "max_steps", None)) is not None:
         limits.append(int(steps))

@@ -1,4 +1,4 @@
-"""Random numbers that depend on the place in the run only, so that a resumed run draws what it would have drawn."""
+"""Seeds that depend on the place in the run only, so that a resumed run draws the same random numbers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Seeding(Callback):
         self._seed(trainer, _TRAIN, trainer.current_epoch, batch_idx)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set the generators aside."""
+        """Save the states of the random number generators."""
         self._set_aside()
 
     def on_validation_batch_start(
@@ -58,11 +58,11 @@ class Seeding(Callback):
         self._seed(trainer, _VAL, dataloader_idx, batch_idx)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the generators back."""
+        """Restore the states of the random number generators."""
         self._evaluation.close()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set the generators aside."""
+        """Save the states of the random number generators."""
         self._set_aside()
 
     def on_test_batch_start(
@@ -72,7 +72,7 @@ class Seeding(Callback):
         self._seed(trainer, _TEST, dataloader_idx, batch_idx)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the generators back."""
+        """Restore the states of the random number generators."""
         self._evaluation.close()
 
     def on_predict_batch_start(

@@ -56,7 +56,7 @@ class ClassComparison(PeriodicCallback):
         self._data: DataModule | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take note of the data; refuse a latent space without classes."""
+        """Store the data module; raise if the codes have no class."""
         super().setup(trainer, pl_module, stage)
         data, space = self.data_with(trainer, self.real.split, self.real.n), pl_module.latent_space
         assert isinstance(space, LatentSpace)

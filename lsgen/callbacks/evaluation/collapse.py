@@ -28,7 +28,7 @@ def mean_distance(x: Tensor) -> Tensor:
 
 
 class CollapseWatch(PeriodicCallback):
-    """Logs how diverse samples are, relative to the data, and warns where they are not.
+    """Logs the diversity of samples relative to the data, and warns if it is low.
 
     Args:
         every_n_steps: see `PeriodicCallback`.

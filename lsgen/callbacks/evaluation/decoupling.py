@@ -26,7 +26,7 @@ __all__ = ["Decoupling"]
 
 
 class Decoupling(PeriodicCallback):
-    """Measures the sparsity of what every class depends on.
+    """Measures how sparsely the class probabilities depend on latent dimensions.
 
     Args:
         classifier: of the data's classes.
@@ -77,7 +77,7 @@ class Decoupling(PeriodicCallback):
         return space
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take note of the data."""
+        """Store the data module."""
         super().setup(trainer, pl_module, stage)
         self._data = self.data_of(trainer)
 

@@ -27,7 +27,7 @@ _PARTS = ("mutual_information", "marginal_kl", "total_correlation", "dimension_w
 
 
 class EvidenceMetrics(Observer):
-    """Estimates, with the test set, the evidence of held-out observations and what the aggregate posterior is made of.
+    """Estimates the log-likelihood of test observations and the decomposition of the KL of the bound.
 
     Args:
         samples: codes for every observation in importance sampling.
@@ -69,7 +69,7 @@ class EvidenceMetrics(Observer):
         check_density(space.prior)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
+        """Reset the metrics."""
         space = pl_module.latent_space
         assert isinstance(space, EncodableLatentSpace)
         self._nll = NegativeLogLikelihood(self.samples, self.chunk_size).to(pl_module.device)
@@ -86,7 +86,7 @@ class EvidenceMetrics(Observer):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Add as much of the batch as is still asked for."""
+        """Add the observations of a batch until there are enough."""
         x = observations_of(batch).x[: self.n - self._seen]
         space = pl_module.latent_space
         assert isinstance(space, EncodableLatentSpace)

@@ -23,7 +23,7 @@ __all__ = ["FactorMetrics"]
 
 
 class FactorMetrics(Observer):
-    """Logs, with the test set, how much of each ground-truth factor is linear in the posterior means, and the scores.
+    """Logs R² of linear fits of the ground-truth factors from posterior means, and disentanglement scores.
 
     It measures where the latent space has an encoder and the data have factors, and says nothing elsewhere.
 

@@ -28,7 +28,7 @@ __all__ = ["Imputations"]
 
 
 class Imputations(PeriodicCallback):
-    """Fills the gaps of held-out observations and compares; batches must have "observed".
+    """Compares imputations of held-out observations with gaps; batches must have "observed".
 
     Args:
         every_n_steps: see `PeriodicCallback`.

@@ -62,25 +62,25 @@ class LikelihoodMetrics(Observer):
         self._logged = -1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Have the loggers log on generator steps, and end nothing where they fail."""
+        """Make the loggers log against generator steps, and protect training from their failures."""
         protect_loggers(trainer)
         bind_clock(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Continue the logs where the run is."""
+        """Continue the logs at the step of the run."""
         continue_loggers(trainer, pl_module)
         self._logged = generator_steps(trainer, pl_module)
         self._throughput.restart(images_seen(pl_module))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin a new average; in the middle of a resumed epoch this is not called."""
+        """Reset the average of the epoch; this is not called when an epoch is resumed in its middle."""
         if self._epoch is not None:
             self._epoch.reset()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Add the batch to the epoch, and log it where a row is due."""
+        """Add the batch to the epoch, and log it if a row is due."""
         losses = outputs.get("losses") if isinstance(outputs, Mapping) else None
         if isinstance(losses, Losses):
             if self._epoch is None:
@@ -101,7 +101,7 @@ class LikelihoodMetrics(Observer):
             _log(trainer, pl_module, {f"train/{term}_epoch": values[term] for term in _TERMS})
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin new averages."""
+        """Reset the averages."""
         self._throughput.pause(images_seen(pl_module))
         self._begin_evaluation(pl_module)
 
@@ -123,7 +123,7 @@ class LikelihoodMetrics(Observer):
         self._throughput.restart(images_seen(pl_module))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin new averages."""
+        """Reset the averages."""
         self._begin_evaluation(pl_module)
 
     def on_test_batch_end(
@@ -154,7 +154,7 @@ class LikelihoodMetrics(Observer):
         return {"epoch": every}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up this process's sums, or, where the number of processes has changed, all of them in the first."""
+        """Restore the sums of this process; if the number of processes has changed, the first process gets all."""
         every = state_dict["epoch"]
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         rank = torch.distributed.get_rank() if distributed else 0
@@ -230,13 +230,13 @@ class Throughput:
         self._images = 0
 
     def restart(self, images: int | None) -> None:
-        """Let the time run."""
+        """Start the timer."""
         self._since = perf_counter()
         if self._seconds == 0.0:
             self._images = images or 0
 
     def pause(self, images: int | None) -> None:
-        """Let the time stand still until the next restart."""
+        """Stop the timer until the next restart."""
         if self._since is not None:
             self._seconds += perf_counter() - self._since
             self._since = None
@@ -280,7 +280,7 @@ def _bound_like(losses: Losses) -> EvidenceLowerBound:
 
 
 def _log(trainer: Trainer, pl_module: LightningModule, values: Mapping[str, Tensor]) -> None:
-    """Log values that are reduced already as they are, in float64: to the loggers and to `callback_metrics`."""
+    """Log values that are already reduced over processes, in float64."""
     for key, value in values.items():
         pl_module.log(key, value.double(), batch_size=1, sync_dist=trainer.world_size > 1)
 

@@ -75,11 +75,11 @@ class NearestNeighbours(PeriodicCallback):
 
     @property
     def wanted(self) -> int:
-        """Enough observations to tell the range of the data."""
+        """Observations from which the range of the data is taken."""
         return 64
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take note of the data."""
+        """Store the data module."""
         super().setup(trainer, pl_module, stage)
         self._data = self.data_with(trainer, "train", self.n_real)
         self.data_with(trainer, "val")

@@ -1,4 +1,4 @@
-"""Options of callbacks that judge samples which travel together."""
+"""Groups of options of callbacks that evaluate samples."""
 
 from __future__ import annotations
 

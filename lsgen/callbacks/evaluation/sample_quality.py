@@ -68,7 +68,7 @@ class SampleQuality(PeriodicCallback):
         self.source = CodeSource(sampler, codes)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a sampler that cannot draw the codes of this model, before any work starts."""
+        """Check that the sampler can draw codes of this model before training starts."""
         super().setup(trainer, pl_module, stage)
         self.source.setup(trainer, pl_module)
 
@@ -135,7 +135,7 @@ class SampleComparison(PeriodicCallback):
         self._comparison: Comparison | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take note of the data."""
+        """Store the data module; check the source of codes."""
         super().setup(trainer, pl_module, stage)
         self._data, self._comparison = self.data_with(trainer, self.real.split, self.real.n), None
         self.source.setup(trainer, pl_module)

@@ -223,7 +223,7 @@ class _Paths:
 
 
 def unsuited(space: LatentSpace) -> str:
-    """Return why pulled-back geodesics make no sense in the coordinates of a space; empty where they do."""
+    """Return the reason why geodesics of the decoder do not suit a space; empty if they do."""
     if space.manifold == Euclidean():
         return ""
     return f"codes live on {space.manifold}, which geodesics of the decoder leave"

@@ -1,4 +1,4 @@
-"""What the callbacks of geometry measure: arrays by name, from the geometry of one latent space at fixed codes."""
+"""Measurements of the geometry of a latent space at fixed codes, as arrays by name."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class SubLatent:
 
 
 def active_axes(known: ProbeCodes, threshold: float) -> Tensor:
-    """Return the axes whose mean KL is above the threshold, in natural order; all where no KL is known."""
+    """Return the axes whose mean KL is above the threshold, in natural order; all if no KL is known."""
     if known.kl is None:
         return torch.arange(known.z.shape[-1], device=known.z.device)
     return torch.nonzero(known.kl > threshold).flatten()
@@ -116,7 +116,7 @@ def along_curves(im: Immersion, curves: Tensor) -> dict[str, Tensor]:
 
 
 def geodesic_scalars(key: str, found: Geodesic) -> dict[str, float]:
-    """Return quantiles of what is known of geodesics that converged; the others are counted as not finite."""
+    """Return quantiles over the converged geodesics; the others are counted as not finite."""
     names = {"length": found.length, "energy": found.energy, "speed_variation": found.speed_variation}
     if not bool(found.asymmetry.isnan().all()):
         names |= {"asymmetry": found.asymmetry, "spread": found.spread}
@@ -172,7 +172,7 @@ def over_plane(im: Immersion, plane: Plane, chunk_size: int) -> dict[str, Tensor
 def path_lengths(
     im: Immersion, space: LatentSpace | None, start: Tensor, end: Tensor, intervals: int
 ) -> dict[str, Tensor]:
-    r"""Return the length of straight segments in z, and the distance of their ends past all of them.
+    r"""Return the length of straight segments in z, and the distance of their ends in the data space.
 
         L = integral_0^1 sqrt( v^T G(z(t)) v ) dt,    v = end - start,
 

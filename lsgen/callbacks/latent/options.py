@@ -1,4 +1,4 @@
-"""Options of callbacks that travel together."""
+"""Groups of options of callbacks that examine the latent space."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Decoding:
-    """How codes are decoded and shown.
+    """Options of decoding and showing codes.
 
     Attributes:
         value_range: data values shown as black and white; taken from the data if None.
@@ -42,7 +42,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class TraversalFigures:
-    """What the figures of a traversal show.
+    """Options of the figures of a traversal.
 
     Attributes:
         grid_anchors: anchors of the still grid, of those that there are.
@@ -70,7 +70,7 @@ class TraversalFigures:
 
 @dataclass(frozen=True)
 class GeometryDetail:
-    """How finely, and over what, metric and curvature are measured.
+    """Sizes of the measurements of metric and curvature.
 
     Attributes:
         max_curvature_axes: most axes for which a scalar curvature is computed; its cost grows with their square.
@@ -90,7 +90,7 @@ class GeometryDetail:
 
 @dataclass(frozen=True)
 class GeodesicSearch:
-    """How geodesics are searched for, and over which axes.
+    """Options of the search for geodesics.
 
     Attributes:
         max_axes: most active axes for which geodesics are computed; None for any number.

@@ -22,7 +22,7 @@ __all__ = ["ProbeCodes", "axis_name", "encode_probes", "interpolated", "means", 
 
 @dataclass(frozen=True)
 class ProbeCodes:
-    """What is known of the codes of a probe set.
+    """The codes of a probe set, their covariance and their KL.
 
     Attributes:
         z: posterior means of the probes, or draws from the prior where there is no encoder, (N, d).

@@ -56,13 +56,13 @@ class Samples(LatentCallback):
         self.source = CodeSource(sampler, codes)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a sampler that cannot draw the codes of this model, before any work starts."""
+        """Check that the sampler can draw codes of this model before training starts."""
         super().setup(trainer, pl_module, stage)
         self.source.setup(trainer, pl_module)
 
     @property
     def wanted(self) -> int:
-        """Enough observations to tell the range of the data and, where a sampler is fitted to codes, to fit it."""
+        """Observations from which the range of the data is taken and a sampler is fitted."""
         sampler = self.source.sampler
         return self.source.codes if sampler is not None and sampler.needs_codes else 64
 

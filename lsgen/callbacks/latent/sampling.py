@@ -1,4 +1,4 @@
-"""Where the codes of samples come from: the prior, or a sampler fitted to the codes of training observations."""
+"""Codes of samples from the prior, or from a sampler fitted to the codes of training observations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CodeSource:
         self._x: Tensor | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take note of the data, and refuse what the sampler cannot do before any work starts.
+        """Store the data, and check that the sampler suits the model before training starts.
 
         Raises:
             TypeError: codes are needed, and the space has no encoder or the data are no `lsgen.data.DataModule`.

@@ -40,7 +40,7 @@ __all__ = ["LatentTraversal"]
 
 
 class LatentTraversal(LatentCallback):
-    """Draws what each latent axis does, around fixed anchors.
+    """Draws decoded traversals of each latent axis around fixed anchors.
 
     Anchors are the encodings of fixed observations, or fixed draws from the prior for a space without encoder.
     Axes are sorted by their KL averaged over the probes; without a KL they keep their order. Values on an axis
@@ -107,7 +107,7 @@ class LatentTraversal(LatentCallback):
         return max(self.figures.kl_probes, self.anchors, 2 * self.figures.pairs)
 
     def check(self, pl_module: LightningModule) -> LatentSpace:
-        """Refuse directions where codes have none."""
+        """Raise if directions are asked for on a discrete manifold."""
         space = super().check(pl_module)
         if self.directions is not None:
             space.manifold.check_continuous()
@@ -136,7 +136,7 @@ class LatentTraversal(LatentCallback):
 
 
 class _View:
-    """One turn: what is drawn, and how."""
+    """The figures of one turn."""
 
     def __init__(self, of: LatentTraversal, space: LatentSpace, probe: Probe | None, known: ProbeCodes) -> None:
         self.of, self.space, self.known = of, space, known
@@ -231,7 +231,7 @@ class _View:
         return show(self.space, means(self.space, z, self.of.decoding.chunk_size), self.bounds)
 
     def originals(self, anchors: Tensor, rows: int) -> Pixels:
-        """Return what the anchors are, (A, rows, 1, H, W, 3): observations, or decoded codes where there are none."""
+        """Return the images of the anchors (A, rows, 1, H, W, 3): observations, or decoded codes if there are none."""
         x = means(self.space, anchors, self.of.decoding.chunk_size) if self.x is None else self.x[: len(anchors)]
         pixels = show(self.space, x, self.bounds)[:, None, None]
         return np.broadcast_to(pixels, (len(pixels), rows, *pixels.shape[2:]))
@@ -264,12 +264,12 @@ def _in_sigmas(value: float) -> str:
 
 
 def _note(exists: bool, straight: bool, name: str) -> str:
-    """Return what is said of a path that is not what its picture is called."""
+    """Return a remark on a path that differs from the title of its picture."""
     return f"no {name}" if not exists else "opposite, straight" if straight else ""
 
 
 def _interpolations(manifold: Manifold) -> list[tuple[str, Callable[[Tensor, Tensor, int], Tensor]]]:
-    """Return the paths between two codes, by name: those that stay where codes live."""
+    """Return, by name, the kinds of paths between two codes that stay on the manifold."""
     if isinstance(manifold, Cube):
         return [("linear", paths.linear)]
     if isinstance(manifold, Euclidean):

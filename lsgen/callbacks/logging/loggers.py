@@ -1,4 +1,4 @@
-"""Loggers whose x axis is the generator step, and which a resumed run continues.
+"""Loggers whose x axis is the generator step and that continue when a run resumes.
 
 They are Lightning loggers; pass them to any trainer. The axis and the continuation come from `Checkpoint` or
 `LikelihoodMetrics`, either of which tells them where the run is.
@@ -135,7 +135,7 @@ class TensorBoardLogger(Clocked, LightningTensorBoardLogger):
 
 @dataclass(frozen=True)
 class WandbLabels:
-    """What a W&B run is called and found by.
+    """Name, id, group, type and tags of a W&B run.
 
     Attributes:
         name: display name.
@@ -154,7 +154,7 @@ class WandbLabels:
 
 
 class WandbLogger(Clocked, LightningWandbLogger):
-    """Weights & Biases: offline, with no network contact at all, unless asked otherwise.
+    """Weights & Biases logger that is offline, without any network contact, unless asked otherwise.
 
     The run id is kept in wandb/run_id of the run directory, so that every attempt continues the same run; offline,
     each attempt leaves a segment of its own under that id, which `wandb sync` joins; so does a run whose W&B process
@@ -275,7 +275,7 @@ class WandbLogger(Clocked, LightningWandbLogger):
                 report(self, ConnectionError(f"W&B's own process has ended before the run was closed: {error}"))
 
     def _forget(self) -> None:
-        """Let go of a W&B process that is dead."""
+        """Discard the connection to a dead W&B process."""
         import wandb
 
         self._experiment = None
@@ -307,7 +307,7 @@ class WandbLogger(Clocked, LightningWandbLogger):
 
 
 def _keep_inside(folder: Path, offline: bool) -> None:
-    """Have W&B write below a folder whatever it would write below the home directory.
+    """Make W&B write below a folder what it would write below the home directory.
 
     Its settings are only read; online, those of the user say which server to talk to.
     """
@@ -318,14 +318,14 @@ def _keep_inside(folder: Path, offline: bool) -> None:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Tell whether W&B refuses what it was given, rather than cannot do it."""
+    """Return whether W&B rejects its arguments rather than failing to open a run."""
     from wandb.errors import AuthenticationError, UsageError
 
     return isinstance(error, AuthenticationError | UsageError | ValueError | TypeError)
 
 
 def _no_run() -> Any:
-    """Return a W&B run that takes everything and keeps nothing."""
+    """Return a disabled W&B run, which discards everything."""
     import wandb
 
     return wandb.init(mode="disabled", reinit="create_new")

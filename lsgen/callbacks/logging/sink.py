@@ -1,4 +1,4 @@
-"""One place for what a callback makes: the run directory and every attached logger, whichever can show it.
+"""Send scalars, figures and arrays of a callback to the run directory and to all loggers that can show them.
 
 | what      | file                          | W&B       | TensorBoard     | any other logger |
 |-----------|-------------------------------|-----------|-----------------|------------------|
@@ -42,7 +42,7 @@ __all__ = ["Sink"]
 
 
 class Sink:
-    """Collects what one firing makes; `close` sends it.
+    """Collects the results of one turn; `close` sends them.
 
     Args:
         run_dir: the run directory; figures go into its folder `figures`.
@@ -97,7 +97,7 @@ class Sink:
                 outlet.animation(key, path)
 
     def histogram(self, key: str, values: ArrayLike) -> None:
-        """Log the distribution of the finite ones of the given values; nothing where there is none."""
+        """Log the distribution of the finite values, if there are any."""
         key = self._key(key)
         array = np.asarray(values, dtype=np.float64).ravel()
         array = array[np.isfinite(array)]
@@ -141,7 +141,7 @@ class Sink:
 
 
 class _Outlet:
-    """One logger; what it cannot show it passes over, as the table above says."""
+    """Adapter for one logger; it ignores what the logger cannot show."""
 
     def __init__(self, logger: Logger, step: int) -> None:
         self.logger = logger
@@ -175,7 +175,7 @@ class _TensorBoardOutlet(_Outlet):
         self.logger.experiment.add_image(key, pixels, self.step, dataformats="HWC")
 
     def animation(self, key: str, path: Path) -> None:
-        """Store the GIF as it is: TensorBoard plays it, and no movie library is needed."""
+        """Store the GIF file, which TensorBoard plays without a movie library."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         image = Summary.Image(colorspace=3, encoded_image_string=path.read_bytes())

@@ -1,4 +1,4 @@
-"""What is known of a log key.
+"""Entries of the registry of log keys.
 
 A pattern is a key in which `{field}` stands for one part between slashes and `{field...}` for one or several. The first
 entry that matches a key describes it. A key that no entry matches, such as one of a user's own callback, is logged as
@@ -44,7 +44,7 @@ class Chart(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of the keys of one pattern.
+    """Name, unit, section and uses of the keys of one pattern.
 
     Attributes:
         pattern: the key, without its stage and without what its kind adds.

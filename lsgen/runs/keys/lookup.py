@@ -1,4 +1,4 @@
-"""Look up what is known of a log key."""
+"""Look up log keys in the registry."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def find(key: str) -> Match | None:
 
 
 def logged_by_default(values: Mapping[str, float]) -> dict[str, float]:
-    """Return what loggers get of logged numbers unless everything is asked for.
+    """Return the numbers that a logger gets by default.
 
     Of a distribution these are the median, the 5 % and the 95 % quantile, and the number of values that are not finite
     where there are any. Keys that are not registered are kept.

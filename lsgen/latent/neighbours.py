@@ -145,14 +145,14 @@ def ball_members(
     _checked(x, data, chunk_size)
     distance, bounds = EuclideanDistance(), _Bounds(x, data, None)
     wide = [radius.expand(len(x), len(data)) for radius in radii]
+    squares = [bounds.square(radius).expand(len(x), len(data)) for radius in radii]
     for rows in _chunks(len(x), len(data), chunk_size):
         lower = bounds.lower(rows)
         upper = lower + bounds.margin(rows)
         found = []
-        for radius in wide:
-            square = (radius[rows] / bounds.unit).square()
-            inside = upper <= square
-            i, j = ((lower <= square) & ~inside).nonzero(as_tuple=True)
+        for radius, square in zip(wide, squares, strict=True):
+            inside = upper <= square[rows]
+            i, j = ((lower <= square[rows]) ^ inside).nonzero(as_tuple=True)
             inside[i, j] = _measured(distance, x[rows], data, i, j) <= ROUNDING * radius[rows][i, j]
             found.append(inside)
         yield found
@@ -210,6 +210,10 @@ class _Bounds:
         square = x.square().sum(-1, keepdim=True)
         rounding = 2 * (p + 16) * limits.eps * square + 8 * p * limits.tiny
         return x, square - rounding, rounding
+
+    def square(self, length: Tensor) -> Tensor:
+        """Return squares of lengths in the units and the precision of the bounds, whose margin exceeds the rounding."""
+        return (length / self.unit).square().to(self._dtype)
 
     def lower(self, rows: slice) -> Tensor:
         """Return the bounds for rows of a and all of b, (m, N)."""

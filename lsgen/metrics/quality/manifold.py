@@ -45,7 +45,7 @@ def precision_recall(real: Tensor, fake: Tensor, k: int | None = None, chunk_siz
         ValueError: there are no k + 1 observations of a kind.
 
     """
-    real, fake = real.double(), fake.double()
+    real, fake = (x if x.dtype == torch.float64 else x.float() for x in (real, fake))
     k, k_density = neighbours(k)
     for x in (real, fake):
         for value in (k, k_density):

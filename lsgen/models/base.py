@@ -18,14 +18,28 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lsgen.latent import LatentSpace
+from lsgen.latent.posteriors import PointPosterior
 from lsgen.models.compiled import name_plainly
 from lsgen.models.contract import Contract
 from lsgen.models.intake import Batch, BatchIntake
 from lsgen.models.losses import Losses
 
-__all__ = ["Batch", "LatentModel", "OptimizerFactory"]
+__all__ = ["Batch", "LatentModel", "OptimizerFactory", "best_by"]
 
 OptimizerFactory = Callable[[Iterable[torch.nn.Parameter]], Optimizer]
+
+
+def best_by(bounds_evidence: bool, codes_are_points: bool) -> tuple[str, str] | None:
+    """Return the logged value that tells which weights of a model are best, with "max" or "min"; None if there is none.
+
+    Args:
+        bounds_evidence: see `LatentModel`; the scores of a game do not tell.
+        codes_are_points: whether the posterior has no density, so that there is no evidence lower bound.
+
+    """
+    if not bounds_evidence:
+        return None
+    return ("val/loss", "min") if codes_are_points else ("val/elbo", "max")
 
 
 class LatentModel(BatchIntake):
@@ -60,6 +74,12 @@ class LatentModel(BatchIntake):
         self.generator_steps = 0
         self.images_seen = 0
         self.last_losses: Losses | None = None
+
+    @property
+    def criterion(self) -> tuple[str, str] | None:
+        """The logged value that tells which weights are best, with "max" or "min"; None if there is none."""
+        posterior = getattr(self.latent_space, "posterior", None)
+        return best_by(self.bounds_evidence, isinstance(posterior, PointPosterior))
 
     def tick(self, observations: int) -> None:
         """Advance the clocks by one generator step and ask the trainer to stop once `max_steps` is reached.

@@ -272,7 +272,7 @@ def test_a_programming_error_shows_its_traceback(lsgen, small, monkeypatch):
         ("model.optimizer.betas=3", "expected model.optimizer.betas to be a list of 2 items, got 3"),
         ("model.optimizer.betas=[0.9]", "expected model.optimizer.betas to be a list of 2 items, got [0.9]"),
         ("trainer.devices=1.5", "expected trainer.devices to be a list of whole numbers, text or a whole number (int)"),
-        ("callbacks.checkpoint.mode=3", "expected callbacks.checkpoint.mode to be text, got 3"),
+        ("callbacks.checkpoint.mode=3", "expected callbacks.checkpoint.mode to be text or null, got 3"),
     ],
 )
 def test_types_are_told(override, sentence, config):
@@ -472,9 +472,18 @@ def test_what_is_logged_can_be_watched(lsgen, small):
 
 
 def test_games_log_no_bound(config):
-    check_monitors(changed(config))
+    elbo = "callbacks.checkpoint.monitor=val/elbo"
+    check_monitors(changed(config, elbo))
+    check_monitors(changed(config, "model._target_=lsgen.models.gan.GAN"))
     with pytest.raises(UsageError, match=r"among what the run will log, val/loss, got 'val/elbo'"):
-        check_monitors(changed(config, "model._target_=lsgen.models.gan.GAN"))
+        check_monitors(changed(config, "model._target_=lsgen.models.gan.GAN", elbo))
+
+
+def test_deterministic_codes_are_judged_by_their_loss(config):
+    point = "+model.posterior={_target_: lsgen.latent.Deterministic}"
+    check_monitors(changed(config, point, "~callbacks.metrics"))
+    with pytest.raises(UsageError, match="among what the run will log, val/loss, got 'val/elbo'"):
+        check_monitors(changed(config, "~callbacks.metrics"))
 
 
 def test_a_model_of_the_user_may_log_anything(config, tmp_path, monkeypatch):

@@ -47,6 +47,7 @@ from lsgen.callbacks.engine.loops import (
 )
 from lsgen.callbacks.engine.problems import problems_of, protect_loggers
 from lsgen.data import DataModule
+from lsgen.models import LatentModel
 from lsgen.models.loaders import require_validation_batches
 from lsgen.version import __version__
 
@@ -71,16 +72,17 @@ class Checkpoint(LightningCheckpoint):
         every_n_epochs: save at the end of every so many epochs, unless the last save was so short ago that saving
             took more than 5 % of the time since; None saves by the other rules only. The end of training, and a
             value that is the best so far, are always saved.
-        monitor: logged validation value that decides on best.ckpt, such as "val/elbo"; None keeps no best.ckpt. One
-            that is NaN or infinite is never the best, and is told.
-        mode: "max" or "min": what is best.
+        monitor: logged validation value that decides on best.ckpt, such as "val/elbo"; None keeps no best.ckpt, "auto"
+            takes the `criterion` of the model, if it has one. A value that is NaN or infinite is never the best, and is
+            told.
+        mode: "max" or "min": what is best; "max" unless given. The criterion of a model brings its own.
         dirpath: where to save; the folder `checkpoints` in the trainer's `default_root_dir` unless given.
         config: plain containers to store under "config", such as the resolved config of the run.
 
     Raises:
-        ValueError: a cadence is not positive, or the mode is neither "max" nor "min"; while training, the monitored
-            value was not logged by the end of a validation; when training starts, a validation has no batches, or a
-            value is monitored and there are no validations.
+        ValueError: a cadence is not positive, the mode is neither "max" nor "min" or given beside "auto"; while
+            training, the monitored value was not logged by the end of a validation; when training starts, a validation
+            has no batches, or a value is monitored and there are no validations.
         TypeError: when training starts, something that would go into the checkpoint is no tensor or plain container.
         RunError: a checkpoint could not be written; when training starts, there is no place to write one.
         NonFiniteError: the weights to save are NaN or infinite.
@@ -93,7 +95,7 @@ class Checkpoint(LightningCheckpoint):
         every_n_minutes: float | None = 5.0,
         every_n_epochs: int | None = 1,
         monitor: str | None = None,
-        mode: str = "max",
+        mode: str | None = None,
         dirpath: str | Path | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
@@ -105,11 +107,13 @@ class Checkpoint(LightningCheckpoint):
         for name, cadence in cadences.items():
             if cadence is not None and not cadence > 0:
                 raise ValueError(f"expected {name} above 0 or None, got {cadence}")
-        if mode not in ("max", "min"):
+        if mode not in ("max", "min", None):
             raise ValueError(f"expected mode max or min, got {mode!r}")
+        if monitor == "auto" and mode is not None:
+            raise ValueError(f"expected no mode beside monitor = 'auto', where the model chooses both, got {mode!r}")
         self.every_n_steps, self.every_n_epochs = every_n_steps, every_n_epochs
         self.every_n_seconds = inf if every_n_minutes is None else 60 * every_n_minutes
-        self.monitor, self.mode = monitor, mode
+        self.monitor, self.mode, self._automatic = monitor, mode or "max", monitor == "auto"
         self.dirpath = None if dirpath is None else Path(dirpath)
         self.config = config
         self.best_score: float | None = None
@@ -129,6 +133,9 @@ class Checkpoint(LightningCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Have the trainer write plain checkpoints atomically, and the loggers log on generator steps."""
+        if self._automatic:
+            criterion = pl_module.criterion if isinstance(pl_module, LatentModel) else None
+            self.monitor, self.mode = criterion or (None, self.mode)
         if self.dirpath is None:
             self.dirpath = Path(trainer.default_root_dir) / "checkpoints"
         io = trainer.strategy.checkpoint_io

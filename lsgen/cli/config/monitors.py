@@ -14,6 +14,8 @@ from omegaconf import DictConfig
 from lsgen.cli.config.schema import close_to
 from lsgen.cli.config.targets import resolve
 from lsgen.cli.errors import UsageError
+from lsgen.latent.posteriors import PointPosterior
+from lsgen.models.base import best_by
 from lsgen.runs.keys import watchable
 
 __all__ = ["check_metric", "check_monitors"]
@@ -31,7 +33,10 @@ def check_monitors(config: DictConfig) -> None:
     """
     logged = _logged(config, ("train", "val"))
     for name, node in config["callbacks"].items():
-        if logged is not None and isinstance(key := node.get("monitor"), str):
+        key = node.get("monitor")
+        if key == "auto":
+            key = _criterion(config["model"])
+        if logged is not None and isinstance(key, str):
             _check(f"callbacks.{name}.monitor", key, logged)
 
 
@@ -50,6 +55,14 @@ def check_metric(place: str, key: Any, config: DictConfig) -> None:
     logged = _logged(config, ("train", "val", "test") if config.get("test", True) else ("train", "val"))
     if logged is not None:
         _check(place, key, logged)
+
+
+def _criterion(node: DictConfig) -> str | None:
+    """Return the value that decides on the best weights of a model that is to be built."""
+    bounds, posterior = getattr(resolve("model", node), "bounds_evidence", False), node.get("posterior")
+    kind = None if posterior is None else resolve("model.posterior", posterior)
+    criterion = best_by(bounds, isinstance(kind, type) and issubclass(kind, PointPosterior))
+    return None if criterion is None else criterion[0]
 
 
 def _check(place: str, key: Any, logged: list[str]) -> None:

@@ -58,7 +58,7 @@ Sampling = Literal["stratified", "weighted"]
 
 @dataclass(frozen=True)
 class AggregateTerms:
-    """Parts of the averaged KL, per code, (M,), in nats; their means over the batch are the estimates."""
+    """The terms of the average KL divergence for each code, (M,), in nats; estimates are their means over the batch."""
 
     mutual_information: Tensor
     total_correlation: Tensor
@@ -66,7 +66,7 @@ class AggregateTerms:
 
 
 def log_weights(codes: int, observations: int, sampling: Sampling, like: Tensor) -> Tensor:
-    """Return log W, (M, M).
+    """Return the logarithms of the importance weights of all pairs in a minibatch, log W, (M, M).
 
     Args:
         codes: size M of the minibatch.

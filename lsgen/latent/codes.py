@@ -1,7 +1,7 @@
-"""A table of codes: what a model has made of observations, or what it knows of a closed set of items.
+"""A table of codes: the codes of observations, or those of a closed set of items such as words.
 
-One row a code: its coordinates, its name, and what else is known of it. Whatever looks at codes, such as their
-neighbours, works on such a table, wherever it comes from.
+Every row is a code: its coordinates, its name and its metadata. Analyses of codes work on such tables, whichever model
+they come from.
 
 A table is saved as one npz file, which `numpy.load` reads as well; its member `header.json` says how many codes there
 are, where they lie and what the columns are called. Loaded, the codes are mapped into memory: rows that are not looked
@@ -34,7 +34,7 @@ CHUNK = 2**16
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class Codes:
-    """Codes (N, d) with a name each, the manifold they lie on, and columns of metadata.
+    """A frozen table of codes (N, d) with names, the manifold they lie on, and columns of metadata.
 
     Everything is copied and can no longer be written to; an array that is read-only, such as one that is mapped into
     memory, is kept as it is.
@@ -90,7 +90,7 @@ class Codes:
         return f"Codes({len(self)} x {self.dim} on {self.manifold}{named})"
 
     def __eq__(self, other: object) -> bool:
-        """Return whether the other table holds the same in the same types and order, missing values included."""
+        """Return whether two tables hold equal values of equal types in the same order; missing values are equal."""
         if not isinstance(other, Codes):
             return NotImplemented
         if (self.scale is None) != (other.scale is None) or self.columns.keys() != other.columns.keys():
@@ -243,7 +243,7 @@ def _fill(table: Codes, z: Any, ids: Any, manifold: Manifold, columns: Mapping[s
 
 
 def _trusted(z: Any, ids: Any, manifold: Manifold, columns: Mapping[str, Any], scale: Any) -> Codes:
-    """Return a table of parts that are known to be in order, without looking at them."""
+    """Return a table of parts that have been checked already."""
     table = object.__new__(Codes)
     _fill(table, z, ids, manifold, columns, scale)
     return table

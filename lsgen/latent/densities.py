@@ -1,4 +1,4 @@
-"""Refusing priors and posteriors that have no density, where one is needed."""
+"""A check that priors and posteriors have densities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["check_density"]
 
 
 def check_density(*parts: Prior | Posterior) -> None:
-    """Refuse what has no density.
+    """Raise an error if a prior or a posterior has no density.
 
     Raises:
         TypeError: a part is an `ImplicitPrior` or a `PointPosterior`.

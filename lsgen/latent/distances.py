@@ -1,4 +1,4 @@
-r"""Distances between codes by which neighbours are sought.
+r"""Distances between codes, for the search of nearest neighbours.
 
     Euclidean    |x - y|
     cosine       1 - cos(x, y) = |u - w|^2 / 2,                     u = x/|x|, w = y/|y|
@@ -48,7 +48,7 @@ class CodeDistance(ABC):
 
     @abstractmethod
     def features(self, z: Tensor) -> Tensor:
-        """Return what the distance compares of codes (N, d): vectors (N, p).
+        """Return the feature vectors (N, p) of codes (N, d), of which the distance is a function.
 
         Raises:
             ValueError: there is a code between which and others no distance exists.
@@ -185,7 +185,7 @@ class HyperboloidDistance(HyperbolicDistance):
 
 @dataclass(frozen=True)
 class ManifoldDistance(CodeDistance):
-    """The distance of a manifold that is no function of a chord, such as that of a product.
+    """The geodesic distance of any other manifold, such as a product, which is compared pair by pair.
 
     Args:
         manifold: where codes lie.

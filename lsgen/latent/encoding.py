@@ -20,7 +20,7 @@ __all__ = ["encode_observations"]
 def encode_observations(
     space: EncodableSpace, batches: Iterable[Mapping[str, Any]], ids: Any = None, entries: Iterable[str] | None = None
 ) -> Codes:
-    """Return the table of the codes of observations, with what else the batches say of them as columns.
+    """Encode observations and return their codes as a table, with other entries of the batches as columns.
 
     A code is the mean of q(z|x), and `scale` its standard deviation where the family has one; codes that a posterior
     puts beyond the walls of bounded codes are stopped there.

@@ -83,7 +83,7 @@ def nearest_neighbours(
     distance: CodeDistance | None = None,
     chunk_size: int | None = None,
 ) -> Neighbours:
-    """Return the k codes of `data` nearest to each row of x; exactly, and the lower index first where two are as near.
+    """Return the exact k nearest neighbours in `data` of each row of x; ties go to the lower index.
 
     Args:
         x: codes (M, d), float32 or float64.
@@ -123,7 +123,7 @@ def nearest_neighbours(
 def ball_members(
     x: Tensor, data: Tensor, radii: Sequence[Tensor], chunk_size: int | None = None
 ) -> Iterator[list[Tensor]]:
-    """Yield, for a chunk of rows of x at a time, which pairs of codes lie within closed Euclidean balls.
+    """Yield the membership of codes in closed Euclidean balls, for a chunk of rows of x at a time.
 
     A code lies in the ball that reaches to it by a distance of `nearest_neighbours`: a relative difference of 4e-15
     counts as rounding.

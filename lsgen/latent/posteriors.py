@@ -14,7 +14,7 @@ __all__ = ["DecoderDependentPosterior", "DiagonalNormal", "PointPosterior", "Pos
 
 
 class Posterior(nn.Module, ABC):
-    """Abstract family.
+    """Abstract family of posterior distributions.
 
     Attributes:
         heads: encoder outputs per latent dimension.
@@ -31,7 +31,7 @@ class Posterior(nn.Module, ABC):
 
     @property
     def manifold(self) -> Manifold:
-        """Where codes lie; its volume is what densities refer to. Flat space unless a family says otherwise."""
+        """The manifold on which codes lie and to whose volume densities refer; flat space by default."""
         return Euclidean()
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Posterior(nn.Module, ABC):
 
 
 class PointPosterior(Posterior):
-    """Abstract family without a density: all mass is at one code."""
+    """Abstract family of point masses, which have no density."""
 
 
 class DecoderDependentPosterior(Posterior):
@@ -51,7 +51,7 @@ class DecoderDependentPosterior(Posterior):
         self._decoder: list[nn.Module] = []
 
     def bind(self, decoder: nn.Module) -> None:
-        """Take the decoder, without registering it as a part."""
+        """Store the decoder, without registering it as a submodule."""
         self._decoder = [decoder]
 
     @property

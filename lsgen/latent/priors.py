@@ -33,7 +33,7 @@ class Prior(nn.Module, ABC):
 
     @property
     def manifold(self) -> Manifold:
-        """The geometry that codes have by construction; flat unless a prior says otherwise."""
+        """The manifold on which codes lie by construction; flat space by default."""
         return Euclidean()
 
     @property
@@ -52,7 +52,7 @@ class Prior(nn.Module, ABC):
         """Return p(z), of batch shape () and event shape (d,)."""
 
     def levels(self, t: Tensor) -> Tensor:
-        """Return what a traversal takes each coordinate to, (N, d), at t standard deviations (N,) of the prior.
+        """Return the values of each coordinate in a traversal, (N, d), at t standard deviations (N,) of the prior.
 
         mean + t std in flat space; elsewhere how far along the geodesic, t std. A prior with bounded coordinates gives
         the quantiles that a normal variable would have at t.
@@ -76,11 +76,11 @@ class EncoderDependentPrior(Prior):
 
     @property
     def manifold(self) -> Manifold:
-        """That of the posteriors it is made of."""
+        """The manifold of the posteriors."""
         return self._manifold
 
     def bind(self, encode: Callable[[Tensor], Distribution], manifold: Manifold) -> None:
-        """Take the encoder, observations (N, *shape) -> q(z|x), without registering it, and where its codes lie."""
+        """Store the encoder, observations (N, *shape) -> q(z|x), without registering it, and the manifold of codes."""
         self._encode, self._manifold = encode, manifold
 
     @property

@@ -1,4 +1,4 @@
-"""Refusing values of tensors, where looking at them costs a training step nothing."""
+"""Checks on values of tensors that do not make a training step wait for an accelerator."""
 
 from __future__ import annotations
 

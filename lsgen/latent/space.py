@@ -211,7 +211,7 @@ class EncodableLatentSpace(LatentSpace, EncodableSpace):
         self._bind()
 
     def _bind(self) -> None:
-        """Tell the parts of one another, and refuse those whose codes lie in different places."""
+        """Connect the parts that depend on one another, and refuse a prior and a posterior on different manifolds."""
         prior, posterior = self.prior, self.posterior
         names = f"{type(prior).__name__} and {type(posterior).__name__}"
         if isinstance(prior, EncoderDependentPrior):

@@ -1,4 +1,4 @@
-r"""How the aggregate posterior q(z) = 1/N sum_n q(z|x_n) of a data set differs from the prior, and what it is made of.
+r"""The aggregate posterior q(z) = 1/N sum_n q(z|x_n) of a data set: its divergence from the prior and its parts.
 
     1/N sum_n KL( q(z|x_n) || p(z) )  =  I(x; z)  +  KL( q(z) || p(z) )
     KL( q(z) || p(z) )                =  TC  +  sum_k KL( q(z_k) || p(z_k) )         (p factorised)

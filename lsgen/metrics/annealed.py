@@ -1,4 +1,4 @@
-r"""The evidence by annealed importance sampling, for which no encoder is needed.
+r"""The evidence by annealed importance sampling, which needs no encoder.
 
     f_t(z) = p(z) p(x|z)^{b_t},    0 = b_0 < ... < b_T = 1,    log w = sum_t (b_t - b_{t-1}) log p(x|z_{t-1}),
 
@@ -30,7 +30,7 @@ __all__ = ["Annealed", "annealed_log_evidence", "sigmoidal"]
 
 @dataclass(frozen=True)
 class Annealed:
-    """What a run of annealed importance sampling gives.
+    """The result of a run of annealed importance sampling.
 
     Attributes:
         log_evidence: bound on log p(x) in nats, averaged over chains inside the logarithm, (B,).

@@ -1,4 +1,4 @@
-r"""Decoupling: whether a concept depends on few latent dimensions.
+r"""The decoupling of concepts: how few latent dimensions each of them depends on.
 
 The sensitivity of concept c to dimension i, by intervening on one dimension at a time,
 

@@ -26,7 +26,7 @@ __all__ = ["Evidence", "NegativeLogLikelihood", "log_evidence"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """Estimates per observation.
+    """Estimates of the evidence of each observation.
 
     Attributes:
         log_evidence: log p(x) in nats, (B,).

@@ -1,4 +1,4 @@
-r"""How well gaps are filled: the error of the expectation, and whether intervals of draws hold what was there.
+r"""Metrics and methods of imputation: the error of the expectation, and the coverage of intervals of draws.
 
     RMSE      sqrt( average over missing values of (x - E[x])^2 )
     coverage  share of missing values within the central interval of the draws, of probability `level`; aim: `level`,
@@ -47,7 +47,7 @@ NEED_DENSITIES = frozenset({"miwae", "metropolis"})
 
 
 class Imputer(ABC):
-    """Abstract way to fill gaps."""
+    """Abstract imputation method."""
 
     def fit(self, x: Tensor, observed: Tensor) -> None:  # noqa: B027 (models have learned already)
         """Learn from training observations (N, *shape) and what is observed of them."""
@@ -58,7 +58,7 @@ class Imputer(ABC):
 
 
 class Mean(Imputer):
-    """The average of a column."""
+    """Imputation by the average of a column."""
 
     def fit(self, x: Tensor, observed: Tensor) -> None:
         """Take mean and deviation of what is observed."""
@@ -72,7 +72,7 @@ class Mean(Imputer):
 
 
 class NearestNeighbours(Imputer):
-    """The k nearest training rows that have the value.
+    """Imputation from the k nearest training rows that have the value.
 
     Args:
         neighbours: k.
@@ -109,7 +109,7 @@ class NearestNeighbours(Imputer):
 
 
 class IterativeRegression(Imputer):
-    """scikit-learn's IterativeImputer.
+    """Imputation by scikit-learn's IterativeImputer.
 
     Args:
         rounds: passes over the columns.

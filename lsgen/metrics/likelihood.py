@@ -1,4 +1,4 @@
-r"""Likelihood bounds over a data set: sums and counts, so that they are exact whatever the batches.
+r"""Likelihood bounds over a data set, accumulated as sums and counts, so that they do not depend on the batches.
 
     ELBO = 1/N sum_n ( E_q[log p(x_n|z)] - KL(q(z|x_n) || p(z)) )                        nats per observation
 
@@ -21,7 +21,7 @@ __all__ = ["ActiveUnits", "EvidenceLowerBound", "bits_per_dimension"]
 
 
 class Terms(Protocol):
-    """Anything with the per-observation terms of a bound, such as the losses a model returns."""
+    """The protocol of objects with the terms of a bound for each observation, such as the losses of a model."""
 
     @property
     def reconstruction(self) -> Tensor:

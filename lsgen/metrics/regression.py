@@ -1,4 +1,4 @@
-r"""How much of each ground-truth factor is linear in the codes.
+r"""Linear regression of ground-truth factors on codes.
 
 With centred codes z (N, d) and a centred factor y (N,), of covariances C = Cov(z), c = Cov(z, y),
 

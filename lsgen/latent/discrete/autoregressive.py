@@ -1,4 +1,4 @@
-r"""A learned prior over discrete codes: one entry of the codebook after the other.
+r"""An autoregressive prior over discrete codes: the entries of the codebook are drawn one after another.
 
     log p(z) = sum_l log p(k_l | k_1 ... k_{l-1}),    k_l the entry that stands at place l of z
 

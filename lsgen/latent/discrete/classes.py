@@ -1,4 +1,4 @@
-r"""Codes of two parts, a class and what is left: c = (z, y), z in R^d, y one of K classes as a one-hot vector.
+r"""Codes with a continuous part and a class: c = (z, y), z in R^d, y one of K classes as a one-hot vector.
 
     q(z, y | x) = q(y|x) q(z | x, y),    q(z | x, y) = N( m_y(x), diag(s_y(x)^2) )
 
@@ -99,7 +99,7 @@ class ClassCodes(Distribution):
 
 
 class ClassPosterior(Posterior):
-    """Reads K logits, then the means of all classes, then their log variances.
+    """The posterior q(y|x) q(z|x, y); the raw outputs are K logits, the means of all classes and their log variances.
 
     The encoder must not state a latent dimension: it has K (1 + 2 d) outputs.
 

@@ -34,7 +34,7 @@ __all__ = ["CodebookPrior", "Quantised", "UniformOverCodes", "VectorQuantiser"]
 
 
 class Quantised(Distribution):
-    """One code for every observation, with what it was made from.
+    """The quantised code of every observation, with the encoder outputs that it was made from.
 
     Args:
         raw: encoder vectors y, (B, L, D).
@@ -112,7 +112,7 @@ class UniformOverCodes(Distribution):
 
 
 class VectorQuantiser(PointPosterior):
-    """The nearest codebook entries of the encoder's vectors.
+    """A deterministic posterior that replaces the encoder's vectors by the nearest codebook entries.
 
     Args:
         dim: latent dimension d = L D.
@@ -149,7 +149,7 @@ class VectorQuantiser(PointPosterior):
 
     @property
     def manifold(self) -> Manifold:
-        """The codes of the codebook as it stands."""
+        """The codes of the current codebook."""
         return Codebook(self.codebook, self.length)
 
     def forward(self, raw: Tensor) -> Quantised:
@@ -187,7 +187,7 @@ class CodebookPrior(Prior):
         self._quantiser: list[VectorQuantiser] = []
 
     def bind(self, quantiser: VectorQuantiser) -> None:
-        """Take the quantiser, without registering it as a part."""
+        """Store the quantiser, without registering it as a submodule."""
         self._quantiser = [quantiser]
 
     @property
@@ -204,7 +204,7 @@ class CodebookPrior(Prior):
 
     @property
     def manifold(self) -> Manifold:
-        """The codes of the codebook as it stands."""
+        """The codes of the current codebook."""
         return self.quantiser.manifold
 
     def levels(self, t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-r"""Codes of a class and two levels, c = (z_2, y, e_1): a class model of the codes of another model.
+r"""Codes with two levels and a class, c = (z_2, y, e_1): a semi-supervised model of the codes of another model.
 
     z_1 = m_p(z_2, y) + s_p(z_2, y) e_1,    x | z_1 ~ p(x | z_1),    z_2, e_1 ~ N(0, I),   y one of K classes
 

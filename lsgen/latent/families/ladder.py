@@ -27,7 +27,7 @@ __all__ = ["LadderDecoder", "LadderNormal", "LadderPosterior"]
 
 
 class LadderDecoder(nn.Module):
-    """Codes (N, top_dim + bottom_dim) -> raw outputs, down the two levels.
+    """A decoder with two levels: codes (N, top_dim + bottom_dim) -> raw outputs.
 
     Args:
         top: codes (N, top_dim) -> mean and log variance of z_1, (N, 2 bottom_dim).
@@ -67,7 +67,7 @@ class LadderDecoder(nn.Module):
 
 
 class LadderNormal(Distribution):
-    """q(e_2|x) q(e_1|e_2, x).
+    """The two-level distribution q(e_2|x) q(e_1|e_2, x).
 
     Args:
         top: q(e_2|x), a normal of batch shape (B, top_dim).

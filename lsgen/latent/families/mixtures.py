@@ -58,7 +58,7 @@ class MixtureOfNormals(Prior):
 
     @property
     def reparameterised(self) -> bool:
-        """True, implicitly."""
+        """True: gradients follow from implicit reparameterisation."""
         return True
 
     def draw(self, n: int) -> Tensor:

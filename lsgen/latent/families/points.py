@@ -1,4 +1,4 @@
-"""The posterior of a deterministic encoder: all mass at one point."""
+"""The posterior of a deterministic encoder, a point mass."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Point(Distribution):
         return self._mean.expand(torch.Size(sample_shape) + self._mean.shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Refuse: a point has no density.
+        """Raise an error, because a point mass has no density.
 
         Raises:
             NotImplementedError: always.
@@ -51,7 +51,7 @@ class Point(Distribution):
 
 
 class Deterministic(PointPosterior):
-    """A deterministic encoder; its only head is the code itself, in the parametrisation of the prior's manifold.
+    """The posterior of a deterministic encoder, whose raw output is the code in coordinates of the prior's manifold.
 
     In flat space and in a cube that is the raw output as it is, on a sphere its direction, in the Poincare ball the
     exponential map at the origin, for a class the class probabilities.
@@ -65,11 +65,11 @@ class Deterministic(PointPosterior):
 
     @property
     def manifold(self) -> Manifold:
-        """That of the prior it has been bound to."""
+        """The manifold of the prior of its latent space."""
         return self._manifold
 
     def bind_to(self, manifold: Manifold) -> None:
-        """Take where codes lie.
+        """Store the manifold on which codes lie.
 
         Raises:
             TypeError: they are those of a codebook, to which no differentiable map leads.

@@ -1,4 +1,4 @@
-"""Priors made of independent parts: noise beside a class, or beside codes that are meant to mean something.
+"""Priors with independent parts, such as noise and a class, or noise and a few interpretable codes.
 
 A one-hot class is a point of a simplex, so classes too can be traversed: a code between two of them is the mixture
 of their weights.
@@ -84,7 +84,7 @@ class OneHot(Prior):
 
 
 class Product(Prior):
-    """Independent priors side by side in one code.
+    """The product of independent priors, whose codes are concatenated.
 
     Args:
         parts: priors; their codes are joined in this order.
@@ -108,7 +108,7 @@ class Product(Prior):
 
     @property
     def manifold(self) -> Manifold:
-        """The manifolds of the parts, side by side."""
+        """The product of the manifolds of the parts."""
         return side_by_side([part.manifold for part in self._each()], self.sizes)
 
     def levels(self, t: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class Product(Prior):
         return all(part.reparameterised for part in self._each())
 
     def draw(self, n: int) -> Tensor:
-        """Return draws of the parts side by side, (n, d)."""
+        """Return draws of the parts, concatenated, (n, d)."""
         return torch.cat([part.draw(n) for part in self._each()], -1)
 
     def forward(self) -> Distribution:
@@ -133,7 +133,7 @@ class Product(Prior):
 
 
 class _Unchecked(OneHotCategorical):
-    """Makes nothing of its weights that would wait for a device; PyTorch's checks them whatever it is told."""
+    """A one-hot categorical without PyTorch's check of the weights, which would wait for the device."""
 
     def __init__(self, logits: Tensor) -> None:
         self._categorical = Categorical(logits=logits, validate_args=False)
@@ -146,7 +146,7 @@ class _Unchecked(OneHotCategorical):
 
 
 class _Closed(UniformDistribution):
-    """The uniform distribution whose upper end counts as inside."""
+    """The uniform distribution on a closed interval, which includes its upper end."""
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log density, (B, d)."""
@@ -155,7 +155,7 @@ class _Closed(UniformDistribution):
 
 
 class Joint(Distribution):
-    """The joint distribution of independent vectors, side by side in one.
+    """The joint distribution of independent vectors, concatenated to one.
 
     Args:
         parts: distributions of batch shape () and event shape (d_i,).
@@ -171,12 +171,12 @@ class Joint(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The means side by side, (d,)."""
+        """The concatenated means, (d,)."""
         return torch.cat([part.mean for part in self.parts])
 
     @property
     def variance(self) -> Tensor:
-        """The variances side by side, (d,)."""
+        """The concatenated variances, (d,)."""
         return torch.cat([part.variance for part in self.parts])
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

@@ -39,7 +39,7 @@ def largest_concentration(dtype: torch.dtype) -> float:
 
 
 class AngleTable(NamedTuple):
-    """What is known of the angle at concentrations kappa (B,), without gradient.
+    """Tabulated moments and cumulative probabilities of the angle at concentrations kappa (B,), without gradient.
 
     Attributes:
         kappa: the concentrations, (B,).
@@ -131,7 +131,7 @@ def _known(kappa: Tensor, value: Tensor, slope: Tensor) -> Tensor:
 
 
 class _KnownSlope(torch.autograd.Function):
-    """A function of kappa whose value and first derivative are known; there is no second one."""
+    """A function of kappa with a given value and first derivative, and no second derivative."""
 
     @staticmethod
     def forward(ctx: Any, kappa: Tensor, value: Tensor, slope: Tensor) -> Tensor:

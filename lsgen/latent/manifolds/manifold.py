@@ -22,7 +22,7 @@ __all__ = ["Choice", "Euclidean", "Manifold", "PoincareBall", "Sphere"]
 
 @dataclass(frozen=True)
 class Choice:
-    """Coordinates start ... start + w - 1 of a code that take one of K values.
+    """A group of coordinates, start ... start + w - 1, that takes one of K values.
 
     Attributes:
         start: the first of the coordinates.
@@ -37,8 +37,8 @@ class Choice:
 class Manifold(ABC):
     """Abstract geometry of codes (B, d).
 
-    Codes that cannot move, such as classes, are points apart from each other: a manifold of dimension 0, on which every
-    tangent vector is 0. What they can be is told by `choices`.
+    Codes that cannot move, such as classes, are isolated points: a manifold of dimension 0, on which every tangent
+    vector is 0. `choices` lists the values that they can take.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -73,16 +73,16 @@ class Manifold(ABC):
 
     @property
     def measure(self) -> Manifold:
-        """The manifold to whose volume densities of codes refer: itself, or what it is an open part of."""
+        """The manifold whose volume densities of codes refer to: itself, or the manifold that contains it."""
         return self
 
     @property
     def continuous(self) -> bool:
-        """Whether codes can move at all; where none can, every code is apart from every other."""
+        """Whether codes can move continuously; if not, they are isolated points."""
         return True
 
     def check_continuous(self) -> None:
-        """Refuse codes that cannot move, for what moves them.
+        """Raise an error if codes are isolated points, which cannot move.
 
         Raises:
             TypeError: every code is apart from every other.
@@ -141,7 +141,7 @@ class Manifold(ABC):
         return self.onto(z * factors)
 
     def inside(self, z: Tensor, margin: float) -> Tensor:
-        """Return codes moved away from any wall that is nearer than a margin."""
+        """Return codes moved to at least a margin from every wall."""
         return z
 
     def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
@@ -321,7 +321,7 @@ class PoincareBall(Manifold):
         return self.exp(torch.zeros_like(v), v)
 
     def onto(self, z: Tensor) -> Tensor:
-        """Return z, and in place of points beyond the reach of its precision the last code on the way to them."""
+        """Return z; points that floats of this precision cannot represent become the last code on the way to them."""
         x = self.unit(z)
         return self.code(x, torch.ones_like(x[..., :1]), z.dtype, beyond=None)
 
@@ -334,7 +334,7 @@ class PoincareBall(Manifold):
         return self.from_origin(factors * self.log(torch.zeros_like(z), z))
 
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the end of the geodesic and the velocity there, which is that of the way back reversed."""
+        """Return the end of the geodesic and the velocity there."""
         there = self.exp(z, v)
         return there, -self.log(there, z)
 

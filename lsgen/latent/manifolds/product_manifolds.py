@@ -1,4 +1,4 @@
-"""Several kinds of codes side by side, z = (z_1, ..., z_n), each on a manifold of its own."""
+"""Products of manifolds: codes z = (z_1, ..., z_n), each part on a manifold of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ProductManifold", "side_by_side"]
 
 
 class ProductManifold(Manifold):
-    """Manifolds side by side; see `side_by_side`.
+    """The product of manifolds; see `side_by_side`.
 
     Args:
         parts: two manifolds or more, no two flat ones beside each other.
@@ -37,12 +37,12 @@ class ProductManifold(Manifold):
 
     @property
     def coordinates(self) -> int:
-        """Those of all parts."""
+        """The number of coordinates of all parts together."""
         return sum(self.sizes)
 
     @property
     def choices(self) -> list[Choice]:
-        """Those of the parts."""
+        """The choices of the parts."""
         starts = [sum(self.sizes[:i]) for i in range(len(self.sizes))]
         pairs = zip(starts, self.parts, strict=True)
         return [Choice(start + choice.start, choice.values) for start, part in pairs for choice in part.choices]
@@ -143,7 +143,7 @@ class ProductManifold(Manifold):
 
 
 def side_by_side(parts: Sequence[Manifold], sizes: Sequence[int]) -> Manifold:
-    """Return the product of manifolds, with equal flat neighbours made one and no product within another.
+    """Return the product of manifolds, in which adjacent equal flat parts are merged and nested products are flattened.
 
     Args:
         parts: manifolds.

@@ -1,10 +1,10 @@
-r"""Codes with walls, codes of classes and codes of a codebook.
+r"""Supports of bounded and discrete codes: the cube, the simplex of classes, the codebook.
 
     cube        low <= z_i <= high: flat inside; Hamiltonian flow is reflected at the walls
     simplex     a one-hot vector of K classes: K points, the corners of a simplex
     codebook    L places, each with one of K entries: K^L points
 
-Points apart from each other cannot move: their tangent vectors are 0. Pictures may still lead from one to another:
+Isolated points cannot move: their tangent vectors are 0. Paths for pictures still join them:
 between two classes along the edge of the simplex, where a code is a mixture of classes, between two codes of a codebook
 by changing one place after the other.
 """
@@ -62,7 +62,7 @@ class Cube(Euclidean):
         return z.clamp(self.low + margin, self.high - margin)
 
     def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
-        """Return codes with a coordinate moved by the step, or by as much the other way where a wall is nearer."""
+        """Return codes with a coordinate moved by the step, or by its opposite if a wall is in the way."""
         unit = torch.zeros_like(z)
         unit[..., axis] = 1
         ahead = z + step * unit
@@ -73,8 +73,8 @@ class Cube(Euclidean):
         return self.low, self.high
 
 
-class _Apart(Manifold):
-    """Abstract set of points apart from each other."""
+class _IsolatedPoints(Manifold):
+    """Abstract set of isolated points."""
 
     @property
     def continuous(self) -> bool:
@@ -86,7 +86,7 @@ class _Apart(Manifold):
         return torch.zeros_like(v)
 
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where it was."""
+        """Return z and v unchanged."""
         return z, v
 
     def scaled(self, z: Tensor, factors: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class _Apart(Manifold):
         return z
 
 
-class Simplex(_Apart):
+class Simplex(_IsolatedPoints):
     """One of K classes, as a one-hot vector. Paths between classes run along the edges of the simplex.
 
     Args:
@@ -169,7 +169,7 @@ class Simplex(_Apart):
         return (self.classes,)
 
 
-class Codebook(_Apart):
+class Codebook(_IsolatedPoints):
     """L places, each with one of K entries.
 
     Args:
@@ -201,7 +201,7 @@ class Codebook(_Apart):
         return self.entries[self.indices(z)].flatten(-2).to(z)
 
     def parametrised(self, raw: Tensor) -> Tensor:
-        """Refuse: no smooth map of unconstrained numbers has its values in a codebook.
+        """Raise an error: no smooth map of unconstrained numbers has its values in a codebook.
 
         Raises:
             TypeError: always.
@@ -214,7 +214,7 @@ class Codebook(_Apart):
         return z
 
     def log(self, z: Tensor, other: Tensor) -> Tensor:
-        """Refuse: no velocity leads from one code to another.
+        """Raise an error: no velocity leads from one code to another.
 
         Raises:
             TypeError: always.
@@ -231,7 +231,7 @@ class Codebook(_Apart):
         return torch.zeros_like(z)
 
     def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
-        """Refuse: the coordinates of an entry cannot be moved by themselves.
+        """Raise an error: the coordinates of an entry cannot be moved one at a time.
 
         Raises:
             TypeError: always.
@@ -259,7 +259,7 @@ class Codebook(_Apart):
         return torch.stack(shown, -3)
 
     def geodesic(self, start: Tensor, end: Tensor, points: int) -> Tensor:
-        """Return codes in which the places of the end take over from those of the start in reading order, (B, N, d)."""
+        """Return codes that change from the start to the end one place after another in reading order, (B, N, d)."""
         t = paths.linear(start.new_zeros(1), start.new_ones(1), points)
         changed = torch.arange(self.length, device=start.device) < (t * self.length).round()
         mask = changed.repeat_interleave(self.entries.shape[1], -1)

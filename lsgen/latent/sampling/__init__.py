@@ -1,1 +1,1 @@
-"""Where codes come from once a model is trained."""
+"""Sampling of codes from a trained model."""

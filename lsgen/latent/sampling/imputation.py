@@ -1,4 +1,4 @@
-r"""Missing values of an observation, from what is observed of it.
+r"""Imputation of missing values given the observed ones.
 
     p(x_m | x_o) = int p(x_m|z) p(z|x_o) dz,    z_k ~ q(z|x_o),    w_k = p(x_o|z_k) p(z_k) / q(z_k|x_o)
 

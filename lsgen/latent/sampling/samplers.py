@@ -1,4 +1,4 @@
-r"""Where codes come from once a model is trained: the prior, the codes of the data, or a density fitted to them.
+r"""Samplers of codes for a trained model: the prior, the codes of the data, or a density fitted to them.
 
     prior                   z ~ p(z)
     aggregate posterior     z ~ q(z) = 1/N sum_n q(z|x_n), the codes seen
@@ -28,7 +28,7 @@ __all__ = ["CodeSampler", "FromAggregatePosterior", "FromPrior", "GaussianMixtur
 
 
 class CodeSampler(ABC):
-    """Abstract source of codes.
+    """Abstract sampler of codes.
 
     Attributes:
         needs_codes: whether `fit` must see codes before `sample` can draw any.
@@ -65,7 +65,7 @@ class CodeSampler(ABC):
         """
 
     def check(self, manifold: Manifold) -> None:
-        """Refuse a latent space whose codes it cannot draw.
+        """Raise an error if the sampler cannot draw codes on a manifold.
 
         Raises:
             ValueError: codes lie on a manifold that the draws would leave.
@@ -82,7 +82,7 @@ class CodeSampler(ABC):
 
 
 class FromPrior(CodeSampler):
-    """The prior itself.
+    """Draws codes from the prior.
 
     Args:
         prior: p(z), a module that returns a distribution.
@@ -96,7 +96,7 @@ class FromPrior(CodeSampler):
         self.prior = prior
 
     def learn(self, codes: Tensor) -> None:
-        """Learn nothing."""
+        """Do nothing: the prior needs no fit."""
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
@@ -106,7 +106,7 @@ class FromPrior(CodeSampler):
 
 
 class FromAggregatePosterior(CodeSampler):
-    """The codes it has been given, drawn with replacement."""
+    """Draws codes from the aggregate posterior: the fitted codes, with replacement."""
 
     curved = True
 

@@ -67,7 +67,7 @@ class TemperedPosterior:
         return self.at(self.prior.sample(torch.Size((walkers, len(self.x)))))
 
     def move(self, walkers: Walkers, beta: Tensor, size: Tensor, steps: int) -> tuple[Walkers, Tensor]:
-        """Return the walkers after a move that decodes each about `steps` times, and how far it was accepted, (C, B).
+        """Return the walkers after a move that decodes each about `steps` times, and its acceptance rates, (C, B).
 
         Args:
             walkers: where they are.
@@ -101,7 +101,7 @@ class TemperedPosterior:
 
     @torch.no_grad()
     def _flow(self, walkers: Walkers, beta: Tensor, size: Tensor, steps: int) -> tuple[Walkers, Tensor]:
-        """Propose by Hamiltonian flow; what is not a number is rejected."""
+        """Propose by Hamiltonian flow; proposals that are not finite are rejected."""
         m, z, step = self.manifold, walkers.z, size.unsqueeze(-1)
         v = m.tangent(z, torch.randn_like(z)) / m.conformal_factor(z)
         value, fit, gradient = self._force(z, beta)

@@ -1,4 +1,4 @@
-"""What the supervised disentanglement metrics have in common: codes and factors are gathered, then scored at once."""
+"""The base class of supervised disentanglement metrics, which gather codes and factors and score them at the end."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class DisentanglementMetric(Metric, ABC):
         return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:wanted]
 
     def terms(self) -> dict[str, Tensor]:
-        """Return all parts, scalars, and whatever else the score is made of."""
+        """Return all parts of the score, scalars, and the arrays they are computed from."""
         self.compute()
         return self._terms
 

@@ -1,4 +1,4 @@
-r"""The score of the beta-VAE paper: differences of codes name the factor that a pair shares.
+r"""The score of the beta-VAE paper: a classifier predicts from differences of codes which factor pairs share.
 
     z_diff = 1/L sum_l |z_l - z'_l|,    v_j(l) = v'_j(l) for the factor j that is to be named ,
 
@@ -25,7 +25,7 @@ CHUNK = 2000
 
 
 class BetaVAEScore(DisentanglementMetric):
-    """beta-VAE score, an accuracy: chance is 1/k. Pairs are drawn from the codes at hand.
+    """The beta-VAE score, an accuracy with chance level 1/k; pairs are drawn from the given codes.
 
     Args:
         batch_size: pairs L of one point.

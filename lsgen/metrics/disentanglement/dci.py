@@ -1,4 +1,4 @@
-r"""Disentanglement, completeness, informativeness.
+r"""The DCI metrics: disentanglement, completeness and informativeness.
 
 R_ij >= 0 is the importance of code i for the prediction of factor j by boosted trees. With rho_ij = R_ij / sum_j R_ij,
 q_ij = R_ij / sum_i R_ij, entropies H to the base k of factors and d of codes,
@@ -91,7 +91,7 @@ class DCI(DisentanglementMetric):
 
 
 def _concentration(importance: Tensor) -> Tensor:
-    """Return the average of 1 - H over rows, weighted by their sums; rows without importance weigh nothing."""
+    """Return the average of 1 - H over rows, weighted by their sums; rows of zeros have no weight."""
     if importance.shape[1] == 1:
         return importance.new_ones(())
     row = importance.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-r"""Explicitness: how well a linear classifier reads each factor off all codes together.
+r"""Explicitness: how well a linear classifier predicts each factor from all codes.
 
     explicitness_j = 1/K_j sum_v AUC( p(v_j = v | z) against [v_j = v] ) ,
 

@@ -1,4 +1,4 @@
-r"""The score of the FactorVAE paper: the code that varies least names the factor that was held.
+r"""The score of the FactorVAE paper: the code with the least variance predicts the factor that was fixed.
 
 A batch of L observations with factor j held gives one vote (i*, j),
 
@@ -27,7 +27,7 @@ CHUNK = 2000
 
 
 class FactorVAEScore(DisentanglementMetric):
-    """FactorVAE score, an accuracy: chance is 1/k. Batches are drawn from the codes at hand.
+    """The FactorVAE score, an accuracy with chance level 1/k; batches are drawn from the given codes.
 
     Args:
         batch_size: observations L of one vote.
@@ -74,7 +74,7 @@ class FactorVAEScore(DisentanglementMetric):
         return {"accuracy": accuracy, "train_accuracy": train_accuracy, "active": count, "votes": train}
 
     def _votes(self, codes: Tensor, factors: Tensor, sampler: FixedFactor, n: int) -> Tensor:
-        """Return how often each code (rows) varied least while each factor (columns) was held."""
+        """Return how often each code (rows) varied least while each factor (columns) was fixed."""
         d, k = codes.shape[1], factors.shape[1]
         votes = codes.new_zeros(d * k)
         for start in range(0, n, CHUNK):

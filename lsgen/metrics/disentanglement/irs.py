@@ -1,4 +1,4 @@
-r"""The interventional robustness score: what else moves a code once one factor is held.
+r"""The interventional robustness score: how much other factors move a code while one factor is fixed.
 
     EMPIDA_ij = < q-quantile of |z_i - E[z_i | v_j]| given v_j >_{values of v_j},
     IRS = sum_i w_i max_j ( 1 - EMPIDA_ij / D_i ) / sum_i w_i,      w_i = D_i = max |z_i - E z_i| .

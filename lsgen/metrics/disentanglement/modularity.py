@@ -1,4 +1,4 @@
-r"""Modularity: each code informs of one factor at most.
+r"""Modularity: whether each code has information about at most one factor.
 
     modularity_i = 1 - sum_{j != j*} I_ij^2 / ( (k - 1) I_ij*^2 ),    j* = argmax_j I_ij ,
 

@@ -20,7 +20,7 @@ __all__ = ["MutualInformationGap"]
 
 
 class MutualInformationGap(DisentanglementMetric):
-    """MIG, between 0 and 1; a perfect code falls short of 1 by the information that its bins lose.
+    """The mutual information gap, between 0 and 1; binning keeps even perfect codes slightly below 1.
 
     Args:
         bins: number of bins of each code.

@@ -1,4 +1,4 @@
-"""All supervised metrics at once, from one encoding pass.
+"""A collection of all supervised metrics, computed from one encoding pass.
 
 The preset "full" has the settings of disentanglement_lib in the study of Locatello et al. (2019), and expects 15,000
 observations, 10,000 to fit and 5,000 to test:

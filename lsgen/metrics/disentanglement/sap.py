@@ -24,7 +24,7 @@ __all__ = ["SAP"]
 
 
 class SAP(DisentanglementMetric):
-    """Separated attribute predictability.
+    """The separated attribute predictability score.
 
     Args:
         continuous: whether factors are numbers, scored by squared correlation, instead of classes.

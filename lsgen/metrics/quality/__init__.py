@@ -1,4 +1,4 @@
-"""Quality of samples: which modes they reach, and how far they are from the data."""
+"""Metrics of sample quality: coverage of modes and distances to the data."""
 
 from lsgen.metrics.quality.comparison import Comparison, Provenance, real_features, real_labels, rows_of
 from lsgen.metrics.quality.dino import DINOv2

@@ -1,4 +1,4 @@
-"""Generated against real observations, in one pass of one extractor, with the provenance of every value.
+"""The comparison of generated with real observations by one feature extractor, with the provenance of every value.
 
 | key                                          | meaning                                                 |
 |----------------------------------------------|---------------------------------------------------------|
@@ -33,7 +33,7 @@ __all__ = ["Comparison", "Provenance", "as_row", "real_features", "real_labels",
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything that a sample-quality value depends on beside the model.
+    """The settings, other than the model, that sample-quality values depend on.
 
     Attributes:
         extractor: name of the extractor.
@@ -102,7 +102,7 @@ class Comparison:
         self._fake.append(self.extractor(x))
 
     def provenance(self) -> Provenance:
-        """Return what the values depend on so far."""
+        """Return the provenance of the values of the observations seen so far."""
         n_fake = sum(map(len, self._fake))
         name, resize, weights = self.extractor.name, self.extractor.resize, self.extractor.fingerprint()
         return Provenance(name, weights, resize, len(self.real), n_fake, self.split, self.seed, *neighbours(self.k))
@@ -126,7 +126,7 @@ class Comparison:
 
 
 def rows_of(data: DataModule, split: Split, n: int | None = None) -> Tensor:
-    """Return which rows of a split are its first n observations in a fixed random order, int64 (n,).
+    """Return the indices of the first n observations of a split in a fixed random order, int64 (n,).
 
     Raises:
         ValueError: the split has fewer than n observations.

@@ -1,4 +1,4 @@
-"""Feature extractors: what observations are compared by. Every distance carries the name of its extractor.
+"""Feature extractors for distances between sets of observations, which are named after their extractor.
 
 | extractor           | name                | features                                                              |
 |---------------------|---------------------|-----------------------------------------------------------------------|
@@ -47,7 +47,7 @@ class FeatureExtractor(nn.Module, ABC):
         """Return features (N, dim)."""
 
     def prepare(self, data: DataModule) -> None:
-        """Get ready for a data set; nothing to do for most extractors."""
+        """Prepare for a data set; most extractors have nothing to do."""
 
     def frechet_key(self) -> str:
         """Return the name of a Frechet distance of these features; "fid" is kept for the Inception network."""

@@ -1,4 +1,4 @@
-r"""The intra-class Frechet distance: how well a conditional generator makes every single class.
+r"""The intra-class Frechet distance: the quality of a conditional generator class by class.
 
     intra-FD = 1/K sum_c FD( features of real observations of class c, of generated ones of class c )
 

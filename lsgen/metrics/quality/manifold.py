@@ -1,4 +1,4 @@
-r"""Precision, recall, density and coverage: balls around features as an estimate of where a distribution lives.
+r"""Precision, recall, density and coverage, from balls around features that estimate the support of a distribution.
 
 With B(x) the closed ball around x that reaches its k-th nearest neighbour within its own set,
 
@@ -28,7 +28,7 @@ __all__ = ["PrecisionRecall", "neighbours", "precision_recall"]
 
 
 def neighbours(k: int | None) -> tuple[int, int]:
-    """Return the k of precision and recall, and that of density and coverage: the papers', or one for both."""
+    """Return the k of precision and recall and the k of density and coverage; those of the papers if k is None."""
     return (3, 5) if k is None else (k, k)
 
 

@@ -25,7 +25,7 @@ __all__ = ["ModeCoverage", "toy_coverage"]
 
 
 class ModeCoverage(Metric):
-    """How many modes of a Gaussian mixture samples reach, and how many samples belong to any.
+    """The number of modes of a Gaussian mixture that samples reach, and the share of samples near any mode.
 
     Args:
         centres: means of the modes, (K, D).

@@ -30,7 +30,7 @@ __all__ = ["PathLengthResult", "path_length", "squared_distance"]
 
 
 class PathLengthResult(NamedTuple):
-    """A path length and what it was measured on.
+    """A path length and the sample it was estimated from.
 
     Attributes:
         mean: mean over the kept paths, a scalar.
@@ -61,7 +61,7 @@ def path_length(
     batch_size: int = 256,
     seed: int = 0,
 ) -> PathLengthResult:
-    """Return the path length of a latent space, through the means of p(x|z): perceptual where the distance is.
+    """Return the path length of a latent space by the means of p(x|z), perceptual if the distance is.
 
     Both ends of a step see the same noise of a decoder that draws some.
 

@@ -1,4 +1,4 @@
-r"""The inception score of a classifier's opinion on generated observations.
+r"""The inception score: a classifier's class probabilities of generated observations.
 
     IS = exp( mean_n KL( p(y|x_n) || mean_n p(y|x_n) ) )
 

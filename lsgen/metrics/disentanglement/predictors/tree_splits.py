@@ -1,4 +1,4 @@
-r"""Where regression trees split, and which of several equally good splits they take.
+r"""The splits of regression trees, and the choice among equally good ones.
 
 A node of n observations with residual sum S is split where
 
@@ -35,7 +35,7 @@ PURE = 1e-15  # mean square of residuals around their mean below which a node is
 
 
 class Trees(ABC):
-    """Abstract: grows one tree for each row of residuals.
+    """Abstract builder of trees, one for each row of residuals.
 
     Args:
         columns: codes (d, N), those of the n fitted observations first.

@@ -87,7 +87,7 @@ def _loss(model: VAE, batch: dict[str, Tensor], step: int) -> Tensor:
     if not isinstance(objective, AdversarialObjective):
         loss: Tensor = objective(space, batch, step).loss
         return loss
-    losses, codes = objective.play(space, batch, step)
+    losses, codes = objective.losses_and_codes(space, batch, step)
     return losses.loss + objective.adversary_loss(space, codes.detach())
 
 

@@ -10,7 +10,7 @@ from lsgen.likelihoods.gaussian import FixedGaussian, Gaussian
 from lsgen.likelihoods.laplace import FixedLaplace, Laplace
 from lsgen.likelihoods.location import LocationFamily, LocationScaleFamily
 from lsgen.likelihoods.logistic import FixedLogistic, Logistic
-from lsgen.likelihoods.mixed import ClosedFormMixed, FlatMixed, Mixed, mixed
+from lsgen.likelihoods.mixed import ClosedFormMixed, FlatMixed, Mixed, mixed_likelihood
 from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
 from lsgen.likelihoods.optimal_gaussian import OptimalGaussian
 from lsgen.likelihoods.poisson import Poisson
@@ -41,5 +41,5 @@ __all__ = [
     "OptimalGaussian",
     "Poisson",
     "SharedGaussian",
-    "mixed",
+    "mixed_likelihood",
 ]

@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 
 from lsgen.likelihoods.base import ClosedFormLikelihood, FlatLikelihood, Likelihood
 
-__all__ = ["ClosedFormMixed", "FlatMixed", "Mixed", "mixed"]
+__all__ = ["ClosedFormMixed", "FlatMixed", "Mixed", "mixed_likelihood"]
 
 
 class Mixed(Likelihood):
@@ -140,7 +140,7 @@ class ClosedFormMixed(FlatMixed, ClosedFormLikelihood):
         return torch.linalg.vector_norm(torch.stack([part.distance(a, b) for (part, a), (_, b) in pairs], -1), dim=-1)
 
 
-def mixed(parts: Mapping[str, Likelihood]) -> Mixed:
+def mixed_likelihood(parts: Mapping[str, Likelihood]) -> Mixed:
     """Return the product of likelihoods over named parts, of the type that can do all that every part can.
 
     Args:

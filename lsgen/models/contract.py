@@ -24,14 +24,14 @@ from torch import Tensor
 
 from lsgen.likelihoods import Likelihood
 
-__all__ = ["Contract", "Evidence", "Interval"]
+__all__ = ["AllowedRange", "Contract", "ValueCheck"]
 
 _KINDS = {"label": torch.int64, "observed": torch.bool}  # others are of the type of the weights
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 @dataclass(frozen=True)
-class Interval:
+class AllowedRange:
     """What values of one entry may be, beside what a likelihood says.
 
     Attributes:
@@ -53,13 +53,13 @@ class Interval:
         """Return whether all are inside, a 0-d boolean tensor."""
         return self.in_support(torch.stack(torch.aminmax(values))).all()
 
-    def witnesses(self, values: Tensor) -> list[tuple[Interval, Tensor]]:
+    def witnesses(self, values: Tensor) -> list[tuple[AllowedRange, Tensor]]:
         """Return the least and the greatest value of each observation, (B,) both."""
         flat = values.reshape(len(values), -1)
         return [(self, flat.amin(1)), (self, flat.amax(1))]
 
 
-class Evidence(NamedTuple):
+class ValueCheck(NamedTuple):
     """A value of each observation, (B,), and who says whether it may be there.
 
     Attributes:
@@ -69,7 +69,7 @@ class Evidence(NamedTuple):
 
     """
 
-    judge: Likelihood | Interval
+    judge: Likelihood | AllowedRange
     values: Tensor
     allowed: Tensor | None = None
 
@@ -79,7 +79,7 @@ class Evidence(NamedTuple):
 
     def sentence(self, value: float, place: str) -> str:
         """Say what was expected, and what came where."""
-        if isinstance(self.judge, Interval):
+        if isinstance(self.judge, AllowedRange):
             return f"{self.judge.expected}, got {value:.6g} in {place}"
         remedy = "choose another likelihood or rescale the data" if abs(value) < float("inf") else "mend the data"
         name, support = type(self.judge).__name__, self.judge.support
@@ -102,8 +102,8 @@ class Contract:
     owner: str
     likelihood: Likelihood
     demands: tuple[str, ...] = ()
-    labels: Interval | None = None
-    value_range: Interval | None = None
+    labels: AllowedRange | None = None
+    value_range: AllowedRange | None = None
 
     def entries(self, batch: Any) -> Mapping[str, Tensor]:
         """Return a batch as a mapping, its tensors as they are.
@@ -175,14 +175,14 @@ class Contract:
             return bool((self.likelihood.in_support(batch["x"]) | ~batch["observed"]).all())
         return all(bool(judge.allows(batch[name])) for name, judge in self._judges)
 
-    def evidence(self, batch: Mapping[str, Tensor]) -> list[Evidence]:
+    def value_checks(self, batch: Mapping[str, Tensor]) -> list[ValueCheck]:
         """Return what tells of all values of a batch, observation by observation; reads nothing from the device."""
         if "observed" not in self.demands:
-            return [Evidence(*pair) for name, judge in self._judges for pair in judge.witnesses(batch[name])]
+            return [ValueCheck(*pair) for name, judge in self._judges for pair in judge.witnesses(batch[name])]
         x = batch["x"].flatten(1)
         allowed = self.likelihood.in_support(batch["x"]).flatten(1) | ~batch["observed"].flatten(1)
         first = allowed.view(torch.uint8).argmin(1, keepdim=True)
-        return [Evidence(self.likelihood, x.gather(1, first).squeeze(1), allowed.gather(1, first).squeeze(1))]
+        return [ValueCheck(self.likelihood, x.gather(1, first).squeeze(1), allowed.gather(1, first).squeeze(1))]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -190,8 +190,8 @@ class Contract:
         return ("x", *self.demands)
 
     @cached_property
-    def _judges(self) -> list[tuple[str, Likelihood | Interval]]:
-        judges: dict[str, Likelihood | Interval | None] = {"x": self.likelihood, "label": self.labels}
+    def _judges(self) -> list[tuple[str, Likelihood | AllowedRange]]:
+        judges: dict[str, Likelihood | AllowedRange | None] = {"x": self.likelihood, "label": self.labels}
         if "pair" in self.demands:
             judges["pair"] = self.likelihood
         found = [(name, judge) for name, judge in judges.items() if judge is not None]

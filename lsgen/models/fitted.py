@@ -90,7 +90,7 @@ class FittedModel(LatentModel):
         contract, like = self.contract(), next(iter(self.parameters()))
         batch = contract.take({"x": x.to(like.device)}, like.dtype)
         if not contract.allows(batch):
-            refused = next(found for found in contract.evidence(batch) if not bool(found.verdict().all()))
+            refused = next(found for found in contract.value_checks(batch) if not bool(found.verdict().all()))
             row = int((~refused.verdict()).int().argmax())
             raise ValueError(refused.sentence(float(refused.values[row]), f"observation {row}"))
         self._check_count(len(x))

@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.models.compat import BatchNorm
-from lsgen.models.contract import Contract, Evidence
+from lsgen.models.contract import Contract, ValueCheck
 from lsgen.models.loaders import check_batch_sizes, is_read_after, require_validation_batches
 from lsgen.models.verdicts import Place, Verdicts, on_host
 from lsgen.nn.adversarial.critics import MinibatchStd
@@ -114,7 +114,7 @@ class BatchIntake(LightningModule, ABC):
                 rank_zero_warn(f"The batches are of {came}: they are cast to {kept}.")
         labels = self._contract.labels
         if labels is not None and on_host(taken["label"]) and not bool(labels.allows(taken["label"])):
-            self._verdicts.add(self._place(), [Evidence(labels, taken["label"])])
+            self._verdicts.add(self._place(), [ValueCheck(labels, taken["label"])])
         self._batch_comes = True
         return taken
 
@@ -187,7 +187,7 @@ class BatchIntake(LightningModule, ABC):
         for split, first, batch in found:
             taken = self._contract.take(batch, self._weights_dtype)
             if not self._is_allowed(taken):
-                self._verdicts.add(Place(split, first=first), self._contract.evidence(taken))
+                self._verdicts.add(Place(split, first=first), self._contract.value_checks(taken))
             self._looked_through.add(split)
 
     def _takes_batches(self) -> bool:
@@ -202,7 +202,7 @@ class BatchIntake(LightningModule, ABC):
             name, place = self._contract.owner, self._place()
             raise ValueError(f"{name} expected batches of at least {least} observations, got {size} in {place}")
         if not self._is_allowed(batch):
-            self._verdicts.add(self._place(), self._contract.evidence(batch))
+            self._verdicts.add(self._place(), self._contract.value_checks(batch))
 
     def _is_allowed(self, batch: Batch) -> bool:
         """Return whether all values may be there, as far as that is known on the host."""

@@ -1,9 +1,12 @@
-"""What a model asks of the parts it is given, checked by type before any step is taken."""
+"""Checks of the parts that a model is given, by type and before training, and parameters that are held fixed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeGuard
+
+from torch import nn
 
 from lsgen.latent import (
     CodebookPrior,
@@ -18,7 +21,7 @@ from lsgen.latent import (
     VectorQuantiser,
 )
 
-__all__ = ["check_posterior", "check_prior", "check_sizes", "is_product"]
+__all__ = ["check_posterior", "check_prior", "check_sizes", "frozen_parameters", "is_product"]
 
 
 def check_posterior(model: str, posterior: Posterior, *, density: bool, factorised: bool = False) -> None:
@@ -91,3 +94,16 @@ def check_sizes(posterior: str, sizes: Sequence[int], prior: Product) -> None:
     """
     if list(sizes) != list(prior.sizes):
         raise ValueError(f"expected prior.parts of the dimensions {list(sizes)} of {posterior}, got {prior.sizes}")
+
+
+@contextmanager
+def frozen_parameters(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Keep parameters from getting gradients; gradients still flow through them to what they are applied to."""
+    held = [parameter for parameter in parameters if parameter.requires_grad]
+    for parameter in held:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in held:
+            parameter.requires_grad_(True)

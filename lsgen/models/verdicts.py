@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.models.contract import Evidence
+from lsgen.models.contract import ValueCheck
 
 __all__ = ["Place", "Verdicts", "on_host"]
 
@@ -57,10 +57,10 @@ class Verdicts:
     """Evidence that was not judged yet."""
 
     def __init__(self) -> None:
-        self._open: list[tuple[Place, Evidence]] = []
+        self._open: list[tuple[Place, ValueCheck]] = []
         self._refusal: str | None = None
 
-    def add(self, place: Place, evidence: Sequence[Evidence]) -> None:
+    def add(self, place: Place, evidence: Sequence[ValueCheck]) -> None:
         """Judge what is on the host, and keep the rest.
 
         Raises:
@@ -83,7 +83,7 @@ class Verdicts:
         if self._refusal is not None:
             raise ValueError(self._refusal)
         waiting, self._open = self._open, []
-        groups: dict[tuple[int, bool], list[tuple[Place, Evidence]]] = {}
+        groups: dict[tuple[int, bool], list[tuple[Place, ValueCheck]]] = {}
         for place, item in waiting:
             groups.setdefault((id(item.judge), item.allowed is None), []).append((place, item))
         for group in groups.values():
@@ -98,7 +98,7 @@ class Verdicts:
         self._open, self._refusal = [], None
 
 
-def _refusal(group: Sequence[tuple[Place, Evidence]]) -> tuple[str, Place]:
+def _refusal(group: Sequence[tuple[Place, ValueCheck]]) -> tuple[str, Place]:
     """Return a sentence on the first observation that is refused, and where it is from."""
     for place, item in group:
         verdict = item.verdict()

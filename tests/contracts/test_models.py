@@ -70,7 +70,7 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
         return
     loss = losses.loss
     if isinstance(model.objective, AdversarialObjective):
-        played, codes = model.objective.play(model.latent_space, batch, 0)
+        played, codes = model.objective.losses_and_codes(model.latent_space, batch, 0)
         loss = played.loss + model.objective.adversary_loss(model.latent_space, codes.detach())
     if isinstance(model.objective, RBFVariance):
         model.generator_steps = 4

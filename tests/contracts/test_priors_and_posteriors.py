@@ -210,7 +210,7 @@ def _vae(objective: str, prior: str, posterior: str) -> tuple[nn.Module, Tensor]
         loss.prepare(100)
     batch = _batch()
     if isinstance(loss, AdversarialObjective):
-        losses, codes = loss.play(model.latent_space, batch, 0)
+        losses, codes = loss.losses_and_codes(model.latent_space, batch, 0)
         return model, losses.loss + loss.adversary_loss(model.latent_space, codes.detach())
     total = model.loss(batch).loss
     if isinstance(loss, RBFVariance):

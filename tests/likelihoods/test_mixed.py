@@ -16,7 +16,7 @@ from lsgen.likelihoods import (
     Gaussian,
     Mixed,
     Poisson,
-    mixed,
+    mixed_likelihood,
 )
 from lsgen.nn import MLPDecoder
 
@@ -33,7 +33,7 @@ def _outputs(likelihood: Mixed, *batch: int) -> torch.Tensor:
 
 @pytest.fixture(params=SHAPES, ids=["columns", "channels"])
 def likelihood(request) -> Mixed:
-    return mixed(_parts(request.param))
+    return mixed_likelihood(_parts(request.param))
 
 
 def test_everything_is_a_sum_or_a_concatenation_over_the_parts(likelihood: Mixed) -> None:
@@ -80,16 +80,16 @@ def test_a_mixed_decoder_has_one_geometry_by_both_routes(likelihood: Mixed) -> N
 
 
 def test_what_the_product_can_do_is_what_every_part_can() -> None:
-    closed = mixed({"a": Bernoulli((1,)), "b": Poisson((2,))})
-    flat = mixed({"a": Bernoulli((1,)), "b": DiscretisedLogisticMixture((2,), 4, 1)})
-    neither = mixed({"a": Bernoulli((1,)), "b": Beta((2,))})
+    closed = mixed_likelihood({"a": Bernoulli((1,)), "b": Poisson((2,))})
+    flat = mixed_likelihood({"a": Bernoulli((1,)), "b": DiscretisedLogisticMixture((2,), 4, 1)})
+    neither = mixed_likelihood({"a": Bernoulli((1,)), "b": Beta((2,))})
     assert [isinstance(x, ClosedFormLikelihood) for x in (closed, flat, neither)] == [True, False, False]
     assert [isinstance(x, FlatLikelihood) for x in (closed, flat, neither)] == [True, True, False]
     assert [x.discrete for x in (closed, flat, neither)] == [True, True, False]
     h = _outputs(neither, 3)
     assert neither.fisher(h).shape == (3, 3, 2, 2)
     torch.testing.assert_close(neither.fisher(h)[:, 1:], Beta((2,)).fisher(h[:, 1:]))
-    nested = mixed({"c": closed, "d": Gaussian((1,))})
+    nested = mixed_likelihood({"c": closed, "d": Gaussian((1,))})
     torch.testing.assert_close(nested.join(nested.split(h := _outputs(nested, 2))), h)
     assert isinstance(nested, ClosedFormLikelihood)
 
@@ -105,22 +105,22 @@ def test_missing_parts_can_be_left_out(likelihood: Mixed) -> None:
 
 def test_reparameterised_only_where_every_part_is() -> None:
     h = torch.zeros(3, 4, requires_grad=True)
-    both = mixed({"a": Gaussian((1,)), "b": Gaussian((1,))})
+    both = mixed_likelihood({"a": Gaussian((1,)), "b": Gaussian((1,))})
     assert both(h).has_rsample
     assert both(h).rsample().requires_grad
-    assert not mixed({"a": Gaussian((1,)), "b": Poisson((2,))})(h).has_rsample
+    assert not mixed_likelihood({"a": Gaussian((1,)), "b": Poisson((2,))})(h).has_rsample
 
 
 def test_wrong_parts_outputs_and_observations_are_refused() -> None:
     with pytest.raises(
         ValueError, match=r"shapes differ in their first dimension only, got \{'a': \(1, 2\), 'b': \(1, 3\)"
     ):
-        mixed({"a": Bernoulli((1, 2)), "b": Bernoulli((1, 3))})
+        mixed_likelihood({"a": Bernoulli((1, 2)), "b": Bernoulli((1, 3))})
     with pytest.raises(ValueError, match=r"shapes differ in their first dimension only, got \{\}"):
-        mixed({})
+        mixed_likelihood({})
     with pytest.raises(TypeError, match="expected part 'a' to be a Likelihood, got Identity"):
-        mixed({"a": nn.Identity()})
-    pair = mixed({"a": Bernoulli((1,)), "b": Gaussian((2,))})
+        mixed_likelihood({"a": nn.Identity()})
+    pair = mixed_likelihood({"a": Bernoulli((1,)), "b": Gaussian((2,))})
     with pytest.raises(ValueError, match=r"raw outputs of shape \(B, 5\), got \(3, 6\)"):
         pair(torch.zeros(3, 6))
     with pytest.raises(ValueError, match="a: between 0 and 1; b: any real number, got values between"):

@@ -61,7 +61,7 @@ def test_one_backward_pass_gives_each_side_its_own_gradient(kind: type[Adversari
 
     def gradients(ours_in: bool, theirs_in: bool) -> list[Tensor | None]:
         torch.manual_seed(2)
-        losses, codes = objective.play(space, batch, 0)
+        losses, codes = objective.losses_and_codes(space, batch, 0)
         loss = ours_in * losses.loss + theirs_in * objective.adversary_loss(space, codes.detach())
         return list(torch.autograd.grad(loss, ours + theirs, allow_unused=True))
 

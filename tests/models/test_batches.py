@@ -385,7 +385,7 @@ def test_no_step_waits_for_an_accelerator_and_verdicts_are_read_later() -> None:
 
 def test_verdicts_that_were_put_off_name_the_batch_and_keep_weights_from_being_saved() -> None:
     """A tensor that says it is on a device stands for one that is."""
-    from lsgen.models.contract import Contract, Evidence
+    from lsgen.models.contract import Contract, ValueCheck
     from lsgen.models.verdicts import Place, Verdicts
 
     class Elsewhere(Tensor):
@@ -393,8 +393,8 @@ def test_verdicts_that_were_put_off_name_the_batch_and_keep_weights_from_being_s
 
     contract, verdicts = Contract("Model", Bernoulli((D,))), Verdicts()
     for batch in range(4):
-        evidence = contract.evidence({"x": _x(5, seed=batch, **({"at_4": nan} if batch == 2 else {}))})
-        put_off = [Evidence(item.judge, item.values.as_subclass(Elsewhere)) for item in evidence]
+        evidence = contract.value_checks({"x": _x(5, seed=batch, **({"at_4": nan} if batch == 2 else {}))})
+        put_off = [ValueCheck(item.judge, item.values.as_subclass(Elsewhere)) for item in evidence]
         verdicts.add(Place("train", batch, 7), put_off)
     for _ in range(2):  # weights that learned from it stay refused
         with pytest.raises(

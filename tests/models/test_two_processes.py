@@ -30,7 +30,7 @@ def _by_hand(script: ModuleType) -> dict[str, torch.Tensor]:
         loss = torch.zeros(())
         for rank, half in enumerate(batch.chunk(2)):
             script.seed(step, rank)
-            losses, codes = model.objective.play(model.latent_space, {"x": half}, step)
+            losses, codes = model.objective.losses_and_codes(model.latent_space, {"x": half}, step)
             loss = loss + (losses.loss + model.objective.adversary_loss(model.latent_space, codes.detach())) / 2
         for optimizer in optimizers:
             optimizer.zero_grad()

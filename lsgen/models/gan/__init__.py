@@ -29,7 +29,7 @@ from lsgen.models.gan.regularisers import (
     PathLength,
     Regulariser,
 )
-from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, GeneratorSpace
+from lsgen.models.gan.space import EncodableGeneratorSpace, GeneratorSpace, RescaledGenerator
 from lsgen.models.gan.styles import style_space
 from lsgen.models.gan.terms import AdversarialLosses
 from lsgen.models.gan.updates import Updates
@@ -47,7 +47,6 @@ __all__ = [
     "BiGAN",
     "Consistency",
     "CriticRegulariser",
-    "DataUnits",
     "Directions",
     "EncodableGeneratorSpace",
     "GeneratorRegulariser",
@@ -62,6 +61,7 @@ __all__ = [
     "PathLength",
     "Regulariser",
     "Relativistic",
+    "RescaledGenerator",
     "Saturating",
     "SimilarityLoss",
     "Updates",

@@ -13,8 +13,8 @@ each takes its part: processes with equal seeds do not repeat one another.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -27,19 +27,20 @@ from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.base import Batch, LatentModel
-from lsgen.models.contract import Contract, Interval
-from lsgen.models.gan.space import DataUnits
+from lsgen.models.contract import AllowedRange, Contract
+from lsgen.models.gan.space import RescaledGenerator
 from lsgen.models.gan.terms import AdversarialLosses
 from lsgen.models.gan.updates import Updates
+from lsgen.models.parts import frozen_parameters
 
-__all__ = ["AdversarialModel", "frozen"]
+__all__ = ["AdversarialModel"]
 
 
 class AdversarialModel(LatentModel, ABC):
     """Abstract game of a critic and a generator.
 
     Args:
-        latent_space: what the model learns; its decoder is a generator in `DataUnits`.
+        latent_space: what the model learns; its decoder is a generator in `RescaledGenerator`.
         updates: optimisers of both players, and how their updates alternate.
         max_steps: generator steps after which training stops.
 
@@ -73,10 +74,10 @@ class AdversarialModel(LatentModel, ABC):
         return self.decoder.generator is not self.generator
 
     @property
-    def decoder(self) -> DataUnits:
+    def decoder(self) -> RescaledGenerator:
         """The decoder of the latent space."""
         decoder = self.latent_space.decoder
-        assert isinstance(decoder, DataUnits)
+        assert isinstance(decoder, RescaledGenerator)
         return decoder
 
     def separate(self) -> None:
@@ -99,7 +100,7 @@ class AdversarialModel(LatentModel, ABC):
         value_range = None
         if self.decoder.value_range is not None:
             low, high = self.decoder.value_range
-            value_range = Interval(f"expected observations in model.value_range = [{low:g}, {high:g}]", low, high)
+            value_range = AllowedRange(f"expected observations in model.value_range = [{low:g}, {high:g}]", low, high)
         return replace(super().contract(), value_range=value_range)
 
     @abstractmethod
@@ -137,7 +138,7 @@ class AdversarialModel(LatentModel, ABC):
             self.critic_steps += 1
             if self.critic_steps % self.updates.n_critic == 0:
                 terms = partial(self.generator_terms, updates=self.generator_steps)
-                with frozen(critic_parameters):
+                with frozen_parameters(critic_parameters):
                     self._update("generator", generator, generator_parameters, terms)
                 self._schedule()
                 self.tick(0)
@@ -247,16 +248,3 @@ class AdversarialModel(LatentModel, ABC):
         losses = AdversarialLosses({f"critic/{name}": t for name, t in self.critic_terms(batch, None).items()})
         self.log(key, losses.loss, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
         return losses
-
-
-@contextmanager
-def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Leave parameters out of the graph: gradients go through them, not into them."""
-    wanted = [parameter.requires_grad for parameter in parameters]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, was in zip(parameters, wanted, strict=True):
-            parameter.requires_grad_(was)

@@ -22,7 +22,7 @@ from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
-from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, check_value_range
+from lsgen.models.gan.space import EncodableGeneratorSpace, RescaledGenerator, check_value_range
 from lsgen.models.gan.updates import Updates
 from lsgen.models.parts import check_posterior, check_prior
 
@@ -65,7 +65,7 @@ class BiGAN(AdversarialModel):
         updates: Updates = Updates(),
         max_steps: int | None = None,
     ) -> None:
-        decoder = DataUnits(generator, check_value_range(value_range))
+        decoder = RescaledGenerator(generator, check_value_range(value_range))
         point = Deterministic() if posterior is None else posterior
         space = EncodableGeneratorSpace(encoder, decoder, likelihood, prior, point)
         check_posterior("BiGAN", space.posterior, density=False)

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.latent import Deterministic, LatentSpace, Posterior
-from lsgen.models.gan.adversarial import frozen
 from lsgen.models.gan.inversion import mean_squared_error
 from lsgen.models.gan.space import EncodableGeneratorSpace
+from lsgen.models.parts import frozen_parameters
 
 __all__ = ["fit_encoder"]
 
@@ -68,7 +68,7 @@ def fit_encoder(
     optimizer = torch.optim.Adam(trained, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     encoder.train()
-    with torch.enable_grad(), frozen(list(space.parameters())):
+    with torch.enable_grad(), frozen_parameters(space.parameters()):
         for _ in range(steps):
             loss = _code_loss(found, batch_size)
             if observations is not None:

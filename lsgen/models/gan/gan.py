@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from lsgen.latent import Prior
 from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch
-from lsgen.models.contract import Contract, Interval
+from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.losses import AdversarialLoss
 from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
-from lsgen.models.gan.space import DataUnits, GeneratorSpace, check_value_range, with_class
+from lsgen.models.gan.space import GeneratorSpace, RescaledGenerator, check_value_range, with_class
 from lsgen.models.gan.updates import Updates
 from lsgen.models.parts import check_prior
 from lsgen.nn.adversarial.augment import AdaptiveAugment
@@ -67,7 +67,7 @@ class GAN(AdversarialModel):
         updates: Updates = Updates(),
         max_steps: int | None = None,
     ) -> None:
-        space = GeneratorSpace(DataUnits(generator, check_value_range(value_range)), likelihood, prior)
+        space = GeneratorSpace(RescaledGenerator(generator, check_value_range(value_range)), likelihood, prior)
         super().__init__(space, updates, max_steps)
         check_prior("GAN", space, density=False, draws=True)
         kinds = CriticRegulariser | GeneratorRegulariser | AuxiliaryClassification
@@ -100,7 +100,7 @@ class GAN(AdversarialModel):
         if not self.classes:
             return super().contract()
         expected = f"a conditional critic expected labels from 0 to {self.classes - 1}"
-        labels = Interval(expected, 0, self.classes - 1)
+        labels = AllowedRange(expected, 0, self.classes - 1)
         return replace(super().contract(), owner="a conditional critic", demands=("label",), labels=labels)
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> Tensor:  # type: ignore[override]

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
-__all__ = ["DataUnits", "EncodableGeneratorSpace", "GeneratorSpace", "check_value_range", "with_class"]
+__all__ = ["EncodableGeneratorSpace", "GeneratorSpace", "RescaledGenerator", "check_value_range", "with_class"]
 
 
-class DataUnits(nn.Module):
+class RescaledGenerator(nn.Module):
     """A generator whose outputs in [-1, 1] are put into the value range of the data.
 
     Args:

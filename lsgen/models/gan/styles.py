@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from lsgen.latent import ImplicitPrior, LatentSpace, Prior
 from lsgen.models.gan.adversarial import AdversarialModel
-from lsgen.models.gan.space import DataUnits, GeneratorSpace
+from lsgen.models.gan.space import GeneratorSpace, RescaledGenerator
 from lsgen.nn.adversarial.stylegan import StyleGenerator, Synthesis
 
 __all__ = ["Styles", "style_space"]
@@ -89,11 +89,11 @@ def style_space(of: AdversarialModel | LatentSpace, plus: bool = False) -> Laten
 
     """
     z = of if isinstance(of, LatentSpace) else of.latent_space
-    generator = z.decoder.generator if isinstance(z.decoder, DataUnits) else z.decoder
-    if not isinstance(generator, StyleGenerator) or not isinstance(z.decoder, DataUnits):
+    generator = z.decoder.generator if isinstance(z.decoder, RescaledGenerator) else z.decoder
+    if not isinstance(generator, StyleGenerator) or not isinstance(z.decoder, RescaledGenerator):
         raise TypeError(f"expected a model with a StyleGenerator, got {type(generator).__name__}")
     synthesis = generator.synthesis
-    decoder = DataUnits(_PerLayer(synthesis) if plus else synthesis, z.decoder.value_range)
+    decoder = RescaledGenerator(_PerLayer(synthesis) if plus else synthesis, z.decoder.value_range)
     space = GeneratorSpace(decoder, z.likelihood, Styles(z.prior, generator, synthesis.layers if plus else 1))
     space.train(z.training)
     return space

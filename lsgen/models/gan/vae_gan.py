@@ -24,7 +24,7 @@ from lsgen.models.base import Batch
 from lsgen.models.divergence import kl_terms
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
-from lsgen.models.gan.space import DataUnits, EncodableGeneratorSpace, check_value_range
+from lsgen.models.gan.space import EncodableGeneratorSpace, RescaledGenerator, check_value_range
 from lsgen.models.gan.updates import Updates
 from lsgen.models.parts import check_posterior, check_prior
 
@@ -88,7 +88,7 @@ class VAEGAN(AdversarialModel):
         updates: Updates = Updates(),
         max_steps: int | None = None,
     ) -> None:
-        decoder = DataUnits(generator, check_value_range(value_range))
+        decoder = RescaledGenerator(generator, check_value_range(value_range))
         space = EncodableGeneratorSpace(encoder, decoder, likelihood, prior, posterior)
         check_posterior("VAEGAN", space.posterior, density=True)
         check_prior("VAEGAN", space, density=True, draws=False)

@@ -17,7 +17,7 @@ from lsgen.latent import EncodableLatentSpace, Posterior, Prior
 from lsgen.latent.families.product import OneHot
 from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch, LatentModel, OptimizerFactory
-from lsgen.models.contract import Contract, Interval
+from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.loaders import training_observations
 from lsgen.models.losses import Losses
 from lsgen.models.vae.aggregate.adversarial import AdversarialObjective
@@ -96,7 +96,7 @@ class VAE(LatentModel):
         labels = None
         if "label" in self.objective.demands and classes:
             words = f"expected labels from 0 to {classes[0] - 1}, or -1 where the class is not known"
-            labels = Interval(f"{type(self.objective).__name__} {words}", -1, classes[0] - 1)
+            labels = AllowedRange(f"{type(self.objective).__name__} {words}", -1, classes[0] - 1)
         owner, likelihood = type(self.objective).__name__, self.latent_space.likelihood
         return Contract(owner, likelihood, self.objective.demands, labels)
 
@@ -128,7 +128,7 @@ class VAE(LatentModel):
         return {"loss": losses.loss, "losses": self.last_losses}
 
     def _adversarial_step(self, objective: AdversarialObjective, batch: Batch) -> dict[str, Any]:
-        losses, codes = objective.play(self.latent_space, batch, self.generator_steps)
+        losses, codes = objective.losses_and_codes(self.latent_space, batch, self.generator_steps)
         adversary_loss = objective.adversary_loss(self.latent_space, codes.detach())
         self.last_losses = losses.detach()
         self.last_losses = replace(

@@ -10,7 +10,7 @@ from lsgen.geometry import Immersion, geodesic, immersion, jet, metric, metric_f
 from lsgen.geometry.uncertainty import Dropout, Ensemble, LaplaceApproximation, RBFUncertainty, independent_energy
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, Beta, FixedGaussian, Gaussian, Likelihood
-from lsgen.models.gan import DataUnits, GeneratorSpace
+from lsgen.models.gan import GeneratorSpace, RescaledGenerator
 from lsgen.nn import MLPDecoder, RBFPrecision
 from lsgen.nn.adversarial.dcgan import DCGANGenerator
 
@@ -246,7 +246,7 @@ def _features() -> nn.Module:
 
 def test_a_perceptual_metric_of_a_generator_is_that_of_its_composition() -> None:
     generator = DCGANGenerator(3, (3, 16, 16), width=4).double().eval()
-    space = GeneratorSpace(DataUnits(generator, (0.0, 1.0)), FixedGaussian((3, 16, 16), 0.1), StandardNormal(3))
+    space = GeneratorSpace(RescaledGenerator(generator, (0.0, 1.0)), FixedGaussian((3, 16, 16), 0.1), StandardNormal(3))
     features, z = _features(), torch.randn(3, 3, dtype=f64)
     im = immersion(space, "euclidean", features)
     whole = lambda u: features((generator(u[None]) + 1) / 2).flatten()

@@ -17,7 +17,7 @@ from lsgen.latent import (
 )
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import invert, style_space
-from lsgen.models.gan.space import DataUnits, GeneratorSpace
+from lsgen.models.gan.space import GeneratorSpace, RescaledGenerator
 from lsgen.nn.adversarial.stylegan import StyleGenerator
 
 
@@ -67,7 +67,9 @@ def test_an_encoder_that_leaves_the_manifold_starts_on_it() -> None:
 def test_styles_are_found_without_a_prior_and_refused_with_one() -> None:
     torch.manual_seed(0)
     generator = StyleGenerator(3, (1, 4, 4), width=3, channels=(4,), mapping_layers=1)
-    space = style_space(GeneratorSpace(DataUnits(generator), FixedGaussian((1, 4, 4)), StandardNormal(3)).eval())
+    space = style_space(
+        GeneratorSpace(RescaledGenerator(generator), FixedGaussian((1, 4, 4)), StandardNormal(3)).eval()
+    )
     x = space.sample(2)
     assert invert(space, x, steps=100, restarts=2).error.max() < invert(space, x, steps=0, restarts=2).error.max()
     with pytest.raises(TypeError, match="expected a prior with a density, got Styles"):

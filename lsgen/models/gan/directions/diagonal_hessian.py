@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import LatentSpace
-from lsgen.models.gan.adversarial import frozen
 from lsgen.models.gan.directions.linear import Directions, count, named
 from lsgen.models.gan.hessian_penalty import hessian_variances
+from lsgen.models.parts import frozen_parameters
 from lsgen.nn.noise import same_noise
 
 __all__ = ["hessian"]
@@ -63,7 +63,7 @@ def hessian(
     free = torch.randn(space.dim, k, dtype=like.dtype, device=like.device, requires_grad=True)
     optimizer = torch.optim.Adam([free], lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    with torch.enable_grad(), frozen(list(space.parameters())):
+    with torch.enable_grad(), frozen_parameters(space.parameters()):
         for _ in range(steps):
             loss = _penalty(space, torch.linalg.qr(free).Q, batch_size, samples, eps)
             (free.grad,) = torch.autograd.grad(loss, free)

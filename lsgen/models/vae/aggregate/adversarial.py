@@ -1,4 +1,4 @@
-"""Objectives that play against an adversary: a discriminator of codes with an optimiser of its own.
+"""Objectives with an adversary: a discriminator of codes, with an optimiser of its own.
 
 Both sides learn from the same codes in one backward pass: the discriminator is frozen where the model's loss goes
 through it, and its own loss sees the codes without their graph, so that neither gradient reaches the other's weights.
@@ -7,8 +7,7 @@ through it, and its own loss sees the codes without their graph, so that neither
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import torch
@@ -19,7 +18,7 @@ from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
 from lsgen.models.vae.objective import Objective
 
-__all__ = ["AdversarialObjective", "frozen"]
+__all__ = ["AdversarialObjective"]
 
 
 class AdversarialObjective(Objective):
@@ -41,25 +40,14 @@ class AdversarialObjective(Objective):
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the losses of the model; the discriminator's weights get no gradient from them."""
-        return self.play(space, batch, step)[0]
+        return self.losses_and_codes(space, batch, step)[0]
 
     @abstractmethod
-    def play(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> tuple[Losses, Tensor]:
+    def losses_and_codes(
+        self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int
+    ) -> tuple[Losses, Tensor]:
         """Return the losses of the model and the codes (B, d) that the discriminator is to learn from."""
 
     @abstractmethod
     def adversary_loss(self, space: EncodableLatentSpace, codes: Tensor) -> Tensor:
         """Return the discriminator's loss, a scalar, at detached codes (B, d)."""
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Run a module without asking for gradients of its parameters; those of its input flow."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)

@@ -23,8 +23,9 @@ from torch.optim import Optimizer
 
 from lsgen.latent import EncodableLatentSpace, Euclidean
 from lsgen.models.losses import Losses
+from lsgen.models.parts import frozen_parameters
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.aggregate.adversarial import AdversarialObjective, frozen
+from lsgen.models.vae.aggregate.adversarial import AdversarialObjective
 from lsgen.models.vae.objective import sample_terms
 
 __all__ = ["FactorVAE", "permute_dimensions"]
@@ -55,11 +56,13 @@ class FactorVAE(AdversarialObjective):
         if not isinstance(space.manifold, Euclidean):
             raise TypeError(f"FactorVAE expected codes in flat space, got {type(space.prior).__name__}")
 
-    def play(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> tuple[Losses, Tensor]:
+    def losses_and_codes(
+        self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int
+    ) -> tuple[Losses, Tensor]:
         """Return reconstruction + KL + gamma TC, and the codes."""
         x = batch["x"]
         terms = sample_terms(space, x)
-        with frozen(self.discriminator):
+        with frozen_parameters(self.discriminator.parameters()):
             total_correlation = self.discriminator(terms.z).mean()
         gamma = self.gamma(step)
         loss = (terms.reconstruction + terms.kl.sum(-1)).mean() + gamma * total_correlation

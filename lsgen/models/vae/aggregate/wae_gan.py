@@ -18,8 +18,9 @@ from torch.optim import Optimizer
 
 from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
+from lsgen.models.parts import frozen_parameters
 from lsgen.models.schedules import Schedule, as_schedule
-from lsgen.models.vae.aggregate.adversarial import AdversarialObjective, frozen
+from lsgen.models.vae.aggregate.adversarial import AdversarialObjective
 from lsgen.models.vae.objective import sample_terms
 
 __all__ = ["WAEGAN"]
@@ -46,15 +47,17 @@ class WAEGAN(AdversarialObjective):
         super().__init__(discriminator, optimizer)
         self.weight = as_schedule(weight)
 
-    def play(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> tuple[Losses, Tensor]:
+    def losses_and_codes(
+        self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int
+    ) -> tuple[Losses, Tensor]:
         """Return reconstruction - lambda log D, and the codes."""
         x = batch["x"]
         terms = sample_terms(space, x)
-        with frozen(self.discriminator):
-            deceit = softplus(-self.discriminator(terms.z)).mean()
+        with frozen_parameters(self.discriminator.parameters()):
+            adversarial = softplus(-self.discriminator(terms.z)).mean()
         weight = self.weight(step)
-        loss = terms.reconstruction.mean() + weight * deceit
-        return terms.losses(loss, {"lambda": weight}, {"adversarial": deceit.detach()}), terms.z
+        loss = terms.reconstruction.mean() + weight * adversarial
+        return terms.losses(loss, {"lambda": weight}, {"adversarial": adversarial.detach()}), terms.z
 
     def adversary_loss(self, space: EncodableLatentSpace, codes: Tensor) -> Tensor:
         """Return the cross-entropy of telling draws from the prior from codes, in nats per code."""

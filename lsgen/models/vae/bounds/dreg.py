@@ -21,7 +21,7 @@ from torch import Tensor
 from lsgen.latent import DecoderDependentPosterior, EncodableLatentSpace
 from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
-from lsgen.models.vae.aggregate.adversarial import frozen
+from lsgen.models.parts import frozen_parameters
 from lsgen.models.vae.bounds import importance
 from lsgen.models.vae.objective import Objective
 
@@ -62,7 +62,7 @@ class DReG(Objective):
         q, p = space.posterior(raw), space.prior()
         z = q.rsample(torch.Size((self.samples,)))
         gate = z.view_as(z)
-        with frozen(space.posterior):
+        with frozen_parameters(space.posterior.parameters()):
             log_q = space.posterior(raw.detach()).log_prob(gate)
         likelihood = space.decode(gate).log_prob(batch["x"])
         parts = importance.Weights(likelihood, p.log_prob(gate), log_q, kl_terms(q, p, z))

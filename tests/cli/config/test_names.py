@@ -90,6 +90,7 @@ def test_a_folder_is_one_component_of_a_path(text, tmp_path):
     "text", ["${x}", r"\${x}", r"a\\${x}", "$${{x}", "${oc.env:HOME}", "\\", "a\\", "${", "$", "'${x}'\\\n", '"${a:b}"']
 )
 def test_text_with_braces_survives_freezing_thawing_and_instantiating(text, monkeypatch):
+    monkeypatch.setenv("LSGEN_TARGETS", "builtins")
     monkeypatch.delenv("NOT_SET", raising=False)
     frozen = freeze(OmegaConf.create({"a": {"_target_": "builtins.dict", "text": escaped(text), "deep": [["x", "y"]]}}))
     assert thaw(frozen).a.text == text

@@ -67,7 +67,7 @@ class TemperedPosterior:
         return self.at(self.prior.sample(torch.Size((walkers, len(self.x)))))
 
     def move(self, walkers: Walkers, beta: Tensor, size: Tensor, steps: int) -> tuple[Walkers, Tensor]:
-        """Return the walkers after a move that decodes each about `steps` times, and its acceptance rates, (C, B).
+        """Return the walkers after a move that decodes each about `steps` times, and whether it was accepted, (C, B).
 
         Args:
             walkers: where they are.

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from lsgen.cli import main
+from lsgen.cli.application import compose_and_run
+from lsgen.cli.config.freeze import thaw
+from lsgen.cli.config.prepare import prepare
 
 SMALL = (
     "experiment=vae_digits",
@@ -55,3 +60,45 @@ def trained(lsgen, tmp_path):
     outcome = lsgen("train", *SMALL, f"run_dir={tmp_path}/trained")
     assert outcome.code == 0, outcome.err
     return tmp_path / "trained"
+
+
+@pytest.fixture(scope="session")
+def refused():
+    """Return a check: exit code 2, one sentence with the given parts, no traceback, and no run is left."""
+
+    def check(outcome, tmp_path, *parts):
+        assert outcome.code == 2, outcome.err
+        said = [line for line in outcome.err.splitlines() if not line.startswith("warning: ")]
+        assert len(said) == 1, outcome.err
+        assert said[0].startswith("lsgen: ")
+        for part in parts:
+            assert part in said[0]
+        assert not (tmp_path / "runs").exists()
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory):
+    """Return the frozen config of a small run."""
+    found = []
+    plain = ("experiment=vae_digits", "callbacks=engine", "logger=csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("config"))
+        compose_and_run(plain, "sweep", lambda composed: found.append(prepare(composed, None).config))
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def changed(config):
+    """Return a function: overrides, read by Hydra's grammar -> the config on this machine after these changes."""
+
+    def change(*overrides):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LSGEN_RUN_DIR", "run")
+            found = thaw(config)
+        for one in OverridesParser.create().parse_overrides(list(overrides)):
+            OmegaConf.update(found, one.key_or_group, one.value(), merge=False, force_add=True)
+        return found
+
+    return change

@@ -2,6 +2,7 @@
 
     ${lsgen.sum:a,b,...}          sum of numbers; a list of parts counts with the `dim` of each
     ${lsgen.product:a,b,...}      product of numbers; a list counts with the product of its items
+    ${lsgen.quotient:a,b}         whole number of times that b goes into a, at least 1
     ${lsgen.grid:shape,halvings}  sides of an image (C, H, W) once they were halved so often
 
 A config that is frozen holds the results, so no run depends on these.
@@ -24,9 +25,13 @@ def _product(*factors: Any) -> int:
     return prod(prod(factor) if isinstance(factor, ListConfig) else factor for factor in factors)
 
 
+def _quotient(number: int, divisor: int) -> int:
+    return max(1, number // divisor)
+
+
 def _grid(shape: Sequence[int], halvings: int) -> ListConfig:
     return OmegaConf.create([side // 2**halvings for side in shape[1:]])
 
 
-for _name, _function in {"sum": _sum, "product": _product, "grid": _grid}.items():
+for _name, _function in {"sum": _sum, "product": _product, "quotient": _quotient, "grid": _grid}.items():
     OmegaConf.register_new_resolver(f"lsgen.{_name}", _function, replace=True)

@@ -18,7 +18,7 @@ from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPos
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
 from lsgen.latent.manifolds.supports import Codebook, Cube, Simplex
-from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, Laplacian, RationalQuadratic, mmd_squared
+from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, mmd_squared
 from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, PointPosterior, Posterior
 from lsgen.latent.priors import EncoderDependentPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.sampling import samplers
@@ -57,7 +57,6 @@ __all__ = [
     "LadderDecoder",
     "LadderNormal",
     "LadderPosterior",
-    "Laplacian",
     "LatentSpace",
     "Manifold",
     "MixtureOfNormals",
@@ -69,7 +68,6 @@ __all__ = [
     "Prior",
     "Product",
     "ProductManifold",
-    "RationalQuadratic",
     "Simplex",
     "Space",
     "Sphere",

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["RBF", "InverseMultiquadric", "Kernel", "Laplacian", "RationalQuadratic", "mmd_squared"]
+__all__ = ["RBF", "InverseMultiquadric", "Kernel", "mmd_squared"]
 
 
 class Kernel(ABC):
@@ -53,15 +53,6 @@ class RBF(Kernel):
         return torch.exp(-squared / (2 * scale**2))
 
 
-class Laplacian(Kernel):
-    """The kernel exp(-r / l)."""
-
-    def profile(self, squared: Tensor, scale: float) -> Tensor:
-        """Return exp(-r / l); the gradient at r = 0 is taken as 0."""
-        apart = squared > 0
-        return torch.where(apart, torch.exp(-squared.where(apart, torch.ones_like(squared)).sqrt() / scale), 1.0)
-
-
 class InverseMultiquadric(Kernel):
     """The kernel l^2 / (l^2 + r^2) of WAE, whose heavy tails see codes far from the prior.
 
@@ -80,29 +71,6 @@ class InverseMultiquadric(Kernel):
     def profile(self, squared: Tensor, scale: float) -> Tensor:
         """Return l^2 / (l^2 + r^2)."""
         return scale**2 / (scale**2 + squared)
-
-
-class RationalQuadratic(Kernel):
-    """The kernel (1 + r^2 / 2 a l^2)^-a, a mixture of Gaussian kernels over length scales.
-
-    Args:
-        scales: length scales l.
-        shape: the exponent a > 0.
-
-    Raises:
-        ValueError: shape is not positive.
-
-    """
-
-    def __init__(self, scales: Sequence[float] = (1.0,), shape: float = 1.0) -> None:
-        super().__init__(scales)
-        if not shape > 0:
-            raise ValueError(f"expected a shape a > 0, got {shape}")
-        self.shape = float(shape)
-
-    def profile(self, squared: Tensor, scale: float) -> Tensor:
-        """Return (1 + r^2 / 2 a l^2)^-a."""
-        return torch.exp(-self.shape * torch.log1p(squared / (2 * self.shape * scale**2)))
 
 
 def mmd_squared(x: Tensor, y: Tensor, kernel: Kernel, unbiased: bool = False) -> Tensor:

@@ -7,9 +7,8 @@ asked for, a plain number stands for the constant schedule.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from math import cos, pi
 
-__all__ = ["Constant", "Cosine", "Cyclic", "Linear", "Schedule", "as_schedule"]
+__all__ = ["Constant", "Cyclic", "Linear", "Schedule", "as_schedule"]
 
 
 class Schedule(ABC):
@@ -71,17 +70,6 @@ class Linear(_Ramp):
     def __call__(self, step: int) -> float:
         """Return the point of the ramp."""
         return self._between(self._risen(step))
-
-
-class Cosine(_Ramp):
-    """Half a cosine from `start` to `end`, then `end`; the arguments are those of `Linear`."""
-
-    def __init__(self, start: float, end: float, steps: int, ramp: float = 1.0) -> None:
-        super().__init__(start, end, steps, ramp)
-
-    def __call__(self, step: int) -> float:
-        """Return the point of the half cosine."""
-        return self._between((1 - cos(pi * self._risen(step))) / 2)
 
 
 class Cyclic(_Ramp):

@@ -140,7 +140,7 @@ class _SeededSteps(Callback):
 
 def _fit(model: LatentModel, epochs: int, ckpt_path: Path | None = None) -> Trainer:
     """Train for epochs of two generator steps, with what is measured of every model."""
-    updates = model.n_critic * model.accumulate if isinstance(model, AdversarialModel) else 1
+    updates = model.updates.n_critic * model.updates.accumulate if isinstance(model, AdversarialModel) else 1
     data = _data(model, 2 * B * updates)
     rows = [{key: value[i] for key, value in data.items()} for i in range(len(data["x"]))]
     trainer = quiet(max_epochs=epochs, callbacks=[_SeededSteps(), LikelihoodMetrics()])

@@ -9,7 +9,7 @@ import torch
 from sklearn.gaussian_process import kernels
 from torch import Tensor
 
-from lsgen.latent import RBF, InverseMultiquadric, Kernel, Laplacian, RationalQuadratic, mmd_squared
+from lsgen.latent import RBF, InverseMultiquadric, Kernel, mmd_squared
 
 SHIFT = torch.tensor([0.6, -0.3, 0.2], dtype=torch.float64)
 SCALE2 = 0.64
@@ -51,8 +51,6 @@ def test_bias_of_the_v_statistic_is_that_of_its_diagonal() -> None:
     ("kernel", "other"),
     [
         (RBF([0.8]), kernels.RBF(0.8)),
-        (RationalQuadratic([0.8], shape=1.7), kernels.RationalQuadratic(length_scale=0.8, alpha=1.7)),
-        (Laplacian([0.8]), kernels.Matern(0.8, nu=0.5)),
         (InverseMultiquadric([0.8]), kernels.RationalQuadratic(length_scale=0.8 / 2**0.5, alpha=1.0)),
     ],
     ids=lambda kernel: type(kernel).__name__,
@@ -63,9 +61,7 @@ def test_kernels_agree_with_another_library(kernel: Kernel, other: kernels.Kerne
     numpy.testing.assert_allclose(kernel(x, x).diagonal().numpy(), 1.0, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "kernel", [RBF(), Laplacian(), InverseMultiquadric(), RationalQuadratic()], ids=lambda kernel: type(kernel).__name__
-)
+@pytest.mark.parametrize("kernel", [RBF(), InverseMultiquadric()], ids=lambda kernel: type(kernel).__name__)
 def test_gradients_are_exact_and_finite_where_codes_coincide(kernel: Kernel) -> None:
     x, y = _codes(4, 0)
     x.requires_grad_()
@@ -84,7 +80,5 @@ def test_several_scales_add_up_and_the_papers_are_those_of_the_dimension() -> No
 def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected length scales > 0, got \[0\.0\]"):
         RBF([0.0])
-    with pytest.raises(ValueError, match="expected a shape a > 0, got -1"):
-        RationalQuadratic(shape=-1)
     with pytest.raises(ValueError, match="expected at least 2 codes on either side for the unbiased MMD, got 1 and 4"):
         mmd_squared(torch.zeros(1, 2), torch.zeros(4, 2), RBF(), unbiased=True)

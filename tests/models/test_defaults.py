@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 
 import lsgen
 from lsgen.models import VAE
-from lsgen.models.schedules import Cosine, Cyclic, Linear
+from lsgen.models.schedules import Cyclic, Linear
 from lsgen.models.vae import RBFVariance
 
 CONF = Path(lsgen.__file__).parents[1] / "conf"
@@ -51,11 +51,10 @@ def test_the_variance_of_radial_basis_functions_is_fitted_in_training(steps: int
         RBFVariance(0.5)
 
 
-@pytest.mark.parametrize("kind", [Linear, Cosine])
-def test_a_ramp_may_take_a_part_of_the_steps(kind: type[Linear | Cosine]) -> None:
-    whole, part = kind(1.0, 3.0, 100), kind(1.0, 3.0, 400, ramp=0.25)
+def test_a_ramp_may_take_a_part_of_the_steps() -> None:
+    whole, part = Linear(1.0, 3.0, 100), Linear(1.0, 3.0, 400, ramp=0.25)
     for step in (0, 17, 50, 99, 100, 400, 1000):
         assert part(step) == pytest.approx(whole(step))
     assert Cyclic(1.0, 3.0, 400, ramp=0.25)(400 + 17) == pytest.approx(Linear(1.0, 3.0, 100)(17))
     with pytest.raises(ValueError, match=r"expected a ramp in \(0, 1\], the rising part of steps, got 0"):
-        kind(0.0, 1.0, 10, ramp=0)
+        Linear(0.0, 1.0, 10, ramp=0)

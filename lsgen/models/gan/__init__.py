@@ -10,15 +10,7 @@ from lsgen.models.gan.gan import GAN
 from lsgen.models.gan.hessian_penalty import HessianPenalty
 from lsgen.models.gan.info import MutualInformation
 from lsgen.models.gan.inversion import Inversion, invert
-from lsgen.models.gan.losses import (
-    AdversarialLoss,
-    Hinge,
-    LeastSquares,
-    NonSaturating,
-    Relativistic,
-    Saturating,
-    Wasserstein,
-)
+from lsgen.models.gan.losses import AdversarialLoss, Hinge, LeastSquares, NonSaturating, Relativistic, Wasserstein
 from lsgen.models.gan.regularisers import (
     R1,
     R2,
@@ -62,7 +54,6 @@ __all__ = [
     "Regulariser",
     "Relativistic",
     "RescaledGenerator",
-    "Saturating",
     "SimilarityLoss",
     "Updates",
     "Wasserstein",

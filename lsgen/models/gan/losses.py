@@ -1,15 +1,14 @@
 r"""Adversarial losses as functions of the critic's scores r = C(x) of real and f = C(G(z)) of generated observations.
 
     name             the critic minimises                             the generator minimises
-    Saturating       E softplus(-r) + E softplus(f)                   -E softplus(f)
     NonSaturating    E softplus(-r) + E softplus(f)                   E softplus(-f)
     LeastSquares     1/2 E (r - b)^2 + 1/2 E (f - a)^2                1/2 E (f - c)^2
     Hinge            E max(0, 1 - r) + E max(0, 1 + f)                -E f
     Wasserstein      E f - E r                                        -E f
     Relativistic     E softplus(f - r)                                E softplus(r - f)
 
-A score is a logit for the first two: D = sigmoid(C), softplus(-r) = -log D(x), softplus(f) = -log(1 - D(G(z))).
-For densities p of the data and q of the generator the optimal critics are C* = log p/q for the first two, with
+A score is a logit for the first: D = sigmoid(C), softplus(-r) = -log D(x), softplus(f) = -log(1 - D(G(z))).
+For densities p of the data and q of the generator the optimal critics are C* = log p/q for the first, with
 the value 2 log 2 - 2 JSD(p, q); C* = (b p + a q)/(p + q) for least squares; C* = sign(p - q) for the hinge, with
 the value 2 int min(p, q).
 
@@ -33,7 +32,6 @@ __all__ = [
     "LeastSquares",
     "NonSaturating",
     "Relativistic",
-    "Saturating",
     "Wasserstein",
 ]
 
@@ -70,18 +68,6 @@ class NonSaturating(AdversarialLoss):
     def generator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return E softplus(-f)."""
         return softplus(-fake).mean()
-
-
-class Saturating(AdversarialLoss):
-    """The minimax game itself: the generator minimises E log(1 - D(G(z)))."""
-
-    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return E softplus(-r) + E softplus(f)."""
-        return softplus(-real).mean() + softplus(fake).mean()
-
-    def generator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return -E softplus(f)."""
-        return -softplus(fake).mean()
 
 
 class LeastSquares(AdversarialLoss):

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from lsgen.models.gan import Hinge, LeastSquares, NonSaturating, Relativistic, Saturating, Wasserstein
+from lsgen.models.gan import Hinge, LeastSquares, NonSaturating, Relativistic, Wasserstein
 from lsgen.models.gan.losses import AdversarialLoss
 
 M = 0.8
 X = torch.linspace(-12, 12, 48_001, dtype=torch.float64)
 P, Q = (Normal(torch.tensor(m, dtype=torch.float64), 1.0).log_prob(X).exp() for m in (M, -M))
-LOSSES = [NonSaturating(), Saturating(), LeastSquares(), Hinge(), Wasserstein(), Relativistic(), Relativistic(True)]
+LOSSES = [NonSaturating(), LeastSquares(), Hinge(), Wasserstein(), Relativistic(), Relativistic(True)]
 
 
 def _critic_value(loss: AdversarialLoss, critic: Tensor) -> Tensor:
@@ -38,7 +38,6 @@ def _js_divergence() -> Tensor:
     ("loss", "optimal"),
     [
         (NonSaturating(), 2 * M * X),
-        (Saturating(), 2 * M * X),
         (LeastSquares(), P / (P + Q)),
         (LeastSquares(-1, 2, 0.5), (2 * P - Q) / (P + Q)),
     ],
@@ -51,7 +50,7 @@ def test_the_known_optimal_critic_is_stationary(loss: AdversarialLoss, optimal: 
     assert elsewhere.abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("loss", [NonSaturating(), Saturating()])
+@pytest.mark.parametrize("loss", [NonSaturating()])
 def test_logistic_value_at_the_optimum_is_the_jensen_shannon_divergence(loss: AdversarialLoss) -> None:
     value = _critic_value(loss, 2 * M * X)
     torch.testing.assert_close(value, 2 * math.log(2) - 2 * _js_divergence())
@@ -91,12 +90,10 @@ def test_the_generator_gains_where_the_score_of_its_observations_grows(loss: Adv
     assert (gradient < 0).all()
 
 
-def test_gradients_of_the_two_logistic_generators() -> None:
+def test_gradient_of_the_logistic_generator() -> None:
     fake = torch.linspace(-6, 6, 13, dtype=torch.float64, requires_grad=True)
     (kind,) = torch.autograd.grad(NonSaturating().generator(fake, fake), fake)
-    (minimax,) = torch.autograd.grad(Saturating().generator(fake, fake), fake)
     torch.testing.assert_close(kind, -torch.sigmoid(-fake.detach()) / 13)
-    torch.testing.assert_close(minimax, -torch.sigmoid(fake.detach()) / 13)
 
 
 def test_relativistic_losses_see_differences_only_and_exchange_the_kinds() -> None:

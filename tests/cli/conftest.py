@@ -98,7 +98,11 @@ def changed(config):
             patch.setenv("LSGEN_RUN_DIR", "run")
             found = thaw(config)
         for one in OverridesParser.create().parse_overrides(list(overrides)):
-            OmegaConf.update(found, one.key_or_group, one.value(), merge=False, force_add=True)
+            if one.is_delete():
+                parent, _, name = one.key_or_group.rpartition(".")
+                del OmegaConf.select(found, parent)[name]
+            else:
+                OmegaConf.update(found, one.key_or_group, one.value(), merge=False, force_add=True)
         return found
 
     return change

@@ -1,4 +1,4 @@
-r"""What a likelihood promises.
+r"""The contract of a likelihood p(x|h).
 
 A decoder maps a latent code z to raw outputs h; a likelihood turns h into a distribution p(x|h) over
 observations x. Its Fisher information in the coordinates h is
@@ -85,7 +85,7 @@ class Likelihood(nn.Module, ABC):
         return self.in_support(values).all()
 
     def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
-        """Return the few values of each observation that tell of all of them, without reading any from the device.
+        """Return a few values of each observation that decide whether all its values are in the support.
 
         Args:
             x: observations (B, *shape).

@@ -1,4 +1,4 @@
-r"""Location families, and location-scale families: what Gaussian, Laplace and logistic have in common.
+r"""Location families and location-scale families, of which Gaussian, Laplace and logistic are members.
 
     p(x|mu, s) = f((x - mu)/s)/s,    F = A/s^2 in mu,    A = E[(f'/f)^2],    C = E[(1 + u f'/f)^2],  u = (x - mu)/s.
 
@@ -28,7 +28,7 @@ __all__ = ["LocationFamily", "LocationScaleFamily"]
 
 
 class LocationFamily(ClosedFormLikelihood):
-    """Abstract family whose h is the location, of a scale that does not depend on the code.
+    """Abstract family with location h and a scale that does not depend on the code.
 
     Attributes:
         location_information: A.
@@ -73,7 +73,7 @@ class LocationFamily(ClosedFormLikelihood):
 
 
 class LocationScaleFamily(ClosedFormLikelihood):
-    """Abstract family whose h is the location and the logarithm of the scale.
+    """Abstract family whose raw outputs h are the location and the logarithm of the scale.
 
     Attributes:
         location_information: A.

@@ -62,7 +62,7 @@ class Mixed(Likelihood):
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
-        """The channels of all parts' raw outputs, and what follows."""
+        """The shape of the raw outputs of one observation: the channels of all parts, then the other dimensions."""
         return (sum(part.raw_shape[0] for part in self.likelihoods), *self.shape[1:])
 
     def observed(self, x: Tensor) -> dict[str, Tensor]:
@@ -95,17 +95,17 @@ class Mixed(Likelihood):
         return torch.cat(own, -len(self.shape))
 
     def in_support(self, x: Tensor) -> Tensor:
-        """Ask every part."""
+        """Return whether every part can give its values."""
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
         return torch.cat([part.in_support(own) for part, own in parts], -len(self.shape))
 
     def allows(self, x: Tensor) -> Tensor:
-        """Ask every part."""
+        """Return whether every part can give its values."""
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
         return torch.stack([part.allows(own) for part, own in parts]).all()
 
     def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
-        """Return the values that tell of each part."""
+        """Return the witnesses of every part."""
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
         return [witness for part, own in parts for witness in part.witnesses(own)]
 
@@ -141,7 +141,7 @@ class ClosedFormMixed(FlatMixed, ClosedFormLikelihood):
 
 
 def mixed_likelihood(parts: Mapping[str, Likelihood]) -> Mixed:
-    """Return the product of likelihoods over named parts, of the type that can do all that every part can.
+    """Return the product of likelihoods over named parts; it is flat or in closed form if every part is.
 
     Args:
         parts: the likelihoods by name, in the order of their channels.

@@ -1,4 +1,4 @@
-r"""Gaussian whose standard deviation is, at every training step, the one that maximises the likelihood of the batch.
+r"""Gaussian with the standard deviation that maximises the likelihood of the current training batch.
 
     sigma*^2 = 1/(N D) sum_n |x_n - mu(z_n)|^2,    -log p = D/2 log(2 pi sigma*^2) + D/2  on average over the batch.
 
@@ -64,7 +64,7 @@ class OptimalGaussian(LocationFamily):
         return self.variance.sqrt().to(location.dtype)
 
     def member(self, location: Tensor, scale: Tensor) -> Distribution:
-        """Return normal distributions; in training, those that find their sigma when they see the batch."""
+        """Return normal distributions; in training their sigma is computed from the batch."""
         if self.training:
             return _Calibrated(self, location, scale)
         return Normal(location, scale, validate_args=False)
@@ -80,7 +80,7 @@ class OptimalGaussian(LocationFamily):
 
 
 class _Calibrated(Normal):
-    """Normal distributions of a common standard deviation that maximises the likelihood of what they are asked for."""
+    """Normal distributions with the one standard deviation that maximises the likelihood of the values given."""
 
     def __init__(self, likelihood: OptimalGaussian, location: Tensor, scale: Tensor) -> None:
         super().__init__(location, scale, validate_args=False)

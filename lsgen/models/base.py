@@ -93,11 +93,11 @@ class LatentModel(BatchIntake):
         self._stop_at_limit()
 
     def contract(self) -> Contract:
-        """Return what a batch must be: observations that the likelihood can give."""
+        """Return the requirements on a batch: observations in the support of the likelihood."""
         return Contract(type(self).__name__, self.latent_space.likelihood)
 
     def on_fit_start(self) -> None:
-        """Refuse what cannot be trained on, as far as it is known; train no further where the step limit is reached."""
+        """Check precision and data, and stop at once if the step limit is already reached."""
         precision, name = str(self.trainer.precision), type(self).__name__
         if precision not in self.precisions:
             raise ValueError(f"{name} expected trainer.precision of {' or '.join(self.precisions)}, got {precision}")
@@ -105,7 +105,7 @@ class LatentModel(BatchIntake):
         self._stop_at_limit()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return what the model makes of observations."""
+        """Return the output of the model for a batch of observations."""
         made: Tensor = self(batch["x"])
         return made
 

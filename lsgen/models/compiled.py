@@ -1,4 +1,4 @@
-"""Weights of compiled parts under plain names.
+"""Names of the weights of compiled modules without the prefixes of `torch.compile`.
 
 `torch.compile(part)` wraps a module, and its weights are then called `part._orig_mod.NAME`. A model saves them as
 `part.NAME`, and reads either, so that a checkpoint fits the model whether or not a part is compiled.
@@ -16,7 +16,7 @@ _WRAPPED = "_orig_mod."
 
 
 def name_plainly(module: nn.Module) -> None:
-    """Have a module's `state_dict` and `load_state_dict` pass over what `torch.compile` wraps around its parts."""
+    """Remove the prefixes of `torch.compile` from the names that a module saves and loads."""
     module.register_state_dict_post_hook(_rename)
     module.register_load_state_dict_pre_hook(_fit)
 
@@ -27,7 +27,7 @@ def _rename(module: nn.Module, state: dict[str, Any], prefix: str, metadata: dic
 
 
 def _fit(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-    """Give what is to be loaded the names that the module has."""
+    """Rename loaded weights to the names that the module uses."""
     own = [name for name, _ in module.named_parameters(remove_duplicate=False)]
     own += [name for name, _ in module.named_buffers(remove_duplicate=False)]
     wrapped = {prefix + name.replace(_WRAPPED, ""): prefix + name for name in own if _WRAPPED in name}

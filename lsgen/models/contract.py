@@ -1,4 +1,4 @@
-"""What a batch must be, and how little of it tells whether it is.
+"""Requirements on a batch, and the few values of it that have to be checked.
 
 | entry      | what it holds                                                          | who asks for it           |
 |------------|------------------------------------------------------------------------|---------------------------|
@@ -32,7 +32,7 @@ _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 @dataclass(frozen=True)
 class AllowedRange:
-    """What values of one entry may be, beside what a likelihood says.
+    """The range of allowed values of one entry of a batch.
 
     Attributes:
         expected: the same in words.
@@ -60,7 +60,7 @@ class AllowedRange:
 
 
 class ValueCheck(NamedTuple):
-    """A value of each observation, (B,), and who says whether it may be there.
+    """One value of each observation, (B,), with the range or likelihood that must allow it.
 
     Attributes:
         judge: says so.
@@ -78,7 +78,7 @@ class ValueCheck(NamedTuple):
         return self.judge.in_support(self.values) if self.allowed is None else self.allowed
 
     def sentence(self, value: float, place: str) -> str:
-        """Say what was expected, and what came where."""
+        """Return the sentence of the error: expected values, and the value found with its place."""
         if isinstance(self.judge, AllowedRange):
             return f"{self.judge.expected}, got {value:.6g} in {place}"
         remedy = "choose another likelihood or rescale the data" if abs(value) < float("inf") else "mend the data"
@@ -88,7 +88,7 @@ class ValueCheck(NamedTuple):
 
 @dataclass(frozen=True)
 class Contract:
-    """What a model asks of its batches.
+    """The entries, shapes, types and values that a model requires of its batches.
 
     Attributes:
         owner: who asks, by name.
@@ -170,13 +170,13 @@ class Contract:
             self._check_entry(name, batch[name], dtype, batch["x"])
 
     def allows(self, batch: Mapping[str, Tensor]) -> bool:
-        """Return whether every value may be there, as fast as can be; reads from the device."""
+        """Return whether all values of a batch are allowed; waits for the device."""
         if "observed" in self.demands:
             return bool((self.likelihood.in_support(batch["x"]) | ~batch["observed"]).all())
         return all(bool(judge.allows(batch[name])) for name, judge in self._judges)
 
     def value_checks(self, batch: Mapping[str, Tensor]) -> list[ValueCheck]:
-        """Return what tells of all values of a batch, observation by observation; reads nothing from the device."""
+        """Return the checks that decide on all values of a batch, without waiting for the device."""
         if "observed" not in self.demands:
             return [ValueCheck(*pair) for name, judge in self._judges for pair in judge.witnesses(batch[name])]
         x = batch["x"].flatten(1)
@@ -208,7 +208,7 @@ class Contract:
         )
 
     def _check_entry(self, name: str, value: Any, dtype: torch.dtype, x: Any) -> None:
-        """Say what is wrong with an entry."""
+        """Raise the error of an entry with another type or shape."""
         kind = _KINDS.get(name, dtype)
         if not isinstance(value, Tensor):
             raise TypeError(f'{self.owner} expected a tensor for "{name}" of a batch, got {_kind(value)}')

@@ -1,4 +1,4 @@
-"""The divergence of a posterior from a prior: in closed form where there is one, else from a code of the posterior."""
+"""The KL divergence of a posterior from a prior, in closed form or estimated from a sample."""
 
 from __future__ import annotations
 

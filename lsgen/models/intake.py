@@ -87,7 +87,7 @@ class BatchIntake(LightningModule, ABC):
         self._check_batch_sizes(self.trainer.val_dataloaders, "validation")
 
     def on_fit_end(self) -> None:
-        """Say that there was nothing to train on; Lightning ends a fit without a batch as if it had trained."""
+        """Refuse a fit without a batch, which Lightning ends as if it had trained."""
         if self.trainer.fit_loop.max_batches == 0:
             raise ValueError(f"{self._contract.owner} expected at least one batch to train on, got none")
 
@@ -102,7 +102,7 @@ class BatchIntake(LightningModule, ABC):
     # every batch
 
     def _on_before_batch_transfer(self, batch: Any, dataloader_idx: int = 0) -> Any:
-        """Take a batch in, on the host; wrong labels would end the work of an accelerator without a word."""
+        """Bring a batch into one form on the host, and check its labels there."""
         batch = super()._on_before_batch_transfer(batch, dataloader_idx)
         if not self._takes_batches():
             return batch
@@ -121,7 +121,7 @@ class BatchIntake(LightningModule, ABC):
     def _apply_batch_transfer_handler(
         self, batch: Any, device: torch.device | None = None, dataloader_idx: int = 0
     ) -> Any:
-        """Judge a batch of a loop once it is on the device; example inputs come here too and are let through."""
+        """Check a batch of a loop after its transfer to the device; example inputs are not checked."""
         batch, comes = super()._apply_batch_transfer_handler(batch, device, dataloader_idx), self._batch_comes
         self._batch_comes = False
         if comes:
@@ -156,7 +156,7 @@ class BatchIntake(LightningModule, ABC):
         self.read_verdicts()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Have nothing saved that learned from what is refused."""
+        """Read the verdicts, so that weights which learned from refused data are not saved."""
         self.read_verdicts()
 
     # how
@@ -177,7 +177,7 @@ class BatchIntake(LightningModule, ABC):
         check_batch_sizes(loaders, self._least[split == "training"], split, self._contract.owner)
 
     def _require_batches(self) -> None:
-        """Refuse a stream that had nothing; how many batches it has is not known before."""
+        """Refuse a loader of unknown length that gave no batch."""
         if not self._batches_so_far():
             raise ValueError(f"{self._contract.owner} expected at least one batch in {self._place().whole}, got none")
 
@@ -191,7 +191,7 @@ class BatchIntake(LightningModule, ABC):
             self._looked_through.add(split)
 
     def _takes_batches(self) -> bool:
-        """Return whether the loop at hand has batches as the contract says."""
+        """Return whether the batches of the current loop are observations."""
         return True
 
     def _judge(self, batch: Batch) -> None:
@@ -205,7 +205,7 @@ class BatchIntake(LightningModule, ABC):
             self._verdicts.add(self._place(), self._contract.value_checks(batch))
 
     def _is_allowed(self, batch: Batch) -> bool:
-        """Return whether all values may be there, as far as that is known on the host."""
+        """Return whether all values are allowed, for a batch on the host; False for one on a device."""
         return on_host(batch["x"]) and self._contract.allows(batch)
 
     def _place(self) -> Place:

@@ -1,4 +1,4 @@
-"""What is known of the batches of a trainer before the first of them comes, and after which of them values are read."""
+"""Properties of a trainer's loaders: the number and sizes of batches, and after which of them rows are logged."""
 
 from __future__ import annotations
 

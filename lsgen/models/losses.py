@@ -1,4 +1,4 @@
-"""What a training objective returns: one number to minimise, and the terms it is made of."""
+"""The loss that a training objective returns, with its terms."""
 
 from __future__ import annotations
 

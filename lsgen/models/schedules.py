@@ -20,7 +20,7 @@ class Schedule(ABC):
 
 
 class Constant(Schedule):
-    """One value for ever."""
+    """A constant weight."""
 
     def __init__(self, value: float) -> None:
         self.value = float(value)
@@ -39,7 +39,7 @@ class _Ramp(Schedule):
         self.start, self.end, self.steps, self.ramp = float(start), float(end), int(steps), float(ramp)
 
     def _risen(self, step: int) -> float:
-        """Return which part of the ramp is behind, between 0 and 1."""
+        """Return the completed fraction of the ramp, between 0 and 1."""
         return min(step / (self.steps * self.ramp), 1.0)
 
     def _between(self, fraction: float) -> float:

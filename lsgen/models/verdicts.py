@@ -1,8 +1,8 @@
-"""Judgement of batches, passed where it costs nothing: at once on the host, and when the loop reads anyway elsewhere.
+"""Checks of batches without waiting: at once on the host, and for an accelerator when values are read anyway.
 
-Evidence of a batch on an accelerator is a few numbers for each observation. They stay on the device, and a kernel that
-waits for them is started only at the next place where values are read in any case: where a row is logged, at the end
-of an epoch or a validation, before a checkpoint is written.
+The checks of a batch on an accelerator are a few numbers for each observation. They stay on the device, and are read
+at the next place where values are read in any case: where a row is logged, at the end of an epoch or a validation, and
+before a checkpoint is written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def on_host(x: Tensor) -> bool:
 
 
 class Place(NamedTuple):
-    """Where observations are from.
+    """The split, batch and epoch that observations come from.
 
     Attributes:
         split: "train", "val", "test" or "predict".
@@ -54,14 +54,14 @@ class Place(NamedTuple):
 
 
 class Verdicts:
-    """Evidence that was not judged yet."""
+    """Value checks that have not been read yet."""
 
     def __init__(self) -> None:
         self._open: list[tuple[Place, ValueCheck]] = []
         self._refusal: str | None = None
 
     def add(self, place: Place, evidence: Sequence[ValueCheck]) -> None:
-        """Judge what is on the host, and keep the rest.
+        """Read the checks that are on the host, and keep the others.
 
         Raises:
             ValueError: an observation is refused.
@@ -74,7 +74,7 @@ class Verdicts:
                 raise ValueError(_refusal([(place, item)])[0])
 
     def read(self) -> None:
-        """Judge what was kept; weights that learned from what is refused stay refused until `forget`.
+        """Read the checks that were kept; after a refusal every further call is refused until `forget`.
 
         Raises:
             ValueError: an observation is refused.
@@ -94,7 +94,7 @@ class Verdicts:
                 raise ValueError(said)
 
     def forget(self) -> None:
-        """Begin anew, with other data or other weights."""
+        """Drop all checks, for other data or other weights."""
         self._open, self._refusal = [], None
 
 

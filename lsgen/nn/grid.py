@@ -1,4 +1,4 @@
-"""Networks whose code is a grid of vectors, as vector quantisation wants it.
+"""Encoder and decoder whose code is a grid of vectors, for vector quantisation.
 
     encoder   4x4/2 convolutions, residual blocks, conv1 to D channels; the code lists the vectors row by row
     decoder   conv3, residual blocks, 4x4/2 transposed convolutions

@@ -1,4 +1,4 @@
-"""Networks that draw random numbers, seen as one function of their input.
+"""Networks that draw random numbers, with the draws held fixed.
 
 A finite difference of a generator with noise, style mixing or dropout measures what these change, not what the code
 changes, unless all its evaluations see the same draws. The same holds for a spectrally normalised layer in train mode,
@@ -19,7 +19,7 @@ __all__ = ["same_noise"]
 
 @contextmanager
 def same_noise(function: Callable[[Tensor], Tensor]) -> Iterator[Callable[[Tensor], Tensor]]:
-    """Give a function whose calls all see the same random draws and the same parametrised weights.
+    """Yield a function whose calls all use the same random draws and the same parametrised weights.
 
     What it draws follows from one number of the CPU's global generator; each call leaves the global generators of the
     CPU and of its input's device as they were. Calls with inputs of one shape see the same noise.

@@ -1,4 +1,4 @@
-"""A decoder whose deviation is one number at first, and a network of radial basis functions once that is fitted."""
+"""A decoder with a constant standard deviation until a network of radial basis functions is fitted."""
 
 from __future__ import annotations
 

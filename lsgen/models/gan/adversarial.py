@@ -1,4 +1,4 @@
-r"""Two players under manual optimisation: who moves when, and what a step is.
+r"""Training of a critic and a generator by turns, under manual optimisation.
 
 Every `accumulate` batches the critic is updated once; after every `n_critic` updates of the critic the generator is
 updated once, from codes as many as the batches had observations. `generator_steps` counts updates of the generator,
@@ -37,7 +37,7 @@ __all__ = ["AdversarialModel"]
 
 
 class AdversarialModel(LatentModel, ABC):
-    """Abstract game of a critic and a generator.
+    """Abstract model with a critic and a generator that are trained against each other.
 
     Args:
         latent_space: what the model learns; its decoder is a generator in `RescaledGenerator`.
@@ -70,7 +70,7 @@ class AdversarialModel(LatentModel, ABC):
 
     @property
     def averaged(self) -> bool:
-        """Whether the latent space decodes with a copy of the generator, which somebody else keeps up to date."""
+        """Whether the latent space decodes with a moving average of the generator."""
         return self.decoder.generator is not self.generator
 
     @property
@@ -86,7 +86,7 @@ class AdversarialModel(LatentModel, ABC):
             self.decoder.generator = deepcopy(self.generator).requires_grad_(False)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load weights; where they hold an averaged generator beside the trained one, keep the two apart."""
+        """Load weights, and separate the averaged generator from the trained one if both are there."""
         averaged = "latent_space.decoder.generator."
         pairs = [
             (value, name.removeprefix(averaged)) for name, value in state_dict.items() if name.startswith(averaged)
@@ -105,7 +105,7 @@ class AdversarialModel(LatentModel, ABC):
 
     @abstractmethod
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Return the parameters of the critic and of the generator, with whom what makes codes plays."""
+        """Return the parameters of the critic, and of the generator with those that make codes."""
 
     def code_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the prior and, where codes are inferred, of encoder and posterior."""
@@ -115,7 +115,7 @@ class AdversarialModel(LatentModel, ABC):
 
     @abstractmethod
     def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
-        """Return what the critic minimises as terms, scalars, that add up to its loss.
+        """Return the terms of the critic's loss, scalars.
 
         Args:
             batch: the batch.
@@ -125,7 +125,7 @@ class AdversarialModel(LatentModel, ABC):
 
     @abstractmethod
     def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
-        """Return what the generator minimises as terms, scalars, that add up to its loss."""
+        """Return the terms of the generator's loss, scalars."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Update the players whose turn it is; return the latest terms of both."""
@@ -168,7 +168,7 @@ class AdversarialModel(LatentModel, ABC):
         return self.latent_space.prior.draw(n * world).chunk(world)[self.global_rank]
 
     def configure_callbacks(self) -> list[Callback]:
-        """Say what takes the place of the trainer's options that two players cannot use; add no callbacks."""
+        """Refuse options of the trainer that manual optimisation cannot use; add no callbacks."""
         unused = (("gradient_clip_val", "clip_norm", (None, 0)), ("accumulate_grad_batches", "accumulate", (1,)))
         for option, ours, without in unused:
             value = getattr(self.trainer, option)

@@ -1,4 +1,4 @@
-r"""AC-GAN: the critic recognises the class of what it sees, and both players want it to be recognised.
+r"""AC-GAN: the critic also classifies its input, and both players minimise the classification loss.
 
     critic      L_S' + w ( E H(c, P(c|x)) + E H(c, P(c|G(z, c))) )
     generator   L_S  + w   E H(c, P(c|G(z, c)))
@@ -21,7 +21,7 @@ __all__ = ["AuxiliaryClassification"]
 
 
 class AuxiliaryClassification(Regulariser):
-    """The cross-entropy of the critic's classes, in the loss of either player.
+    """The cross-entropy of the critic's classifier, in the losses of both players.
 
     Args:
         weight: the factor w, 1 in the paper.

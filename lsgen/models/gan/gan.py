@@ -111,7 +111,7 @@ class GAN(AdversarialModel):
         return not self.trainer.predicting  # from codes, which may be anything
 
     def players(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Return the parameters of critic and generator, the prior with the latter, and those of their regularisers."""
+        """Return the parameters of the critic, and of generator and prior, with those of their regularisers."""
         critic, generator = list(self.critic.parameters()), [*self.generator.parameters(), *self.code_parameters()]
         for regulariser in self.regularisers:
             (critic if isinstance(regulariser, CriticRegulariser) else generator).extend(regulariser.parameters())
@@ -141,7 +141,7 @@ class GAN(AdversarialModel):
         return terms | self._penalties(GeneratorRegulariser, updates, self.generator, z, fake)
 
     def _play(self, batch: Batch) -> tuple[Tensor, Tensor, Scores]:
-        """Return real observations, codes as many, and the critic, conditioned on the labels of both if it asks."""
+        """Return real observations, as many codes, and the critic, conditioned on the labels if it has classes."""
         real = self.decoder.inverse(batch["x"])
         z = self.codes(len(real))
         if not self.classes:
@@ -165,7 +165,7 @@ class GAN(AdversarialModel):
         return lambda x: critic(self.augment(x))
 
     def _observe(self, real_scores: Tensor) -> None:
-        """Tell an adaptive augmentation how the critic overfits, the same in every process."""
+        """Report the critic's overfitting, averaged over processes, to an adaptive augmentation."""
         if isinstance(self.augment, AdaptiveAugment):
             overfitting, world = real_scores.sign().mean(), 1
             if self._trainer is not None:

@@ -1,4 +1,4 @@
-r"""The Hessian penalty: coordinates of the code should act on what is generated one by one.
+r"""The Hessian penalty, which makes coordinates of the code act independently on the output.
 
     L = max_i Var_v( v^T H_i v ),   H_i the Hessian of output i,  v of independent random signs,
     Var_v( v^T H v ) = 2 sum_{a != b} H_ab^2 ,

@@ -1,4 +1,4 @@
-"""What a step of the game returns: the terms of both players' losses, by name."""
+"""The losses of both players of a GAN, term by term."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AdversarialLosses:
 
     @property
     def loss(self) -> Tensor:
-        """The sum of all terms, a scalar: nothing that is minimised, but finite only where every term is."""
+        """The sum of all terms, a scalar that is finite only if every term is; it is not minimised."""
         return torch.stack(list(self.scalars.values())).sum()
 
     def player(self, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a VAE objective promises: a latent space and a batch in, losses out."""
+"""The contract of a VAE objective, which maps a latent space and a batch to losses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["DataSetObjective", "Objective", "SampleTerms", "sample_terms"]
 
 
 class Objective(nn.Module, ABC):
-    """Abstract training objective of a variational autoencoder, with what it asks of batches and of a latent space.
+    """Abstract training objective of a variational autoencoder, with its requirements on batches and parts.
 
     Attributes:
         demands: entries of a batch needed beside "x": "label", "pair" or "observed".
@@ -37,7 +37,7 @@ class Objective(nn.Module, ABC):
 
     @property
     def least_batch(self) -> int:
-        """The number of observations of the smallest batch that it can judge, in training or evaluation."""
+        """The number of observations in the smallest batch that the loss is defined for."""
         return 1
 
     def check(self, space: EncodableLatentSpace) -> None:
@@ -93,7 +93,7 @@ class DataSetObjective(Objective):
         return self._observations
 
     def prepare(self, observations: int) -> None:
-        """Take note of the size of the training set, over all processes, unless it was given."""
+        """Set the number of training observations, over all processes, unless it was given."""
         if not self._given:
             self._observations = int(observations)
 
@@ -108,7 +108,7 @@ class DataSetObjective(Objective):
 
 @dataclass(frozen=True)
 class SampleTerms:
-    """What one sample of the posterior gives.
+    """The code, reconstruction and KL of one sample of the posterior.
 
     Attributes:
         q: the posterior, of batch shape (B,).

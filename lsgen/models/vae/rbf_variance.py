@@ -1,4 +1,4 @@
-r"""The VAE of Latent Space Oddity: first a mean with one standard deviation, then a variance that knows the data.
+r"""The VAE of Latent Space Oddity, whose decoder variance grows away from the data.
 
     steps below n:     -log N( x; mu(z), sigma^2 ) + KL( q(z|x) || p(z) )                    encoder and mean learn
     at step n:         centres, bandwidths and weights of beta(z) from the last M codes and their squared errors
@@ -116,7 +116,7 @@ class RBFVariance(Objective):
 
 
 def _with_fixed_mean(space: EncodableLatentSpace, z: Tensor) -> torch.distributions.Distribution:
-    """Return p(x|z), with gradients for what follows the mean alone."""
+    """Return p(x|z) with gradients of the standard deviation only."""
     mean, log_sigma = space.raw(z).chunk(2, dim=1)
     out: torch.distributions.Distribution = space.likelihood(torch.cat([mean.detach(), log_sigma], 1))
     return out

@@ -68,7 +68,7 @@ class VAE(LatentModel):
         self.scheduler = scheduler
 
     def setup(self, stage: str) -> None:
-        """Take optimisation into our own hands where there is an adversary.
+        """Switch to manual optimisation if the objective has a discriminator.
 
         Lightning refuses a Trainer that clips gradients for a model that optimises by hand, although
         `clip_gradients` honours its settings: this hook runs after that check.
@@ -87,11 +87,11 @@ class VAE(LatentModel):
         self.automatic_optimization = False
 
     def teardown(self, stage: str) -> None:
-        """Give optimisation back."""
+        """Return to automatic optimisation."""
         self.automatic_optimization = True
 
     def contract(self) -> Contract:
-        """Return what a batch must be for the objective."""
+        """Return the requirements of the objective on a batch."""
         classes = [part.dim for part in self.latent_space.prior.modules() if isinstance(part, OneHot)]
         labels = None
         if "label" in self.objective.demands and classes:
@@ -101,12 +101,12 @@ class VAE(LatentModel):
         return Contract(owner, likelihood, self.objective.demands, labels)
 
     def on_fit_start(self) -> None:
-        """Tell an objective that asks for it how many observations there are."""
+        """Tell the objective the number of training observations if it depends on it."""
         super().on_fit_start()
         self._count_observations()
 
     def on_train_start(self) -> None:
-        """Tell it once more, as what tries out training does without the start of a fit."""
+        """Tell the objective again, for Lightning's tuners, which skip the start of a fit."""
         super().on_train_start()
         self._count_observations()
 
@@ -147,7 +147,7 @@ class VAE(LatentModel):
         return {"loss": losses.loss.detach(), "losses": self.last_losses}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clip the gradients of each side on its own, as the trainer is told to, where optimisation is ours."""
+        """Clip the gradients of model and discriminator separately under manual optimisation."""
         if not self.automatic_optimization:
             self.clip_gradients(optimizer)
 

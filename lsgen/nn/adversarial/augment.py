@@ -1,4 +1,4 @@
-r"""Augmentations of a critic's input through which gradients flow, for data too few to train a critic on.
+r"""Differentiable augmentations of a critic's input, for small data sets.
 
 Real and generated images go through the same random augmentations, so that the generator matches the augmented
 distributions. They leave the distribution identifiable only while each happens with a probability below one, or,

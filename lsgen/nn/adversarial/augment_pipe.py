@@ -92,7 +92,7 @@ class _Draw:
         return torch.rand(self.n, *size, dtype=self.p.dtype, device=self.p.device)
 
     def chosen(self, value: Tensor, neutral: float, p: Tensor | None = None) -> Tensor:
-        """Return the values (n, ...), each image's all together neutral unless they are chosen."""
+        """Return the values (n, ...) of the images that are chosen, and neutral ones for the others."""
         gate = self.uniform(*[1] * (value.ndim - 1))
         return torch.where(gate < (self.p if p is None else p), value, neutral)
 
@@ -129,7 +129,7 @@ def _inverse_geometry(draw: _Draw, width: int, height: int) -> Tensor:
 
 
 def _resampled(x: Tensor, inverse: Tensor) -> Tensor:
-    """Return x(A^{-1} u) at every pixel u; images that nothing happens to come back as they are."""
+    """Return x(A^{-1} u) at every pixel u; images with A = 1 are returned unchanged."""
     height, width = x.shape[2:]
     rows, columns = (torch.arange(size).to(x) - (size - 1) / 2 for size in (height, width))
     v, u = torch.meshgrid(rows, columns, indexing="ij")

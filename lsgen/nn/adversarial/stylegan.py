@@ -138,7 +138,7 @@ class _Layer(nn.Module):
 
 
 class _Block(nn.Module):
-    """One resolution: its convolutions, and how it is seen."""
+    """The convolutions of one resolution, and its output as an image."""
 
     def __init__(self, inputs: int | None, outputs: int, colours: int, width: int) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""Objectives that know labels or pairs."""
+"""Objectives that learn from labels or pairs."""

@@ -28,7 +28,7 @@ __all__ = ["AdaGVAE", "share"]
 
 
 class AdaGVAE(Objective):
-    """The beta-VAE of pairs whose posteriors agree in what the pair is thought to share.
+    """The beta-VAE of pairs, whose posteriors are averaged over the dimensions that the pair shares.
 
     Args:
         beta: weight of the KL term, a number or a schedule in generator steps.

@@ -1,4 +1,4 @@
-r"""M2: a class and a code behind every observation, from data of which only a part is labelled.
+r"""M2: a semi-supervised VAE with a class and a continuous code for every observation.
 
     L(x, y) = E_{q(z|x,y)}[ log p(x|z, y) ] + log p(y) - KL( q(z|x, y) || p(z) )          labelled
     U(x)    = sum_y q(y|x) L(x, y) + H( q(y|x) )                                          unlabelled
@@ -82,7 +82,7 @@ class SemiSupervised(Objective):
 
 @dataclass(frozen=True)
 class ClassBounds:
-    """What M2 gives for a batch, in nats, (B,) each.
+    """The bounds of M2 for every observation of a batch, in nats, (B,) each.
 
     Attributes:
         reconstruction: -log p(x|z, y), averaged over the classes where y is not known.

@@ -28,7 +28,7 @@ SHARED_MODULES = {
     "lsgen.viz.grid",
     "lsgen.viz.responses",
 }
-SHARED_CLASSES = {"Frame", "GaussianMixture", "NearestNeighbours", "Progress"}
+SHARED_CLASSES = {"Frame", "Progress"}
 
 
 def _modules() -> list[ModuleType]:

@@ -35,7 +35,7 @@ __all__ = [
     "Imputer",
     "IterativeRegression",
     "Mean",
-    "NearestNeighbours",
+    "NeighbourImputer",
     "PseudoGibbs",
     "compare_imputations",
     "score_imputation",
@@ -71,7 +71,7 @@ class Mean(Imputer):
         return self.mean.expand_as(x), self.mean + self.deviation * torch.randn(draws, *x.shape).to(x)
 
 
-class NearestNeighbours(Imputer):
+class NeighbourImputer(Imputer):
     """Imputation from the k nearest training rows that have the value.
 
     Args:
@@ -258,7 +258,7 @@ def compare_imputations(
         check_density(space.prior, space.posterior)
     known: dict[str, Imputer] = {
         "mean": Mean(),
-        "knn": NearestNeighbours(),
+        "knn": NeighbourImputer(),
         "iterative": IterativeRegression(),
         "miwae": ImportanceSampling(space, samples),
         "pseudo_gibbs": PseudoGibbs(space),

@@ -479,8 +479,8 @@ def test_what_needs_densities_refuses_points() -> None:
 
 def test_samplers_that_leave_bounded_codes_are_refused() -> None:
     space = _space("Uniform")
-    mixture = samplers.GaussianMixture(1).fit(space.prior().sample((50,)))
-    with pytest.raises(ValueError, match="GaussianMixture expected codes in flat space, got a Cube"):
+    mixture = samplers.FromGaussianMixture(1).fit(space.prior().sample((50,)))
+    with pytest.raises(ValueError, match="FromGaussianMixture expected codes in flat space, got a Cube"):
         samplers.generate(space, 5, mixture)
     assert samplers.generate(space, 5).shape == (5, D)
 

@@ -10,7 +10,7 @@ from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics.imputation import (
     IterativeRegression,
     Mean,
-    NearestNeighbours,
+    NeighbourImputer,
     compare_imputations,
     score_imputation,
 )
@@ -44,7 +44,7 @@ def test_scores_of_exact_draws_are_those_of_the_normal() -> None:
 
 def test_neighbours_are_those_of_scikit_learn() -> None:
     (x, observed), (y, seen) = _data(80), _data(30, seed=1)
-    method = NearestNeighbours(3)
+    method = NeighbourImputer(3)
     method.fit(x, observed)
     torch.manual_seed(0)
     mean, draws = method(y, seen, 2000)
@@ -109,4 +109,4 @@ def test_nothing_to_judge_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected a level in \(0, 1\), got 1"):
         score_imputation(x, torch.zeros_like(x).bool(), x, x[None], 1.0)
     with pytest.raises(ValueError, match="expected at least 1 neighbour, got 0"):
-        NearestNeighbours(0)
+        NeighbourImputer(0)

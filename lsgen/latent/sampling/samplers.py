@@ -24,7 +24,7 @@ from lsgen.latent.families.flows import FlowPrior
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.space import LatentSpace
 
-__all__ = ["CodeSampler", "FromAggregatePosterior", "FromPrior", "GaussianMixture", "NormalisingFlow", "generate"]
+__all__ = ["CodeSampler", "FromAggregatePosterior", "FromFlow", "FromGaussianMixture", "FromPrior", "generate"]
 
 
 class CodeSampler(ABC):
@@ -124,8 +124,8 @@ class FromAggregatePosterior(CodeSampler):
         return self._codes[torch.randint(len(self._codes), (n,), device=self._codes.device)]
 
 
-class GaussianMixture(CodeSampler):
-    """A mixture of normals with full covariances, by scikit-learn.
+class FromGaussianMixture(CodeSampler):
+    """Draws codes from a mixture of normals with full covariances, fitted by scikit-learn.
 
     Args:
         components: number K of normals.
@@ -165,8 +165,8 @@ class GaussianMixture(CodeSampler):
         return means[chosen] + (factors[chosen] @ noise.unsqueeze(-1)).squeeze(-1)
 
 
-class NormalisingFlow(CodeSampler):
-    """A neural spline flow over standardised codes (extra `flows`).
+class FromFlow(CodeSampler):
+    """Draws codes from a neural spline flow, fitted to standardised codes (extra `flows`).
 
     Args:
         steps: optimiser steps.

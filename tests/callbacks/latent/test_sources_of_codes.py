@@ -54,8 +54,8 @@ def test_a_sampler_is_fitted_to_the_codes_of_training_observations(tmp_path) -> 
 def test_samplers_that_do_not_fit_the_model_are_refused_before_any_work(tmp_path) -> None:
     encoder, decoder = MLPEncoder(SHAPE, 3, (8,), heads=1), MLPDecoder(3, SHAPE, (8,))
     sphere = VAE(encoder, decoder, FixedGaussian(SHAPE), HypersphericalUniform(3), Autoencoder(), Deterministic())
-    with pytest.raises(ValueError, match="GaussianMixture expected codes in flat space, got a Sphere"):
-        _trainer(tmp_path, Samples(sampler=samplers.GaussianMixture())).fit(sphere, Digits())
+    with pytest.raises(ValueError, match="FromGaussianMixture expected codes in flat space, got a Sphere"):
+        _trainer(tmp_path, Samples(sampler=samplers.FromGaussianMixture())).fit(sphere, Digits())
     loader = Digits().train_dataloader()
     with pytest.raises(TypeError, match=r"FromAggregatePosterior expected a lsgen.data.DataModule to take codes from"):
         _trainer(tmp_path, Samples(sampler=samplers.FromAggregatePosterior())).fit(_autoencoder(), loader)

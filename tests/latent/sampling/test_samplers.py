@@ -19,7 +19,7 @@ def _codes(n: int = 4000) -> Tensor:
     return torch.cat([left, right])
 
 
-FITTED = [samplers.FromAggregatePosterior(), samplers.GaussianMixture(2)]
+FITTED = [samplers.FromAggregatePosterior(), samplers.FromGaussianMixture(2)]
 
 
 @pytest.mark.parametrize("sampler", FITTED, ids=lambda sampler: type(sampler).__name__)
@@ -36,10 +36,10 @@ def test_a_flow_comes_close_to_the_density_of_the_codes() -> None:
     pytest.importorskip("zuko")
     codes = _codes().float()
     torch.manual_seed(1)
-    flow = samplers.NormalisingFlow(steps=250)
+    flow = samplers.FromFlow(steps=250)
     flow.fit(codes)
     drawn = flow.sample(4000)
-    mixture = samplers.GaussianMixture(2)
+    mixture = samplers.FromGaussianMixture(2)
     mixture.fit(codes)
     weights, means, factors = mixture._parts
     parts = MultivariateNormal(means, scale_tril=factors)
@@ -67,14 +67,14 @@ def test_observations_are_generated_from_the_codes_of_a_sampler() -> None:
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
-    with pytest.raises(RuntimeError, match="GaussianMixture expected to be fitted to codes first"):
-        samplers.GaussianMixture().sample(3)
+    with pytest.raises(RuntimeError, match="FromGaussianMixture expected to be fitted to codes first"):
+        samplers.FromGaussianMixture().sample(3)
     with pytest.raises(RuntimeError, match="FromAggregatePosterior expected to be fitted to codes first"):
         samplers.FromAggregatePosterior().sample(3)
     with pytest.raises(ValueError, match="expected at least 10 codes, one for each component, got 4"):
-        samplers.GaussianMixture().fit(torch.randn(4, 2))
+        samplers.FromGaussianMixture().fit(torch.randn(4, 2))
     with pytest.raises(ValueError, match=r"FromAggregatePosterior expected finite codes \(N, d\), got shape \(4,\)"):
         samplers.FromAggregatePosterior().fit(torch.randn(4))
-    with pytest.raises(ValueError, match="GaussianMixture expected codes in flat space, got a Sphere"):
-        samplers.GaussianMixture().check(HypersphericalUniform(3).manifold)
+    with pytest.raises(ValueError, match="FromGaussianMixture expected codes in flat space, got a Sphere"):
+        samplers.FromGaussianMixture().check(HypersphericalUniform(3).manifold)
     samplers.FromAggregatePosterior().check(Sphere())

@@ -114,20 +114,21 @@ def with_options(node: Any, key: str = "") -> Any:
     if not isinstance(node, Mapping):
         return node
     filled = dict(node)
-    if "_target_" in node and not str(node["_target_"]).startswith("hydra.utils."):
-        filled |= _options_of(resolve(key, node), node)
+    plain = {name: value for name, value in node.items() if isinstance(value, Mapping) and "_target_" not in value}
+    if plain and "_target_" in node and not str(node["_target_"]).startswith("hydra.utils."):
+        filled |= _options_of(resolve(key, node), plain)
     return {name: with_options(value, f"{key}.{name}" if key else str(name)) for name, value in filled.items()}
 
 
-def _options_of(found: Any, node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the mappings of options among the arguments of a constructor, complete with their dataclass."""
+def _options_of(found: Any, plain: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return those mappings among the arguments of a constructor that are options, complete with their dataclass."""
     try:
         parameters = inspect.signature(found).parameters
     except (TypeError, ValueError):
         return {}
     complete: dict[str, Any] = {}
-    for name, value in node.items():
-        if isinstance(value, Mapping) and "_target_" not in value and name in parameters:
+    for name, value in plain.items():
+        if name in parameters:
             kind, default = options_class(found, parameters[name]), parameters[name].default
             if kind is not None:
                 own = fields(kind) if isinstance(default, kind) else ()

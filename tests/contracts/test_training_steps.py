@@ -5,7 +5,7 @@ of a pretended CUDA device it asks the driver. Between two rows of the log nothi
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,7 @@ from pretended import MODELS, VARIANTS, B, NoCopies, batch_of, built, fitting, m
 from pytorch_lightning import Trainer
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
 from lsgen.models import VAE, LatentModel
 from lsgen.models.gan import AdversarialModel
@@ -116,3 +116,23 @@ def test_a_training_step_reads_nothing_from_the_device(choice: str, tmp_path: Pa
     train(model, callbacks, tmp_path)
     assert (model.generator_steps, model.images_seen) == (2, 2 * B)
     assert {p.device for p in model.parameters()} == {META}
+
+
+READS: dict[str, Callable[[Tensor], object]] = {
+    "a number": lambda x: x.sum().item(),
+    "a decision": lambda x: bool((x > 0).any()),
+    "a list": lambda x: x.tolist(),
+    "places": lambda x: x.nonzero(),
+    "a part": lambda x: x[x > 0],
+    "a copy": lambda x: x.cpu(),
+    "two devices": lambda x: x + torch.ones(3),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_what_is_refused(read: Callable[[Tensor], object]) -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True), NoCopies():
+        x = torch.ones(3, device=META)
+        assert (x + torch.ones(())).device == META
+        with pytest.raises((DataDependentOutputException, DynamicOutputShapeException, AssertionError, RuntimeError)):
+            read(x)

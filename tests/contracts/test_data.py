@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import lsgen.conf
+import members
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -54,6 +55,11 @@ def order(data, epoch, start=None):
         batches.start = start
     batches.set_epoch(epoch)
     return [request.indices for request in batches]
+
+
+def test_every_data_set_has_a_yaml():
+    found = set(members.concrete(DataModule, "lsgen.data"))
+    assert found == {class_of(options_of(name)) for name in NAMES}
 
 
 def test_the_yaml_states_all_options(name):

@@ -1,15 +1,13 @@
-"""Every likelihood keeps the contract. Families enrol themselves: whatever `lsgen.likelihoods` holds is tested."""
+"""Every likelihood keeps the contract. Families enrol themselves by type: see `members.concrete`."""
 
-import importlib
 import inspect
-import pkgutil
 
+import members
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import constraints, kl_divergence
 
-import lsgen.likelihoods
 from lsgen.latent import EncodableLatentSpace, StandardNormal
 from lsgen.likelihoods import (
     Bernoulli,
@@ -26,17 +24,7 @@ from lsgen.likelihoods.mixed import Mixed
 from lsgen.models.vae import ELBO
 from lsgen.nn import MLPDecoder, MLPEncoder
 
-
-def _families() -> list[type[Likelihood]]:
-    modules = [
-        importlib.import_module(m.name) for m in pkgutil.iter_modules(lsgen.likelihoods.__path__, "lsgen.likelihoods.")
-    ]
-    classes = {c for m in modules for _, c in inspect.getmembers(m, inspect.isclass) if issubclass(c, Likelihood)}
-    concrete = (c for c in classes if not inspect.isabstract(c) and not issubclass(c, Mixed))
-    return sorted(concrete, key=lambda c: c.__name__)
-
-
-FAMILIES = _families()
+FAMILIES = [one for one in members.concrete(Likelihood, "lsgen.likelihoods") if not issubclass(one, Mixed)]
 FLAT = [family for family in FAMILIES if issubclass(family, FlatLikelihood)]
 CLOSED = [family for family in FAMILIES if issubclass(family, ClosedFormLikelihood)]
 

@@ -38,18 +38,6 @@ MODELS, NETS = (
 CUDA = torch.device("cuda", 0)
 B = 6
 
-VARIANTS: dict[str, tuple[str, ...]] = {
-    # what no yaml of conf/model or conf/net chooses: class -> overrides that do
-    "DiffAugment": ("model=gan", "+model.augment._target_=lsgen.nn.adversarial.augment.DiffAugment"),
-    "Relativistic": ("model=gan", "model.loss._target_=lsgen.models.gan.Relativistic"),
-    "Saturating": ("model=gan", "model.loss._target_=lsgen.models.gan.Saturating"),
-    "Consistency": (
-        "model=gan",
-        "+model.regularisers=[{_target_:lsgen.models.gan.Consistency,augment:{_target_:torch.nn.Identity}}]",
-    ),
-    "R2": ("model=gan", "+model.regularisers=[{_target_:lsgen.models.gan.R2}]"),
-    "HessianPenalty": ("model=gan", "+model.regularisers=[{_target_:lsgen.models.gan.HessianPenalty}]"),
-}
 NOT_RUN: dict[str, str] = {
     # class -> the reason
     "Regulariser": "what all penalties derive from",
@@ -110,14 +98,14 @@ def composed(*overrides: str) -> Any:
 
 
 @cache
-def fitting(choice: str, *more: str) -> Any:
+def fitting(choice: str) -> Any:
     """Return the config of a model or a network with the smallest data that it can be built for."""
     group, name = choice.split("=")
     if (TREE / "experiment" / f"{name}_digits.yaml").is_file():
-        return composed(f"experiment={name}_digits", *more)
+        return composed(f"experiment={name}_digits")
     for model in [name] if group == "model" else ["vae", "sngan"]:
         for data in ("digits", "cifar10", "sprites"):
-            config = composed(f"data={data}", f"model={model}", *([choice] if group == "net" else more))
+            config = composed(f"data={data}", f"model={model}", *([choice] if group == "net" else []))
             with suppress(InstantiationException, ValueError):
                 instantiate(config.model)
                 return config

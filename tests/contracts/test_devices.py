@@ -19,7 +19,6 @@ from pretended import (
     CUDA,
     MODELS,
     NOT_RUN,
-    VARIANTS,
     B,
     ChecksPass,
     batch_of,
@@ -103,7 +102,7 @@ def test_every_network_prior_posterior_and_term_of_a_loss_is_run() -> None:
     nets = {
         type(part).__name__ for name in other_nets() for part in instantiate(fitting(f"net={name}").model).modules()
     }
-    assert kinds - _used_by_models() - nets == {*VARIANTS, *NOT_RUN}
+    assert kinds - _used_by_models() - nets == {*NOT_RUN}
 
 
 @pytest.mark.slow

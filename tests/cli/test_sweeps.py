@@ -269,7 +269,8 @@ def test_on_a_screen_a_metric_of_a_sweep_is_one_cell_that_no_width_breaks(lsgen,
     out = lsgen("table", "s").out
     first = next(line for line in out.splitlines() if line.startswith("│ 1 "))
     (cell,) = re.findall(r"-11\.01 ± 10 \[(\S+), (\S+)\]", first)
-    assert -21.1 < float(cell[0]) < -11.01 < float(cell[1]) < -0.9
+    half = 4.302653 * 10.01 / 3**0.5  # Student's t of 2 degrees of freedom at 97.5 %, by the printed tables
+    assert [float(end) for end in cell] == pytest.approx([-11.01 - half, -11.01 + half], rel=1e-3)
     assert "95 % confidence interval of the mean] over seed" in out
     assert "bold: the best test/elbo" in out
 

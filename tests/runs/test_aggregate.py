@@ -1,12 +1,10 @@
 """Statistics over seeds."""
 
-import itertools
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from lsgen.runs.aggregate import Group, aggregate, best_groups, statistics
+from lsgen.runs.aggregate import Group, aggregate, best_groups, over_seeds, statistics
 
 
 def rows(**settings):
@@ -19,18 +17,33 @@ def group(values):
     return Group({}, values={"m": dict(enumerate(values))})
 
 
-@pytest.mark.parametrize("values", [[1.0, 4.0, 10.0], [0.5, -1.0, 2.0, 8.0], [3.0, 3.5, 9.0, 1.0, -2.0]])
-def test_the_interval_is_that_of_all_resamples(values):
-    """With few values every resample can be listed: the quantiles of n^n means are the bootstrap's limit."""
+@pytest.mark.parametrize("values", [[1.0, 4.0, 10.0], [0.5, -1.0, 2.0, 8.0], [3.0, 3.5], [2.0, 2.0, 2.0]])
+def test_the_interval_is_that_of_a_t_test(values):
+    """The interval holds the means that a t-test does not reject, which SciPy knows by itself."""
     found = statistics(values)
-    means = np.array([np.mean(choice) for choice in itertools.product(values, repeat=len(values))])
     assert found.mean == pytest.approx(np.mean(values))
     assert found.std == pytest.approx(np.std(values, ddof=1))
-    for end, level in ((found.ci_low, 0.025), (found.ci_high, 0.975)):
-        error = np.sqrt(level * (1 - level) / 10_000)  # of the share of resamples below the end
-        least = np.quantile(means, max(0, level - 4 * error), method="lower")
-        most = np.quantile(means, min(1, level + 4 * error), method="higher")
-        assert least <= end <= most
+    if found.std == 0:
+        assert (found.ci_low, found.ci_high) == (2.0, 2.0)
+        return
+    for level in (0.95, 0.8):
+        peer = stats.ttest_1samp(values, 0.0).confidence_interval(level)
+        assert over_seeds(values, level) == pytest.approx((np.mean(values), *peer))
+    assert (found.ci_low, found.ci_high) == over_seeds(values)[1:]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_interval_covers_the_mean_as_often_as_it_says(n):
+    rng = np.random.default_rng(0)
+    hits = [low <= 3 <= high for _, low, high in (over_seeds(3 + rng.normal(size=n)) for _ in range(4000))]
+    assert abs(np.mean(hits) - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 4000)
+
+
+def test_an_interval_of_one_score_and_a_level_that_is_none_are_refused():
+    with pytest.raises(ValueError, match=r"at least 2 scores .* got 1 and 0.95"):
+        over_seeds([0.5])
+    with pytest.raises(ValueError, match=r"a level in \(0, 1\), got 2 and 1"):
+        over_seeds([0.5, 0.6], 1)
 
 
 def test_too_few_values_have_no_spread():

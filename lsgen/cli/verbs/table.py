@@ -20,8 +20,8 @@ _USAGE = """usage: lsgen table SWEEP [--by KEY,...] [--over KEY] [--metrics KEY,
        lsgen table RUNS ... [--columns KEY,...] [--sort [-]KEY] [--format rich|csv|md] [--runs]
 
 The first form has a row for each setting of a sweep: the swept keys, the number of runs that finished (n) and failed,
-then of every metric mean, standard deviation, and a 95 % confidence interval of the mean by the bootstrap: in one
-column on the screen, in four (METRIC_mean, METRIC_std, METRIC_ci_low, METRIC_ci_high) for machines.
+then of every metric mean, standard deviation, and a 95 % confidence interval of the mean by Student's t: in one column
+on the screen, in four (METRIC_mean, METRIC_std, METRIC_ci_low, METRIC_ci_high) for machines.
 
   --by        the settings that tell rows apart; what the sweep sets to different values, unless given
   --over      what is aggregated over (default seed); tests pair runs by it

@@ -6,7 +6,6 @@ from lsgen.metrics.disentanglement.dci import DCI
 from lsgen.metrics.disentanglement.explicitness import Explicitness
 from lsgen.metrics.disentanglement.factor_vae_score import FactorVAEScore
 from lsgen.metrics.disentanglement.infomec import InfoMEC
-from lsgen.metrics.disentanglement.intervals import Interval, over_seeds
 from lsgen.metrics.disentanglement.irs import IRS
 from lsgen.metrics.disentanglement.modularity import Modularity
 from lsgen.metrics.disentanglement.mutual_information_gap import MutualInformationGap
@@ -25,9 +24,7 @@ __all__ = [
     "Explicitness",
     "FactorVAEScore",
     "InfoMEC",
-    "Interval",
     "Modularity",
     "MutualInformationGap",
     "disentanglement_metrics",
-    "over_seeds",
 ]

@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 
 from lsgen.cli import main
-from lsgen.cli.config.build import build, instantiate, verify
-from lsgen.cli.config.freeze import freeze, references, thaw
+from lsgen.cli.config.construction import build, instantiate, verify
+from lsgen.cli.config.frozen_config import freeze, references, thaw
 from lsgen.cli.config.overlay import check_overlay, new_keys
 from lsgen.cli.config.schema import check_shape
 from lsgen.cli.errors import UsageError

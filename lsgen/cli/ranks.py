@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lsgen.cli.config.freeze import resolving
+from lsgen.cli.config.frozen_config import resolving
 from lsgen.cli.errors import UsageError
 from lsgen.runs import RunDirectory
 

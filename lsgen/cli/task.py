@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lsgen.cli.config.freeze import thaw
+from lsgen.cli.config.frozen_config import thaw
 from lsgen.cli.errors import BAD_INPUT, FAILURE, INTERRUPTED, OK, UsageError, complain
 from lsgen.cli.output.console import messages
 from lsgen.cli.ranks import forget_ranks, is_first_process, processes
@@ -169,7 +169,7 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
 
 def _train(directory: RunDirectory, progress: _Progress) -> None:
     from lsgen.callbacks import HeldOutCheck
-    from lsgen.cli.config.build import build, verify
+    from lsgen.cli.config.construction import build, verify
     from lsgen.cli.config.monitors import check_monitors
     from lsgen.cli.config.rehearsal import rehearse, rehearse_weights
 
@@ -208,7 +208,7 @@ def _no_step(trainer: Any) -> str:
 def _checkpoint(directory: RunDirectory, progress: _Progress) -> str | None:
     """Return the checkpoint to resume from; None if the run has none and starts from scratch."""
     from lsgen.callbacks import newest_checkpoint, read_checkpoint
-    from lsgen.cli.load import check_content
+    from lsgen.cli.loading import check_content
 
     newest = newest_checkpoint(directory.path)
     if newest is None:

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import jvp, vjp
 
+from lsgen.geometry.batching import pointwise
 from lsgen.geometry.checks import check_codes, check_map, check_signature
 from lsgen.geometry.double import DecoderMap, widened_map
 from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.members import member_features
-from lsgen.geometry.pointwise import pointwise
 from lsgen.geometry.riemannian import Map
 from lsgen.latent import LatentSpace
 from lsgen.likelihoods import FlatLikelihood, Likelihood

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import pointwise
 from lsgen.geometry.factorisation import cholesky, eigenvalues, finite, replaced, tolerance
-from lsgen.geometry.pointwise import pointwise
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Spectrum", "log_volume", "metric", "orthonormal_frames", "spectrum"]

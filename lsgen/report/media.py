@@ -8,7 +8,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from lsgen.report.collect import Medium
+from lsgen.report.run_contents import Medium
 
 __all__ = ["BUDGET", "choose", "image_uri", "size", "thumbnail", "uri"]
 

@@ -10,7 +10,6 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from lsgen.report.collect import Medium, Run, collect
 from lsgen.report.curves import charts
 from lsgen.report.media import choose, size, uri
 from lsgen.report.parts import (
@@ -27,6 +26,7 @@ from lsgen.report.parts import (
     table,
     write,
 )
+from lsgen.report.run_contents import Medium, Run, collect
 from lsgen.runs import LEVELS, grouped, in_reading_order, problems_in, share_measured
 from lsgen.runs.keys import ENTRIES, GALLERIES, find
 

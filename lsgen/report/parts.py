@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from lsgen.report.collect import as_script
+from lsgen.report.run_contents import as_script
 from lsgen.runs import RunError, named, write_atomically
 from lsgen.version import __version__
 

@@ -9,12 +9,12 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from lsgen.report.collect import Medium, Run, collect
 from lsgen.report.curves import overlays
 from lsgen.report.media import BUDGET, image_uri, thumbnail
 from lsgen.report.parts import cell, chart_section, document, folded, problems, table, write
+from lsgen.report.run_contents import Medium, Run, collect
 from lsgen.runs import Job, RunError, Sweep
-from lsgen.runs.aggregate import SweepTable
+from lsgen.runs.seed_statistics import SweepTable
 from lsgen.runs.sweep import STATES
 
 __all__ = ["write_sweep_report"]

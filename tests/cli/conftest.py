@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from lsgen.cli import main
 from lsgen.cli.application import compose_and_run
-from lsgen.cli.config.freeze import thaw
-from lsgen.cli.config.prepare import prepare
+from lsgen.cli.config.frozen_config import thaw
+from lsgen.cli.config.preparation import prepare
 
 SMALL = (
     "experiment=vae_digits",

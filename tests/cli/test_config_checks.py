@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from lsgen.callbacks import Decoding, GeodesicSearch, MeanSets, PlaneGrid
-from lsgen.cli.config.build import instantiate
-from lsgen.cli.config.freeze import freeze, references, thaw
+from lsgen.cli.config.construction import instantiate
+from lsgen.cli.config.frozen_config import freeze, references, thaw
 from lsgen.cli.config.overlay import check_overlay, drop_deselected
 from lsgen.cli.config.schema import check_shape, check_signatures, with_options
 from lsgen.cli.errors import UsageError

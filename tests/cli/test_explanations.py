@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lsgen.callbacks import WandbLabels, WandbLogger
-from lsgen.cli.config.build import instantiate
-from lsgen.cli.config.freeze import thaw
+from lsgen.cli.config.construction import instantiate
+from lsgen.cli.config.frozen_config import thaw
 from lsgen.cli.errors import UsageError
 from lsgen.cli.refusals.explain import explanation, own_sentence
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lsgen.cli.application import compose_and_run
-from lsgen.cli.config.prepare import prepare
+from lsgen.cli.config.preparation import prepare
 from lsgen.cli.errors import UsageError
 
 HEAD = "# @package _global_\n"

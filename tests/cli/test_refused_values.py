@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lsgen.cli.config.annotations import check_values
-from lsgen.cli.config.build import verify
+from lsgen.cli.config.construction import verify
 from lsgen.cli.errors import UsageError
 
 SEED = "expected seed to be a whole number from 0 to 4294967295 (2^32 - 1), got "

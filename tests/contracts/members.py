@@ -21,7 +21,7 @@ import torch
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from lsgen.cli.config.build import instantiate
+from lsgen.cli.config.construction import instantiate
 from lsgen.models import VAE, LatentModel
 from lsgen.models.vae import DataSetObjective
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 from lsgen import viz
 from lsgen.report import write_report, write_sweep_report
-from lsgen.report.collect import Medium, collect
 from lsgen.report.curves import charts, thinned
 from lsgen.report.media import choose
 from lsgen.report.parts import number
+from lsgen.report.run_contents import Medium, collect
 from lsgen.runs import RunDirectory, RunError, Sweep, index, provenance
-from lsgen.runs.aggregate import SweepTable, aggregate
+from lsgen.runs.seed_statistics import SweepTable, aggregate
 
 HOSTILE = "<script>alert('tag')</script>&\"$name"
 KEYS = ("reconstruction/grid", "sample/grid", "traversal/axes", "traversal/plane", "interpolation/linear")

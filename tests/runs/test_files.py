@@ -7,8 +7,8 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from lsgen.cli.config.freeze import escaped
-from lsgen.report.collect import collect
+from lsgen.cli.config.frozen_config import escaped
+from lsgen.report.run_contents import collect
 from lsgen.runs import RunDirectory, index, read_json, to_json, unescaped, write_json, write_yaml
 
 

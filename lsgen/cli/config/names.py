@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lsgen.cli.config.compose import Composed
-from lsgen.cli.config.freeze import escaped, quoted
+from lsgen.cli.config.frozen_config import escaped, quoted
 from lsgen.cli.errors import UsageError
 from lsgen.runs import new_id
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lsgen.cli.config.build import instantiate
+from lsgen.cli.config.construction import instantiate
 from lsgen.cli.config.targets import resolve, target_nodes
 from lsgen.cli.errors import UsageError
 from lsgen.cli.refusals.explain import explanation

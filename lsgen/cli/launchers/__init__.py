@@ -5,7 +5,7 @@ from lsgen.cli.launchers.local import Local
 from lsgen.cli.launchers.pool import Joblib
 from lsgen.cli.launchers.ray_tasks import Ray
 from lsgen.cli.launchers.slurm import Slurm
-from lsgen.cli.launchers.start import launcher_of, queue_of, start
+from lsgen.cli.launchers.submission import launcher_of, queue_of, start
 
 __all__ = [
     "BlockingLauncher",

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 
 from lsgen.cli.config.annotations import check_values
 from lsgen.cli.config.monitors import check_metric
-from lsgen.cli.config.prepare import prepare
+from lsgen.cli.config.preparation import prepare
 from lsgen.cli.config.schema import MAX_SEED
 from lsgen.cli.errors import UsageError
 from lsgen.cli.launchers.optuna_space import as_override, distribution, one_of

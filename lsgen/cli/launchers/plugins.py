@@ -25,7 +25,7 @@ from lsgen.cli.compat import grid
 from lsgen.cli.errors import UsageError
 from lsgen.cli.launchers.base import JobLauncher
 from lsgen.cli.launchers.optuna_sweeper import OptunaSweeper
-from lsgen.cli.launchers.start import KINDS, start
+from lsgen.cli.launchers.submission import KINDS, start
 from lsgen.cli.launchers.wait import wait_for
 from lsgen.cli.sweeps.jobs import JobComposer, freeze_jobs
 from lsgen.runs import Sweep

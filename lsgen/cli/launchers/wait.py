@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from lsgen.cli.launchers.start import queue_of
+from lsgen.cli.launchers.submission import queue_of
 from lsgen.runs import Sweep
 from lsgen.runs.sweep import STATES
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.cli.errors import UsageError
-from lsgen.runs.aggregate import Group, SweepTable
+from lsgen.runs.seed_statistics import Group, SweepTable
 
 __all__ = ["FORMATS", "legend", "parquet"]
 

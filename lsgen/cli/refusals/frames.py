@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["Frame", "frames_of", "owner_of"]
+__all__ = ["TracebackFrame", "frames_of", "owner_of"]
 
 _PACKAGE = str(Path(__file__).parents[2])
 _LIBRARIES = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 @dataclass(frozen=True)
-class Frame:
+class TracebackFrame:
     """One line of a traceback, and whose it is: "lsgen", "user" or "library"."""
 
     owner: str
@@ -40,13 +40,13 @@ class Frame:
         return self.instruction.startswith(("CALL", "BINARY_OP", "PRECALL", "COMPARE_OP"))
 
 
-def frames_of(trace: TracebackType | None) -> Iterator[Frame]:
+def frames_of(trace: TracebackType | None) -> Iterator[TracebackFrame]:
     """Yield the lines of a traceback, the outermost first."""
     while trace is not None:
         code = trace.tb_frame.f_code
         instruction = dis.opname[code.co_code[trace.tb_lasti]] if trace.tb_lasti >= 0 else ""
         owner = owner_of(code.co_filename, str(trace.tb_frame.f_globals.get("__name__")))
-        yield Frame(owner, code.co_filename, trace.tb_lineno, code.co_name, instruction)
+        yield TracebackFrame(owner, code.co_filename, trace.tb_lineno, code.co_name, instruction)
         trace = trace.tb_next
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lsgen.cli.compat import apply_overrides
 from lsgen.cli.config.compose import Composed, choices_of, compose_chosen, compose_plain, set_by_config
-from lsgen.cli.config.prepare import prepare
+from lsgen.cli.config.preparation import prepare
 from lsgen.cli.errors import UsageError
 from lsgen.runs import Job, RunDirectory, Sweep, literal_secrets, surroundings, take_snapshot
 

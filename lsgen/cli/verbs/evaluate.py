@@ -14,7 +14,7 @@ from lsgen.runs import Problem, RunDirectory, in_reading_order, named, now, writ
 if TYPE_CHECKING:
     from lsgen.cli.refusals.run_objects import RunObjects
 
-__all__ = ["evaluate", "run"]
+__all__ = ["evaluate_run", "run"]
 
 _USAGE = """usage: lsgen evaluate RUN [checkpoint=last|best|PATH] [device=cpu|cuda]
 
@@ -35,14 +35,14 @@ def run(arguments: Sequence[str]) -> int:
     flags, rest = take(arguments, ("checkpoint", "device"))
     place = only_run(rest)
     directory = RunDirectory.open(place)
-    metrics, problems = evaluate(directory, flags.get("checkpoint", "last"), device_of(flags))
+    metrics, problems = evaluate_run(directory, flags.get("checkpoint", "last"), device_of(flags))
     _show(directory, metrics)
     for problem in problems:
         print(f"lsgen: not all was measured: {problem}", file=sys.stderr)
     return FAILURE if problems else OK
 
 
-def evaluate(
+def evaluate_run(
     directory: RunDirectory, checkpoint: str = "last", device: str = "cpu"
 ) -> tuple[dict[str, float], list[Problem]]:
     """Measure a run on its validation and test sets and write the metrics to evaluation/CHECKPOINT.json.
@@ -55,7 +55,7 @@ def evaluate(
         UsageError: a part of the run refuses its arguments.
 
     """
-    from lsgen.cli.load import model_of
+    from lsgen.cli.loading import model_of
     from lsgen.cli.output.console import messages
     from lsgen.cli.task import run_variables
 
@@ -75,8 +75,8 @@ def evaluate(
 
 def _measure(directory: RunDirectory, model: Any, device: str) -> tuple[dict[str, float], list[Problem]]:
     from lsgen.callbacks import problems_of
-    from lsgen.cli.config.build import build, verify
-    from lsgen.cli.config.freeze import thaw
+    from lsgen.cli.config.construction import build, verify
+    from lsgen.cli.config.frozen_config import thaw
 
     changes = {
         "trainer.accelerator": "cpu" if device == "cpu" else "gpu",

@@ -42,11 +42,11 @@ def run(arguments: Sequence[str]) -> int:
         return _sweep(place)
     directory = RunDirectory.open(place)
     if "checkpoint" in flags:
-        from lsgen.cli.verbs.evaluate import evaluate
-        from lsgen.cli.verbs.traverse import traverse
+        from lsgen.cli.verbs.evaluate import evaluate_run
+        from lsgen.cli.verbs.traverse import traverse_run
 
         device = device_of(flags)
-        for look in (evaluate, traverse):
+        for look in (evaluate_run, traverse_run):
             look(directory, flags["checkpoint"], device)
     from lsgen.report import write_report
 
@@ -56,8 +56,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _sweep(place: str) -> int:
     """Write the page of a sweep."""
-    from lsgen.cli.launchers.start import queue_of
-    from lsgen.cli.sweeps.sweep_table import draw, sweep_table
+    from lsgen.cli.launchers.submission import queue_of
+    from lsgen.cli.sweeps.tabulation import draw, sweep_table
     from lsgen.report import write_sweep_report
     from lsgen.viz import png
 

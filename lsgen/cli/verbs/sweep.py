@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def conclude(sweep: Sweep, numbers: Sequence[int]) -> int:
     """Print the states of the jobs in one line and return the exit code: 0 unless one has failed or stopped."""
-    from lsgen.cli.launchers.start import queue_of
+    from lsgen.cli.launchers.submission import queue_of
     from lsgen.cli.launchers.wait import summary
 
     every = sweep.states(queue_of(sweep))
@@ -74,7 +74,7 @@ def _status(sweep: Sweep, tracebacks: bool) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    from lsgen.cli.launchers.start import queue_of
+    from lsgen.cli.launchers.submission import queue_of
     from lsgen.cli.launchers.wait import summary
     from lsgen.cli.output.tables import console_of_any_width
 
@@ -103,7 +103,7 @@ def _swept(sweep: Sweep) -> set[str]:
 
 
 def _retry(sweep: Sweep, wait: bool) -> int:
-    from lsgen.cli.launchers.start import launcher_of, start
+    from lsgen.cli.launchers.submission import launcher_of, start
     from lsgen.cli.launchers.wait import wait_for
 
     todo, _ = start(sweep, launcher_of(sweep), lambda: sweep.jobs, ("failed", "stopped"))
@@ -115,7 +115,7 @@ def _retry(sweep: Sweep, wait: bool) -> int:
 
 
 def _cancel(sweep: Sweep, _: bool) -> int:
-    from lsgen.cli.launchers.start import launcher_of, queue_of
+    from lsgen.cli.launchers.submission import launcher_of, queue_of
 
     states = sweep.states(queue_of(sweep))
     numbers = [n for n, state in enumerate(states) if state in ("queued", "running", "preempted")]

@@ -72,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
 def _sweep(place: str, options: Mapping[str, str]) -> int:
     """Print or write the table of a sweep, or a plot."""
     from lsgen.cli.output.table_formats import FORMATS, legend, parquet
-    from lsgen.cli.sweeps.sweep_table import draw, sweep_table
+    from lsgen.cli.sweeps.tabulation import draw, sweep_table
     from lsgen.runs import write_atomically
 
     _refuse(options, ("columns", "sort"), "goes with --runs")

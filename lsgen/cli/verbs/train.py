@@ -14,7 +14,7 @@ from pathlib import Path
 from lsgen.cli.application import compose_and_run
 from lsgen.cli.config.compose import Composed
 from lsgen.cli.config.names import as_text
-from lsgen.cli.config.prepare import Frozen, prepare
+from lsgen.cli.config.preparation import Frozen, prepare
 from lsgen.cli.errors import BAD_INPUT, FAILURE, INTERRUPTED, OK, UsageError, complain
 from lsgen.cli.flags import take
 from lsgen.runs import RunDirectory, RunError, Sweep, new_id
@@ -57,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     if wait and not ("-m" in rest or "--multirun" in rest):
         raise UsageError("--wait waits for the jobs of a sweep: give -m with it")
     if "resume" in flags:
-        from lsgen.cli.resume import resume
+        from lsgen.cli.resuming import resume
 
         return resume(flags["resume"], rest)
     return _launch(flags, rest, wait)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
     from lsgen.callbacks.probes import Probe
 
-__all__ = ["collector", "opened", "probe_for", "refuse_unsuited", "run", "traverse"]
+__all__ = ["collector", "opened", "probe_for", "refuse_unsuited", "run", "traverse_run"]
 
 _USAGE = """usage: lsgen traverse RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [callbacks.NAME.KEY=VALUE ...]
 
@@ -45,12 +45,12 @@ def run(arguments: Sequence[str]) -> int:
     parts = {f"callbacks.{name}." for name in directory.config()["callbacks"]}
     theirs = {key for setting in settings if (key := setting.partition("=")[0]).startswith(tuple(parts))}
     changes = assignments(settings, theirs or {part.removesuffix(".") for part in parts})
-    scalars = traverse(directory, flags.get("checkpoint", "last"), device_of(flags), changes)
+    scalars = traverse_run(directory, flags.get("checkpoint", "last"), device_of(flags), changes)
     _show(directory, scalars)
     return OK
 
 
-def traverse(
+def traverse_run(
     directory: RunDirectory,
     checkpoint: str = "last",
     device: str = "cpu",
@@ -80,8 +80,8 @@ def traverse(
 
 def _draw(directory: RunDirectory, file: Path, device: str, changes: Mapping[str, Any]) -> dict[str, float]:
     from lsgen.callbacks.logging.sink import Sink
-    from lsgen.cli.config.build import verify
-    from lsgen.cli.config.freeze import thaw
+    from lsgen.cli.config.construction import verify
+    from lsgen.cli.config.frozen_config import thaw
 
     config = thaw(directory.config(), {**directory.overrides(), **changes})
     verify(config)
@@ -107,9 +107,9 @@ def opened(directory: RunDirectory, file: Path, device: str) -> tuple[Any, Any, 
 
     """
     from lsgen.callbacks import read_checkpoint
-    from lsgen.cli.config.build import instantiate, verify_part
-    from lsgen.cli.config.freeze import thaw
-    from lsgen.cli.load import model_of
+    from lsgen.cli.config.construction import instantiate, verify_part
+    from lsgen.cli.config.frozen_config import thaw
+    from lsgen.cli.loading import model_of
 
     content = read_checkpoint(file)
     model = model_of(directory.config(), content).to(device)
@@ -156,7 +156,7 @@ def refuse_unsuited(callback: LatentCallback, model: Any) -> None:
 
 def _latent_callbacks(config: Any) -> Iterator[LatentCallback]:
     from lsgen.callbacks.base import LatentCallback
-    from lsgen.cli.config.build import instantiate
+    from lsgen.cli.config.construction import instantiate
     from lsgen.cli.config.targets import resolve
 
     found = {

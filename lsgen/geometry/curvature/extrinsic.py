@@ -15,10 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import pointwise
 from lsgen.geometry.embedded import full_hessian
 from lsgen.geometry.factorisation import inverse_metric
 from lsgen.geometry.immersion import Immersion, check_immersion
-from lsgen.geometry.pointwise import pointwise
 
 __all__ = ["MeanCurvature", "mean_curvature", "second_fundamental_form"]
 

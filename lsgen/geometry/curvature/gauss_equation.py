@@ -15,8 +15,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import pointwise
 from lsgen.geometry.factorisation import finite, full_rank, inverse_metric
-from lsgen.geometry.pointwise import pointwise
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = [

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import flat_curves
 from lsgen.geometry.compat import has_values
 from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.precision import as_metric_field, computes_in_double, double_metric
 from lsgen.geometry.geodesics.rounding import coordinate_length, is_hidden, rounding_of
-from lsgen.geometry.pointwise import flat_curves
 from lsgen.geometry.riemannian import RiemannianMetric, woven
 
 __all__ = ["curve_energy", "curve_length"]

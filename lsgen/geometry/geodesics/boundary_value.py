@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import FlatCodes, flat_codes
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import codes_at_once
 from lsgen.geometry.dtypes import dtype_name
@@ -36,7 +37,6 @@ from lsgen.geometry.geodesics.initial_curves import CodeGraph, starting_curves
 from lsgen.geometry.geodesics.precision import in_dtype
 from lsgen.geometry.geodesics.solver import Solution, minimise_energy
 from lsgen.geometry.jets import unchanged
-from lsgen.geometry.pointwise import FlatCodes, flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Geodesic", "distance", "flat_ends", "geodesic", "solve_geodesics"]

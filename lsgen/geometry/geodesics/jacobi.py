@@ -28,10 +28,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.factorisation import norm
 from lsgen.geometry.metric_tensor import metric, orthonormal_frames
-from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import JacobiOperator, RiemannianMetric
 
 __all__ = ["ConjugatePoints", "JacobiFields", "conjugate_points", "jacobi_fields"]

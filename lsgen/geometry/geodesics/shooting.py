@@ -22,11 +22,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.factorisation import inverse_metric
 from lsgen.geometry.geodesics.energy import raw_energy
 from lsgen.geometry.geodesics.precision import more_exact_metrics
 from lsgen.geometry.geodesics.rounding import HIDDEN, rounding_of
-from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Exponential", "exp_map"]

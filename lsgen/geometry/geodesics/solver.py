@@ -38,7 +38,7 @@ from lsgen.geometry.geodesics.rounding import is_hidden, rounding_of
 from lsgen.geometry.geodesics.tridiagonal import solve
 from lsgen.geometry.riemannian import Blocks, NewtonSystem, RiemannianMetric
 
-__all__ = ["Progress", "Solution", "energy_and_force", "line_search", "minimise_energy", "quasi_newton_step"]
+__all__ = ["CurveState", "Solution", "energy_and_force", "line_search", "minimise_energy", "quasi_newton_step"]
 
 HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
 
@@ -62,13 +62,22 @@ class Solution(NamedTuple):
     rounding: Tensor
 
 
-class Progress(NamedTuple):
-    """What is known of each curve.
+class CurveState(NamedTuple):
+    """The state of the minimisation, one row for each of B curves.
 
-    Points, energy, force F (zero if the Newton system has it) and segment data; the residual at the last model, what
-    rounding admits of it, how much of a segment rounding is, and the least residual since energies tell; whether it
-    goes on, whether the steps from the last model did what they can, whether its last step was within rounding; such
-    steps that brought nothing; steps done.
+    Attributes:
+        curves: the points, (B, N, d).
+        energy, force, data: discrete energy, force F (zero if the Newton system has it) and segment data.
+        residual: residual of the geodesic equation by the last model.
+        floor: the residual below which the curve has converged, from the tolerance and from rounding.
+        rounding: share of a segment that is rounding error.
+        least: least residual since energies no longer tell two curves apart.
+        active: whether the curve is still moved.
+        settled: whether the steps from the last model have done what they can.
+        fine: whether the last step was within rounding.
+        stalls: such steps in a row that did not lower the residual.
+        done: steps taken.
+
     """
 
     curves: Tensor
@@ -92,7 +101,7 @@ def minimise_energy(im: RiemannianMetric, curves: Tensor, max_iterations: int, t
     none, worst = torch.zeros_like(energy, dtype=torch.bool), torch.full_like(energy, torch.inf)
     rounding = rounding_of(im, curves, known, energy)
     going = ~is_hidden(rounding, curves.shape[1] - 1)
-    state = Progress(
+    state = CurveState(
         curves, energy, force, known, worst, worst, rounding, worst, going, none, none, none.long(), none.long()
     )
     left, rough = max_iterations, not im.exact_hessian
@@ -107,7 +116,7 @@ def minimise_energy(im: RiemannianMetric, curves: Tensor, max_iterations: int, t
     return _solution(im, state)
 
 
-def _among(state: Progress, rows: Tensor, work: Callable[[Progress], Progress]) -> Progress:
+def _among(state: CurveState, rows: Tensor, work: Callable[[CurveState], CurveState]) -> CurveState:
     """Return the state with work done on the rows that are set.
 
     Others fill up their number to the next power of two, so that few shapes occur; they are not active meanwhile.
@@ -116,13 +125,13 @@ def _among(state: Progress, rows: Tensor, work: Callable[[Progress], Progress]) 
     size = min(len(rows), 1 << max(count - 1, 0).bit_length())
     chosen = torch.argsort((~rows).to(torch.uint8), stable=True)[:size]
     part = state._replace(active=rows)
-    part = Progress(*(x[chosen] for x in part))
+    part = CurveState(*(x[chosen] for x in part))
     news = work(part)
     news = news._replace(active=torch.where(part.active, news.active, state.active[chosen]))
-    return Progress(*(old.index_copy(0, chosen, new) for old, new in zip(state, news, strict=True)))
+    return CurveState(*(old.index_copy(0, chosen, new) for old, new in zip(state, news, strict=True)))
 
 
-def _judged(im: RiemannianMetric, tol: float, last: bool, state: Progress) -> Progress:
+def _judged(im: RiemannianMetric, tol: float, last: bool, state: CurveState) -> CurveState:
     """Take the residual of active curves; those where it is small enough are done, all of them at last."""
     n = state.curves.shape[1] - 1
     found, length = interpolated_system(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
@@ -136,7 +145,7 @@ def _judged(im: RiemannianMetric, tol: float, last: bool, state: Progress) -> Pr
     )
 
 
-def _iterated(im: RiemannianMetric, tol: float, steps: int, rough: bool, state: Progress) -> Progress:
+def _iterated(im: RiemannianMetric, tol: float, steps: int, rough: bool, state: CurveState) -> CurveState:
     """Take a model, and some steps from it; a curve that a good one does not move is done."""
     n = state.curves.shape[1] - 1
     if rough:
@@ -168,13 +177,13 @@ def _iterated(im: RiemannianMetric, tol: float, steps: int, rough: bool, state: 
     return at._replace(stalls=at.stalls * (not rough), fine=at.fine & (not rough))
 
 
-def _noted(state: Progress, now: Tensor) -> Progress:
+def _noted(state: CurveState, now: Tensor) -> CurveState:
     """Return the state that knows whether the last step, where it was within rounding, lowered the residual."""
     stalls = torch.where(state.fine & (now >= state.least), state.stalls + 1, 0)
     return state._replace(least=torch.where(state.fine, torch.minimum(now, state.least), now), stalls=stalls)
 
 
-def _unfinished(state: Progress, now: Tensor) -> Tensor:
+def _unfinished(state: CurveState, now: Tensor) -> Tensor:
     """Return which residuals are to fall further, and can where the last steps were within rounding."""
     return (now > state.floor / 10) & ~(state.fine & (now <= state.floor)) & (state.stalls < PATIENCE)
 
@@ -218,8 +227,8 @@ def _damped(found: NewtonSystem) -> Blocks:
 
 
 def line_search(
-    im: RiemannianMetric, at: Progress, step: Tensor, slack: Tensor, active: Tensor
-) -> tuple[Progress, Tensor]:
+    im: RiemannianMetric, at: CurveState, step: Tensor, slack: Tensor, active: Tensor
+) -> tuple[CurveState, Tensor]:
     """Return where the longest of the steps 1, 1/2, ... that lowers the energy leads, and which curves moved.
 
     A step is fine where its gain is within rounding.
@@ -236,7 +245,7 @@ def line_search(
         take = active & ~moved & torch.isfinite(energy) & lower
         news = at._replace(curves=trial, energy=energy, force=force, data=known, done=at.done + 1)
         news = news._replace(fine=fine & (at.energy - energy <= slack))
-        to = Progress(*(torch.where(take.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(news, to, strict=True)))
+        to = CurveState(*(torch.where(take.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(news, to, strict=True)))
         moved = moved | take
         if bool((moved | ~active).all()):
             break
@@ -262,7 +271,7 @@ def _floor(rounding: Tensor, n: int, tol: float) -> Tensor:
     return (10 * n * rounding).clamp(min=tol)
 
 
-def _solution(im: RiemannianMetric, state: Progress) -> Solution:
+def _solution(im: RiemannianMetric, state: CurveState) -> Solution:
     """Return the curves with their convergence."""
     curves, length = state.curves, raw_length(im, state.curves, state.data)
     chord = state.energy.clamp(min=0).sqrt()

@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import flat_curves
 from lsgen.geometry.checks import check_vectors
 from lsgen.geometry.curvature.gauss_equation import christoffel
-from lsgen.geometry.pointwise import flat_curves
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["holonomy", "parallel_transport"]

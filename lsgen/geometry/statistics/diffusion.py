@@ -22,10 +22,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.curvature.gauss_equation import christoffel
 from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.metric_tensor import orthonormal_frames
-from lsgen.geometry.pointwise import flat_codes
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL
 

@@ -8,7 +8,7 @@ from lsgen.metrics.quality.intra import IntraFrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance, kernel_distance
 from lsgen.metrics.quality.manifold import PrecisionRecall, precision_recall
 from lsgen.metrics.quality.modes import ModeCoverage, toy_coverage
-from lsgen.metrics.quality.path_length import path_length
+from lsgen.metrics.quality.perceptual_path_length import path_length
 from lsgen.metrics.quality.score import inception_score
 
 __all__ = [

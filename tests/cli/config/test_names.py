@@ -6,10 +6,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from lsgen.cli.application import compose_and_run
-from lsgen.cli.config.build import instantiate
-from lsgen.cli.config.freeze import escaped, freeze, thaw
+from lsgen.cli.config.construction import instantiate
+from lsgen.cli.config.frozen_config import escaped, freeze, thaw
 from lsgen.cli.config.names import as_text, folder
-from lsgen.cli.config.prepare import prepare
+from lsgen.cli.config.preparation import prepare
 from lsgen.cli.errors import UsageError
 
 NUMBERS = ["1e5", "007", "12", "1_0", "true", "0x10", "1.50", "-3", "inf", "nan", "on"]

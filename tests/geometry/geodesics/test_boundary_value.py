@@ -21,7 +21,7 @@ from lsgen.geometry import (
 )
 from lsgen.geometry.geodesics import CodeGraph, curve_energy
 from lsgen.geometry.geodesics.energy import interpolated_system, residual
-from lsgen.geometry.geodesics.solver import Progress, energy_and_force, line_search, quasi_newton_step
+from lsgen.geometry.geodesics.solver import CurveState, energy_and_force, line_search, quasi_newton_step
 from lsgen.geometry.geodesics.tridiagonal import solve
 from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.likelihoods import Bernoulli, Gaussian
@@ -317,7 +317,7 @@ def test_below_rounding_forces_tell_how_long_a_step_may_be():
     curves[:, 1:-1] += torch.randn(8, 7, 2, dtype=f64)
     energy, force, known = energy_and_force(im, curves)
     one, no, zero = torch.ones_like(energy), energy < 0, torch.zeros(8, dtype=torch.long)
-    state = Progress(curves, energy, force, known, one, one, one, one, ~no, no, no, zero, zero)
+    state = CurveState(curves, energy, force, known, one, one, one, one, ~no, no, no, zero, zero)
     step = 4 * solve(*im.newton_system(curves, im.segment_data(curves)).hessian, force)[0]
     to, moved = line_search(im, state, step, torch.inf * one, ~no)
     assert moved.all()

@@ -57,8 +57,8 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
         RunError: the weights do not fit the config.
 
     """
-    from lsgen.cli.config.build import instantiate, verify_part
-    from lsgen.cli.config.freeze import thaw
+    from lsgen.cli.config.construction import instantiate, verify_part
+    from lsgen.cli.config.frozen_config import thaw
     from lsgen.cli.refusals.explain import weights_fault
 
     if not isinstance(config.get("model"), Mapping):

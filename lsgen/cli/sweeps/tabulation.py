@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from lsgen.cli.config.schema import close_to
 from lsgen.cli.errors import UsageError
 from lsgen.runs import RunDirectory, Sweep, index
-from lsgen.runs.aggregate import SweepTable, aggregate, best_groups
 from lsgen.runs.keys import find, main_metrics
 from lsgen.runs.scaling import SCALING_EFFICIENCY, add_scaling_efficiency
+from lsgen.runs.seed_statistics import SweepTable, aggregate, best_groups
 
 if TYPE_CHECKING:
     from lsgen.viz import Pixels
-    from lsgen.viz.responses import Response
+    from lsgen.viz.response_plot import Response
 
 __all__ = ["draw", "sweep_table"]
 

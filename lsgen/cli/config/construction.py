@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lsgen.cli.config.freeze import escaped
+from lsgen.cli.config.frozen_config import escaped
 from lsgen.cli.config.schema import check_shape, check_signatures, with_options
 from lsgen.cli.config.targets import check_names, resolve
 from lsgen.cli.errors import UsageError

@@ -9,7 +9,7 @@ from secrets import randbelow
 from typing import Any
 
 from lsgen.cli.config.compose import Composed
-from lsgen.cli.config.freeze import freeze, references, resolving
+from lsgen.cli.config.frozen_config import freeze, references, resolving
 from lsgen.cli.config.names import folder, identify
 from lsgen.cli.config.overlay import check_overlay, drop_deselected
 from lsgen.cli.config.schema import check_shape

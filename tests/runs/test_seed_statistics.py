@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lsgen.runs.aggregate import Group, aggregate, best_groups, over_seeds, statistics
+from lsgen.runs.seed_statistics import Group, aggregate, best_groups, over_seeds, statistics
 
 
 def rows(**settings):

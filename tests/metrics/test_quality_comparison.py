@@ -15,6 +15,7 @@ from lsgen.data import Digits, Toy
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import (
+    ClassifierFeatures,
     Comparison,
     DatasetClassifier,
     Inception,
@@ -111,6 +112,36 @@ def test_inception_is_the_network_of_torch_fidelity(tmp_path: Path) -> None:
     expected = extractor.net((255 * x).round().to(torch.uint8).repeat(1, 3, 1, 1))[0]
     assert torch.equal(extractor(x), expected)
     assert extractor.frechet_key() == "fid"
+    extractor.net.features_list = ["logits_unbiased"]  # what torch-fidelity computes the inception score from
+    torch.testing.assert_close(extractor.logits(expected), extractor(x))
+    assert extractor.score_key() == "inception_score"
+
+
+class _Sorted(ClassifierFeatures):
+    """Observations that are their own logits."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def logits(self, features: torch.Tensor) -> torch.Tensor:
+        return 1000 * features
+
+
+def test_a_classifier_scores_how_sure_and_how_varied_samples_are() -> None:
+    sure = torch.eye(4).repeat(6, 1)
+    halves = torch.cat([torch.eye(4)[:2].repeat(6, 1), torch.eye(4)[:1].repeat(12, 1)])
+    for fake, splits, mean, std in ((sure, 3, 4.0, 0.0), (halves, 2, 1.5, 0.5), (halves, 1, 0.75**-0.75 * 4**0.25, 0)):
+        comparison = Comparison(_Sorted("sorted", 4), torch.randn(30, 4), "train", 3, 1, 20, splits=splits)
+        for part in fake.split(7):
+            comparison.update(part)
+        assert comparison.provenance().splits == splits
+        values = comparison.compute()
+        assert (values["sorted_score"], values["sorted_score_std"]) == (pytest.approx(mean), pytest.approx(std))
+        assert "inception_score" not in values
+    with pytest.raises(ValueError, match=r"n of at least neighbourhoods\.splits = 10, got 9"):
+        SampleComparison(DatasetClassifier((1, 8, 8)), n=9)
+    with pytest.raises(ValueError, match="expected splits of at least 1, got 0"):
+        SampleComparison(Pixels((2,)), neighbourhoods=Neighbourhoods(splits=0))
 
 
 def test_callbacks_log_values_and_provenance(tmp_path: Path) -> None:

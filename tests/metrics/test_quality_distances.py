@@ -130,7 +130,7 @@ def test_scores_of_a_sure_an_unsure_and_a_one_sided_classifier() -> None:
     assert inception_score(half, 1)[0].item() == pytest.approx(2 * torch.exp(-entropy).item())
 
 
-def test_distances_are_those_of_torch_fidelity() -> None:
+def test_distances_and_scores_are_those_of_torch_fidelity() -> None:
     fid = pytest.importorskip("torch_fidelity.metric_fid")
     kid = pytest.importorskip("torch_fidelity.metric_kid")
     x, y = torch.randn(300, 64), 1.3 * torch.randn(300, 64) + 0.2
@@ -142,6 +142,10 @@ def test_distances_are_those_of_torch_fidelity() -> None:
     options = {"kid_subsets": 1, "kid_subset_size": 300, "verbose": False, "rng_seed": 0}
     peer = kid.kid_features_to_metric(x.double(), y.double(), **options)
     assert kernel_distance(x, y).item() == pytest.approx(next(iter(peer.values())), rel=1e-6)
+    isc = pytest.importorskip("torch_fidelity.metric_isc")
+    found = [value.item() for value in inception_score(3 * x[:294], 7)]
+    peer = isc.isc_features_to_metric(3 * x[:294], splits=7, shuffle=False)
+    assert found == pytest.approx([peer["inception_score_mean"], peer["inception_score_std"]], rel=1e-6)
 
 
 def test_too_little_data_is_refused() -> None:

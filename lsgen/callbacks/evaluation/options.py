@@ -35,15 +35,17 @@ class RealSet:
 
 @dataclass(frozen=True)
 class Neighbourhoods:
-    """Settings of the distances and balls by which samples are compared, see `lsgen.metrics.quality.Comparison`.
+    """Settings of the distances, balls and scores of a comparison, see `lsgen.metrics.quality.Comparison`.
 
     Attributes:
         k: neighbour that the balls of precision and recall reach to.
         subsets: subsets over which the kernel distance is averaged.
         subset_size: observations in each.
+        splits: parts of the samples over which the score of a classifier's probabilities is averaged.
 
     """
 
     k: int | None = None
     subsets: int = 100
     subset_size: int = 1000
+    splits: int = 10

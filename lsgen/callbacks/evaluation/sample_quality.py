@@ -23,7 +23,7 @@ from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
 from lsgen.latent.sampling.samplers import CodeSampler, generate
 from lsgen.metrics.quality.comparison import Comparison, as_row
-from lsgen.metrics.quality.features import FeatureExtractor
+from lsgen.metrics.quality.features import ClassifierFeatures, FeatureExtractor
 
 __all__ = ["SampleComparison", "SampleQuality"]
 
@@ -93,20 +93,24 @@ class SampleQuality(PeriodicCallback):
 class SampleComparison(PeriodicCallback):
     """Compares samples with real observations in a feature space: Frechet and kernel distance, precision, recall.
 
+    If the features are a classifier's, it logs the score of their class probabilities too: `inception_score` for the
+    Inception network, NAME_score for another one.
+
     Args:
         extractor: what they are compared by; it carries its name into the keys.
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
         n: samples.
         real: real observations.
-        neighbourhoods: settings of distances and balls.
+        neighbourhoods: settings of distances, balls and scores.
         chunk_size: samples drawn at a time.
         turns: see `PeriodicCallback`.
         sampler: source of codes, see `lsgen.latent.sampling.samplers`; the prior unless given.
         codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
     Raises:
-        ValueError: n or chunk_size is not positive.
+        ValueError: n or chunk_size is not positive, or the score of a classifier has no split or fewer samples than
+            splits.
         TypeError: when training starts, the data are no `lsgen.data.DataModule`.
 
     """
@@ -127,7 +131,11 @@ class SampleComparison(PeriodicCallback):
         codes: int = 10_000,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
-        self.at_least(1, n=n, chunk_size=chunk_size)
+        self.at_least(1, n=n, chunk_size=chunk_size, splits=neighbourhoods.splits)
+        if isinstance(extractor, ClassifierFeatures) and n < neighbourhoods.splits:
+            raise ValueError(
+                f"SampleComparison expected n of at least neighbourhoods.splits = {neighbourhoods.splits}, got {n}"
+            )
         self.extractor, self.n, self.real = extractor, n, real
         self.neighbourhoods, self.chunk_size = neighbourhoods, chunk_size
         self.source = CodeSource(sampler, codes)
@@ -157,4 +165,5 @@ class SampleComparison(PeriodicCallback):
         self.extractor.to(like.device).prepare(self._data)
         self.extractor.eval()
         real, of = self.real.features(self.extractor, self._data, self.chunk_size, like.device), self.neighbourhoods
-        return Comparison(self.extractor, real, self.real.split, of.k, of.subsets, of.subset_size, self.seed)
+        settings = (of.k, of.subsets, of.subset_size, self.seed, of.splits)
+        return Comparison(self.extractor, real, self.real.split, *settings)

@@ -2,7 +2,14 @@
 
 from lsgen.metrics.quality.comparison import Comparison, Provenance, real_features, real_labels, rows_of
 from lsgen.metrics.quality.dino import DINOv2
-from lsgen.metrics.quality.features import DatasetClassifier, FeatureExtractor, Inception, NetworkFeatures, Pixels
+from lsgen.metrics.quality.features import (
+    ClassifierFeatures,
+    DatasetClassifier,
+    FeatureExtractor,
+    Inception,
+    NetworkFeatures,
+    Pixels,
+)
 from lsgen.metrics.quality.frechet import FrechetDistance, Moments, frechet_distance
 from lsgen.metrics.quality.intra import IntraFrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance, kernel_distance
@@ -12,6 +19,7 @@ from lsgen.metrics.quality.perceptual_path_length import path_length
 from lsgen.metrics.quality.score import inception_score
 
 __all__ = [
+    "ClassifierFeatures",
     "Comparison",
     "DINOv2",
     "DatasetClassifier",

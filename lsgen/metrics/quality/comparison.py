@@ -5,6 +5,8 @@
 | fid, or fd_NAME for any other extractor      | Frechet distance                                        |
 | kid_NAME, kid_NAME_std                       | kernel distance over subsets                            |
 | precision_NAME, recall_NAME, density_NAME, coverage_NAME | balls of k nearest neighbours               |
+| inception_score, or NAME_score for any other classifier | score of its class probabilities, mean over splits |
+| inception_score_std, NAME_score_std          | standard deviation over splits                          |
 
 NAME is that of the extractor. Values are comparable only where the whole provenance agrees: a Frechet distance of
 5,000 samples is several units above that of 50,000.
@@ -23,10 +25,11 @@ from torch import Tensor
 
 from lsgen.data import DataModule
 from lsgen.data.module import Split
-from lsgen.metrics.quality.features import FeatureExtractor
+from lsgen.metrics.quality.features import ClassifierFeatures, FeatureExtractor
 from lsgen.metrics.quality.frechet import FrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance
 from lsgen.metrics.quality.manifold import PrecisionRecall, neighbours
+from lsgen.metrics.quality.score import inception_score
 
 __all__ = ["Comparison", "Provenance", "as_row", "real_features", "real_labels", "rows_of"]
 
@@ -45,6 +48,7 @@ class Provenance:
         seed: seed of subsets.
         k: neighbour of the balls of precision and recall.
         k_density: that of density and coverage.
+        splits: parts over which the score of class probabilities is averaged.
 
     """
 
@@ -57,10 +61,13 @@ class Provenance:
     seed: int
     k: int
     k_density: int
+    splits: int
 
 
 class Comparison:
     """Frechet distance, kernel distance, precision and recall between real features and generated observations.
+
+    If the features are those of a classifier, the score of its class probabilities is computed as well.
 
     Args:
         extractor: what observations are compared by.
@@ -70,6 +77,7 @@ class Comparison:
         subsets: see `KernelDistance`.
         subset_size: see `KernelDistance`.
         seed: see `KernelDistance`.
+        splits: see `inception_score`.
 
     Raises:
         ValueError: the features have another dimension than the extractor's.
@@ -85,10 +93,12 @@ class Comparison:
         subsets: int = 100,
         subset_size: int = 1000,
         seed: int = 0,
+        splits: int = 10,
     ) -> None:
         if real.ndim != 2 or real.shape[1] != extractor.dim:
             raise ValueError(f"expected features of shape (N, {extractor.dim}), got {tuple(real.shape)}")
         self.extractor, self.real, self.split, self.seed, self.k = extractor, real, split, seed, k
+        self.splits = splits
         self.kernel = KernelDistance(subsets, subset_size, seed, sync_on_compute=False)
         self.manifold = PrecisionRecall(k, sync_on_compute=False)
         moments = FrechetDistance(extractor.dim, sync_on_compute=False).to(real.device)
@@ -105,10 +115,18 @@ class Comparison:
         """Return the provenance of the values of the observations seen so far."""
         n_fake = sum(map(len, self._fake))
         name, resize, weights = self.extractor.name, self.extractor.resize, self.extractor.fingerprint()
-        return Provenance(name, weights, resize, len(self.real), n_fake, self.split, self.seed, *neighbours(self.k))
+        k, k_density = neighbours(self.k)
+        return Provenance(
+            name, weights, resize, len(self.real), n_fake, self.split, self.seed, k, k_density, self.splits
+        )
 
     def compute(self) -> dict[str, float]:
-        """Return the values by key, and forget the generated observations."""
+        """Return the values by key, and forget the generated observations.
+
+        Raises:
+            ValueError: the features are a classifier's, and there are fewer generated observations than splits.
+
+        """
         fake = torch.cat(self._fake)
         self._fake = []
         frechet = FrechetDistance(self.extractor.dim, sync_on_compute=False).to(fake.device)
@@ -122,6 +140,9 @@ class Comparison:
         values = {self.extractor.frechet_key(): frechet.compute(), f"kid_{name}": kid["mean"]}
         values |= {f"kid_{name}_std": kid["std"]}
         values |= {f"{key}_{name}": value for key, value in self.manifold.compute().items()}
+        if isinstance(self.extractor, ClassifierFeatures):
+            key = self.extractor.score_key()
+            values[key], values[f"{key}_std"] = inception_score(self.extractor.logits(fake), self.splits)
         return {key: float(value) for key, value in values.items()}
 
 

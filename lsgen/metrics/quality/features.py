@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 
 from lsgen.data import DataModule
 
-__all__ = ["DatasetClassifier", "FeatureExtractor", "Inception", "NetworkFeatures", "Pixels"]
+__all__ = ["ClassifierFeatures", "DatasetClassifier", "FeatureExtractor", "Inception", "NetworkFeatures", "Pixels"]
 
 
 class FeatureExtractor(nn.Module, ABC):
@@ -60,6 +60,18 @@ class FeatureExtractor(nn.Module, ABC):
             digest.update(key.encode())
             digest.update(value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+class ClassifierFeatures(FeatureExtractor):
+    """Abstract last hidden layer of a classifier, from which a linear layer computes class logits."""
+
+    @abstractmethod
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the class logits (N, classes) of features (N, dim)."""
+
+    def score_key(self) -> str:
+        """Return the name of a score of the logits; "inception_score" is kept for the Inception network."""
+        return f"{self.name}_score"
 
 
 class Pixels(FeatureExtractor):
@@ -102,7 +114,7 @@ class NetworkFeatures(FeatureExtractor):
         return out
 
 
-class DatasetClassifier(FeatureExtractor):
+class DatasetClassifier(ClassifierFeatures):
     """The last hidden layer of a small convolutional classifier, trained on the labels of the data set itself.
 
     It serves where no Inception weights can be had or images are far from photographs. Distances in its features
@@ -168,9 +180,14 @@ class DatasetClassifier(FeatureExtractor):
         self.requires_grad_(False)
         self.ready = True
 
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the class logits (N, classes) of features (N, dim)."""
+        out: Tensor = self.head(features)
+        return out
+
     def probabilities(self, x: Tensor) -> Tensor:
         """Return the class probabilities (N, classes), differentiable in x."""
-        return torch.softmax(self.head(self(x)), 1)
+        return torch.softmax(self.logits(self(x)), 1)
 
     @torch.no_grad()
     def accuracy(self, data: DataModule) -> float:
@@ -184,7 +201,7 @@ class DatasetClassifier(FeatureExtractor):
         return hits / len(test)
 
 
-class Inception(FeatureExtractor):
+class Inception(ClassifierFeatures):
     """The 2,048 pool features of the Inception network that FID is defined by, as torch-fidelity computes them.
 
     Grey images are repeated in three channels. x in [0, 1] is rounded to 8 bits, as image files would be.
@@ -218,6 +235,14 @@ class Inception(FeatureExtractor):
         """Return features (N, 2048)."""
         out: Tensor = self.net(as_bytes(x))[0]
         return out
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the logits (N, 1008) of features, without the last layer's bias as in the published score."""
+        return features @ self.net.fc.weight.T
+
+    def score_key(self) -> str:
+        """Return "inception_score"."""
+        return "inception_score"
 
     def frechet_key(self) -> str:
         """Return "fid"."""

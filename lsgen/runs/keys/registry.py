@@ -302,6 +302,11 @@ ENTRIES: tuple[Entry, ...] = (
             ("comparison/fd_{extractor}", "fd_{extractor}", "the same by another extractor", "lower", True),
             ("comparison/kid_{extractor}", "kid_{extractor}", "kernel distance over subsets, and its std", "lower",
                 True),
+            ("comparison/inception_score", "inception score", "Inception's class probabilities: sure and of many "
+                "classes; mean over splits", "higher", True),
+            ("comparison/{extractor}_score", "{extractor} score", "the same by another classifier, not comparable with "
+                "what is published", "higher", True),
+            ("comparison/{extractor}_score_std", "{extractor} score, std", "standard deviation over splits", "", False),
             ("comparison/{value}", "{value}", "precision, recall, density, coverage", "higher", True),
             ("quality/{value}", "{value}", "of metrics of samples, such as `modes` and `good` of coverage", "", True),
         )

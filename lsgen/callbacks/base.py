@@ -1,4 +1,4 @@
-"""Callbacks that look at a model in turns while it trains: when a turn is due, and what it leaves untouched.
+"""Base classes of callbacks that examine a model at regular intervals and leave its training as it was.
 
 A turn is due at every multiple of `every_n_steps` generator steps, or after every `every_n_epochs` epochs, and
 once more at the end of training; it depends on the step alone, so a resumed run fires at the same steps as an
@@ -42,7 +42,7 @@ Which = Literal["z", "w", "w+"]
 
 @dataclass(frozen=True)
 class Turns:
-    """Options that the turns of a callback share.
+    """Options that hold for every turn of a callback.
 
     Attributes:
         at_end: whether there is one more at the end of training.
@@ -175,7 +175,7 @@ class PeriodicCallback(Observer, ABC):
         return data
 
     def data_with(self, trainer: Trainer, split: Split, least: int | None = None) -> DataModule:
-        """Return the data that a trainer trains on, if a split has at least so many observations, one unless given.
+        """Return the data that a trainer trains on, after a check that a split has `least` observations (one if None).
 
         Raises:
             TypeError: they are no `lsgen.data.DataModule`.
@@ -251,7 +251,7 @@ class PeriodicCallback(Observer, ABC):
 
 
 class LatentCallback(PeriodicCallback):
-    """Abstract callback that examines a latent space with or without a trainer; `lsgen traverse` has none.
+    """Abstract callback that also examines a latent space without a trainer, as `lsgen traverse` does.
 
     All that a turn looks at is the space and fixed observations. One that needs more of the data, such as what judges
     samples by them, is a `PeriodicCallback`.

@@ -1,4 +1,4 @@
-"""Fixed observations, the same at every turn of a callback."""
+"""Probes: observations that are the same at every turn of a callback."""
 
 from __future__ import annotations
 

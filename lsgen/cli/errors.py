@@ -1,4 +1,4 @@
-"""Answers of the command line to what went wrong: one sentence and an exit code."""
+"""Errors of the command line, which end it with one sentence and an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flags of lsgen's own, taken off the command line before anybody else reads it.
+"""lsgen's own flags, which are taken off the command line before Hydra parses it.
 
 Their values are literal strings: a path may hold `=`, commas and brackets, which are grammar to Hydra.
 """

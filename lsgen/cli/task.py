@@ -1,4 +1,4 @@
-"""Training of the run that a run directory describes; all of it is read from the frozen config."""
+"""Training of the run that a run directory describes, by nothing but its frozen config."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """Data sets as Lightning data modules that own shape, values, splits, ground-truth factors and the order of batches."""
 
-from lsgen.data.additions import Addition, HiddenLabels, Missing, MissingValues, Pairs
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
 from lsgen.data.factors.dsprites import DSprites
@@ -16,11 +15,12 @@ from lsgen.data.module import DataModule, Split
 from lsgen.data.sampler import OrderedBatches, Position, Request, ShuffledBatches
 from lsgen.data.tables.table import Table
 from lsgen.data.toys.toy import Toy
+from lsgen.data.transforms import BatchTransform, HiddenLabels, Missing, MissingValues, Pairs
 
 __all__ = [
-    "Addition",
     "AsStored",
     "BatchDataset",
+    "BatchTransform",
     "Binarise",
     "CelebA",
     "Cifar10",

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lsgen.data.additions import Addition
 from lsgen.data.draws import Purpose, key, uniform
 from lsgen.data.encodings import Encoding
 from lsgen.data.sampler import Request
+from lsgen.data.transforms import BatchTransform
 
 __all__ = ["BatchDataset", "Observations", "Source", "TensorSource"]
 
@@ -49,7 +49,7 @@ class BatchDataset(Dataset[Observations]):
     """A split: some rows of a source, encoded.
 
     Indexed by positions, int64 (B,), it returns {"x": float32 (B, *shape)} and, where the data have them, "label"
-    int64 (B,), "factors" int64 (B, K), and what the additions add.
+    int64 (B,), "factors" int64 (B, K), and what the transforms add.
     Random numbers of the encoding depend on the seed, the epoch and the row.
 
     Args:
@@ -60,7 +60,7 @@ class BatchDataset(Dataset[Observations]):
         redrawn: whether draws change from epoch to epoch, for encodings that do so in training.
         flip: whether half of the images, chosen anew in every epoch, are mirrored left to right.
         part: number of the source, where a data set has several; the same row of two sources draws differently.
-        additions: what is added to a batch once it is encoded, in this order.
+        transforms: applied to a batch once it is encoded, in this order.
 
     """
 
@@ -73,11 +73,11 @@ class BatchDataset(Dataset[Observations]):
         redrawn: bool = False,
         flip: bool = False,
         part: int = 0,
-        additions: Sequence[Addition] = (),
+        transforms: Sequence[BatchTransform] = (),
     ) -> None:
         self.source, self.rows, self.encoding, self.seed = source, rows, encoding, seed
         self.redrawn, self.flip, self.part = redrawn, flip, part
-        self.additions = tuple(additions)
+        self.transforms = tuple(transforms)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -90,8 +90,8 @@ class BatchDataset(Dataset[Observations]):
         if self.flip:
             mirrored = self._uniform(rows, Purpose.FLIP, epoch)(1)[:, :, None, None] < 0.5
             batch["x"] = torch.where(mirrored, batch["x"].flip(-1), batch["x"])
-        for addition in self.additions:
-            batch |= addition(batch, rows, epoch)
+        for transform in self.transforms:
+            batch |= transform(batch, rows, epoch)
         return batch
 
     def _uniform(self, rows: Tensor, purpose: Purpose, epoch: int) -> Callable[[int], Tensor]:

@@ -14,12 +14,12 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lsgen.data.additions import Addition
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import Encoding, Values
 from lsgen.data.loading import Loading
 from lsgen.data.sampler import OrderedBatches, Position, ShuffledBatches
+from lsgen.data.transforms import BatchTransform
 
 __all__ = ["DataModule", "Split"]
 
@@ -32,7 +32,7 @@ class DataModule(LightningDataModule, ABC):
     """Abstract data set with splits "train", "val" and "test".
 
     A batch is {"x": float32 (B, *shape)} and, where the data have them, "label" int64 (B,), -1 where it is not known,
-    and "factors" int64 (B, K); on demand "observed" bool and "pair" float32, (B, *shape): see `lsgen.data.additions`.
+    and "factors" int64 (B, K); on demand "observed" bool and "pair" float32, (B, *shape): see `lsgen.data.transforms`.
     Which observations are held out, and the random draws for them, depend on `split_seed` alone, so that runs with
     different seeds are judged on the same images. The order of training and the draws in it depend on `seed`.
 
@@ -89,13 +89,13 @@ class DataModule(LightningDataModule, ABC):
         split: Split,
         flip: bool = False,
         part: int = 0,
-        additions: Sequence[Addition] = (),
+        transforms: Sequence[BatchTransform] = (),
     ) -> BatchDataset:
         """Return some rows of a source as a split, whose random draws change from epoch to epoch in training only."""
         training = split == "train"
         redrawn = training and self.encoding.redrawn
         seed = self.seed if redrawn or (training and flip) else self.split_seed
-        return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part, additions)
+        return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part, transforms)
 
     @property
     def split_seed(self) -> int:

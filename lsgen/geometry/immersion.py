@@ -167,8 +167,8 @@ class Immersion(EmbeddedMetric):
     def restrict(self, origin: Tensor, basis: Tensor) -> Immersion:
         r"""Return the immersion restricted to an affine plane, a -> f(origin + sum_i a_i basis_i).
 
-        A sub-latent is the plane whose basis is the unit vectors of the free coordinates, and whose origin holds the
-        values of the others. Its jet costs k + k(k+1)/2 forward passes, whatever the dimension of the whole.
+        The subspace of some axes is the plane whose basis is the unit vectors of these axes, and whose origin holds
+        the values of the other coordinates. Its jet costs k + k(k+1)/2 forward passes, whatever the latent dimension.
 
         Args:
             origin: code (d,).

@@ -1,1 +1,1 @@
-"""What makes a run stop and resume exactly."""
+"""Callbacks that control training: checkpoints, signals, seeds, averages of weights, and checks."""

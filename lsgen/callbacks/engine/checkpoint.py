@@ -332,7 +332,7 @@ class Checkpoint(LightningCheckpoint):
     # how
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save last.ckpt; best.ckpt comes before it, so that no last.ckpt speaks of a best one that is not there."""
+        """Save best.ckpt if it is due, then last.ckpt, which thus never refers to a best checkpoint that is missing."""
         assert self.dirpath is not None
         last, best, start = self.dirpath / LAST, self.dirpath / BEST, time.monotonic()
         with resumable_counters(trainer, self._ended):

@@ -32,7 +32,7 @@ _TENSORS = {torch.Tensor, torch.nn.Parameter}
 
 
 def require_place(folder: Path) -> None:
-    """Check that checkpoints can be written into a folder before there is one to write.
+    """Check, before training, that checkpoints can be written into a folder.
 
     Raises:
         RunError: it, or what it would be made in, is no directory or not writable.

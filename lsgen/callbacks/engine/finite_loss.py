@@ -56,7 +56,7 @@ class FiniteLoss(Callback):
         self._unread: list[_Check] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin anew."""
+        """Forget the checks of earlier training."""
         self._unread = []
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -64,7 +64,7 @@ class FiniteLoss(Callback):
         self._batch_idx = batch_idx
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Check the loss, or keep what tells whether it is finite on the device."""
+        """Check the loss at once on the CPU; on an accelerator, keep a flag there that is read later."""
         if self._batch_idx % self.every_n_steps:
             return
         finite = torch.isfinite(loss.detach()).all()

@@ -33,7 +33,7 @@ __all__ = [
 
 
 class EndingLoop(FitLoop):
-    """Lightning's fit loop, which closes a run again that was interrupted while it closed.
+    """Lightning's fit loop, which calls the closing hooks once more if a run was interrupted within them.
 
     Resumed at the end of training, Lightning's own loop calls no hook at all.
 
@@ -52,7 +52,7 @@ class EndingLoop(FitLoop):
 
     @property
     def skip(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether there is nothing left to train or to close."""
         return super().skip and not (self.closes and self.max_batches > 0)
 
 

@@ -92,7 +92,7 @@ class Progress(Observer, ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Update where it is time."""
+        """Update the display if its interval has passed."""
         losses = outputs.get("losses") if isinstance(outputs, dict) else None
         self._losses = losses if isinstance(losses, Losses) else None
         if self._losses is not None and not on_host(self._losses.loss) and is_read_after(trainer, batch_idx):

@@ -1,6 +1,6 @@
 """Geodesic distances between fixed observations, and Fréchet means of sets of them.
 
-Distances are those of the sub-latent of the active axes, see `lsgen.callbacks.latent.geodesics`. The observations are
+Distances are those of the subspace of the active axes, see `lsgen.callbacks.latent.geodesics`. The observations are
 the same in every run over the same data, so that runs which differ in their seed can be compared pair by pair:
 `lsgen.runs.seed_variation`. The sets are observations with the same label where the data have labels, else the first
 observations.
@@ -20,7 +20,7 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.geodesics import unsuited
-from lsgen.callbacks.latent.measures import SubLatent, active_axes, quantiles, sub_latent
+from lsgen.callbacks.latent.measures import ActiveSubspace, active_axes, active_subspace, quantiles
 from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, MeanSets
 from lsgen.callbacks.latent.probe_codes import encode_probes, means, show
 from lsgen.callbacks.logging.sink import Sink
@@ -88,7 +88,7 @@ class LatentDistances(LatentCallback):
         return max(self.search.kl_probes, self.observations, self.sets.members)
 
     def check(self, pl_module: LightningModule) -> LatentSpace:
-        """Refuse a latent space without the immersion asked for; say what is left out."""
+        """Refuse a latent space without the immersion asked for, and report which measurements are left out."""
         space = super().check(pl_module)
         immersion(space, self.kind)
         if reason := unsuited(space):
@@ -102,13 +102,13 @@ class LatentDistances(LatentCallback):
         count = min(self.observations, len(known.z))
         if unsuited(space) or count < 2 or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             return
-        sub = sub_latent(im, known, axes)
+        sub = active_subspace(im, known, axes)
         what = "observation" if isinstance(space, EncodableLatentSpace) else "code"
         self._distances(sub, known.z[:count], what, sink)
         if chosen := self._chosen(probe, len(known.z)):
             self._means(space, sub, known.z, chosen, probe, sink)
 
-    def _distances(self, sub: SubLatent, z: Tensor, what: str, sink: Sink) -> None:
+    def _distances(self, sub: ActiveSubspace, z: Tensor, what: str, sink: Sink) -> None:
         pairs = torch.combinations(torch.arange(len(z), device=z.device))
         start, end = z[pairs].unbind(1)
         found = self.search.join(sub.im, sub.inside(z), sub.inside(start), sub.inside(end), self.points)
@@ -143,7 +143,7 @@ class LatentDistances(LatentCallback):
     def _means(
         self,
         space: LatentSpace,
-        sub: SubLatent,
+        sub: ActiveSubspace,
         z: Tensor,
         chosen: dict[str, Tensor],
         probe: Probe | None,

@@ -1,6 +1,6 @@
 """Geodesics between encoded observations, compared with straight and spherical paths.
 
-The metric is that of the sub-latent of the active axes, the others held at their mean over the probes: a collapsed
+The metric is that of the subspace of the active axes, the others held at their mean over the probes: a collapsed
 axis makes the metric singular, and no geodesic equation is left to solve. A geodesic that did not converge is drawn
 dashed, is labelled so, and is in none of the quantiles; NAME/not_finite counts them. Opposite codes have no spherical
 path: they are joined by the straight one, which is labelled so.
@@ -22,13 +22,13 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.measures import (
+    ActiveSubspace,
     Plane,
-    SubLatent,
     active_axes,
+    active_subspace,
     along_curves,
     geodesic_scalars,
     quantiles,
-    sub_latent,
 )
 from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, PlaneGrid
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated
@@ -104,7 +104,7 @@ class LatentGeodesics(LatentCallback):
         return max(self.search.kl_probes, 2 * self.pairs)
 
     def check(self, pl_module: LightningModule) -> LatentSpace:
-        """Refuse a latent space without the immersion asked for; say what is left out."""
+        """Refuse a latent space without the immersion asked for, and report which measurements are left out."""
         space = super().check(pl_module)
         immersion(space, self.kind)
         if reason := unsuited(space):
@@ -119,7 +119,7 @@ class LatentGeodesics(LatentCallback):
         if unsuited(space) or not pairs or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             sink.scalars({"geodesic/pairs": 0})
             return
-        self._interpolate(_Paths(self, space, probe, known, sub_latent(im, known, axes), pairs), sink)
+        self._interpolate(_Paths(self, space, probe, known, active_subspace(im, known, axes), pairs), sink)
         if self.plane is not None and space.dim > 1:
             self._over_plane(self.plane, space, known, im, pairs, sink)
 
@@ -166,7 +166,7 @@ class _Paths:
         space: LatentSpace,
         probe: Probe | None,
         known: ProbeCodes,
-        sub: SubLatent,
+        sub: ActiveSubspace,
         pairs: int,
     ) -> None:
         self.of, self.space, self.sub = of, space, sub

@@ -4,7 +4,7 @@ They are measured at the same places every time: at codes of fixed observations 
 no encoder), and over one plane of z. Quantiles are those of the finite values over these places; NAME/not_finite counts
 the others.
 
-Collapsed axes make the metric nearly singular, and curvature divides by it: hence the active sub-latent, in which
+Collapsed axes make the metric nearly singular, and curvature divides by it: hence the active subspace, in which
 the other axes are held at their mean. A piecewise linear decoder has no second derivative but in its kinks, which no
 sample point meets: its curvature is that of the likelihood alone, and zero almost everywhere for a Gaussian of
 fixed width; titles say so. Distances are Fisher-Rao distances in closed form, or chords of the flat space where the
@@ -26,12 +26,12 @@ from lsgen.callbacks.base import LatentCallback, Turns, Which
 from lsgen.callbacks.latent.measures import (
     Plane,
     active_axes,
+    active_subspace,
     at_probes,
     on_active_axes,
     over_plane,
     path_lengths,
     quantiles,
-    sub_latent,
 )
 from lsgen.callbacks.latent.options import GeometryDetail
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes
@@ -104,7 +104,7 @@ class LatentGeometry(LatentCallback):
         return max(self.detail.kl_probes, self.n, 2 * self.detail.pairs)
 
     def check(self, pl_module: LightningModule) -> LatentSpace:
-        """Refuse a latent space without the immersion asked for; say what is left out."""
+        """Refuse a latent space without the immersion asked for, and report which measurements are left out."""
         space = super().check(pl_module)
         immersion(space, self.kind)
         if not isinstance(space.manifold, Euclidean):
@@ -153,7 +153,7 @@ class LatentGeometry(LatentCallback):
             return found
         if 0 < len(active) < space.dim:
             curved = 2 <= len(active) <= self.detail.max_curvature_axes
-            found |= on_active_axes(sub_latent(im, known, active), z, curved, self.detail.chunk_size)
+            found |= on_active_axes(active_subspace(im, known, active), z, curved, self.detail.chunk_size)
         pairs = min(self.detail.pairs, len(known.z) // 2)
         if pairs:
             start, end = known.z[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)

@@ -16,9 +16,10 @@ from lsgen.latent import Cube, LatentSpace, paths
 from lsgen.likelihoods import ClosedFormLikelihood, FlatLikelihood, Likelihood
 
 __all__ = [
+    "ActiveSubspace",
     "Plane",
-    "SubLatent",
     "active_axes",
+    "active_subspace",
     "along_curves",
     "at_probes",
     "geodesic_scalars",
@@ -26,7 +27,6 @@ __all__ = [
     "over_plane",
     "path_lengths",
     "quantiles",
-    "sub_latent",
 ]
 
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -73,8 +73,8 @@ class Plane:
 
 
 @dataclass(frozen=True)
-class SubLatent:
-    """The sub-latent of the active axes: the others are held at their mean over the probes.
+class ActiveSubspace:
+    """The subspace of the active axes; the other coordinates are held at their mean over the probes.
 
     Attributes:
         im: the immersion restricted to it, of dimension k.
@@ -101,12 +101,12 @@ def active_axes(known: ProbeCodes, threshold: float) -> Tensor:
     return torch.nonzero(known.kl > threshold).flatten()
 
 
-def sub_latent(im: Immersion, known: ProbeCodes, axes: Tensor) -> SubLatent:
-    """Return the sub-latent of some axes."""
+def active_subspace(im: Immersion, known: ProbeCodes, axes: Tensor) -> ActiveSubspace:
+    """Return the subspace of the given axes."""
     basis = torch.eye(im.dim, dtype=known.z.dtype, device=known.z.device)[axes]
     origin = known.z.mean(0)
     origin[axes] = 0
-    return SubLatent(im.restrict(origin, basis), axes)
+    return ActiveSubspace(im.restrict(origin, basis), axes)
 
 
 def along_curves(im: Immersion, curves: Tensor) -> dict[str, Tensor]:
@@ -154,8 +154,8 @@ def at_probes(im: Immersion, z: Tensor, covariance: Tensor, curved: bool, chunk_
     return measured | ({"curvature": scalar_curvature(im, z, chunk_size)} if curved else {})
 
 
-def on_active_axes(sub: SubLatent, z: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
-    """Return log-volume and, where asked, scalar curvature of a sub-latent at codes (N, d)."""
+def on_active_axes(sub: ActiveSubspace, z: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
+    """Return log-volume and, if asked for, scalar curvature of a subspace at codes (N, d)."""
     a = sub.inside(z)
     if not curved:
         return {"log_volume_active": log_volume(sub.im, a, chunk_size)}
@@ -164,7 +164,7 @@ def on_active_axes(sub: SubLatent, z: Tensor, curved: bool, chunk_size: int) -> 
 
 
 def over_plane(im: Immersion, plane: Plane, chunk_size: int) -> dict[str, Tensor]:
-    """Return log-volume and scalar curvature (N, N) of the surface that the plane becomes."""
+    """Return log-volume and scalar curvature (N, N) of the surface onto which the immersion maps the plane."""
     volume, curvature = volume_and_curvature(im.restrict(plane.origin, plane.basis), plane.grid(), chunk_size)
     return {"plane_log_volume": volume, "plane_curvature": curvature}
 
@@ -197,7 +197,7 @@ def path_lengths(
 
 
 def _fisher_distance(likelihood: Likelihood, h: Tensor, other: Tensor) -> Tensor:
-    """Return the Fisher-Rao distance (P,) in closed form, or the chord of the flat embedding, which is no longer."""
+    """Return the Fisher-Rao distance (P,) in closed form, else its lower bound, the chord of the flat embedding."""
     if isinstance(likelihood, ClosedFormLikelihood):
         return likelihood.distance(h, other)
     assert isinstance(likelihood, FlatLikelihood)

@@ -1,1 +1,1 @@
-"""Where the numbers and pictures of a run go."""
+"""Loggers, and the sink through which callbacks write numbers, figures and arrays."""

@@ -60,12 +60,12 @@ class CSVLogger(Clocked, Logger):
 
     @property
     def name(self) -> str:
-        """What kind of logger it is."""
+        """The name of the logger, "csv"."""
         return "csv"
 
     @property
     def version(self) -> str:
-        """Nothing: a run directory holds one table."""
+        """Empty text, since a run directory holds one table."""
         return ""
 
     @property
@@ -87,7 +87,7 @@ class CSVLogger(Clocked, Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Hyper-parameters are no numbers over steps; they are in the run's config.yaml."""
+        """Do nothing: the run's config.yaml holds the hyper-parameters."""
 
     @rank_zero_only
     def continue_from(self, step: int) -> None:

@@ -93,7 +93,7 @@ class StepTable:
         self._open()
 
     def _read(self) -> list[dict[str, str]]:
-        """Return all rows and learn the header; a last line without its end is none."""
+        """Return all rows and read the header; a last line without a line break is ignored."""
         text = self.path.read_bytes().decode()
         reader = csv.reader(StringIO(text[: text.rfind("\n") + 1], newline=""))
         self._header = next(reader, [STEP])

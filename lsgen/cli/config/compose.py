@@ -1,4 +1,4 @@
-"""Composed configs: the config of a run as Hydra puts it together from groups, files and overrides."""
+"""Composition: the config of a run as Hydra puts it together from groups, files and overrides."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Composed", "choices_of", "compose_chosen", "compose_plain", "environ
 
 @dataclass(frozen=True)
 class Composed:
-    """A composed config and how it came about.
+    """A composed config, with the choices and overrides it was composed from.
 
     Attributes:
         config: the config, interpolations unresolved.

@@ -16,12 +16,12 @@ from lsgen.cli.config.schema import check_shape
 from lsgen.cli.config.targets import check_names
 from lsgen.runs import provenance
 
-__all__ = ["Frozen", "prepare"]
+__all__ = ["FrozenRun", "prepare"]
 
 
 @dataclass(frozen=True)
-class Frozen:
-    """Content of a new run directory.
+class FrozenRun:
+    """The config and provenance of a new run directory, and the end of its name.
 
     Attributes:
         folder: name and id of the run as the end of its directory's name.
@@ -37,7 +37,7 @@ class Frozen:
 
 def prepare(
     composed: Composed, sweep: str | None, run_id: str | None = None, here: Mapping[str, Any] | None = None
-) -> Frozen:
+) -> FrozenRun:
     """Check a composed config and resolve it.
 
     Args:
@@ -64,4 +64,4 @@ def prepare(
     check_names(config)
     about = config["run"]
     origin = provenance(about["id"], config["seed"], sys.argv, composed.choices, composed.overrides, here)
-    return Frozen(f"{folder(about['name'])}_{folder(about['id'])}", config, origin)
+    return FrozenRun(f"{folder(about['name'])}_{folder(about['id'])}", config, origin)

@@ -1,4 +1,4 @@
-"""Dry run of a config's optimisers and schedules on one number, before any work starts.
+"""Dry run of a config's optimisers and schedules on a single parameter, before any work starts.
 
 A schedule may raise at a step far away, or leave nothing to learn with; both are found in a second here.
 """

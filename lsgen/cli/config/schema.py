@@ -138,7 +138,7 @@ def _options_of(found: Any, plain: Mapping[str, Mapping[str, Any]]) -> dict[str,
 
 
 def check_signatures(config: Mapping[str, Any]) -> None:
-    """Hold every `_target_` mapping against the signature of what it names.
+    """Check the keys of every `_target_` mapping against the signature of the class or function that it names.
 
     Raises:
         UsageError: an unknown key, a missing one, a value of a type that its annotation does not admit, or a target

@@ -25,7 +25,7 @@ _NOT_INHERITED = ("LSGEN_RUN_DIR", "LSGEN_SWEEP_DIR", "LOCAL_RANK", "NODE_RANK",
 
 @dataclass(frozen=True)
 class JobLauncher(ABC):  # noqa: B024 (its two kinds have the abstract methods)
-    """Starts jobs. Its fields are the keys of its yaml."""
+    """Abstract launcher of the jobs of a sweep; its fields are the keys of its yaml."""
 
     def queue(self, sweep: Sweep) -> dict[int, str]:
         """Return "queued" or "running" for the jobs that a scheduler holds."""
@@ -44,7 +44,7 @@ class JobLauncher(ABC):  # noqa: B024 (its two kinds have the abstract methods)
 
 
 class BlockingLauncher(JobLauncher):
-    """Runs jobs and returns when they have ended."""
+    """Abstract launcher that runs jobs and returns when they have ended."""
 
     @abstractmethod
     def run(self, sweep: Sweep, jobs: Sequence[Job]) -> None:
@@ -57,7 +57,7 @@ class BlockingLauncher(JobLauncher):
 
 
 class Scheduler(JobLauncher):
-    """Hands jobs to something that runs them later."""
+    """Abstract launcher that submits jobs to a queue, which runs them later, and returns."""
 
     @abstractmethod
     def submit(self, sweep: Sweep, jobs: Sequence[Job]) -> None:
@@ -75,7 +75,7 @@ def job_command(sweep: Sweep, numbers: Sequence[int], python: str = sys.executab
 
 
 def code_path(sweep: Sweep, job: Job) -> str:
-    """Return the PYTHONPATH with which a job finds the code that was copied for it first."""
+    """Return a PYTHONPATH on which the copy of the code that was made for a job comes first."""
     inherited = os.environ.get("PYTHONPATH")
     return os.pathsep.join([str(sweep.code / job.code), *([inherited] if inherited else [])])
 

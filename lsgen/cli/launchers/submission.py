@@ -1,4 +1,4 @@
-"""Start of a sweep's jobs, such that no job is started twice even by launchers that run at the same time."""
+"""Submission of a sweep's jobs; no job is started twice, even if several launchers run at the same time."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
 
 
 def _summarised(metrics: Mapping[str, float], sections: tuple[str, ...]) -> list[tuple[str, float, Match]]:
-    """Return the numbers of some sections that belong into the summary, with their keys and their entries."""
+    """Return the numbers of some sections that the summary shows, with their keys and registry entries."""
     found = ((key, value, find(key)) for key, value in metrics.items())
     return [(k, v, m) for k, v, m in found if m is not None and m.entry.summary and m.entry.section in sections]
 

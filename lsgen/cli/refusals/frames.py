@@ -1,4 +1,4 @@
-"""Lines of a traceback, and who wrote them: lsgen, the user or a library."""
+"""Lines of a traceback with the owner of their code: lsgen, the user or a library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LIBRARIES = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib"
 
 @dataclass(frozen=True)
 class TracebackFrame:
-    """One line of a traceback, and whose it is: "lsgen", "user" or "library"."""
+    """One line of a traceback, with the owner of its code: "lsgen", "user" or "library"."""
 
     owner: str
     file: str

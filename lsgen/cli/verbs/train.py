@@ -14,7 +14,7 @@ from pathlib import Path
 from lsgen.cli.application import compose_and_run
 from lsgen.cli.config.compose import Composed
 from lsgen.cli.config.names import as_text
-from lsgen.cli.config.preparation import Frozen, prepare
+from lsgen.cli.config.preparation import FrozenRun, prepare
 from lsgen.cli.errors import BAD_INPUT, FAILURE, INTERRUPTED, OK, UsageError, complain
 from lsgen.cli.flags import take
 from lsgen.runs import RunDirectory, RunError, Sweep, new_id
@@ -150,7 +150,7 @@ def create(composed: Composed, run_dir: str | None, sweep_dir: str) -> RunDirect
     return RunDirectory.create(place, frozen.config, frozen.origin)
 
 
-def _default_place(number: int | None, sweep_dir: str, frozen: Frozen) -> Path:
+def _default_place(number: int | None, sweep_dir: str, frozen: FrozenRun) -> Path:
     if number is None:
         return Path("runs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{frozen.folder}"
     return Path(sweep_dir) / f"{number:03d}_{frozen.folder}"

@@ -24,12 +24,12 @@ from math import pi, prod
 import torch
 from torch import Tensor
 
-from lsgen.data.additions import Pairs
 from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
+from lsgen.data.transforms import Pairs
 
 __all__ = ["FACTOR_NAMES", "FACTOR_SIZES", "Sprites", "factors_of", "render"]
 
@@ -119,7 +119,7 @@ class Sprites(DataModule):
         training = split == "train"
         seed = self.seed if training else self.split_seed
         pairs = [] if self.pairs is None else [Pairs(render, FACTOR_SIZES, self.pairs, seed, redrawn=training)]
-        return self.subset(_draw, self._rows[split], split, additions=pairs)
+        return self.subset(_draw, self._rows[split], split, transforms=pairs)
 
 
 def _draw(rows: Tensor) -> Observations:

@@ -8,12 +8,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lsgen.data.additions import Addition, HiddenLabels, Missing, missing_values
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.encodings import image_encoding
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
+from lsgen.data.transforms import BatchTransform, HiddenLabels, Missing, missing_values
 
 __all__ = ["Digits"]
 
@@ -69,11 +69,11 @@ class Digits(DataModule):
 
     def build(self, split: Split) -> BatchDataset:
         """Return the digits of a split."""
-        additions: list[Addition] = []
+        transforms: list[BatchTransform] = []
         if self.labelled is not None and split == "train":
             labels = self._source.tensors["label"]
-            additions.append(HiddenLabels(labels, self._rows["train"], self.labelled, self.split_seed))
+            transforms.append(HiddenLabels(labels, self._rows["train"], self.labelled, self.split_seed))
         if self._gaps is not None:
             rows = self._rows["train"]
-            additions.append(self._gaps.fit(self.subset(self._source, rows, "val")[torch.arange(len(rows))]["x"]))
-        return self.subset(self._source, self._rows[split], split, additions=additions)
+            transforms.append(self._gaps.fit(self.subset(self._source, rows, "val")[torch.arange(len(rows))]["x"]))
+        return self.subset(self._source, self._rows[split], split, transforms=transforms)

@@ -11,13 +11,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lsgen.data.additions import HiddenLabels
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.encodings import Encoding
 from lsgen.data.files import data_root, reading, require
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
+from lsgen.data.transforms import HiddenLabels
 
 __all__ = ["TorchvisionImages"]
 
@@ -92,8 +92,8 @@ class TorchvisionImages(DataModule):
         rows = random_split(len(train), {"val_size": self.val_size}, self.split_seed)
         hidden = split == "train" and self.labelled is not None
         labels = train.tensors["label"]
-        additions = [HiddenLabels(labels, rows["train"], self.labelled or 0, self.split_seed)] if hidden else []
-        return self.subset(train, rows[split], split, flip=self.flip, additions=additions)
+        transforms = [HiddenLabels(labels, rows["train"], self.labelled or 0, self.split_seed)] if hidden else []
+        return self.subset(train, rows[split], split, flip=self.flip, transforms=transforms)
 
     def _part(self, train: bool) -> TensorSource:
         with reading(self.title, self.root / Path(self.files[0]).parent):

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.data.additions import Addition, Missing, missing_values
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.encodings import AsStored
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
+from lsgen.data.transforms import BatchTransform, Missing, missing_values
 
 __all__ = ["Table"]
 
@@ -77,7 +77,7 @@ class Table(DataModule):
 
     def build(self, split: Split) -> BatchDataset:
         """Return the rows of a split."""
-        additions: list[Addition] = []
+        transforms: list[BatchTransform] = []
         if self._gaps is not None:
-            additions.append(self._gaps.fit(self._source.tensors["x"][self._rows["train"].to(torch.int64)]))
-        return self.subset(self._source, self._rows[split], split, additions=additions)
+            transforms.append(self._gaps.fit(self._source.tensors["x"][self._rows["train"].to(torch.int64)]))
+        return self.subset(self._source, self._rows[split], split, transforms=transforms)

@@ -112,7 +112,7 @@ def test_segments_of_the_circle_are_arcs_over_chords(tmp_path, toys):
     assert "curvature/plane/q50" not in row, "one dimension has no plane"
 
 
-def test_collapsed_axes_are_counted_and_left_out_of_the_active_sub_latent(tmp_path, toys):
+def test_collapsed_axes_are_counted_and_left_out_of_the_active_subspace(tmp_path, toys):
     decoder = nn.Sequential(_linear(3, rank=2), nn.Tanh())
     encoder = Posterior(scales=[0.2, 0.3, 1.0], factors=[1.0, 1.0, 0.0])
     space = EncodableLatentSpace(encoder, decoder, FixedGaussian((5,), SIGMA), StandardNormal(3)).double()

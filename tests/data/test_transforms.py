@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from lsgen.data import Digits, Missing, Sprites, Table
-from lsgen.data.additions import MissingValues
 from lsgen.data.factors.sprites import FACTOR_SIZES, render
 from lsgen.data.sampler import Request
+from lsgen.data.transforms import MissingValues
 
 N = 20_000
 
@@ -82,7 +82,7 @@ def test_known_labels_are_spread_over_the_classes(known: int) -> None:
 def test_partners_share_all_but_the_stated_factors(changes: int) -> None:
     data = Sprites(pairs=changes)
     rows = torch.arange(300)
-    pairs = data.dataset("train").additions[0]
+    pairs = data.dataset("train").transforms[0]
     pairs.render = lambda factors: factors
     batch = data.dataset("train")[rows]
     differ = (batch["pair"] != batch["factors"]).sum(1)

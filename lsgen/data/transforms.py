@@ -1,4 +1,4 @@
-r"""Additions to the batches of a split: masks of missing values, hidden labels, and pairs of observations.
+r"""Transforms of the batches of a split: masks of missing values, hidden labels, and pairs of observations.
 
     missing completely at random    P(o_j = 0) = f                                   for every value
     missing at random               P(o_j = 0 | x) = 1 / (1 + exp(-(b + 2 s(x))))    for two thirds of the values,
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from lsgen.data.draws import Purpose, key, stream, uniform
 
-__all__ = ["Addition", "HiddenLabels", "Mechanism", "Missing", "MissingValues", "Pairs", "missing_values"]
+__all__ = ["BatchTransform", "HiddenLabels", "Mechanism", "Missing", "MissingValues", "Pairs", "missing_values"]
 
 Mechanism = Literal["mcar", "mar"]
 SLOPE = 2.0
@@ -42,8 +42,8 @@ class Missing:
     mechanism: Mechanism = "mcar"
 
 
-class Addition(Protocol):
-    """Abstract addition to a batch: (batch, rows (B,), epoch) -> entries that are added or replaced."""
+class BatchTransform(Protocol):
+    """Protocol of a transform of a batch: (batch, rows (B,), epoch) -> entries that are added or replaced."""
 
     def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
         """Return the entries."""

@@ -1,4 +1,4 @@
-"""Batches of codes in public functions: checks, warnings of kinks, chunks, and the shape of results.
+"""Public functions of codes of any batch shape from functions of codes (N, d): checks, warnings, chunks and reshaping.
 
 A quantity of single codes is one call of `pointwise`; a solver takes `flat_codes` or `flat_curves`, and gives what it
 found back in the shape of the batch by `FlatCodes.restored`.
@@ -145,7 +145,7 @@ def _warn_of_kinks(im: RiemannianMetric, z: Tensor) -> None:
 
 
 def _callers() -> int:
-    """Return how many calls up the first one is that does not come from the room of geometry."""
+    """Return the number of stack frames up to the first one outside lsgen.geometry, for `warnings.warn`."""
     frame, level = inspect.currentframe(), 0
     while frame is not None and frame.f_globals.get("__name__", "").startswith("lsgen.geometry"):
         frame, level = frame.f_back, level + 1

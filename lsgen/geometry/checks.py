@@ -87,7 +87,7 @@ def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:
 
 
 def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
-    """Refuse modules in train mode that compute something else in eval mode, and weights of another dtype or device.
+    """Refuse modules in train mode whose results differ from eval mode, and weights of another dtype or device.
 
     A map that is `widened` takes float64 whatever its weights are.
     """

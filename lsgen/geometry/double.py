@@ -1,4 +1,4 @@
-r"""Maps that are written and have weights in float32, evaluated in float64.
+r"""Evaluation in float64 of maps whose weights and code are in float32.
 
 The same map in float64, its weights widened when they are used, leaves 1e-16 of |f| as rounding in place of 1e-7.
 """
@@ -26,7 +26,7 @@ WIDE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 
 
 class _Widening(TorchFunctionMode):
-    """Gives every operation float64 in place of float32, and asks for float64 where float32 is asked for."""
+    """Mode in which every operation gets float64 in place of float32 tensors, and makes float64 ones."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

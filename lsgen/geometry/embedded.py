@@ -144,7 +144,7 @@ class EmbeddedMetric(RiemannianMetric):
         return metric.g, torch.where(metric.full[:, None, None, None, None], r, torch.nan)
 
     def scalar(self, z: Tensor) -> tuple[Factored, Tensor]:
-        """Sum over pairs i <= j and k <= l, each weighted by the number of its orderings."""
+        """Return g and the scalar curvature, summed over pairs i <= j and k <= l weighted by their multiplicities."""
         metric, normal = self._normal_products(z)
         inverse = metric.inverse
         i, j = Frame(self.dim, 2).indices(z.device)
@@ -186,7 +186,7 @@ class EmbeddedMetric(RiemannianMetric):
         return self._by_pairs(z, v, frame) if self.dim < MANY else self._by_directions(z, v, frame)
 
     def _by_pairs(self, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
-        """Take all second derivatives along the frame at once."""
+        """Return the operator from all second derivatives along the frame, taken at once."""
         d = self.dim
         x = self.expansion(z, 2, directions=frame.movedim(2, 0))
         if not x.curved:
@@ -201,7 +201,7 @@ class EmbeddedMetric(RiemannianMetric):
         return symmetric_operator(v, found[0], found[1], across)
 
     def _by_directions(self, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
-        """Take second derivatives along v and each vector of the frame, and the Hessian of <n, f> by products."""
+        """Return the operator from second derivatives along v and each frame vector, and Hessian products of <n, f>."""
         n, d = v.shape
         x = self.expansion(folded(z, d), 2, directions=torch.stack([folded(v, d), frame.mT.reshape(-1, d)]))
         if not x.curved:

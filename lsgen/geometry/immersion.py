@@ -53,7 +53,7 @@ class Restriction(NamedTuple):
 
 
 class SpaceMap(DecoderMap):
-    """The map of a latent space that an immersion of some kind takes.
+    """The map from codes to flat space that defines the immersion of a latent space of a given kind.
 
     Args:
         space: the latent space.
@@ -363,7 +363,7 @@ def jet(fn: Map | Immersion, z: Tensor, chunk_size: int | None = None) -> Jet:
 
 
 def check_immersion(im: Any) -> None:
-    """Refuse a metric that no map into a flat space was given for.
+    """Refuse a metric that is not an `Immersion`.
 
     Raises:
         TypeError: im is no `Immersion`.

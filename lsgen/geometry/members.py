@@ -27,7 +27,7 @@ __all__ = ["FlatMemberLikelihood", "MemberLikelihood", "Members", "Uncertainty",
 
 
 class Uncertainty(ABC):
-    """Abstract map from a latent space to one that is uncertain."""
+    """Abstract map from a latent space to the same one with an uncertain decoder."""
 
     @abstractmethod
     def __call__(self, space: LatentSpace) -> LatentSpace:

@@ -1,4 +1,4 @@
-r"""Surfaces with exact answers, as immersions: they hold the engine to account, in tests and tutorials.
+r"""Reference surfaces: immersions whose metric, curvature and distances are known in closed form.
 
     surface          scalar curvature R = 2 K                         mean curvature |H| = |k1 + k2| / 2
     plane            0                                                0
@@ -43,7 +43,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Surface:
-    """An immersion and its exact answers.
+    """An immersion with its metric, scalar curvature and geodesic distance in closed form.
 
     Attributes:
         immersion: the surface.

@@ -1,4 +1,4 @@
-r"""The type of a Riemannian metric, with all that solvers, statistics and curvatures need of it.
+r"""The abstract Riemannian metric: all that solvers, statistics and curvatures need of one.
 
 A Riemannian metric on the latent space is given by a map into a flat space (`Immersion`), by its matrix (`MetricField`)
 or by a convex potential (`HessianMetric`). Each of these members knows

@@ -93,7 +93,9 @@ def close_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> CloseSeries:
 
 
 def solve_hidden(im: RiemannianMetric, found: Solution, tol: float, solve: Solver) -> tuple[Solution, Tensor]:
-    """Solve the curves that rounding hides by another route; return all solutions, in float64 if any was, and routes.
+    """Solve the curves that rounding hides by other routes, and return all solutions with the route of each.
+
+    Solutions are in float64 if any curve was hidden.
 
     Args:
         im: the immersion or the metric.
@@ -148,7 +150,7 @@ def _by_series(im: RiemannianMetric, curves: Tensor, dtype: torch.dtype, tol: fl
 
 
 def _agrees(im: RiemannianMetric, found: Solution) -> Tensor:
-    """Return where the sum of chords agrees with the length by the metric at their middles."""
+    """Return for which curves the sum of chords agrees with the length by the metric at their middles."""
     n, d = found.points.shape[1:]
     middle, steps = (found.points[:, 1:] + found.points[:, :-1]) / 2, found.points.diff(dim=1)
     g = im.gram(middle.reshape(-1, d), wide=True).reshape(-1, n - 1, d, d)

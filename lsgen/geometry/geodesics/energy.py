@@ -81,7 +81,7 @@ def _between(knots: Tensor, places: Tensor, n: int) -> Tensor:
 
 
 def _alike(guess: Tensor, exact: Tensor, within: float) -> Tensor:
-    """Return for which curves all interpolated metrics (B, K, d, d) are exact to within that error."""
+    """Return which curves have interpolated metrics (B, K, d, d) that all agree with the exact ones within an error."""
     root, info = torch.linalg.cholesky_ex(guess)
     half = torch.linalg.solve_triangular(root, exact, upper=False)
     ratio = torch.linalg.solve_triangular(root, half.mT, upper=False)

@@ -193,7 +193,7 @@ def before_conjugate(found: JacobiFields) -> Tensor:
 
 
 def _sound(found: JacobiFields, speed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return A times the speed (1 if less) and A' (N, n + 1, d, d), 1 where they are not finite, and which are (N,)."""
+    """Return max(speed, 1) A and A' (N, n + 1, d, d), and which geodesics have finite ones (N,); identity elsewhere."""
     a, b = (x.reshape(-1, *x.shape[-3:]).double() for x in (found.fields, found.rates))
     ok = torch.isfinite(a).flatten(1).all(-1) & torch.isfinite(b).flatten(1).all(-1)
     a, b = (torch.where(ok[:, None, None, None], x, torch.eye(x.shape[-1]).to(x)) for x in (a, b))
@@ -201,7 +201,7 @@ def _sound(found: JacobiFields, speed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the phases at the start and at the end of every step but the first."""
+    """Return the eigenphases before and after every step but the first."""
     phases = _phases(a[:, 1:], b[:, 1:])
     return phases[:, :-1], phases[:, 1:]
 
@@ -252,7 +252,7 @@ def _phases(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _passages(before: Tensor, after: Tensor) -> Tensor:
-    """Return how many phases passed pi between two sorted sets (..., d): the shift that moves them least."""
+    """Return how many phases passed pi between two sorted sets (..., d), by the shift that moves them least."""
     d = before.shape[-1]
     moves = [torch.cat([after[..., k:], after[..., :k] + torch.pi], -1) - before for k in range(d + 1)]
     return torch.stack([m.square().sum(-1) for m in moves], -1).argmin(-1)

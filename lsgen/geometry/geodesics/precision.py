@@ -1,8 +1,8 @@
-r"""The same metric in float64, or as a metric field, where rounding hides differences.
+r"""More precise forms of a metric, in float64 or as a metric field, for points whose differences rounding hides.
 
-What neighbouring codes differ by is lost where |f| eps exceeds it. The same map in float64, its weights widened when
-they are used, leaves 1e-16 of |f| in place of 1e-7. Where a map computes in float32 whatever it is given, or float64 is
-not enough, its metric g = J^T J takes the place of differences: derivatives hold no |f|.
+A difference of values at neighbouring codes is lost where |f| eps exceeds it. The same map in float64, its weights
+widened when they are used, leaves 1e-16 of |f| in place of 1e-7. Where a map computes in float32 whatever it is given,
+or float64 is not enough, its metric g = J^T J takes the place of differences: derivatives hold no |f|.
 
 Reference: Higham, "Accuracy and Stability of Numerical Algorithms" (2002), sections 1.7 and 3.1.
 """
@@ -41,7 +41,7 @@ def _kept(im: RiemannianMetric) -> dict[Any, Any]:
 
 
 def computes_in_double(im: RiemannianMetric, z: Tensor) -> bool:
-    """Whether a map in float32 has values in float64 at codes (N, d) of it."""
+    """Return whether the map of a metric, evaluated in float64 at codes (N, d), has values in float64."""
     try:
         with torch.no_grad():
             value: Tensor = double_metric(im).fn(im.lifted(z[:1].double()))
@@ -51,7 +51,7 @@ def computes_in_double(im: RiemannianMetric, z: Tensor) -> bool:
 
 
 class _Gram:
-    """z -> g(z), for codes in float64 and an immersion or metric of a dtype."""
+    """The map z -> g(z) of codes in float64, computed by a metric in a given dtype."""
 
     widened = True
 

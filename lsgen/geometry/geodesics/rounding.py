@@ -1,4 +1,4 @@
-r"""How much of a curve rounding hides.
+r"""Estimates of the rounding error in the segments of a curve.
 
 Values of f are rounded by eps |f| and codes by eps |z|, which moves the image by eps |J| |z|, so that a segment of a
 curve of n segments and length L is uncertain by
@@ -26,7 +26,7 @@ HIDDEN, ROUGH = 2e-3, 0.3
 def rounding_of(
     im: RiemannianMetric, curves: Tensor, known: Tensor, energy: Tensor, found: NewtonSystem | None = None
 ) -> Tensor:
-    """Return eps n (1 + (|f| + |J| |z|) / L), since rounding of the codes moves the image by eps |J| |z|.
+    """Return the relative rounding error of a segment, eps n (1 + (|f| + |J| |z|) / L), for each curve.
 
     Without a system |J| / L is taken for 1 over the length of the curve in the coordinates. Inf where the square of
     the energy leaves the range of numbers; 0 for a curve that stays where it is.
@@ -51,5 +51,5 @@ def coordinate_length(curves: Tensor) -> Tensor:
 
 
 def is_hidden(rounding: Tensor, n: int) -> Tensor:
-    """Return where rounding is too much of a segment to tell its length, or of an acceleration."""
+    """Return whether the rounding error is too large to measure the length of a segment, or an acceleration."""
     return (rounding > HIDDEN) | (rounding * n > ROUGH)

@@ -1,4 +1,4 @@
-r"""The exponential map: following a geodesic from its start.
+r"""The exponential map, by integration of the geodesic equation from a start and an initial velocity.
 
     z'' = -Gamma(z)(z', z'),        exp_z(v) = z(1) for z(0) = z, z'(0) = v
 
@@ -45,7 +45,7 @@ SOLVES, DRIFT, FAR = 20, 0.02, 0.01
 
 
 class Exponential(NamedTuple):
-    """Where a geodesic arrives (B, d), with what velocity (B, d), and whether the steps converged (B,)."""
+    """The end of a geodesic (B, d), its velocity there (B, d), and whether the steps converged (B,)."""
 
     point: Tensor
     velocity: Tensor
@@ -146,7 +146,7 @@ def _adaptive(im: RiemannianMetric, z: Tensor, v: Tensor, tol: float, max_steps:
 
 
 def _hidden(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -> Tensor:
-    """Return where rounding hides the symplectic steps from codes (N, d) with velocities (N, d)."""
+    """Return for which codes (N, d) and velocities (N, d) rounding hides the symplectic steps."""
     curves = torch.stack([z, z + v / steps], 1)
     known = im.segment_data(curves)
     rounding = rounding_of(im, curves, known, raw_energy(im, curves, known))

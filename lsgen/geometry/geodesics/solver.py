@@ -1,4 +1,4 @@
-r"""Minimising the discrete energy of a batch of curves: quasi-Newton steps from Gauss and Newton's model of it.
+r"""Minimisation of the discrete energy of a batch of curves by quasi-Newton steps from its Gauss-Newton model.
 
 The model H of the energy (`lsgen.geometry.geodesics.energy`) takes d derivatives of a decoder, a force F(z) one pass
 backwards. So up to d steps B_k F(z_k) are taken from one model. B_0 = H^-1 is one block-tridiagonal solution; later
@@ -117,7 +117,7 @@ def minimise_energy(im: RiemannianMetric, curves: Tensor, max_iterations: int, t
 
 
 def _among(state: CurveState, rows: Tensor, work: Callable[[CurveState], CurveState]) -> CurveState:
-    """Return the state with work done on the rows that are set.
+    """Return the state after a function has been applied to the chosen rows alone.
 
     Others fill up their number to the next power of two, so that few shapes occur; they are not active meanwhile.
     """
@@ -132,7 +132,7 @@ def _among(state: CurveState, rows: Tensor, work: Callable[[CurveState], CurveSt
 
 
 def _judged(im: RiemannianMetric, tol: float, last: bool, state: CurveState) -> CurveState:
-    """Take the residual of active curves; those where it is small enough are done, all of them at last."""
+    """Compute the residual of active curves and end those for which it is small enough; the last time, end all."""
     n = state.curves.shape[1] - 1
     found, length = interpolated_system(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
     now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.data, state.energy, found)
@@ -146,7 +146,7 @@ def _judged(im: RiemannianMetric, tol: float, last: bool, state: CurveState) -> 
 
 
 def _iterated(im: RiemannianMetric, tol: float, steps: int, rough: bool, state: CurveState) -> CurveState:
-    """Take a model, and some steps from it; a curve that a good one does not move is done."""
+    """Build a model of the energy and take steps from it; a curve that a good model does not move is done."""
     n = state.curves.shape[1] - 1
     if rough:
         found = interpolated_system(im, state.curves, state.force)
@@ -178,18 +178,18 @@ def _iterated(im: RiemannianMetric, tol: float, steps: int, rough: bool, state: 
 
 
 def _noted(state: CurveState, now: Tensor) -> CurveState:
-    """Return the state that knows whether the last step, where it was within rounding, lowered the residual."""
+    """Return the state with the least residual and the number of steps within rounding that did not lower it."""
     stalls = torch.where(state.fine & (now >= state.least), state.stalls + 1, 0)
     return state._replace(least=torch.where(state.fine, torch.minimum(now, state.least), now), stalls=stalls)
 
 
 def _unfinished(state: CurveState, now: Tensor) -> Tensor:
-    """Return which residuals are to fall further, and can where the last steps were within rounding."""
+    """Return which curves need a smaller residual and, if their steps are within rounding, can still reach one."""
     return (now > state.floor / 10) & ~(state.fine & (now <= state.floor)) & (state.stalls < PATIENCE)
 
 
 def _model(found: NewtonSystem) -> Blocks:
-    """Return the Hessian where it is positive definite, else a model that is."""
+    """Return the Hessian where it is positive definite, else a positive definite model of it."""
     _, definite = solve(*found.hessian, found.force.double())
     if bool(definite.all()):
         return found.hessian
@@ -229,7 +229,7 @@ def _damped(found: NewtonSystem) -> Blocks:
 def line_search(
     im: RiemannianMetric, at: CurveState, step: Tensor, slack: Tensor, active: Tensor
 ) -> tuple[CurveState, Tensor]:
-    """Return where the longest of the steps 1, 1/2, ... that lowers the energy leads, and which curves moved.
+    """Return the state after the longest of the steps 1, 1/2, ... that lowers the energy, and which curves moved.
 
     A step is fine where its gain is within rounding.
     """

@@ -33,7 +33,7 @@ __all__ = ["StochasticGeodesic", "stochastic_geodesic"]
 
 
 class StochasticGeodesic(NamedTuple):
-    """Curves of least expected energy, and how well that energy is known.
+    """Curves of least expected energy, with the standard error of that energy.
 
     Attributes:
         points: curves (B, N, d), ends included.

@@ -1,4 +1,4 @@
-r"""Following the connection along a curve: parallel transport, and the holonomy of a loop.
+r"""Parallel transport along a curve, and the holonomy of a loop.
 
     w' = -Gamma(z)(z', w)
 
@@ -49,7 +49,7 @@ def parallel_transport(im: RiemannianMetric, curve: Tensor, v: Tensor) -> Tensor
 
 
 def holonomy(im: RiemannianMetric, loop: Tensor) -> Tensor:
-    r"""Return the linear map that transport around a loop makes of the tangent vectors at its first point.
+    r"""Return the holonomy of a loop: parallel transport around it as a linear map of tangent vectors at its start.
 
     Around a small loop of a surface it is the rotation by the integral of the Gauss curvature inside.
 

@@ -18,7 +18,7 @@ __all__ = ["solve"]
 
 
 def solve(diagonal: Tensor, coupling: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the solution (B, n, d), and which systems (B,) are positive definite; others hold no solution.
+    """Return the solution (B, n, d), and which systems (B,) are positive definite; only those are solved.
 
     Args:
         diagonal: blocks A (B, n, d, d).

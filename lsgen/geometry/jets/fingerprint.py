@@ -284,7 +284,7 @@ def _marker(kind: type) -> Callable[[_Marking, Any, Any], Any]:
 
 
 def _same(kind: type, thing: Any) -> Any:
-    """Return a key that no other object has, even after this one's end, and that does not keep it alive."""
+    """Return a unique key of an object that does not keep it alive and is not used again after its end."""
     weak = kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__ and kind.__weakrefoffset__
     return weakref.ref(thing) if weak else id(thing)
 

@@ -1,4 +1,4 @@
-r"""Softmax and normalisations: rules for expansions, and forms whose third derivatives PyTorch has.
+r"""Softmax and normalisations: rules for Taylor expansions, and compositions with third derivatives in PyTorch.
 
 With y = softmax(x), a tangent a and its centred form a' = a - <y, a>,
 

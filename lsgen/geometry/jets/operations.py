@@ -1,4 +1,4 @@
-r"""How each operation of a traced map acts on Taylor expansions: the table of all rules, and its use.
+r"""The table of rules by which the operations of a traced map act on Taylor expansions, and its use.
 
 Linear operations act on value and derivatives alike, bilinear ones follow the product rule, elementwise functions the
 chain rule. An operation without a rule, or with arguments that its rule does not cover, is differentiated

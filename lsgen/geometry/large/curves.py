@@ -252,7 +252,7 @@ def _judged(
 
 
 def _ratio(im: RiemannianMetric, curves: Tensor, g: MetricOperator, length: Tensor) -> Tensor:
-    """Return 1 + |f| / L, which with eps n^2 is the residual that rounding admits; rounding of z is included in |f|."""
+    """Return 1 + |f| / L, times eps n^2 the residual that rounding admits; |f| includes rounding of z."""
     ones = torch.ones_like(curves[:, 1:-1])
     slope = (ones * g(ones)).sum(-1).clamp(min=0).sqrt().amax(-1)
     size = im.value_norm(im.segment_data(curves[:, [0, -1]]))

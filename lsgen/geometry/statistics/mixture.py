@@ -310,7 +310,7 @@ def _joint(weights: Tensor, covariances: Tensor, log_normalisers: Tensor, u: Ten
 
 
 def _raised(covariances: Tensor, change: Tensor) -> Tensor:
-    """Return covariances plus the largest of the changes 1, 1/2, ... that leaves a tenth of them at least."""
+    """Return covariances plus the largest of 1, 1/2, ... times a change that leaves at least a tenth of them."""
     scale = torch.ones_like(change[:, :1, :1])
     for _ in range(16):
         low = torch.linalg.cholesky_ex(covariances * 0.9 + scale * change)[1] == 0

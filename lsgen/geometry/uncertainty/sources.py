@@ -1,4 +1,4 @@
-r"""Uncertainty of a decoder about its geometry, as latent spaces whose metric grows away from the data.
+r"""Sources of uncertainty about a decoder: ensembles, dropout, and variances by radial basis functions.
 
     Ensemble                decoders trained apart, all of the same latent space
     Dropout                 one decoder under several fixed masks
@@ -7,7 +7,7 @@ r"""Uncertainty of a decoder about its geometry, as latent spaces whose metric g
 
 Each is called with a latent space and returns another, which `immersion(space, uncertainty=...)` takes and
 `metric_field` too. The first three have fixed members and the average metric, see `lsgen.geometry.members`. Members
-drawn anew at every point give no metric at all; `independent_energy` tells what they give instead.
+drawn anew at every point define no metric; `independent_energy` is the energy that they define instead.
 
 Reference: Syrota, Moreno-Munoz & Hauberg, "Decoder ensembling for learned latent geometries" (2024),
 https://arxiv.org/abs/2408.07507; Gal & Ghahramani, "Dropout as a Bayesian approximation" (2016),

@@ -137,7 +137,7 @@ def _missing(value: Any) -> bool:
 
 
 def _of_objects(name: str, values: list[Any]) -> Column:
-    """Return Python objects as a column of what they are."""
+    """Return Python objects as a column of their common type."""
     gaps = [_missing(value) for value in values]
     known = [value for value, gap in zip(values, gaps, strict=True) if not gap]
     if all(isinstance(value, str) for value in known):

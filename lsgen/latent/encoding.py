@@ -70,7 +70,7 @@ def _spread(q: Distribution) -> Tensor | None:
 
 
 def _entries(batch: Mapping[str, Any], size: int, asked: list[str] | None) -> dict[str, Tensor]:
-    """Return what becomes columns, by name, (B,) each."""
+    """Return the entries of a batch that become columns, by name, (B,) each."""
     found: dict[str, Tensor] = {}
     for name in batch if asked is None else asked:
         value = batch.get(name)

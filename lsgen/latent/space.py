@@ -1,4 +1,4 @@
-"""The spaces that models learn: what a model returns, and what geometry, analysis and callbacks take.
+"""The spaces that models learn, which models return and geometry, analysis and callbacks take.
 
 What a space can do is its type:
 

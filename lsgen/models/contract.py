@@ -1,4 +1,4 @@
-"""Requirements on a batch, and the few values of it that have to be checked.
+"""Requirements on a batch: entries, shapes, types and values.
 
 | entry      | what it holds                                                          | who asks for it           |
 |------------|------------------------------------------------------------------------|---------------------------|

@@ -1,8 +1,8 @@
-"""A Lightning module that takes its batches in and judges each of them, in every split and by whomever it is run.
+"""Base class of models that check every batch, in every split and under every loop of the trainer.
 
-On the host a batch is brought into one form and its labels are judged; on the device its evidence is taken before any
-callback sees it. Nothing depends on hooks of a fit: Lightning's tuners, a validation or a test by itself run the same
-checks. The public hooks around a transfer are a data module's where it has them; what they make of a batch is judged.
+On the host a batch is brought into one form and its labels are checked; on the device the values to be checked are
+taken before any callback sees the batch. Nothing depends on hooks of a fit: Lightning's tuners, a validation or a test by itself run the same
+checks. The public hooks around a transfer are a data module's where it has them; the batch that they return is checked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _COMPARING = (BatchNorm, MinibatchStd)  # layers that in training compare the ob
 
 
 class BatchIntake(LightningModule, ABC):
-    """Abstract module whose batches are what its `contract` says.
+    """Abstract module that refuses batches which break its `contract`.
 
     Raises:
         ValueError: with any batch, values that the model cannot learn from, an entry that is missing or of another
@@ -49,7 +49,7 @@ class BatchIntake(LightningModule, ABC):
 
     @abstractmethod
     def contract(self) -> Contract:
-        """Return what a batch must be."""
+        """Return the requirements on a batch."""
 
     def least_batch(self, training: bool) -> int:
         """Return the number of observations of the smallest batch that the model can work on.
@@ -63,7 +63,7 @@ class BatchIntake(LightningModule, ABC):
         return max([1 + compares, *(getattr(part, "least_batch", 1) for part in parts)])
 
     def read_verdicts(self) -> None:
-        """Judge the batches since the last call that are on an accelerator, and wait for it; others are judged already.
+        """Read the checks of batches on an accelerator since the last call, waiting for it; others are checked already.
 
         Raises:
             ValueError: a value of one of them is none that the model can learn from.
@@ -74,7 +74,7 @@ class BatchIntake(LightningModule, ABC):
     # before any batch
 
     def on_fit_start(self) -> None:
-        """Judge what a data module of ours holds in memory, before the first step."""
+        """Check the observations that an lsgen data module holds in memory, before the first step."""
         self._verdicts.forget()
         self._looked_through.clear()
         self._look_through_data()
@@ -141,7 +141,7 @@ class BatchIntake(LightningModule, ABC):
         self.read_verdicts()
 
     def on_validation_epoch_end(self) -> None:
-        """Read the verdicts, before anything is made of the validation."""
+        """Read the verdicts, before results of the validation are used."""
         self._require_batches()
         self.read_verdicts()
 
@@ -195,7 +195,7 @@ class BatchIntake(LightningModule, ABC):
         return True
 
     def _judge(self, batch: Batch) -> None:
-        """Refuse the batch that comes where it is too small, of another form, or holds wrong values."""
+        """Refuse a batch that is too small, has another form, or holds wrong values."""
         self._contract.check(batch, self._weights_dtype)
         size, least = len(batch["x"]), self._least[self.training]
         if size < least:
@@ -209,13 +209,13 @@ class BatchIntake(LightningModule, ABC):
         return on_host(batch["x"]) and self._contract.allows(batch)
 
     def _place(self) -> Place:
-        """Return the place of the batch that comes."""
+        """Return the place of the next batch."""
         stage = self.trainer.state.stage
         split = "train" if stage is None else str(stage.dataloader_prefix)
         return Place(split, self._batches_so_far(), self.trainer.current_epoch if split == "train" else None)
 
     def _batches_so_far(self) -> int:
-        """Return the number of batches that the loop at hand has had in this epoch."""
+        """Return the number of batches that the current loop has had in this epoch."""
         trainer, stage, inside = self.trainer, self.trainer.state.stage, self.trainer.fit_loop.epoch_loop
         loop: Any = inside
         if stage == RunningStage.PREDICTING:

@@ -66,7 +66,7 @@ class LinearModel(FittedModel):
 
     @property
     def least_observations(self) -> int:
-        """Two more than there are components."""
+        """The number of components plus two."""
         return self.latent_space.dim + 2
 
     def loss(self, batch: Batch) -> Losses:

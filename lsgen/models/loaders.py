@@ -14,7 +14,7 @@ _READ_EVERY = 50  # batches between two readings where the trainer logs nothing
 
 
 def is_read_after(trainer: Trainer, batch_idx: int) -> bool:
-    """Return whether values are read from the device after a training batch, as a row is logged there.
+    """Return whether values are read from the device after a training batch, because a row is logged then.
 
     Whatever else waits on the device is read at the same batches, so that the steps between them wait for nothing.
     """

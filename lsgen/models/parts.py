@@ -1,4 +1,4 @@
-"""Checks of the parts that a model is given, by type and before training, and parameters that are held fixed."""
+"""Checks of the types of a model's parts before training, and a context that freezes parameters."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def is_product(prior: Prior, *kinds: type[Prior]) -> TypeGuard[Product]:
 
 
 def check_sizes(posterior: str, sizes: Sequence[int], prior: Product) -> None:
-    """Refuse a prior whose parts are not of the sizes of a posterior's.
+    """Refuse a prior whose parts have other sizes than those of a posterior.
 
     Raises:
         ValueError: they are not.

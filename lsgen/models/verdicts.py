@@ -1,4 +1,4 @@
-"""Checks of batches without waiting: at once on the host, and for an accelerator when values are read anyway.
+"""Checks of values in batches that never make training wait: those on an accelerator are read at logged rows.
 
 The checks of a batch on an accelerator are a few numbers for each observation. They stay on the device, and are read
 at the next place where values are read in any case: where a row is logged, at the end of an epoch or a validation, and
@@ -49,7 +49,7 @@ class Place(NamedTuple):
         return f"the {self.split} split"
 
     def of(self, observation: int) -> str:
-        """Name an observation."""
+        """Return a description of an observation, with its number and its place."""
         return f"observation {self.first + observation} of {self}"
 
 
@@ -99,7 +99,7 @@ class Verdicts:
 
 
 def _refusal(group: Sequence[tuple[Place, ValueCheck]]) -> tuple[str, Place]:
-    """Return a sentence on the first observation that is refused, and where it is from."""
+    """Return a sentence on the first observation that is refused, and its place."""
     for place, item in group:
         verdict = item.verdict()
         if not bool(verdict.all()):

@@ -97,7 +97,7 @@ class StackedPosterior(DecoderDependentPosterior):
         return side_by_side([Euclidean(), Simplex(self.given.classes), Euclidean()], sizes)
 
     def bind(self, decoder: nn.Module) -> None:
-        """Take the decoder.
+        """Store the decoder of the latent space.
 
         Raises:
             TypeError: it has no two levels.

@@ -126,7 +126,7 @@ class LadderPosterior(DecoderDependentPosterior):
     heads: ClassVar[int] = 2
 
     def bind(self, decoder: nn.Module) -> None:
-        """Take the decoder.
+        """Store the decoder of the latent space.
 
         Raises:
             TypeError: it has no two levels.

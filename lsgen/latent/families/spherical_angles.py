@@ -146,7 +146,7 @@ class _KnownSlope(torch.autograd.Function):
 
 
 def _range(kappa: Tensor, d: int) -> tuple[Tensor, Tensor]:
-    """Return the ends of the part of [0, pi] that matters, around the mode, kappa sin^2 t = (d - 2) cos t."""
+    """Return the ends of the angles with all but negligible mass; the mode has kappa sin^2 t = (d - 2) cos t."""
     n = float(d - 2)
     root = torch.sqrt(n**2 + 4 * kappa**2)
     q = (n + n**2 / (root + 2 * kappa)) / (n + root) if n else torch.zeros_like(kappa)

@@ -1,4 +1,4 @@
-"""Manifolds as plain data, as a file keeps them, and which points belong to one."""
+"""Descriptions of manifolds that a file can hold, and a test of whether points lie on one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["belong", "describe", "manifold_from"]
 
 
 def describe(manifold: Manifold) -> dict[str, Any]:
-    """Return the type of a manifold and the arguments of its constructor, of what JSON knows."""
+    """Return the type of a manifold and the arguments of its constructor, as JSON can hold them."""
     return {"type": type(manifold).__name__, "arguments": [_plain(value) for value in manifold.arguments()]}
 
 
 def manifold_from(description: Any) -> Manifold:
-    """Return the manifold that `describe` has described.
+    """Return the manifold with a description made by `describe`.
 
     Raises:
         ValueError: there is no such manifold, or it has other arguments.
@@ -40,7 +40,7 @@ def manifold_from(description: Any) -> Manifold:
 
 
 def belong(manifold: Manifold, z: Tensor) -> Tensor:
-    """Return whether points (N, d) belong to a manifold, to rounding, (N,).
+    """Return whether points (N, d) lie on a manifold up to rounding, (N,).
 
     Beside its codes these are, for a simplex, the mixtures of its corners: probability vectors.
 

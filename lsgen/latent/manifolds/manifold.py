@@ -102,16 +102,16 @@ class Manifold(ABC):
         return []
 
     def onto(self, z: Tensor) -> Tensor:
-        """Return the code nearest to each point z (B, d) of the space around."""
+        """Return the code nearest to each point z (B, d) of the ambient space."""
         return z
 
     def contains(self, z: Tensor) -> Tensor:
-        """Return whether points (B, d) are codes, to rounding, (B,)."""
+        """Return whether points (B, d) lie on the manifold up to rounding, (B,)."""
         slack = torch.finfo(z.dtype).eps ** 0.5
         return (torch.linalg.vector_norm(self.onto(z) - z, dim=-1) <= slack * z.shape[-1] ** 0.5) & z.isfinite().all(-1)
 
     def parametrised(self, raw: Tensor) -> Tensor:
-        """Return codes of unconstrained numbers (B, d), differentiable."""
+        """Return codes as a differentiable function of unconstrained numbers (B, d)."""
         return raw
 
     def tangent(self, z: Tensor, v: Tensor) -> Tensor:

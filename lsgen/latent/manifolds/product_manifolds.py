@@ -27,7 +27,7 @@ class ProductManifold(Manifold):
 
     @property
     def measure(self) -> Manifold:
-        """The product of what densities of the parts refer to."""
+        """The product of the manifolds to whose volume densities of the parts refer."""
         return side_by_side([part.measure for part in self.parts], self.sizes)
 
     @property
@@ -52,7 +52,7 @@ class ProductManifold(Manifold):
         return self._each(lambda part, z: part.onto(z), z)
 
     def parametrised(self, raw: Tensor) -> Tensor:
-        """Return codes of the parts."""
+        """Return codes of the parts as a function of unconstrained numbers."""
         return self._each(lambda part, raw: part.parametrised(raw), raw)
 
     def exp(self, z: Tensor, v: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Generative adversarial networks, one idea a file."""
+"""Generative adversarial networks: models, losses, regularisers and inference, one file each."""
 
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.auxiliary import AuxiliaryClassification

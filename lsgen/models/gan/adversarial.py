@@ -1,4 +1,4 @@
-r"""Training of a critic and a generator by turns, under manual optimisation.
+r"""Alternating training of a critic and a generator, under manual optimisation.
 
 Every `accumulate` batches the critic is updated once; after every `n_critic` updates of the critic the generator is
 updated once, from codes as many as the batches had observations. `generator_steps` counts updates of the generator,
@@ -96,7 +96,7 @@ class AdversarialModel(LatentModel, ABC):
         return super().load_state_dict(state_dict, strict, assign)
 
     def contract(self) -> Contract:
-        """Return what a batch must be: within the value range that the networks are built for."""
+        """Return the requirements on a batch: values within the range that the networks are built for."""
         value_range = None
         if self.decoder.value_range is not None:
             low, high = self.decoder.value_range

@@ -1,4 +1,4 @@
-r"""Adversarially learned inference: a critic of pairs teaches a generator and an encoder each other's inverse.
+r"""Adversarially learned inference: a generator and an encoder become inverse to each other against a critic of pairs.
 
     critic      pairs (x, E(x)) against pairs (G(z), z)
     players     G wants (G(z), z) to score high, E wants (x, E(x)) to score low

@@ -96,7 +96,7 @@ class GAN(AdversarialModel):
         return self.latent_space.raw(z)
 
     def contract(self) -> Contract:
-        """Return what a batch must be: with labels where the critic is conditional."""
+        """Return the requirements on a batch, which include labels if the critic is conditional."""
         if not self.classes:
             return super().contract()
         expected = f"a conditional critic expected labels from 0 to {self.classes - 1}"

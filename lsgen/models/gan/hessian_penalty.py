@@ -78,7 +78,7 @@ class HessianPenalty(GeneratorRegulariser):
         self.manifold: Manifold = Euclidean()
 
     def bind(self, manifold: Manifold) -> None:
-        """Take where codes lie.
+        """Store the manifold on which codes lie.
 
         Raises:
             TypeError: the codes cannot move continuously.

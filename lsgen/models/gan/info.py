@@ -1,4 +1,4 @@
-r"""InfoGAN: a bound on the mutual information between some coordinates of the code and what is generated.
+r"""InfoGAN: a bound on the mutual information between some coordinates of the code and the generated observation.
 
     I(c; G(z)) >= H(c) + E[ log Q(c | G(z)) ],    penalty = -E[ log Q(c | G(z)) ]   in nats,
 
@@ -23,7 +23,7 @@ __all__ = ["MutualInformation"]
 
 
 class MutualInformation(GeneratorRegulariser):
-    """The cross-entropy of recognising the last coordinates of the code in what is generated.
+    """The cross-entropy of recognising the last coordinates of the code in generated observations.
 
     The code ends in `classes` one-hot coordinates and, after them, `continuous` ones.
 

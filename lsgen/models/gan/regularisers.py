@@ -100,7 +100,7 @@ class GeneratorRegulariser(Regulariser):
         """Refuse a prior whose codes the penalty cannot use, before any step is taken; none unless it says so."""
 
     def bind(self, manifold: Manifold) -> None:
-        """Take where the codes of the prior lie, for a penalty that moves them."""
+        """Store the manifold on which codes of the prior lie, if the penalty moves codes."""
 
     @abstractmethod
     def forward(self, generator: nn.Module, z: Tensor, fake: Tensor) -> Tensor:

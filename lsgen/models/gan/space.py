@@ -1,4 +1,4 @@
-"""The latent space of a generator: an implicit model that a fixed Gaussian around its output lends a geometry.
+"""The latent space of a generator, whose geometry comes from a fixed Gaussian around its outputs.
 
 A generator defines samples, not densities. With the likelihood N(G(z), sigma^2 I) its pulled-back Fisher metric
 is J^T J / sigma^2; no noise of that Gaussian is ever added to a sample.

@@ -1,4 +1,4 @@
-"""The other latent spaces of a style-based generator: W, in which images vary more evenly than in Z, and W+.
+"""The latent spaces W and W+ of a style-based generator, in which images vary more evenly than in Z.
 
 A code of W+ has a style for each of the L layers, side by side, (N, L w); a code of W stands for L equal ones.
 """

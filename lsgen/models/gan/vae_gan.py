@@ -33,7 +33,7 @@ __all__ = ["VAEGAN", "SimilarityLoss"]
 
 @dataclass(frozen=True)
 class SimilarityLoss:
-    """What generator and critic of a VAE-GAN minimise.
+    """Options of the losses of a VAE-GAN: the adversarial loss, and the weight of the features' reconstruction.
 
     Attributes:
         gamma: weight of the features' reconstruction for the generator.
@@ -115,7 +115,7 @@ class VAEGAN(AdversarialModel):
         return list(self.critic.parameters()), [*self.generator.parameters(), *self.code_parameters()]
 
     def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
-        """Return the critic's loss; half of what is generated are reconstructions."""
+        """Return the critic's loss; half of the generated observations are reconstructions."""
         with torch.no_grad():
             z = self.latent_space.encode(batch["x"]).rsample()
             fake = self.generator(torch.cat([z, self.codes(len(z))]))

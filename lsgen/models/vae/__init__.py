@@ -1,4 +1,4 @@
-"""Variational autoencoders and their objectives, one idea a file."""
+"""Variational autoencoders and their training objectives, one file each."""
 
 from lsgen.models.vae.aggregate.adversarial import AdversarialObjective
 from lsgen.models.vae.aggregate.beta_tcvae import BetaTCVAE

@@ -100,11 +100,11 @@ class RBFVariance(Objective):
         return terms.losses((terms.reconstruction + terms.kl.sum(-1)).mean())
 
     def get_extra_state(self) -> dict[str, list[Tensor]]:
-        """Return what has been gathered, for the checkpoint."""
+        """Return the codes and errors gathered so far, for the checkpoint."""
         return {"codes": list(self._codes), "errors": list(self._errors)}
 
     def set_extra_state(self, state: dict[str, list[Tensor]]) -> None:
-        """Restore what had been gathered."""
+        """Restore the codes and errors gathered so far."""
         self._codes, self._errors = list(state["codes"]), list(state["errors"])
 
     @torch.no_grad()

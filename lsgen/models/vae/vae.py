@@ -152,7 +152,7 @@ class VAE(LatentModel):
             self.clip_gradients(optimizer)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Update the parameters, and advance the clocks with them, so that every callback sees both in step."""
+        """Update the parameters and advance the clocks together, so that every callback sees them agree."""
         super().optimizer_step(*args, **kwargs)
         self.tick(self._pending)
         self._pending = 0

@@ -1,4 +1,4 @@
-r"""Directions that act on what is generated one by one: an orthonormal frame that diagonalises its Hessians.
+r"""Directions with independent effects on the image: an orthonormal frame that diagonalises its Hessians.
 
     A* = argmin_{A^T A = I}  E_z max_i Var_v( v^T H_i v ),    H_i the Hessian of output i of  c -> G(z + A c)  at c = 0,
 

@@ -1,1 +1,1 @@
-"""Objectives that look at the aggregate posterior, the codes of all observations together."""
+"""Objectives that depend on the aggregate posterior, the distribution of the codes of all observations."""

@@ -1,1 +1,1 @@
-"""Deterministic codes: autoencoders and vector quantisation."""
+"""Objectives of autoencoders with deterministic codes, and of vector quantisation."""

@@ -1,1 +1,1 @@
-"""Lower bounds of the evidence of every observation by itself."""
+"""Objectives that are lower bounds of the log evidence of each observation."""

@@ -1,4 +1,4 @@
-r"""MIWAE for missing data: the importance-weighted bound of what is observed.
+r"""MIWAE for missing data: the importance-weighted bound of the observed values.
 
     L_k(x_o) = E[ log 1/k sum_i p(x_o|z_i) p(z_i) / q(z_i|x_o) ] <= log p(x_o),    z_i ~ q(z|x_o),
 

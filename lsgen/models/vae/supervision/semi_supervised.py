@@ -32,7 +32,7 @@ __all__ = ["ClassBounds", "SemiSupervised", "accuracy", "class_bounds"]
 
 
 class SemiSupervised(Objective):
-    """The bounds of M2 and a classification loss on what is labelled.
+    """The bounds of M2 and a classification loss on labelled observations.
 
     Args:
         alpha: weight of the classification loss, a number or a schedule in generator steps; 0.1 N / N_l in the paper,

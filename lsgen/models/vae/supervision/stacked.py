@@ -41,7 +41,7 @@ __all__ = ["StackedSemiSupervised"]
 
 
 class StackedSemiSupervised(Objective):
-    """The bounds of M1 and of M2 on the codes of M1, with a classification loss on what is labelled.
+    """The bounds of M1 and of M2 on the codes of M1, with a classification loss on labelled observations.
 
     Args:
         alpha: weight of the classification loss, a number or a schedule in generator steps; 0.1 N / N_l in the paper,

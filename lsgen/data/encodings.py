@@ -44,7 +44,7 @@ class Values:
 
     @property
     def kind(self) -> str:
-        """The words "binary", "grey levels", "dequantised" or "continuous"."""
+        """The kind of numbers: "binary", "grey levels", "dequantised" or "continuous"."""
         if self.levels is None:
             return "continuous"
         if self.dequantised:

@@ -1,4 +1,4 @@
-"""Options of loading that every data set has and few people change."""
+"""Options of loading that all data sets share."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class DataModule(LightningDataModule, ABC):
         return data[order[:n]]
 
     def stored(self, apart_from: Container[str] = ()) -> Iterator[tuple[Split, int, Observations]]:
-        """Return batches that can be inspected at once: of splits that were built, as (split, first position, batch).
+        """Yield observations of the splits built so far for an early inspection: (split, first position, batch).
 
         All of a split comes, in chunks, where it is made of floating-point numbers in memory; of any other, whose
         values are bounded by their encoding or cost work to have, its first observation. Nothing comes where a hook

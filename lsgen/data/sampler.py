@@ -32,7 +32,7 @@ class Request(NamedTuple):
 
 
 class Position(NamedTuple):
-    """The position in the order of batches: `batch` batches of epoch `epoch` are done."""
+    """A position in the order of batches: `batch` batches of epoch `epoch` are done."""
 
     epoch: int = 0
     batch: int = 0

@@ -1,8 +1,9 @@
 """Base class of models that check every batch, in every split and under every loop of the trainer.
 
 On the host a batch is brought into one form and its labels are checked; on the device the values to be checked are
-taken before any callback sees the batch. Nothing depends on hooks of a fit: Lightning's tuners, a validation or a test by itself run the same
-checks. The public hooks around a transfer are a data module's where it has them; the batch that they return is checked.
+taken before any callback sees the batch. Nothing depends on hooks of a fit: Lightning's tuners, a validation or a test
+by itself run the same checks. If a data module has the public hooks around a transfer, the batch that they return is
+checked.
 """
 
 from __future__ import annotations

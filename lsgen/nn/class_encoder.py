@@ -1,4 +1,4 @@
-"""The encoder of a class and, for every class, of the code that goes with it."""
+"""An encoder q(y|x) q(z|x, y) of a class and, for every class, a continuous code."""
 
 from __future__ import annotations
 

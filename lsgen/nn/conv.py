@@ -104,7 +104,7 @@ class ConvDecoder(nn.Module):
 
 
 def bottom_size(shape: Sequence[int], halvings: int) -> int:
-    """Return the side that is left of a square image after some halvings.
+    """Return the side of a square image after some halvings.
 
     Raises:
         ValueError: the image is not square or its side is no multiple of 2 to the number of halvings.

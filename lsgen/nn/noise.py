@@ -1,4 +1,4 @@
-"""Networks that draw random numbers, with the draws held fixed.
+"""Evaluation of networks that draw random numbers with the same draws at every call.
 
 A finite difference of a generator with noise, style mixing or dropout measures what these change, not what the code
 changes, unless all its evaluations see the same draws. The same holds for a spectrally normalised layer in train mode,

@@ -37,7 +37,7 @@ def charts(curves: Mapping[str, Points]) -> tuple[list[dict[str, Any]], list[dic
 
 
 def overlays(runs: Mapping[str, Mapping[str, Points]], groups: Mapping[str, str]) -> tuple[list[Any], list[Any]]:
-    """Return charts of validation metrics with one line a run, featured and others.
+    """Return charts of validation metrics with one line per run: the featured charts, and the others.
 
     Args:
         runs: name of a run -> key -> its points.
@@ -78,7 +78,7 @@ def _featured() -> dict[tuple[str, str], dict[str, str]]:
 
 
 def thinned(points: Points, most: int = _POINTS) -> list[list[float]]:
-    """Return at most about `most` points that keep every peak: the least and the greatest of each stretch."""
+    """Return at most about `most` points: the minimum and the maximum of each interval, so that every peak is kept."""
     if len(points) <= most:
         return [[x, y] for x, y in points]
     stretches = most // 2

@@ -1,4 +1,4 @@
-"""Pictures as data URIs, within a budget: the latest of each key always, its history as far as there is room."""
+"""Pictures as data URIs within a size budget: the latest of each key always, earlier ones as far as they fit."""
 
 from __future__ import annotations
 

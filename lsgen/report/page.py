@@ -144,7 +144,7 @@ def _cards() -> Iterable[tuple[str, str, str]]:
 
 
 def _curvature(run: Run) -> tuple[str, str, str]:
-    """Return the curvature at the last turn of the geometry, never that of an earlier one; else why there is none."""
+    """Return the curvature of the latest geometry measurement, never an earlier one, or the reason for its absence."""
     step, active = run.latest.get(_ACTIVE_AXES, (-inf, 2.0))
     since = {key: value for key, (at, value) in run.latest.items() if key.startswith("curvature/") and at >= step}
     if _CURVATURE in since:
@@ -196,7 +196,7 @@ def _figure(name: str, key: str, pictures: list[Medium]) -> str:
 
 
 def _evaluations(run: Run) -> str:
-    """Return what the run measured at its end, and what `lsgen evaluate` measured since."""
+    """Return the metrics measured at the end of the run, and those of `lsgen evaluate` since."""
     measured = {"at the end of training": run.status} | {f"checkpoint {k}": v for k, v in run.evaluations.items()}
     tables = ""
     for title, about in measured.items():
@@ -233,7 +233,7 @@ def _place_of_split(split: str) -> int:
 
 
 def _geometries(run: Run) -> Iterable[str]:
-    """Yield what `lsgen geometry` measured, one table a checkpoint: quantiles in one row, other values below."""
+    """Yield the results of `lsgen geometry`, one table per checkpoint: quantiles in one row, other values below."""
     for name, about in run.geometries.items():
         metrics = about.get("metrics")
         if not isinstance(metrics, Mapping) or not metrics:

@@ -32,7 +32,7 @@ _ROOM = 8  # characters of a number on a card
 
 
 def write(path: Path, page: str) -> Path:
-    """Write a page and return where.
+    """Write a page and return its path.
 
     Raises:
         RunError: it cannot be written.
@@ -58,7 +58,7 @@ def document(name: str, sections: Iterable[str], charts: Sequence[Mapping[str, A
 
 
 def cards(shown: Iterable[tuple[str, str, str]]) -> str:
-    """Return key figures: name, value, and what it is measured in."""
+    """Return cards of key figures, each with its name, value and unit."""
     body = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd><small>{escape(unit)}</small></div>"
         for name, value, unit in shown
@@ -72,12 +72,12 @@ def asset(name: str) -> str:
 
 
 def problems(problems: Iterable[str]) -> str:
-    """Return a line for each thing that went wrong."""
+    """Return a line for each recorded problem."""
     return "".join(f'<p class="error">{escape(problem)}</p>' for problem in problems)
 
 
 def number(value: float) -> str:
-    """Return a number for a card: up to four digits, as many as have room there; a true minus sign."""
+    """Return a number for a card, with up to four digits, as many as fit, and a true minus sign."""
     if 1000 <= abs(value) < 1e7:
         text = f"{value:,.0f}"
     else:
@@ -87,7 +87,7 @@ def number(value: float) -> str:
 
 
 def label(key: str) -> str:
-    """Return what a logged quantity is called, with its unit, beside its key; the key alone where it has no name."""
+    """Return the name of a logged quantity with its unit, beside its key; the key alone if it is not registered."""
     name, unit = named(key)
     if name == key:
         return escape(key)

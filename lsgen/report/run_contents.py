@@ -1,4 +1,4 @@
-"""Read a run directory whose files may be missing or damaged."""
+"""The contents of a run directory whose files may be missing or damaged."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Run:
     problems: list[str] = field(default_factory=list)
 
     def read(self, path: Path, reader: Callable[[Path], T], default: T) -> T:
-        """Return what a file holds; the default, and a note of the problem, where it cannot be read."""
+        """Return the content of a file; if it cannot be read, note the problem and return the default."""
         if not path.exists():
             return default
         try:
@@ -95,7 +95,7 @@ def collect(run_dir: str | Path) -> Run:
 
 
 def _read_metrics(run: Run, path: Path) -> None:
-    """Read metrics.csv; cells that are no numbers and rows without a step are passed over."""
+    """Read metrics.csv; cells that are not numbers and rows without a step are skipped."""
     rows: list[dict[str, str]] = run.read(path, _table, [])
     for row in rows:
         step = _number(row.get("step"))

@@ -87,7 +87,7 @@ def write_sweep_report(
 
 
 def _members(sweep: Sweep, states: Sequence[str], over: str) -> list[_Member]:
-    """Return every job with what its run directory holds; runs of one setting have one colour."""
+    """Return every job with the contents of its run directory; runs of one setting share a colour."""
     swept = sweep.swept()
     last = Counter(key.rpartition(".")[2] for key in swept)
     short = {key: tail if last[tail := key.rpartition(".")[2]] == 1 else key for key in swept}
@@ -117,7 +117,7 @@ def _read(sweep: Sweep, member: _Member) -> None:
 
 
 def _pictures(run: Run) -> Iterable[tuple[str, Medium]]:
-    """Yield the last picture of a traversal and of samples, or of what comes next to them."""
+    """Yield the last picture of a traversal and of samples, or of the next kinds of picture that exist."""
     for wanted in _KINDS:
         for start in wanted:
             key = next((key for key in sorted(run.media) if key == start or key.startswith(f"{start}/")), None)
@@ -140,7 +140,7 @@ def _header(sweep: Sweep, states: Sequence[str]) -> str:
 
 
 def _swept(sweep: Sweep) -> str:
-    """Return what was swept, and over which values."""
+    """Return the swept settings with their values."""
     rows = "<tr><th>key</th><th>values</th></tr>"
     for key, every in sweep.swept().items():
         values = ["not set" if value is None else value for value in dict.fromkeys(every)]
@@ -188,7 +188,7 @@ def _plots(plots: Mapping[str, bytes]) -> str:
 
 
 def _gallery(members: Iterable[_Member]) -> tuple[str, list[str]]:
-    """Return the last pictures of every run, as far as there is room, and in sentences what is left out."""
+    """Return the last pictures of every run, as far as there is room, with a note on those left out."""
     figures, spent, lacking, notes = "", 0, 0, []
     for member in members:
         images = ""

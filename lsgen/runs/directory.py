@@ -96,7 +96,7 @@ class RunDirectory:
         return run
 
     def _instead(self) -> str:
-        """Describe what stands in the place of a run directory."""
+        """Describe what is found where a run directory was expected."""
         if not self.path.exists():
             return "no such file" if self.path.suffix == ".ckpt" else "no such directory"
         if not self.path.is_file():
@@ -112,7 +112,7 @@ class RunDirectory:
         return str(self.provenance().get("id") or self.path.name)
 
     def config(self) -> dict[str, Any]:
-        """Return the frozen config; machine values are `${oc.env:NAME}` still.
+        """Return the frozen config, in which values of the machine remain `${oc.env:NAME}`.
 
         Raises:
             RunError: config.yaml is damaged.
@@ -188,7 +188,7 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; the kernel lets go of it however the process ends.
+        """Lock the run for this process; the kernel releases the lock however the process ends.
 
         Processes that it starts meanwhile share the open file and may live longer; they do not hold the run.
 

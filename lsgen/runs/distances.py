@@ -69,7 +69,7 @@ def seed_variation(runs: Iterable[RunDirectory], checkpoint: str = "last") -> li
 
 
 def _without_seeds(node: Any, depth: int = 0) -> Any:
-    """Return a config without seeds, and without what names a run and says where it is logged."""
+    """Return a config without its seeds, the names of the run and its loggers."""
     if isinstance(node, Mapping):
         named = ("run", "logger") if depth == 0 else ()
         kept = {key: value for key, value in node.items() if key != "seed" and key not in named}

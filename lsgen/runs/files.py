@@ -67,7 +67,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:
-    """Write plain containers as yaml, atomically, in the order they came."""
+    """Write plain containers as yaml, atomically, in their given order."""
     write_atomically(path, yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
 
 

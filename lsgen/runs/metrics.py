@@ -1,4 +1,4 @@
-"""Read metrics.csv: one header, one row a log call, empty cells where a key was not logged in that call."""
+"""Read metrics.csv: one header, one row per log call, empty cells where a key was not logged in that call."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def surroundings() -> dict[str, Any]:
 
 
 def check_version(version: str, what: str) -> None:
-    """Refuse a run or a checkpoint that another series of versions made: its config names what has moved since.
+    """Refuse a run or a checkpoint of another version series, whose config names classes that have moved since.
 
     Args:
         version: the version of lsgen that made it.

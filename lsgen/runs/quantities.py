@@ -1,4 +1,4 @@
-"""Logged numbers in rows for a reader: under their names, quantiles of one quantity side by side."""
+"""Logged numbers as the rows of a table: under their names, quantiles of one quantity side by side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def named(key: str) -> tuple[str, str]:
 
 
 def share_measured(config: Mapping[str, Any]) -> str:
-    """Return over how much of the validation and test sets a run's values are; nothing where it is all of them.
+    """Return the share of the validation and test sets that a run was measured on, in words; empty if all of them.
 
     Args:
         config: the run's config, whose trainer may limit batches: a whole number counts them, a fraction is a share.

@@ -19,7 +19,7 @@ __all__ = ["find_runs", "flatten", "index"]
 
 
 def find_runs(patterns: Iterable[str | Path]) -> list[RunDirectory]:
-    """Return the runs at or below what the patterns name, sorted by path.
+    """Return the runs at or below the paths that match the patterns, sorted by path.
 
     Args:
         patterns: directories or glob patterns (`**` spans directories).
@@ -50,7 +50,7 @@ def _below(place: str) -> Iterator[str]:
 
 
 def index(runs: Iterable[RunDirectory]) -> list[dict[str, Any]]:
-    """Return one flat row a run: run, id, state, created, overrides, choices, config keys, last metrics, evaluations.
+    """Return one flat row per run: run, id, state, created, overrides, choices, config keys, last metrics, evaluations.
 
     A run of several that differ in their seed only has the coefficient of variation of distances over them, see
     `seed_variation`.

@@ -1,4 +1,4 @@
-"""Keep passwords, tokens and keys out of whatever a run writes down."""
+"""Removal of passwords, tokens and keys from everything that a run writes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def literal_secrets(config: Mapping[str, Any], environment: Mapping[str, str] | 
 
 
 def _secret_in(key: str, value: Any, values: Mapping[str, str]) -> str | None:
-    """Say why a value is a secret; None where it is none."""
+    """Return the reason why a value is a secret; None if it is not one."""
     if not isinstance(value, str) or not value or value.startswith("${oc.env:"):
         return None
     if _SECRET_NAME.search(key.rsplit(".", 1)[-1]):

@@ -55,7 +55,7 @@ class Statistics:
 
 @dataclass
 class Group:
-    """Runs that differ only in what is aggregated over.
+    """Runs that differ only in the keys that are aggregated over.
 
     Attributes:
         keys: what they have in common, by name.

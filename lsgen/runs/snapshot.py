@@ -1,4 +1,4 @@
-"""The code that a sweep runs: a copy of the packages as they are when its jobs are submitted.
+"""Snapshots of the code that a sweep runs: copies of the packages made when its jobs are submitted.
 
 Jobs find it through PYTHONPATH, before whatever is installed, so that a job that starts days later runs what was
 submitted. A copy is named by the digest of its contents: unchanged code is copied once.
@@ -49,7 +49,7 @@ def take_snapshot(place: Path, packages: Iterable[str] = ()) -> str:
 
 
 def _copy(files: dict[str, Path], place: Path, name: str) -> None:
-    """Copy into a directory beside, then rename it: the copy is there whole or not at all."""
+    """Copy into a temporary directory, then rename it, so that a copy exists as a whole or not at all."""
     place.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=place, prefix=".part-"))
     for inside, file in files.items():

@@ -151,7 +151,7 @@ class Sweep:
         return None if number is None else self.jobs[number]
 
     def swept(self) -> dict[str, list[str | None]]:
-        """Return what the jobs set to different values: name -> the value of each job, None where it sets none."""
+        """Return the settings that differ between jobs: name -> the value of each job, None where it sets none."""
         settings = [
             {name.lstrip("+~"): value for name, _, value in (override.partition("=") for override in job.overrides)}
             for job in self.jobs
@@ -215,7 +215,7 @@ class Sweep:
 
     @contextmanager
     def claim(self, numbers: Iterable[int]) -> Iterator[None]:
-        """Mark jobs as queued while this process is inside the context."""
+        """Mark jobs as queued by this process within the context."""
         self.launchers.mkdir(exist_ok=True)
         partial = self.launchers / f"{socket.gethostname()}-{os.getpid()}.part"
         place = partial.with_suffix(".json")
@@ -242,7 +242,7 @@ class Sweep:
         return found
 
     def _claimed(self) -> dict[int, int]:
-        """Return since when jobs are in the queue of a launcher at work."""
+        """Return, for each job in the queue of a running launcher, the time since when it is there."""
         return {int(number): int(claim["time"]) for claim in self.claims() for number in claim["jobs"]}
 
 

@@ -69,7 +69,7 @@ def upscale(pixels: Pixels, smallest: int = 48) -> Pixels:
 
 
 def _laid_out(values: Tensor, event: int, bars: bool = True) -> Pixels:
-    """Bring bytes (B, *shape) into the layout of an image, (B, H, W, 3)."""
+    """Return bytes (B, *shape) in the layout of images, (B, H, W, 3)."""
     if event == 1:
         wide = values.repeat_interleave(max(1, _PROFILE // values.shape[-1]), dim=-1).unsqueeze(-2)
         height = torch.arange(_PROFILE - 1, -1, -1, device=values.device)[:, None] * (255 / (_PROFILE - 1))

@@ -1,4 +1,4 @@
-"""Plots of values computed elsewhere: spectra, maps over a plane of z, matrices, profiles and curves."""
+"""Plots of computed values: spectra, maps over a plane of z, matrices, profiles and curves."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ __all__ = ["DCI"]
 
 
 class DCI(DisentanglementMetric):
-    """DCI; `part` chooses "disentanglement", "completeness", "informativeness" or "train_informativeness".
+    """The DCI score; `part` chooses "disentanglement", "completeness", "informativeness" or "train_informativeness".
 
     Args:
         rounds: trees for each class.

@@ -25,7 +25,7 @@ __all__ = ["Explicitness", "area_under_curve"]
 
 
 class Explicitness(DisentanglementMetric):
-    """Explicitness, between 1/2 (chance) and 1.
+    """The explicitness score, between 1/2 (chance) and 1.
 
     Args:
         test_fraction: part of the observations held out.

@@ -1,4 +1,4 @@
-"""Drawing observations that share the value of a factor, from one pass over the data."""
+"""Samplers of observations that share the value of a factor, from one pass over the data."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ TIE = 1e-10
 
 
 class InfoMEC(DisentanglementMetric):
-    """InfoMEC; `part` chooses "modularity", "explicitness" or "compactness".
+    """The InfoMEC score; `part` chooses "modularity", "explicitness" or "compactness".
 
     Args:
         discrete: whether codes take few values.

@@ -21,7 +21,7 @@ __all__ = ["IRS"]
 
 
 class IRS(DisentanglementMetric):
-    """Interventional robustness score, at most 1; codes that are constant are left out.
+    """The interventional robustness score, at most 1; constant codes are left out.
 
     Args:
         quantile: the quantile q of deviations within a group.

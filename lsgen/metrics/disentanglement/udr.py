@@ -1,4 +1,4 @@
-r"""The unsupervised disentanglement ranking: models that disentangle agree with each other.
+r"""The unsupervised disentanglement ranking: models that disentangle resemble each other more than those that do not.
 
 For two models trained alike but for the seed, R_ab is how strongly code a of one and code b of the other go together:
 the absolute weight of a lasso regression, or the absolute rank correlation, of standardised codes. Over informative

@@ -229,5 +229,5 @@ def _fingerprint(extractor: FeatureExtractor, data: DataModule, split: Split, or
 
 
 def as_row(provenance: Provenance) -> dict[str, str]:
-    """Return the provenance as texts by name."""
+    """Return the provenance as text values by name."""
     return {name: str(value) for name, value in asdict(provenance).items()}

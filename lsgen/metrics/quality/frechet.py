@@ -131,7 +131,7 @@ class FrechetDistance(Metric):
         return moments_of(n, total, squares)
 
     def put_real(self, moments: Moments) -> None:
-        """Take stored moments as those of the real observations."""
+        """Set the moments of the real observations to stored ones."""
         n, mean = moments.n, moments.mean.to(self.real_sum)
         self.real_n.fill_(n)
         self.real_sum = n * mean

@@ -1,4 +1,4 @@
-r"""The augmentation pipeline of StyleGAN2-ADA: every transformation happens to every image with probability p.
+r"""The augmentation pipeline of StyleGAN2-ADA, which applies every transformation to each image with probability p.
 
 With i, j uniform integers, all draws anew for every image, in this order:
 

@@ -1,4 +1,4 @@
-"""The networks of DCGAN, for images whose size is a doubling of 4 or 7.
+"""The networks of DCGAN, for images whose side is 4 or 7 times a power of two.
 
     generator   z -> (4, 4) x 2^(n-1) width,  BN ReLU,  then  4x4/2 transposed convolutions  BN ReLU ...  tanh
     critic      4x4/2 convolutions, BN but for the first, LeakyReLU(0.2), ...  linear
@@ -144,7 +144,7 @@ def _halvings(shape: Sequence[int], width: int, batch_norm: bool) -> tuple[nn.Se
 
 
 def _bottom(shape: Sequence[int]) -> tuple[int, int]:
-    """Return the smallest size, 4 or 7, and how often it is doubled."""
+    """Return the smallest side, 4 or 7, and the number of times that it is doubled."""
     size = int(shape[-1])
     for bottom in (4, 7):
         quotient = size // bottom

@@ -33,7 +33,7 @@ class Match(NamedTuple):
 
 @cache
 def find(key: str) -> Match | None:
-    """Return the entry that describes a key, of whatever stage, level, number or space of styles; None without one."""
+    """Return the entry whose pattern matches a key, in any stage, level, number or style space; None without one."""
     family, _, rest = key.partition("/")
     part, _, tail = rest.partition("/")
     space = _SPACES.get(part) if family in _SPACED and tail else None
@@ -71,5 +71,5 @@ def main_metrics() -> list[str]:
 
 
 def watchable(source: str) -> list[str]:
-    """Return patterns of the keys that a class of this name logs for others to watch."""
+    """Return patterns of the keys logged by a class of this name that callbacks may monitor."""
     return [glob for entry in ENTRIES if entry.source == source for glob in entry.globs(entry.watched)]

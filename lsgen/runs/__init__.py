@@ -1,7 +1,7 @@
 """The run directory on disk: layout, frozen config, provenance, status, and an index over many runs."""
 
 from lsgen.runs.directory import RunDirectory
-from lsgen.runs.distances import SeedVariation, seed_variation
+from lsgen.runs.distances import SeedVariation, seed_groups, seed_variation
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, to_json, unescaped, write_atomically, write_json, write_yaml
 from lsgen.runs.keys import LEVELS
@@ -39,6 +39,7 @@ __all__ = [
     "read_json",
     "read_yaml",
     "redact",
+    "seed_groups",
     "seed_variation",
     "share_measured",
     "surroundings",

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from lsgen.runs.directory import RunDirectory
+from lsgen.runs.directory import MEASUREMENTS, RunDirectory
 from lsgen.runs.files import read_json, to_json, write_atomically
 
 __all__ = ["INDEX", "cached_rows"]
@@ -66,7 +66,7 @@ def _unpacked(entry: dict[str, Any]) -> dict[str, Any]:
 def _stamp(run: RunDirectory) -> list[list[int]]:
     """Return a stamp that changes whenever one of the files of a row is written."""
     stamp = []
-    folders = (run.path / "evaluation", run.path / "geometry")
+    folders = (run.path / folder for folder in MEASUREMENTS)
     for file in (run.config_file, run.provenance_file, run.status_file, run.metrics_file, *folders):
         try:
             about = file.stat()

@@ -9,6 +9,7 @@ checkpoints/       last.ckpt, best.ckpt
 figures/           figures/<log key>/<step>.png|gif|npz
 evaluation/        <checkpoint>.json, by `lsgen evaluate`
 geometry/          <checkpoint>.json, by `lsgen geometry`
+agreement/         <checkpoint>.json, by `lsgen agree`
 wandb/             the W&B run, offline unless asked
 report.html        everything on one page
 """
@@ -28,7 +29,9 @@ from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, read_yaml, write_json, write_yaml
 from lsgen.runs.origin import check_version, now
 
-__all__ = ["RunDirectory"]
+__all__ = ["MEASUREMENTS", "RunDirectory"]
+
+MEASUREMENTS = ("evaluation", "geometry", "agreement")  # folders of numbers that verbs measure
 
 _STATES = ("created", "running", "finished", "failed", "interrupted")
 

@@ -23,7 +23,7 @@ from lsgen.runs.directory import RunDirectory
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json
 
-__all__ = ["SeedVariation", "seed_variation"]
+__all__ = ["SeedVariation", "seed_groups", "seed_variation"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,20 @@ class SeedVariation:
     pairs: int
     geodesic: float
     euclidean: float
+
+
+def seed_groups(runs: Iterable[RunDirectory]) -> list[tuple[RunDirectory, ...]]:
+    """Return the runs in groups whose configs differ in seeds, names and loggers only, in the order of the runs.
+
+    Raises:
+        RunError: a config cannot be read.
+
+    """
+    groups: dict[str, list[RunDirectory]] = {}
+    for run in runs:
+        about = [_without_seeds(run.config()), run.overrides()]
+        groups.setdefault(json.dumps(about, sort_keys=True, default=str), []).append(run)
+    return [tuple(group) for group in groups.values()]
 
 
 def seed_variation(runs: Iterable[RunDirectory], checkpoint: str = "last") -> list[SeedVariation]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.runs.cache import cached_rows
-from lsgen.runs.directory import RunDirectory
+from lsgen.runs.directory import MEASUREMENTS, RunDirectory
 from lsgen.runs.distances import seed_variation
 from lsgen.runs.errors import RunError
 from lsgen.runs.files import read_json, unescaped
@@ -106,9 +106,9 @@ def _metrics(record: Mapping[str, Any], file: Path) -> dict[str, Any]:
 
 
 def _evaluations(run: RunDirectory) -> dict[str, Any]:
-    """Return the metrics of evaluation/ and geometry/CHECKPOINT.json, of the last checkpoint under their bare names."""
+    """Return what verbs measured, by metric; of the last checkpoint under the bare names, else CHECKPOINT:METRIC."""
     found: dict[str, Any] = {}
-    for file in sorted([*(run.path / "evaluation").glob("*.json"), *(run.path / "geometry").glob("*.json")]):
+    for file in sorted(file for folder in MEASUREMENTS for file in (run.path / folder).glob("*.json")):
         metrics = _metrics(read_json(file), file)
         prefix = "" if file.stem == "last" else f"{file.stem}:"
         found |= {f"{prefix}{key}": value for key, value in metrics.items()}

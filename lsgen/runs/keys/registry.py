@@ -127,6 +127,8 @@ ENTRIES: tuple[Entry, ...] = (
             ("{score}", "{score}", "modularity, explicitness"),
         )
     ),
+    Entry("agreement/udr", "unsupervised disentanglement ranking", "", "factors", better="higher",
+        meaning="agreement of a run's codes with those of other seeds, by `lsgen agree`"),
     *(
         Entry(key, name, "nats", "evidence", meaning=meaning, stages=("test",), better="lower",
             source="EvidenceMetrics", watched=("test",))

@@ -104,7 +104,7 @@ class PeriodicCallback(Observer, ABC):
 
     @property
     def wanted(self) -> int:
-        """The number of fixed observations that a turn needs; none unless a subclass says so."""
+        """The number of fixed observations that a turn needs; 0 unless a subclass overrides it."""
         return 0
 
     @abstractmethod

@@ -35,7 +35,7 @@ def add_batches_that_stepped(trainer: Trainer, count: int) -> None:
 
 
 def accumulates(trainer: Trainer) -> bool:
-    """Return whether the gradients of the current batch are added to those of the next, with no step between them."""
+    """Return whether gradients of the current batch are accumulated with those of the next, before any step."""
     return trainer.fit_loop.epoch_loop._should_accumulate()
 
 
@@ -55,7 +55,7 @@ def validates_this_epoch(trainer: Trainer) -> bool:
 
 
 def dump_checkpoint(trainer: Trainer) -> dict[str, Any]:
-    """Return what a checkpoint of the trainer's current state holds."""
+    """Return the content of a checkpoint of the trainer's current state."""
     return trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
 
 

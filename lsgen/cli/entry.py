@@ -80,7 +80,7 @@ def _verbs() -> list[str]:
 
 
 def _purpose(verb: str) -> str:
-    """Return what a verb does: the first sentence of its module's docstring, which begins with its name and a colon.
+    """Return the help line of a verb: the first sentence of its module's docstring after its name and a colon.
 
     The module is read, not imported: what verbs import is heavy.
     """

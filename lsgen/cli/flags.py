@@ -75,7 +75,7 @@ def places(arguments: Sequence[str], known: Sequence[str]) -> Sequence[str]:
 
 
 def device_of(flags: Mapping[str, str]) -> str:
-    """Return the device that `device=` asks for, "cpu" where it is not given.
+    """Return the device that `device=` asks for, "cpu" if it is not given.
 
     Raises:
         UsageError: it is neither cpu nor cuda, or this machine has no CUDA device.

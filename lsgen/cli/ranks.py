@@ -1,4 +1,4 @@
-"""The rank of this process among those of a run.
+"""The rank of this process among the processes of a run.
 
 A run has as many processes as its trainer uses devices on all its nodes. Lightning and torch read ranks from the
 environment, where srun leaves them for every task of a step, also for tasks that are runs of their own. So a process

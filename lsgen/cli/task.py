@@ -44,7 +44,7 @@ class _Progress:
 
     @property
     def problems(self) -> dict[str, Any]:
-        """Problems beside training, as the run's status keeps them; empty if there were none."""
+        """Problems that did not end training, as the run's status records them; empty if there were none."""
         from lsgen.callbacks import problems_of
 
         records = [] if self.parts is None else problems_of(self.parts.trainer).records()
@@ -56,7 +56,7 @@ class _Progress:
 
 
 def execute(directory: RunDirectory, *, discard: bool = False) -> int:
-    """Train, from the last checkpoint where there is one, and return the exit code.
+    """Train, from the last checkpoint if there is one, and return the exit code.
 
     Args:
         directory: the run.
@@ -126,7 +126,7 @@ def _process_group() -> Iterator[None]:
 
 
 def _guarded(directory: RunDirectory, progress: _Progress) -> int:
-    """Train, and turn every way to end into a status, a message and an exit code."""
+    """Train, and record how it ended as a status, a message and an exit code."""
     try:
         _train(directory, progress)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -199,7 +199,7 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
 
 
 def _no_step(trainer: Any) -> str:
-    """Return a sentence that says that nothing was trained, with the limits in the trainer's config."""
+    """Return the message that nothing was trained, with the limits in the trainer's config."""
     limits = ("limit_train_batches", "overfit_batches", "max_epochs", "max_time", "min_epochs")
     given = [f"trainer.{name}={trainer[name]}" for name in limits if trainer.get(name) not in (None, -1)]
     return f"expected at least one generator step, and none was taken: {', '.join(given) or 'there were no batches'}"

@@ -30,7 +30,7 @@ Uniform = Callable[[int], Tensor]
 
 @dataclass(frozen=True)
 class Values:
-    """The kind and range of an observation's numbers.
+    """The kind and the range of the values of observations.
 
     Attributes:
         levels: number of equidistant values that x takes, or that it took before it was dequantised; None for

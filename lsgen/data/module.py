@@ -104,7 +104,7 @@ class DataModule(LightningDataModule, ABC):
 
     @property
     def values(self) -> Values:
-        """What the numbers in x are: binary, grey levels, dequantised or continuous."""
+        """The kind of values in x: binary, grey levels, dequantised or continuous."""
         return self.encoding.values
 
     def dataset(self, split: Split) -> BatchDataset:
@@ -156,7 +156,7 @@ class DataModule(LightningDataModule, ABC):
                 yield split, first, data[torch.arange(first, min(first + rows, len(data)))]
 
     def setup(self, stage: str | None = None) -> None:
-        """Build what a stage needs and refuse an impossible batch size before any work starts."""
+        """Build the splits that a stage needs, and refuse an impossible batch size before any work starts."""
         if stage in ("fit", None):
             self._start = Position()
             self._training_batches()
@@ -179,7 +179,7 @@ class DataModule(LightningDataModule, ABC):
         return self._loader("test", self._ordered("test"))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the position in the order of training, and what the order depends on."""
+        """Return the position in the order of training, with the settings that the order depends on."""
         if self.trainer is None:
             return {}
         loop = self.trainer.fit_loop

@@ -28,7 +28,7 @@ def in_chunks(
     order: int,
     beside: tuple[Tensor, ...] = (),
 ) -> tuple[Tensor, ...]:
-    """Apply work to pieces of z (and of tensors beside it) along the first dimension and join the results.
+    """Apply a function to chunks of z and further tensors along the first dimension, and join the results.
 
     Raises:
         ValueError: chunk_size is not positive.

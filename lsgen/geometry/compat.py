@@ -1,4 +1,4 @@
-"""Every use that geometry makes of parts of PyTorch that are not public."""
+"""Private parts of PyTorch that geometry relies on; nothing else in this room touches any."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def is_plain(x: Tensor) -> bool:
 
 
 def unwrapped(x: Tensor) -> Tensor:
-    """Return the values of a tensor outside all transforms; of a batch, those of its first member."""
+    """Return the values of a tensor outside all transforms: of a batch under `vmap`, its first member."""
     places = []
     while is_wrapped(x):
         places.append(_functorch.maybe_get_bdim(x) if _functorch.is_batchedtensor(x) else -1)
@@ -111,7 +111,7 @@ def is_fresh(op: Any) -> bool:
 
 
 def out_of_place(op: Any) -> Any:
-    """Return the operation that computes the same not in place, None if there is none."""
+    """Return the out-of-place form of an operation; None if there is none."""
     name = op.overloadpacket.__name__
     plain = getattr(torch.ops.aten, name.removesuffix("_"), None) if name.endswith("_") else None
     overload = op._overloadname

@@ -85,7 +85,7 @@ def finite(g: Tensor) -> Tensor:
 
 
 def replaced(g: Tensor, ok: Tensor) -> Tensor:
-    """Return g with the identity where it is not ok, so that factorisations and their gradients stay defined."""
+    """Return g, or the identity where `ok` is False, so that factorisations and their gradients are defined."""
     return torch.where(ok[:, None, None], g, torch.eye(g.shape[-1], dtype=g.dtype, device=g.device))
 
 

@@ -1,4 +1,4 @@
-r"""Several decoders of one latent space, whose average metric is that of one immersion.
+r"""Latent spaces with several decoders, whose average metric is the metric of one immersion.
 
 With members f_1, ..., f_M the map z -> (f_1(z), ..., f_M(z))/sqrt(M) has the metric
 

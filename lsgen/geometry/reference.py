@@ -179,7 +179,7 @@ def _torus_distance(major: float, minor: float, x: Tensor, y: Tensor) -> Tensor:
         return (scale * c[..., None] / w).sum(-1), (scale * w).sum(-1)
 
     def both(place: Tensor) -> tuple[Tensor, Tensor]:
-        """Return |du| and L for c = place w(outer) up to place = 1, and beyond it for a turn on the way to pi."""
+        """Return |du| and L for c = place w(outer) up to place = 1; beyond 1 the geodesic turns on its way to pi."""
         turn = outer + (place - 1).clamp(min=0) * (pi - outer)
         c = place.clamp(max=1) * (major + minor * turn.cos())
         (du, length), (more, extra) = run(inner, outer, c, turn), run(outer, turn, c, turn)

@@ -110,7 +110,7 @@ class RiemannianMetric(ABC):
 
     @property
     def euclidean(self) -> bool:
-        """Whether `push` maps all tangent vectors into one Euclidean space, so that those of two codes compare."""
+        """Whether `push` maps all tangent vectors into one Euclidean space, so that vectors at two codes compare."""
         return False
 
     def lifted(self, z: Tensor) -> Tensor:
@@ -247,7 +247,7 @@ def check_metric(im: Any) -> None:
 
 
 def hessian_along(fn: Callable[[Tensor], Tensor], z: Tensor, w: Tensor, frame: Tensor) -> Tensor:
-    """Return D^2 <w, fn> (e_a, e_b) (N, d, d) in float64, of a map of each code by itself, one product for each e_a."""
+    """Return D^2 <w, fn> (e_a, e_b) (N, d, d) in float64 for a map of single codes, by one product for each e_a."""
     n, d = z.shape
     with torch.inference_mode(False):
         at, weight, u = folded(z, d).clone(), folded(w, d).clone(), frame.mT.reshape(-1, d).clone()

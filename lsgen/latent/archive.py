@@ -1,4 +1,4 @@
-"""Arrays by name beside a header in one uncompressed npz file, from which arrays can be mapped into memory.
+"""An uncompressed npz file of a header and named arrays, which can be mapped into memory.
 
 The file is what `numpy.savez` writes, with one more member, `header.json`. The data of every array begin at a multiple
 of 64 bytes, so that an array can be used where it lies in the file: only the pages that are looked at are read.

@@ -1,4 +1,4 @@
-"""A table of codes: the codes of observations, or those of a closed set of items such as words.
+"""Tables of codes: the codes of observations, or of a closed set of items such as words.
 
 Every row is a code: its coordinates, its name and its metadata. Analyses of codes work on such tables, whichever model
 they come from.
@@ -113,7 +113,7 @@ class Codes:
         return torch.from_numpy(np.array(self.z)).to(device)
 
     def select(self, rows: Any = None, *, ids: Any = None, where: Mapping[str, Any] | None = None) -> Codes:
-        """Return some of the codes; exactly one of the arguments says which.
+        """Return a subset of the codes, chosen by exactly one of the arguments.
 
         Args:
             rows: a boolean mask (N,), indices (K,), negative ones from the end, or a slice; in the order of indices.

@@ -19,7 +19,7 @@ __all__ = ["angle", "direction", "exp", "log", "opposite", "slerp", "tangent", "
 
 
 def unit_vector(x: Tensor) -> Tensor:
-    """Return x / |x| for vectors (B, d) of any length; zero where x is zero."""
+    """Return x / |x| for vectors (B, d) of any length, and zero if x is zero."""
     largest = x.detach().abs().amax(-1, keepdim=True)
     scaled = x / largest.where(largest > 0, 1)
     length = vector_norm(scaled, dim=-1, keepdim=True)

@@ -93,7 +93,7 @@ class FeatureSpace(EncodableSpace):
 
     @property
     def manifold(self) -> Manifold:
-        """Where codes lie."""
+        """The manifold on which codes lie."""
         return self._manifold
 
     def encode(self, x: Tensor) -> Point:

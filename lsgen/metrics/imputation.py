@@ -50,7 +50,7 @@ class Imputer(ABC):
     """Abstract imputation method."""
 
     def fit(self, x: Tensor, observed: Tensor) -> None:  # noqa: B027 (models have learned already)
-        """Learn from training observations (N, *shape) and what is observed of them."""
+        """Learn from training observations (N, *shape) and the mask of their observed values."""
 
     @abstractmethod
     def __call__(self, x: Tensor, observed: Tensor, draws: int) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,7 @@ class Mean(Imputer):
     """Imputation by the average of a column."""
 
     def fit(self, x: Tensor, observed: Tensor) -> None:
-        """Take mean and deviation of what is observed."""
+        """Store the mean and the deviation of the observed values."""
         count = observed.sum(0).clamp(min=1)
         self.mean = torch.where(observed, x, 0.0).sum(0) / count
         self.deviation = (torch.where(observed, (x - self.mean).square(), 0.0).sum(0) / count).sqrt()
@@ -241,7 +241,7 @@ def compare_imputations(
     Args:
         space: a latent space whose model was trained on what is observed of the training observations.
         train: observations (N, *shape) and what is observed of them, boolean; the first three methods learn from them.
-        test: observations (B, *shape) with their truth, and what is observed of them.
+        test: observations (B, *shape) with their truth, and the mask of their observed values.
         draws: draws of every method.
         level: probability of the central interval.
         samples: codes for every observation in importance sampling.

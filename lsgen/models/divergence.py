@@ -28,7 +28,7 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor:
 
 
 def kl_terms(q: Distribution, p: Distribution, z: Tensor) -> Tensor:
-    """Return KL(q || p) in nats: in closed form where there is one, else estimated as log q(z|x) - log p(z).
+    """Return KL(q || p) in nats: in closed form if there is one, else estimated as log q(z|x) - log p(z).
 
     Args:
         q: posterior, of batch shape (B,).

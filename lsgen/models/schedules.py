@@ -87,7 +87,7 @@ class Cyclic(_Ramp):
 
 
 def as_schedule(weight: float | Schedule) -> Schedule:
-    """Return the weight itself where it is a schedule, else the constant one.
+    """Return the weight itself if it is a schedule, else a constant schedule.
 
     Raises:
         TypeError: weight is neither a number nor a schedule.

@@ -211,7 +211,7 @@ def _evaluations(run: Run) -> str:
 
 
 def _by_split(title: str, metrics: Mapping[str, Any]) -> str:
-    """Return values by key and split; averages over the last epoch of training stand beside those of the others."""
+    """Return a table of values by key and split; averages over the last training epoch count as the split "train"."""
     metrics = {re.sub(r"^(train/.+)_epoch$", r"\1", key): value for key, value in metrics.items()}
     keys = in_reading_order(key.partition("/")[2] for key in metrics)
     splits = sorted(dict.fromkeys(key.partition("/")[0] for key in metrics), key=_place_of_split)

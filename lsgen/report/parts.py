@@ -46,7 +46,7 @@ def write(path: Path, page: str) -> Path:
 
 
 def document(name: str, sections: Iterable[str], charts: Sequence[Mapping[str, Any]]) -> str:
-    """Return a page of sections, empty ones left out; the charts are what the frames of `chart_section` show."""
+    """Return a page of sections without empty ones; `charts` fill the frames of `chart_section`."""
     return Template(asset("report.html")).substitute(
         name=escape(name),
         style=asset("report.css"),
@@ -117,7 +117,7 @@ def fact_table(facts: Mapping[str, Any]) -> str:
 
 
 def table(rows: str, kind: str = "values") -> str:
-    """Return rows as a table that scrolls where it is wider than the page."""
+    """Return rows as a table that scrolls if it is wider than the page."""
     return f'<div class="wide"><table class="{kind}">{rows}</table></div>'
 
 

@@ -1,4 +1,4 @@
-"""The page of a sweep: its settings in one table, and its runs beside each other."""
+"""The page of a sweep: its settings in one table, and its runs side by side."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Member:
 
     @property
     def title(self) -> str:
-        """The name, leading to the run's own page where there is one."""
+        """The name, as a link to the run's own page if it has one."""
         return f'<a href="{escape(self.link)}">{escape(self.name)}</a>' if self.link else escape(self.name)
 
 

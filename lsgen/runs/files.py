@@ -117,7 +117,7 @@ def _finite(node: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; empty where there is no such file. A null under "metrics" is NaN, as it was measured.
+    """Read a JSON object; empty if there is no such file. A null under "metrics" is NaN, as it was measured.
 
     Raises:
         ValueError: the file is no JSON object.

@@ -126,7 +126,7 @@ def _git() -> dict[str, Any] | None:
 
 
 def _ask(place: Path, *arguments: str) -> str | None:
-    """Return what git prints, or None where there is no git, no repository or no commit."""
+    """Return the output of git, or None if there is no git, no repository or no commit."""
     try:
         done = subprocess.run(
             ["git", "-C", str(place), *arguments], capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL

@@ -80,7 +80,7 @@ class Sweep:
 
     @classmethod
     def create(cls, path: str | Path) -> Sweep:
-        """Return the sweep at `path`, made where there is none.
+        """Return the sweep at `path`, which is created if it does not exist.
 
         Raises:
             RunError: the place cannot be written, or what is there cannot be read.
@@ -127,7 +127,7 @@ class Sweep:
         self._numbers = {_key(job.overrides): job.number for job in jobs}
 
     def save(self) -> None:
-        """Write the jobs and what is known about the sweep."""
+        """Write the jobs and the record of the sweep."""
         entries = [asdict(job) for job in self.jobs]
         for entry in entries:
             del entry["number"]

@@ -22,7 +22,7 @@ _NOT_FINITE = (214, 0, 147)
 
 
 def value_range(x: Tensor) -> tuple[float, float]:
-    """Return the range in which to show observations like x: (0, 1) or (-1, 1) where they fit, else their own."""
+    """Return the range in which to show observations x: (0, 1) or (-1, 1) if x lies within, else that of x."""
     low, high = (float(bound) for bound in torch.aminmax(x.detach()))
     for bounds in ((0.0, 1.0), (-1.0, 1.0)):
         if bounds[0] <= low and high <= bounds[1]:

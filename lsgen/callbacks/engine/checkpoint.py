@@ -252,7 +252,7 @@ class Checkpoint(LightningCheckpoint):
             raise self._interruption(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report if there should be a best checkpoint and there is none."""
+        """Report if a best checkpoint was expected and none was saved."""
         if self._lost and self.best_score is None:
             rank_zero_warn(f"There is no {BEST}: {self.monitor} was a finite number after none of the validations.")
 

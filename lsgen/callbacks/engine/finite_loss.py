@@ -18,7 +18,7 @@ __all__ = ["FiniteLoss", "NonFiniteError"]
 
 
 class NonFiniteError(RuntimeError):
-    """A loss or a weight is NaN or infinite; the message is one sentence that says where."""
+    """A loss or a weight is NaN or infinite; the message is one sentence that names it."""
 
 
 class _Check(NamedTuple):

@@ -54,7 +54,7 @@ class Observer(Callback):
 
 
 def _tolerant(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a hook whose exceptions are recorded as problems, with those of the base class's hook that it calls."""
+    """Return a hook whose exceptions, also those of the base class's hook, are recorded as problems."""
 
     @wraps(hook)
     def tolerant(self: Observer, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> Any:

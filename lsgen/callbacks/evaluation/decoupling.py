@@ -99,7 +99,7 @@ class Decoupling(PeriodicCallback):
         sink.arrays(self.family, **{f"sensitivity{how}": s.cpu() for how, s in found.items()})
 
     def _optimised(self, space: LatentSpace, z: Tensor) -> Tensor:
-        """Return weights (K, d), those of a class from its likeliest codes."""
+        """Return the weights (K, d) of each class, computed at the codes that are most likely of that class."""
         likely = torch.cat(
             [self.classifier.probabilities(space.decode(part).mean) for part in z.split(self.chunk_size)]
         )

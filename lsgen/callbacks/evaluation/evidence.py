@@ -1,4 +1,4 @@
-"""Log-likelihood of held-out observations, and what the KL of the bound consists of.
+"""Log-likelihood of held-out observations, and the parts of the KL divergence in the bound.
 
 The KL of the bound is the sum of the mutual information and the marginal KL, and this the sum of the total correlation
 and the dimension-wise KL.

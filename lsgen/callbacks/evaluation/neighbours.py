@@ -1,4 +1,4 @@
-"""Samples beside the training observations nearest to them, which show whether a generator repeats its data.
+"""Samples next to their nearest training observations, which show whether a generator memorised its data.
 
 A ratio well below 1 says that samples are closer to the training data than other data are: memorisation. Distances
 are Euclidean in the features of the extractor.

@@ -163,7 +163,7 @@ class LatentGeometry(LatentCallback):
 
 
 def _scalars(found: dict[str, Tensor]) -> dict[str, float]:
-    """Return what is logged of the measurements at the places."""
+    """Return the scalars that are logged of the measurements."""
     logged = quantiles("geometry/rank", found["rank"])
     logged |= quantiles("geometry/log10_condition_number", found["condition_number"].log10())
     names = {

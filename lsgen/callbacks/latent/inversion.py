@@ -71,7 +71,7 @@ class Inversions(PeriodicCallback):
         return self.n
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
-        """Fit the encoder where there is one, invert, draw and log."""
+        """Fit the encoder, if one is given, invert, draw and log."""
         if probe is None:
             raise ValueError("Inversions expected observations: pass turns=Turns(probes=...)")
         if self.encoder is not None:

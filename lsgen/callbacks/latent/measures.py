@@ -138,7 +138,7 @@ def quantiles(key: str, values: Tensor) -> dict[str, float]:
 
 
 def at_probes(im: Immersion, z: Tensor, covariance: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
-    """Return the spectra of G and G Cov(z), rank, log-volume and, where asked, scalar curvature at codes (N, d).
+    """Return the spectra of G and G Cov(z), rank, log-volume and, if asked for, scalar curvature at codes (N, d).
 
     The eigenvalues of G Cov(z) are those of G in coordinates in which the codes have unit covariance; no linear
     change of the coordinates of z changes them.

@@ -119,7 +119,7 @@ class GeodesicSearch:
 
 @dataclass(frozen=True)
 class InversionSearch:
-    """How the codes of observations are searched for, see `lsgen.models.gan.invert`.
+    """Options of the search for the codes of observations, see `lsgen.models.gan.invert`.
 
     Attributes:
         steps: of gradient descent.

@@ -14,7 +14,7 @@ __all__ = ["CodeSource"]
 
 
 class CodeSource:
-    """Fits a sampler to the model as it stands, whenever samples are wanted.
+    """Fits a sampler to the current model whenever samples are drawn.
 
     Args:
         sampler: source of codes; the prior where it is None.

@@ -307,7 +307,7 @@ class WandbLogger(Clocked, LightningWandbLogger):
 
 
 def _keep_inside(folder: Path, offline: bool) -> None:
-    """Make W&B write below a folder what it would write below the home directory.
+    """Make W&B write below a folder the files that it would write below the home directory.
 
     Its settings are only read; online, those of the user say which server to talk to.
     """

@@ -141,7 +141,7 @@ class Sink:
 
 
 class _Outlet:
-    """Adapter for one logger; it ignores what the logger cannot show."""
+    """Adapter for one logger, which ignores results that the logger cannot show."""
 
     def __init__(self, logger: Logger, step: int) -> None:
         self.logger = logger

@@ -56,13 +56,13 @@ class StepTable:
                 self._rewrite(kept)
 
     def set_aside(self) -> None:
-        """Begin a new file; what was there is kept beside it as NAME.previous.csv."""
+        """Begin a new file; the old one is kept as NAME.previous.csv."""
         self.close()
         if self.path.exists():
             os.replace(self.path, self.path.with_suffix(f".previous{self.path.suffix}"))
 
     def close(self) -> None:
-        """Close the file; it opens again by itself."""
+        """Close the file; the next row opens it again."""
         if self._handle is not None:
             os.close(self._handle)
         self._handle, self._header, self._row = None, [STEP], {}

@@ -68,7 +68,7 @@ def check_values(key: str, found: Any, values: Mapping[str, Any]) -> None:
 
 
 def options_class(found: Any, parameter: inspect.Parameter) -> type | None:
-    """Return the dataclass of options that a parameter takes, alone or beside null; None if it takes something else."""
+    """Return the options dataclass that a parameter takes (optionally null); None if it takes something else."""
     kinds = [kind for kind in _choices(_annotation_of(found, parameter)) if kind is not type(None)]
     return kinds[0] if len(kinds) == 1 and inspect.isclass(kinds[0]) and is_dataclass(kinds[0]) else None
 

@@ -41,14 +41,14 @@ class Composed:
 
 
 def choices_of(choices: Mapping[str, Any]) -> tuple[str | None, list[str]]:
-    """Return the experiment, None where there is none, and the other group choices, each as `GROUP=CHOICE`."""
+    """Return the experiment (None if there is none) and the other group choices, each as `GROUP=CHOICE`."""
     overlay = choices.get("experiment")
     groups = [f"{group}={choice}" for group, choice in choices.items() if _is_ours(group) and choice is not None]
     return None if overlay in (None, "none") else str(overlay), groups
 
 
 def set_by_config(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables that a config may set: all but lsgen's own, which say what the user trusts."""
+    """Return the environment variables that a config may set: all but lsgen's own, which state what the user trusts."""
     return {name: str(value) for name, value in variables.items() if not name.startswith("LSGEN_")}
 
 

@@ -131,7 +131,7 @@ def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = No
 
 
 def _resolved_twice(part: DictConfig, key: str) -> DictConfig:
-    """Return a part, at its place in a config, escaped such that Hydra's second resolution keeps its text."""
+    """Return a part of a config, escaped such that its text survives Hydra's second resolution."""
     whole: Any = escaped(escaped(with_options(OmegaConf.to_container(part, resolve=True), key)))
     for name in reversed(key.split(".")):
         whole = {name: whole}

@@ -72,7 +72,7 @@ def _check(place: str, key: Any, logged: list[str]) -> None:
 
 
 def _logged(config: DictConfig, stages: tuple[str, ...]) -> list[str] | None:
-    """Return patterns of all keys that can be watched; None where a part may log what is not declared."""
+    """Return patterns of all keys that can be monitored; None if a part may log undeclared keys."""
     model = resolve("model", config["model"])
     hooks = [resolve(f"callbacks.{name}", node) for name, node in config["callbacks"].items()]
     if not hasattr(model, "bounds_evidence") or not all(_is_known(part) for part in (model, *hooks)):

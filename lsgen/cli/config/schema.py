@@ -34,7 +34,7 @@ _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
 def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> None:
-    """Refuse a config whose parts are no mappings of the expected form, without importing anything.
+    """Refuse a config whose parts are not mappings of the expected form, without importing anything.
 
     Args:
         config: the resolved config.

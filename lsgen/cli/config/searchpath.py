@@ -13,7 +13,7 @@ SHIPPED = "pkg://lsgen.conf"
 
 
 def user_directories() -> list[Path]:
-    """Return the user's config directories, the strongest first: those of LSGEN_CONF, then ./conf.
+    """Return the user's config directories, the first one with priority: those of LSGEN_CONF, then ./conf.
 
     The directory that lsgen itself ships is not among them, so that working in a checkout changes nothing.
     """

@@ -87,7 +87,7 @@ def job_environment(sweep: Sweep, job: Job) -> dict[str, str]:
 
 
 def run_job(sweep: Sweep, job: Job, more: Mapping[str, str] | None = None) -> int:
-    """Run one job in a process of its own, what it prints going into a log file, and return its exit code."""
+    """Run one job in its own process, with its output in a log file, and return its exit code."""
     sweep.logs.mkdir(exist_ok=True)
     with open(sweep.logs / f"{job.number:03d}.log", "ab") as log:
         return subprocess.call(

@@ -32,7 +32,7 @@ srun --kill-on-bad-exit=1 {prefix}{python} -m lsgen.cli sweep job {sweep} $(($1 
 
 @dataclass(frozen=True)
 class Slurm(Scheduler):
-    """Submits all jobs that need the same nodes as one array. conf/hydra/launcher/slurm.yaml says what each key is."""
+    """Submits all jobs that need the same nodes as one array. conf/hydra/launcher/slurm.yaml explains the keys."""
 
     partition: str | None = None
     account: str | None = None
@@ -139,7 +139,7 @@ class Slurm(Scheduler):
         return [*(f"--{key}={value}" for key, value in asked.items() if value is not None), requeue, *self.options]
 
     def _script(self, sweep: Sweep, job: Job, command: str) -> Path:
-        """Write the batch script, under a name that follows from what it says."""
+        """Write the batch script, named by a hash of its content."""
         setup = [*(f"export {name}={shlex.quote(str(value))}" for name, value in self.environment.items()), *self.setup]
         text = _SCRIPT.format(
             command=command,
@@ -184,7 +184,7 @@ def _array_size() -> int:
 
 
 def _ask(*command: str) -> str:
-    """Return what a command of SLURM prints."""
+    """Return the output of a SLURM command."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     except FileNotFoundError as error:

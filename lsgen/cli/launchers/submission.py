@@ -49,7 +49,7 @@ def queue_of(sweep: Sweep) -> dict[int, str]:
 def start(
     sweep: Sweep, launcher: JobLauncher, choose: Callable[[], Sequence[Job]], states: Sequence[str]
 ) -> tuple[list[Job], list[str]]:
-    """Start those of the chosen jobs that are in one of the given states, and return them with the states of all.
+    """Start the chosen jobs that are in one of the given states; return these and the states of all jobs.
 
     Args:
         sweep: the sweep.

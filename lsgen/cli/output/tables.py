@@ -34,7 +34,7 @@ def number(value: float | None, digits: int = 6) -> str:
 
 
 def console_of_any_width() -> Console:
-    """Return a console on standard output, as wide as its terminal; without bounds where there is none."""
+    """Return a console on standard output, as wide as its terminal, or unbounded without one."""
     console = Terminal()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _UNBOUNDED

@@ -215,7 +215,7 @@ def _distances(
 
 
 def _kept(directory: RunDirectory, checkpoint: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the record of an earlier call with these settings, if the checkpoint is no newer."""
+    """Return the record of an earlier call with these settings, if the checkpoint is not newer."""
     file = directory.checkpoint(checkpoint)
     place = directory.path / "geometry" / f"{file.stem}.json"
     if not place.exists() or place.stat().st_mtime < file.stat().st_mtime:

@@ -1,4 +1,4 @@
-"""Connection and curvature of a metric, and how an immersion bends in its flat space."""
+"""Connection and curvature of a metric, and extrinsic curvature of an immersion in its flat space."""
 
 from lsgen.geometry.curvature.extrinsic import MeanCurvature, mean_curvature, second_fundamental_form
 from lsgen.geometry.curvature.gauss_equation import (

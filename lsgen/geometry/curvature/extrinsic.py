@@ -1,4 +1,4 @@
-r"""How an immersion bends in the flat space: second fundamental form and mean curvature.
+r"""Extrinsic curvature of an immersion in its flat space: second fundamental form and mean curvature.
 
     II_ij = H_ij - Gamma^k_ij J_k,      mean curvature = (1/d) g^ij II_ij .
 

@@ -59,7 +59,7 @@ class JacobiFields(NamedTuple):
 
 
 class ConjugatePoints(NamedTuple):
-    """Distance to the first conjugate point (B,), inf where there is none, and the Morse index of the geodesic (B,)."""
+    """Distance to the first conjugate point (B,), inf without one, and the Morse index of the geodesic (B,)."""
 
     distance: Tensor
     morse_index: Tensor

@@ -115,7 +115,7 @@ def _slope(im: RiemannianMetric, z: Tensor, y: Tensor) -> Tensor:
 
 
 def _adaptive(im: RiemannianMetric, z: Tensor, v: Tensor, tol: float, max_steps: int) -> Exponential:
-    """Follow the displacement w from z, whose rounding is not that of z, each curve until it arrives or is stuck."""
+    """Integrate the displacement w from z, which rounds less than z + w, until each curve arrives or is stuck."""
     y, time, speed = torch.stack([torch.zeros_like(v), v], 1), torch.zeros_like(z[:, 0]), v.norm(dim=-1)[:, None]
     first, h, at = _slope(im, z, y), torch.full_like(time, 1 / 8), z
     end, arrived, rows = y, torch.zeros_like(time, dtype=torch.bool), torch.arange(len(z), device=z.device)

@@ -49,7 +49,7 @@ def unchanged() -> Iterator[None]:
 
 
 class Fingerprint(NamedTuple):
-    """What the trace of a map depends on.
+    """A key of everything that the trace of a map depends on.
 
     Attributes:
         owner: the object that the map belongs to, whose end is that of its traces.
@@ -208,7 +208,7 @@ class _Marking:
         return place if place < len(self.seen) - 1 else _marker(kind)(self, kind, thing)
 
     def all(self, things: Any) -> tuple[Any, ...]:
-        """Return the marks of several things; those of plain ones at once, since there may be millions."""
+        """Return the marks of several things, of plain ones all at once, since there may be millions."""
         kinds = tuple(map(type, things))
         return (kinds, *things) if _PLAIN.issuperset(kinds) else tuple(map(self.mark, things))
 

@@ -71,7 +71,7 @@ class Frame:
         return i, j
 
     def places(self, device: torch.device) -> Tensor:
-        """Return the index of the pair (i, j), which is that of (j, i), as a matrix (d, d)."""
+        """Return the symmetric matrix (d, d) of the indices of the pairs (i, j)."""
         i, j = self.indices(device)
         place = torch.empty(self.d, self.d, dtype=torch.long, device=device)
         place[i, j] = place[j, i] = torch.arange(self.pairs, device=device)

@@ -37,7 +37,7 @@ class CellNetwork(Protocol):
 
 
 class AutoregressiveOverCodes(UniformOverCodes):
-    """The distribution over K^L codes of a network; mean and variance are those of codes with equally likely entries.
+    """The distribution of a network over K^L codes; mean and variance are those of equally likely entries.
 
     Args:
         codebook: (K, D).

@@ -118,7 +118,7 @@ class ClassPosterior(Posterior):
 
     @property
     def manifold(self) -> Manifold:
-        """Flat space beside the classes."""
+        """The product of flat space and the simplex of classes."""
         return side_by_side([Euclidean(), Simplex(self.classes)], [self.dim, self.classes])
 
     def forward(self, raw: Tensor) -> ClassCodes:

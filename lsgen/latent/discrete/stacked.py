@@ -92,7 +92,7 @@ class StackedPosterior(DecoderDependentPosterior):
 
     @property
     def manifold(self) -> Manifold:
-        """Flat space, the classes, and flat space again."""
+        """The product of flat space, the simplex of classes, and flat space."""
         sizes = [self.given.dim, self.given.classes, self.raw_dim]
         return side_by_side([Euclidean(), Simplex(self.given.classes), Euclidean()], sizes)
 

@@ -98,7 +98,7 @@ class Manifold(ABC):
 
     @property
     def choices(self) -> list[Choice]:
-        """The groups of coordinates that take one of a list of values; none unless a manifold says so."""
+        """The groups of coordinates that take one of a list of values; empty unless a manifold overrides it."""
         return []
 
     def onto(self, z: Tensor) -> Tensor:
@@ -321,7 +321,7 @@ class PoincareBall(Manifold):
         return self.exp(torch.zeros_like(v), v)
 
     def onto(self, z: Tensor) -> Tensor:
-        """Return z; points that floats of this precision cannot represent become the last code on the way to them."""
+        """Return z; points too near the boundary for this precision move inwards to the last representable code."""
         x = self.unit(z)
         return self.code(x, torch.ones_like(x[..., :1]), z.dtype, beyond=None)
 

@@ -183,7 +183,7 @@ class Codebook(_IsolatedPoints):
 
     @property
     def coordinates(self) -> int:
-        """Those of all places."""
+        """The number of coordinates of all places together."""
         return self.length * self.entries.shape[1]
 
     @property

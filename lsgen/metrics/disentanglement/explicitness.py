@@ -41,7 +41,7 @@ class Explicitness(DisentanglementMetric):
         self.test_fraction, self.max_iter, self.seed = test_fraction, max_iter, seed
 
     def score(self, codes: Tensor, factors: Tensor) -> dict[str, Tensor]:
-        """Return the score on held-out and on fitted observations, and that of each factor."""
+        """Return the score on held-out and on fitted observations, and the score of each factor."""
         values, sizes = recode(factors)
         train, test = split_indices(len(codes), self.test_fraction, self.seed, codes.device)
         scale = codes[train].std(0, correction=0)

@@ -37,7 +37,7 @@ class Modularity(DisentanglementMetric):
         self.bins = bins
 
     def score(self, codes: Tensor, factors: Tensor) -> dict[str, Tensor]:
-        """Return the score, that of each code and the information (d, k) in nats."""
+        """Return the score, the score of each code, and the information (d, k) in nats."""
         information = mutual_information(histogram(codes, self.bins), recode(factors)[0])
         squared = information**2
         largest = squared.amax(1)

@@ -96,7 +96,7 @@ class UDR(Metric):
         return self._terms["udr"]
 
     def terms(self) -> dict[str, Tensor]:
-        """Return the score, that of each model (M,), of each pair (M, M), and R (M, M, d, d)."""
+        """Return the score, the scores of models (M,) and of pairs (M, M), and R (M, M, d, d)."""
         self.compute()
         return self._terms
 

@@ -69,7 +69,7 @@ def frechet_distance(a: Moments, b: Moments) -> Tensor:
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """Return R with R R^T the covariance: the Cholesky factor, or where there is none, by eigenvectors."""
+    """Return R with R R^T the covariance: the Cholesky factor, or a factor by eigenvectors if there is none."""
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if not int(failed):
         return factor

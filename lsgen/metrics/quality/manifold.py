@@ -28,7 +28,7 @@ __all__ = ["PrecisionRecall", "neighbours", "precision_recall"]
 
 
 def neighbours(k: int | None) -> tuple[int, int]:
-    """Return the k of precision and recall and the k of density and coverage; those of the papers if k is None."""
+    """Return the k of precision and recall and the k of density and coverage; the values of the papers if k is None."""
     return (3, 5) if k is None else (k, k)
 
 

@@ -71,7 +71,7 @@ class NonSaturating(AdversarialLoss):
 
 
 class LeastSquares(AdversarialLoss):
-    """Least squares towards the targets a (generated), b (real) and c (what the generator wants).
+    """Least squares towards the targets a (generated), b (real) and c (the generator's goal).
 
     With b - c = 1 and b - a = 2 the generator minimises the Pearson chi-squared divergence between p + q and 2 q.
 
@@ -124,7 +124,7 @@ class Wasserstein(AdversarialLoss):
 
 
 class Relativistic(AdversarialLoss):
-    """How much more real an observation scores than a generated one, in pairs or against the batch average.
+    """The relativistic loss: score differences of real and generated observations, in pairs or to batch averages.
 
         average:  E softplus(E f - r) + E softplus(f - E r)    and, for the generator, the two exchanged.
 

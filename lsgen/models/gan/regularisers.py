@@ -74,7 +74,7 @@ class Regulariser(nn.Module, ABC):
         return "".join(letters).removeprefix("_")
 
     def factor(self, updates: int) -> float:
-        """Return the factor of the penalty in the update that follows `updates` others; 0 where it is skipped."""
+        """Return the factor of the penalty in the update that follows `updates` others; 0 if it is skipped."""
         return self.weight * self.every if updates % self.every == 0 else 0.0
 
 
@@ -97,7 +97,7 @@ class GeneratorRegulariser(Regulariser):
     """Abstract penalty in the generator's loss; its own parameters, if any, are trained with the generator's."""
 
     def check(self, prior: Prior) -> None:
-        """Refuse a prior whose codes the penalty cannot use, before any step is taken; none unless it says so."""
+        """Refuse a prior whose codes the penalty cannot use, before any step is taken; by default none is refused."""
 
     def bind(self, manifold: Manifold) -> None:
         """Store the manifold on which codes of the prior lie, if the penalty moves codes."""

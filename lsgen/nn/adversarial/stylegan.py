@@ -29,7 +29,7 @@ __all__ = ["EqualLinear", "Mapping", "ModulatedConv", "StyleGenerator", "Synthes
 
 
 def activate(x: Tensor) -> Tensor:
-    """Return sqrt(2) lrelu(x), of slope 0.2, which keeps the variance of a normal about what it was."""
+    """Return sqrt(2) lrelu(x), of slope 0.2, which nearly keeps the variance of a normal variable."""
     return sqrt(2) * leaky_relu(x, 0.2)
 
 

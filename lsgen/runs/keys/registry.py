@@ -1,4 +1,4 @@
-"""The registry of log keys: what each logged number and figure is called, and where it is shown.
+"""The registry of log keys: the name of each logged number and figure, its unit, and where it is shown.
 
 The first entry that matches a key describes it; entries stand in the order in which they are read.
 """

@@ -137,7 +137,7 @@ class LogisticRegression:
         return lambda right: right @ inverse
 
     def _factorised(self, p: Tensor) -> Solve:
-        """Return the inverse of the Hessian, or of its blocks on the diagonal where it is too large."""
+        """Return the inverse of the Hessian, or of its diagonal blocks if it is too large."""
         x, weight = self._design.to(p), self._weight.to(p)
         squares = (x[:, :, None] * x[:, None, :]).flatten(1)
         rows, columns = self.coefficients.shape

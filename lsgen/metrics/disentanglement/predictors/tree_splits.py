@@ -85,7 +85,7 @@ class ExactTrees(Trees):
     def _next(
         self, nodes: dict[int, Tensor], residual: Tensor, preference: Tensor, leaf: Tensor, gains: Tensor
     ) -> dict[int, Tensor]:
-        """Split nodes, given by the sorted observations of each, and return those of their children.
+        """Split nodes, each given by its sorted observations, and return the sorted observations of their children.
 
         Where observations go and what was gained is noted in leaf (N,) and gains (d,).
         """

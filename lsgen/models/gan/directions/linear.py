@@ -249,7 +249,7 @@ def _activations(space: LatentSpace) -> Callable[[Tensor], Tensor]:
 
 
 def count(k: int | None, most: int) -> int:
-    """Return the number of directions, 10 or as many as there can be where it is None.
+    """Return the number k of directions; by default 10, or the largest possible number if that is smaller.
 
     Raises:
         ValueError: there are not as many.

@@ -132,6 +132,6 @@ def class_bounds(q: ClassCodes, p: Joint, every: Tensor, batch: Mapping[str, Ten
 
 
 def accuracy(q: ClassCodes, label: Tensor) -> Tensor:
-    """Return the share of known labels (B,) that are the most probable class, a scalar; NaN where none is known."""
+    """Return the share of known labels (B,) that are the most probable class, a scalar; NaN if none is known."""
     known = label >= 0
     return ((q.log_classes.argmax(-1) == label) & known).sum() / known.sum()

@@ -9,6 +9,7 @@ from torch.nn.functional import softplus
 
 from lsgen.geometry import (
     HessianMetric,
+    MetricField,
     christoffel,
     distance,
     exp_map,
@@ -97,6 +98,59 @@ def test_curvatures_of_the_three_families():
     theta = gaussians(2, 4)
     torch.testing.assert_close(scalar_curvature(GAUSSIAN, theta), zero - 1)
     torch.testing.assert_close(sectional_curvature(GAUSSIAN, theta, u[..., :2], v[..., :2]), zero - 1 / 2)
+
+
+def gamma_log_z(theta):
+    """p(x) ~ x^(theta_1 - 1) exp(theta_2 x)."""
+    return torch.lgamma(theta[:, 0]) - theta[:, 0] * torch.log(-theta[:, 1])
+
+
+def dirichlet_log_z(alpha):
+    return torch.lgamma(alpha).sum(-1) - torch.lgamma(alpha.sum(-1))
+
+
+def symmetric(t):
+    return t[:, [0, 1, 1, 2]].unflatten(1, (2, 2))
+
+
+def wishart_log_z(theta):
+    return -torch.logdet(symmetric(theta))
+
+
+def gamma_fisher(theta):
+    shape, rate = theta[:, 0], -theta[:, 1]
+    rows = [torch.polygamma(1, shape), 1 / rate], [1 / rate, shape / rate**2]
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def dirichlet_fisher(alpha):
+    return torch.diag_embed(torch.polygamma(1, alpha)) - torch.polygamma(1, alpha.sum(-1))[:, None, None]
+
+
+def wishart_fisher(theta):
+    """tr(S^-1 e_i S^-1 e_j)."""
+    inverse, e = torch.linalg.inv(symmetric(theta)), symmetric(torch.eye(3, dtype=theta.dtype))
+    return torch.einsum("nab,ibc,ncd,jda->nij", inverse, e, inverse, e)
+
+
+SPECIAL = {
+    "gamma": (gamma_log_z, gamma_fisher, torch.tensor([[1.2, -0.7], [3.0, -2.0]], dtype=f64)),
+    "dirichlet": (dirichlet_log_z, dirichlet_fisher, torch.tensor([[0.4, 1.0, 2.5], [3.0, 0.8, 1.1]], dtype=f64)),
+    "wishart": (wishart_log_z, wishart_fisher, torch.tensor([[1.5, 0.3, 1.0], [0.9, -0.2, 2.0]], dtype=f64)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, f64])
+@pytest.mark.parametrize("name", SPECIAL)
+def test_families_whose_log_z_is_a_special_function_or_a_determinant(name, dtype):
+    log_z, fisher, theta = SPECIAL[name]
+    theta = theta.to(dtype)
+    im, field = HessianMetric(log_z, theta.shape[1]), MetricField(fisher, theta.shape[1])
+    same = {"rtol": 1e-3, "atol": 1e-4} if dtype == torch.float32 else {"rtol": 1e-8, "atol": 1e-9}
+    torch.testing.assert_close(metric(im, theta), fisher(theta), **same)
+    torch.testing.assert_close(scalar_curvature(im, theta), scalar_curvature(field, theta), **same)
+    a, b = theta
+    torch.testing.assert_close(distance(im, a, b), distance(field, a, b), rtol=1e-3, atol=0)
 
 
 def test_connection_and_curvature_take_third_derivatives_alone():

@@ -142,3 +142,14 @@ def test_batches_of_batches_are_those_of_all_codes() -> None:
         x = (z if inner == 0 else z.mT).movedim(0, outer)
         both = vmap(vmap(lambda w: metric(im, w[None])[0], in_dims=inner), in_dims=outer)
         torch.testing.assert_close(both(x), metric(im, z))
+
+
+@pytest.mark.parametrize("outside", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("transform", [jacfwd, jacrev])
+def test_transforms_differentiate_maps_without_rules_where_no_graph_is_kept(transform: Any, outside: Any) -> None:
+    """The metric of z -> lgamma(z) is diagonal, digamma^2, with the derivative 2 digamma trigamma."""
+    im, z = Immersion(torch.lgamma, 2), torch.tensor([0.7, 2.5], dtype=f64)
+    slope = 2 * torch.digamma(z) * torch.polygamma(1, z)
+    with outside():
+        found = transform(lambda u: metric(im, u))(z)
+    torch.testing.assert_close(found.diagonal(dim1=0, dim2=1), torch.diag(slope))

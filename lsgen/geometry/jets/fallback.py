@@ -56,17 +56,22 @@ def expand_by_autograd(g: Callable[..., Any], arguments: Sequence[Any]) -> Any:
         several = not isinstance(results, Tensor)
         outputs = tuple(results) if several else (results,)
         smooth = [n for n, y in enumerate(outputs) if isinstance(y, Tensor) and y.is_floating_point()]
+        followed = graded or is_transformed()
         final = not is_transformed() and not (graded and any(y.requires_grad for y in outputs))
         tangents = _expanded(_restricted(whole, several, smooth), frame, values, derivatives, final)
     answer: list[Any] = list(outputs)
     for n, t in zip(smooth, tangents, strict=True):
-        value = outputs[n]
-        answer[n] = Taylor(frame, value if graded else value.detach(), t if graded else t.detach())
+        answer[n] = Taylor(frame, outputs[n], t) if followed else Taylor(frame, _detached(outputs[n]), _detached(t))
     return tuple(answer) if several else answer[0]
 
 
 def _usable(x: Tensor) -> Tensor:
     return x.clone() if x.is_inference() else x
+
+
+def _detached(x: Tensor) -> Tensor:
+    """Return x cut off from the graph of autograd by an operation that a trace does not take for the map's own."""
+    return torch.ops.aten.detach.default(x)
 
 
 def _completed(g: Callable[..., Any], arguments: Sequence[Any], places: Sequence[int]) -> Callable[..., Any]:

@@ -135,6 +135,8 @@ def _joined(op: Any) -> Rule:
 def _copy(x: Any, source: Any, **_: Any) -> Any:
     """Return the source, broadcast to the shape and cast to the dtype of x, which it overwrites."""
     dtype = value_of(x).dtype
+    if not isinstance(source, Taylor):
+        return source.to(dtype).expand(x.shape)
     same = value_of(source).dtype == dtype
     return expand(source if same else _to_copy(source, dtype=dtype), list(x.shape))
 

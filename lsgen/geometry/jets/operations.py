@@ -63,6 +63,7 @@ CONSTANT = {
     aten.new_ones,
     aten.new_full,
     aten.new_empty,
+    aten._new_zeros_with_same_feature_meta,
 }
 """Operations whose derivative is zero wherever it exists."""
 

@@ -3,10 +3,12 @@
 import csv
 
 import numpy as np
+import pytest
 
 from lsgen.cli import main
 
 
+@pytest.mark.slow
 def test_a_gan_trained_with_gan_quality_has_the_score_of_its_classifier(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     run = tmp_path / "run"

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Collection, Mapping
 from errno import EINVAL
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
@@ -23,7 +24,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-_DAMAGE = (BadZipFile, KeyError, ValueError, EOFError, RuntimeError, MemoryError, OSError, struct.error, zlib.error)
+_DAMAGE = (
+    *(BadZipFile, KeyError, ValueError, EOFError, RuntimeError, MemoryError, OSError, struct.error, zlib.error),
+    *(TokenError, SyntaxError),  # of a header of an array, which numpy parses as Python
+)
 __all__ = ["read_archive", "write_archive"]
 
 HEADER, ALIGNMENT = "header.json", 64

@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsgen.latent.archive import read_archive, write_archive
-from lsgen.latent.columns import as_column, equal_columns, frozen, is_text, packed, rows_with, unpacked
+from lsgen.latent.columns import (
+    as_array,
+    as_column,
+    equal_columns,
+    frozen,
+    is_text,
+    joined_dates,
+    packed,
+    rows_with,
+    unpacked,
+)
 from lsgen.latent.manifolds.description import belong, describe, manifold_from
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 
@@ -103,6 +113,9 @@ class Codes:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (np.array(self.z), self.ids, self.manifold, dict(self.columns), self.scale)
+
     @property
     def dim(self) -> int:
         """The number d of coordinates."""
@@ -169,11 +182,12 @@ class Codes:
         """
         path = _npz(path)
         header, arrays = read_archive(path, ("z", "scale") if mapped else ())
-        if header.get("format") != FORMAT or not isinstance(header.get("version"), int):
+        version = header.get("version")
+        if header.get("format") != FORMAT or type(version) is not int or version < 1:
             raise ValueError(f"expected a table of codes, got {path}, which is another file")
-        if header["version"] > VERSION:
+        if version > VERSION:
             raise ValueError(
-                f"expected a table of codes of version {VERSION}, got version {header['version']} in {path}, which a "
+                f"expected a table of codes of version {VERSION}, got version {version} in {path}, which a "
                 "later lsgen has saved"
             )
         try:
@@ -183,7 +197,11 @@ class Codes:
 
     def _rows_of(self, ids: Any) -> NDArray[Any]:
         """Return the rows of names, in their order."""
+        if not hasattr(ids, "__len__") or isinstance(ids, str | bytes):
+            raise ValueError(f"expected several ids, got {ids!r}")
         wanted = as_column("ids", ids, len(ids))
+        if len(wanted) and not is_text(wanted) and wanted.dtype.kind not in "iu":
+            raise ValueError(f"expected ids that are whole numbers or text, got {wanted.dtype}")
         place = {name: row for row, name in enumerate(self.ids.tolist())}
         if missing := [name for name in wanted.tolist() if name not in place]:
             raise ValueError(
@@ -233,7 +251,7 @@ def _joined(name: str, parts: list[NDArray[Any]]) -> NDArray[Any]:
     if len({part.dtype.kind for part in parts}) > 1:
         kinds = " and ".join(sorted({"text" if is_text(part) else str(part.dtype) for part in parts}))
         raise ValueError(f"expected one kind of values in the column {name!r} of all tables, got {kinds}")
-    return np.concatenate(parts)
+    return joined_dates(name, parts) if parts[0].dtype.kind == "M" else np.concatenate(parts)
 
 
 def _fill(table: Codes, z: Any, ids: Any, manifold: Manifold, columns: Mapping[str, Any], scale: Any) -> None:
@@ -247,6 +265,12 @@ def _trusted(z: Any, ids: Any, manifold: Manifold, columns: Mapping[str, Any], s
     table = object.__new__(Codes)
     _fill(table, z, ids, manifold, columns, scale)
     return table
+
+
+def _restored(z: Any, ids: Any, manifold: Manifold, columns: Mapping[str, Any], scale: Any) -> Codes:
+    """Return a table of parts that a copy or another process has made, which can be written to."""
+    columns = {name: frozen(column) for name, column in columns.items()}
+    return _trusted(frozen(z), frozen(ids), manifold, columns, None if scale is None else frozen(scale))
 
 
 def _assembled(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], mapped: bool) -> Codes:
@@ -264,7 +288,12 @@ def _assembled(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], ma
         raise ValueError(f"its codes are {z.dtype} {z.shape}, its scales {scale.dtype} {scale.shape}")
     manifold = manifold_from(header["manifold"])
     ids = column("ids")
-    columns = {name: column(f"column_{i}") for i, name in enumerate(header["columns"])}
+    names, kept = header["columns"], {key.partition(".")[0] for key in arrays if key.startswith("column_")}
+    if not isinstance(names, list) or len(set(names)) < len(names) or len(names) != len(kept):
+        raise ValueError(f"its header names the columns {names}, it holds {len(kept)}")
+    if bad := [name for name in names if not isinstance(name, str)]:
+        raise ValueError(f"expected names of columns that are text, got {bad[0]!r}")
+    columns = {name: column(f"column_{i}") for i, name in enumerate(names)}
     if not mapped:
         return Codes(z, ids, manifold, columns, scale)
     _check_ids(ids)
@@ -272,7 +301,11 @@ def _assembled(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], ma
 
 
 def _matrix(name: str, values: Any) -> NDArray[Any]:
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    try:
+        array = as_array(name, values)
+    except ValueError as error:
+        got = f"a {values.layout} tensor of {values.dtype}" if isinstance(values, Tensor) else "rows of several lengths"
+        raise TypeError(f"expected {name} of type float32 or float64, got {got}") from error
     if array.dtype not in (np.float32, np.float64):
         raise TypeError(f"expected {name} of type float32 or float64, got {array.dtype}")
     if array.ndim != 2 or not array.shape[1]:
@@ -321,10 +354,10 @@ def _row_numbers(rows: Any, count: int) -> NDArray[Any]:
         return array.nonzero()[0]
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
         raise ValueError(f"expected a mask, indices (K,) or a slice of rows, got {array.dtype} {array.shape}")
-    array = array.astype(np.int64)
     if array.size and not -count <= int(array.min()) <= int(array.max()) < count:
-        raise ValueError(f"expected rows of a table of {count} codes, got {int(array[np.abs(array).argmax()])}")
-    array = array % max(count, 1)
+        outside = int(array.max()) if int(array.max()) >= count else int(array.min())
+        raise ValueError(f"expected rows of a table of {count} codes, got {outside}")
+    array = array.astype(np.int64) % max(count, 1)
     if len(np.unique(array)) < len(array):
         raise ValueError("expected every row once, as ids are all different, got one twice")
     return array

@@ -78,7 +78,12 @@ class EuclideanDistance(ChordDistance):
 
     def between(self, a: Tensor, b: Tensor) -> Tensor:
         """Return |a - b|."""
-        return vector_norm(a.double() - b.double(), dim=-1)
+        difference = a.double() - b.double()
+        length = vector_norm(difference, dim=-1)
+        rounded = ~((length > 2.0**-490) & (length < 2.0**500))  # squares that leave the range of numbers
+        if bool(rounded.any()):
+            length[rounded] = _scaled_norm(difference[rounded])
+        return length
 
 
 @dataclass(frozen=True)
@@ -212,6 +217,13 @@ def distance_on(manifold: Manifold) -> CodeDistance:
     if isinstance(manifold, PoincareBall):
         return PoincareDistance(manifold.curvature)
     return FisherRaoDistance() if isinstance(manifold, Simplex) else ManifoldDistance(manifold)
+
+
+def _scaled_norm(v: Tensor) -> Tensor:
+    """Return |v| of vectors of any size, divided by a power of two beforehand."""
+    exponent = torch.frexp(v.abs().amax(-1))[1].clamp(-1022, 1023)
+    scale = torch.exp2(exponent.double())
+    return vector_norm(v / scale[..., None], dim=-1) * scale
 
 
 def _directions(z: Tensor) -> Tensor:

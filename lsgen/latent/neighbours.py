@@ -105,6 +105,8 @@ def nearest_neighbours(
     distance = EuclideanDistance() if distance is None else distance
     others = _checked(x, data, chunk_size)
     most = len(others) - (data is None)
+    if not isinstance(k, int) or isinstance(k, bool):
+        raise TypeError(f"expected a whole number k of neighbours, got {k!r}")
     if not 1 <= k <= most:
         raise ValueError(f"expected between 1 and {most} neighbours among {len(others)} codes, got {k}")
     a = distance.features(x)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from copy import deepcopy
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +380,93 @@ def test_no_flipped_byte_gives_another_table(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Codes.load(tmp_path / "none.npz")
+
+
+def test_copies_and_other_processes_get_an_equal_table_that_cannot_be_changed(tmp_path: Path) -> None:
+    columns = {name: values for name, values in COLUMNS.items() if name != "big endian"}  # pickled as little endian
+    _table(columns=columns).save(tmp_path / "codes.npz")
+    for table in (_table(columns=columns), Codes.load(tmp_path / "codes.npz")):
+        for made in (deepcopy(table), pickle.loads(pickle.dumps(table))):
+            assert made == table
+            arrays = [made.z, made.ids, made.scale, *made.columns.values()]
+            assert not any(array is None or array.flags.writeable for array in arrays)
+
+
+def test_lists_of_large_whole_numbers_and_durations_keep_their_values() -> None:
+    table = Codes(Z, [2**64 - 1, 0, 2**53 + 1], columns={"large": [2**64 - 1, 2**53 + 1, 1]})
+    assert table.ids.tolist() == [2**64 - 1, 0, 2**53 + 1]
+    assert table.columns["large"].tolist() == [2**64 - 1, 2**53 + 1, 1]
+    spans = Codes(Z, columns={"span": [timedelta(seconds=2), None, np.timedelta64(3, "ns")]})
+    assert spans.columns["span"].astype("timedelta64[ns]").tolist() == [2 * 10**9, None, 3]
+    assert spans.select(where={"span": timedelta(seconds=2)}).ids.tolist() == [0]
+
+
+def test_whole_numbers_are_found_exactly() -> None:
+    table = Codes(Z, columns={"n": [2**53 + 1, 255, -1]})
+    for value, rows in [(2.0**53, []), (2**53 + 1, [0]), (255.0, [1]), (2**80, []), (-(2.0**80), []), (NAN, [])]:
+        assert table.select(where={"n": value}).ids.tolist() == rows
+
+
+FAR = [date(9999, 1, 1), np.datetime64("2020-01-01T00:00:00.000000001"), None]
+UNCLEAR: dict[str, Callable[[], object]] = {
+    "names that are truth values": lambda: Codes(Z).select(ids=[True, False]),
+    "names that are fractions": lambda: Codes(Z).select(ids=[1.0]),
+    "one name": lambda: Codes(Z).select(ids=1),
+    "a name in place of several": lambda: Codes(Z, list("abc")).select(ids="ab"),
+    "a row beyond 63 bits": lambda: Codes(Z).select(np.array([2**64 - 1], dtype=np.uint64)),
+    "truth values among numbers": lambda: Codes(Z, columns={"x": [True, 1, 2]}),
+    "whole numbers of no common type": lambda: Codes(Z, columns={"x": [2**63, -1, 0]}),
+    "a whole number beside nan": lambda: Codes(Z, columns={"x": [2**53 + 1, NAN, 0]}),
+    "dates of no common unit": lambda: Codes(Z, columns={"x": FAR}),
+    "joined dates of no common unit": lambda: concatenate(
+        [
+            Codes(Z, [i, i + 1, i + 2], columns={"x": np.array([when] * 3)})
+            for i, when in [(0, FAR[1]), (3, np.datetime64("9999-01-01"))]
+        ]
+    ),
+    "no date": lambda: Codes(Z, columns={"x": np.array([DAY] * 3)}).select(where={"x": "tomorrow"}),
+    "rows of several lengths": lambda: Codes([[1.0], [1.0, 2.0]]),
+    "bfloat16": lambda: Codes(torch.ones(3, 2, dtype=torch.bfloat16)),
+    "a sparse tensor": lambda: Codes(torch.ones(3, 2).to_sparse()),
+    "a column of bfloat16": lambda: Codes(Z, columns={"x": torch.ones(3, dtype=torch.bfloat16)}),
+}
+
+
+@pytest.mark.parametrize("name", UNCLEAR)
+def test_what_would_change_silently_is_refused(name: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^expected [^\n]*$"):
+        UNCLEAR[name]()
+
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "a column is not named": {"columns": []},
+    "a column is named twice": {"columns": ["label", "label"]},
+    "a name is a number": {"columns": [1]},
+    "names are text": {"columns": "x"},
+    "version zero": {"version": 0},
+    "a version that is a truth value": {"version": True},
+}
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_that_do_not_fit_are_refused(tmp_path: Path, name: str, mapped: bool) -> None:
+    _table().save(tmp_path / "codes.npz")
+    with zipfile.ZipFile(tmp_path / "codes.npz") as old, zipfile.ZipFile(tmp_path / "other.npz", "w") as new:
+        for info in old.infolist():
+            data = old.read(info)
+            if info.filename == "header.json":
+                data = json.dumps(json.loads(data) | HEADERS[name]).encode()
+            new.writestr(info, data)
+    with pytest.raises(ValueError, match=r"^expected [^\n]*$"):
+        Codes.load(tmp_path / "other.npz", mapped)
+
+
+def test_a_mapped_array_whose_description_is_damaged_is_refused(tmp_path: Path) -> None:
+    _table().save(tmp_path / "codes.npz")
+    whole = (tmp_path / "codes.npz").read_bytes()
+    for place in (whole.index(b"{'descr'"), whole.index(b"(3, 2)"), whole.index(b"(3, 2)") + 5):
+        for byte in set(b"([\\\"'\n\0") - {whole[place]}:
+            (tmp_path / "codes.npz").write_bytes(whole[:place] + bytes([byte]) + whole[place + 1 :])
+            with pytest.raises(ValueError, match=r"^expected "):
+                Codes.load(tmp_path / "codes.npz")

@@ -108,6 +108,16 @@ def test_neighbours_of_scikit_learn() -> None:
     np.testing.assert_allclose(found.distances.numpy(), distances, rtol=1e-12)
 
 
+@pytest.mark.parametrize("power", [-1000, -600, 500, 520, 1000])
+def test_distances_whose_squares_are_no_numbers_keep_their_digits(power: int) -> None:
+    """Powers of two scale every distance exactly."""
+    x = _normal(30, 3)
+    expected = nearest_neighbours(x, k=29)
+    found = nearest_neighbours(x * 2.0**power, k=29)
+    torch.testing.assert_close(found.indices, expected.indices)
+    torch.testing.assert_close(found.distances * 2.0**-power, expected.distances, rtol=0, atol=0)
+
+
 def test_a_copy_of_a_code_is_its_nearest_neighbour() -> None:
     data = _normal(30, 4, dtype=torch.float32)
     distances, indices = nearest_neighbours(data[[3, 17]] + 1e-3, data, k=2, chunk_size=1)

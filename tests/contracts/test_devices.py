@@ -172,7 +172,7 @@ def _losses(x: Tensor) -> Losses:
 
 
 def _normal(mean: Tensor) -> Independent:
-    return Independent(Normal(mean, 1.0), 1)
+    return Independent(Normal(mean, 1.0, validate_args=False), 1, validate_args=False)
 
 
 UPDATES: dict[str, tuple[tuple[Any, ...], Callable[[Tensor], tuple[Any, ...]]]] = {

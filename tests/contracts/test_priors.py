@@ -127,7 +127,7 @@ def _nodes(manifold: Manifold, d: int) -> tuple[Tensor, Tensor]:
         parts = [_nodes(part, size) for part, size in zip(manifold.parts, manifold.sizes, strict=True)]
         return reduce(_beside, parts)
     if isinstance(manifold, Euclidean):
-        ends = (manifold.low, manifold.high, 30) if isinstance(manifold, Cube) else (-8.0, 8.0, 120)
+        ends = (manifold.low, manifold.high, 30) if isinstance(manifold, Cube) else (-8.0, 8.0, 160)
         return reduce(_beside, [_line(*ends)] * d)
     if isinstance(manifold, Sphere) and d == 2:
         return _circle(400)

@@ -14,8 +14,6 @@ from omegaconf import DictConfig
 from lsgen.cli.config.schema import close_to
 from lsgen.cli.config.targets import resolve
 from lsgen.cli.errors import UsageError
-from lsgen.latent.posteriors import PointPosterior
-from lsgen.models.base import best_by
 from lsgen.runs.keys import watchable
 
 __all__ = ["check_metric", "check_monitors"]
@@ -59,6 +57,9 @@ def check_metric(place: str, key: Any, config: DictConfig) -> None:
 
 def _criterion(node: DictConfig) -> str | None:
     """Return the value that decides on the best weights of a model that is to be built."""
+    from lsgen.latent.posteriors import PointPosterior  # with PyTorch, which a run is frozen without
+    from lsgen.models.base import best_by
+
     bounds, posterior = getattr(resolve("model", node), "bounds_evidence", False), node.get("posterior")
     kind = None if posterior is None else resolve("model.posterior", posterior)
     criterion = best_by(bounds, isinstance(kind, type) and issubclass(kind, PointPosterior))

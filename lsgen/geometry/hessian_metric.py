@@ -51,6 +51,8 @@ class _Column:
     def __call__(self, z: Tensor) -> Tensor:
         """Return the potential at codes (N, d)."""
         value, n = self.potential(z), len(z)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"expected a potential that returns a tensor ({n},), got {type(value).__name__}")
         if tuple(value.shape) not in ((n,), (n, 1)):
             raise ValueError(f"expected a potential {tuple(z.shape)} -> ({n},), got {tuple(value.shape)}")
         return value.reshape(n, 1)
@@ -66,7 +68,7 @@ class _Gradient:
         """Return the dual coordinates of codes (N, d)."""
         eye = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
         x = propagate(self.column, z, eye, 1)
-        return x.j[..., 0].T * (1 + x.v - x.v)
+        return x.j[..., 0].T * (1 + (x.v - x.v))
 
 
 @final

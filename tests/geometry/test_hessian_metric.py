@@ -9,8 +9,10 @@ from torch.nn.functional import softplus
 
 from lsgen.geometry import (
     HessianMetric,
+    Immersion,
     MetricField,
     christoffel,
+    curve_length,
     distance,
     exp_map,
     frechet_mean,
@@ -25,6 +27,7 @@ from lsgen.geometry import (
     scalar_curvature,
     sectional_curvature,
 )
+from lsgen.geometry.geodesics import curve_energy
 from lsgen.geometry.large import large_geodesic, top_spectrum
 from lsgen.geometry.statistics import brownian_motion
 
@@ -87,6 +90,28 @@ def test_fisher_metrics_are_covariances_of_the_sufficient_statistics():
     torch.testing.assert_close(GAUSSIAN(theta), torch.stack(rows, -2))
     torch.testing.assert_close(GAUSSIAN.dual(theta), torch.stack([mu, mu**2 + sigma**2], -1))
     torch.testing.assert_close(log_volume(GAUSSIAN, theta), math.log(2) / 2 + 3 * sigma.log())
+
+
+@pytest.mark.parametrize("shift", [1e8, -1e30])
+def test_a_constant_added_to_the_potential_changes_nothing(shift):
+    theta = torch.randn(5, 3)
+    im = HessianMetric(lambda theta: softplus(theta).sum(-1) + shift, 3)
+    torch.testing.assert_close(metric(im, theta), metric(BERNOULLI, theta))
+    torch.testing.assert_close(im.dual(theta), theta.sigmoid())
+
+
+INDEFINITE = {
+    "potential": HessianMetric(lambda z: z[:, 0] ** 2 - z[:, 1] ** 2, 2),
+    "signature": Immersion(lambda z: z, 2, signature=[1, -1]),
+    "field": MetricField(lambda z: torch.diag_embed(torch.stack([z[:, 0] ** 0, -(z[:, 1] ** 0)], -1)), 2),
+}
+
+
+@pytest.mark.parametrize("measure", [curve_length, curve_energy])
+@pytest.mark.parametrize("name", INDEFINITE)
+def test_curves_in_an_indefinite_metric_have_no_length(name, measure):
+    with pytest.raises(ValueError, match="smallest eigenvalue"):
+        measure(INDEFINITE[name], torch.randn(2, 9, 2, dtype=f64))
 
 
 def test_curvatures_of_the_three_families():
@@ -299,11 +324,12 @@ REFUSALS = {
     ),
     "vector": (lambda z: metric(HessianMetric(torch.sin, 2), z), r"expected a potential \(\d, 2\) -> \(\d,\), got"),
     "dim": (lambda z: HessianMetric(gaussian_log_z, 0), "expected a latent dimension of at least 1, got 0"),
+    "number": (lambda z: metric(HessianMetric(lambda z: 1.0, 2), z), "expected a potential that returns a tensor"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refusals(name):
     call, sentence = REFUSALS[name]
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence):
         call(torch.ones(3, 2))

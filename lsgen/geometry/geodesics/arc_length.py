@@ -12,7 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lsgen.geometry.batching import flat_curves
+from lsgen.geometry.batching import FlatCodes, flat_curves
+from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.compat import has_values
 from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.precision import as_metric_field, computes_in_double, double_metric
@@ -42,7 +43,7 @@ def curve_energy(im: RiemannianMetric, curve: Tensor) -> Tensor:
         TypeError, ValueError: see `metric`; also for curves of another shape, or fewer than 2 points.
 
     """
-    curves = flat_curves(im, curve)
+    curves = _checked_curves(im, curve)
     return curves.restored(_measured(im, curves.z, raw_energy))
 
 
@@ -62,8 +63,18 @@ def curve_length(im: RiemannianMetric, curve: Tensor) -> Tensor:
         TypeError, ValueError: see `curve_energy`.
 
     """
-    curves = flat_curves(im, curve)
+    curves = _checked_curves(im, curve)
     return curves.restored(_measured(im, curves.z, raw_length))
+
+
+def _checked_curves(im: RiemannianMetric, curve: Tensor) -> FlatCodes:
+    """Return curves along whose points the metric is positive definite, with one batch dimension."""
+    curves = flat_curves(im, curve)
+    if not im.definite and has_values(curve):
+        points = curves.z.detach().flatten(0, 1)
+        (g,) = in_chunks(lambda part: (im.gram(part, wide=True),), im, points, None, order=1)
+        im.check_definite(g, curve.dtype)
+    return curves
 
 
 def _measured(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tensor]) -> Tensor:

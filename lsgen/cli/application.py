@@ -18,7 +18,7 @@ from lsgen.cli.config.compose import (
     environment,
     set_by_config,
 )
-from lsgen.cli.config.schema import close_to
+from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.config.searchpath import SHIPPED, config_options, register
 from lsgen.cli.errors import UsageError
 from lsgen.cli.refusals.explain import explanation
@@ -167,7 +167,7 @@ def _sentence(error: BaseException, arguments: Sequence[str] = ()) -> str:
         return f"unknown config key {key!r}{hint} (`lsgen train --cfg job` prints all keys)"
     if choice := re.search(r"Could not find '(.+)/([^/]+)'\n+Available options in '.+':((?:\n\t.+)*)", text):
         names = [name for name in choice[3].split() if not name.startswith("_")]
-        close = close_to(choice[2], names)
+        close = did_you_mean(choice[2], names)
         known = "those that `lsgen train --help` lists" if close and len(names) > _MANY else ", ".join(names)
         return f"expected {choice[1]} to be one of {known}, got {choice[2]!r}{close}"
     lines = [line.strip() for line in text.split("Config search path")[0].splitlines() if line.strip()]
@@ -199,7 +199,7 @@ def _suggestion(key: str, arguments: Sequence[str]) -> str:
     if parent and len(within) == 1:
         return f"; did you mean {within[0]}?"
     names = {known.removeprefix(beside).split(".")[0] for known in flatten(plain) if known.startswith(beside)}
-    return close_to(name, names) or (close_to(key, flatten(plain)) if parent.split(".")[0] not in plain else "")
+    return did_you_mean(name, names) or (did_you_mean(key, flatten(plain)) if parent.split(".")[0] not in plain else "")
 
 
 @contextmanager

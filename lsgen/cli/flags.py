@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lsgen.cli.config.schema import close_to
+from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.errors import UsageError
 
 __all__ = ["assignments", "device_of", "only_run", "places", "take"]
@@ -70,7 +70,7 @@ def places(arguments: Sequence[str], known: Sequence[str]) -> Sequence[str]:
         if separator and not Path(argument).exists():
             *others, last = (f"{flag}=" for flag in known)
             expected = f"{', '.join(others)} or {last}"
-            raise UsageError(f"unknown option {argument!r}: expected {expected}{close_to(name, known)}")
+            raise UsageError(f"unknown option {argument!r}: expected {expected}{did_you_mean(name, known)}")
     return arguments
 
 
@@ -115,7 +115,9 @@ def assignments(arguments: Sequence[str], known: Collection[str]) -> dict[str, A
         if not value.strip():
             raise UsageError(f"expected {key}=VALUE, got nothing after the =")
         if key not in known:
-            raise UsageError(f"unknown config key {key!r}: the frozen config does not have it{close_to(key, known)}")
+            raise UsageError(
+                f"unknown config key {key!r}: the frozen config does not have it{did_you_mean(key, known)}"
+            )
         try:
             (changes[key],) = OmegaConf.from_dotlist([f"value={value}"]).values()
         except (OmegaConfBaseException, YAMLError) as error:

@@ -49,10 +49,10 @@ from lsgen.geometry.riemannian import (
     JacobiOperator,
     NewtonSystem,
     RiemannianMetric,
-    folded,
     hessian_along,
+    interleaved,
+    repeated,
     symmetric_operator,
-    woven,
 )
 
 __all__ = ["EmbeddedMetric", "full_hessian"]
@@ -203,7 +203,7 @@ class EmbeddedMetric(RiemannianMetric):
     def _by_directions(self, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
         """Return the operator from second derivatives along v and each frame vector, and Hessian products of <n, f>."""
         n, d = v.shape
-        x = self.expansion(folded(z, d), 2, directions=torch.stack([folded(v, d), frame.mT.reshape(-1, d)]))
+        x = self.expansion(repeated(z, d), 2, directions=torch.stack([repeated(v, d), frame.mT.reshape(-1, d)]))
         if not x.curved:
             return _straight(v)
         slabs = x.t.unflatten(1, (n, d)).double()
@@ -242,7 +242,7 @@ class EmbeddedMetric(RiemannianMetric):
 
     def refined_data(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return the values at the points and the middles of curves."""
-        return woven(known, self.segment_data((curves[:, 1:] + curves[:, :-1]) / 2))
+        return interleaved(known, self.segment_data((curves[:, 1:] + curves[:, :-1]) / 2))
 
     def segment_energies(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return the squared chord of every segment (B, N-1)."""

@@ -45,10 +45,10 @@ from lsgen.geometry.riemannian import (
     Map,
     NewtonSystem,
     RiemannianMetric,
-    folded,
     hessian_along,
+    interleaved,
+    repeated,
     symmetric_operator,
-    woven,
 )
 from lsgen.latent import LatentSpace
 
@@ -158,7 +158,7 @@ class MetricField(RiemannianMetric):
     def jacobi_operator(self, z: Tensor, v: Tensor, frame: Tensor) -> JacobiOperator:
         """Return Gamma(v, v), Gamma(v, e_a) and K_ab from derivatives of g along the frame."""
         n, d = v.shape
-        x = propagate(self.fn, folded(z, d), torch.stack([folded(v, d), frame.mT.reshape(-1, d)]), 2)
+        x = propagate(self.fn, repeated(z, d), torch.stack([repeated(v, d), frame.mT.reshape(-1, d)]), 2)
         g, e, w = x.v.unflatten(0, (n, d))[:, 0].double(), frame.double(), v.double()
         slabs = x.t.unflatten(1, (n, d)).double()
         if not x.curved:
@@ -185,7 +185,7 @@ class MetricField(RiemannianMetric):
 
     def refined_data(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return g at the middles of the halves of segments."""
-        return self.segment_data(woven(curves, (curves[:, 1:] + curves[:, :-1]) / 2))
+        return self.segment_data(interleaved(curves, (curves[:, 1:] + curves[:, :-1]) / 2))
 
     def segment_energies(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return the squared length of every segment (B, N-1) by the metric at its middle."""

@@ -35,10 +35,10 @@ __all__ = [
     "NewtonSystem",
     "RiemannianMetric",
     "check_metric",
-    "folded",
     "hessian_along",
+    "interleaved",
+    "repeated",
     "symmetric_operator",
-    "woven",
 ]
 
 Map = Callable[[Tensor], Tensor]
@@ -250,7 +250,7 @@ def hessian_along(fn: Callable[[Tensor], Tensor], z: Tensor, w: Tensor, frame: T
     """Return D^2 <w, fn> (e_a, e_b) (N, d, d) in float64 for a map of single codes, by one product for each e_a."""
     n, d = z.shape
     with torch.inference_mode(False):
-        at, weight, u = folded(z, d).clone(), folded(w, d).clone(), frame.mT.reshape(-1, d).clone()
+        at, weight, u = repeated(z, d).clone(), repeated(w, d).clone(), frame.mT.reshape(-1, d).clone()
 
         def gradient(x: Tensor) -> Tensor:
             slope: Tensor = vjp(fn, x)[1](weight)[0]
@@ -261,12 +261,12 @@ def hessian_along(fn: Callable[[Tensor], Tensor], z: Tensor, w: Tensor, frame: T
     return (made + made.mT) / 2
 
 
-def folded(x: Tensor, d: int) -> Tensor:
+def repeated(x: Tensor, d: int) -> Tensor:
     """Return rows (N, k) as (N d, k), each d times."""
     return x.repeat_interleave(d, 0)
 
 
-def woven(points: Tensor, between: Tensor) -> Tensor:
+def interleaved(points: Tensor, between: Tensor) -> Tensor:
     """Return z_0, m_0, z_1, m_1, ..., z_n along the second dimension."""
     return torch.cat([torch.stack([points[:, :-1], between], 2).flatten(1, 2), points[:, -1:]], 1)
 

@@ -33,7 +33,7 @@ from lsgen.latent.columns import (
     rows_with,
     unpacked,
 )
-from lsgen.latent.manifolds.description import belong, describe, manifold_from
+from lsgen.latent.manifolds.description import describe, lies_on, manifold_from
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 
 __all__ = ["Codes", "concatenate"]
@@ -321,7 +321,7 @@ def _check_rows(z: NDArray[Any], manifold: Manifold) -> None:
             raise ValueError(
                 f"expected finite codes, got one that is not in row {first + int((~finite).int().argmax())}"
             )
-        if not bool((there := belong(manifold, part)).all()):
+        if not bool((there := lies_on(manifold, part)).all()):
             row = int((~there).int().argmax())
             raise ValueError(f"expected codes on {manifold}, got one that is not in row {first + row}")
 

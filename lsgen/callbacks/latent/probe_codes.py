@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from lsgen import viz
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, encode_observations
-from lsgen.latent.manifolds.description import belong
+from lsgen.latent.manifolds.description import lies_on
 from lsgen.models.divergence import kl_per_dimension
 from lsgen.viz import Pixels
 
@@ -67,7 +67,7 @@ def probe_table(space: LatentSpace, probe: Probe | None, known: ProbeCodes) -> C
     Codes that are not finite or not on the manifold, as a model that diverges has them, are left out; ids are the
     numbers of the probes.
     """
-    rows = belong(space.manifold, known.z).nonzero().squeeze(1)
+    rows = lies_on(space.manifold, known.z).nonzero().squeeze(1)
     if probe is None or not isinstance(space, EncodableLatentSpace) or not len(rows):
         return Codes(known.z[rows], rows, space.manifold)
     batch = {"x": probe.x[rows]} | ({} if probe.label is None else {"label": probe.label[rows]})

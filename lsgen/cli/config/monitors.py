@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lsgen.cli.config.schema import close_to
+from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.config.targets import resolve
 from lsgen.cli.errors import UsageError
 from lsgen.runs.keys import watchable
@@ -68,7 +68,7 @@ def _criterion(node: DictConfig) -> str | None:
 
 def _check(place: str, key: Any, logged: list[str]) -> None:
     if not any(fnmatchcase(str(key), pattern) for pattern in logged):
-        known, hint = ", ".join(logged), close_to(str(key), logged)
+        known, hint = ", ".join(logged), did_you_mean(str(key), logged)
         raise UsageError(f"expected {place} among what the run will log, {known}, got {key!r}{hint}")
 
 

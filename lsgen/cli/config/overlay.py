@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from lsgen.cli.config.schema import close_to
+from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.errors import UsageError
 
 __all__ = ["check_overlay", "drop_deselected", "new_keys"]
@@ -55,7 +55,7 @@ def check_overlay(overlaid: Mapping[str, Any], plain: Mapping[str, Any], name: s
 
     """
     for key, siblings in new_keys(overlaid, plain):
-        hint = close_to(key.rsplit(".", 1)[-1], siblings)
+        hint = did_you_mean(key.rsplit(".", 1)[-1], siblings)
         if key == "experiment":
             hint = "; does each file of the experiment begin with the line '# @package _global_'?"
         raise UsageError(f"unknown config key '{key}' in experiment={name}: no chosen config has it{hint}")

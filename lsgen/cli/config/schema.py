@@ -18,7 +18,7 @@ from lsgen.cli.config.annotations import check_values, options_class
 from lsgen.cli.config.targets import resolve, target_nodes
 from lsgen.cli.errors import UsageError
 
-__all__ = ["ROOT_KEYS", "check_shape", "check_signatures", "close_to", "with_options"]
+__all__ = ["ROOT_KEYS", "check_shape", "check_signatures", "did_you_mean", "with_options"]
 
 ROOT_KEYS = ("seed", "test", "report", "run", "data", "model", "trainer", "callbacks", "logger")
 MAX_SEED = 2**32 - 1  # that of NumPy, and so of Lightning
@@ -49,7 +49,7 @@ def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> No
     text = "\n".join(references)
     for key in config:
         if key not in ROOT_KEYS and not re.search(rf"\$\{{\s*{re.escape(key)}\b", text):
-            raise UsageError(f"unknown config key {key!r}: nothing reads it{close_to(key, ROOT_KEYS)}")
+            raise UsageError(f"unknown config key {key!r}: nothing reads it{did_you_mean(key, ROOT_KEYS)}")
     parts = {key: config.get(key) for key in _PARTS}
     for group in _COLLECTIONS:
         members = config.get(group)
@@ -59,7 +59,7 @@ def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> No
     for key, part in parts.items():
         if not isinstance(part, Mapping) or "_target_" not in part:
             siblings = [name for name in parts if name != key]
-            raise UsageError(f"{key}: expected a mapping with _target_, got {part!r}{close_to(key, siblings)}")
+            raise UsageError(f"{key}: expected a mapping with _target_, got {part!r}{did_you_mean(key, siblings)}")
     _check_trainer(config["trainer"])
 
 
@@ -162,7 +162,7 @@ def _check_node(key: str, node: Mapping[str, Any], found: Any, given: set[str]) 
     if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in node:
             if name not in names and name not in _HYDRA_KEYS:
-                hint = _further_down(name, parameters) or close_to(name, names)
+                hint = _further_down(name, parameters) or did_you_mean(name, names)
                 hint = hint or f"; it takes {', '.join(names) or 'nothing'}"
                 raise UsageError(f"unknown config key '{key}.{name}': {node['_target_']} does not take it{hint}")
     check_values(key, found, {name: node[name] for name in names if name in node})
@@ -185,7 +185,7 @@ _EITHER = inspect.Parameter.POSITIONAL_OR_KEYWORD
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
-def close_to(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return "; did you mean ...?" where one of `names` looks like `name`, else nothing."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""

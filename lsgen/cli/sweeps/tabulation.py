@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lsgen.cli.config.schema import close_to
+from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.errors import UsageError
 from lsgen.runs import RunDirectory, Sweep, index
 from lsgen.runs.keys import find, main_metrics
@@ -61,7 +61,7 @@ def _asked(text: str, known: set[str]) -> list[str]:
     keys = [key for key in text.split(",") if key]
     for key in keys:
         if key not in known:
-            raise UsageError(f"no run has {key!r}{close_to(key, known)}")
+            raise UsageError(f"no run has {key!r}{did_you_mean(key, known)}")
     return keys
 
 

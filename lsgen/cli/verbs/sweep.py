@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from lsgen.cli.config.schema import close_to
+from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.errors import FAILURE, OK, UsageError
 from lsgen.runs import Sweep
 
@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
 
         return run_jobs(rest[0], [int(number) for number in rest[1:]])
     if what not in _ACTIONS:
-        raise UsageError(f"expected {', '.join(_ACTIONS)} or --wandb, got {what!r}{close_to(what, _ACTIONS)}")
+        raise UsageError(f"expected {', '.join(_ACTIONS)} or --wandb, got {what!r}{did_you_mean(what, _ACTIONS)}")
     flags = [argument for argument in rest if argument.startswith("--")]
     places = [argument for argument in rest if not argument.startswith("--")]
     action, admitted = _ACTIONS[what]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lsgen.cli.config.schema import close_to
+from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.errors import OK, UsageError
 from lsgen.runs import find_runs, index
 from lsgen.runs.keys import main_metrics
@@ -164,7 +164,7 @@ def _options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def _known(columns: Sequence[str], keys: set[str]) -> list[str]:
     for column in columns:
         if column not in keys:
-            raise UsageError(f"no run has {column!r}{close_to(column, keys)}")
+            raise UsageError(f"no run has {column!r}{did_you_mean(column, keys)}")
     return [column for column in columns if column != "run"]
 
 

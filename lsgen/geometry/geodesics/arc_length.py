@@ -18,7 +18,7 @@ from lsgen.geometry.compat import has_values
 from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.precision import as_metric_field, computes_in_double, double_metric
 from lsgen.geometry.geodesics.rounding import coordinate_length, is_hidden, rounding_of
-from lsgen.geometry.riemannian import RiemannianMetric, woven
+from lsgen.geometry.riemannian import RiemannianMetric, interleaved
 
 __all__ = ["curve_energy", "curve_length"]
 
@@ -126,11 +126,11 @@ def raw_length(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None
     return im.smooth_length(curves, im.segment_data(curves) if known is None else known)
 
 
-def doubled(curves: Tensor) -> Tensor:
+def with_midpoints(curves: Tensor) -> Tensor:
     """Return curves (B, N, d) with the middles of their segments added."""
-    return woven(curves, (curves[:, 1:] + curves[:, :-1]) / 2)
+    return interleaved(curves, (curves[:, 1:] + curves[:, :-1]) / 2)
 
 
 def refined_polygon_length(im: RiemannianMetric, curves: Tensor, known: Tensor) -> Tensor:
-    """Return the summed lengths of segments (B,) of `doubled` curves, given the segment data of curves (B, N, d)."""
-    return polygon_length(im, doubled(curves), im.refined_data(curves, known))
+    """Return the summed segment lengths (B,) of curves (B, N, d) with midpoints, given the segment data without."""
+    return polygon_length(im, with_midpoints(curves), im.refined_data(curves, known))

@@ -31,7 +31,7 @@ from lsgen.geometry.batching import FlatCodes, flat_codes
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import codes_at_once
 from lsgen.geometry.dtypes import dtype_name
-from lsgen.geometry.geodesics.arc_length import doubled
+from lsgen.geometry.geodesics.arc_length import with_midpoints
 from lsgen.geometry.geodesics.close_codes import Route, differentiable_length, routes_of, solve_hidden
 from lsgen.geometry.geodesics.initial_curves import CodeGraph, starting_curves
 from lsgen.geometry.geodesics.precision import in_dtype
@@ -225,7 +225,7 @@ def _all_solved(
     rows = found.coarse.nonzero().flatten()
     if not refinements or not len(rows):
         return found
-    finer = _all_solved(im, doubled(found.points[rows]), max(1, size // 2), max_iterations, tol, refinements - 1)
+    finer = _all_solved(im, with_midpoints(found.points[rows]), max(1, size // 2), max_iterations, tol, refinements - 1)
     finer = finer._replace(points=finer.points[:, ::2], iterations=finer.iterations + found.iterations[rows])
     return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, finer, strict=True)))
 

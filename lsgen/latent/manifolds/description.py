@@ -12,7 +12,7 @@ from lsgen.latent.manifolds.manifold import Manifold
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
 from lsgen.latent.manifolds.supports import Simplex
 
-__all__ = ["belong", "describe", "manifold_from"]
+__all__ = ["describe", "lies_on", "manifold_from"]
 
 
 def describe(manifold: Manifold) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def manifold_from(description: Any) -> Manifold:
         raise ValueError(f"expected the arguments of a {name}, got {description['arguments']!r:.80}") from error
 
 
-def belong(manifold: Manifold, z: Tensor) -> Tensor:
+def lies_on(manifold: Manifold, z: Tensor) -> Tensor:
     """Return whether points (N, d) lie on a manifold up to rounding, (N,).
 
     Beside its codes these are, for a simplex, the mixtures of its corners: probability vectors.
@@ -52,7 +52,7 @@ def belong(manifold: Manifold, z: Tensor) -> Tensor:
         raise ValueError(f"expected codes of {manifold.coordinates} coordinates on {manifold}, got {z.shape[-1]}")
     if isinstance(manifold, ProductManifold):
         parts = zip(manifold.parts, z.split(manifold.sizes, -1), strict=True)
-        return torch.stack([belong(part, piece) for part, piece in parts]).all(0)
+        return torch.stack([lies_on(part, piece) for part, piece in parts]).all(0)
     if isinstance(manifold, Simplex):
         slack = torch.finfo(z.dtype).eps ** 0.5
         return (z >= -slack).all(-1) & ((z.sum(-1) - 1).abs() <= slack * z.shape[-1] ** 0.5)

@@ -137,7 +137,7 @@ class Immersion(EmbeddedMetric):
         """Return f(z), of shape (B, m), at codes (B, d)."""
         flat = check_codes(self.fn, self.dim, z)
         value = self.fn(self.lifted(flat))
-        return value.reshape(*z.shape[:-1], -1)
+        return value.reshape(*z.shape[:-1], value.shape[1:].numel())
 
     @property
     def local(self) -> Map:
@@ -212,14 +212,16 @@ class Immersion(EmbeddedMetric):
 
     def embedded(self, z: Tensor) -> Tensor:
         """Return f at codes (N, d), in the frame in which derivatives are taken, of shape (N, m)."""
-        return self.local(self.lifted(z)).reshape(len(z), -1)
+        value = self.local(self.lifted(z))
+        return value.reshape(len(z), value.shape[1:].numel())
 
     def segment_data(self, curves: Tensor) -> Tensor:
         """Return the values f (B, N, m) of curves (B, N, d), or the decoder's outputs where frames are moved."""
         b, n, d = curves.shape
         z = self.lifted(curves.reshape(-1, d))
         if self.moved is None:
-            return self.fn(z).reshape(b, n, -1)
+            value = self.fn(z)
+            return value.reshape(b, n, value.shape[1:].numel())
         h = self.moved.decoder(z)
         return cast(Tensor, h.reshape(b, n, *h.shape[1:]))
 
@@ -245,7 +247,7 @@ class Immersion(EmbeddedMetric):
 
     def coordinate_norm(self, curves: Tensor) -> Tensor:
         """Return the norm of the codes (B,), of the whole space in units of the coordinates."""
-        codes = self.lifted(curves.flatten(0, 1)).reshape(*curves.shape[:2], -1).norm(dim=-1).amax(-1)
+        codes = self.lifted(curves.flatten(0, 1)).unflatten(0, curves.shape[:2]).norm(dim=-1).amax(-1)
         if self.restriction is None:
             return codes
         basis = self.restriction.basis

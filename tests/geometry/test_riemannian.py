@@ -31,7 +31,7 @@ from lsgen.geometry import (
     spectrum,
 )
 from lsgen.geometry.geodesics.jacobi import jacobi_fields
-from lsgen.geometry.large import MetricOperator, large_geodesic, log_volume_estimate
+from lsgen.geometry.large import MetricOperator, large_geodesic, log_volume_estimate, top_spectrum
 
 f64 = torch.float64
 
@@ -88,6 +88,15 @@ def test_every_quantity_is_that_of_the_metric_and_not_of_the_member(name):
     for kind in ("field", "hessian"):
         assert found[kind].isfinite().all()
         torch.testing.assert_close(found[kind], found["immersion"], rtol=1e-4, atol=1e-5, msg=kind)
+
+
+@pytest.mark.parametrize("kind", MEMBERS)
+def test_no_codes_have_no_quantities(kind):
+    z, im = torch.zeros(0, 2, dtype=f64), MEMBERS[kind]
+    assert im(z).shape[0] == 0
+    for name in QUANTITIES.keys() - {"frechet_mean"}:
+        assert QUANTITIES[name](im, z, z, z).shape[0] == 0, name
+    assert top_spectrum(im, z, 1).eigenvalues.shape == (0, 1)
 
 
 @pytest.mark.parametrize("kind", MEMBERS)

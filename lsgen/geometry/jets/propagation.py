@@ -94,7 +94,7 @@ def _disagreement(operations: Trace, fn: Callable[[Tensor], Tensor], z: Tensor) 
         z = z.clone()
         v = torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
         x = _run(operations, with_second_order(Taylor(Frame(1, 2), z, v[None])), False)
-        if x.shape[:1] != z.shape[:1]:
+        if x.shape[:1] != z.shape[:1] or not len(z):
             return None  # the caller refuses results without one row per code
         w = torch.randn(x.shape, generator=generator, dtype=x.t.dtype).to(z.device)
         terms = [x.v, *with_second_order(x).t]

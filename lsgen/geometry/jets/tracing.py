@@ -150,7 +150,7 @@ def _cached_trace(fn: Callable[[Tensor], Tensor], z: Tensor, found: Fingerprint,
     if n not in known:
         while len(known) >= KEPT:
             known.pop(list(known)[BASES])
-        inferred = inferred_trace(n, ((count, x) for count, x in known.items() if isinstance(x, Trace)))
+        inferred = inferred_trace(n, ((count, x) for count, x in known.items() if count and isinstance(x, Trace)))
         try:
             known[n] = inferred or _accepted_trace(fn, z, check if plain else None)
         except Untraceable as reason:

@@ -95,7 +95,8 @@ def top_spectrum(
 def _image(g: MetricOperator, vectors: Tensor) -> Tensor:
     """Return g times vectors (N, d, b), in float64."""
     d = g.im.dim
-    return g(vectors.mT.to(g.z.dtype).reshape(*g.shape[:-1], -1, d)).reshape(len(g.z), -1, d).mT.double()
+    b = vectors.shape[-1]
+    return g(vectors.mT.to(g.z.dtype).reshape(*g.shape[:-1], b, d)).reshape(len(g.z), b, d).mT.double()
 
 
 def _extended(basis: Tensor, block: Tensor) -> Tensor:

@@ -12,7 +12,10 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nothing"], "expected a verb among evaluate, geometry, report, sweep, sync, table, train, traverse, got"),
+        (
+            ["nothing"],
+            "expected a verb among agree, evaluate, geometry, report, sweep, sync, table, train, traverse, got",
+        ),
         (["train", "model.max_step=1"], "unknown config key 'model.max_step'; did you mean max_steps?"),
         (["train", "modle=vae"], "unknown config key 'modle'; did you mean model?"),
         (["train", "~callbacks.nothing"], "unknown config key 'callbacks.nothing'"),

@@ -393,7 +393,7 @@ def test_a_sweep_is_compared_on_one_page(tmp_path):
     text = _words(page)
     assert "model.beta 1, 4 seed 0, 1" in text, "what was swept; not what all runs have in common"
     assert "3 done 1 failed" in text
-    assert "1 2 0 −2 0.70711 −2.5 to −1.5" in text
+    assert "1 2 0 −2 0.70711 −8.3531 to 4.3531" in text, "12.7062 standard errors of two seeds to either side"
     assert "4 1 1 −4.5" in text, "a single run has a mean and nothing else"
     bold = re.findall(r'<tr class="best">(.*?)</tr>', path.read_text(encoding="utf-8"))
     assert [row.startswith("<td>1</td><td>2</td>") for row in bold] == [True]

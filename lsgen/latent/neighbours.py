@@ -69,7 +69,7 @@ class NeighbourGraph:
         finite is left out.
         """
         w = self.lengths.cpu().numpy()
-        low, high = self.edges.cpu().numpy().T
+        low, high = self.edges.int().cpu().numpy().T  # scipy's graph algorithms took 32 bits alone
         keep = np.isfinite(w)
         data = np.maximum(w[keep], np.finfo(w.dtype).tiny)
         return csr_array((data, (low[keep], high[keep])), shape=(self.nodes, self.nodes))

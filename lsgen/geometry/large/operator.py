@@ -39,6 +39,7 @@ class MetricOperator:
         ValueError: chunk_size is not positive, or see `jet`.
 
     Example:
+        >>> from lsgen.geometry import Immersion
         >>> circle = Immersion(lambda t: torch.cat([t.cos(), t.sin()], -1), dim=1)
         >>> MetricOperator(circle, torch.zeros(1))(torch.tensor([3.0]))
         tensor([3.])

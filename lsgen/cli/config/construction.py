@@ -124,7 +124,9 @@ def instantiate(part: DictConfig, key: str, given: Mapping[str, Any] | None = No
     except UsageError:
         raise
     except Exception as error:
-        sentence = explanation(error, place=_where(error, key))
+        trace = error.__traceback__  # of one frame if the call itself raised: an argument is missing or unknown
+        uncalled = isinstance(error, TypeError) and trace is not None and trace.tb_next is None
+        sentence = f"{key}: {error}" if uncalled else explanation(error, place=_where(error, key))
         if sentence is None:
             raise
         raise UsageError(_in_plain_words(sentence)) from error

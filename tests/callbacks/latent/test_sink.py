@@ -63,12 +63,12 @@ def test_csv_gets_scalars(tmp_path):
 
 
 def test_tensorboard_gets_pixels_the_animation_and_the_finite_numbers(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
 
     logger = TensorBoardLogger(tmp_path, name="tb", version="")
     _fill(Sink(tmp_path, 42, [logger]))
     logger.finalize("success")
-    events = EventAccumulator(str(tmp_path / "tb"), {"images": 0, "tensors": 0, "histograms": 0}).Reload()
+    events = accumulator.EventAccumulator(str(tmp_path / "tb"), {"images": 0, "tensors": 0, "histograms": 0}).Reload()
     image, animation = events.Images("sample/grid")[0], events.Images("traversal/animation")[0]
     assert (image.step, animation.step) == (42, 42)
     assert (np.asarray(Image.open(BytesIO(image.encoded_image_string))) == PIXELS).all()

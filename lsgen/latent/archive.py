@@ -9,9 +9,7 @@ Reference: PKWARE, "APPNOTE.TXT, .ZIP file format specification" 6.3.10, section
 from __future__ import annotations
 
 import json
-import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Collection, Mapping
 from errno import EINVAL
@@ -23,6 +21,8 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+
+from lsgen.runs.files import replacement
 
 _DAMAGE = (
     *(BadZipFile, KeyError, ValueError, EOFError, RuntimeError, MemoryError, OSError, struct.error, zlib.error),
@@ -44,21 +44,11 @@ def write_archive(path: Path, header: Mapping[str, Any], arrays: Mapping[str, ND
         ValueError: an array holds Python objects.
 
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with ZipFile(file, "w", ZIP_STORED) as archive:
-                archive.writestr(ZipInfo(HEADER), json.dumps(header, indent=2))
-                for name, array in arrays.items():
-                    with archive.open(_member(f"{name}.npy", file.tell()), "w", force_zip64=True) as member:
-                        npy.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacement(path) as file, ZipFile(file, "w", ZIP_STORED) as archive:
+        archive.writestr(ZipInfo(HEADER), json.dumps(header, indent=2))
+        for name, array in arrays.items():
+            with archive.open(_member(f"{name}.npy", file.tell()), "w", force_zip64=True) as member:
+                npy.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def read_archive(path: Path, mapped: Collection[str] = ()) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

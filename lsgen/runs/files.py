@@ -7,13 +7,23 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
-__all__ = ["read_json", "read_yaml", "to_json", "unescaped", "write_atomically", "write_json", "write_yaml"]
+__all__ = [
+    "read_json",
+    "read_yaml",
+    "replacement",
+    "to_json",
+    "unescaped",
+    "write_atomically",
+    "write_json",
+    "write_yaml",
+]
 
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -46,17 +56,18 @@ def unescaped(node: Any) -> Any:
     return re.sub(r"(\\+)\$\{", lambda found: "\\" * (len(found[1]) // 2) + "${", node)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by `text`: written beside it, synchronised to disk, then renamed.
+@contextmanager
+def replacement(path: Path) -> Iterator[BinaryIO]:
+    """Yield a new file beside another one; once written and synchronised to disk it takes the other's place.
 
     Raises:
-        OSError: the directory is not writable or the disk is full; the old file stays as it was.
+        OSError: the directory is not writable or the disk is full; the old file stays as it was, whatever is raised.
 
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -64,6 +75,17 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file by `text`, see `replacement`.
+
+    Raises:
+        OSError: the directory is not writable or the disk is full; the old file stays as it was.
+
+    """
+    with replacement(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:

@@ -71,14 +71,10 @@ class LatentDistances(LatentCallback):
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(0, sets=sets.most)
-        self.at_least(1, starts=search.starts, max_iterations=search.max_iterations, neighbours=search.neighbours)
-        self.at_least(1, chunk_size=decoding.chunk_size, max_axes=search.max_axes)
-        self.at_least(2, observations=observations, members=sets.members, kl_probes=search.kl_probes)
+        self.at_least(1, chunk_size=decoding.chunk_size)
+        self.at_least(2, observations=observations, members=sets.members)
         self.at_least(3, points=points)
-        if not (search.tol > 0 and kl_threshold >= 0):
-            raise ValueError(
-                f"LatentDistances expected tol > 0 and kl_threshold >= 0, got {search.tol} and {kl_threshold}"
-            )
+        search.check(self, kl_threshold)
         self.kind, self.kl_threshold, self.observations, self.points = kind, kl_threshold, observations, points
         self.sets, self.search, self.decoding = sets, search, decoding
 

@@ -85,16 +85,12 @@ class LatentGeodesics(LatentCallback):
         turns: Turns = Turns(),
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
-        self.at_least(1, pairs=pairs, starts=search.starts, max_iterations=search.max_iterations)
-        self.at_least(1, chunk_size=decoding.chunk_size, max_axes=search.max_axes, neighbours=search.neighbours)
-        self.at_least(2, plane_points=None if plane is None else plane.points, kl_probes=search.kl_probes)
+        self.at_least(1, pairs=pairs, chunk_size=decoding.chunk_size)
+        self.at_least(2, plane_points=None if plane is None else plane.points)
         self.at_least(3, points=points)
         if plane is not None and not plane.sigmas > 0:
             raise ValueError(f"LatentGeodesics expected sigmas of the plane > 0, got {plane.sigmas}")
-        if not (search.tol > 0 and kl_threshold >= 0):
-            raise ValueError(
-                f"LatentGeodesics expected tol > 0 and kl_threshold >= 0, got {search.tol} and {kl_threshold}"
-            )
+        search.check(self, kl_threshold)
         self.kind, self.kl_threshold, self.pairs, self.points = kind, kl_threshold, pairs, points
         self.plane, self.search, self.decoding = plane, search, decoding
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lsgen.callbacks.engine.observer import Observer
 from lsgen.geometry import Immersion, geodesic
 from lsgen.geometry.geodesics import CodeGraph, Geodesic
 
@@ -108,6 +109,20 @@ class GeodesicSearch:
     neighbours: int | None = None
     max_iterations: int = 32
     tol: float = 1e-2
+
+    def check(self, callback: Observer, kl_threshold: float) -> None:
+        """Refuse options out of range, and a threshold of active axes below 0, in the name of a callback.
+
+        Raises:
+            ValueError: a number is out of its range.
+
+        """
+        callback.at_least(1, starts=self.starts, max_iterations=self.max_iterations)
+        callback.at_least(1, max_axes=self.max_axes, neighbours=self.neighbours)
+        callback.at_least(2, kl_probes=self.kl_probes)
+        if not (self.tol > 0 and kl_threshold >= 0):
+            name = type(callback).__name__
+            raise ValueError(f"{name} expected tol > 0 and kl_threshold >= 0, got {self.tol} and {kl_threshold}")
 
     def join(self, im: Immersion, codes: Tensor, start: Tensor, end: Tensor, points: int) -> Geodesic:
         """Return geodesics of `points` points from start (P, k) to end (P, k), of an immersion with codes (N, k)."""

@@ -34,7 +34,7 @@ from lsgen.geometry import (
     sectional_curvature,
     spectrum,
 )
-from lsgen.geometry.geodesics.jacobi import jacobi_fields
+from lsgen.geometry.geodesics.initial_value.jacobi import jacobi_fields
 from lsgen.geometry.large import MetricOperator, large_geodesic, log_volume_estimate, top_spectrum
 
 f64 = torch.float64

@@ -3,10 +3,17 @@
 from lsgen.geometry.geodesics.arc_length import curve_energy, curve_length
 from lsgen.geometry.geodesics.boundary_value import Geodesic, distance, geodesic
 from lsgen.geometry.geodesics.initial_curves import CodeGraph
-from lsgen.geometry.geodesics.injectivity import ConjugateRadius, conjugate_radius
-from lsgen.geometry.geodesics.jacobi import ConjugatePoints, JacobiFields, conjugate_points, jacobi_fields
+from lsgen.geometry.geodesics.initial_value import (
+    ConjugatePoints,
+    ConjugateRadius,
+    Exponential,
+    JacobiFields,
+    conjugate_points,
+    conjugate_radius,
+    exp_map,
+    jacobi_fields,
+)
 from lsgen.geometry.geodesics.logarithm import log_map
-from lsgen.geometry.geodesics.shooting import Exponential, exp_map
 from lsgen.geometry.geodesics.stochastic import StochasticGeodesic, stochastic_geodesic
 from lsgen.geometry.geodesics.transport import holonomy, parallel_transport
 

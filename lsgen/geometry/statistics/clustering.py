@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
+from lsgen.geometry.geodesics.initial_value.shooting import exp_map
 from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
-from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL, log_maps, solver_options, vector_norms
 

@@ -24,9 +24,9 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.geodesics.boundary_value import geodesic
+from lsgen.geometry.geodesics.initial_value.shooting import exp_map
 from lsgen.geometry.geodesics.logarithm import log_map
 from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
-from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.metric_tensor import metric
 from lsgen.geometry.riemannian import RiemannianMetric
 

@@ -34,9 +34,9 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.geodesics.jacobi import before_conjugate, fields_and_hessian
+from lsgen.geometry.geodesics.initial_value.jacobi import before_conjugate, fields_and_hessian
+from lsgen.geometry.geodesics.initial_value.shooting import exp_map
 from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
-from lsgen.geometry.geodesics.shooting import exp_map
 from lsgen.geometry.metric_tensor import log_volume, orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.clustering import kmeans

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.curvature.gauss_equation import christoffel
-from lsgen.geometry.geodesics.shooting import exp_map
+from lsgen.geometry.geodesics.initial_value.shooting import exp_map
 from lsgen.geometry.metric_tensor import log_volume, metric, orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL

@@ -8,7 +8,7 @@ from torch import nn
 
 from lsgen.geometry import Immersion, MetricField, christoffel, immersion, metric_field, reference, riemann
 from lsgen.geometry.geodesics import jacobi_fields
-from lsgen.geometry.geodesics.jacobi import jacobi_operator
+from lsgen.geometry.geodesics.initial_value.jacobi import jacobi_operator
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, Gaussian
 

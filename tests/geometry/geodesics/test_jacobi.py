@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lsgen.geometry import Immersion, MetricField, exp_map, metric, reference
-from lsgen.geometry.geodesics.jacobi import conjugate_points, fields_and_hessian, jacobi_fields
+from lsgen.geometry.geodesics.initial_value.jacobi import conjugate_points, fields_and_hessian, jacobi_fields
 
 f64 = torch.float64
 

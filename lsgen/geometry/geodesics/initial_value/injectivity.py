@@ -26,7 +26,7 @@ from torch import Tensor
 from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.dtypes import dtype_name
-from lsgen.geometry.geodesics.jacobi import first_conjugate, jacobi_fields, jacobi_operator
+from lsgen.geometry.geodesics.initial_value.jacobi import first_conjugate, jacobi_fields, jacobi_operator
 from lsgen.geometry.metric_tensor import orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
 

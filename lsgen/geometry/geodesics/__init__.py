@@ -2,7 +2,6 @@
 
 from lsgen.geometry.geodesics.arc_length import curve_energy, curve_length
 from lsgen.geometry.geodesics.boundary_value import Geodesic, distance, geodesic
-from lsgen.geometry.geodesics.initial_curves import CodeGraph
 from lsgen.geometry.geodesics.initial_value import (
     ConjugatePoints,
     ConjugateRadius,
@@ -14,6 +13,7 @@ from lsgen.geometry.geodesics.initial_value import (
     jacobi_fields,
 )
 from lsgen.geometry.geodesics.logarithm import log_map
+from lsgen.geometry.geodesics.starts import CodeGraph
 from lsgen.geometry.geodesics.stochastic import StochasticGeodesic, stochastic_geodesic
 from lsgen.geometry.geodesics.transport import holonomy, parallel_transport
 

@@ -33,9 +33,9 @@ from lsgen.geometry.chunks import codes_at_once
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import with_midpoints
 from lsgen.geometry.geodesics.close_codes import Route, differentiable_length, routes_of, solve_hidden
-from lsgen.geometry.geodesics.initial_curves import CodeGraph, starting_curves
 from lsgen.geometry.geodesics.precision import in_dtype
 from lsgen.geometry.geodesics.solver import Solution, minimise_energy
+from lsgen.geometry.geodesics.starts import CodeGraph, starting_curves
 from lsgen.geometry.jets import unchanged
 from lsgen.geometry.riemannian import RiemannianMetric
 

@@ -1,0 +1,6 @@
+"""Initial curves for geodesics, and the graph of codes whose shortest paths are such curves."""
+
+from lsgen.geometry.geodesics.starts.graph import CodeGraph
+from lsgen.geometry.geodesics.starts.initial_curves import starting_curves
+
+__all__ = ["CodeGraph", "starting_curves"]

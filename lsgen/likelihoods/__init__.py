@@ -1,6 +1,6 @@
 """Likelihoods: a decoder's raw outputs h -> p(x|h), its Fisher information and its flat embedding."""
 
-from lsgen.likelihoods.base import ClosedFormLikelihood, FlatLikelihood, Likelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood, FlatLikelihood, Likelihood
 from lsgen.likelihoods.bernoulli import Bernoulli
 from lsgen.likelihoods.beta import Beta
 from lsgen.likelihoods.categorical import Categorical
@@ -10,7 +10,15 @@ from lsgen.likelihoods.gaussian import FixedGaussian, Gaussian
 from lsgen.likelihoods.laplace import FixedLaplace, Laplace
 from lsgen.likelihoods.location import LocationFamily, LocationScaleFamily
 from lsgen.likelihoods.logistic import FixedLogistic, Logistic
-from lsgen.likelihoods.mixed import ClosedFormMixed, FlatMixed, Mixed, mixed_likelihood
+from lsgen.likelihoods.mixed import (
+    ClosedFormMixed,
+    CubicClosedFormMixed,
+    CubicFlatMixed,
+    CubicMixed,
+    FlatMixed,
+    Mixed,
+    mixed_likelihood,
+)
 from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
 from lsgen.likelihoods.optimal_gaussian import OptimalGaussian
 from lsgen.likelihoods.poisson import Poisson
@@ -23,6 +31,10 @@ __all__ = [
     "ClosedFormLikelihood",
     "ClosedFormMixed",
     "ContinuousBernoulli",
+    "CubicClosedFormMixed",
+    "CubicFlatMixed",
+    "CubicLikelihood",
+    "CubicMixed",
     "DiscretisedLogisticMixture",
     "FixedGaussian",
     "FixedLaplace",

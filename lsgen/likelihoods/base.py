@@ -15,7 +15,8 @@ so that z -> e(h(z)) is an immersion whose induced metric is the pulled-back Fis
 Layout: an observation has shape `shape`, (C, H, W) or (D,). The raw outputs h have shape
 (B, heads * shape[0], *shape[1:]), the first head of all channels first, for any batch shape B.
 
-What a family can do is its type: `FlatLikelihood` has the embedding, `ClosedFormLikelihood` also the distance.
+What a family can do is its type: `FlatLikelihood` has the embedding, `ClosedFormLikelihood` also the distance, and
+`CubicLikelihood` the third moments of the score, which alpha-connections are made of.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-__all__ = ["ClosedFormLikelihood", "FlatLikelihood", "Likelihood"]
+__all__ = ["ClosedFormLikelihood", "CubicLikelihood", "FlatLikelihood", "Likelihood"]
 
 
 class Likelihood(nn.Module, ABC):
@@ -175,3 +176,31 @@ class ClosedFormLikelihood(FlatLikelihood):
 
         Reference: Atkinson & Mitchell, "Rao's distance measure" (1981).
         """
+
+
+class CubicLikelihood(Likelihood):
+    """Abstract family whose Amari-Chentsov tensor, the third moments of the score, is in closed form."""
+
+    @abstractmethod
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        r"""Return the Amari-Chentsov tensor along vectors.
+
+            T(v_i, v_j, v_k) = E_{x ~ p(x|h)}[ <s, v_i> <s, v_j> <s, v_k> ],    s = d log p(x|h) / dh
+
+        Args:
+            h: raw outputs, (B, heads * shape[0], *shape[1:]).
+            v: k vectors in the coordinates h, (B, k, heads * shape[0], *shape[1:]).
+
+        Returns:
+            A tensor (B, k, k, k), symmetric in its last three dimensions.
+
+        Reference: Amari & Nagaoka, "Methods of Information Geometry" (2000), section 2.3.
+
+        """
+
+    def contracted(self, moments: Tensor, v: Tensor) -> Tensor:
+        """Return T (B, k, k, k) from the moments (B, *shape, heads, heads, heads) of each data dimension."""
+        event = len(self.shape)
+        t = moments.flatten(-event - 3, -4)
+        u = self.split(v).flatten(-event - 1, -2)
+        return torch.einsum("...mabc,...ima,...jmb,...kmc->...ijk", t, u, u, u)

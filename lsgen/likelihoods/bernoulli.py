@@ -1,6 +1,7 @@
 r"""Bernoulli: x in {0, 1}, p(x = 1) = sigmoid(h).
 
-    F(h) = p (1 - p) = 1/4 sech^2(h/2),    e(h) = 2 arcsin sqrt(p) = 2 atan exp(h/2),    e'(h) = 1/2 sech(h/2).
+    F(h) = p (1 - p) = 1/4 sech^2(h/2),    e(h) = 2 arcsin sqrt(p) = 2 atan exp(h/2),    e'(h) = 1/2 sech(h/2),
+    T(h) = p (1 - p) (1 - 2p) = -p (1 - p) tanh(h/2)    the third moment of the score.
 
 The embedding is evaluated on exp(-|h|/2) with one branch for either sign, so that automatic differentiation
 returns e' to full relative precision however saturated p is (`clamp` would not do: its derivative at 0 is 0).
@@ -19,12 +20,12 @@ from torch import Tensor
 from torch.distributions import Bernoulli as _Bernoulli
 from torch.distributions import Distribution, Independent
 
-from lsgen.likelihoods.base import ClosedFormLikelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood
 
 __all__ = ["Bernoulli"]
 
 
-class Bernoulli(ClosedFormLikelihood):
+class Bernoulli(ClosedFormLikelihood, CubicLikelihood):
     """Independent Bernoulli pixels with logits h."""
 
     support: str = "between 0 and 1"
@@ -40,6 +41,11 @@ class Bernoulli(ClosedFormLikelihood):
         """Return p(1-p), of shape (B, *shape, 1, 1)."""
         logits = self.split(h)
         return (logits.sigmoid() * (-logits).sigmoid()).unsqueeze(-1)
+
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        """Return T of p(1-p)(1-2p) for each data dimension."""
+        skewness = -torch.tanh(self.split(h) / 2)  # 1 - 2p without cancellation
+        return self.contracted((self.fisher(h)[..., 0] * skewness)[..., None, None], v)
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept [0, 1]."""

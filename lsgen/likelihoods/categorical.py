@@ -1,6 +1,7 @@
 r"""Categorical: one of L equidistant levels, or of L classes, with logits h.
 
-    p = softmax(h),    F(h) = diag(p) - p p^T,    e(h) = 2 sqrt(p) = 2 exp(1/2 log softmax(h)),
+    p = softmax(h),    F(h) = diag(p) - p p^T,    T(u, v, w) = sum_k p_k (u_k - p.u)(v_k - p.v)(w_k - p.w),
+    e(h) = 2 sqrt(p) = 2 exp(1/2 log softmax(h)),
 
 an orthant of the sphere of radius 2 in R^L, so that the distance is 2 arccos sum_k sqrt(p_k p'_k). (A square root of
 the softmax would have derivatives 0/0 where a probability underflows.)
@@ -18,12 +19,12 @@ from torch import Size, Tensor
 from torch.distributions import Categorical as _Categorical
 from torch.distributions import Distribution, Independent, constraints
 
-from lsgen.likelihoods.base import ClosedFormLikelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood
 
 __all__ = ["Categorical", "nearest_level", "on_a_level"]
 
 
-class Categorical(ClosedFormLikelihood):
+class Categorical(ClosedFormLikelihood, CubicLikelihood):
     """Independent categorical data dimensions; the heads are the logits of the levels.
 
     Args:
@@ -57,6 +58,13 @@ class Categorical(ClosedFormLikelihood):
         products = p.unsqueeze(-1) * p.unsqueeze(-2)
         off_diagonal = products - torch.diag_embed(products.diagonal(dim1=-2, dim2=-1))
         return torch.diag_embed(off_diagonal.sum(-1)) - off_diagonal
+
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        """Return T as a sum over levels, from vectors without their means."""
+        event = len(self.shape)
+        p, u = self.split(h).softmax(-1).flatten(-event - 1, -2), self.split(v).flatten(-event - 1, -2)
+        u = u - torch.einsum("...ml,...iml->...im", p, u).unsqueeze(-1)
+        return torch.einsum("...ml,...iml,...jml,...kml->...ijk", p, u, u, u)
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept the levels, to a thousandth of their distance."""

@@ -1,8 +1,10 @@
 r"""Continuous Bernoulli: x in [0, 1] with the density exp(h x - A(h)).
 
-    A(h) = log( (e^h - 1)/h ),    E[x] = A'(h) = 1/(1 - e^-h) - 1/h,    F(h) = A''(h) = 1/h^2 - 1/(4 sinh^2(h/2)).
+    A(h) = log( (e^h - 1)/h ),    E[x] = A'(h) = 1/(1 - e^-h) - 1/h,    F(h) = A''(h) = 1/h^2 - 1/(4 sinh^2(h/2)),
+    T(h) = A'''(h) = -2/h^3 + cosh(h/2)/(4 sinh^3(h/2)).
 
-Near h = 0 these are differences of large numbers; for |h| < 1 their series in the Bernoulli numbers B_2n are summed,
+Near h = 0 these are differences of large numbers; for |h| < 1, and for |h| < 2 in T, their series in the Bernoulli
+numbers B_2n are summed,
 
     A(h) = h/2 + sum_{n >= 1} B_2n h^2n / (2n (2n)!) .
 
@@ -30,7 +32,7 @@ from scipy.special import bernoulli
 from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, constraints
 
-from lsgen.likelihoods.base import ClosedFormLikelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood
 
 __all__ = ["ContinuousBernoulli"]
 
@@ -39,10 +41,11 @@ B = [float(bernoulli(2 * TERMS)[2 * n]) for n in range(1, TERMS + 1)]
 PARTITION = [0.0, *(b / (2 * n * factorial(2 * n)) for n, b in enumerate(B, 1))]
 MEAN = [b / factorial(2 * n) for n, b in enumerate(B, 1)]
 VARIANCE = [b * (2 * n - 1) / factorial(2 * n) for n, b in enumerate(B, 1)]
+SKEWNESS = [2 * n * c for n, c in enumerate(VARIANCE) if n]
 EXCESS = [C2 * a + b for a, b in zip(VARIANCE, [-1.0, *VARIANCE[:-1]], strict=True)]
 
 
-class ContinuousBernoulli(ClosedFormLikelihood):
+class ContinuousBernoulli(ClosedFormLikelihood, CubicLikelihood):
     """Independent continuous Bernoulli data dimensions with natural parameters h.
 
     Args:
@@ -66,6 +69,10 @@ class ContinuousBernoulli(ClosedFormLikelihood):
     def fisher(self, h: Tensor) -> Tensor:
         """Return A''(h), of shape (B, *shape, 1, 1)."""
         return _variance(self.split(h)).unsqueeze(-1)
+
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        """Return T of A''' for each data dimension."""
+        return self.contracted(_skewness(self.split(h))[..., None, None], v)
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept [0, 1]."""
@@ -93,9 +100,9 @@ def _series(coefficients: Sequence[float], y: Tensor) -> Tensor:
     return total
 
 
-def _parts(h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where |h| < 1, h^2 there (0 elsewhere), and |h| elsewhere (1 there)."""
-    small = h.abs() < 1
+def _parts(h: Tensor, bound: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where |h| is below a bound, h^2 there (0 elsewhere), and |h| elsewhere (1 there)."""
+    small = h.abs() < bound
     near = torch.where(small, h, torch.zeros_like(h))
     return small, near * near, torch.where(small, torch.ones_like(h), h.abs())
 
@@ -117,6 +124,13 @@ def _mean(h: Tensor) -> Tensor:
 def _variance(h: Tensor) -> Tensor:
     small, y, far = _parts(h)
     return torch.where(small, _series(VARIANCE, y), far**-2 - torch.exp(-far) * torch.expm1(-far) ** -2)
+
+
+def _skewness(h: Tensor) -> Tensor:
+    small, y, far = _parts(h, 2.0)
+    decay = torch.exp(-far)
+    beyond = decay * (1 + decay) * (-torch.expm1(-far)) ** -3 - 2 * far**-3
+    return torch.where(small, h * _series(SKEWNESS, y), h.sign() * beyond)
 
 
 def _integrand(s: Tensor) -> Tensor:

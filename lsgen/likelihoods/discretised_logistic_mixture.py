@@ -13,7 +13,7 @@ log p_v is finite for every h, however narrow or far away a component is, and no
 
 The family has finitely many outcomes, so it embeds as part of the sphere of radius 2 in R^L,
 
-    e(h) = 2 sqrt(p_v),    F = sum_v p_v s_v s_v^T,    s_v = d log p_v/dh .
+    e(h) = 2 sqrt(p_v),    F = sum_v p_v s_v s_v^T,    T = sum_v p_v s_v s_v s_v,    s_v = d log p_v/dh .
 
 (L numbers for every data dimension; arcs of that sphere leave the family, whose own distance is not in closed form.)
 Data dimensions are independent given h: channels are not coupled as they are in PixelCNN++.
@@ -31,13 +31,13 @@ from torch import Size, Tensor
 from torch.distributions import Categorical, Distribution, Independent, constraints
 from torch.nn.functional import logsigmoid
 
-from lsgen.likelihoods.base import FlatLikelihood
+from lsgen.likelihoods.base import CubicLikelihood, FlatLikelihood
 from lsgen.likelihoods.categorical import nearest_level, on_a_level
 
 __all__ = ["DiscretisedLogisticMixture"]
 
 
-class DiscretisedLogisticMixture(FlatLikelihood):
+class DiscretisedLogisticMixture(FlatLikelihood, CubicLikelihood):
     """Independent grey levels k/(L - 1), each a discretised mixture of K logistic densities.
 
     Args:
@@ -67,6 +67,19 @@ class DiscretisedLogisticMixture(FlatLikelihood):
 
     def fisher(self, h: Tensor) -> Tensor:
         """Return sum_v p_v s_v s_v^T, of shape (B, *shape, 3 K, 3 K)."""
+        log_p, scores = self._scores(h)
+        weighted = torch.exp(log_p / 2) * scores
+        return weighted.mT @ weighted
+
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        """Return T as a sum over levels."""
+        event = len(self.shape)
+        log_p, scores = (x.flatten(-event - 2, -3) for x in self._scores(h))
+        along = torch.einsum("...mla,...ima->...iml", scores, self.split(v).flatten(-event - 1, -2))
+        return torch.einsum("...ml,...iml,...jml,...kml->...ijk", log_p.squeeze(-1).exp(), along, along, along)
+
+    def _scores(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log p_v (B, *shape, L, 1) and s_v (B, *shape, L, 3 K)."""
         logits, means, log_scales = self._heads(h)
         index = torch.arange(self.levels, device=h.device).unsqueeze(-1)
         bins = _bins(index, means.unsqueeze(-2), log_scales.unsqueeze(-2), self.levels)
@@ -75,8 +88,7 @@ class DiscretisedLogisticMixture(FlatLikelihood):
         log_p = log_joint.logsumexp(-1, keepdim=True)
         responsibility = (log_joint - log_p).exp()
         parts = [responsibility - log_weights.exp(), responsibility * bins.of_mean, responsibility * bins.of_log_scale]
-        weighted = torch.exp(log_p / 2) * torch.cat(parts, -1)
-        return weighted.mT @ weighted
+        return log_p, torch.cat(parts, -1)
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept the levels, to a thousandth of their distance."""

@@ -54,6 +54,8 @@ class Gaussian(LocationScaleFamily):
 
     location_information: ClassVar[float] = 1.0
     scale_information: ClassVar[float] = 2.0
+    location_skewness: ClassVar[float] = 2.0
+    scale_skewness: ClassVar[float] = 8.0
 
     def member(self, location: Tensor, scale: Tensor) -> Distribution:
         """Return normal distributions."""

@@ -55,6 +55,8 @@ class Laplace(LocationScaleFamily):
 
     location_information: ClassVar[float] = 1.0
     scale_information: ClassVar[float] = 1.0
+    location_skewness: ClassVar[float] = 0.0
+    scale_skewness: ClassVar[float] = 2.0
 
     def member(self, location: Tensor, scale: Tensor) -> Distribution:
         """Return Laplace distributions."""

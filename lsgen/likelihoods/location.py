@@ -7,6 +7,9 @@ hyperbolic plane of scalar curvature -2/C. With x = mu sqrt(A/C), y = s it is sq
 
     e = sqrt(C) ( (x^2 + y^2 + 1)/2y,  x/y,  (x^2 + y^2 - 1)/2y ),    signature (-, +, +).
 
+With psi = -f'/f and f symmetric the third moments of the score are E[psi^2 (u psi - 1)]/s^2 (twice mu, once log s),
+E[(u psi - 1)^3] (three times log s), and 0 where mu enters an odd number of times.
+
 Far from (x, y) = (0, 1) the timelike and the second spacelike coordinate nearly cancel. The isometry
 (x, y) -> ((x - x0)/y0, y/y0) moves a base point there, where the timelike derivative vanishes. With
 X = (x - x0)/y0 and L = log(y/y0) the coordinates are X^2/2Y + cosh L, X/Y, X^2/2Y + sinh L.
@@ -22,13 +25,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from lsgen.likelihoods.base import ClosedFormLikelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood
 
 __all__ = ["LocationFamily", "LocationScaleFamily"]
 
 
-class LocationFamily(ClosedFormLikelihood):
-    """Abstract family with location h and a scale that does not depend on the code.
+class LocationFamily(ClosedFormLikelihood, CubicLikelihood):
+    """Abstract family of symmetric densities with location h and a scale that does not depend on the code.
 
     Attributes:
         location_information: A.
@@ -58,6 +61,12 @@ class LocationFamily(ClosedFormLikelihood):
         information = self.location_information * self.scale_like(location) ** -2
         return information.expand_as(location)[..., None, None]
 
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        """Return zeros (B, k, k, k): the score is an odd function of x - mu."""
+        self.check_raw(h)
+        k = v.shape[-1 - len(self.shape)]
+        return h.new_zeros(*h.shape[: -len(self.shape)], k, k, k)
+
     def in_support(self, x: Tensor) -> Tensor:
         """Accept every finite number."""
         return torch.isfinite(x)
@@ -72,12 +81,14 @@ class LocationFamily(ClosedFormLikelihood):
         return torch.linalg.vector_norm(self.embed(h) - self.embed(other), dim=-1)
 
 
-class LocationScaleFamily(ClosedFormLikelihood):
-    """Abstract family whose raw outputs h are the location and the logarithm of the scale.
+class LocationScaleFamily(ClosedFormLikelihood, CubicLikelihood):
+    """Abstract family of symmetric densities whose raw outputs h are the location and the logarithm of the scale.
 
     Attributes:
         location_information: A.
         scale_information: C.
+        location_skewness: E[psi^2 (u psi - 1)].
+        scale_skewness: E[(u psi - 1)^3].
 
     """
 
@@ -85,6 +96,8 @@ class LocationScaleFamily(ClosedFormLikelihood):
     convex: ClassVar[bool] = True
     location_information: ClassVar[float]
     scale_information: ClassVar[float]
+    location_skewness: ClassVar[float]
+    scale_skewness: ClassVar[float]
 
     @abstractmethod
     def member(self, location: Tensor, scale: Tensor) -> Distribution:
@@ -100,6 +113,14 @@ class LocationScaleFamily(ClosedFormLikelihood):
         log_scale = self.split(h)[..., 1]
         information = self.location_information * (-2 * log_scale).exp()
         return torch.diag_embed(torch.stack([information, torch.full_like(log_scale, self.scale_information)], -1))
+
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        """Return T of the two moments that are not 0, for each data dimension."""
+        log_scale = self.split(h)[..., 1]
+        twice = self.location_skewness * (-2 * log_scale).exp()
+        zero, thrice = torch.zeros_like(twice), torch.full_like(twice, self.scale_skewness)
+        rows = [zero, twice, twice, zero, twice, zero, zero, thrice]
+        return self.contracted(torch.stack(rows, -1).unflatten(-1, (2, 2, 2)), v)
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept every finite number."""

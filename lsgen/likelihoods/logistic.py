@@ -57,6 +57,8 @@ class Logistic(LocationScaleFamily):
 
     location_information: ClassVar[float] = 1 / 3
     scale_information: ClassVar[float] = (3 + pi**2) / 9
+    location_skewness: ClassVar[float] = 1 / 3
+    scale_skewness: ClassVar[float] = pi**2 / 3
 
     def member(self, location: Tensor, scale: Tensor) -> Distribution:
         """Return logistic distributions."""

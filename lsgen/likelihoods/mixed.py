@@ -1,6 +1,7 @@
 r"""Observations of several kinds at once: a product of likelihoods over named parts.
 
-    p(x|h) = prod_i p_i(x_i|h_i),    F = diag(F_1, F_2, ...),    e(h) = (e_1(h_1), e_2(h_2), ...),    d^2 = sum d_i^2 .
+    p(x|h) = prod_i p_i(x_i|h_i),    F = diag(F_1, F_2, ...),    e(h) = (e_1(h_1), e_2(h_2), ...),    d^2 = sum d_i^2,
+    T = sum T_i    the third moments of the score.
 
 The parts share everything but their first dimension: part i takes the next `shape[0]` channels (or columns) of x, and
 the next `raw_shape[0]` channels of h, in the order in which they are named.
@@ -16,9 +17,17 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent, constraints
 from torch.nn.functional import pad
 
-from lsgen.likelihoods.base import ClosedFormLikelihood, FlatLikelihood, Likelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood, FlatLikelihood, Likelihood
 
-__all__ = ["ClosedFormMixed", "FlatMixed", "Mixed", "mixed_likelihood"]
+__all__ = [
+    "ClosedFormMixed",
+    "CubicClosedFormMixed",
+    "CubicFlatMixed",
+    "CubicMixed",
+    "FlatMixed",
+    "Mixed",
+    "mixed_likelihood",
+]
 
 
 class Mixed(Likelihood):
@@ -140,8 +149,25 @@ class ClosedFormMixed(FlatMixed, ClosedFormLikelihood):
         return torch.linalg.vector_norm(torch.stack([part.distance(a, b) for (part, a), (_, b) in pairs], -1), dim=-1)
 
 
+class CubicMixed(Mixed, CubicLikelihood):
+    """A product of likelihoods whose Amari-Chentsov tensors are all in closed form."""
+
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        """Return the sum of the parts' tensors, (B, k, k, k)."""
+        pairs = zip(self._pairs(h), self._pairs(v), strict=True)
+        return torch.stack([part.amari_chentsov(own, u) for (part, own), (_, u) in pairs]).sum(0)
+
+
+class CubicFlatMixed(FlatMixed, CubicMixed):
+    """A product of likelihoods that all embed into a flat space and have their Amari-Chentsov tensors."""
+
+
+class CubicClosedFormMixed(ClosedFormMixed, CubicMixed):
+    """A product of likelihoods that all have their distances and their Amari-Chentsov tensors."""
+
+
 def mixed_likelihood(parts: Mapping[str, Likelihood]) -> Mixed:
-    """Return the product of likelihoods over named parts; it is flat or in closed form if every part is.
+    """Return the product of likelihoods over named parts; it is flat, in closed form or cubic if every part is.
 
     Args:
         parts: the likelihoods by name, in the order of their channels.
@@ -154,10 +180,17 @@ def mixed_likelihood(parts: Mapping[str, Likelihood]) -> Mixed:
     for name, part in parts.items():
         if not isinstance(part, Likelihood):
             raise TypeError(f"expected part {name!r} to be a Likelihood, got {type(part).__name__}")
-    for kind, needed in ((ClosedFormMixed, ClosedFormLikelihood), (FlatMixed, FlatLikelihood)):
-        if all(isinstance(part, needed) for part in parts.values()):
-            return kind(parts)
-    return Mixed(parts)
+    cubic = all(isinstance(part, CubicLikelihood) for part in parts.values())
+    kinds: tuple[tuple[type[Likelihood], type[Mixed], type[Mixed]], ...] = (
+        (ClosedFormLikelihood, ClosedFormMixed, CubicClosedFormMixed),
+        (FlatLikelihood, FlatMixed, CubicFlatMixed),
+        (Likelihood, Mixed, CubicMixed),
+    )
+    return next(
+        both(parts) if cubic else kind(parts)
+        for needed, kind, both in kinds
+        if all(isinstance(part, needed) for part in parts.values())
+    )
 
 
 def _coordinates(part: Likelihood) -> int:

@@ -1,6 +1,6 @@
 r"""Poisson: counts x in {0, 1, 2, ...} of rate lambda = exp(h).
 
-F(h) = lambda,    e(h) = 2 sqrt(lambda),    d(h, h') = 2 |sqrt(lambda) - sqrt(lambda')| .
+F(h) = T(h) = lambda,    e(h) = 2 sqrt(lambda),    d(h, h') = 2 |sqrt(lambda) - sqrt(lambda')| .
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from torch.distributions import Poisson as _Poisson
 
-from lsgen.likelihoods.base import ClosedFormLikelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood
 
 __all__ = ["Poisson"]
 
 
-class Poisson(ClosedFormLikelihood):
+class Poisson(ClosedFormLikelihood, CubicLikelihood):
     """Independent Poisson counts with log rates h."""
 
     support: str = "whole numbers of at least 0"
@@ -30,6 +30,10 @@ class Poisson(ClosedFormLikelihood):
     def fisher(self, h: Tensor) -> Tensor:
         """Return lambda, of shape (B, *shape, 1, 1)."""
         return self.split(h).exp().unsqueeze(-1)
+
+    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
+        """Return T of lambda for each data dimension."""
+        return self.contracted(self.fisher(h).unsqueeze(-1), v)
 
     def in_support(self, x: Tensor) -> Tensor:
         """Accept 0, 1, 2, ..."""

@@ -13,6 +13,7 @@ from lsgen.likelihoods import (
     Bernoulli,
     Beta,
     ClosedFormLikelihood,
+    CubicLikelihood,
     FixedLaplace,
     FlatLikelihood,
     Gaussian,
@@ -26,6 +27,7 @@ from lsgen.nn import MLPDecoder, MLPEncoder
 
 FAMILIES = [one for one in members.concrete(Likelihood, "lsgen.likelihoods") if not issubclass(one, Mixed)]
 FLAT = [family for family in FAMILIES if issubclass(family, FlatLikelihood)]
+CUBIC = [family for family in FAMILIES if issubclass(family, CubicLikelihood)]
 CLOSED = [family for family in FAMILIES if issubclass(family, ClosedFormLikelihood)]
 
 
@@ -119,6 +121,42 @@ def test_fisher_is_the_covariance_of_the_score(family: type[Likelihood]) -> None
     s = _score(likelihood, h, x)
     by_quadrature = torch.einsum("k,ki,kj->ij", p, s, s)
     torch.testing.assert_close(likelihood.fisher(h)[0, 0], by_quadrature, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("cubic", CUBIC, ids=lambda c: c.__name__)
+def test_amari_chentsov_tensor_is_the_third_moment_of_the_score(cubic: type[CubicLikelihood]) -> None:
+    likelihood = _make(cubic, (1,))
+    for seed in (31, 32):
+        h, v = _outputs(likelihood, 1, seed), _outputs(likelihood, 3, seed + 2)
+        x, weights = _nodes(likelihood, h)
+        p = weights * likelihood(h).log_prob(x).exp()
+        along = _score(likelihood, h, x) @ v.mT
+        by_quadrature = torch.einsum("x,xi,xj,xk->ijk", p, along, along, along)
+        torch.testing.assert_close(likelihood.amari_chentsov(h, v[None])[0], by_quadrature, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("cubic", CUBIC, ids=lambda c: c.__name__)
+def test_amari_chentsov_tensor_adds_over_data_dimensions(cubic: type[CubicLikelihood]) -> None:
+    whole, single = _make(cubic, (2, 3, 3)), _make(cubic, (1,))
+    h, v = _outputs(whole, 2, 35), _outputs(whole, 6, 36).unflatten(0, (2, 3))
+    apart = zip(
+        whole.split(h).reshape(2, 18, -1).unbind(1), whole.split(v).reshape(2, 3, 18, -1).unbind(2), strict=True
+    )
+    summed = sum(single.amari_chentsov(a, b) for a, b in apart)
+    torch.testing.assert_close(whole.amari_chentsov(h, v), summed)
+    stacked = whole.amari_chentsov(h.unflatten(0, (1, 2)), v.unflatten(0, (1, 2)))
+    assert stacked.shape == (1, 2, 3, 3, 3)
+
+
+@pytest.mark.parametrize("cubic", CUBIC, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("size", [0.0, 1.9, 2.1, 30.0])
+def test_amari_chentsov_tensor_is_accurate_in_single_precision(cubic: type[CubicLikelihood], size: float) -> None:
+    likelihood = _make(cubic, (6,))
+    h, v = _outputs(likelihood, 2, 37).sign() * size, _outputs(likelihood, 2, 38)[:, None].sign()
+    h = h.clamp(-5, 5) if likelihood.heads > 1 else h
+    exact = likelihood.amari_chentsov(h, v)
+    slack = 2e-5 * exact.abs().max().item()
+    torch.testing.assert_close(likelihood.amari_chentsov(h.float(), v.float()).double(), exact, rtol=2e-5, atol=slack)
 
 
 def test_fisher_is_the_mean_square_of_sampled_scores(family: type[Likelihood]) -> None:

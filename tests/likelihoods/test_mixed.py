@@ -11,10 +11,12 @@ from lsgen.likelihoods import (
     Beta,
     Categorical,
     ClosedFormLikelihood,
+    CubicLikelihood,
     DiscretisedLogisticMixture,
     FlatLikelihood,
     Gaussian,
     Mixed,
+    NegativeBinomial,
     Poisson,
     mixed_likelihood,
 )
@@ -92,6 +94,17 @@ def test_what_the_product_can_do_is_what_every_part_can() -> None:
     nested = mixed_likelihood({"c": closed, "d": Gaussian((1,))})
     torch.testing.assert_close(nested.join(nested.split(h := _outputs(nested, 2))), h)
     assert isinstance(nested, ClosedFormLikelihood)
+    odd = mixed_likelihood({"c": closed, "d": NegativeBinomial((1,))})
+    assert [isinstance(x, CubicLikelihood) for x in (closed, flat, neither, nested, odd)] == [True] * 4 + [False]
+
+
+def test_third_moments_of_the_score_add_over_the_parts(likelihood: Mixed) -> None:
+    h, v, event = _outputs(likelihood, 2), _outputs(likelihood, 2, 3), len(likelihood.shape)
+    sizes = [part.raw_shape[0] for part in likelihood.likelihoods]
+    triples = zip(likelihood.likelihoods, h.split(sizes, -event), v.split(sizes, -event), strict=True)
+    torch.testing.assert_close(
+        likelihood.amari_chentsov(h, v), sum(part.amari_chentsov(a, u) for part, a, u in triples)
+    )
 
 
 def test_missing_parts_can_be_left_out(likelihood: Mixed) -> None:

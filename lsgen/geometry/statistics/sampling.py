@@ -6,13 +6,16 @@ Langevin:     dz^i = -(1/2) (g^-1 grad U)^i dt - (1/2) g^jk Gamma^i_jk dt + (g^{
     One Euler step of it is a proposal, which is accepted with Metropolis and Hastings' probability: what the step size
     costs is rejections, not bias.
 
-Hamiltonian:  H(z, v) = U(z) + (1/2) |v|_g^2,    v ~ N(0, g^-1)
-    The flow of the second term is geodesic, that of the first changes v by -t g^-1 grad U; alternating half kicks and
-    geodesics is reversible and keeps volume. The determinant of g, which the coordinate forms of the density and of
-    v both hold, cancels.
+Hamiltonian:  H(z, p) = U(z) + (1/2) p^T g^-1 p,    p ~ N(0, g)
+    The flow of the second term is geodesic, that of the first changes p by -t grad U. Geodesics are followed by the
+    variational integrator, which is symmetric and symplectic whatever its step size: alternated with half kicks it is
+    reversible and keeps volume, so that its error costs rejections, not bias. The determinant of g, which the
+    coordinate forms of the density and of p both hold, cancels.
 
 Reference: Girolami & Calderhead, "Riemann manifold Langevin and Hamiltonian Monte Carlo methods" (2011), section 4.1;
-Byrne & Girolami, "Geodesic Monte Carlo on embedded manifolds" (2013), algorithm 1; Xifara et al., "Langevin diffusions
+Byrne & Girolami, "Geodesic Monte Carlo on embedded manifolds" (2013), algorithm 1; Zappa,
+Holmes-Cerfon & Goodman, "Monte Carlo on manifolds: sampling densities and integrating functions" (2018), section 2, for
+the check that a step leads back; Xifara et al., "Langevin diffusions
 and the Metropolis-adjusted Langevin algorithm" (2014), for the drift.
 """
 
@@ -27,14 +30,16 @@ from torch import Tensor
 
 from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.curvature.gauss_equation import christoffel
-from lsgen.geometry.geodesics.initial_value.shooting import exp_map
+from lsgen.geometry.factorisation import factored
+from lsgen.geometry.geodesics.initial_value.variational import variational_step
+from lsgen.geometry.jets import unchanged
 from lsgen.geometry.metric_tensor import log_volume, metric, orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
-from lsgen.geometry.statistics.means import STEP_TOL
 from lsgen.geometry.statistics.uniform import Box
 
 __all__ = ["Chains", "hmc", "langevin"]
 
+SOLVED, RETURNED = {torch.float64: 1e-5, torch.float32: 1e-5}, 0.01
 LogDensity = Callable[[Tensor], Tensor]
 
 
@@ -138,12 +143,13 @@ def hmc(
     *,
     step_size: float = 0.3,
     leapfrogs: int = 4,
+    geodesic_steps: int = 2,
     domain: Box | None = None,
     generator: torch.Generator | None = None,
 ) -> Chains:
     r"""Return chains by Hamiltonian Monte Carlo along geodesics.
 
-        H(z, v) = -log p(z) + (1/2) |v|_g^2,    accepted with probability min(1, exp(H - H'))
+        H(z, p) = -log p(z) + (1/2) p^T g^-1 p,    accepted with probability min(1, exp(H - H'))
 
     Args:
         im: the immersion, or the metric itself.
@@ -152,45 +158,82 @@ def hmc(
         samples: number of states kept of each chain.
         step_size: time between two kicks, in which a typical geodesic runs sqrt(d) step_size.
         leapfrogs: number of geodesics for each state.
+        geodesic_steps: steps of each geodesic. Fewer cost acceptance where the metric curves, never exactness.
         domain: see `langevin`.
         generator: source of randomness.
 
     Returns:
-        Chains(points (B, samples, d), acceptance (B,)). A geodesic that did not converge is rejected.
+        Chains(points (B, samples, d), acceptance (B,)). A trajectory is rejected if a step of it was not solved, or
+        does not lead back to where it came from.
 
     Raises:
         TypeError, ValueError: see `langevin`.
 
     """
     target, now = _Target(im, log_density, domain), _checked(im, z, samples, step_size, leapfrogs, domain)
-
-    def raised(z: Tensor, gradient: Tensor) -> Tensor:
-        frame = orthonormal_frames(im, z)
-        return torch.einsum("nia,nja,nj->ni", frame, frame, gradient)
-
-    def energy(z: Tensor, v: Tensor, value: Tensor) -> Tensor:
-        return torch.einsum("ni,nij,nj->n", v, metric(im, z), v) / 2 - value
+    if geodesic_steps < 1:
+        raise ValueError(f"expected at least 1 step of each geodesic, got {geodesic_steps}")
 
     def move(here: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Tensor]:
-        z, value, gradient = here
-        xi = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
-        v = torch.einsum("nij,nj->ni", orthonormal_frames(im, z), xi)
-        before, there, ok = energy(z, v, value), z, torch.ones_like(value, dtype=torch.bool)
+        start, value, gradient, root = here
+        xi = torch.randn(start.shape, generator=generator, dtype=start.dtype, device=start.device)
+        at = _Phase(start, (root @ xi[..., None])[..., 0], root, torch.isfinite(root).flatten(1).all(-1))
         new_value, new_gradient = value, gradient
         for _ in range(leapfrogs):
-            v = v + step_size / 2 * raised(there, new_gradient)
-            ok = ok & torch.isfinite(v).all(-1)
-            shot = exp_map(im, there, step_size * torch.where(ok[:, None], v, 0), tol=STEP_TOL[z.dtype])
-            ok = ok & shot.converged & torch.isfinite(shot.point).all(-1)
-            there = torch.where(ok[:, None], shot.point, z)
-            new_value, new_gradient = target(there)
-            v = shot.velocity / step_size + step_size / 2 * raised(there, new_gradient)
-        ok = ok & torch.isfinite(v).all(-1)
-        change = before - energy(there, torch.where(ok[:, None], v, 0), new_value)
-        return (there, new_value, new_gradient), torch.where(ok, change, -inf)
+            at = at._replace(p=at.p + step_size / 2 * new_gradient)
+            at = _along_geodesic(im, at, step_size, geodesic_steps)
+            new_value, new_gradient = target(at.z)
+            at = at._replace(p=at.p + step_size / 2 * new_gradient)
+        change = at.kinetic() - xi.square().sum(-1) / 2 + value - new_value
+        return (at.z, new_value, new_gradient, at.root), torch.where(at.sound, -change, -inf)
 
-    with torch.no_grad():
-        return _chained((now, *target(now)), move, z, samples, 1, generator)
+    with torch.no_grad(), unchanged():
+        return _chained((now, *target(now), _root(im, now)), move, z, samples, 1, generator)
+
+
+class _Phase(NamedTuple):
+    """Codes z and momenta p (N, d), Cholesky factors of the metric (N, d, d), and which chains may be accepted (N,)."""
+
+    z: Tensor
+    p: Tensor
+    root: Tensor
+    sound: Tensor
+
+    def velocity(self) -> Tensor:
+        """Return g^-1 p (N, d)."""
+        return torch.cholesky_solve(self.p[..., None], self.root)[..., 0]
+
+    def kinetic(self) -> Tensor:
+        """Return p^T g^-1 p / 2 (N,)."""
+        return torch.linalg.solve_triangular(self.root, self.p[..., None], upper=False).square().sum((-2, -1)) / 2
+
+
+def _root(im: RiemannianMetric, z: Tensor) -> Tensor:
+    """Return the Cholesky factors of the metric at codes (N, d), NaN where it is rank deficient."""
+    g = im.gram(z, wide=True)
+    im.check_definite(g, z.dtype)
+    made = factored(g, z.dtype)
+    return torch.where(made.full[:, None, None], made.root, torch.nan).to(z)
+
+
+def _along_geodesic(im: RiemannianMetric, start: _Phase, time: float, steps: int) -> _Phase:
+    """Return where geodesics are after a time, by steps that keep volume and lead back if their momenta are turned.
+
+    A step is kept if the same step from its end, with the momentum turned, finds its start: only then is the proposal
+    an involution, whichever solution Newton's method finds.
+    """
+    h, tol = time / steps, SOLVED[start.z.dtype]
+    passed = [start]
+    for _ in range(steps):
+        at = passed[-1]
+        z, p, solved = variational_step(im, at.z, at.p, at.velocity(), h, tol)
+        root = _root(im, z)
+        sound = at.sound & solved & torch.isfinite(p).all(-1) & torch.isfinite(root).flatten(1).all(-1)
+        passed.append(_Phase(z, p, root, sound))
+    before, after = (_Phase(*map(torch.cat, zip(*part, strict=True))) for part in (passed[:-1], passed[1:]))
+    back, _, solved = variational_step(im, after.z, -after.p, -after.velocity(), h, tol)
+    returned = solved & ((back - before.z).norm(dim=-1) <= RETURNED * (after.z - before.z).norm(dim=-1))
+    return passed[-1]._replace(sound=passed[-1].sound & returned.unflatten(0, (steps, -1)).all(0))
 
 
 def _checked(im: RiemannianMetric, z: Tensor, samples: int, step_size: float, steps: int, domain: Box | None) -> Tensor:

@@ -56,9 +56,26 @@ def test_without_a_density_they_are_uniform_by_volume(name):
 
 
 def test_hmc_accepts_all_along_a_flat_density():
-    """Geodesics keep |v|_g: the only error of the uniform density is that of the exponential map."""
-    found = hmc(FIELD, None, torch.zeros(50, 2, dtype=f64), 1, step_size=1.0, leapfrogs=1)
+    """Geodesics keep |v|_g: under the uniform density only the error of their steps is rejected."""
+    found = hmc(FIELD, None, torch.zeros(50, 2, dtype=f64), 1, step_size=1.0, leapfrogs=1, geodesic_steps=8)
     assert found.acceptance.mean() > 0.99
+
+
+@pytest.mark.parametrize("route", ["immersion", "field"])
+def test_hmc_is_uniform_on_the_sphere_at_a_large_step_size(route):
+    """The coordinates x in R^3 have means 0 and mean squares 1/3, within four of their standard errors of about 0.015.
+
+    Steps that do not lead back, which happen near the end of the chart at infinity, would change them.
+    """
+    sphere = reference.sphere()
+    im = sphere.immersion if route == "immersion" else MetricField(sphere.metric, 2)
+    found = hmc(im, None, torch.full((300, 2), 0.3, dtype=f64), 8, step_size=0.8, leapfrogs=2)
+    x = sphere.immersion(found.points[:, 4:])
+    moments = torch.cat([x, x.square()], -1).mean(1)
+    error = moments.std(0) / len(moments) ** 0.5
+    assert ((moments.mean(0) - torch.tensor([0, 0, 0, *[1 / 3] * 3], dtype=f64)).abs() < 4 * error).all()
+    assert error.max() < 0.03
+    assert kstest(x[:, -1, 2].numpy(), "uniform", args=(-1, 2)).pvalue > 1e-3
 
 
 def test_chains_stay_in_their_domain():
@@ -75,6 +92,10 @@ REFUSALS = {
     "numbers": (
         lambda z: langevin(FIELD, None, z, 0),
         "expected positive numbers of samples and steps and a positive step size, got 0, 1 and 0.1",
+    ),
+    "geodesic steps": (
+        lambda z: hmc(FIELD, None, z, 1, geodesic_steps=0),
+        "expected at least 1 step of each geodesic, got 0",
     ),
     "shape": (
         lambda z: hmc(FIELD, lambda z: z.sum(), z, 1),

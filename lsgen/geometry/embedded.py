@@ -120,7 +120,7 @@ class EmbeddedMetric(RiemannianMetric):
         """Return g (N, d, d) and <J_l, H_ij> (N, d, d, d), in float64."""
         products, d = self._products(z), self.dim
         g, lower = products[:, :d, :d], products[:, :d, d:]
-        self.check_definite(g, z.dtype)
+        self.check_definite(g, z)
         curved = lower.shape[-1] > 0
         return g, lower[:, :, Frame(d, 2).places(z.device)] if curved else lower.new_zeros(len(z), d, d, d)
 
@@ -162,7 +162,7 @@ class EmbeddedMetric(RiemannianMetric):
         h = x.t[2:].movedim(0, 1).double() if x.curved else j.new_zeros(len(z), 3, j.shape[-1])
         products, d = self.inner(torch.cat([j, h], 1)), self.dim
         g, mixed = products[:, :d, :d], products[:, :d, d:]
-        self.check_definite(g, z.dtype)
+        self.check_definite(g, z)
         normal = products[:, d:, d:] - mixed.mT @ torch.cholesky_solve(mixed, cholesky(g, full_rank(g, z.dtype)))
         return g, normal[:, 0, 2] - normal[:, 1, 1]
 
@@ -171,7 +171,7 @@ class EmbeddedMetric(RiemannianMetric):
         d, pairs = self.dim, self.dim * (self.dim + 1) // 2
         products = self._products(z)
         g, mixed, second = products[:, :d, :d], products[:, :d, d:], products[:, d:, d:]
-        self.check_definite(g, z.dtype)
+        self.check_definite(g, z)
         metric = factored(g, z.dtype)
         if not mixed.shape[-1]:
             return metric, g.new_zeros(len(z), pairs, pairs)
@@ -196,7 +196,7 @@ class EmbeddedMetric(RiemannianMetric):
         share = torch.linalg.solve_ex(frame.double(), v[..., None].double())[0][..., 0]
         mixed = torch.einsum("nabm,nb->nam", h, share)
         double = torch.einsum("nam,na->nm", mixed, share)
-        found, normal = self._gauss(j, mixed, double, frame)
+        found, normal = self._gauss(z, j, mixed, double, frame)
         across = torch.einsum("nabm,nm->nab", h, self.signed(normal)) - found[2]
         return symmetric_operator(v, found[0], found[1], across)
 
@@ -207,16 +207,17 @@ class EmbeddedMetric(RiemannianMetric):
         if not x.curved:
             return _straight(v)
         slabs = x.t.unflatten(1, (n, d)).double()
-        found, normal = self._gauss(slabs[1], slabs[3], slabs[2, :, 0], frame)
+        found, normal = self._gauss(z, slabs[1], slabs[3], slabs[2, :, 0], frame)
         across = hessian_along(self.embedded, z, self.signed(normal).to(z), frame)
         return symmetric_operator(v, found[0], found[1], across - found[2])
 
     def _gauss(
-        self, j: Tensor, mixed: Tensor, double: Tensor, frame: Tensor
+        self, z: Tensor, j: Tensor, mixed: Tensor, double: Tensor, frame: Tensor
     ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         """Return Gamma(v, v), Gamma(v, e_a) and <II(v, e_a), II(v, e_b)>, and the normal vector II(v, v) (N, m).
 
         Args:
+            z: codes (N, d).
             j: J e_a (N, d, m).
             mixed: H(v, e_a) (N, d, m).
             double: H(v, v) (N, m).
@@ -226,7 +227,7 @@ class EmbeddedMetric(RiemannianMetric):
         d = j.shape[1]
         products = self.inner(torch.cat([j, mixed, double[:, None]], 1))
         g, tangent = products[:, :d, :d], products[:, :d, d:]
-        self.check_definite(g, frame.dtype)
+        self.check_definite(g, z)
         inside = torch.linalg.solve_ex(g, tangent)[0]
         raised = frame.double() @ inside
         within = products[:, d:-1, d:-1] - tangent[..., :d].mT @ inside[..., :d]
@@ -258,14 +259,15 @@ class EmbeddedMetric(RiemannianMetric):
         square, norm = self.dot(second, second), self.dot(along, along)
         bend = square - self.dot(second, along) ** 2 / torch.where(norm > 0, norm, torch.ones_like(norm))
         bend = torch.cat([bend[:, :1], (bend[:, 1:] + bend[:, :-1]) / 2, bend[:, -1:]], 1)
-        return (chord + bend / (24 * torch.where(chord > 0, chord, torch.ones_like(chord)))).sum(-1)
+        arc = chord + bend / (24 * torch.where(chord > 0, chord, torch.ones_like(chord)))
+        return arc.clamp(min=0).sum(-1)
 
     def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
         """Return the Gauss-Newton system."""
         b, n, d = curves.shape
         j = self.expansion(curves[:, 1:-1].reshape(-1, d), 1).t.movedim(0, 1).double()
         g = self.inner(j)
-        self.check_definite(g, curves.dtype)
+        self.check_definite(g, curves[:, 1:-1].reshape(-1, d))
         forward, backward = self.differences(known)
         full = full_rank(g, curves.dtype, products=g.dtype).reshape(b, n - 2)
         j, g = j.reshape(b, n - 2, d, -1), g.reshape(b, n - 2, d, d)

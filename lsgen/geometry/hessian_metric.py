@@ -149,7 +149,7 @@ class HessianMetric(EmbeddedMetric):
         x = propagate(self.local, curves.flatten(0, 1), torch.eye(d, dtype=curves.dtype, device=curves.device), 2)
         g = x.j.movedim(0, 1).unflatten(0, (b, n))
         g = (g + g.mT) / 2
-        self.check_definite(g.flatten(0, 1))
+        self.check_definite(g.flatten(0, 1), curves.flatten(0, 1))
         phi = full_hessian(x).unflatten(0, (b, n))[:, 1:-1]
         straight, dual = (part.diff(n=2, dim=1) for part in known.chunk(2, -1))
         force = (dual + torch.einsum("bnij,bnj->bni", g[:, 1:-1], straight)) / 2
@@ -166,8 +166,8 @@ class HessianMetric(EmbeddedMetric):
         return replace(self, potential=Double(self.potential))
 
     def value_norm(self, known: Tensor) -> Tensor:
-        """Return |eta| |z_n - z_0| / L at the ends of curves (B,): rounding of eta moves the square of a length L."""
+        """Return |eta| |z_n - z_0| / L at the ends of curves (B, 1): rounding of eta moves the square of a length L."""
         straight, dual = known[:, [0, -1]].chunk(2, -1)
         whole = known[:, -1] - known[:, 0]
         length = self.dot(whole, whole).clamp(min=0).sqrt().clamp(min=torch.finfo(known.dtype).tiny)
-        return dual.norm(dim=-1).amax(-1) * straight.diff(dim=1)[:, 0].norm(dim=-1) / length
+        return (dual.norm(dim=-1).amax(-1) * straight.diff(dim=1)[:, 0].norm(dim=-1) / length)[:, None]

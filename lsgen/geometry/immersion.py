@@ -234,20 +234,33 @@ class Immersion(EmbeddedMetric):
         return replace(self, fn=widened_map(self.fn), moved=None if self.moved is None else self.moved.in_double())
 
     def value_norm(self, known: Tensor) -> Tensor:
-        """Return the norm of f at the ends (B,), in the frame that chords are taken in.
+        """Return the norm of f at every point (B, N), or at the ends (B, 1) in the frame that chords are taken in.
 
-        In a moved frame f is small, and |De(h) h| tells what rounding of h moves.
+        In a moved frame f is small, and |De(h) h| tells what rounding of h moves. In a fixed frame with negative signs
+        squares of coordinates cancel in the square of a chord D, which magnifies rounding by |D| / sqrt <D, D>.
         """
+        if self.signs is None:
+            return known.norm(dim=-1)
+        if self.moved is None:
+            chord, _ = self.differences(known)
+            size, square = chord.norm(dim=-1), self.dot(chord, chord)
+            magnified = torch.where(square > 0, size / square.clamp(min=0).sqrt(), torch.where(size > 0, torch.inf, 1))
+            return known.norm(dim=-1) * magnified.amax(-1, keepdim=True)
         ends = known[:, [0, -1]]
-        if self.signs is None or self.moved is None:
-            return ends.norm(dim=-1).amax(-1)
         pairs = torch.stack([ends, ends * (1 + NUDGE)], 2).flatten(0, 1)
         change = self.differences(pairs)[0].norm(dim=-1).reshape(len(known), 2)
-        return change.amax(-1) / NUDGE + len(self.signs) ** 0.5
+        return change.amax(-1, keepdim=True) / NUDGE + len(self.signs) ** 0.5
+
+    def product_size(self, z: Tensor) -> Tensor:
+        """Return |J|^2 (N,) by the plain square of J, of whose terms negative signs make a difference."""
+        if self.signs is None:
+            return torch.zeros_like(z[:, 0])
+        j = self.expansion(z, 1, isometric=True).t
+        return j.double().square().sum((0, -1))
 
     def coordinate_norm(self, curves: Tensor) -> Tensor:
-        """Return the norm of the codes (B,), of the whole space in units of the coordinates."""
-        codes = self.lifted(curves.flatten(0, 1)).unflatten(0, curves.shape[:2]).norm(dim=-1).amax(-1)
+        """Return the norm of the codes (B, N), of the whole space in units of the coordinates."""
+        codes = self.lifted(curves.flatten(0, 1)).unflatten(0, curves.shape[:2]).norm(dim=-1)
         if self.restriction is None:
             return codes
         basis = self.restriction.basis

@@ -139,14 +139,14 @@ class MetricField(RiemannianMetric):
     def christoffel_first(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return g and Gamma_l,ij, indexed [l, i, j], in float64."""
         g, lower = _first_kind(self.jet(z, 1))
-        self.check_definite(g, z.dtype)
+        self.check_definite(g, z)
         return g, lower
 
     def riemann(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return g and R_ijkl at codes (N, d); R is NaN where g is rank deficient."""
         jet = self.jet(z, 2)
         g, lower = _first_kind(jet)
-        self.check_definite(g, z.dtype)
+        self.check_definite(g, z)
         raised = torch.einsum("nkl,nlij->nkij", inverse_metric(g, z.dtype), lower)
         assert jet.second is not None
         jk_il = jet.second.double().permute(0, 3, 1, 2, 4)
@@ -163,7 +163,7 @@ class MetricField(RiemannianMetric):
         slabs = x.t.unflatten(1, (n, d)).double()
         if not x.curved:
             slabs = torch.cat([slabs, torch.zeros_like(slabs[:1]).expand(3, -1, -1, -1, -1)])
-        self.check_definite(g, z.dtype)
+        self.check_definite(g, z)
         dg, by_v = torch.einsum("npa,nbpq,nqc->nbac", e, slabs[1], e), e.mT @ slabs[0, :, 0]
         turned, dv = torch.einsum("npa,nbpq,nq->nab", e, slabs[1], w), by_v @ e
         lower = (dv + turned - turned.mT) / 2
@@ -208,7 +208,7 @@ class MetricField(RiemannianMetric):
         """Return the system of the exact Hessian, with a positive definite model beside it."""
         b, n, d = curves.shape
         jet = self.jet(_middles(curves), 2)
-        self.check_definite(jet.g)
+        self.check_definite(jet.g, _middles(curves))
         assert jet.second is not None
         g, dg = jet.g.reshape(b, n - 1, d, d), jet.first.reshape(b, n - 1, d, d, d)
         ddg, steps = jet.second.reshape(b, n - 1, d, d, d, d), curves.diff(dim=1)

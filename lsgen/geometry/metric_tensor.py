@@ -51,7 +51,7 @@ def metric(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Te
 
     """
     (g,) = pointwise(lambda part: (im.gram(part, wide=False),), im, z, chunk_size, order=1)
-    im.check_definite(g.reshape(-1, im.dim, im.dim))
+    im.check_definite(g.reshape(-1, im.dim, im.dim), z.reshape(-1, im.dim))
     return g
 
 
@@ -110,7 +110,7 @@ def spectrum(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> 
 def _wide(im: RiemannianMetric, z: Tensor, chunk_size: int | None) -> Tensor:
     (g,) = pointwise(lambda part: (im.gram(part, wide=True),), im, z, chunk_size, order=1)
     g = g.reshape(-1, im.dim, im.dim)
-    im.check_definite(g, z.dtype)
+    im.check_definite(g, z.reshape(-1, im.dim))
     return g
 
 

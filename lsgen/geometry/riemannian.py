@@ -209,25 +209,31 @@ class RiemannianMetric(ABC):
         """Return the same metric computed in float64, with the weights that it has in float32."""
 
     def value_norm(self, known: Tensor) -> Tensor:
-        """Return the norm (B,) of the values at the ends of curves, whose differences round; 0 where there are none."""
-        return known.new_zeros(len(known))
+        """Return the norm of the values whose differences round, at every point (B, N) of curves or once (B, 1)."""
+        return known.new_zeros(len(known), 1)
 
     def coordinate_norm(self, curves: Tensor) -> Tensor:
-        """Return the largest norm (B,) of the codes of curves (B, N, d), in units of the coordinates."""
-        return curves.norm(dim=-1).amax(-1)
+        """Return the norm (B, N) of the codes of curves (B, N, d), in units of the coordinates."""
+        return curves.norm(dim=-1)
 
-    def check_definite(self, g: Tensor, dtype: torch.dtype | None = None) -> None:
-        """Refuse a metric (N, d, d) that is not positive definite somewhere, unless it is known to be.
+    def product_size(self, z: Tensor) -> Tensor:
+        """Return the size (N,) of the products that entries of g at codes (N, d) are sums of; 0 where they are none."""
+        return torch.zeros_like(z[:, 0])
+
+    def check_definite(self, g: Tensor, z: Tensor) -> None:
+        """Refuse a metric (N, d, d) at codes (N, d) that is not positive definite somewhere, unless it is known to be.
 
         Raises:
-            ValueError: an eigenvalue is negative by more than rounding of the dtype.
+            ValueError: an eigenvalue is negative by more than rounding in the dtype of z.
 
         """
         if self.definite or not has_values(g):
             return
         values = torch.linalg.eigvalsh(replaced(g, finite(g)).detach().double())
-        slack = 10 * self.dim * torch.finfo(dtype or g.dtype).eps * values.abs().amax(-1)
-        bad = values[:, 0] < -slack
+        slack = 10 * self.dim * torch.finfo(z.dtype).eps
+        bad = values[:, 0] < -slack * values.abs().amax(-1)
+        if bool(bad.any()):
+            bad = bad.index_put((bad,), values[bad, 0] < -slack * self.product_size(z.detach()[bad]).double())
         if bool(bad.any()):
             raise ValueError(
                 f"expected {self.requirement}, got a smallest eigenvalue of "

@@ -87,7 +87,7 @@ def _second(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
     x = im.expansion(z, 2)
     j, h = x.j.movedim(0, 1).double(), full_hessian(x).double()
     g = im.inner(j)
-    im.check_definite(g, z.dtype)
+    im.check_definite(g, z)
     inverse = inverse_metric(g, z.dtype)
     gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse, im.signed(j), h)
     return inverse, h - torch.einsum("nijk,nkm->nijm", gamma, j)

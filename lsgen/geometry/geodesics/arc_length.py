@@ -20,9 +20,9 @@ from lsgen.geometry.geodesics.precision import as_metric_field, computes_in_doub
 from lsgen.geometry.geodesics.rounding import coordinate_length, is_hidden, rounding_of
 from lsgen.geometry.riemannian import RiemannianMetric, interleaved
 
-__all__ = ["curve_energy", "curve_length"]
+__all__ = ["AGREES", "curve_energy", "curve_length"]
 
-JAGGED = 0.02
+JAGGED, AGREES = 0.02, 3e-3
 
 
 def curve_energy(im: RiemannianMetric, curve: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def _checked_curves(im: RiemannianMetric, curve: Tensor) -> FlatCodes:
     if not im.definite and has_values(curve):
         points = curves.z.detach().flatten(0, 1)
         (g,) = in_chunks(lambda part: (im.gram(part, wide=True),), im, points, None, order=1)
-        im.check_definite(g, curve.dtype)
+        im.check_definite(g, points)
     return curves
 
 
@@ -87,7 +87,7 @@ def _measured(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tens
     value = measured(im, curves, known)
     with torch.no_grad():
         hidden = is_hidden(rounding_of(im, curves, known, raw_energy(im, curves, known)), n)
-        moved = torch.finfo(dtype).eps * n * im.coordinate_norm(curves) > JAGGED * coordinate_length(curves)
+        moved = torch.finfo(dtype).eps * n * im.coordinate_norm(curves).amax(-1) > JAGGED * coordinate_length(curves)
         jagged = hidden & moved & (n % 2 == 0)
     if not has_values(hidden):
         return value

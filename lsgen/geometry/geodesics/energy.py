@@ -67,7 +67,7 @@ def interpolated_system(
 def _metrics(im: RiemannianMetric, curves: Tensor) -> Tensor:
     """Return the metric along curves (B, N, d), of shape (B, N, d, d), accumulated in float64."""
     g = im.gram(curves.flatten(0, 1), wide=True)
-    im.check_definite(g, curves.dtype)
+    im.check_definite(g, curves.flatten(0, 1))
     return g.unflatten(0, curves.shape[:2])
 
 

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lsgen.geometry.factorisation import finite, replaced
+from lsgen.geometry.geodesics.rounding import HIDDEN
 from lsgen.geometry.metric_field import MetricField
 from lsgen.geometry.riemannian import RiemannianMetric
 
@@ -59,15 +61,22 @@ class _Gram:
         self.im, self.dtype = im, dtype
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Return the metric (N, d, d)."""
-        return self.im.gram(z.to(self.dtype), wide=True)
+        """Return the metric (N, d, d), positive definite; NaN where products that cancel in it leave too few digits."""
+        z = z.to(self.dtype)
+        g = self.im.gram(z, wide=True)
+        if self.im.definite:
+            return g
+        self.im.check_definite(g, z)
+        least = torch.linalg.eigvalsh(replaced(g, finite(g)).detach())[:, 0]
+        error = 10 * self.im.dim * torch.finfo(self.dtype).eps * self.im.product_size(z.detach())
+        return torch.where((error > HIDDEN * least)[:, None, None], torch.nan, g)
 
 
 def as_metric_field(im: RiemannianMetric, dtype: torch.dtype) -> MetricField:
     """Return the metric as a `MetricField` of codes in float64 that is computed in a dtype."""
     made: MetricField | None = _kept(im).get(dtype)
     if made is None:
-        made = _kept(im)[dtype] = MetricField(_Gram(copy(im), dtype), im.dim, im.definite)
+        made = _kept(im)[dtype] = MetricField(_Gram(copy(im), dtype), im.dim, definite=True)
     return made
 
 

@@ -1,12 +1,12 @@
 r"""Estimates of the rounding error in the segments of a curve.
 
-Values of f are rounded by eps |f| and codes by eps |z|, which moves the image by eps |J| |z|, so that a segment of a
-curve of n segments and length L is uncertain by
+Values of f are rounded by eps |f| and codes by eps |z|, which moves the image by eps |J| |z|, so that a segment at z_i
+of a curve of n segments and length L is uncertain by
 
-    eps n (1 + (|f| + |J| |z|) / L)
+    eps n (1 + (|f_i| + |J_i| |z_i|) / L)
 
-relative to it. The curve is hidden where that exceeds HIDDEN, or makes accelerations, which are second differences,
-uncertain by ROUGH in units of the length.
+relative to it. The curve is hidden where the largest of these exceeds HIDDEN, or makes accelerations, which are second
+differences, uncertain by ROUGH in units of the length.
 
 Reference: Higham, "Accuracy and Stability of Numerical Algorithms" (2002), sections 1.7 and 3.1.
 """
@@ -16,33 +16,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lsgen.geometry.geodesics.energy import segments
 from lsgen.geometry.riemannian import NewtonSystem, RiemannianMetric
 
-__all__ = ["HIDDEN", "coordinate_length", "is_hidden", "rounding_of"]
+__all__ = ["HIDDEN", "admitted", "coordinate_length", "is_hidden", "rounding_of"]
 
-HIDDEN, ROUGH = 2e-3, 0.3
+HIDDEN, ROUGH, FACTOR = 2e-3, 1e-2, 10
 
 
 def rounding_of(
     im: RiemannianMetric, curves: Tensor, known: Tensor, energy: Tensor, found: NewtonSystem | None = None
 ) -> Tensor:
-    """Return the relative rounding error of a segment, eps n (1 + (|f| + |J| |z|) / L), for each curve.
+    """Return the relative rounding error of a segment, eps n (1 + max_i(|f_i| + |J_i| |z_i|) / L), for each curve.
 
-    Without a system |J| / L is taken for 1 over the length of the curve in the coordinates. Inf where the square of
-    the energy leaves the range of numbers; 0 for a curve that stays where it is.
+    |J_i| is the slope of f along the curve, and with a system the root of the trace of g_i. Inf where the square of the
+    energy leaves the range of numbers; 0 for a curve that stays where it is.
     """
     n, eps, tiny = curves.shape[1] - 1, torch.finfo(energy.dtype).eps, torch.finfo(energy.dtype).tiny
     length, size = energy.clamp(min=0).sqrt(), im.coordinate_norm(curves)
-    path = coordinate_length(curves)
     if found is None:
-        moved = size / path.clamp(min=tiny)
+        chord = segments(im, curves, known).clamp(min=0).sqrt()
+        slope = chord / curves.diff(dim=1).norm(dim=-1).clamp(min=tiny)
+        moved = slope * torch.maximum(size[:, 1:], size[:, :-1])
     else:
-        slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().amax(-1).to(length)
-        moved = slope * size / length.clamp(min=tiny)
-    known_to = eps * n * (1 + moved + im.value_norm(known) / length.clamp(min=tiny))
+        slope = found.g.diagonal(dim1=-2, dim2=-1).sum(-1).clamp(min=0).sqrt().to(length)
+        moved = slope * size[:, 1:-1]
+    error = (moved.amax(-1) + im.value_norm(known).amax(-1)) / length.clamp(min=tiny)
+    known_to = eps * n * (1 + error)
     out = (energy >= torch.finfo(energy.dtype).max ** 0.5) | (energy <= (tiny / eps) ** 0.5)
     still = (curves == curves[:, :1]).all(-1).all(-1)
     return torch.where(still, 0, torch.where(out, torch.inf, known_to))
+
+
+def admitted(rounding: Tensor, n: int, tol: float) -> Tensor:
+    """Return the residual (B,) that a curve of n segments may have: max(tol, FACTOR n rounding)."""
+    return (FACTOR * n * rounding).clamp(min=tol)
 
 
 def coordinate_length(curves: Tensor) -> Tensor:

@@ -32,9 +32,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.geodesics.arc_length import raw_length, refined_polygon_length, speed_variation
+from lsgen.geometry.geodesics.arc_length import AGREES, raw_length, refined_polygon_length, speed_variation
 from lsgen.geometry.geodesics.energy import interpolated_system, raw_energy, residual
-from lsgen.geometry.geodesics.rounding import is_hidden, rounding_of
+from lsgen.geometry.geodesics.rounding import admitted, is_hidden, rounding_of
 from lsgen.geometry.geodesics.tridiagonal import solve
 from lsgen.geometry.riemannian import Blocks, NewtonSystem, RiemannianMetric
 
@@ -136,7 +136,7 @@ def _judged(im: RiemannianMetric, tol: float, last: bool, state: CurveState) -> 
     n = state.curves.shape[1] - 1
     found, length = interpolated_system(im, state.curves, state.force, WITHIN), state.energy.clamp(min=0).sqrt()
     now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.data, state.energy, found)
-    floor = _floor(rounding, n, tol)
+    floor = admitted(rounding, n, tol)
     done = state.active & ((now <= floor) | last)
     now, floor = torch.where(done, now, state.residual), torch.where(done, floor, state.floor)
     rounding = torch.where(done, rounding, state.rounding)
@@ -154,7 +154,7 @@ def _iterated(im: RiemannianMetric, tol: float, steps: int, rough: bool, state: 
         found = im.newton_system(state.curves, state.data)
     length = state.energy.clamp(min=0).sqrt()
     now, rounding = residual(found, n, length), rounding_of(im, state.curves, state.data, state.energy, found)
-    floor = _floor(rounding, n, tol)
+    floor = admitted(rounding, n, tol)
     at = state._replace(force=found.force, residual=torch.where(state.active, now, state.residual))
     at = at._replace(floor=torch.where(state.active, floor, state.floor), active=state.active & rough)
     at = at._replace(rounding=torch.where(state.active, rounding, state.rounding))
@@ -266,18 +266,13 @@ def energy_and_force(im: RiemannianMetric, curves: Tensor) -> tuple[Tensor, Tens
     return energy.detach(), gradient[:, 1:-1] / (-2 * (curves.shape[1] - 1)), known.detach()
 
 
-def _floor(rounding: Tensor, n: int, tol: float) -> Tensor:
-    """Return the residual that rounding admits: max(tol, c eps n^2 |f| / L) with c = 10."""
-    return (10 * n * rounding).clamp(min=tol)
-
-
 def _solution(im: RiemannianMetric, state: CurveState) -> Solution:
     """Return the curves with their convergence."""
     curves, length = state.curves, raw_length(im, state.curves, state.data)
     chord = state.energy.clamp(min=0).sqrt()
     remaining = state.residual * chord / length.clamp(min=torch.finfo(length.dtype).tiny)
     remaining = torch.where(torch.isfinite(state.residual), remaining, torch.inf)
-    agrees = (refined_polygon_length(im, curves, state.data) - length).abs() <= 0.01 * length
+    agrees = (refined_polygon_length(im, curves, state.data) - length).abs() <= AGREES * length
     same, solved = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1), remaining <= state.floor
     remaining = torch.where(same, torch.zeros_like(remaining), remaining)
     variation = speed_variation(im, curves, state.data)

@@ -25,10 +25,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lsgen.geometry.geodesics.arc_length import polygon_length, raw_length, speed_variation
+from lsgen.geometry.geodesics.arc_length import AGREES, polygon_length, raw_length, speed_variation
 from lsgen.geometry.geodesics.boundary_value import Geodesic, flat_ends
 from lsgen.geometry.geodesics.energy import raw_energy, segments
-from lsgen.geometry.geodesics.rounding import is_hidden
+from lsgen.geometry.geodesics.rounding import admitted, is_hidden
 from lsgen.geometry.large.operator import MetricOperator
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.latent import paths
@@ -234,8 +234,8 @@ def _judged(
     finer = polygon_length(im, torch.cat([halved, curves[:, -1:]], 1))
     same = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1)
     rounding = torch.where(same, 0, torch.finfo(curves.dtype).eps * n * _ratio(im, curves, g, length))
-    solved = (residual <= (10 * n * rounding).clamp(min=tol)) & ~is_hidden(rounding, n)
-    converged = solved & ((finer - length).abs() <= 0.01 * length) | same
+    solved = (residual <= admitted(rounding, n, tol)) & ~is_hidden(rounding, n)
+    converged = solved & ((finer - length).abs() <= AGREES * length) | same
     residual = torch.where(same, 0, residual).to(length)
     unknown = torch.full_like(length, torch.nan)
     return {
@@ -254,6 +254,7 @@ def _judged(
 def _ratio(im: RiemannianMetric, curves: Tensor, g: MetricOperator, length: Tensor) -> Tensor:
     """Return 1 + |f| / L, times eps n^2 the residual that rounding admits; |f| includes rounding of z."""
     ones = torch.ones_like(curves[:, 1:-1])
-    slope = (ones * g(ones)).sum(-1).clamp(min=0).sqrt().amax(-1)
-    size = im.value_norm(im.segment_data(curves[:, [0, -1]]))
-    return 1 + (size + slope * curves.norm(dim=-1).amax(-1)) / length.clamp(min=torch.finfo(length.dtype).tiny)
+    slope = (ones * g(ones)).sum(-1).clamp(min=0).sqrt()
+    moved = (slope * curves[:, 1:-1].norm(dim=-1)).amax(-1)
+    size = im.value_norm(im.segment_data(curves[:, [0, -1]])).amax(-1)
+    return 1 + (size + moved) / length.clamp(min=torch.finfo(length.dtype).tiny)

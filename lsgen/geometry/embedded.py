@@ -51,6 +51,7 @@ from lsgen.geometry.riemannian import (
     RiemannianMetric,
     hessian_along,
     interleaved,
+    positive_model,
     repeated,
     symmetric_operator,
 )
@@ -273,7 +274,8 @@ class EmbeddedMetric(RiemannianMetric):
         j, g = j.reshape(b, n - 2, d, -1), g.reshape(b, n - 2, d, d)
         force = self._pulled(j, (forward[:, 1:] - backward[:, :-1]).double()).to(curves)
         coupling = j[:, :-1] @ j[:, 1:].mT if self.euclidean else (g[:, 1:] + g[:, :-1]) / 2
-        return NewtonSystem(g, Blocks(2 * g, -coupling), None, force, full)
+        ends = torch.cat([g[:, :1], g, g[:, -1:]], 1)
+        return NewtonSystem(g, Blocks(2 * g, -coupling), positive_model(ends), force, full)
 
     def discrete_legendre(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the momenta J_0^T D and J_1^T D of the chord D, and a model of dp_0/dz_1."""

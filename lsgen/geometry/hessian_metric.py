@@ -37,7 +37,7 @@ from lsgen.geometry.double import Double
 from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
 from lsgen.geometry.factorisation import full_rank
 from lsgen.geometry.jets import Taylor, propagate
-from lsgen.geometry.riemannian import Blocks, Map, NewtonSystem
+from lsgen.geometry.riemannian import Blocks, Map, NewtonSystem, positive_model
 
 __all__ = ["HessianMetric"]
 
@@ -158,8 +158,7 @@ class HessianMetric(EmbeddedMetric):
         middle = (g[:, 1:] + g[:, :-1]) / 2
         full = full_rank(g[:, 1:-1].flatten(0, 1), curves.dtype).reshape(b, n - 2)
         exact = Blocks(2 * g[:, 1:-1] - bend, -middle[:, 1:-1])
-        safe = Blocks(middle[:, 1:] + middle[:, :-1], -middle[:, 1:-1])
-        return NewtonSystem(g[:, 1:-1], exact, safe, force, full)
+        return NewtonSystem(g[:, 1:-1], exact, positive_model(g), force, full)
 
     def in_double(self) -> HessianMetric:
         """Return the same metric computed in float64."""

@@ -37,6 +37,7 @@ __all__ = [
     "check_metric",
     "hessian_along",
     "interleaved",
+    "positive_model",
     "repeated",
     "symmetric_operator",
 ]
@@ -57,7 +58,7 @@ class NewtonSystem(NamedTuple):
     Attributes:
         g: metric at interior points (B, N-2, d, d), in float64 where it comes from Jacobians.
         hessian: the Hessian over 2n, or its model.
-        safe: a model that is positive definite, where the first may not be.
+        safe: a model that is positive definite, for curves where the first is not.
         force: F_i = -(1/2n) dE/dz_i (B, N-2, d).
         full: whether the metric has full rank at each interior point (B, N-2).
 
@@ -65,7 +66,7 @@ class NewtonSystem(NamedTuple):
 
     g: Tensor
     hessian: Blocks
-    safe: Blocks | None
+    safe: Blocks
     force: Tensor
     full: Tensor
 
@@ -270,6 +271,12 @@ def hessian_along(fn: Callable[[Tensor], Tensor], z: Tensor, w: Tensor, frame: T
 def repeated(x: Tensor, d: int) -> Tensor:
     """Return rows (N, k) as (N d, k), each d times."""
     return x.repeat_interleave(d, 0)
+
+
+def positive_model(g: Tensor) -> Blocks:
+    """Return sum_i |x_{i+1} - x_i|^2, each in the mean of the metrics (B, N, d, d) at its ends, as blocks."""
+    middle = (g[:, 1:] + g[:, :-1]) / 2
+    return Blocks(middle[:, :-1] + middle[:, 1:], -middle[:, 1:-1])
 
 
 def interleaved(points: Tensor, between: Tensor) -> Tensor:

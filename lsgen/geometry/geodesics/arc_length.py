@@ -20,9 +20,9 @@ from lsgen.geometry.geodesics.precision import as_metric_field, computes_in_doub
 from lsgen.geometry.geodesics.rounding import coordinate_length, is_hidden, rounding_of
 from lsgen.geometry.riemannian import RiemannianMetric, interleaved
 
-__all__ = ["AGREES", "curve_energy", "curve_length"]
+__all__ = ["AGREES", "UNEVEN", "curve_energy", "curve_length"]
 
-JAGGED, AGREES = 0.02, 3e-3
+JAGGED, AGREES, UNEVEN = 0.02, 3e-3, 0.05
 
 
 def curve_energy(im: RiemannianMetric, curve: Tensor) -> Tensor:

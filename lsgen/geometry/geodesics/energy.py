@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.factorisation import cholesky, full_rank
-from lsgen.geometry.riemannian import Blocks, NewtonSystem, RiemannianMetric
+from lsgen.geometry.riemannian import Blocks, NewtonSystem, RiemannianMetric, positive_model
 
 __all__ = ["interpolated_system", "raw_energy", "residual", "segments"]
 
@@ -59,9 +59,9 @@ def interpolated_system(
         knots = torch.cat([knots, exact], 1)[:, order]
         g[rows] = _between(knots, places, n)
         rows, knots = rows[unlike], knots[unlike]
-    g = g[:, 1:-1]
+    safe, g = positive_model(g), g[:, 1:-1]
     full = full_rank(g.flatten(0, 1), curves.dtype, products=g.dtype).reshape(g.shape[:2])
-    return NewtonSystem(g, Blocks(2 * g, -(g[:, 1:] + g[:, :-1]) / 2), None, force, full)
+    return NewtonSystem(g, Blocks(2 * g, -(g[:, 1:] + g[:, :-1]) / 2), safe, force, full)
 
 
 def _metrics(im: RiemannianMetric, curves: Tensor) -> Tensor:

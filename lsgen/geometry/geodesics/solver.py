@@ -32,7 +32,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.geodesics.arc_length import AGREES, raw_length, refined_polygon_length, speed_variation
+from lsgen.geometry.geodesics.arc_length import AGREES, UNEVEN, raw_length, refined_polygon_length, speed_variation
 from lsgen.geometry.geodesics.energy import interpolated_system, raw_energy, residual
 from lsgen.geometry.geodesics.rounding import admitted, is_hidden, rounding_of
 from lsgen.geometry.geodesics.tridiagonal import solve
@@ -193,7 +193,7 @@ def _model(found: NewtonSystem) -> Blocks:
     _, definite = solve(*found.hessian, found.force.double())
     if bool(definite.all()):
         return found.hessian
-    other, keep = found.safe or _damped(found), definite[:, None, None, None]
+    other, keep = _damped(found), definite[:, None, None, None]
     return Blocks(*(torch.where(keep, x, y) for x, y in zip(found.hessian, other, strict=True)))
 
 
@@ -219,11 +219,11 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _damped(found: NewtonSystem) -> Blocks:
-    """Return the model with its diagonal raised by its rounding error."""
-    diagonal = found.hessian.diagonal
+    """Return the model that is positive definite, with its diagonal raised by its rounding error."""
+    diagonal = found.safe.diagonal
     size = diagonal.diagonal(dim1=-2, dim2=-1)
     raised = 10 * size.shape[-1] * torch.finfo(found.force.dtype).eps * size.amax((-2, -1), keepdim=True)
-    return Blocks(diagonal + torch.diag_embed(raised.expand_as(size)), found.hessian.next)
+    return Blocks(diagonal + torch.diag_embed(raised.expand_as(size)), found.safe.next)
 
 
 def line_search(
@@ -272,10 +272,11 @@ def _solution(im: RiemannianMetric, state: CurveState) -> Solution:
     chord = state.energy.clamp(min=0).sqrt()
     remaining = state.residual * chord / length.clamp(min=torch.finfo(length.dtype).tiny)
     remaining = torch.where(torch.isfinite(state.residual), remaining, torch.inf)
-    agrees = (refined_polygon_length(im, curves, state.data) - length).abs() <= AGREES * length
     same, solved = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1), remaining <= state.floor
     remaining = torch.where(same, torch.zeros_like(remaining), remaining)
     variation = speed_variation(im, curves, state.data)
+    agrees = (refined_polygon_length(im, curves, state.data) - length).abs() <= AGREES * length
+    agrees = agrees & (variation <= UNEVEN)
     hidden = is_hidden(state.rounding, curves.shape[1] - 1) & ~same
     verdict = solved & agrees & ~hidden | same, solved & ~agrees & ~same & ~hidden
     return Solution(curves, length, state.energy, *verdict, remaining, variation, state.done, hidden, state.rounding)

@@ -211,7 +211,7 @@ class _Phase(NamedTuple):
 def _root(im: RiemannianMetric, z: Tensor) -> Tensor:
     """Return the Cholesky factors of the metric at codes (N, d), NaN where it is rank deficient."""
     g = im.gram(z, wide=True)
-    im.check_definite(g, z.dtype)
+    im.check_definite(g, z)
     made = factored(g, z.dtype)
     return torch.where(made.full[:, None, None], made.root, torch.nan).to(z)
 

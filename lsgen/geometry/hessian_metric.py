@@ -27,7 +27,7 @@ Applications" (2016), chapter 1; Barndorff-Nielsen, "Information and Exponential
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ from lsgen.geometry.factorisation import full_rank
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.riemannian import Blocks, Map, NewtonSystem, positive_model
 
-__all__ = ["HessianMetric"]
+__all__ = ["HessianMetric", "check_family"]
 
 
 class _Column:
@@ -170,3 +170,16 @@ class HessianMetric(EmbeddedMetric):
         whole = known[:, -1] - known[:, 0]
         length = self.dot(whole, whole).clamp(min=0).sqrt().clamp(min=torch.finfo(known.dtype).tiny)
         return (dual.norm(dim=-1).amax(-1) * straight.diff(dim=1)[:, 0].norm(dim=-1) / length)[:, None]
+
+
+def check_family(family: Any) -> None:
+    """Refuse a metric that is not that of a convex potential.
+
+    Raises:
+        TypeError: family is no `HessianMetric`.
+
+    """
+    if not isinstance(family, HessianMetric):
+        raise TypeError(
+            f"expected a HessianMetric, the metric of a log partition function, got {type(family).__name__}"
+        )

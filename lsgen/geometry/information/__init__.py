@@ -1,0 +1,27 @@
+"""Information geometry: the Amari-Chentsov tensor, alpha-connections and their geodesics, dual coordinates."""
+
+from lsgen.geometry.information.alpha_geodesics import DualGeodesic, alpha_exp_map, e_geodesic, m_geodesic
+from lsgen.geometry.information.connections import alpha_connection, alpha_curvature
+from lsgen.geometry.information.cubic import (
+    StatisticalManifold,
+    amari_chentsov,
+    exponential_family,
+    statistical_manifold,
+)
+from lsgen.geometry.information.dual_coordinates import NaturalCoordinates, bregman_divergence, natural_coordinates
+
+__all__ = [
+    "DualGeodesic",
+    "NaturalCoordinates",
+    "StatisticalManifold",
+    "alpha_connection",
+    "alpha_curvature",
+    "alpha_exp_map",
+    "amari_chentsov",
+    "bregman_divergence",
+    "e_geodesic",
+    "exponential_family",
+    "m_geodesic",
+    "natural_coordinates",
+    "statistical_manifold",
+]

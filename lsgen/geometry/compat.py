@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_map, tree_map_only
 __all__ = [
     "TorchDispatchMode",
     "has_values",
+    "is_batched",
     "is_fresh",
     "is_plain",
     "is_transformed",

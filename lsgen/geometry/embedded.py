@@ -53,6 +53,7 @@ from lsgen.geometry.riemannian import (
     interleaved,
     positive_model,
     repeated,
+    row_hessians,
     symmetric_operator,
 )
 
@@ -276,6 +277,18 @@ class EmbeddedMetric(RiemannianMetric):
         coupling = j[:, :-1] @ j[:, 1:].mT if self.euclidean else (g[:, 1:] + g[:, :-1]) / 2
         ends = torch.cat([g[:, :1], g, g[:, -1:]], 1)
         return NewtonSystem(g, Blocks(2 * g, -coupling), positive_model(ends), force, full)
+
+    def exact_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
+        """Return Gauss and Newton's system with <H_i, D_{i-1} - D_i> added, the rest of the Hessian in one frame."""
+        if not self.euclidean:
+            return super().exact_system(curves, known)
+        found, (b, n, d) = self.newton_system(curves, known), curves.shape
+        turn = -known.diff(n=2, dim=1).reshape(b * (n - 2), -1)
+        bend = row_hessians(
+            lambda z: self.dot(self.embedded(z), repeated(turn, d)).to(z), curves[:, 1:-1].reshape(-1, d)
+        )
+        exact = Blocks(found.hessian.diagonal + bend.reshape(b, n - 2, d, d), found.hessian.next)
+        return found._replace(hessian=exact, safe=found.hessian)
 
     def discrete_legendre(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the momenta J_0^T D and J_1^T D of the chord D, and a model of dp_0/dz_1."""

@@ -39,6 +39,7 @@ __all__ = [
     "interleaved",
     "positive_model",
     "repeated",
+    "row_hessians",
     "symmetric_operator",
 ]
 
@@ -188,6 +189,25 @@ class RiemannianMetric(ABC):
     def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
         """Return the system of one Newton iteration, in float64 but for the force and a given metric."""
 
+    def exact_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
+        """Return the Newton system whose Hessian is exact, with a positive definite model of it as `safe`.
+
+        Where `newton_system` holds a model, the Hessian of each segment's energy in its two ends takes 2d products.
+        """
+        found = self.newton_system(curves, known)
+        if self.exact_hessian:
+            return found
+        b, n, d = curves.shape
+        pairs = torch.stack([curves[:, :-1], curves[:, 1:]], 2)
+
+        def half_energy(x: Tensor) -> Tensor:
+            pair = x.unflatten(1, (2, d))
+            return self.segment_energies(pair, self.segment_data(pair))[:, 0] / 2
+
+        h = row_hessians(half_energy, pairs.reshape(-1, 2 * d)).reshape(b, n - 1, 2, d, 2, d)
+        exact = Blocks(h[:, :-1, 1, :, 1] + h[:, 1:, 0, :, 0], h[:, 1:-1, 0, :, 1])
+        return found._replace(hessian=exact, safe=found.hessian)
+
     @abstractmethod
     def discrete_legendre(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         r"""Return the discrete Legendre transforms of a segment's energy, with the derivative of the first by z_1.
@@ -266,6 +286,20 @@ def hessian_along(fn: Callable[[Tensor], Tensor], z: Tensor, w: Tensor, frame: T
         columns = vjp(gradient, at)[1](u)[0].unflatten(0, (n, d)).double()
     made = columns @ frame.double()
     return (made + made.mT) / 2
+
+
+def row_hessians(fn: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return the Hessians (N, k, k), in float64, of a function of single rows, (N, k) -> (N,), by k products each."""
+    n, k = x.shape
+    with torch.inference_mode(False), torch.enable_grad():
+        at = repeated(x, k).clone().requires_grad_()
+        (slope,) = torch.autograd.grad(fn(at).sum(), at, create_graph=True)
+        unit = torch.eye(k, dtype=x.dtype, device=x.device).repeat(n, 1)
+        if not slope.requires_grad:
+            return x.new_zeros(n, k, k, dtype=torch.float64)
+        (found,) = torch.autograd.grad(slope, at, unit, materialize_grads=True)
+    found = found.unflatten(0, (n, k)).double()
+    return (found + found.mT) / 2
 
 
 def repeated(x: Tensor, d: int) -> Tensor:

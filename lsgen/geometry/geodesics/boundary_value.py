@@ -31,9 +31,18 @@ from torch import Tensor
 from lsgen.geometry.batching import FlatCodes, flat_codes
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import codes_at_once
+from lsgen.geometry.compat import outside_transforms
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import with_midpoints
-from lsgen.geometry.geodesics.close_codes import Route, differentiable_length, routes_of, solve_hidden
+from lsgen.geometry.geodesics.close_codes import solve_hidden
+from lsgen.geometry.geodesics.implicit import (
+    FoundCurves,
+    Settings,
+    differentiable_lengths,
+    differentiable_solution,
+    is_followed,
+    values_of,
+)
 from lsgen.geometry.geodesics.precision import in_dtype
 from lsgen.geometry.geodesics.solver import Solution, minimise_energy
 from lsgen.geometry.geodesics.starts import CodeGraph, starting_curves
@@ -92,6 +101,9 @@ def geodesic(
 
         minimise n sum_i |f(z_{i+1}) - f(z_i)|^2    over the interior points
 
+    Points, length and energy are differentiable in both ends and in the weights, once, by the implicit function theorem
+    (`lsgen.geometry.geodesics.implicit`). Derivatives of a curve that did not converge are NaN.
+
     Args:
         im: the immersion, or the metric itself.
         start: codes (B, d).
@@ -119,7 +131,16 @@ def geodesic(
     """
     options: dict[str, Any] = {"starts": starts, "graph": graph, "max_iterations": max_iterations, "tol": tol}
     options |= {"refinements": refinements, "chunk_size": chunk_size, "generator": generator}
-    found, _ = solve_geodesics(im, start, end, points, initial=initial, **options)
+    found, route = solve_geodesics(im, start, end, points, initial=initial, **options)
+    a, b = start.reshape(-1, im.dim), end.reshape(-1, im.dim)
+    if is_followed(im, a, b):
+        flat = flat_solution(found, route)
+        live = differentiable_solution(im, flat, a, b, Settings(max_iterations, tol, refinements))
+        found = found._replace(
+            points=live.points.reshape(found.points.shape),
+            length=live.length.reshape(found.length.shape),
+            energy=live.energy.reshape(found.length.shape),
+        )
     result: Geodesic = in_dtype(found, start.dtype)
     return result
 
@@ -141,15 +162,15 @@ def solve_geodesics(
 ) -> tuple[Geodesic, Tensor]:
     """Return geodesics, in float64 if rounding hid some, and the `Route` by which each was found (B,)."""
     ends, d = flat_ends(im, start, end, points), im.dim
-    a, b = ends.z, ends.vectors[0]
+    a, b = values_of(im, ends.z, ends.vectors[0])
     if starts < 1:
         raise ValueError(f"expected at least 1 start, got {starts}")
     if initial is not None:
         check_codes(im.fn, im.dim, initial)
         if initial.shape != (*ends.batch, points, d):
             raise ValueError(f"expected initial curves {(*ends.batch, points, d)}, got {tuple(initial.shape)}")
-        initial = initial.reshape(-1, points, d)
-    with torch.no_grad():
+        (initial,) = values_of(im, initial.reshape(-1, points, d))
+    with outside_transforms(a), torch.no_grad():
         curves = starting_curves(a, b, points, starts, initial, graph, generator)
         size = chunk_size or max(1, codes_at_once(im, a, im.newton_order) // points) if len(a) else 1
 
@@ -185,17 +206,20 @@ def distance(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33,
 
     """
     found, route = solve_geodesics(im, start, end, points, **options)
-    a, b = start.reshape(-1, 1, im.dim), end.reshape(-1, 1, im.dim)
-    length, curves = found.length.reshape(-1), found.points.reshape(-1, points, im.dim)
-    live = length.to(start.dtype)
-    for way, measure in routes_of(im, start.dtype, a[:1, 0]) if bool(route.any()) else [(Route.CHORDS, im)]:
-        rows = (route == way).nonzero().flatten()
-        if len(rows):
-            kind = start.dtype if way in (Route.CHORDS, Route.SERIES) else curves.dtype
-            z = torch.cat([x[rows].to(kind) for x in (a, curves[:, 1:-1], b)], 1)
-            news = differentiable_length(measure, way, z, length[rows].to(kind))
-            live = live.index_copy(0, rows, news.to(live))
-    return torch.where(found.converged, live.reshape(found.length.shape), torch.nan)
+    length, a, b = found.length, start.reshape(-1, im.dim), end.reshape(-1, im.dim)
+    if is_followed(im, a, b):
+        live = differentiable_lengths(im, flat_solution(found, route), a, b, Settings.of(options))
+        length = live.reshape(length.shape)
+    return torch.where(found.converged, length, torch.nan).to(start.dtype)
+
+
+def flat_solution(found: Geodesic, route: Tensor) -> FoundCurves:
+    """Return geodesics with one batch dimension; those that converged are the solved ones."""
+    points = found.points.reshape(-1, *found.points.shape[-2:])
+    length, energy, residual, solved = (
+        x.reshape(-1) for x in (found.length, found.energy, found.residual, found.converged)
+    )
+    return FoundCurves(points, length, energy, residual, solved, route)
 
 
 def flat_ends(im: RiemannianMetric, start: Tensor, end: Tensor, points: int) -> FlatCodes:

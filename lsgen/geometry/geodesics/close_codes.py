@@ -24,13 +24,12 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.factorisation import full_rank
-from lsgen.geometry.geodesics.energy import raw_energy
 from lsgen.geometry.geodesics.precision import more_exact_metrics
 from lsgen.geometry.geodesics.rounding import HIDDEN
 from lsgen.geometry.geodesics.solver import Solution
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["CloseSeries", "Route", "close_series", "differentiable_length", "routes_of", "solve_hidden"]
+__all__ = ["CloseSeries", "Route", "close_series", "routes_of", "solve_hidden"]
 
 NEAR, ALIKE, JUMP = 0.05, 0.01, 2.5
 Solver = Callable[[RiemannianMetric, Tensor], Solution]
@@ -84,7 +83,7 @@ def close_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> CloseSeries:
     same = scale == 0
     return CloseSeries(
         bend * scale[:, None] ** 2,
-        torch.where(same, 0, scale * square.clamp(min=0).sqrt()),
+        torch.where(same, 0, scale * torch.where(square > 0, square, 1).sqrt() * (square > 0)),
         torch.where(same, 0, torch.maximum(torch.maximum(varied, turn), JUMP * (q[0] - 2 * q[1] + q[2]).abs() / least)),
         torch.where(same, 0, turn * (turn + varied)),
         torch.where(same, 0, 4 * torch.finfo(a.dtype).eps * size),
@@ -165,19 +164,3 @@ def _taken(
     at = rows[which]
     taken = Solution(*(old.index_copy(0, at, new[which].to(old)) for old, new in zip(found, news, strict=True)))
     return taken, route.index_fill(0, at, int(way))
-
-
-def differentiable_length(im: RiemannianMetric, way: Route, curves: Tensor, length: Tensor) -> Tensor:
-    """Return the lengths (N,) of geodesics (N, points, d) found by one route, differentiable in codes and weights.
-
-    By the envelope theorem those of E / 2L, in units in which the square of a step is a number.
-    """
-    if way is Route.SERIES:
-        a, step = curves[:, 0], curves[:, -1] - curves[:, 0]
-        scale = step.detach().abs().amax(-1)
-        u = step / torch.where(scale > 0, scale, 1)[:, None]
-        energy = torch.einsum("ni,nij,nj->n", u, im.gram(a + step / 2, wide=False), u)
-    else:
-        scale, energy = torch.ones_like(length), raw_energy(im, curves)
-    slope = torch.where(length > 0, scale * (scale / torch.where(length > 0, length, 1)) / 2, 0)
-    return length + (energy - energy.detach()) * slope

@@ -20,14 +20,24 @@ deferred approach to the limit" (1927).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lsgen.geometry.factorisation import inverse_metric, norm
-from lsgen.geometry.geodesics.boundary_value import Geodesic, geodesic, solve_geodesics
-from lsgen.geometry.geodesics.close_codes import Route, close_series, routes_of
+from lsgen.geometry.geodesics.arc_length import raw_length
+from lsgen.geometry.geodesics.boundary_value import flat_solution, solve_geodesics
+from lsgen.geometry.geodesics.close_codes import Route, close_series
+from lsgen.geometry.geodesics.implicit import (
+    FoundCurves,
+    Settings,
+    SolvedPart,
+    differentiable_curves,
+    is_followed,
+    plain_curves,
+)
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["log_map"]
@@ -42,8 +52,8 @@ def log_map(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, 
 
     Fourth order in 1/n for n segments, up to what `tol` leaves of the residual. Where the geodesic of half as many
     segments does not converge, or starts with a velocity that differs by more than 25 %, the grid does not resolve the
-    start, and the direction is that of n segments alone, of second order. The result is a constant to automatic
-    differentiation; `distance` has gradients.
+    start, and the direction is that of n segments alone, of second order. Differentiable in both codes and in the
+    weights, once, by the implicit function theorem (`lsgen.geometry.geodesics.implicit`).
 
     Args:
         im: the immersion, or the metric itself.
@@ -60,60 +70,64 @@ def log_map(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, 
 
     """
     found, route = solve_geodesics(im, start, end, points, **options)
-    a, b = start.detach().reshape(-1, im.dim), end.detach().reshape(-1, im.dim)
-    if not len(a):
-        return torch.zeros_like(start)
-    v, length = torch.zeros_like(a), found.length.reshape(-1)
-    with torch.no_grad():
-        for way, measure in routes_of(im, a.dtype, a[:1]) if bool(route.any()) else [(Route.CHORDS, im)]:
-            rows = (route == way).nonzero().flatten()
-            if way is Route.SERIES and len(rows):
-                v[rows] = _by_series(measure, a[rows], b[rows], length[rows])
-            elif len(rows):
-                kind = a.dtype if way is Route.CHORDS else length.dtype
-                part = Geodesic(*(_row(x, rows, kind, start.ndim - 1) for x in found))
-                v[rows] = _by_momentum(measure, part, options).to(v)
-    return torch.where(found.converged.reshape(-1, 1), v, torch.nan).reshape(start.shape)
+    flat, a, b = flat_solution(found, route), start.reshape(-1, im.dim), end.reshape(-1, im.dim)
+    followed = is_followed(im, a, b)
+    with torch.set_grad_enabled(followed and torch.is_grad_enabled()):
+        v = torch.full_like(a, torch.nan)
+        for part in _curves(im, flat, a, b, options, followed):
+            rows = part.rows
+            if part.route is Route.SERIES:
+                news = _by_series(part.im, a[rows], b[rows])
+            else:
+                length = flat.length[rows].to(part.curves)
+                if followed:
+                    fine = raw_length(part.im, part.curves)
+                    length = length + (fine - fine.detach())
+                news = _by_momentum(part.im, part.curves[:, :: part.every], length, flat.residual[rows], options)
+            v = v.index_copy(0, rows, news.to(v))
+    return v.reshape(start.shape)
 
 
-def _row(x: Any, rows: Tensor, kind: torch.dtype, batch: int) -> Any:
-    """Return rows of a tensor with a number of batch dimensions, in a dtype."""
-    if not isinstance(x, Tensor):
-        return x
-    x = x.reshape(-1, *x.shape[batch:])[rows]
-    return x.to(kind) if x.is_floating_point() else x
+def _curves(
+    im: RiemannianMetric, flat: FoundCurves, a: Tensor, b: Tensor, options: dict[str, Any], followed: bool
+) -> Iterator[SolvedPart]:
+    """Yield the solved geodesics, with derivatives if they are followed."""
+    if not followed:
+        return plain_curves(im, flat, a)
+    return differentiable_curves(im, flat, a, b, Settings.of(options))
 
 
-def _by_series(im: RiemannianMetric, a: Tensor, b: Tensor, length: Tensor) -> Tensor:
-    """Return the velocities d + c/2 (B, d), of the given lengths."""
+def _by_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> Tensor:
+    """Return the velocities d + c/2 (B, d), of the length of the series."""
     step, near = (b - a).double(), close_series(im, a, b)
-    scale = step.abs().amax(-1, keepdim=True)
-    v = (step + near.bend / 2) / torch.where(scale > 0, scale, 1)
-    size = norm(im.gram(a, wide=True), v)
-    return (v * (length.double() / torch.where(size > 0, size, 1))[:, None]).to(a)
+    scale = step.detach().abs().amax(-1, keepdim=True)
+    scale = torch.where(scale > 0, scale, 1)
+    v = _of_length(im.gram(a, wide=True), (step + near.bend / 2) / scale, near.length / scale[:, 0])
+    return (v * scale).to(a)
 
 
-def _by_momentum(im: RiemannianMetric, found: Geodesic, options: dict[str, Any]) -> Tensor:
-    """Return the initial velocities (B, d) of geodesics from their discrete momenta."""
-    coarse, sound = _coarser(im, found, found.points, options)
-    return _extrapolated(im, found.points[:, 0], found.points, coarse, sound, found.length)
-
-
-def _extrapolated(
-    im: RiemannianMetric, z: Tensor, curves: Tensor, coarse: Tensor, sound: Tensor, length: Tensor
+def _by_momentum(
+    im: RiemannianMetric, curves: Tensor, length: Tensor, residual: Tensor, options: dict[str, Any]
 ) -> Tensor:
-    """Return the velocities (B, d) of the given lengths, extrapolated where the coarse curves are sound."""
-    g = im.gram(z, wide=False)
+    """Return the initial velocities (B, d) of geodesics (B, N, d) of given lengths from their discrete momenta."""
+    coarse, sound = _coarser(im, curves, residual.to(curves), options)
+    g = im.gram(curves[:, 0], wide=False)
     inverse = inverse_metric(g.double(), g.dtype).to(g)
     v, u = (_velocity(im, inverse, x) for x in (curves, coarse))
     near = sound & (norm(g, v - u) <= APART * norm(g, v))
     n, k = curves.shape[1] - 1, coarse.shape[1] - 1
     v = torch.where(near[:, None], (n**2 * v - k**2 * u) / (n**2 - k**2), v)
-    size = norm(g, v)
-    return v * (length / torch.where(size > 0, size, torch.ones_like(size)))[:, None]
+    return _of_length(g, v, length)
 
 
-def _coarser(im: RiemannianMetric, found: Geodesic, curves: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _of_length(g: Tensor, v: Tensor, length: Tensor) -> Tensor:
+    """Return vectors (B, d) scaled to lengths (B,); vectors 0 as they are."""
+    square = torch.einsum("ni,nij,nj->n", v, g, v)
+    some = square > 0
+    return v * torch.where(some, length / torch.where(some, square, 1).sqrt(), 1)[:, None]
+
+
+def _coarser(im: RiemannianMetric, curves: Tensor, residual: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Return geodesics of half as many segments between the same ends, and which of them solve their equation (B,)."""
     n = curves.shape[1] - 1
     at = torch.linspace(0, n, n // 2 + 1, dtype=curves.dtype, device=curves.device)
@@ -122,9 +136,14 @@ def _coarser(im: RiemannianMetric, found: Geodesic, curves: Tensor, options: dic
     if n < 4:
         return initial, torch.ones_like(curves[:, 0, 0], dtype=torch.bool)
     solver = {key: options[key] for key in ("max_iterations", "tol", "chunk_size") if key in options}
-    coarse = geodesic(im, curves[:, 0], curves[:, -1], n // 2 + 1, initial=initial, refinements=0, **solver)
-    bound = found.residual.reshape(-1).clamp(min=options.get("tol", 0.0))
-    return coarse.points, coarse.converged | (coarse.residual <= bound)
+    a, b = curves[:, 0], curves[:, -1]
+    found, route = solve_geodesics(im, a, b, n // 2 + 1, initial=initial, refinements=0, **solver)
+    sound = found.converged | (found.residual <= residual.clamp(min=options.get("tol", 0.0)))
+    flat = flat_solution(found, route)._replace(solved=sound)
+    points = found.points.to(curves.dtype)
+    for part in _curves(im, flat, a, b, options, is_followed(im, a, b)):
+        points = points.index_copy(0, part.rows, part.curves[:, :: part.every].to(points))
+    return points, sound
 
 
 def _velocity(im: RiemannianMetric, inverse: Tensor, curves: Tensor) -> Tensor:

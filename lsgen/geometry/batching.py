@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes, check_moves, check_vectors
 from lsgen.geometry.chunks import in_chunks
-from lsgen.geometry.jets import kinks
+from lsgen.geometry.jets import check_deterministic, kinks, unchanged
 from lsgen.geometry.riemannian import RiemannianMetric, check_metric
 
 __all__ = ["FlatCodes", "flat_codes", "flat_curves", "pointwise"]
@@ -75,11 +75,13 @@ def flat_codes(
     Raises:
         TypeError: im is no metric, z is neither float32 nor float64, or of another dtype than the weights; or steps of
             a solver would leave the manifold of the codes.
-        ValueError: z or a vector has another shape or is not finite, or a module of the map is in train mode.
+        ValueError: z or a vector has another shape or is not finite, a module of the map is in train mode, or the map
+            draws random numbers or has values that depend on the batch.
 
     """
     check_metric(im)
     flat = check_codes(im.fn, im.dim, z)
+    check_deterministic(im.fn, im.lifted(flat))
     beside = tuple(check_vectors(f"vectors {name}", v, z) for name, v in (vectors or {}).items())
     if moves:
         check_moves(im.fn, walls)
@@ -91,7 +93,8 @@ def flat_codes(
 def flat_curves(im: RiemannianMetric, curve: Tensor) -> FlatCodes:
     """Return checked curves (B, N, d) of at least 2 points with one batch dimension."""
     check_metric(im)
-    check_codes(im.fn, im.dim, curve)
+    flat = check_codes(im.fn, im.dim, curve)
+    check_deterministic(im.fn, im.lifted(flat))
     if curve.ndim < 2 or curve.shape[-2] < 2:
         raise ValueError(f"expected curves (B, N, {im.dim}) of at least 2 points, got {tuple(curve.shape)}")
     return FlatCodes(curve.reshape(-1, *curve.shape[-2:]), (), curve.shape[:-2])
@@ -121,8 +124,9 @@ def pointwise(
         TypeError, ValueError: see `flat_codes`; also for a chunk_size that is not positive.
 
     """
-    codes = flat_codes(im, z, vectors, smooth=smooth)
-    return codes.restored(in_chunks(work, im, codes.z, chunk_size, order, codes.vectors))
+    with unchanged():
+        codes = flat_codes(im, z, vectors, smooth=smooth)
+        return codes.restored(in_chunks(work, im, codes.z, chunk_size, order, codes.vectors))
 
 
 def _warn_of_kinks(im: RiemannianMetric, z: Tensor) -> None:

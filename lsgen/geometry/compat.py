@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ __all__ = [
     "TorchDispatchMode",
     "has_values",
     "is_batched",
+    "is_fake",
     "is_fresh",
     "is_plain",
     "is_transformed",
@@ -28,6 +29,7 @@ __all__ = [
     "is_wrapped",
     "make_fx",
     "out_of_place",
+    "outside_modes",
     "outside_transforms",
     "schema_of",
     "tensor_tables",
@@ -88,6 +90,12 @@ def outside_transforms(x: Tensor) -> Iterator[None]:
         if fake is not None:
             stack.enter_context(fake)
         yield
+
+
+def outside_modes() -> AbstractContextManager[Any]:
+    """Suspend the modes in force that see the operations of PyTorch."""
+    made: AbstractContextManager[Any] = _disable_current_modes()
+    return made
 
 
 def is_transformed() -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lsgen.geometry.compat import tree_map
-from lsgen.geometry.jets import widening
+from lsgen.geometry.jets import FrozenNoise, widening
 from lsgen.latent import LatentSpace
 
 __all__ = ["DecoderMap", "Double", "widened_map"]
@@ -82,7 +82,16 @@ class DecoderMap:
     widened = False
 
     def __init__(self, space: LatentSpace) -> None:
-        self.decoder, self.likelihood, self.manifold = space.decoder, space.likelihood, space.manifold
+        self.likelihood, self.manifold = space.likelihood, space.manifold
+        self.decoder: Any = space.decoder
+
+    def with_frozen_noise(self, seed: int | None) -> Self:
+        """Return the map with the random draws of its decoder held fixed; itself if no seed is given."""
+        if seed is None:
+            return self
+        made = copy(self)
+        made.decoder = FrozenNoise(self.decoder, seed)
+        return made
 
     def in_double(self) -> Self:
         """Return the map with its decoder in float64; likelihoods follow the dtype of its outputs."""

@@ -32,7 +32,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_map
+from lsgen.geometry.batching import flat_codes
+from lsgen.geometry.checks import check_map
 from lsgen.geometry.double import Double
 from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
 from lsgen.geometry.factorisation import full_rank
@@ -115,12 +116,12 @@ class HessianMetric(EmbeddedMetric):
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return g(z), of shape (B, d, d), at codes (B, d)."""
-        flat = check_codes(self.fn, self.dim, z)
+        flat = flat_codes(self, z).z
         return self.gram(flat, wide=False).reshape(*z.shape[:-1], self.dim, self.dim)
 
     def dual(self, z: Tensor) -> Tensor:
         """Return the dual coordinates eta = d phi(z), of shape (B, d), at codes (B, d)."""
-        return self.local(check_codes(self.fn, self.dim, z)).reshape(z.shape)
+        return self.local(flat_codes(self, z).z).reshape(z.shape)
 
     def expansion(self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False) -> Taylor:
         """Return (z, eta(z)) with its derivatives at codes (N, d); see `EmbeddedMetric.expansion`."""

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import jvp, vjp
 
-from lsgen.geometry.batching import pointwise
-from lsgen.geometry.checks import check_codes, check_map, check_signature
+from lsgen.geometry.batching import flat_codes, pointwise
+from lsgen.geometry.checks import check_map, check_signature
 from lsgen.geometry.double import DecoderMap, widened_map
 from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
 from lsgen.geometry.jets import Taylor, propagate
@@ -103,8 +103,7 @@ class Immersion(EmbeddedMetric):
         moved: the same map in a frame that an isometry of the flat space moves to each code, whose derivatives and
             differences are more precise; where it is not given they are those of fn.
         restriction: the plane whose coordinates the codes are, see `restrict`.
-        definite: whether the metric is known to be positive definite, so that it is not checked; that it is without a
-            signature.
+        definite: whether the metric is known to be positive definite, as it is without a signature; else it is checked.
 
     Raises:
         TypeError: fn cannot be called.
@@ -135,8 +134,7 @@ class Immersion(EmbeddedMetric):
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return f(z), of shape (B, m), at codes (B, d)."""
-        flat = check_codes(self.fn, self.dim, z)
-        value = self.fn(self.lifted(flat))
+        value = self.fn(self.lifted(flat_codes(self, z).z))
         return value.reshape(*z.shape[:-1], value.shape[1:].numel())
 
     @property
@@ -292,6 +290,7 @@ def immersion(
     kind: Kind = "fisher",
     features: nn.Module | Map | None = None,
     uncertainty: Callable[[LatentSpace], LatentSpace] | None = None,
+    frozen_noise: int | None = None,
 ) -> Immersion:
     r"""Return the immersion of a latent space.
 
@@ -305,6 +304,7 @@ def immersion(
         features: a network (N, *shape) -> (N, ...) after the mean, for a perceptual metric; euclidean only.
         uncertainty: what makes the space one whose metric knows how sure the decoder is, see
             `lsgen.geometry.uncertainty.sources`; with members the metric is the average of theirs.
+        frozen_noise: seed of what the decoder draws, held fixed by `lsgen.geometry.jets.FrozenNoise`; else refused.
 
     Raises:
         TypeError: space is no `LatentSpace`, uncertainty cannot be called, or kind is "fisher" and the likelihood has
@@ -325,10 +325,10 @@ def immersion(
         if not callable(uncertainty):
             raise TypeError(f"expected uncertainty to be an Uncertainty, got {type(uncertainty).__name__}")
         space = uncertainty(space)
-    fn = SpaceMap(space, kind, features)
+    fn = SpaceMap(space, kind, features).with_frozen_noise(frozen_noise)
     if kind != "fisher" or not bool((flat_likelihood(space.likelihood).signature < 0).any()):
         return Immersion(fn, space.dim)
-    moved = SpaceMap(space, kind, features, local=True)
+    moved = SpaceMap(space, kind, features, local=True).with_frozen_noise(frozen_noise)
     return Immersion(fn, space.dim, flat_likelihood(space.likelihood).signature, moved, definite=True)
 
 

@@ -35,7 +35,8 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_map
+from lsgen.geometry.batching import flat_codes
+from lsgen.geometry.checks import check_map
 from lsgen.geometry.double import DecoderMap, widened_map
 from lsgen.geometry.factorisation import full_rank, inverse_metric
 from lsgen.geometry.jets import propagate
@@ -97,7 +98,7 @@ class MetricField(RiemannianMetric):
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return g(z), of shape (B, d, d), at codes (B, d)."""
-        return self.matrices(check_codes(self.fn, self.dim, z)).reshape(*z.shape[:-1], self.dim, self.dim)
+        return self.matrices(flat_codes(self, z).z).reshape(*z.shape[:-1], self.dim, self.dim)
 
     @property
     def local(self) -> Map:
@@ -285,7 +286,7 @@ class PulledBackInformation(DecoderMap):
         return torch.einsum("nimh,nmhk,njmk->nij", j, f, j)
 
 
-def metric_field(space: LatentSpace) -> MetricField:
+def metric_field(space: LatentSpace, frozen_noise: int | None = None) -> MetricField:
     r"""Return the pulled-back Fisher-Rao metric of any likelihood, with a flat embedding or without.
 
         g = J_h^T F(h) J_h
@@ -295,6 +296,8 @@ def metric_field(space: LatentSpace) -> MetricField:
 
     Args:
         space: the latent space.
+        frozen_noise: seed of random numbers that the decoder draws when it is called, held fixed for all codes and
+            calls by `lsgen.geometry.jets.FrozenNoise`; such a decoder is refused where no seed is given.
 
     Raises:
         TypeError: space is no `LatentSpace`.
@@ -305,4 +308,4 @@ def metric_field(space: LatentSpace) -> MetricField:
     """
     if not isinstance(space, LatentSpace):
         raise TypeError(f"expected a LatentSpace, got {type(space).__name__}")
-    return MetricField(PulledBackInformation(space), space.dim)
+    return MetricField(PulledBackInformation(space).with_frozen_noise(frozen_noise), space.dim)

@@ -6,7 +6,19 @@ expansions by a rule (`propagation`, `taylor`). Other rooms import from here alo
 
 from lsgen.geometry.jets.fingerprint import modules_of, unchanged
 from lsgen.geometry.jets.propagation import kinks, propagate, widest_intermediate
+from lsgen.geometry.jets.randomness import FrozenNoise, check_deterministic
 from lsgen.geometry.jets.taylor import Frame, Taylor
 from lsgen.geometry.jets.tracing import widening
 
-__all__ = ["Frame", "Taylor", "kinks", "modules_of", "propagate", "unchanged", "widening", "widest_intermediate"]
+__all__ = [
+    "Frame",
+    "FrozenNoise",
+    "Taylor",
+    "check_deterministic",
+    "kinks",
+    "modules_of",
+    "propagate",
+    "unchanged",
+    "widening",
+    "widest_intermediate",
+]

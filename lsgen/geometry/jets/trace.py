@@ -22,6 +22,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from lsgen.geometry.dtypes import check_values
 from lsgen.geometry.jets.last_layer import last_linear
+from lsgen.geometry.jets.randomness import draws_numbers, random_sentence
 
 __all__ = ["Fixed", "Source", "Step", "Trace", "Untraceable", "Weight", "read_graph"]
 
@@ -134,8 +135,9 @@ def read_graph(
     result, points = end.args[0], max(1, start.meta["val"].shape[0])
     steps = [node for node in graph.nodes if node.op not in ("placeholder", "get_attr", "output")]
     dependent = _reached(start, steps)
-    for node in dependent:
+    for node in _needed(result, steps):
         _refuse_random(node)
+    for node in dependent:
         if any(x.dtype.is_complex for x in _tensors(node)):
             raise Untraceable(f"it computes with complex numbers ({node.target})")
     names = {start.name, *(node.name for node in dependent)}
@@ -161,6 +163,15 @@ def _reached(start: Node, steps: Iterable[Node]) -> list[Node]:
         if any(used in reached for used in node.all_input_nodes):
             reached[node] = None
     return list(reached)[1:]
+
+
+def _needed(result: Any, steps: list[Node]) -> list[Node]:
+    """Return the steps that the result depends on."""
+    needed = {result}
+    for node in reversed(steps):
+        if node in needed:
+            needed.update(node.all_input_nodes)
+    return [node for node in steps if node in needed]
 
 
 def _last_uses(graph: Graph, result: Node) -> dict[str, list[str]]:
@@ -200,5 +211,5 @@ def _check_result(result: Any, dependent: set[str], moving: set[str]) -> None:
 
 
 def _refuse_random(node: Node) -> None:
-    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
-        raise ValueError(f"expected a deterministic map, got one that draws random numbers ({node.target})")
+    if draws_numbers(node.target, node.args, node.kwargs):
+        raise ValueError(random_sentence(node.target))

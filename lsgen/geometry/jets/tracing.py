@@ -35,6 +35,7 @@ from lsgen.geometry.compat import (
 )
 from lsgen.geometry.jets.batch_sizes import inferred_trace
 from lsgen.geometry.jets.fingerprint import Fingerprint, all_tensors, fingerprint_of, modules_of, named_tensors
+from lsgen.geometry.jets.randomness import draws_numbers
 from lsgen.geometry.jets.trace import Fixed, Source, Trace, Untraceable, Weight, read_graph
 
 __all__ = ["trace_map", "widening"]
@@ -208,7 +209,7 @@ def build_trace(fn: Callable[[Tensor], Tensor], z: Tensor, modules: list[nn.Modu
         captured = _captured_graph(torch.func.functionalize(fn), z, read, blocks)
         if any(_mutates(node) for node in captured.graph.nodes):
             raise Untraceable("it changes tensors in place in a way that cannot be undone")
-    captured.graph.eliminate_dead_code()
+    captured.graph.eliminate_dead_code(lambda x: x.is_impure() and not draws_numbers(x.target, x.args, x.kwargs))
     sources: dict[int, Source] = {id(x): Fixed(x) for x in all_tensors(fn)}
     for module in modules:
         held = weakref.ref(module)

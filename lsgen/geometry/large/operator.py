@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
 from lsgen.geometry.chunks import affordable
+from lsgen.geometry.jets import check_deterministic
 from lsgen.geometry.riemannian import RiemannianMetric, check_metric
 
 __all__ = ["MetricOperator"]
@@ -52,6 +53,7 @@ class MetricOperator:
             raise ValueError(f"expected a chunk_size of at least 1, got {chunk_size}")
         self.im, self.shape = im, z.shape
         flat = check_codes(im.fn, im.dim, z).detach()
+        check_deterministic(im.fn, im.lifted(flat))
         self.z = flat.clone() if flat.is_inference() else flat
         self.chunk_size = chunk_size or (affordable(im, self.z, 1) if len(self.z) else 1)
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.geometry import jet
-from lsgen.geometry.jets import tracing
+from lsgen.geometry.jets import propagate, tracing
 from lsgen.geometry.jets.propagation import verified_trace
 from lsgen.nn import Conv64Decoder
 
@@ -76,10 +76,12 @@ def test_a_map_with_a_tensor_of_the_batch_in_it_is_traced_for_each_number(built)
 
     z = torch.randn(5, 3, dtype=f64)
     for n in (2, 3, 5):
-        value, jacobian, _ = jet(fn, z[:n], chunk_size=n)
-        torch.testing.assert_close(value, fn(z[:n]))
-        torch.testing.assert_close(jacobian, torch.diag_embed(z[:n].cos()))
+        x = propagate(fn, z[:n], torch.eye(3, dtype=f64), 2)
+        torch.testing.assert_close(x.v, fn(z[:n]))
+        torch.testing.assert_close(x.j.movedim(0, 1), torch.diag_embed(z[:n].cos()))
     assert built == [2, 3, 5]
+    with pytest.raises(ValueError, match="values depend on the place of a code in its batch"):
+        jet(fn, z)
 
 
 def test_weights_stay_live_in_inferred_traces(built):

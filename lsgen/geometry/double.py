@@ -6,7 +6,7 @@ The same map in float64, its weights widened when they are used, leaves 1e-16 of
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -15,8 +15,9 @@ from torch.overrides import TorchFunctionMode
 from lsgen.geometry.compat import tree_map
 from lsgen.geometry.jets import FrozenNoise, widening
 from lsgen.latent import LatentSpace
+from lsgen.likelihoods import FlatLikelihood
 
-__all__ = ["DecoderMap", "Double", "widened_map"]
+__all__ = ["DecoderMap", "DistanceBound", "Double", "widened_map"]
 
 IN_PLACE = {
     "__setitem__",
@@ -98,6 +99,19 @@ class DecoderMap:
         made: Any = copy(self)
         made.decoder, made.widened = Double(self.decoder), True
         return made
+
+
+class DistanceBound(DecoderMap):
+    """A lower bound of the Fisher-Rao length of any curve between two codes, from what they decode to.
+
+    Whatever a curve of codes does, it decodes to a curve of distributions, none of which is shorter than the Fisher-Rao
+    distance of its ends.
+    """
+
+    def __call__(self, start: Tensor, end: Tensor) -> Tensor:
+        """Return the bound (N,) for codes (N, d); NaN where the likelihood has none."""
+        likelihood = cast(FlatLikelihood, self.likelihood)
+        return likelihood.distance_bound(self.decoder(start), self.decoder(end))
 
 
 def widened_map(fn: Any) -> Any:

@@ -16,6 +16,7 @@ __all__ = [
     "full_rank",
     "inverse_metric",
     "norm",
+    "raised",
     "replaced",
     "tolerance",
 ]
@@ -92,3 +93,15 @@ def replaced(g: Tensor, ok: Tensor) -> Tensor:
 def cholesky(g: Tensor, ok: Tensor) -> Tensor:
     """Return the Cholesky factors of the matrices that are ok, and of the identity in place of the others."""
     return torch.linalg.cholesky_ex(replaced(g, ok))[0]
+
+
+def raised(fisher: Tensor, covector: Tensor) -> Tensor:
+    """Return v with F v = w, for w (..., k) in the range of F (..., k, k), whose directions may be redundant.
+
+    Each coordinate is scaled to information 1 first, so that only redundancy, and not scale, counts as a rank deficit.
+    """
+    scale = fisher.diagonal(dim1=-2, dim2=-1).sqrt()
+    inverse = torch.where(scale > 0, 1 / scale, 0)
+    correlation = inverse.unsqueeze(-1) * fisher * inverse.unsqueeze(-2)
+    pseudoinverse = torch.linalg.pinv(correlation, hermitian=True)
+    return inverse * (pseudoinverse @ (inverse * covector).unsqueeze(-1)).squeeze(-1)

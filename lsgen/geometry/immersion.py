@@ -23,8 +23,9 @@ from torch.func import jvp, vjp
 
 from lsgen.geometry.batching import flat_codes, pointwise
 from lsgen.geometry.checks import check_map, check_signature
-from lsgen.geometry.double import DecoderMap, widened_map
+from lsgen.geometry.double import DecoderMap, DistanceBound, widened_map
 from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
+from lsgen.geometry.factorisation import raised
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.members import member_features
 from lsgen.geometry.riemannian import Map
@@ -104,6 +105,7 @@ class Immersion(EmbeddedMetric):
             differences are more precise; where it is not given they are those of fn.
         restriction: the plane whose coordinates the codes are, see `restrict`.
         definite: whether the metric is known to be positive definite, as it is without a signature; else it is checked.
+        bound: lower bounds (N,) of the distances of codes (N, d) and (N, d); else chords where all signs are +1.
 
     Raises:
         TypeError: fn cannot be called.
@@ -122,6 +124,7 @@ class Immersion(EmbeddedMetric):
     moved: SpaceMap | None = None
     restriction: Restriction | None = None
     definite: bool = False
+    bound: Callable[[Tensor, Tensor], Tensor] | None = None
 
     requirement = "a signature that makes the metric positive definite"
 
@@ -229,7 +232,21 @@ class Immersion(EmbeddedMetric):
 
     def in_double(self) -> Immersion:
         """Return the same immersion computed in float64."""
-        return replace(self, fn=widened_map(self.fn), moved=None if self.moved is None else self.moved.in_double())
+        moved = None if self.moved is None else self.moved.in_double()
+        bound = None if self.bound is None else widened_map(self.bound)
+        return replace(self, fn=widened_map(self.fn), moved=moved, bound=bound)
+
+    def lower_bound(self, start: Tensor, end: Tensor) -> Tensor:
+        """Return a lower bound (N,) of the geodesic distance of codes (N, d); NaN where none is known.
+
+        It is the given bound, else the chord |f(end) - f(start)| where all signs of the flat space are +1.
+        """
+        a, b = self.lifted(start), self.lifted(end)
+        if self.bound is not None:
+            return self.bound(a, b)
+        if self.signs is not None and bool((self.signs < 0).any()):
+            return super().lower_bound(start, end)
+        return torch.linalg.vector_norm((self.fn(b) - self.fn(a)).flatten(1), dim=-1)
 
     def value_norm(self, known: Tensor) -> Tensor:
         """Return the norm of f at every point (B, N), or at the ends (B, 1) in the frame that chords are taken in.
@@ -280,8 +297,8 @@ class Immersion(EmbeddedMetric):
             return likelihood.embed(h, at=base)
 
         (pulled,) = vjp(embed, h)[1](w * likelihood.signature.to(w))
-        raised = likelihood.join(_raised(likelihood.fisher(h), likelihood.split(pulled)))
-        part: Tensor = jvp(embed, (h,), (raised,))[1]
+        vector = likelihood.join(raised(likelihood.fisher(h), likelihood.split(pulled)))
+        part: Tensor = jvp(embed, (h,), (vector,))[1]
         return part
 
 
@@ -326,10 +343,13 @@ def immersion(
             raise TypeError(f"expected uncertainty to be an Uncertainty, got {type(uncertainty).__name__}")
         space = uncertainty(space)
     fn = SpaceMap(space, kind, features).with_frozen_noise(frozen_noise)
-    if kind != "fisher" or not bool((flat_likelihood(space.likelihood).signature < 0).any()):
+    if kind != "fisher":
         return Immersion(fn, space.dim)
+    signature, bound = flat_likelihood(space.likelihood).signature, DistanceBound(space).with_frozen_noise(frozen_noise)
+    if not bool((signature < 0).any()):
+        return Immersion(fn, space.dim, bound=bound)
     moved = SpaceMap(space, kind, features, local=True).with_frozen_noise(frozen_noise)
-    return Immersion(fn, space.dim, flat_likelihood(space.likelihood).signature, moved, definite=True)
+    return Immersion(fn, space.dim, signature, moved, definite=True, bound=bound)
 
 
 def flat_likelihood(likelihood: Likelihood) -> FlatLikelihood:
@@ -375,26 +395,3 @@ def jet(fn: Map | Immersion, z: Tensor, chunk_size: int | None = None) -> Jet:
         return value, x.j.movedim(0, 1), full_hessian(x)
 
     return Jet(*pointwise(one, im, z, chunk_size, order=2))
-
-
-def check_immersion(im: Any) -> None:
-    """Refuse a metric that is not an `Immersion`.
-
-    Raises:
-        TypeError: im is no `Immersion`.
-
-    """
-    if not isinstance(im, Immersion):
-        raise TypeError(f"expected an Immersion, whose image bends in a flat space, got {type(im).__name__}")
-
-
-def _raised(fisher: Tensor, covector: Tensor) -> Tensor:
-    """Return v with F v = w, for w (..., k) in the range of F (..., k, k), whose directions may be redundant.
-
-    Each coordinate is scaled to information 1 first, so that only redundancy, and not scale, counts as a rank deficit.
-    """
-    scale = fisher.diagonal(dim1=-2, dim2=-1).sqrt()
-    inverse = torch.where(scale > 0, 1 / scale, 0)
-    correlation = inverse.unsqueeze(-1) * fisher * inverse.unsqueeze(-2)
-    pseudoinverse = torch.linalg.pinv(correlation, hermitian=True)
-    return inverse * (pseudoinverse @ (inverse * covector).unsqueeze(-1)).squeeze(-1)

@@ -106,6 +106,10 @@ class FlatMemberLikelihood(MemberLikelihood, FlatLikelihood):
         """Return the embeddings of the members side by side, divided by sqrt(M), of shape (B, M m)."""
         return self.likelihood.embed(h, at=at).flatten(-2) / sqrt(self.members)
 
+    def distance_bound(self, h: Tensor, other: Tensor) -> Tensor:
+        """Return the root mean square of the members' bounds, which holds for the average metric."""
+        return self.likelihood.distance_bound(h, other).square().mean(-1).sqrt()
+
 
 def joined(space: LatentSpace, decoders: Sequence[nn.Module]) -> LatentSpace:
     """Return the latent space of several decoders with equal weights."""

@@ -185,6 +185,10 @@ class RiemannianMetric(ABC):
     def smooth_length(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return the fourth-order length (B,) of smooth curves of at least 3 points, from segment data."""
 
+    def lower_bound(self, start: Tensor, end: Tensor) -> Tensor:
+        """Return a lower bound (N,) of the geodesic distance of codes (N, d); NaN where none is known."""
+        return start.new_full((len(start),), torch.nan)
+
     @abstractmethod
     def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
         """Return the system of one Newton iteration, in float64 but for the force and a given metric."""

@@ -166,6 +166,17 @@ class FlatLikelihood(Likelihood):
 
         """
 
+    def distance_bound(self, h: Tensor, other: Tensor) -> Tensor:
+        """Return a lower bound of the Fisher-Rao distance between p(x|h) and p(x|other), of shape (B,).
+
+        It is the chord |e(h) - e(other)| where all signs of the flat space are +1; NaN, for no bound, where some are
+        negative, since chords of such a space may be longer than curves.
+        """
+        signs = self.signature
+        if bool((signs < 0).any()):
+            return h.new_full(h.shape[: h.ndim - len(self.shape)], torch.nan)
+        return torch.linalg.vector_norm(self.embed(other, at=h) - self.embed(h, at=h), dim=-1)
+
 
 class ClosedFormLikelihood(FlatLikelihood):
     """Abstract family whose Fisher-Rao distance is in closed form."""
@@ -176,6 +187,10 @@ class ClosedFormLikelihood(FlatLikelihood):
 
         Reference: Atkinson & Mitchell, "Rao's distance measure" (1981).
         """
+
+    def distance_bound(self, h: Tensor, other: Tensor) -> Tensor:
+        """Return the distance itself."""
+        return self.distance(h, other)
 
 
 class CubicLikelihood(Likelihood):

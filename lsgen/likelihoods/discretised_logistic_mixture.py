@@ -103,6 +103,12 @@ class DiscretisedLogisticMixture(FlatLikelihood, CubicLikelihood):
         """Return 2 sqrt(p_v), of shape (B, D L)."""
         return 2 * torch.exp(self._mixture(h).every() / 2).flatten(-len(self.shape) - 1)
 
+    def distance_bound(self, h: Tensor, other: Tensor) -> Tensor:
+        """Return the distance among all distributions over the levels, whose shortest arcs leave the family."""
+        steps = (self.embed(other) - self.embed(h)).unflatten(-1, (-1, self.levels))
+        arcs = 4 * torch.asin((torch.linalg.vector_norm(steps, dim=-1) / 4).clamp(max=1))
+        return torch.linalg.vector_norm(arcs, dim=-1)
+
     def _heads(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, means, log_scales = self.split(h).split(self.components, -1)
         return logits, means, log_scales

@@ -139,6 +139,13 @@ class FlatMixed(Mixed, FlatLikelihood):
         embedded = [part.embed(own, at=base) for (part, own), base in zip(self._pairs(h), bases, strict=True)]
         return torch.cat(embedded, -1)
 
+    def distance_bound(self, h: Tensor, other: Tensor) -> Tensor:
+        """Return the root of the sum of the parts' squared bounds; a part without a bound counts as 0."""
+        pairs = zip(self._pairs(h), self._pairs(other), strict=True)
+        bounds = torch.stack([part.distance_bound(a, b) for (part, a), (_, b) in pairs], -1)
+        none = bounds.isnan().all(-1)
+        return torch.where(none, torch.nan, torch.linalg.vector_norm(bounds.nan_to_num(nan=0.0), dim=-1))
+
 
 class ClosedFormMixed(FlatMixed, ClosedFormLikelihood):
     """A product of likelihoods whose Fisher-Rao distances are all in closed form."""

@@ -109,12 +109,14 @@ class LatentDistances(LatentCallback):
         start, end = z[pairs].unbind(1)
         found = self.search.join(sub.im, sub.inside(z), sub.inside(start), sub.inside(end), self.points)
         length = torch.where(found.converged, found.length, torch.nan)
+        logged = quantiles("geometry/distance/geodesic", length)
+        if not bool(found.lower_bound.isnan().all()):
+            logged |= quantiles("geometry/distance/lower_bound", found.lower_bound)
         euclidean = torch.linalg.vector_norm(end - start, dim=-1)
-        sink.scalars(
-            quantiles("geometry/distance/geodesic", length) | quantiles("geometry/distance/euclidean", euclidean)
-        )
+        sink.scalars(logged | quantiles("geometry/distance/euclidean", euclidean))
         both = found.converged.cpu().numpy()
-        arrays = {"pairs": pairs, "geodesic": length, "euclidean": euclidean, "residual": found.residual}
+        arrays = {"pairs": pairs, "geodesic": length, "lower_bound": found.lower_bound, "euclidean": euclidean}
+        arrays["residual"] = found.residual
         kept = {name: x.cpu().numpy() for name, x in arrays.items()}
         correlation = spearmanr(kept["geodesic"][both], kept["euclidean"][both]).statistic if both.sum() > 2 else np.nan
         if np.isfinite(correlation):

@@ -189,7 +189,11 @@ class _Paths:
         """Return one block of three rows a pair: the decoded paths, with their lengths."""
         lengths = {name: found["length"].tolist() for name, found in self.known.items()}
         pairs = len(self.geodesic.length)
+        bounds = self.geodesic.lower_bound.tolist()
         rows = [f"{self.name(path, i)}  {lengths[path][i]:.4g}" for i in range(pairs) for path in self.codes]
+        for i, bound in enumerate(bounds):
+            last = (i + 1) * len(self.codes) - 1  # the row of the geodesic
+            rows[last] += f", at least {bound:.4g}" if np.isfinite(bound) else ""
         z = torch.stack(list(self.codes.values()), 1).flatten(0, 1)
         ends = None if self.x is None else self.x.unflatten(0, (pairs, 2)).repeat_interleave(len(self.codes), 0)
         axes = "" if len(self.sub.axes) == self.space.dim else f" over the {len(self.sub.axes)} active axes"

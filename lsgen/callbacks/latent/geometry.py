@@ -157,8 +157,7 @@ class LatentGeometry(LatentCallback):
         pairs = min(self.detail.pairs, len(known.z) // 2)
         if pairs:
             start, end = known.z[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)
-            likelihood_of = space if self.kind == "fisher" else None
-            found |= path_lengths(im, likelihood_of, start, end, self.detail.intervals)
+            found |= path_lengths(im, start, end, self.detail.intervals)
         return found
 
 

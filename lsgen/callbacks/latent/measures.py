@@ -13,7 +13,6 @@ from lsgen.geometry.curvature import volume_and_curvature
 from lsgen.geometry.geodesics import Geodesic, curve_energy
 from lsgen.geometry.geodesics.energy import segments
 from lsgen.latent import Cube, LatentSpace, paths
-from lsgen.likelihoods import ClosedFormLikelihood, FlatLikelihood, Likelihood
 
 __all__ = [
     "ActiveSubspace",
@@ -118,6 +117,8 @@ def along_curves(im: Immersion, curves: Tensor) -> dict[str, Tensor]:
 def geodesic_scalars(key: str, found: Geodesic) -> dict[str, float]:
     """Return quantiles over the converged geodesics; the others are counted as not finite."""
     names = {"length": found.length, "energy": found.energy, "speed_variation": found.speed_variation}
+    if not bool(found.lower_bound.isnan().all()):
+        names["lower_bound"] = found.lower_bound
     if not bool(found.asymmetry.isnan().all()):
         names |= {"asymmetry": found.asymmetry, "spread": found.spread}
     logged = {f"{key}/pairs": float(found.converged.numel()), f"{key}/converged": float(found.converged.sum())}
@@ -169,40 +170,23 @@ def over_plane(im: Immersion, plane: Plane, chunk_size: int) -> dict[str, Tensor
     return {"plane_log_volume": volume, "plane_curvature": curvature}
 
 
-def path_lengths(
-    im: Immersion, space: LatentSpace | None, start: Tensor, end: Tensor, intervals: int
-) -> dict[str, Tensor]:
+def path_lengths(im: Immersion, start: Tensor, end: Tensor, intervals: int) -> dict[str, Tensor]:
     r"""Return the length of straight segments in z, and the distance of their ends in the data space.
 
         L = integral_0^1 sqrt( v^T G(z(t)) v ) dt,    v = end - start,
 
     of fourth order in the length of an interval. The distance is that of the space which z is mapped into, so L is
-    never less: the closed-form Fisher-Rao distance where the space's likelihood has one and `im` is its Fisher
-    immersion, else the chord.
+    never less: see `Immersion.lower_bound`.
 
     Args:
         im: the immersion.
-        space: the latent space whose Fisher immersion it is; None for another immersion.
         start: codes (P, d).
         end: codes (P, d).
         intervals: into which a segment is divided.
 
     """
     length = curve_length(im, paths.linear(start, end, intervals + 1))
-    if space is None:
-        distance = torch.linalg.vector_norm(im(end) - im(start), dim=-1)
-    else:
-        distance = _fisher_distance(space.likelihood, space.raw(start), space.raw(end))
-    return {"path_length": length, "path_distance": distance}
-
-
-def _fisher_distance(likelihood: Likelihood, h: Tensor, other: Tensor) -> Tensor:
-    """Return the Fisher-Rao distance (P,) in closed form, else its lower bound, the chord of the flat embedding."""
-    if isinstance(likelihood, ClosedFormLikelihood):
-        return likelihood.distance(h, other)
-    assert isinstance(likelihood, FlatLikelihood)
-    chord = likelihood.embed(other, at=h) - likelihood.embed(h, at=h)
-    return (chord.square() @ likelihood.signature.to(chord)).clamp(min=0).sqrt()
+    return {"path_length": length, "path_distance": im.lower_bound(start, end)}
 
 
 def _whitened(g: Tensor, covariance: Tensor) -> Tensor:

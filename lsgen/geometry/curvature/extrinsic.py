@@ -10,7 +10,7 @@ Reference: do Carmo, "Riemannian Geometry" (1992), chapter 6, section 2.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch import Tensor
 from lsgen.geometry.batching import pointwise
 from lsgen.geometry.embedded import full_hessian
 from lsgen.geometry.factorisation import inverse_metric
-from lsgen.geometry.immersion import Immersion, check_immersion
+from lsgen.geometry.immersion import Immersion
 
 __all__ = ["MeanCurvature", "mean_curvature", "second_fundamental_form"]
 
@@ -47,7 +47,7 @@ def second_fundamental_form(im: Immersion, z: Tensor, chunk_size: int | None = N
         TypeError, ValueError: see `metric`.
 
     """
-    check_immersion(im)
+    _check_immersion(im)
     return pointwise(lambda part: (_second(im, part)[1].to(z.dtype),), im, z, chunk_size, order=2, smooth=True)[0]
 
 
@@ -72,7 +72,7 @@ def mean_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> M
         TypeError, ValueError: see `metric`.
 
     """
-    check_immersion(im)
+    _check_immersion(im)
 
     def one(part: Tensor) -> tuple[Tensor, ...]:
         inverse, second = _second(im, part)
@@ -91,3 +91,14 @@ def _second(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
     inverse = inverse_metric(g, z.dtype)
     gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse, im.signed(j), h)
     return inverse, h - torch.einsum("nijk,nkm->nijm", gamma, j)
+
+
+def _check_immersion(im: Any) -> None:
+    """Refuse a metric that is not an `Immersion`.
+
+    Raises:
+        TypeError: im is no `Immersion`.
+
+    """
+    if not isinstance(im, Immersion):
+        raise TypeError(f"expected an Immersion, whose image bends in a flat space, got {type(im).__name__}")

@@ -34,7 +34,7 @@ from lsgen.geometry.chunks import codes_at_once
 from lsgen.geometry.compat import outside_transforms
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import with_midpoints
-from lsgen.geometry.geodesics.close_codes import solve_hidden
+from lsgen.geometry.geodesics.close_codes import Route, solve_hidden
 from lsgen.geometry.geodesics.implicit import (
     FoundCurves,
     Settings,
@@ -43,7 +43,9 @@ from lsgen.geometry.geodesics.implicit import (
     is_followed,
     values_of,
 )
+from lsgen.geometry.geodesics.lower_bounds import lower_bounds
 from lsgen.geometry.geodesics.precision import in_dtype
+from lsgen.geometry.geodesics.rounding import HIDDEN
 from lsgen.geometry.geodesics.solver import Solution, minimise_energy
 from lsgen.geometry.geodesics.starts import CodeGraph, starting_curves
 from lsgen.geometry.jets import unchanged
@@ -58,6 +60,9 @@ class Geodesic(NamedTuple):
     Attributes:
         points: curves (B, N, d), ends included.
         length: length (B,), fourth order in 1/n; an upper bound of the distance up to that error.
+        lower_bound: lower bound of the distance (B,), up to rounding; NaN where none is known
+            (`RiemannianMetric.lower_bound`), or rounding hides it. The geodesic is the shortest for certain where it
+            equals the length; elsewhere the distance lies between the two.
         energy: discrete energy (B,).
         converged: whether each solves the geodesic equation (B,).
         residual: tangential acceleration in units of the length (B,); inf where the metric is rank deficient.
@@ -72,6 +77,7 @@ class Geodesic(NamedTuple):
 
     points: Tensor
     length: Tensor
+    lower_bound: Tensor
     energy: Tensor
     converged: Tensor
     residual: Tensor
@@ -181,6 +187,8 @@ def solve_geodesics(
             solved, route = solve_hidden(im, solve(im, curves.flatten(0, 1)), tol, solve)
         solved = Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved))
         found, route = _best(solved, route.unflatten(0, curves.shape[:2]))
+        hidden = (route != Route.CHORDS) | (found.rounding > HIDDEN)
+        found = found._replace(lower_bound=lower_bounds(im, a, b, hidden).to(found.length))
     return ends.restored(found), route
 
 
@@ -272,7 +280,10 @@ def _best(solved: Solution, route: Tensor) -> tuple[Geodesic, Tensor]:
         longest = torch.where(solved.converged, solved.length, -torch.inf).amax(0)
         spread = torch.where(converged, longest - length, torch.nan)
     iterations = int(solved.iterations.amax()) if len(length) else 0
-    found = Geodesic(points, length, energy, converged, residual, variation, asymmetry, spread, rounding, iterations)
+    none = torch.full_like(length, torch.nan)
+    found = Geodesic(
+        points, length, none, energy, converged, residual, variation, asymmetry, spread, rounding, iterations
+    )
     return found, route[chosen, row]
 
 

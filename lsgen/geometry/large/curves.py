@@ -28,7 +28,8 @@ from torch.nn.functional import pad
 from lsgen.geometry.geodesics.arc_length import AGREES, polygon_length, raw_length, speed_variation
 from lsgen.geometry.geodesics.boundary_value import Geodesic, flat_ends
 from lsgen.geometry.geodesics.energy import raw_energy, segments
-from lsgen.geometry.geodesics.rounding import admitted, is_hidden
+from lsgen.geometry.geodesics.lower_bounds import lower_bounds
+from lsgen.geometry.geodesics.rounding import HIDDEN, admitted, is_hidden
 from lsgen.geometry.large.operator import MetricOperator
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.latent import paths
@@ -91,6 +92,8 @@ def large_geodesic(
             state = _iterated(im, state, products, tol, chunk_size)
             done += 1
         found = _judged(im, state, products, tol, chunk_size)
+        hidden = found["rounding"] > HIDDEN
+        found["lower_bound"] = lower_bounds(im, a, b, hidden).to(found["length"])
     return ends.restored(Geodesic(**found, iterations=done))
 
 
@@ -225,7 +228,7 @@ def _residual(im: RiemannianMetric, state: _State, g: MetricOperator, length: Te
 def _judged(
     im: RiemannianMetric, state: _State, products: int, tol: float, chunk_size: int | None
 ) -> dict[str, Tensor]:
-    """Return the fields of `Geodesic` up to the number of iterations."""
+    """Return the fields of `Geodesic` but for the lower bound and the number of iterations."""
     curves, n = state.curves, state.curves.shape[1] - 1
     g = MetricOperator(im, curves[:, 1:-1], chunk_size)
     length = raw_length(im, curves)

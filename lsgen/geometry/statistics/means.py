@@ -23,12 +23,15 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.checks import check_codes
+from lsgen.geometry.compat import outside_transforms
 from lsgen.geometry.geodesics.boundary_value import geodesic
+from lsgen.geometry.geodesics.implicit import is_followed, values_of
 from lsgen.geometry.geodesics.initial_value.shooting import exp_map
 from lsgen.geometry.geodesics.logarithm import log_map
 from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
 from lsgen.geometry.metric_tensor import metric
 from lsgen.geometry.riemannian import RiemannianMetric
+from lsgen.geometry.statistics.implicit_mean import differentiable_mean
 
 __all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "log_maps", "solver_options", "vector_norms"]
 
@@ -66,6 +69,9 @@ def frechet_mean(
 
         mu = argmin_z sum_i w_i dist(z, x_i)^2,    variance = sum_i w_i dist(mu, x_i)^2
 
+    Both are differentiable in the codes, in their weights and in the weights of the map, once, by the implicit function
+    theorem; derivatives are known as well as the mean is, to `tol`. Those of a mean that did not converge are NaN.
+
     Args:
         im: the immersion, or the metric itself.
         codes: sets of codes (B, n, d).
@@ -97,8 +103,12 @@ def frechet_mean(
         if initial.shape != (*batch, d):
             raise ValueError(f"expected initial codes {(*batch, d)}, got {tuple(initial.shape)}")
         mean = check_codes(im.fn, im.dim, initial.to(codes) if initial.dtype == dtype else initial)
-    with torch.no_grad():
-        found = _descended(im, sets.detach(), shares, mean.detach(), tol, max_iterations, solver)
+    plain, plain_shares, begin = values_of(im, sets, shares, mean)
+    with outside_transforms(plain), torch.no_grad():
+        found = _descended(im, plain, plain_shares, begin, tol, max_iterations, solver)
+    if shares.requires_grad or is_followed(im, sets.flatten(0, 1), sets.flatten(0, 1)):
+        live = differentiable_mean(im, found.mean, found.variance, found.converged, sets, shares, solver)
+        found = found._replace(mean=live[0], variance=live[1])
     result: FrechetMean = in_dtype(
         FrechetMean(
             found.mean.reshape(*batch, d),

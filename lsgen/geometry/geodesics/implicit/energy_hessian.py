@@ -6,7 +6,7 @@ positive definite it is solved by cyclic reduction, at a saddle as a dense matri
 singular and the points have no derivative: with the positive definite model M of the energy, the solution of H x = v
 then has
 
-    |x^T H x| < 4 n^-2 x^T M x,
+    |x^T H x| < n^-2 x^T M x,
 
 which is within what n segments know of H.
 
@@ -26,8 +26,6 @@ from lsgen.geometry.geodesics.tridiagonal import solve
 from lsgen.geometry.riemannian import Blocks, RiemannianMetric
 
 __all__ = ["EnergyHessian"]
-
-CONJUGATE = 4.0
 
 
 class EnergyHessian:
@@ -65,7 +63,7 @@ class EnergyHessian:
             saddles = Blocks(exact.diagonal[rows], exact.next[rows])
             x = x.index_copy(0, rows, _solved_densely(saddles, v[rows]))
         n = v.shape[1] + 1
-        told = (x * v).sum((-2, -1)).abs() >= CONJUGATE / n**2 * (x * _product(model, x)).sum((-2, -1))
+        told = (x * v).sum((-2, -1)).abs() >= (x * _product(model, x)).sum((-2, -1)) / n**2
         asked = (v != 0).flatten(1).any(-1)
         x = torch.where((told & asked)[:, None, None], x, torch.where(asked, torch.nan, 0.0)[:, None, None])
         return x.reshape(side.shape).to(side)

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from lsgen.geometry.jets import unchanged, widest_intermediate
 
-__all__ = ["affordable", "codes_at_once", "in_chunks"]
+__all__ = ["affordable", "codes_at_once", "directions_at_once", "in_chunks"]
 
+LEAST = 32
 BUDGET = {"cpu": 2**24}
 ELSEWHERE = 2**30
 
@@ -51,6 +52,15 @@ def in_chunks(
 def codes_at_once(im: Any, z: Tensor, order: int) -> int:
     """Return how many codes to propagate at once with all their derivatives up to an order."""
     return affordable(im, z, im.dim if order == 1 else im.dim + im.dim * (im.dim + 1) // 2)
+
+
+def directions_at_once(im: Any, z: Tensor) -> int:
+    """Return the number n of directions in a tile of second derivatives, which holds 2n first and n^2 second ones.
+
+    It is at least LEAST: first derivatives are taken anew for every tile.
+    """
+    slabs, d = affordable(im, z, len(z)), im.dim
+    return d if d + d * (d + 1) // 2 <= slabs else min(d, max(LEAST, int((1 + slabs) ** 0.5) - 1))
 
 
 def affordable(im: Any, z: Tensor, derivatives: int) -> int:

@@ -6,15 +6,19 @@ No D x D projector is formed, since
 
     <II_ij, II_kl> = <H_ij, H_kl> - (J^T H_ij)^T g^-1 (J^T H_kl) ,
 
-and all of them are one Gram matrix of the d + d(d+1)/2 derivatives, in any signature. The operator of Jacobi fields is
-one contraction with the normal II(v, v),
+and all of them are one Gram matrix of the d + d(d+1)/2 derivatives, in any signature. That matrix has d^4 numbers. Its
+contractions need none of them: along a frame of orthonormal tangent vectors e_a
+
+    Ric_ab = <II_cc, II_ab> - <II_ac, II_bc>,    R = |II_aa|^2 - |II_ab|^2    (sums over repeated indices),
+
+from vectors II_ab = H_ab - <H_ab, J e_c> J e_c of d(d+1)/2 pairs, which for R come in tiles of bounded size. The
+operator of Jacobi fields is one contraction with the normal II(v, v),
 
     K_ab = <II(e_a, e_b), n> - <II(v, e_a), II(v, e_b)>,    n = II(v, v) = H(v, v) - J Gamma(v, v),
     <II(e_a, e_b), n> = <H(e_a, e_b), n> = D^2 <n, f> (e_a, e_b)    for fixed n,
 
-of which the last is the Hessian of a scalar. From d = MANY on it takes two passes backwards for each of d directions,
-so that some derivatives a direction are held, and neither the d(d+1)/2 second ones nor the d^4 numbers of the Riemann
-tensor; below, all second derivatives at once are cheaper.
+of which the last is the Hessian of a scalar: two passes backwards for each of d directions. For few dimensions the Gram
+matrix of all derivatives costs less, and is used instead.
 
 Segments are measured by chords D_i = f(z_{i+1}) - f(z_i), with energy and force
 
@@ -37,11 +41,14 @@ Hessian" (1994); do Carmo, "Differential Geometry of Curves and Surfaces" (1976)
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
 from torch.func import vjp
 
+from lsgen.geometry.chunks import directions_at_once
 from lsgen.geometry.factorisation import Factored, cholesky, factored, full_rank, inverse_metric
 from lsgen.geometry.jets import Frame, Taylor
 from lsgen.geometry.riemannian import (
@@ -60,6 +67,9 @@ from lsgen.geometry.riemannian import (
 __all__ = ["EmbeddedMetric", "full_hessian"]
 
 MANY = 16
+"""Least d for which the operator of Jacobi fields takes second derivatives along single directions only."""
+MANY_PAIRS = 32
+"""Least d for which contractions of the curvature are taken in an orthonormal frame."""
 
 
 class EmbeddedMetric(RiemannianMetric):
@@ -68,7 +78,9 @@ class EmbeddedMetric(RiemannianMetric):
     exact_hessian, newton_order, by_differences = False, 1, True
 
     @abstractmethod
-    def expansion(self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False) -> Taylor:
+    def expansion(
+        self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False, split: int = 0
+    ) -> Taylor:
         """Return f with its derivatives at codes (N, d), flattened to (N, m).
 
         Args:
@@ -77,6 +89,8 @@ class EmbeddedMetric(RiemannianMetric):
             directions: vectors (k, d) or (k, N, d); the coordinate vectors where they are not given.
             isometric: f may be moved by an isometry, where only inner products of derivatives are wanted; the
                 result may then have fewer than m coordinates.
+            split: the number s of directions in the first of two sets, so that second derivatives are taken along a
+                direction of each set only.
 
         """
 
@@ -145,7 +159,39 @@ class EmbeddedMetric(RiemannianMetric):
         r = ik_jl - ik_jl.transpose(-1, -2)
         return metric.g, torch.where(metric.full[:, None, None, None, None], r, torch.nan)
 
+    def ricci(self, z: Tensor) -> Tensor:
+        """Return the Ricci tensor (N, d, d), by the Riemann tensor or, of many pairs, in an orthonormal frame."""
+        if self.dim < MANY_PAIRS:
+            return super().ricci(z)
+        metric, tiles = self._normal_tiles(z)
+        parts = list(tiles)
+        if not parts:
+            return torch.where(metric.full[:, None, None], torch.zeros_like(metric.g), torch.nan)
+        i, j = (torch.cat(column) for column in list(zip(*parts, strict=True))[:2])
+        normal = torch.cat([part for _, _, part in parts], 1)
+        place = torch.empty(self.dim, self.dim, dtype=torch.long, device=z.device)
+        place[i, j] = place[j, i] = torch.arange(len(i), device=z.device)
+        trace = (i == j).to(normal) @ normal
+        found = self.dot(trace[:, None], normal)[:, place]
+        for row in place:
+            found = found - self.inner(normal[:, row])
+        return torch.where(metric.full[:, None, None], metric.root @ found @ metric.root.mT, torch.nan)
+
     def scalar(self, z: Tensor) -> tuple[Factored, Tensor]:
+        """Return g and the scalar curvature, by all products or, of many pairs, in an orthonormal frame."""
+        if self.dim < MANY_PAIRS:
+            return self._scalar_by_products(z)
+        metric, tiles = self._normal_tiles(z)
+        trace, square = None, metric.g.new_zeros(len(z))
+        for i, j, normal in tiles:
+            alike = (i == j).to(normal)
+            part = alike @ normal
+            trace = part if trace is None else trace + part
+            square = square + self.dot(normal, normal) @ (2 - alike)
+        found = square if trace is None else self.dot(trace, trace) - square
+        return metric, torch.where(metric.full, found, torch.nan)
+
+    def _scalar_by_products(self, z: Tensor) -> tuple[Factored, Tensor]:
         """Return g and the scalar curvature, summed over pairs i <= j and k <= l weighted by their multiplicities."""
         metric, normal = self._normal_products(z)
         inverse = metric.inverse
@@ -167,6 +213,35 @@ class EmbeddedMetric(RiemannianMetric):
         self.check_definite(g, z)
         normal = products[:, d:, d:] - mixed.mT @ torch.cholesky_solve(mixed, cholesky(g, full_rank(g, z.dtype)))
         return g, normal[:, 0, 2] - normal[:, 1, 1]
+
+    def orthonormal_tangents(self, z: Tensor, x: Taylor) -> tuple[Factored, Tensor, Tensor]:
+        """Return g, orthonormal tangent vectors e_a in rows (N, d, d), and J e_a (N, d, m), in float64."""
+        j = x.j.movedim(0, 1).double()
+        g = self.inner(j)
+        self.check_definite(g, z)
+        metric = factored(g, z.dtype)
+        eye = torch.eye(self.dim, dtype=g.dtype, device=g.device)
+        frame = torch.linalg.solve_triangular(metric.root, eye.expand_as(g), upper=False)
+        return metric, frame, frame @ j
+
+    def _normal_tiles(self, z: Tensor) -> tuple[Factored, Iterator[tuple[Tensor, Tensor, Tensor]]]:
+        """Return g and, tile by tile, pairs a <= b of an orthonormal frame with II_ab (N, pairs, m), in float64."""
+        metric, frame, tangent = self.orthonormal_tangents(z, self.expansion(z, 1, isometric=True))
+        return metric, self._tiles(z, frame.transpose(0, 1).to(z), tangent)
+
+    def _tiles(self, z: Tensor, vectors: Tensor, tangent: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        sets = torch.arange(self.dim, device=z.device).split(directions_at_once(self, z))
+        for first, second in combinations_with_replacement(sets, 2):
+            chosen, split = (first, 0) if first is second else (torch.cat([first, second]), len(first))
+            x = self.expansion(z, 2, vectors[chosen], isometric=True, split=split)
+            if not x.curved:
+                return
+            i, j = x.frame.indices(z.device)
+            yield chosen[i], chosen[j], self.normal_part(x.t[len(chosen) :].movedim(0, 1).double(), tangent)
+
+    def normal_part(self, v: Tensor, tangent: Tensor) -> Tensor:
+        """Return the part of vectors (N, k, m) normal to orthonormal vectors (N, d, m)."""
+        return v - (v @ self.signed(tangent).mT) @ tangent
 
     def _normal_products(self, z: Tensor) -> tuple[Factored, Tensor]:
         """Return g (N, d, d) with its factors and <II_ij, II_kl> (N, pairs, pairs) at codes (N, d)."""

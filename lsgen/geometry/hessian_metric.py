@@ -123,10 +123,12 @@ class HessianMetric(EmbeddedMetric):
         """Return the dual coordinates eta = d phi(z), of shape (B, d), at codes (B, d)."""
         return self.local(flat_codes(self, z).z).reshape(z.shape)
 
-    def expansion(self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False) -> Taylor:
+    def expansion(
+        self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False, split: int = 0
+    ) -> Taylor:
         """Return (z, eta(z)) with its derivatives at codes (N, d); see `EmbeddedMetric.expansion`."""
         vectors = torch.eye(self.dim, dtype=z.dtype, device=z.device) if directions is None else directions
-        x = propagate(self.local, z, vectors, order)
+        x = propagate(self.local, z, vectors, order, split=split)
         seeds = vectors[:, None].expand(-1, *z.shape) if vectors.ndim == 2 else vectors
         straight = torch.cat([seeds, seeds.new_zeros(len(x.t) - len(seeds), *z.shape)])
         return Taylor(x.frame, torch.cat([z, x.v], -1), torch.cat([straight, x.t], -1))

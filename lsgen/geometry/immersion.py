@@ -192,7 +192,9 @@ class Immersion(EmbeddedMetric):
         whole = basis if self.restriction is None else basis @ self.restriction.basis.to(basis)
         return replace(self, dim=len(basis), restriction=Restriction(self.lifted(origin[None])[0], whole))
 
-    def expansion(self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False) -> Taylor:
+    def expansion(
+        self, z: Tensor, order: int, directions: Tensor | None = None, isometric: bool = False, split: int = 0
+    ) -> Taylor:
         """Return f with its derivatives at codes (N, d), flattened to (N, m); see `EmbeddedMetric.expansion`.
 
         Raises:
@@ -202,7 +204,7 @@ class Immersion(EmbeddedMetric):
         vectors = torch.eye(self.dim, dtype=z.dtype, device=z.device) if directions is None else directions
         if self.restriction is not None:
             vectors = vectors @ self.restriction.basis.to(z)
-        x = propagate(self.local, self.lifted(z), vectors, order, isometric and self.euclidean)
+        x = propagate(self.local, self.lifted(z), vectors, order, isometric and self.euclidean, split)
         n = z.shape[0]
         if x.ndim < 1 or x.shape[0] != n:
             raise ValueError(f"expected a map ({n}, {self.dim}) -> ({n}, m), got {tuple(x.shape)}")

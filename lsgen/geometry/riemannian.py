@@ -150,6 +150,11 @@ class RiemannianMetric(ABC):
     def riemann(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return g and R_ijkl at codes (N, d), in float64; R is NaN where g is rank deficient."""
 
+    def ricci(self, z: Tensor) -> Tensor:
+        """Return the Ricci tensor g^ik R_ijkl at codes (N, d), in float64; NaN where g is rank deficient."""
+        g, r = self.riemann(z)
+        return torch.einsum("nik,nijkl->njl", inverse_metric(g, z.dtype), r)
+
     def scalar(self, z: Tensor) -> tuple[Factored, Tensor]:
         """Return g with its factors and the scalar curvature g^ik g^jl R_ijkl (N,), in float64."""
         g, r = self.riemann(z)

@@ -19,8 +19,12 @@ from lsgen.geometry.batching import pointwise
 from lsgen.geometry.embedded import full_hessian
 from lsgen.geometry.factorisation import inverse_metric
 from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.riemannian import repeated
 
 __all__ = ["MeanCurvature", "mean_curvature", "second_fundamental_form"]
+
+SEVERAL = 4
+"""Least d for which the mean curvature takes second derivatives along single directions only."""
 
 
 class MeanCurvature(NamedTuple):
@@ -48,7 +52,7 @@ def second_fundamental_form(im: Immersion, z: Tensor, chunk_size: int | None = N
 
     """
     _check_immersion(im)
-    return pointwise(lambda part: (_second(im, part)[1].to(z.dtype),), im, z, chunk_size, order=2, smooth=True)[0]
+    return pointwise(lambda part: (_second(im, part).to(z.dtype),), im, z, chunk_size, order=2, smooth=True)[0]
 
 
 def mean_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> MeanCurvature:
@@ -75,22 +79,35 @@ def mean_curvature(im: Immersion, z: Tensor, chunk_size: int | None = None) -> M
     _check_immersion(im)
 
     def one(part: Tensor) -> tuple[Tensor, ...]:
-        inverse, second = _second(im, part)
-        vector = torch.einsum("nij,nijm->nm", inverse, second).to(z.dtype) / im.dim
+        vector = _trace(im, part).to(z.dtype) / im.dim
         return vector, im.within_manifold(part, vector)
 
     return MeanCurvature(*pointwise(one, im, z, chunk_size, order=2, smooth=True))
 
 
-def _second(im: Immersion, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the inverse metric and II, in float64."""
+def _second(im: Immersion, z: Tensor) -> Tensor:
+    """Return II at codes (N, d), in float64."""
     x = im.expansion(z, 2)
     j, h = x.j.movedim(0, 1).double(), full_hessian(x).double()
     g = im.inner(j)
     im.check_definite(g, z)
-    inverse = inverse_metric(g, z.dtype)
-    gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse, im.signed(j), h)
-    return inverse, h - torch.einsum("nijk,nkm->nijm", gamma, j)
+    gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse_metric(g, z.dtype), im.signed(j), h)
+    return h - torch.einsum("nijk,nkm->nijm", gamma, j)
+
+
+def _trace(im: Immersion, z: Tensor) -> Tensor:
+    """Return g^ij II_ij (N, m) in float64, from a second derivative along each vector of an orthonormal frame."""
+    n, d = z.shape
+    few = d < SEVERAL
+    x = im.expansion(z, 2 if few else 1)
+    metric, frame, tangent = im.orthonormal_tangents(z, x)
+    if few:
+        trace = torch.einsum("nij,nijm->nm", metric.inverse, full_hessian(x).double())
+    else:
+        along = im.expansion(repeated(z, d), 2, frame.to(z).reshape(1, n * d, d))
+        second = along.t[-1] if along.curved else torch.zeros_like(along.t[0])
+        trace = second.unflatten(0, (n, d)).double().sum(1)
+    return torch.where(metric.full[:, None], im.normal_part(trace[:, None], tangent)[:, 0], torch.nan)
 
 
 def _check_immersion(im: Any) -> None:

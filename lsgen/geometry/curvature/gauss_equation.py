@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.batching import pointwise
-from lsgen.geometry.factorisation import finite, full_rank, inverse_metric
+from lsgen.geometry.factorisation import finite, full_rank
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = [
@@ -77,6 +77,9 @@ def ricci(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Ten
 
         Ric_jl = g^ik R_ijkl
 
+    In many dimensions (from 32 on) the d(d+1)/2 normal vectors II_ab of an orthonormal frame of an immersion into R^m
+    are held, at O(d^3 m) operations, and the Riemann tensor is not built.
+
     Args:
         im: the immersion, or the metric itself.
         z: codes (B, d).
@@ -89,12 +92,7 @@ def ricci(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Ten
         TypeError, ValueError: see `metric`.
 
     """
-
-    def one(part: Tensor) -> tuple[Tensor, ...]:
-        g, r = im.riemann(part)
-        return (torch.einsum("nik,nijkl->njl", inverse_metric(g, z.dtype), r).to(z.dtype),)
-
-    return pointwise(one, im, z, chunk_size, order=2, smooth=True)[0]
+    return pointwise(lambda part: (im.ricci(part).to(z.dtype),), im, z, chunk_size, order=2, smooth=True)[0]
 
 
 def sectional_curvature(im: RiemannianMetric, z: Tensor, u: Tensor, v: Tensor, chunk_size: int | None = None) -> Tensor:
@@ -103,7 +101,7 @@ def sectional_curvature(im: RiemannianMetric, z: Tensor, u: Tensor, v: Tensor, c
         K(u, v) = R_ijkl u^i v^j u^k v^l / (|u|^2 |v|^2 - <u, v>^2)
                 = (<II(u,u), II(v,v)> - |II(u,v)|^2) / (|u|^2 |v|^2 - <u, v>^2)
 
-    Of an immersion this takes d first and three second derivatives, whatever d: the Riemann tensor is not built.
+    For an immersion d first and three second derivatives are enough: the Riemann tensor is not built.
 
     Args:
         im: the immersion, or the metric itself.
@@ -128,8 +126,10 @@ def scalar_curvature(im: RiemannianMetric, z: Tensor, chunk_size: int | None = N
 
         R = g^ik g^jl R_ijkl = |tr II|^2 - |II|^2
 
-    The unit sphere of dimension n has R = n(n-1). The map is assumed twice differentiable at z: a decoder with ReLU
-    has zero second derivatives almost everywhere, and a warning says so, once per map.
+    In many dimensions (from 32 on) the pairs of an orthonormal frame of an immersion are taken in tiles, so that time
+    is O(d^3 m) and memory does not grow with the number of pairs. The unit sphere of dimension n has R = n(n-1). The
+    map is assumed twice differentiable at z: a decoder with ReLU has zero second derivatives almost everywhere, and a
+    warning says so, once per map.
 
     Args:
         im: the immersion, or the metric itself.

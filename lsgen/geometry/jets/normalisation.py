@@ -31,10 +31,10 @@ aten = torch.ops.aten
 
 
 def _second(frame: Frame, t: Tensor, curved: bool, block: Callable[[int, slice], Tensor]) -> Tensor:
-    """Return t with block(i, slice of the j >= i) added to its second derivatives, or appended if it has none."""
+    """Return t with block(i, slice of the j) added to its second derivatives, or appended if it has none."""
     if frame.order == 1:
         return t
-    blocks = torch.cat([block(i, slice(i, frame.d)) for i in range(frame.d)])
+    blocks = torch.cat([block(i, slice(j, frame.d)) for i, j, _, _ in frame.blocks])
     return torch.cat([t[: frame.d], t[frame.d :] + blocks if curved else blocks])
 
 

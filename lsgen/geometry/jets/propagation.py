@@ -39,7 +39,12 @@ _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def propagate(
-    fn: Callable[[Tensor], Tensor], z: Tensor, directions: Tensor, order: int, isometric: bool = False
+    fn: Callable[[Tensor], Tensor],
+    z: Tensor,
+    directions: Tensor,
+    order: int,
+    isometric: bool = False,
+    split: int = 0,
 ) -> Taylor:
     r"""Return f(z) with its derivatives along the given directions.
 
@@ -52,12 +57,13 @@ def propagate(
         order: 1 or 2.
         isometric: whether only inner products of derivatives matter, so that the result may lie in a smaller space
             (`lsgen.geometry.jets.last_layer`).
+        split: the number s of directions in the first of two sets, so that H_ij is taken for i < s <= j only.
 
     Returns:
         The expansion, of value (N, ...).
 
     """
-    frame = Frame(directions.shape[0], order)
+    frame = Frame(directions.shape[0], order, split)
     seeds = directions[:, None].expand(frame.d, *z.shape) if directions.ndim == 2 else directions
     start = Taylor(frame, z, seeds)
     try:

@@ -7,7 +7,9 @@ J_i = dx/ds_i and the second derivatives H_ij = d^2 x/ds_i ds_j, i <= j. Through
 
 so the d first derivatives are shared by all d(d+1)/2 pairs, and a linear f acts on all of them as on one
 larger batch. `Taylor` stores J and H in one tensor t of shape (K, *x.shape): K = d where every H_ij is zero (or
-not asked for) and K = d + d(d+1)/2 otherwise, the pairs in the order (0,0), (0,1), ..., (0,d-1), (1,1), ...
+not asked for) and K = d + d(d+1)/2 otherwise, the pairs in the order (0,0), (0,1), ..., (0,d-1), (1,1), ... A frame
+may also be split into two sets of directions, whose second derivatives are H_ij with i in the first set and j in the
+second: all H_ij of many directions come in tiles of bounded size that way.
 
 Reference: Griewank & Walther, "Evaluating Derivatives" (2008), chapter 13.
 """
@@ -49,24 +51,29 @@ class Frame:
     Args:
         d: number of directions.
         order: 1 for first derivatives only, 2 for both.
+        split: the number s of directions in the first of two sets, whose pairs are i < s <= j; 0 for all pairs i <= j.
 
     Attributes:
-        pairs: number of pairs i <= j, d(d + 1) / 2.
-        blocks: i with the range start, stop of the pairs (i, i), (i, i+1), ..., for every i.
+        pairs: number of pairs, d(d + 1) / 2 or s(d - s).
+        blocks: i and the first j with the range start, stop of the pairs (i, j), (i, j+1), ..., (i, d-1), for every i.
 
     """
 
-    def __init__(self, d: int, order: int) -> None:
-        self.d, self.order = d, order
-        self.pairs = d * (d + 1) // 2
+    def __init__(self, d: int, order: int, split: int = 0) -> None:
+        self.d, self.order, self.split = d, order, split
+        self.pairs = split * (d - split) if split else d * (d + 1) // 2
         self.blocks = []
         start = 0
-        for i in range(d):
-            self.blocks.append((i, start, start + d - i))
-            start += d - i
+        for i in range(split or d):
+            first = split or i
+            self.blocks.append((i, first, start, start + d - first))
+            start += d - first
 
     def indices(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return the members i and j of every pair, each of shape (pairs,)."""
+        if self.split:
+            i, j = torch.cartesian_prod(*torch.arange(self.d, device=device).tensor_split([self.split])).unbind(1)
+            return i, j
         i, j = torch.triu_indices(self.d, self.d, device=device).unbind(0)
         return i, j
 
@@ -198,10 +205,10 @@ def chain(x: Taylor, f: Tensor, f1: Tensor, second: Callable[[], Tensor] | None)
         return Taylor(frame, f, t)
     f2 = second()
     if not x.curved:
-        return Taylor(frame, f, torch.cat([t, *((f2 * x.t[i]) * x.t[i:] for i, _, _ in frame.blocks)]))
+        return Taylor(frame, f, torch.cat([t, *((f2 * x.t[i]) * x.t[j:] for i, j, _, _ in frame.blocks)]))
     h = t[frame.d :]
-    for i, start, stop in frame.blocks:
-        h[start:stop].addcmul_(x.t[i : frame.d], f2 * x.t[i])
+    for i, j, start, stop in frame.blocks:
+        h[start:stop].addcmul_(x.t[j : frame.d], f2 * x.t[i])
     return Taylor(frame, f, t)
 
 
@@ -216,8 +223,8 @@ def product(a: Taylor, b: Taylor) -> Taylor:
     if frame.order == 2:
         h = t[frame.d :]
         blocks = []
-        for i, start, stop in frame.blocks:
-            a_i, b_i, a_j, b_j = a_t[i], b_t[i], a_t[i : frame.d], b_t[i : frame.d]
+        for i, j, start, stop in frame.blocks:
+            a_i, b_i, a_j, b_j = a_t[i], b_t[i], a_t[j : frame.d], b_t[j : frame.d]
             if a.curved:
                 h[start:stop].addcmul_(a_i, b_j).addcmul_(b_i, a_j)
             else:
@@ -235,8 +242,8 @@ def matrix_product(a: Taylor, b: Taylor) -> Taylor:
     slabs = [_slab(a, b, k) for k in range(max(a.t.shape[0], b.t.shape[0]))]
     if frame.order == 2:
         slabs += [torch.zeros_like(slabs[0]) for _ in range(frame.d + frame.pairs - len(slabs))]
-        for i, start, stop in frame.blocks:
-            for j, k in zip(range(i, frame.d), range(start, stop), strict=True):
+        for i, first, start, stop in frame.blocks:
+            for j, k in zip(range(first, frame.d), range(start, stop), strict=True):
                 slabs[frame.d + k].baddbmm_(a.t[i], b.t[j], alpha=2 if i == j else 1)
                 if i != j:
                     slabs[frame.d + k].baddbmm_(a.t[j], b.t[i])

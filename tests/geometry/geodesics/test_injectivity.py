@@ -33,6 +33,41 @@ def test_on_a_sphere_both_bounds_are_half_a_great_circle(n):
         torch.testing.assert_close(unit(im, z, found.direction), torch.ones(2, dtype=f64))
 
 
+@pytest.mark.parametrize("n", [2, 3])
+def test_on_a_sphere_whatever_the_code_and_the_direction(n):
+    """Half a great circle in all directions, of which some come near infinity of the coordinates."""
+    im, z = reference.sphere(1.0, n).immersion, torch.randn(3, n, dtype=f64)
+    found = conjugate_radius(im, z, 3.5, 12, chunk_size=36)
+    exact = torch.full((3,), math.pi, dtype=f64)
+    torch.testing.assert_close(found.upper, exact, rtol=2e-6, atol=0)
+    torch.testing.assert_close(found.lower, exact, rtol=2e-6, atol=0)
+
+
+def test_what_cannot_be_followed_bounds_from_below_alone():
+    """From the centre of stereographic coordinates all geodesics leave them at the antipode, at distance pi."""
+    found = conjugate_radius(reference.sphere().immersion, torch.zeros(1, 2, dtype=f64), 4.0, 8, steps=64)
+    assert found.upper.isnan().all()
+    assert math.pi - 4.0 / 64 < found.lower.item() <= math.pi
+
+
+def test_on_products_the_more_curved_factor_decides():
+    """The unit sphere times the hyperbolic plane: pi along the sphere, none along the other factor."""
+    sphere, plane = reference.sphere().metric, reference.hyperbolic().metric
+
+    def product(z):
+        g = z.new_zeros(len(z), 4, 4)
+        g[:, :2, :2], g[:, 2:, 2:] = sphere(z[:, :2]), plane(z[:, 2:])
+        return g
+
+    im, z = MetricField(product, 4), torch.tensor([[0.4, -0.3, 0.2, 0.1]], dtype=f64)
+    along = torch.tensor([[[0.3, 1.0, 0.0, 0.0]]], dtype=f64)
+    flat = torch.tensor([[[0.0, 0.0, 1.0, 0.5]]], dtype=f64)
+    assert math.isinf(conjugate_radius(im, z, 4.0, flat).upper.item())
+    found = conjugate_radius(im, z, 4.0, torch.cat([along, flat, along + flat], 1))
+    assert found.upper.item() == pytest.approx(math.pi, abs=1e-6)
+    assert found.lower.item() == pytest.approx(math.pi, abs=1e-6)
+
+
 def test_on_a_torus_the_outer_equator_focuses_first():
     """Its curvature 1 / b(a + b) is the greatest, so no other direction has a conjugate point before."""
     a, b = 2.0, 1.0

@@ -30,10 +30,40 @@ def test_the_sphere_focuses_at_pi_once_in_every_direction_across(n):
     torch.testing.assert_close(found.distance[1:], torch.full((2,), math.pi, dtype=f64), rtol=1e-3, atol=0)
 
 
-def test_the_distance_is_found_to_fourth_order():
-    im, z, v = reference.sphere().immersion, torch.tensor([1.0, 0.0], dtype=f64), torch.tensor([0.0, 4.0], dtype=f64)
-    errors = [(conjugate_points(im, z, v, n).distance - math.pi).abs().item() for n in (8, 16)]
-    assert math.log2(errors[0] / errors[1]) > 3.4
+@pytest.mark.parametrize("route", ["immersion", "field"])
+def test_the_distance_is_found_to_its_tolerance(route):
+    """pi on the unit sphere of dimension 3, along geodesics that come near the chart's end, of 8 parts and of 32."""
+    surface = reference.sphere(1.0, 3)
+    im = surface.immersion if route == "immersion" else MetricField(surface.metric, 3)
+    z = torch.randn(4, 3, dtype=f64)
+    v = 4.0 * unit(im, z, torch.randn(4, 3, dtype=f64))
+    for parts, tol, bound in ((8, None, 2e-6), (32, None, 1e-6), (32, 1e-5, 1e-4)):
+        found = conjugate_points(im, z, v, parts, tol=tol)
+        assert (found.distance - math.pi).abs().max() < bound
+        assert (found.morse_index == 2).all()
+
+
+def test_fields_are_given_at_equal_times_whatever_the_steps():
+    """sin(t |v|) / |v| across a great circle, between steps too, and cos for its rate."""
+    im, z = reference.sphere().immersion, torch.tensor([[0.6, -0.2]], dtype=f64)
+    v = 2.7 * unit(im, z, torch.tensor([[0.3, 1.0]], dtype=f64))
+    for parts in (3, 40):
+        found, t = jacobi_fields(im, z, v, parts), 2.7 * torch.linspace(0, 1, parts + 1, dtype=f64)
+        values = torch.linalg.svdvals(found.fields[0]).min(-1).values
+        torch.testing.assert_close(values, t.sin().abs() / 2.7, rtol=0, atol=1e-6)
+        assert (torch.linalg.det(found.rates[0]) - t.cos()).abs().max() < 1e-5
+
+
+def test_a_geodesic_that_leaves_its_chart_keeps_what_was_found_before():
+    """Through the pole of the stereographic chart, at distance pi / 2: nothing is known beyond, and all before."""
+    im = reference.sphere().immersion
+    z, v = torch.tensor([[1.0, 0.0], [1.0, 0.0]], dtype=f64), torch.tensor([[4.0, 0.0], [0.0, 4.0]], dtype=f64)
+    found = jacobi_fields(im, z, v, 32)
+    known = torch.isfinite(found.fields[0]).all(-1).all(-1)
+    assert known.tolist() == [k / 32 * 4 < math.pi / 2 for k in range(33)]
+    points = conjugate_points(im, z, v)
+    assert points.distance.isnan().tolist() == [True, False]
+    assert points.morse_index.tolist() == [-1, 1]
 
 
 @pytest.mark.parametrize(("surface", "profile"), [("sphere", "sin"), ("hyperbolic", "sinh"), ("swiss_roll", "line")])

@@ -26,7 +26,7 @@ from torch import Tensor
 from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.dtypes import dtype_name
-from lsgen.geometry.geodesics.initial_value.jacobi import first_conjugate, jacobi_fields, jacobi_operator
+from lsgen.geometry.geodesics.initial_value.jacobi import first_conjugate, followed_to, jacobi_fields, operator_along
 from lsgen.geometry.metric_tensor import orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
 
@@ -40,12 +40,12 @@ class ConjugateRadius(NamedTuple):
 
     Attributes:
         upper: least distance to a conjugate point (B,), a bound of the conjugate radius and of the injectivity radius
-            from above, to fourth order in the steps; inf where none lies within the horizon; NaN where that is not
-            known, since a geodesic could not be followed so far.
+            from above; inf where none lies within the horizon; NaN where that is not known, since a geodesic could not
+            be followed so far.
         direction: unit tangent vector |e|_g = 1 towards that point (B, d), NaN where there is none.
         lower: min(horizon, pi / sqrt(kappa)) (B,), kappa the largest curvature that the geodesics meet: an estimate of
-            the conjugate radius from below. It says nothing of the injectivity radius. NaN where a geodesic could not
-            be followed.
+            the conjugate radius from below. It says nothing of the injectivity radius. Where a geodesic was lost before
+            a conjugate point, it is at most as far as that one was followed; NaN where one has no start.
 
     """
 
@@ -61,6 +61,7 @@ def conjugate_radius(
     directions: int | Tensor = 32,
     *,
     steps: int = 32,
+    tol: float | None = None,
     chunk_size: int | None = None,
     generator: torch.Generator | None = None,
 ) -> ConjugateRadius:
@@ -74,7 +75,7 @@ def conjugate_radius(
         horizon: distance up to which geodesics are followed.
         directions: how many, evenly spaced for d = 2, else uniform on the sphere; or tangent vectors (B, k, d), of
             which the directions count.
-        steps: number of steps of each geodesic.
+        steps, tol: see `conjugate_points`.
         chunk_size: number of geodesics to follow at once; by a budget of memory where it is not given.
         generator: source of the directions.
 
@@ -95,27 +96,31 @@ def conjugate_radius(
         n, k, d = units.shape
         size = max(1, BUDGET // (5 * (steps + 1) * d * d)) if chunk_size is None else chunk_size
         bases, beside = flat.repeat_interleave(k, 0), (units.reshape(-1, d),)
-        found = in_chunks(lambda z, e: _followed(im, z, e, horizon, steps), im, bases, size, order=2, beside=beside)
-        distance, kappa = (x.reshape(n, k) for x in found)
+
+        def bounds(z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+            return _followed(im, z, e, horizon, steps, tol)
+
+        found = in_chunks(bounds, im, bases, size, order=2, beside=beside)
+        distance, least = (x.reshape(n, k) for x in found)
         lost = distance.isnan().any(-1)
         upper, best = torch.where(distance.isnan(), torch.inf, distance).min(-1)
         some = torch.isfinite(upper)
-        lower = (pi / kappa.amax(-1).clamp(min=(pi / horizon) ** 2).sqrt()).clamp(max=horizon)
+        lower = torch.where(least.isnan().any(-1), torch.nan, least.amin(-1))
     upper = torch.where(lost & ~some, torch.nan, upper)
     towards = torch.where(some[:, None], units[torch.arange(n, device=best.device), best], torch.nan)
-    return codes.restored(ConjugateRadius(upper, towards, torch.where(lost, torch.nan, lower)))
+    return codes.restored(ConjugateRadius(upper, towards, lower))
 
 
-def _followed(im: RiemannianMetric, z: Tensor, e: Tensor, horizon: float, steps: int) -> tuple[Tensor, Tensor]:
-    """Return the distance to the first conjugate point (N,) and the largest curvature met (N,) along unit vectors."""
-    found = jacobi_fields(im, z, horizon * e.nan_to_num(), steps)
-    distance, _ = first_conjugate(found, torch.full_like(e[:, 0], horizon))
-    at = [x.flatten(0, 1) for x in (found.points, found.velocities, found.frame)]
-    sound = torch.isfinite(at[0]).all(-1)
-    across = jacobi_operator(im, torch.where(sound[:, None], at[0], 0), at[1], at[2]).across.double()
-    across = torch.where(torch.isfinite(across).all(-1, keepdim=True).all(-2, keepdim=True), across, 0)
-    kappa = torch.linalg.eigvalsh(across)[:, -1].reshape(len(z), -1).amax(-1) / horizon**2
-    return distance.to(e), kappa.to(e)
+def _followed(
+    im: RiemannianMetric, z: Tensor, e: Tensor, horizon: float, steps: int, tol: float | None
+) -> tuple[Tensor, Tensor]:
+    """Return the distance to the first conjugate point along unit vectors (N,), and what bounds it from below (N,)."""
+    found = jacobi_fields(im, z, horizon * e.nan_to_num(), steps, tol=tol)
+    across = operator_along(im, found)
+    distance, _ = first_conjugate(found, across, torch.full_like(e[:, 0], horizon))
+    kappa = torch.linalg.eigvalsh(across)[..., -1].amax(-1) / horizon**2
+    reach = torch.where(distance.isnan(), horizon * followed_to(found), horizon)
+    return distance.to(e), torch.minimum(pi / kappa.clamp(min=(pi / horizon) ** 2).sqrt(), reach).to(e)
 
 
 def _units(

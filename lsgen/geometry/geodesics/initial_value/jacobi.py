@@ -31,10 +31,26 @@ from torch import Tensor
 from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.factorisation import norm
+from lsgen.geometry.geodesics.initial_value.runge_kutta import follow
+from lsgen.geometry.jets import unchanged
 from lsgen.geometry.metric_tensor import metric, orthonormal_frames
 from lsgen.geometry.riemannian import JacobiOperator, RiemannianMetric
 
 __all__ = ["ConjugatePoints", "JacobiFields", "conjugate_points", "jacobi_fields"]
+
+
+TOL, MOST = {torch.float64: 1e-7, torch.float32: 1e-4}, 1024
+QUINTIC = torch.tensor(  # powers of s in Hermite's polynomials of values, slopes and second derivatives at 0 and at 1
+    [
+        [1.0, 0.0, 0.0, -10.0, 15.0, -6.0],
+        [0.0, 1.0, 0.0, -6.0, 8.0, -3.0],
+        [0.0, 0.0, 0.5, -1.5, 1.5, -0.5],
+        [0.0, 0.0, 0.0, 10.0, -15.0, 6.0],
+        [0.0, 0.0, 0.0, -4.0, 7.0, -3.0],
+        [0.0, 0.0, 0.0, 0.5, -1.0, 0.5],
+    ],
+    dtype=torch.float64,
+)
 
 
 class JacobiFields(NamedTuple):
@@ -81,32 +97,40 @@ def jacobi_operator(im: RiemannianMetric, z: Tensor, v: Tensor, frame: Tensor) -
     return JacobiOperator(*in_chunks(im.jacobi_operator, im, z, None, order=2, beside=(v, frame)))
 
 
-def jacobi_fields(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32) -> JacobiFields:
+def jacobi_fields(
+    im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32, *, tol: float | None = None
+) -> JacobiFields:
     r"""Return the Jacobi fields that vanish at the start of a geodesic, from time 0 to 1.
 
         J'' + R(J, c') c' = 0,    J(0) = 0,    J'(0) = E(0) w
 
-    Classical Runge-Kutta steps of fourth order for the geodesic, its frame and the fields together. Each takes the
-    curvature of the planes that contain the velocity alone (`RiemannianMetric.jacobi_operator`): memory grows with d
-    times the dimension m of the flat space, not with the d^4 numbers of the Riemann tensor.
+    An adaptive Runge-Kutta pair takes the geodesic, its frame and the fields together, each geodesic by steps of its
+    own. A step takes the curvature of the planes that contain the velocity alone (`RiemannianMetric.jacobi_operator`):
+    memory grows with d times the dimension m of the flat space, not with the d^4 numbers of the Riemann tensor.
 
     Args:
         im: the immersion, or the metric itself.
         z: codes (B, d).
         v: initial velocities (B, d).
-        steps: number n of steps.
+        steps: number n of equal parts of the geodesic, at whose ends the fields are returned.
+        tol: error of a step that is admitted, relative to the size of each of position, velocity, frame, A and A';
+            1e-7 in float64 and 1e-4 in float32 where it is not given.
 
     Returns:
-        `JacobiFields`; NaN from where the metric is rank deficient or the geodesic leaves the range of numbers.
+        `JacobiFields`; NaN from where the metric is rank deficient, the geodesic leaves its chart or the range of
+        numbers, which its steps tell by growing too short or too many (1024).
 
     Raises:
-        TypeError, ValueError: see `metric`; also for vectors of another shape or dtype, or no step.
+        TypeError, ValueError: see `metric`; also for vectors of another shape or dtype, no part, or a tol that is
+            not positive.
 
     """
-    return _followed(im, z, v, steps, False)[0]
+    return _followed(im, z, v, steps, tol, False)[0]
 
 
-def fields_and_hessian(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -> tuple[JacobiFields, Tensor]:
+def fields_and_hessian(
+    im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, tol: float | None = None
+) -> tuple[JacobiFields, Tensor]:
     r"""Return the Jacobi fields, and the Hessian at z of half the squared distance to x = exp_z(v).
 
         Hess (1/2) dist(., x)^2 = S = A(1)^-1 B(1),    B'' = -K B,    B(0) = 1,    B'(0) = 0
@@ -117,37 +141,46 @@ def fields_and_hessian(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -
         im: the immersion, or the metric itself.
         z: codes (B, d).
         v: initial velocities (B, d).
-        steps: number of steps.
+        steps, tol: see `jacobi_fields`.
 
     Returns:
         `JacobiFields`, and S (B, d, d) in the frame at z; 1 where x is conjugate to z or not reached.
 
     """
-    found, other = _followed(im, z, v, steps, True)
+    found, other = _followed(im, z, v, steps, tol, True)
     made = torch.linalg.solve_ex(found.fields[..., -1, :, :].double(), other.double())[0]
     ok = torch.isfinite(made).all(-1, keepdim=True).all(-2, keepdim=True)
     return found, torch.where(ok, (made + made.mT) / 2, torch.eye(im.dim).to(made)).to(z.dtype)
 
 
-def _followed(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, both: bool) -> tuple[JacobiFields, Tensor]:
+def _followed(
+    im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, tol: float | None, both: bool
+) -> tuple[JacobiFields, Tensor]:
     """Integrate the fields A, and the field B at the end if both are asked for (else A again)."""
     codes = flat_codes(im, z, {"v": v}, smooth=True)
     flat, vectors = codes.z.detach(), codes.vectors[0].detach()
     if steps < 1:
         raise ValueError(f"expected at least 1 step, got {steps}")
-    with torch.no_grad():
-        states = [_start(im, flat, vectors, both)]
-        for _ in range(steps):
-            states.append(_stepped(im, states[-1], 1 / steps))
-    z_t, v_t, e, a, b = (torch.stack(column, 1) for column in zip(*states, strict=True))
-    other, a, b = a[:, -1, :, -im.dim :], a[..., : im.dim], b[..., : im.dim]
+    if tol is not None and not tol > 0:
+        raise ValueError(f"expected a positive tol, got {tol}")
+    bound, d, width = TOL[z.dtype] if tol is None else tol, im.dim, im.dim * (2 if both else 1)
+    parts = (d, d, d * d, d * width, d * width)
     t = torch.linspace(0, 1, steps + 1, dtype=z.dtype, device=z.device)
-    volume = torch.linalg.slogdet(a.double())[1] - im.dim * t.double().log()
-    volume = torch.where(t == 0, 0, volume).to(z.dtype)
-    return codes.restored((JacobiFields(z_t, v_t, e, a, b, volume), other))
+    with torch.no_grad(), unchanged():
+        least = torch.finfo(z.dtype).eps ** 0.5
+        start, scale = _start(im, flat, vectors, both)
+        states = follow(lambda at, y: _slope(im, at, y, width), flat, start, parts, scale, t, bound, MOST, least).states
+    w, v_t, e, a, b = states
+    e, a, b = e.unflatten(-1, (d, d)), a.unflatten(-1, (d, width)), b.unflatten(-1, (d, width))
+    other, a, b = a[:, -1, :, -d:], a[..., :d], b[..., :d]
+    volume = torch.linalg.slogdet(a.double())[1] - d * t.double().log()
+    volume = torch.where((t == 0) & torch.isfinite(w).all(-1), 0, volume).to(z.dtype)
+    return codes.restored((JacobiFields(flat[:, None] + w, v_t, e, a, b, volume), other))
 
 
-def conjugate_points(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32) -> ConjugatePoints:
+def conjugate_points(
+    im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32, *, tol: float | None = None
+) -> ConjugatePoints:
     r"""Return the first conjugate point of the geodesic from z with velocity v, up to time 1.
 
         distance = t |v|_g for the least t > 0 with det A(t) = 0
@@ -160,30 +193,49 @@ def conjugate_points(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int = 32
         im: the immersion, or the metric itself.
         z: codes (B, d).
         v: initial velocities (B, d), whose length is how far the geodesic is followed.
-        steps: number of steps; the distance is found to fourth order in their length.
+        steps: number of parts of the geodesic, in none of which two directions may focus and diverge again.
+        tol: see `jacobi_fields`; the distance is found to about ten times that, and to sixth order in the parts.
 
     Returns:
-        ConjugatePoints(distance (B,), morse_index (B,)); NaN and -1 where the fields are not finite, up to the end.
+        ConjugatePoints(distance (B,), morse_index (B,)). The index is -1 where a geodesic could not be followed to its
+        end, and the distance is NaN if it was lost before a conjugate point.
 
     Raises:
         TypeError, ValueError: see `jacobi_fields`.
 
     """
-    found = jacobi_fields(im, z, v, steps)
-    flat = v.detach().reshape(-1, im.dim)
-    g = metric(im, z.detach().reshape(-1, im.dim)).detach()
-    distance, index = first_conjugate(found, norm(g, flat))
+    flat, at = v.detach().reshape(-1, im.dim), z.detach().reshape(-1, im.dim)
+    found = jacobi_fields(im, at, flat, steps, tol=tol)
+    with torch.no_grad():
+        distance, index = first_conjugate(found, operator_along(im, found), norm(metric(im, at), flat))
     return ConjugatePoints(distance.to(z.dtype).reshape(z.shape[:-1]), index.reshape(z.shape[:-1]))
 
 
-def first_conjugate(found: JacobiFields, speed: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distance to the first conjugate point and the Morse index of geodesics of given speed, each (N,)."""
+def first_conjugate(found: JacobiFields, across: Tensor, speed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the distance to the first conjugate point and the Morse index of geodesics of given speed, each (N,).
+
+    Args:
+        found: the fields of N geodesics.
+        across: R(e_a, c', e_b, c') at their points (N, n + 1, d, d), as `operator_along` returns it.
+        speed: |c'|_g (N,).
+
+    """
     speed = speed.double()
     a, b, ok = _sound(found, speed)
     passed = _passages(*_neighbours(a, b))
     first = (passed > 0).to(torch.uint8).argmax(-1)
-    distance = torch.where(passed.any(-1), _located(a, b, first, speed.clamp(min=1)) * speed, torch.inf)
-    return torch.where(ok, distance, torch.nan), torch.where(ok, passed.sum(-1), -1)
+    distance = _located(a, b, -across.double() @ a, first, speed.clamp(min=1)) * speed
+    distance = torch.where(passed.any(-1), distance, torch.where(ok, torch.inf, torch.nan))
+    return distance, torch.where(ok, passed.sum(-1), -1)
+
+
+def operator_along(im: RiemannianMetric, found: JacobiFields) -> Tensor:
+    """Return R(e_a, c', e_b, c') at the points of N geodesics (N, n + 1, d, d); 0 where they did not come."""
+    at = [x.flatten(0, 1) for x in (found.points, found.velocities, found.frame)]
+    sound = torch.isfinite(at[0]).all(-1)
+    across = jacobi_operator(im, torch.where(sound[:, None], at[0], 0), at[1], at[2]).across.double()
+    across = torch.where(torch.isfinite(across).all(-1, keepdim=True).all(-2, keepdim=True), across, 0)
+    return across.unflatten(0, found.points.shape[:2])
 
 
 def before_conjugate(found: JacobiFields) -> Tensor:
@@ -192,12 +244,26 @@ def before_conjugate(found: JacobiFields) -> Tensor:
     return (ok & (_passages(*_neighbours(a, b)) == 0).all(-1)).reshape(found.log_volume.shape[:-1])
 
 
+def followed_to(found: JacobiFields) -> Tensor:
+    """Return the time up to which each geodesic and its fields are finite (N,), on their grid; NaN where never."""
+    ok = torch.stack([torch.isfinite(x).flatten(2).all(-1) for x in (found.frame, found.fields, found.rates)]).all(0)
+    count = ok.cumprod(-1).sum(-1)
+    return torch.where(count > 0, (count - 1) / (ok.shape[-1] - 1), torch.nan)
+
+
 def _sound(found: JacobiFields, speed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return max(speed, 1) A and A' (N, n + 1, d, d), and which geodesics have finite ones (N,); identity elsewhere."""
+    """Return max(speed, 1) A and A' (N, n + 1, d, d), and which geodesics have finite ones (N,).
+
+    From where they are not finite their last finite values stay; identities if there are none.
+    """
     a, b = (x.reshape(-1, *x.shape[-3:]).double() for x in (found.fields, found.rates))
-    ok = torch.isfinite(a).flatten(1).all(-1) & torch.isfinite(b).flatten(1).all(-1)
-    a, b = (torch.where(ok[:, None, None, None], x, torch.eye(x.shape[-1]).to(x)) for x in (a, b))
-    return a * speed.clamp(min=1)[:, None, None, None], b, ok
+    fine = torch.isfinite(a).flatten(2).all(-1) & torch.isfinite(b).flatten(2).all(-1)
+    fine = fine.cumprod(-1).bool()
+    last, rows = (fine.sum(-1) - 1).clamp(min=0), torch.arange(len(a), device=a.device)
+    stays = [torch.where(fine[..., None, None], x, x[rows, last][:, None]) for x in (a, b)]
+    some, eye = fine[:, 0, None, None, None], torch.eye(a.shape[-1]).to(a)
+    a, b = (torch.where(some, x, eye) for x in stays)
+    return a * speed.clamp(min=1)[:, None, None, None], b, fine.all(-1)
 
 
 def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,38 +272,28 @@ def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return phases[:, :-1], phases[:, 1:]
 
 
-def _start(im: RiemannianMetric, z: Tensor, v: Tensor, both: bool) -> tuple[Tensor, ...]:
-    """Return c, c', E, A and A' at time 0; A has the columns of B too if both are asked for."""
-    frame = orthonormal_frames(im, z)
-    eye = torch.eye(im.dim, dtype=z.dtype, device=z.device).expand_as(frame)
-    zero = torch.zeros_like(eye)
+def _start(im: RiemannianMetric, z: Tensor, v: Tensor, both: bool) -> tuple[Tensor, Tensor]:
+    """Return c - z, c', E, A and A' at time 0, as one state, and the sizes that errors of each are related to."""
+    frame, (n, d) = orthonormal_frames(im, z), z.shape
+    eye = torch.eye(d, dtype=z.dtype, device=z.device).expand_as(frame)
+    a, b = torch.zeros_like(eye), eye
     if both:
-        return z, v, frame, torch.cat([zero, eye], -1), torch.cat([eye, zero], -1)
-    return z, v, frame, zero, eye
+        a, b = torch.cat([a, eye], -1), torch.cat([b, torch.zeros_like(eye)], -1)
+    speed, one = v.norm(dim=-1), z.new_ones(n)
+    along = torch.linalg.solve_ex(frame, v[..., None])[0][..., 0].norm(dim=-1).clamp(min=1)  # A is about 1 / |v|_g
+    scale = torch.stack([speed, speed, 0 * one, one / along, one], -1)
+    return torch.cat([torch.zeros_like(v), v, frame.flatten(1), a.flatten(1), b.flatten(1)], -1), scale
 
 
-def _rates(im: RiemannianMetric, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Return the time derivatives of c, c', E, A and A'; NaN where the code is not finite."""
-    z, v, frame, a, b = state
+def _slope(im: RiemannianMetric, base: Tensor, y: Tensor, width: int) -> Tensor:
+    """Return the time derivatives of c - z, c', E, A and A'; NaN where the code is not finite."""
+    d = base.shape[-1]
+    w, v, e, a, b = y.split((d, d, d * d, d * width, d * width), -1)
+    z, frame, fields = base + w, e.unflatten(-1, (d, d)), a.unflatten(-1, (d, width))
     ok = torch.isfinite(z).all(-1)
-    base = torch.where(ok[:, None], z, 0)
-    along, turn, across = jacobi_operator(im, base, v, frame)
-    rates = v, -along, -turn, b, -across @ a
-    return tuple(torch.where(ok.reshape(-1, *[1] * (x.ndim - 1)), x, torch.nan) for x in rates)
-
-
-def _stepped(im: RiemannianMetric, state: tuple[Tensor, ...], h: float) -> tuple[Tensor, ...]:
-    """Take one classical Runge-Kutta step."""
-
-    def moved(rates: tuple[Tensor, ...], by: float) -> tuple[Tensor, ...]:
-        return tuple(x + by * k for x, k in zip(state, rates, strict=True))
-
-    k1 = _rates(im, state)
-    k2 = _rates(im, moved(k1, h / 2))
-    k3 = _rates(im, moved(k2, h / 2))
-    k4 = _rates(im, moved(k3, h))
-    mean = tuple((p + 2 * q + 2 * r + s) / 6 for p, q, r, s in zip(k1, k2, k3, k4, strict=True))
-    return moved(mean, h)
+    along, turn, across = jacobi_operator(im, torch.where(ok[:, None], z, base), v, frame)
+    slope = torch.cat([v, -along, -turn.flatten(1), b, -(across @ fields).flatten(1)], -1)
+    return torch.where(ok[:, None], slope, torch.nan)
 
 
 def _phases(a: Tensor, b: Tensor) -> Tensor:
@@ -258,19 +314,19 @@ def _passages(before: Tensor, after: Tensor) -> Tensor:
     return torch.stack([m.square().sum(-1) for m in moves], -1).argmin(-1)
 
 
-def _located(a: Tensor, b: Tensor, first: Tensor, scale: Tensor) -> Tensor:
-    """Return the time of the first passage, which lies in step first + 1, by bisection of Hermite's cubic."""
+def _located(a: Tensor, b: Tensor, second: Tensor, first: Tensor, scale: Tensor) -> Tensor:
+    """Return the time of the first passage, which lies in part first + 1, by bisection of Hermite's quintic."""
     rows, h = torch.arange(len(a), device=a.device), 1 / (a.shape[1] - 1)
-    left, right = (a[rows, first + k] for k in (1, 2))
-    left_rate, right_rate = (h * scale[:, None, None] * b[rows, first + k] for k in (1, 2))
-    start = _phases(left, b[rows, first + 1])
+    rise = h * scale[:, None, None]
+    ends = [x for k in (1, 2) for x in (a[rows, first + k], rise * b[rows, first + k], h * h * second[rows, first + k])]
+    powers = torch.einsum("kp,knij->pnij", QUINTIC.to(a), torch.stack(ends))
+    start = _phases(ends[0], b[rows, first + 1])
     low, high = torch.zeros_like(scale), torch.ones_like(scale)
     for _ in range(40):
         s = ((low + high) / 2)[:, None, None]
-        value = (1 + 2 * s) * (1 - s) ** 2 * left + s**2 * (3 - 2 * s) * right
-        value = value + s * (1 - s) ** 2 * left_rate - s**2 * (1 - s) * right_rate
-        rate = 6 * s * (1 - s) * (right - left)
-        rate = rate + (1 - s) * (1 - 3 * s) * left_rate - s * (2 - 3 * s) * right_rate
-        passed = _passages(start, _phases(value, rate / (h * scale[:, None, None]))) > 0
+        value, rate = powers[5], torch.zeros_like(powers[5])
+        for power in powers[:5].flip(0):  # Horner's rule, with its derivative
+            value, rate = power + s * value, value + s * rate
+        passed = _passages(start, _phases(value, rate / rise)) > 0
         low, high = torch.where(passed, low, (low + high) / 2), torch.where(passed, (low + high) / 2, high)
     return h * (first + 1 + (low + high) / 2)

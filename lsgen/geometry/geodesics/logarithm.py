@@ -40,7 +40,7 @@ from lsgen.geometry.geodesics.implicit import (
 )
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["log_map"]
+__all__ = ["log_map", "logarithms"]
 
 APART = 0.25
 
@@ -69,6 +69,23 @@ def log_map(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, 
         TypeError, ValueError: see `geodesic`.
 
     """
+    return logarithms(im, start, end, points, **options)[0]
+
+
+def logarithms(
+    im: RiemannianMetric, start: Tensor, end: Tensor, points: int, fourth_order: bool = True, **options: Any
+) -> tuple[Tensor, Tensor]:
+    """Return the logarithms (B, d) as `log_map` does, and the curves (B, N, d) that they belong to.
+
+    Args:
+        im: the metric.
+        start: codes (B, d).
+        end: codes (B, d).
+        points: number of points on each curve.
+        fourth_order: whether the direction is extrapolated, which takes a second geodesic; else it is of second order.
+        options: see `geodesic`.
+
+    """
     found, route = solve_geodesics(im, start, end, points, **options)
     flat, a, b = flat_solution(found, route), start.reshape(-1, im.dim), end.reshape(-1, im.dim)
     followed = is_followed(im, a, b)
@@ -83,9 +100,11 @@ def log_map(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, 
                 if followed:
                     fine = raw_length(part.im, part.curves)
                     length = length + (fine - fine.detach())
-                news = _by_momentum(part.im, part.curves[:, :: part.every], length, flat.residual[rows], options)
+                curves = part.curves[:, :: part.every]
+                coarse = _coarser(part.im, curves, flat.residual[rows].to(curves), options) if fourth_order else None
+                news = _by_momentum(part.im, curves, length, coarse)
             v = v.index_copy(0, rows, news.to(v))
-    return v.reshape(start.shape)
+    return v.reshape(start.shape), found.points.to(start.dtype)
 
 
 def _curves(
@@ -106,14 +125,18 @@ def _by_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> Tensor:
     return (v * scale).to(a)
 
 
-def _by_momentum(
-    im: RiemannianMetric, curves: Tensor, length: Tensor, residual: Tensor, options: dict[str, Any]
-) -> Tensor:
-    """Return the initial velocities (B, d) of geodesics (B, N, d) of given lengths from their discrete momenta."""
-    coarse, sound = _coarser(im, curves, residual.to(curves), options)
+def _by_momentum(im: RiemannianMetric, curves: Tensor, length: Tensor, coarser: tuple[Tensor, Tensor] | None) -> Tensor:
+    """Return the initial velocities (B, d) of geodesics (B, N, d) of given lengths from their discrete momenta.
+
+    They are extrapolated where coarser curves are given and sound.
+    """
     g = im.gram(curves[:, 0], wide=False)
     inverse = inverse_metric(g.double(), g.dtype).to(g)
-    v, u = (_velocity(im, inverse, x) for x in (curves, coarse))
+    v = _velocity(im, inverse, curves)
+    if coarser is None:
+        return _of_length(g, v, length)
+    coarse, sound = coarser
+    u = _velocity(im, inverse, coarse)
     near = sound & (norm(g, v - u) <= APART * norm(g, v))
     n, k = curves.shape[1] - 1, coarse.shape[1] - 1
     v = torch.where(near[:, None], (n**2 * v - k**2 * u) / (n**2 - k**2), v)

@@ -3,10 +3,10 @@ r"""Frechet mean and variance, the average of codes in geodesic distance.
     mu = argmin_z V(z),    V(z) = sum_i w_i dist(z, x_i)^2,    sum_i w_i = 1,
     -(1/2) grad V = sum_i w_i log_mu(x_i) = 0    at the mean.
 
-Karcher's iteration mu <- exp_mu(t sum_i w_i log_mu(x_i)) has t = 1, halved until V falls. The mean is unique where the
-points lie in a ball of radius below half the injectivity radius and pi / (4 sqrt K), K a bound of the curvature;
-elsewhere what is found is a local minimum. The mean of codes that float32 can hardly tell apart is found in float64 and
-then rounded, which `converged` and `residual` do not see.
+The mean is found by Karcher's iteration (`lsgen.geometry.statistics.karcher`). It is unique where the points lie in a
+ball of radius below half the injectivity radius and pi / (4 sqrt K), K a bound of the curvature; elsewhere what is
+found is a local minimum. The mean of codes that float32 can hardly tell apart is found in float64 and then rounded,
+which `converged` and `residual` do not see.
 
 Reference: Karcher, "Riemannian center of mass and mollifier smoothing" (1977); Pennec, "Intrinsic statistics on
 Riemannian manifolds" (2006), section 4; Afsari, Tron & Vidal, "On the convergence of gradient descent for finding the
@@ -26,19 +26,14 @@ from lsgen.geometry.checks import check_codes
 from lsgen.geometry.compat import outside_transforms
 from lsgen.geometry.geodesics.boundary_value import geodesic
 from lsgen.geometry.geodesics.implicit import is_followed, values_of
-from lsgen.geometry.geodesics.initial_value.shooting import exp_map
 from lsgen.geometry.geodesics.logarithm import log_map
 from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
 from lsgen.geometry.metric_tensor import metric
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.implicit_mean import differentiable_mean
+from lsgen.geometry.statistics.karcher import STEP_TOL, karcher_means
 
 __all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "log_maps", "solver_options", "vector_norms"]
-
-HALVINGS = 8
-STEP_TOL = {torch.float64: 1e-6, torch.float32: 1e-4}
-"""The error admitted to an exponential map that is one step of an iteration or of a chain."""
-
 
 OPTIONS = sorted(name for name, p in signature(geodesic).parameters.items() if p.kind is p.KEYWORD_ONLY)
 OPTIONS.remove("initial")
@@ -167,37 +162,7 @@ def _descended(
     max_iterations: int,
     options: dict[str, Any],
 ) -> FrechetMean:
-    """Run Karcher's iteration; every set has its own step, and one that stays with a set that has settled is idle."""
-
-    def at(z: Tensor) -> tuple[Tensor, Tensor]:
-        v, square = log_maps(im, z, sets, options)
-        none = shares == 0
-        v, square = torch.where(none[..., None], 0, v), torch.where(none, 0, square)
-        return torch.einsum("bn,bnd->bd", shares, v), (shares * square).sum(-1)
-
-    direction, variance = at(mean)
-    step = torch.ones_like(variance)
-    done = 0
-    for iteration in range(max_iterations):
-        residual = _residual(im, mean, direction, variance)
-        active = (residual > tol) & (step > 0.5**HALVINGS)
-        if not bool(active.any()):
-            break
-        moves = torch.where(active[:, None], step[:, None] * direction, 0)
-        trial = exp_map(im, mean, moves, tol=STEP_TOL[mean.dtype])
-        next_direction, next_variance = at(torch.where(trial.converged[:, None], trial.point, mean))
-        better = active & trial.converged & (next_variance < variance)
-        mean = torch.where(better[:, None], trial.point, mean)
-        direction = torch.where(better[:, None], next_direction, direction)
-        variance = torch.where(better, next_variance, variance)
-        step = torch.where(better | ~active, torch.ones_like(step), step / 2)
-        done = iteration + 1
-    residual = _residual(im, mean, direction, variance)
-    return FrechetMean(mean, variance, residual <= tol, residual, done)
-
-
-def _residual(im: RiemannianMetric, mean: Tensor, direction: Tensor, variance: Tensor) -> Tensor:
-    """Return |sum w log|_g over the root of the variance; 0 where the variance is."""
-    size = vector_norms(im, mean, torch.nan_to_num(direction)[:, None])[:, 0]
-    size = torch.where(torch.isfinite(direction).all(-1), size, torch.nan)
-    return torch.where(variance > 0, size / variance.clamp(min=torch.finfo(size.dtype).tiny).sqrt(), size)
+    """Return the means that Karcher's iteration finds."""
+    found = karcher_means(im, sets, shares, mean, tol, max_iterations, options)
+    done = int(found.done.amax()) if len(found.done) else 0
+    return FrechetMean(found.mean, found.variance, found.residual <= tol, found.residual, done)

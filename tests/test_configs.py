@@ -30,7 +30,7 @@ LIKELIHOODS = [p.stem for p in FILES if p.parent.name == "likelihood" and p.stem
 EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment" and path.stem != "none"]
 CHOICES = [f"{path.parent}={path.stem}" for path in FILES if path.parent.name not in ("experiment",)]
 INCEPTION = "lsgen.metrics.quality.Inception"  # its weights are on few machines; its own test holds the sentence
-PARTS = {"data", "model", "trainer", "logger", "callbacks"}
+PARTS = {"data", "model", "trainer", "logger", "callbacks", "regulariser"}
 
 
 @cache

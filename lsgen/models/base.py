@@ -11,18 +11,19 @@ Every batch, of training, validation and test, is judged when it comes: see `lsg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lsgen.latent import LatentSpace
+from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.latent.posteriors import PointPosterior
 from lsgen.models.compiled import name_plainly
 from lsgen.models.contract import Contract
 from lsgen.models.intake import Batch, BatchIntake
 from lsgen.models.losses import Losses
+from lsgen.models.regularisers import MetricRegulariser, Penalty, evaluating, penalties
 
 __all__ = ["Batch", "LatentModel", "OptimizerFactory", "best_by"]
 
@@ -55,6 +56,7 @@ class LatentModel(BatchIntake):
         generator_steps: updates of what generates, so far.
         images_seen: observations seen in training, over all processes.
         last_losses: the terms of the current training batch, which tell what a loss is made of.
+        regularised_by: the regularisers of the metric, by name; see `regularise`.
 
     Raises:
         ValueError: max_steps is not positive; at the start of training, another precision; see `BatchIntake`.
@@ -74,12 +76,56 @@ class LatentModel(BatchIntake):
         self.generator_steps = 0
         self.images_seen = 0
         self.last_losses: Losses | None = None
+        self.regularised_by: dict[str, MetricRegulariser] = {}
+
+    def regularise(self, **regularisers: MetricRegulariser) -> Self:
+        """Add penalties on the metric that the decoder induces to the loss, and return the model.
+
+        Args:
+            regularisers: the penalties, by the names that they have in logs.
+
+        Raises:
+            TypeError: one of them is none, or the latent space has no metric that it can regularise.
+            ValueError: there is one of that name, or see the regulariser's `check`.
+
+        """
+        for name, one in regularisers.items():
+            if not isinstance(one, MetricRegulariser):
+                raise TypeError(f"expected {name} to be a MetricRegulariser, got {type(one).__name__}")
+            if name in self.regularised_by:
+                raise ValueError(f"expected a new name for a regulariser, got {name}, which there is already")
+            one.check(self.trained_space)
+            self.regularised_by[name] = one
+        return self
+
+    @property
+    def trained_space(self) -> LatentSpace:
+        """The latent space with the decoder that is trained, which some models average for use."""
+        return self.latent_space
+
+    def penalties(self, batch: Batch) -> dict[str, Penalty]:
+        """Return the penalties on the metric that are due at the current generator step, by name."""
+        if not self.regularised_by:
+            return {}
+        space, step = self.trained_space, self.generator_steps
+        with evaluating(self.latent_space, space):
+            return penalties(self.regularised_by, space, lambda: self.some_codes(batch), batch, step, self.training)
+
+    def some_codes(self, batch: Batch) -> Tensor:
+        """Return the codes at which the metric is regularised, (N, d): draws of the posterior, or of the prior."""
+        if isinstance(self.latent_space, EncodableLatentSpace):
+            return self.latent_space.encode(batch["x"]).rsample()
+        return self.latent_space.prior.draw(len(batch["x"]))
 
     @property
     def criterion(self) -> tuple[str, str] | None:
         """The logged value that tells which weights are best, with "max" or "min"; None if there is none."""
         posterior = getattr(self.latent_space, "posterior", None)
         return best_by(self.bounds_evidence, isinstance(posterior, PointPosterior))
+
+    def least_batch(self, training: bool) -> int:
+        """Return the number of observations of the smallest batch that model and regularisers can work on."""
+        return max([super().least_batch(training), *(one.least_codes for one in self.regularised_by.values())])
 
     def tick(self, observations: int) -> None:
         """Advance the clocks by one generator step and ask the trainer to stop once `max_steps` is reached.

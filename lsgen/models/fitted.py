@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from lsgen.latent import EncodableLatentSpace
 from lsgen.models.base import Batch, LatentModel
 from lsgen.models.loaders import training_observations
 from lsgen.models.losses import Losses
+from lsgen.models.regularisers import MetricRegulariser
 
 __all__ = ["FittedModel"]
 
@@ -51,6 +52,17 @@ class FittedModel(LatentModel):
         self.automatic_optimization = False
         self.passes, self.passes_made = passes, 0
         self._sums: list[Tensor] | None = None
+
+    def regularise(self, **regularisers: MetricRegulariser) -> Self:
+        """Refuse regularisers.
+
+        Raises:
+            TypeError: there is one.
+
+        """
+        if regularisers:
+            raise TypeError(f"expected a model that learns by gradients, got {type(self).__name__}, which is fitted")
+        return self
 
     @property
     @abstractmethod

@@ -68,6 +68,7 @@ def build(
     data = instantiate(config.data, "data")
     seed_everything(config.seed, verbose=False)
     model = instantiate(config.model, "model")
+    _regularise(model, config.get("regulariser") or {})
     hooks = _members(config.callbacks, "callbacks", frozen, callbacks)
     if config.trainer.get("enable_checkpointing") is not False and callbacks("lsgen.callbacks.Checkpoint"):
         hooks |= _default_checkpointing(hooks, config, frozen)
@@ -76,6 +77,25 @@ def build(
     if not any(_is_checkpoint(hook) for hook in hooks.values()):
         options["enable_checkpointing"] = False
     return RunObjects(data, model, hooks, sinks, instantiate(config.trainer, "trainer", options))
+
+
+def _regularise(model: Any, group: Mapping[Any, DictConfig]) -> None:
+    """Give a model its regularisers of the metric.
+
+    Raises:
+        UsageError: the model takes none, or refuses one of them.
+
+    """
+    from lsgen.models import LatentModel
+
+    parts = {str(name): instantiate(part, f"regulariser.{name}") for name, part in group.items()}
+    if parts and not isinstance(model, LatentModel):
+        raise UsageError(f"regulariser: expected a model that is a LatentModel, got {type(model).__name__}")
+    for name, part in parts.items():
+        try:
+            model.regularise(**{name: part})
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"regulariser.{name}: {error}") from error
 
 
 def _members(group: DictConfig, key: str, frozen: Mapping[str, Any], wanted: Callable[[str], bool]) -> dict[str, Any]:

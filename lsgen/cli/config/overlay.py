@@ -18,7 +18,7 @@ __all__ = ["check_overlay", "drop_deselected", "new_keys"]
 
 
 def drop_deselected(config: dict[str, Any], overlay_alone: Callable[[], Mapping[str, Any]]) -> None:
-    """Remove the settings of an overlay for callbacks and loggers that the command line deselected.
+    """Remove the settings of an overlay for callbacks, loggers and regularisers that the command line deselected.
 
     `experiment=NAME callbacks=none` leaves settings without anything to set. They are no mistake where the
     overlay by itself has the part.
@@ -28,7 +28,7 @@ def drop_deselected(config: dict[str, Any], overlay_alone: Callable[[], Mapping[
         overlay_alone: composes the overlay without anything else from the command line.
 
     """
-    for group in ("callbacks", "logger"):
+    for group in ("callbacks", "logger", "regulariser"):
         members = config.get(group)
         bare = [name for name, part in members.items() if _is_bare(part)] if isinstance(members, dict) else []
         if bare:

@@ -20,7 +20,7 @@ from lsgen.cli.errors import UsageError
 
 __all__ = ["ROOT_KEYS", "check_shape", "check_signatures", "did_you_mean", "with_options"]
 
-ROOT_KEYS = ("seed", "test", "report", "run", "data", "model", "trainer", "callbacks", "logger")
+ROOT_KEYS = ("seed", "test", "report", "run", "data", "model", "trainer", "callbacks", "logger", "regulariser")
 MAX_SEED = 2**32 - 1  # that of NumPy, and so of Lightning
 _LEAST = {
     "accumulate_grad_batches": 1,
@@ -29,7 +29,8 @@ _LEAST = {
     "log_every_n_steps": 0,
     "num_sanity_val_steps": -1,
 }
-_PARTS, _COLLECTIONS = ("data", "model", "trainer"), ("callbacks", "logger")
+_PARTS, _COLLECTIONS = ("data", "model", "trainer"), ("callbacks", "logger", "regulariser")
+_NEWER = ("regulariser",)  # collections that the configs of older runs lack
 _HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
 
@@ -52,7 +53,7 @@ def check_shape(config: Mapping[str, Any], references: Iterable[str] = ()) -> No
             raise UsageError(f"unknown config key {key!r}: nothing reads it{did_you_mean(key, ROOT_KEYS)}")
     parts = {key: config.get(key) for key in _PARTS}
     for group in _COLLECTIONS:
-        members = config.get(group)
+        members = config.get(group, {} if group in _NEWER else None)
         if not isinstance(members, Mapping):
             raise UsageError(f"{group}: expected parts by name (`{group}=none` for none), got {members!r}")
         parts |= {f"{group}.{name}": part for name, part in members.items()}
@@ -78,7 +79,7 @@ def _check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UsageError(
             "trainer.max_steps counts the steps of every optimiser: set model.max_steps, which counts generator steps"
         )
-    for key in _COLLECTIONS:
+    for key in ("callbacks", "logger"):
         if key in trainer:
             raise UsageError(f"trainer.{key}: the trainer gets what stands in {key}: name it there, {key}.NAME=...")
     for key, least in _LEAST.items():

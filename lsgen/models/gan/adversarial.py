@@ -67,6 +67,7 @@ class AdversarialModel(LatentModel, ABC):
         self.generator = self.decoder.generator
         self.critic_steps = 0
         self._waiting: list[Batch] = []
+        self._trained: list[LatentSpace] = []  # in a list, so that its parts are not registered twice
 
     @property
     def averaged(self) -> bool:
@@ -127,6 +128,27 @@ class AdversarialModel(LatentModel, ABC):
     def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
         """Return the terms of the generator's loss, scalars."""
 
+    @property
+    def trained_space(self) -> LatentSpace:
+        """The latent space with the generator that is trained; it has no encoder where the generator is averaged."""
+        if not self.averaged:
+            return self.latent_space
+        if not self._trained:
+            decoder, space = RescaledGenerator(self.generator, self.decoder.value_range), self.latent_space
+            self._trained.append(LatentSpace(decoder, space.likelihood, space.prior))
+        return self._trained[0]
+
+    def some_codes(self, batch: Batch) -> Tensor:
+        """Return the codes at which the metric is regularised, (N, d): draws of the posterior, or of the prior."""
+        if isinstance(self.latent_space, EncodableLatentSpace):
+            return super().some_codes(batch)
+        return self.codes(len(batch["x"]))
+
+    def _regularised_terms(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the generator's loss with the penalties on the metric."""
+        found = dict(self.generator_terms(batch, self.generator_steps))
+        return found | {name: one.term for name, one in self.penalties(batch).items()}
+
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Update the players whose turn it is; return the latest terms of both."""
         self.images_seen += len(batch["x"]) * self.trainer.world_size
@@ -137,9 +159,8 @@ class AdversarialModel(LatentModel, ABC):
             self._update("critic", critic, critic_parameters, partial(self.critic_terms, updates=self.critic_steps))
             self.critic_steps += 1
             if self.critic_steps % self.updates.n_critic == 0:
-                terms = partial(self.generator_terms, updates=self.generator_steps)
                 with frozen_parameters(critic_parameters):
-                    self._update("generator", generator, generator_parameters, terms)
+                    self._update("generator", generator, generator_parameters, self._regularised_terms)
                 self._schedule()
                 self.tick(0)
             self._waiting.clear()

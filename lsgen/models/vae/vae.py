@@ -64,6 +64,7 @@ class VAE(LatentModel):
         objective.check(self.latent_space)
         self.objective = objective
         self._pending = 0
+        self._latest: dict[str, Tensor] = {}
         self.optimizer = partial(torch.optim.Adam, lr=1e-3, fused=True) if optimizer is None else optimizer
         self.scheduler = scheduler
 
@@ -111,8 +112,21 @@ class VAE(LatentModel):
         self._count_observations()
 
     def loss(self, batch: Batch) -> Losses:
-        """Return the losses of a batch at the current generator step."""
-        return cast(Losses, self.objective(self.latent_space, batch, self.generator_steps))
+        """Return the losses of a batch at the current generator step, those of the metric included."""
+        return self._regularised(cast(Losses, self.objective(self.latent_space, batch, self.generator_steps)), batch)
+
+    def _regularised(self, losses: Losses, batch: Batch) -> Losses:
+        """Return losses with the penalties on the metric; a penalty that is left out keeps its latest value in logs."""
+        found = self.penalties(batch)
+        if not self.regularised_by:
+            return losses
+        if self.training:
+            self._latest.update({name: one.value.detach() for name, one in found.items()})
+        values = self._latest if self.training else {name: one.value.detach() for name, one in found.items()}
+        scalars = {f"regulariser/{name}": value for name, value in values.items()}
+        weights = {f"regulariser/{name}_weight": one.factor for name, one in found.items()}
+        loss = losses.loss + sum(one.term for one in found.values())
+        return replace(losses, loss=loss, weights={**losses.weights, **weights}, scalars={**losses.scalars, **scalars})
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the mean reconstruction of observations (N, *shape), through the posterior mean."""
@@ -129,6 +143,7 @@ class VAE(LatentModel):
 
     def _adversarial_step(self, objective: AdversarialObjective, batch: Batch) -> dict[str, Any]:
         losses, codes = objective.losses_and_codes(self.latent_space, batch, self.generator_steps)
+        losses = self._regularised(losses, batch)
         adversary_loss = objective.adversary_loss(self.latent_space, codes.detach())
         self.last_losses = losses.detach()
         self.last_losses = replace(

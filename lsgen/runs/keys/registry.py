@@ -318,6 +318,10 @@ ENTRIES: tuple[Entry, ...] = (
             ("quality/{value}", "{value}", "of metrics of samples, such as `modes` and `good` of coverage", "", True),
         )
     ),
+    Entry("regulariser/{name}_weight", "weight of {name}", "", "objective", stages=("train",),
+        meaning="factor of the penalty in the loss"),
+    Entry("regulariser/{name}", "{name}", "", "objective", stages=_STAGES, better="lower", summary=True,
+        meaning="penalty on the metric of the decoder, without its weight"),
     *(
         Entry(f"train/{player}/{{term}}", f"{player}/{{term}}", "", "objective", summary=True,
             meaning=f"term that the {player} minimises, such as adversarial")

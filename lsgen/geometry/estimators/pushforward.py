@@ -1,0 +1,108 @@
+r"""The differential of a map, and inner products of the tangent vectors that it pushes forward.
+
+    J v = d f(z + t v) / dt,    <u, w>_y = u^T F(y) w,    g(v, w) = <J v, J w>
+
+The form F is that of a flat space (signs, +1 or -1) or the Fisher information of a likelihood, so that every family has
+a metric here, whether it embeds into a flat space or not. Neither J nor g is formed: k vectors cost k + 1 forward
+passes. All results are differentiable in the codes, the vectors and the weights.
+
+The map may be in train mode; then it should be one that takes each code by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from lsgen.geometry.immersion import Immersion, immersion
+from lsgen.latent import LatentSpace
+from lsgen.likelihoods import FlatLikelihood, Likelihood
+
+__all__ = ["Differential", "differential"]
+
+
+@final
+@dataclass(frozen=True)
+class Differential:
+    """The differential J of a map, with the inner product of its target.
+
+    Args:
+        map: the map, z (N, d) -> y (N, m), and the signs of a flat target.
+        information: the likelihood of raw outputs y, whose Fisher information is the inner product; that of flat space
+            where it is not given.
+
+    """
+
+    map: Immersion
+    information: Likelihood | None = None
+
+    @property
+    def dim(self) -> int:
+        """The latent dimension d."""
+        return self.map.dim
+
+    @property
+    def flat(self) -> bool:
+        """Whether the target is Euclidean, so that second derivatives of the map tell how its image bends."""
+        return self.information is None and self.map.euclidean
+
+    def gram(self, z: Tensor, vectors: Tensor) -> Tensor:
+        """Return g(v_i, v_j) (N, k, k) of vectors (k, N, d) at codes (N, d)."""
+        y, u = self._pushed(z, vectors, isometric=True)
+        return torch.einsum("knm,lnm->nkl", u, self._raised(y, u))
+
+    def squares(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return g(v, v) (N,) of vectors (N, d) at codes (N, d)."""
+        y, u = self._pushed(z, v[None], isometric=True)
+        return (u * self._raised(y, u)).sum(-1)[0]
+
+    def push(self, z: Tensor, vectors: Tensor) -> Tensor:
+        """Return J v (k, N, m) of vectors (k, N, d) at codes (N, d)."""
+        return self._pushed(z, vectors, isometric=False)[1]
+
+    def accelerate(self, z: Tensor, vectors: Tensor) -> Tensor:
+        """Return the second derivatives D^2 f(v_i, v_j) (k, k, N, m) along vectors (k, N, d) at codes (N, d)."""
+        x = self.map.expansion(z, 2, vectors)
+        k, n = len(vectors), len(z)
+        if not x.curved:
+            return x.t.new_zeros(k, k, n, x.t.shape[-1])
+        return x.t[k:][x.frame.places(z.device)]
+
+    def _pushed(self, z: Tensor, vectors: Tensor, isometric: bool) -> tuple[Tensor, Tensor]:
+        x = self.map.expansion(z, 1, vectors, isometric and self.information is None)
+        return x.v, x.t
+
+    def _raised(self, y: Tensor, u: Tensor) -> Tensor:
+        """Return F(y) u of vectors (k, N, m) at values (N, m)."""
+        if self.information is None:
+            return self.map.signed(u)
+        shape = self.information.raw_shape
+        h, parts = y.unflatten(1, shape), self.information.split(u.unflatten(2, shape))
+        raised = (self.information.fisher(h) @ parts[..., None]).squeeze(-1)
+        return self.information.join(raised).flatten(2)
+
+
+def differential(source: LatentSpace | Immersion, kind: Literal["fisher", "euclidean"] = "fisher") -> Differential:
+    """Return the differential whose metric is that of a latent space, or of an immersion.
+
+    Args:
+        source: the latent space, or an immersion of the user's own.
+        kind: of a latent space, see `immersion`; "fisher" works for every likelihood, with a flat embedding or without.
+
+    Raises:
+        TypeError: source is neither.
+        ValueError: another kind.
+
+    """
+    if isinstance(source, Immersion):
+        return Differential(source)
+    if not isinstance(source, LatentSpace):
+        raise TypeError(f"expected a LatentSpace or an Immersion, got {type(source).__name__}")
+    if kind not in ("fisher", "euclidean"):
+        raise ValueError(f'expected kind "fisher" or "euclidean", got {kind!r}')
+    if kind == "fisher" and not isinstance(source.likelihood, FlatLikelihood):
+        return Differential(Immersion(source.decoder, source.dim), source.likelihood)
+    return Differential(immersion(source, kind))

@@ -75,7 +75,7 @@ MANY_PAIRS = 32
 class EmbeddedMetric(RiemannianMetric):
     """The metric that a map f into a flat space R^m with an inner product of any signature induces."""
 
-    exact_hessian, newton_order, by_differences = False, 1, True
+    exact_hessian, newton_order, by_differences, of_jacobian = False, 1, True, True
 
     @abstractmethod
     def expansion(
@@ -148,7 +148,7 @@ class EmbeddedMetric(RiemannianMetric):
             return torch.zeros_like(v)
         d = self.dim
         products = self.inner(torch.cat([j, x.t[1:].movedim(0, 1)], 1))
-        inverse = inverse_metric(products[:, :d, :d].double(), z.dtype)
+        inverse = inverse_metric(products[:, :d, :d].double(), self.precision(z))
         return -torch.einsum("nij,nj->ni", inverse, products[:, :d, d].double()).to(z)
 
     def riemann(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,7 +211,9 @@ class EmbeddedMetric(RiemannianMetric):
         products, d = self.inner(torch.cat([j, h], 1)), self.dim
         g, mixed = products[:, :d, :d], products[:, :d, d:]
         self.check_definite(g, z)
-        normal = products[:, d:, d:] - mixed.mT @ torch.cholesky_solve(mixed, cholesky(g, full_rank(g, z.dtype)))
+        normal = products[:, d:, d:] - mixed.mT @ torch.cholesky_solve(
+            mixed, cholesky(g, full_rank(g, self.precision(z)))
+        )
         return g, normal[:, 0, 2] - normal[:, 1, 1]
 
     def orthonormal_tangents(self, z: Tensor, x: Taylor) -> tuple[Factored, Tensor, Tensor]:
@@ -219,7 +221,7 @@ class EmbeddedMetric(RiemannianMetric):
         j = x.j.movedim(0, 1).double()
         g = self.inner(j)
         self.check_definite(g, z)
-        metric = factored(g, z.dtype)
+        metric = factored(g, self.precision(z))
         eye = torch.eye(self.dim, dtype=g.dtype, device=g.device)
         frame = torch.linalg.solve_triangular(metric.root, eye.expand_as(g), upper=False)
         return metric, frame, frame @ j
@@ -249,7 +251,7 @@ class EmbeddedMetric(RiemannianMetric):
         products = self._products(z)
         g, mixed, second = products[:, :d, :d], products[:, :d, d:], products[:, d:, d:]
         self.check_definite(g, z)
-        metric = factored(g, z.dtype)
+        metric = factored(g, self.precision(z))
         if not mixed.shape[-1]:
             return metric, g.new_zeros(len(z), pairs, pairs)
         return metric, second - mixed.mT @ torch.cholesky_solve(mixed, metric.root)

@@ -101,7 +101,7 @@ class HessianMetric(EmbeddedMetric):
     fn: Map = field(init=False, repr=False)
     _gradient: _Gradient = field(init=False, repr=False)
 
-    exact_hessian, newton_order = True, 2
+    exact_hessian, newton_order, of_jacobian = True, 2, False
     requirement = "a convex potential"
 
     def __post_init__(self) -> None:

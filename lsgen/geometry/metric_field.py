@@ -37,6 +37,7 @@ from torch import Tensor
 
 from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.checks import check_map
+from lsgen.geometry.compat import has_values
 from lsgen.geometry.double import DecoderMap, widened_map
 from lsgen.geometry.factorisation import full_rank, inverse_metric
 from lsgen.geometry.jets import propagate
@@ -72,7 +73,7 @@ class MetricField(RiemannianMetric):
     Args:
         fn: maps codes (N, d) to symmetric positive definite matrices (N, d, d), each code by itself.
         dim: latent dimension d.
-        definite: whether the matrices are known to be positive definite, so that they are not checked.
+        definite: whether the matrices are known to be symmetric and positive definite, so that they are not checked.
 
     Raises:
         TypeError: fn cannot be called.
@@ -90,7 +91,7 @@ class MetricField(RiemannianMetric):
     dim: int
     definite: bool = False
 
-    exact_hessian, newton_order, by_differences = True, 2, False
+    exact_hessian, newton_order, by_differences, of_jacobian = True, 2, False, False
     requirement = "a positive definite metric"
 
     def __post_init__(self) -> None:
@@ -108,14 +109,14 @@ class MetricField(RiemannianMetric):
     def matrices(self, z: Tensor) -> Tensor:
         """Return g at codes (N, d), checked, of shape (N, d, d)."""
         g = self.fn(z)
-        self._check(g.shape, len(z))
+        self._check(g, z)
         return (g + g.mT) / 2
 
     def jet(self, z: Tensor, order: int) -> FieldJet:
         """Return g with its derivatives at codes (N, d), checked."""
         d, n = self.dim, len(z)
         x = propagate(self.fn, z, torch.eye(d, dtype=z.dtype, device=z.device), order)
-        self._check(x.shape, n)
+        self._check(x.v, z)
         first = x.j.movedim(0, 1)
         if order == 1:
             return FieldJet(x.v, first, None)
@@ -148,7 +149,7 @@ class MetricField(RiemannianMetric):
         jet = self.jet(z, 2)
         g, lower = _first_kind(jet)
         self.check_definite(g, z)
-        raised = torch.einsum("nkl,nlij->nkij", inverse_metric(g, z.dtype), lower)
+        raised = torch.einsum("nkl,nlij->nkij", inverse_metric(g, self.precision(z)), lower)
         assert jet.second is not None
         jk_il = jet.second.double().permute(0, 3, 1, 2, 4)
         half = (jk_il - jk_il.transpose(-1, -2)) / 2
@@ -238,9 +239,20 @@ class MetricField(RiemannianMetric):
         """Return the same metric computed in float64."""
         return replace(self, fn=widened_map(self.fn))
 
-    def _check(self, shape: torch.Size, n: int) -> None:
-        if tuple(shape) != (n, self.dim, self.dim):
-            raise ValueError(f"expected a metric of shape {(n, self.dim, self.dim)}, got {tuple(shape)}")
+    def _check(self, g: Tensor, z: Tensor) -> None:
+        expected = (len(z), self.dim, self.dim)
+        if g.shape != expected:
+            raise ValueError(f"expected a metric of shape {expected}, got {tuple(g.shape)}")
+        if self.definite or self.dim == 1 or not len(z) or not has_values(g):
+            return
+        apart = (g - g.mT).detach().abs().nan_to_num(0, 0, 0).flatten(1).amax(-1)
+        share = apart / g.detach().abs().nan_to_num(0, 0, 0).flatten(1).amax(-1).clamp(min=torch.finfo(g.dtype).tiny)
+        worst = share.amax()
+        if bool(worst > torch.finfo(g.dtype).eps ** 0.5) and worst > torch.finfo(self.precision(z)).eps ** 0.5:
+            raise ValueError(
+                "expected a metric of symmetric matrices, got entries g_ij and g_ji that differ by up to "
+                f"{worst.item():.3g} of the largest entry: write (g + g.mT) / 2 if its symmetric part is meant"
+            )
 
 
 def _first_kind(jet: FieldJet) -> tuple[Tensor, Tensor]:

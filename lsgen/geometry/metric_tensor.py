@@ -3,9 +3,11 @@ r"""The metric tensor: its matrix, volume element, spectrum and orthonormal fram
     g_ij = <J_i, J_j>,        volume element sqrt(det g)   (magnification factor).
 
 Eigenvalues are those of the Gram matrix accumulated in float64, so that singular values of J are known to the
-precision of J. The numerical rank counts eigenvalues above (10 d eps)^2 times the largest, eps that of the codes'
-dtype, and above 10 d eps in float64, where the products round too. Curvature needs more: it is NaN below 10 d eps
-in either dtype. Eigenvalues depend on the scale of the latent coordinates; those of g Cov(z) do not.
+precision of J. The numerical rank counts eigenvalues above (10 d eps)^2 times the largest, eps that of the dtype in
+which the map computes, and above 10 d eps in float64, where the products round too. Of a metric that is given itself,
+or as the Hessian of a potential, eigenvalues are known to eps alone, and it counts those above 10 d eps. Curvature
+needs more: it is NaN below 10 d eps in either dtype. Eigenvalues depend on the scale of the latent coordinates; those
+of g Cov(z) do not.
 
 Reference: Bishop, Svensen & Williams, "Magnification factors for the SOM and GTM algorithms" (1997);
 Arvanitidis, Hansen & Hauberg (2018), https://arxiv.org/abs/1710.11379.
@@ -19,7 +21,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry.batching import pointwise
-from lsgen.geometry.factorisation import cholesky, eigenvalues, finite, replaced, tolerance
+from lsgen.geometry.factorisation import cholesky, eigenvalues, finite
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Spectrum", "log_volume", "metric", "orthonormal_frames", "spectrum"]
@@ -73,7 +75,7 @@ def log_volume(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -
 
     """
     g = _wide(im, z, chunk_size)
-    _, rank = eigenvalues(g, tolerance(im.dim, z.dtype))
+    _, rank = eigenvalues(g, im.rank_tolerance(z.reshape(-1, im.dim)))
     full = rank == im.dim
     root = cholesky(g, full)
     half = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
@@ -100,7 +102,7 @@ def spectrum(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> 
 
     """
     g = _wide(im, z, chunk_size)
-    values, rank = eigenvalues(g, tolerance(im.dim, z.dtype))
+    values, rank = eigenvalues(g, im.rank_tolerance(z.reshape(-1, im.dim)))
     ratio = torch.where(rank == im.dim, values[:, 0] / values[:, -1], torch.inf)
     ratio = torch.where(finite(g), ratio, torch.nan)
     batch = z.shape[:-1]
@@ -116,11 +118,9 @@ def _wide(im: RiemannianMetric, z: Tensor, chunk_size: int | None) -> Tensor:
 
 def orthonormal_frames(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:
     """Return orthonormal frames (N, d, d), columns g-orthonormal, E E^T = g^-1; NaN where the metric is deficient."""
-    g = metric(im, z, chunk_size).double()
+    g = _wide(im, z, chunk_size)
     eye = torch.eye(im.dim, dtype=g.dtype, device=g.device)
-    whole = finite(g)
-    root, info = torch.linalg.cholesky_ex(replaced(g, whole))
-    ok = (info == 0) & whole
-    root = torch.where(ok[:, None, None], root, eye)
+    ok = eigenvalues(g.detach(), im.rank_tolerance(z.reshape(-1, im.dim)))[1] == im.dim
+    root = cholesky(g, ok)
     made = torch.linalg.solve_triangular(root, eye.expand_as(root), upper=False).mT
     return torch.where(ok[:, None, None], made, torch.nan).to(z)

@@ -26,7 +26,8 @@ from torch import Tensor
 from torch.func import vjp
 
 from lsgen.geometry.compat import has_values
-from lsgen.geometry.factorisation import Factored, factored, finite, inverse_metric, replaced
+from lsgen.geometry.factorisation import Factored, factored, finite, inverse_metric, replaced, tolerance
+from lsgen.geometry.jets import coarsest_dtype
 
 __all__ = [
     "Blocks",
@@ -92,6 +93,8 @@ class RiemannianMetric(ABC):
         exact_hessian: whether `newton_system` holds the exact Hessian, rather than a model for several steps.
         newton_order: order of the derivatives of the map that `newton_system` takes.
         by_differences: whether segments are measured by differences of values, which rounding may hide.
+        of_jacobian: whether g is made of products of first derivatives, so that its eigenvalues are known to the square
+            of their precision.
         requirement: what was expected where the metric is not positive definite.
 
     """
@@ -99,6 +102,7 @@ class RiemannianMetric(ABC):
     exact_hessian: ClassVar[bool]
     newton_order: ClassVar[int]
     by_differences: ClassVar[bool]
+    of_jacobian: ClassVar[bool]
     requirement: ClassVar[str]
 
     fn: Map
@@ -140,7 +144,7 @@ class RiemannianMetric(ABC):
     def connection(self, z: Tensor) -> Tensor:
         """Return Gamma^k_ij at codes (N, d), indexed [k, i, j], in the dtype of z; NaN where g is rank deficient."""
         g, lower = self.christoffel_first(z)
-        return torch.einsum("nkl,nlij->nkij", inverse_metric(g, z.dtype), lower).to(z.dtype)
+        return torch.einsum("nkl,nlij->nkij", inverse_metric(g, self.precision(z)), lower).to(z.dtype)
 
     def acceleration(self, z: Tensor, v: Tensor) -> Tensor:
         """Return -Gamma(z)(v, v) for velocities (N, d) at codes (N, d)."""
@@ -153,12 +157,12 @@ class RiemannianMetric(ABC):
     def ricci(self, z: Tensor) -> Tensor:
         """Return the Ricci tensor g^ik R_ijkl at codes (N, d), in float64; NaN where g is rank deficient."""
         g, r = self.riemann(z)
-        return torch.einsum("nik,nijkl->njl", inverse_metric(g, z.dtype), r)
+        return torch.einsum("nik,nijkl->njl", inverse_metric(g, self.precision(z)), r)
 
     def scalar(self, z: Tensor) -> tuple[Factored, Tensor]:
         """Return g with its factors and the scalar curvature g^ik g^jl R_ijkl (N,), in float64."""
         g, r = self.riemann(z)
-        metric = factored(g, z.dtype)
+        metric = factored(g, self.precision(z))
         inverse = metric.inverse
         return metric, torch.einsum("nik,njl,nijkl->n", inverse, inverse, r)
 
@@ -237,6 +241,17 @@ class RiemannianMetric(ABC):
     @abstractmethod
     def in_double(self) -> RiemannianMetric:
         """Return the same metric computed in float64, with the weights that it has in float32."""
+
+    def precision(self, z: Tensor) -> torch.dtype:
+        """Return the dtype of least precision in which the map computes at codes like z (N, d)."""
+        if getattr(self.fn, "widened", False) or not len(z):
+            return z.dtype
+        return coarsest_dtype(self.local, self.lifted(z))
+
+    def rank_tolerance(self, z: Tensor) -> float:
+        """Return the ratio of eigenvalues of g, at codes like z (N, d), below which the smaller is a rounding error."""
+        dtype = self.precision(z)
+        return tolerance(self.dim, dtype, torch.float64 if self.of_jacobian else dtype)
 
     def value_norm(self, known: Tensor) -> Tensor:
         """Return the norm of the values whose differences round, at every point (B, N) of curves or once (B, 1)."""

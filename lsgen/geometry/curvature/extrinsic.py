@@ -91,7 +91,7 @@ def _second(im: Immersion, z: Tensor) -> Tensor:
     j, h = x.j.movedim(0, 1).double(), full_hessian(x).double()
     g = im.inner(j)
     im.check_definite(g, z)
-    gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse_metric(g, z.dtype), im.signed(j), h)
+    gamma = torch.einsum("nkl,nlm,nijm->nijk", inverse_metric(g, im.precision(z)), im.signed(j), h)
     return h - torch.einsum("nijk,nkm->nijm", gamma, j)
 
 

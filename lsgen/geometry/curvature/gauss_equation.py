@@ -182,5 +182,5 @@ def _sectional(im: RiemannianMetric, z: Tensor, u: Tensor, v: Tensor) -> Tensor:
     u, v = u.double(), v.double()
     uu, uv, vv = (torch.einsum("nij,ni,nj->n", g, a, b) for a, b in ((u, u), (u, v), (v, v)))
     area = uu * vv - uv**2
-    spanned = (area > 10 * torch.finfo(z.dtype).eps * uu * vv) & full_rank(g, z.dtype)
+    spanned = (area > 10 * torch.finfo(z.dtype).eps * uu * vv) & full_rank(g, im.precision(z))
     return torch.where(spanned, top / torch.where(spanned, area, torch.ones_like(area)), torch.nan).to(z.dtype)

@@ -5,7 +5,7 @@ expansions by a rule (`propagation`, `taylor`). Other rooms import from here alo
 """
 
 from lsgen.geometry.jets.fingerprint import modules_of, unchanged
-from lsgen.geometry.jets.propagation import kinks, propagate, widest_intermediate
+from lsgen.geometry.jets.propagation import coarsest_dtype, kinks, propagate, widest_intermediate
 from lsgen.geometry.jets.randomness import FrozenNoise, check_deterministic
 from lsgen.geometry.jets.taylor import Frame, Taylor
 from lsgen.geometry.jets.tracing import widening
@@ -15,6 +15,7 @@ __all__ = [
     "FrozenNoise",
     "Taylor",
     "check_deterministic",
+    "coarsest_dtype",
     "kinks",
     "modules_of",
     "propagate",

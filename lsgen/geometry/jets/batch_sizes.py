@@ -42,7 +42,7 @@ def inferred_trace(n: int, known: Iterable[tuple[int, Trace]]) -> Trace | None:
     if n < 2 or len(pairs) < 2:
         return None
     (few, a), (many, b) = pairs
-    same = ("input", "output", "packets", "widest", "linear", "rearranging")
+    same = ("input", "output", "packets", "widest", "coarsest", "linear", "rearranging")
     if len(a.steps) != len(b.steps) or any(getattr(a, key) != getattr(b, key) for key in same):
         return None
     if not _same_constants(a, b):

@@ -32,7 +32,7 @@ from lsgen.geometry.jets.taylor import Frame, Taylor, with_second_order
 from lsgen.geometry.jets.trace import Trace, Untraceable
 from lsgen.geometry.jets.tracing import trace_map
 
-__all__ = ["kinks", "propagate", "verified_trace", "widest_intermediate"]
+__all__ = ["coarsest_dtype", "kinks", "propagate", "verified_trace", "widest_intermediate"]
 
 log = logging.getLogger(__name__)
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -91,6 +91,20 @@ def widest_intermediate(fn: Callable[[Tensor], Tensor], z: Tensor) -> int | None
         return verified_trace(fn, z).widest
     except Untraceable:
         return None
+
+
+def coarsest_dtype(fn: Callable[[Tensor], Tensor], z: Tensor) -> torch.dtype:
+    """Return the dtype of least precision in which a map computes at codes like z (N, d).
+
+    It is that of the values where the map has no trace. A map that casts its codes to float32, and its values back to
+    float64, is as precise as float32.
+    """
+    try:
+        return verified_trace(fn, z).coarsest
+    except Untraceable:
+        with torch.no_grad():
+            value = fn(z[:1])
+        return value.dtype if torch.finfo(value.dtype).eps > torch.finfo(z.dtype).eps else z.dtype
 
 
 def _disagreement(operations: Trace, fn: Callable[[Tensor], Tensor], z: Tensor) -> str | None:

@@ -88,6 +88,7 @@ class Trace:
         output: name of the result.
         packets: the operations that depend on the input.
         widest: number of elements per point of the largest intermediate result that depends on the input.
+        coarsest: the floating-point dtype of least precision among the input and what depends on it.
         read: source of each weight or fixed tensor whose values the operations may depend on, and these values.
         linear: the last linear step, if only steps that rearrange or scale its result follow; otherwise empty.
         rearranging: the steps after it that only rearrange its result.
@@ -100,6 +101,7 @@ class Trace:
     output: str
     packets: frozenset[Any]
     widest: int
+    coarsest: torch.dtype
     read: tuple[tuple[Source, Tensor], ...]
     linear: str
     rearranging: frozenset[str]
@@ -151,6 +153,7 @@ def read_graph(
         result.name,
         frozenset(getattr(x.target, "overloadpacket", x.target) for x in dependent),
         max([1, *(x.numel() // points for node in dependent for x in _tensors(node))]),
+        _coarsest(start, *dependent),
         read,
         *last_linear(result, names, points),
     )
@@ -197,6 +200,11 @@ def _target(node: Node, constant: Any) -> Any:
 def _tensors(node: Node) -> list[Tensor]:
     value = node.meta.get("val")
     return [x for x in (value if isinstance(value, list | tuple) else [value]) if isinstance(x, Tensor)]
+
+
+def _coarsest(*nodes: Node) -> torch.dtype:
+    dtypes = {x.dtype for node in nodes for x in _tensors(node) if x.is_floating_point()}
+    return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
 
 def _check_result(result: Any, dependent: set[str], moving: set[str]) -> None:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.geometry.compat import has_values
 from lsgen.geometry.large.operator import MetricOperator
 from lsgen.geometry.riemannian import RiemannianMetric
 
@@ -63,7 +64,8 @@ def top_spectrum(
         relative to the eigenvalue, converged (B,)). Where the metric is not finite, NaN.
 
     Raises:
-        TypeError, ValueError: see `MetricOperator`; also for k outside 1, ..., d, or fewer products than k.
+        TypeError, ValueError: see `MetricOperator`; also for a metric that has a negative eigenvalue, k outside 1, ...,
+            d, or fewer products than k.
 
     """
     if not 1 <= k <= im.dim:
@@ -83,6 +85,7 @@ def top_spectrum(
             break
         new = _extended(basis, images[..., -width:][..., : bound - basis.shape[-1]])
         basis, images = torch.cat([basis, new], -1), torch.cat([images, _image(g, new)], -1)
+    _check_positive(im, g.z, basis, images)
     batch = z.shape[:-1]
     return TopSpectrum(
         values.to(z.dtype).reshape(*batch, k),
@@ -90,6 +93,21 @@ def top_spectrum(
         residual.to(z.dtype).reshape(*batch, k),
         (residual <= tol).all(-1).reshape(batch),
     )
+
+
+def _check_positive(im: RiemannianMetric, z: Tensor, basis: Tensor, images: Tensor) -> None:
+    """Refuse a metric with a negative Ritz value, which proves that it has a negative eigenvalue."""
+    if im.definite or not has_values(images):
+        return
+    small = torch.nan_to_num(basis.mT @ images)
+    values = torch.linalg.eigvalsh((small + small.mT) / 2)
+    slack = 10 * im.dim * torch.finfo(im.precision(z)).eps
+    bad = values[:, 0] < -slack * values.abs().amax(-1)
+    if bool(bad.any()):
+        raise ValueError(
+            f"expected {im.requirement}, got one with an eigenvalue of {values[:, 0].min().item():.3g} or less "
+            f"({int(bad.sum())} of {len(bad)} codes have a negative one)"
+        )
 
 
 def _image(g: MetricOperator, vectors: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.geodesics.initial_value.runge_kutta import integrate
 from lsgen.geometry.geodesics.initial_value.variational import hidden_steps, symplectic_steps
 from lsgen.geometry.geodesics.precision import more_exact_metrics
+from lsgen.geometry.jets import unchanged
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["Exponential", "exp_map"]
@@ -32,6 +33,7 @@ class Exponential(NamedTuple):
     converged: Tensor
 
 
+@unchanged()
 def exp_map(
     im: RiemannianMetric,
     z: Tensor,
@@ -61,8 +63,8 @@ def exp_map(
         or whose symplectic equations were not solved or changed its squared speed by 2 %, has converged = False, alone.
 
     Raises:
-        TypeError, ValueError: see `metric`; also for vectors of another shape or dtype than the codes, another method,
-            or numbers that are not positive.
+        TypeError, ValueError: see `metric`; also for a metric that is not positive definite at a code, vectors of
+            another shape or dtype than the codes, another method, or numbers that are not positive.
 
     """
     codes = flat_codes(im, z, {"v": v}, moves=True, smooth=True)
@@ -71,6 +73,8 @@ def exp_map(
         raise ValueError(f'expected method "adaptive" or "symplectic", got {method!r}')
     if steps < 1 or max_steps < 1 or (tol is not None and not tol > 0):
         raise ValueError(f"expected positive tol, max_steps and steps, got {tol}, {max_steps} and {steps}")
+    if not im.definite:
+        im.check_definite(im.gram(flat, wide=True), flat)
     if method == "adaptive":
         bound = tol if tol is not None else (1e-9 if z.dtype == torch.float64 else 1e-5)
         found = Exponential(*integrate(im.acceleration, flat, vectors, bound, max_steps))

@@ -30,7 +30,7 @@ from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["STEP_TOL", "KarcherState", "karcher_means"]
 
-HALVINGS, LOOSE, RECHECKS, SHORTER = 8, 2e-2, 3, 1e-4
+HALVINGS, LOOSE, RECHECKS, SHORTER, ALIKE = 8, 2e-2, 3, 1e-4, 1e-6
 STEP_TOL = {torch.float64: 1e-6, torch.float32: 1e-4}
 """The error admitted to an exponential map that is one step of an iteration or of a chain."""
 
@@ -177,7 +177,10 @@ def _iterated(
 def _moved(
     im: RiemannianMetric, sets: _Sets, state: KarcherState, options: dict[str, Any], fourth_order: bool
 ) -> KarcherState:
-    """Return the state after one step of every set; a step that does not lower the variance is halved."""
+    """Return the state after one step of every set; a step is halved that does not lower the variance.
+
+    Close to the mean the variance differs by less than the error of its geodesics; there the residual has to fall.
+    """
     g, move = metric(im, state.mean), torch.einsum("bij,bj->bi", state.secant, state.force)
     descends = torch.einsum("bi,bij,bj->b", move, g, state.force) > 0
     plain = torch.eye(move.shape[-1], dtype=move.dtype, device=move.device)
@@ -188,7 +191,8 @@ def _moved(
     shift = reached - state.mean
     t = torch.linspace(1, 0, state.curves.shape[2], dtype=move.dtype, device=move.device)
     trial = _measured(im, sets, reached, state.curves + t[:, None] * shift[:, None, None], options, fourth_order)
-    better = shot.converged & (trial.variance < state.variance)
+    calmer = (trial.residual < state.residual / 2) & (trial.variance <= state.variance * (1 + ALIKE))
+    better = shot.converged & ((trial.variance < state.variance) | calmer)
     trial = trial._replace(secant=_broyden(secant, shift, state.force - trial.force), done=state.done)
     kept = state._replace(secant=plain.expand_as(secant), step=state.step / 2)
     news = (torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(trial, kept, strict=True))

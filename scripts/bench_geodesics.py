@@ -1,22 +1,25 @@
-"""Geodesics against a peer, against general optimisers of the same energy, and against exact lengths.
+"""Geodesics against two peers, against general optimisers of the same energy, and against exact lengths.
 
 stochman 0.3.0 (extra `bench`) minimises the energy of a cubic spline by Adam, 1,000 steps on 33 points, as its own
 `geodesic_minimizing_energy` does; its curves are then measured by the same chords as ours. L-BFGS and Adam minimise
 the discrete energy itself over all interior points, until all but a thousandth of what the geodesics save over straight
 segments is saved, or thirty times our time is gone, whichever comes first; Adam at a rate of 0.003, which takes the
-fewest steps here of 0.003, 0.01, 0.02 and 0.05. Our time includes residual and length. All run in one process
-on two threads.
+fewest steps here of 0.003, 0.01, 0.02 and 0.05. GEORCE (`georce.py`) runs until an iteration lowers its energy by less
+than a millionth, or thirty times our time is gone, on perceptrons with weights as they are (mild), doubled (strong) and
+on a linear decoder (flat); both by CPU time, and both curves measured by the same chords. Our time includes residual
+and length. All run in one process on two threads.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
 from bench_geometry import IMAGE, fastest, row
+from georce import georce
 from stochman.curves import CubicSpline
 from stochman.geodesic import geodesic_minimizing_energy
 from stochman.manifold import EmbeddedManifold
@@ -29,6 +32,7 @@ from lsgen.likelihoods import Bernoulli
 from lsgen.nn import Conv64Decoder, MLPDecoder
 
 POINTS, PAIRS, SAMPLE, SAVED, LIMIT, ROUNDING = 33, 32, 4, 1e-3, 30, 1e-6
+SOME, DECREASE, MOST = 8, 1e-6, 1000
 
 
 class Embedded(EmbeddedManifold):
@@ -108,6 +112,40 @@ def optimiser_rows() -> list[dict[str, Any]]:
     return rows
 
 
+def bent(d: int, curvature: str) -> Immersion:
+    """Return a decoder of 784 pixels that is linear, as initialised, or with doubled weights."""
+    net = nn.Linear(d, 784) if curvature == "flat" else MLPDecoder(d, IMAGE, activation=nn.SiLU)
+    net.eval().requires_grad_(False)
+    for weight in net.parameters():
+        weight.mul_(2.0 if curvature == "strong" and weight.ndim > 1 else 1.0)
+    return Immersion(net, d)
+
+
+def georce_rows() -> list[dict[str, Any]]:
+    """Return geodesics of decoders of three curvatures and dimensions against GEORCE, in CPU seconds."""
+    rows = []
+    for curvature in ("flat", "mild", "strong"):
+        for d in (2, 10, 50):
+            im, (a, b) = bent(d, curvature), torch.randn(2, SOME, d)
+            geodesic(im, a, b, POINTS)
+            start = process_time()
+            found = geodesic(im, a, b, POINTS)
+            ours = process_time() - start
+            georce(im, a, b, POINTS, DECREASE, 1, LIMIT)
+            start = process_time()
+            theirs = georce(im, a, b, POINTS, DECREASE, MOST, LIMIT * ours)
+            took, energy = process_time() - start, curve_energy(im, theirs.points)
+            lower = int((found.energy <= (1 + ROUNDING) * energy).sum())
+            note = (
+                f"{lower} of {SOME} energies no higher, {int(found.converged.sum())} converged in {found.iterations} "
+            )
+            note += f"steps; theirs higher by {(energy / found.energy - 1).median():.2g} (median), "
+            note += f"{theirs.iterations} iterations{' (out of time)' if took > LIMIT * ours else ''}"
+            line = row(f"{SOME} geodesics, {d}-d MLP, {curvature}", "GEORCE", took / ours, 1, note, faster=True)
+            rows.append({**line, "met": line["met"] and lower == SOME})
+    return rows
+
+
 def accuracy_rows() -> list[dict[str, Any]]:
     """Return the relative error of lengths at 33 points, and how much the next doubling gains."""
     rows = []
@@ -129,6 +167,6 @@ def rows() -> list[dict[str, Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return [peer_row(), *optimiser_rows(), *accuracy_rows()]
+            return [peer_row(), *georce_rows(), *optimiser_rows(), *accuracy_rows()]
     finally:
         torch.set_num_threads(threads)

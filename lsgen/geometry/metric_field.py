@@ -281,7 +281,7 @@ def _stencils(n: int, where: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class PulledBackInformation(DecoderMap):
-    """z -> J_h^T F(h) J_h for any likelihood."""
+    """The pulled-back Fisher information z -> J_h^T F(h) J_h of any likelihood."""
 
     def belongs_to(self) -> tuple[Any, Any]:
         """Return the decoder and what distinguishes this map of it, for the cache of traces."""

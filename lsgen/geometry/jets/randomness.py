@@ -110,7 +110,7 @@ def _compare(fn: Callable[[Tensor], Tensor], pair: Tensor) -> None:
 
 
 def _called(fn: Callable[[Tensor], Tensor], z: Tensor) -> Tensor | None:
-    """Return the values of a map (N, ...), None if it has none; what it draws is refused."""
+    """Return the values of a map (N, ...), None if it has none; refuse a map that draws random numbers."""
     try:
         with sdpa_kernel(SDPBackend.MATH), _Refusing():
             value = fn(z)
@@ -135,7 +135,7 @@ def _far(a: Tensor | None, b: Tensor | None, rows: list[int], others: list[int])
 
 
 class _Drawn(Exception):
-    """An operation was about to draw random numbers; it is the argument."""
+    """Tells that an operation was about to draw random numbers; the operation is the argument."""
 
 
 class _Refusing(TorchDispatchMode):
@@ -149,7 +149,7 @@ class _Refusing(TorchDispatchMode):
 
 @contextmanager
 def _states_kept(z: Tensor) -> Iterator[None]:
-    """Restore the global generators of PyTorch, NumPy and Python at the end."""
+    """Restore the states of the global generators of PyTorch, NumPy and Python at the end."""
     devices = [z.device] if z.device.type == "cuda" and not is_fake(z) else []
     ours, theirs = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices):
@@ -205,7 +205,7 @@ class FrozenNoise:
 
 
 class _Holding(TorchDispatchMode):
-    """Gives operations that draw random numbers those of a seed, drawn for one code and repeated for the others.
+    """Replaces random draws by those of a seed, which are drawn for one code and repeated for the others.
 
     Args:
         seed: the seed.
@@ -256,7 +256,7 @@ class _Holding(TorchDispatchMode):
         return known[k]
 
     def _repeated(self, drawn: Tensor, shape: torch.Size) -> Tensor:
-        """Return a draw for one code, along the dimension in which that for all codes is N times as long."""
+        """Repeat a draw for one code along the dimension that is N times as long for N codes."""
         one = drawn.shape
         long = [i for i, (a, b) in enumerate(zip(one, shape, strict=False)) if a != b]
         if len(one) != len(shape) or len(long) > 1 or any(one[i] * self.n != shape[i] for i in long):

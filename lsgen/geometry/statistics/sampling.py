@@ -188,7 +188,9 @@ def hmc(
         return (at.z, new_value, new_gradient, at.root), torch.where(at.sound, -change, -inf)
 
     with torch.no_grad(), unchanged():
-        return _chained((now, *target(now), _root(im, now)), move, z, samples, 1, generator)
+        (value, gradient), root = target(now), _root(im, now)
+        value = torch.where(torch.isfinite(root).flatten(1).all(-1), value, torch.nan)
+        return _chained((now, value, gradient, root), move, z, samples, 1, generator)
 
 
 class _Phase(NamedTuple):
@@ -217,7 +219,7 @@ def _root(im: RiemannianMetric, z: Tensor) -> Tensor:
 
 
 def _along_geodesic(im: RiemannianMetric, start: _Phase, time: float, steps: int) -> _Phase:
-    """Return where geodesics are after a time, by steps that keep volume and lead back if their momenta are turned.
+    """Follow geodesics for a time, by steps that keep volume and can be taken back.
 
     A step is kept if the same step from its end, with the momentum turned, finds its start: only then is the proposal
     an involution, whichever solution Newton's method finds.

@@ -105,6 +105,10 @@ REFUSALS = {
         lambda z: langevin(Immersion(lambda z: z[:, :1], 2), None, z, 1),
         "expected starts where the density is positive and the metric has full rank, got 3 of 3 elsewhere",
     ),
+    "start of geodesics": (
+        lambda z: hmc(Immersion(lambda z: z[:, :1], 2), None, z, 1),
+        "expected starts where the density is positive and the metric has full rank, got 3 of 3 elsewhere",
+    ),
     "outside": (
         lambda z: hmc(FIELD, None, z, 1, domain=Box(torch.ones(2), 2 * torch.ones(2))),
         "got 3 of 3 elsewhere",

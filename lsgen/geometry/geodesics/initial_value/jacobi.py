@@ -156,7 +156,7 @@ def fields_and_hessian(
 def _followed(
     im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, tol: float | None, both: bool
 ) -> tuple[JacobiFields, Tensor]:
-    """Integrate the fields A, and the field B at the end if both are asked for (else A again)."""
+    """Return the fields A along geodesics, and the field B at their ends if both are asked for (else A again)."""
     codes = flat_codes(im, z, {"v": v}, smooth=True)
     flat, vectors = codes.z.detach(), codes.vectors[0].detach()
     if steps < 1:
@@ -267,7 +267,7 @@ def _sound(found: JacobiFields, speed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _neighbours(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the eigenphases before and after every step but the first."""
+    """Return the eigenphases at the start and at the end of every part of the geodesics but the first."""
     phases = _phases(a[:, 1:], b[:, 1:])
     return phases[:, :-1], phases[:, 1:]
 

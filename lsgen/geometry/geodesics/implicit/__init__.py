@@ -1,6 +1,6 @@
 """Derivatives of geodesics and of what is made of them, by the implicit function theorem."""
 
-from lsgen.geometry.geodesics.implicit.differentiable_curves import (
+from lsgen.geometry.geodesics.implicit.curve_derivatives import (
     FoundCurves,
     Settings,
     SolvedPart,
@@ -11,7 +11,7 @@ from lsgen.geometry.geodesics.implicit.differentiable_curves import (
     plain_curves,
     values_of,
 )
-from lsgen.geometry.geodesics.implicit.implicit_step import LinearSystem, implicit_step, without_derivative
+from lsgen.geometry.geodesics.implicit.implicit_function import LinearSystem, implicit_step, without_derivative
 
 __all__ = [
     "FoundCurves",

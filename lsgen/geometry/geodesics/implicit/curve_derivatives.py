@@ -1,11 +1,10 @@
 r"""Geodesics as differentiable functions of their ends and of the weights of the map.
 
 A geodesic is found as a constant. Where it solves the equations F = 0 of its discrete energy its points get derivatives
-by the implicit function theorem (`lsgen.geometry.geodesics.implicit.implicit_step`), and its length, of fourth order,
-from them. The energy, which is stationary, and the distance as its root have theirs without those of the points. A
-curve whose length its grid did not tell is every second (fourth, eighth) point of a geodesic on a finer grid, and is a
-solution there, where it is solved again. Between codes so close that the points come from a Taylor series, the series
-is differentiated.
+by the implicit function theorem, and its length, of fourth order, from them. The energy, which is stationary, and the
+distance as its root have theirs without those of the points. A curve whose length its grid did not tell is every second
+(fourth, eighth) point of a geodesic on a finer grid, and is a solution there, where it is solved again. Between codes
+so close that the points come from a Taylor series, the series is differentiated.
 
 A curve that solves no equation has derivatives NaN, but 0 where nothing depends on it.
 """
@@ -26,7 +25,7 @@ from lsgen.geometry.geodesics.arc_length import raw_length, with_midpoints
 from lsgen.geometry.geodesics.close_codes import Route, close_series, routes_of
 from lsgen.geometry.geodesics.energy import raw_energy
 from lsgen.geometry.geodesics.implicit.energy_hessian import EnergyHessian
-from lsgen.geometry.geodesics.implicit.implicit_step import first_derivative, implicit_step, without_derivative
+from lsgen.geometry.geodesics.implicit.implicit_function import first_derivative, implicit_step, without_derivative
 from lsgen.geometry.geodesics.solver import minimise_energy
 from lsgen.geometry.riemannian import RiemannianMetric
 

@@ -38,6 +38,7 @@ KINDS = {  # room -> base classes of what contributors add to it
         "lsgen.models.gan.losses.AdversarialLoss",
         "lsgen.models.gan.regularisers.Regulariser",
     ),
+    "lsgen.models.regularisers": ("lsgen.models.regularisers.base.MetricRegulariser",),
     "lsgen.models.vae": ("lsgen.models.vae.objective.Objective",),
     "lsgen.nn": ("torch.nn.Module",),
 }

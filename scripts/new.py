@@ -45,6 +45,11 @@ KINDS = {  # kind -> template -> the file that is made of it
         "config": "conf/model/{name}_vae.yaml",
         "test": "tests/latent/families/test_{name}.py",
     },
+    "regulariser": {
+        "module": "lsgen/models/regularisers/{name}.py",
+        "config": "conf/regulariser/{name}.yaml",
+        "test": "tests/models/regularisers/test_{name}.py",
+    },
     "vae_objective": {
         "module": "lsgen/models/vae/bounds/{name}.py",
         "config": "conf/model/{name}.yaml",

@@ -19,6 +19,7 @@ CASES = {  # kind -> the name of a member, and the contract tests that it enters
     "likelihood": ("student_t", [f"{CONTRACTS}/test_likelihoods.py", "tests/test_configs.py"]),
     "metric": ("squared_norm", [f"{CONTRACTS}/test_metrics.py"]),
     "prior": ("scaled_normal", [f"{CONTRACTS}/test_priors.py", f"{CONTRACTS}/test_models.py"]),
+    "regulariser": ("unit_speed", [f"{CONTRACTS}/test_regularisers.py", "tests/test_configs.py"]),
     "vae_objective": ("tempered_elbo", [f"{CONTRACTS}/test_priors_and_posteriors.py", f"{CONTRACTS}/test_models.py"]),
 }
 

@@ -16,14 +16,17 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes, check_moves, check_vectors
+from lsgen.geometry.checks import check_codes, check_moves, check_on_manifold, check_tangent, check_vectors
 from lsgen.geometry.chunks import in_chunks
-from lsgen.geometry.jets import check_deterministic, kinks, unchanged
+from lsgen.geometry.compat import has_values
+from lsgen.geometry.jets import check_deterministic, forget_fingerprints, kinks, unchanged
 from lsgen.geometry.riemannian import RiemannianMetric, check_metric
+from lsgen.geometry.surroundings import Retracted
 
 __all__ = ["FlatCodes", "flat_codes", "flat_curves", "pointwise"]
 
 T = TypeVar("T")
+MANY = 16
 _warned: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -61,6 +64,7 @@ def flat_codes(
     smooth: bool = False,
     moves: bool = False,
     walls: bool = False,
+    curved: bool = False,
 ) -> FlatCodes:
     """Return checked codes (B, d) with one batch dimension.
 
@@ -71,6 +75,7 @@ def flat_codes(
         smooth: whether second derivatives of the map count, so that kinks of it are warned of.
         moves: whether a solver moves the codes, which have to fill flat space then.
         walls: whether that solver knows walls of bounded codes.
+        curved: whether it knows curved manifolds, on which codes and vectors then have to lie.
 
     Raises:
         TypeError: im is no metric, z is neither float32 nor float64, or of another dtype than the weights; or steps of
@@ -81,10 +86,15 @@ def flat_codes(
     """
     check_metric(im)
     flat = check_codes(im.fn, im.dim, z)
+    _calibrate(im, flat)
     check_deterministic(im.fn, im.lifted(flat))
     beside = tuple(check_vectors(f"vectors {name}", v, z) for name, v in (vectors or {}).items())
     if moves:
-        check_moves(im.fn, walls)
+        check_moves(im.fn, walls, curved)
+    if moves and curved:
+        check_on_manifold(im.manifold, flat)
+        for v in beside:
+            check_tangent(im.manifold, flat, v)
     if smooth:
         _warn_of_kinks(im, flat)
     return FlatCodes(flat, beside, z.shape[:-1])
@@ -94,6 +104,7 @@ def flat_curves(im: RiemannianMetric, curve: Tensor) -> FlatCodes:
     """Return checked curves (B, N, d) of at least 2 points with one batch dimension."""
     check_metric(im)
     flat = check_codes(im.fn, im.dim, curve)
+    _calibrate(im, flat)
     check_deterministic(im.fn, im.lifted(flat))
     if curve.ndim < 2 or curve.shape[-2] < 2:
         raise ValueError(f"expected curves (B, N, {im.dim}) of at least 2 points, got {tuple(curve.shape)}")
@@ -127,6 +138,15 @@ def pointwise(
     with unchanged():
         codes = flat_codes(im, z, vectors, smooth=smooth)
         return codes.restored(in_chunks(work, im, codes.z, chunk_size, order, codes.vectors))
+
+
+def _calibrate(im: RiemannianMetric, z: Tensor) -> None:
+    """Let vectors across a curved manifold of codes have a length that suits the metric at codes (N, d)."""
+    near = getattr(im.fn, "near", None)
+    if isinstance(near, Retracted) and has_values(z) and len(z):
+        with torch.no_grad():
+            if near.calibrate(im.gram(z[:MANY].detach(), wide=True)):
+                forget_fingerprints()
 
 
 def _warn_of_kinks(im: RiemannianMetric, z: Tensor) -> None:

@@ -13,8 +13,17 @@ from lsgen.geometry.compat import has_values, tensor_tables
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.jets import modules_of
 from lsgen.latent import Euclidean, Manifold
+from lsgen.latent.manifolds.supports import bounded
 
-__all__ = ["check_codes", "check_map", "check_moves", "check_signature", "check_vectors"]
+__all__ = [
+    "check_codes",
+    "check_map",
+    "check_moves",
+    "check_on_manifold",
+    "check_signature",
+    "check_tangent",
+    "check_vectors",
+]
 
 
 def check_map(fn: Any, dim: Any) -> None:
@@ -57,21 +66,51 @@ def check_codes(fn: Callable[[Tensor], Tensor], dim: int, z: Tensor) -> Tensor:
     return z.reshape(-1, dim)
 
 
-def check_moves(fn: Callable[[Tensor], Tensor], walls: bool = False) -> None:
-    """Refuse a map of a latent space whose codes do not fill flat space, before a solver moves them.
+def check_moves(fn: Callable[[Tensor], Tensor], walls: bool = False, curved: bool = False) -> None:
+    """Refuse a map of a latent space whose codes a solver cannot move.
 
     Args:
         fn: the map.
         walls: whether the solver knows walls of bounded codes.
+        curved: whether the solver knows manifolds such as spheres and their products.
 
     Raises:
         TypeError: steps in coordinates would leave the manifold of the codes.
 
     """
     manifold = getattr(fn, "manifold", None)
-    flat = isinstance(manifold, Euclidean) if walls else manifold == Euclidean()
-    if isinstance(manifold, Manifold) and not flat:
+    if not isinstance(manifold, Manifold):
+        return
+    if curved and not bounded(manifold):
+        return
+    if not (isinstance(manifold, Euclidean) if walls else manifold == Euclidean()):
         raise TypeError(f"expected codes that fill flat space, got those of {manifold}, which steps of a solver leave")
+
+
+def check_on_manifold(manifold: Manifold, z: Tensor) -> None:
+    """Refuse codes (N, d) of which some do not lie on their manifold.
+
+    Raises:
+        ValueError: some do not.
+
+    """
+    if has_values(z) and not bool((good := manifold.contains(z)).all()):
+        raise ValueError(f"expected codes on {manifold}, got {int((~good).sum())} of {len(z)} that are not")
+
+
+def check_tangent(manifold: Manifold, z: Tensor, v: Tensor) -> None:
+    """Refuse vectors (N, d) at codes (N, d) of which some are not tangent to the manifold.
+
+    Raises:
+        ValueError: some are not.
+
+    """
+    if not has_values(v):
+        return
+    across = (v - manifold.tangent(z, v)).norm(dim=-1)
+    bad = across > 10 * torch.finfo(v.dtype).eps ** 0.5 * v.norm(dim=-1)
+    if bool(bad.any()):
+        raise ValueError(f"expected tangent vectors of {manifold}, got {int(bad.sum())} of {len(v)} that leave it")
 
 
 def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:

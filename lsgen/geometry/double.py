@@ -14,8 +14,9 @@ from torch.overrides import TorchFunctionMode
 
 from lsgen.geometry.compat import tree_map
 from lsgen.geometry.jets import FrozenNoise, widening
+from lsgen.geometry.surroundings import Retracted, surrounded
 from lsgen.latent import LatentSpace
-from lsgen.likelihoods import FlatLikelihood
+from lsgen.likelihoods import FlatLikelihood, Likelihood
 
 __all__ = ["DecoderMap", "DistanceBound", "Double", "widened_map"]
 
@@ -73,7 +74,7 @@ class Double:
 
 
 class DecoderMap:
-    """A map of codes through the decoder of a latent space.
+    """A map of codes through the decoder of a latent space, or of the points near its manifold if that is curved.
 
     Args:
         space: the latent space.
@@ -81,10 +82,22 @@ class DecoderMap:
     """
 
     widened = False
+    decoder: Any
+    likelihood: Likelihood
 
     def __init__(self, space: LatentSpace) -> None:
-        self.likelihood, self.manifold = space.likelihood, space.manifold
-        self.decoder: Any = space.decoder
+        self.owner: Any = space.decoder
+        self.family, self.manifold = space.likelihood, space.manifold
+        self.decoder, self.likelihood = space.decoder, space.likelihood
+        self.near: Retracted | None = None
+        if normals := self.manifold.normal_coordinates(torch.zeros(1, space.dim)).shape[1]:
+            self.decoder = self.near = Retracted(space.decoder, self.manifold)
+            self.likelihood = surrounded(space.likelihood, space.likelihood.raw_shape, normals)
+
+    @property
+    def normal_length(self) -> float:
+        """The length of a unit vector across the manifold; 0 where there is none."""
+        return 0.0 if self.near is None else self.near.length
 
     def with_frozen_noise(self, seed: int | None) -> Self:
         """Return the map with the random draws of its decoder held fixed; itself if no seed is given."""
@@ -92,12 +105,14 @@ class DecoderMap:
             return self
         made = copy(self)
         made.decoder = FrozenNoise(self.decoder, seed)
+        made.owner = made.decoder
         return made
 
     def in_double(self) -> Self:
         """Return the map with its decoder in float64; likelihoods follow the dtype of its outputs."""
         made: Any = copy(self)
         made.decoder, made.widened = Double(self.decoder), True
+        made.owner = made.decoder
         return made
 
 

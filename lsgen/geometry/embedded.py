@@ -322,7 +322,7 @@ class EmbeddedMetric(RiemannianMetric):
 
     def refined_data(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return the values at the points and the middles of curves."""
-        return interleaved(known, self.segment_data((curves[:, 1:] + curves[:, :-1]) / 2))
+        return interleaved(known, self.segment_data(self.middles(curves)))
 
     def segment_energies(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return the squared chord of every segment (B, N-1)."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast, final
 
@@ -29,8 +30,8 @@ from lsgen.geometry.factorisation import raised
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.members import member_features
 from lsgen.geometry.riemannian import Map
+from lsgen.geometry.surroundings import flat_likelihood
 from lsgen.latent import LatentSpace
-from lsgen.likelihoods import FlatLikelihood, Likelihood
 
 __all__ = ["Immersion", "Jet", "immersion", "jet"]
 
@@ -70,8 +71,8 @@ class SpaceMap(DecoderMap):
 
     def belongs_to(self) -> tuple[Any, Any]:
         """Return the decoder and what distinguishes this map of it, for the cache of traces."""
-        others = tuple(None if x is None else weakref.ref(x) for x in (self.likelihood, self.features))
-        return self.decoder, (self.kind, self.local, others)
+        others = tuple(None if x is None else weakref.ref(x) for x in (self.family, self.features))
+        return self.owner, (self.kind, self.local, others, self.normal_length)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the image of codes (N, d)."""
@@ -179,9 +180,12 @@ class Immersion(EmbeddedMetric):
             An immersion of dimension k.
 
         Raises:
+            TypeError: codes lie on a curved manifold, which the plane leaves.
             ValueError: the shapes are not (d,) and (k, d), or a value is not finite.
 
         """
+        if self.normals:
+            raise TypeError(f"expected codes that fill flat space, got those of {self.manifold}, which a plane leaves")
         if origin.shape != (self.dim,) or basis.ndim != 2 or basis.shape[1] != self.dim or len(basis) < 1:
             raise ValueError(
                 f"expected an origin ({self.dim},) and a basis (k, {self.dim}), "
@@ -317,6 +321,9 @@ def immersion(
         euclidean:  z -> E[x|z], or features(E[x|z]).
         expected:   z -> (E[x|z], std[x|z]), whose metric is J_mu^T J_mu + J_sigma^T J_sigma.
 
+    Codes on a sphere, or on a product with spheres such as the torus, keep their coordinates; the map then ends in the
+    normal coordinates of the manifold, see `lsgen.geometry.surroundings`.
+
     Args:
         space: the latent space.
         kind: which of the three.
@@ -347,21 +354,12 @@ def immersion(
     fn = SpaceMap(space, kind, features).with_frozen_noise(frozen_noise)
     if kind != "fisher":
         return Immersion(fn, space.dim)
-    signature, bound = flat_likelihood(space.likelihood).signature, DistanceBound(space).with_frozen_noise(frozen_noise)
+    signature, bound = flat_likelihood(fn.likelihood).signature, DistanceBound(space).with_frozen_noise(frozen_noise)
     if not bool((signature < 0).any()):
         return Immersion(fn, space.dim, bound=bound)
-    moved = SpaceMap(space, kind, features, local=True).with_frozen_noise(frozen_noise)
+    moved = copy(fn)
+    moved.local = True
     return Immersion(fn, space.dim, signature, moved, definite=True, bound=bound)
-
-
-def flat_likelihood(likelihood: Likelihood) -> FlatLikelihood:
-    """Return a likelihood that has a flat embedding, or refuse it."""
-    if not isinstance(likelihood, FlatLikelihood):
-        raise TypeError(
-            f"expected a likelihood with a flat embedding (a FlatLikelihood), got {type(likelihood).__name__}: "
-            "metric_field(space) is its Fisher-Rao metric; kinds euclidean and expected work too"
-        )
-    return likelihood
 
 
 def jet(fn: Map | Immersion, z: Tensor, chunk_size: int | None = None) -> Jet:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
+from lsgen.geometry.surroundings import Surrounded
 from lsgen.latent import LatentSpace
 from lsgen.likelihoods import FlatLikelihood, Likelihood
 
@@ -67,8 +68,8 @@ class MemberLikelihood(Likelihood):
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
-        """The raw outputs of one member."""
-        return self.likelihood.raw_shape
+        """The shape (M, *raw) of the raw outputs of all members for one observation."""
+        return (self.members, *self.likelihood.raw_shape)
 
     def forward(self, h: Tensor) -> Distribution:
         """Return the mixture of the members' distributions, of batch shape B and event shape `shape`."""
@@ -127,6 +128,9 @@ def member_features(likelihood: Likelihood, h: Tensor, maps: Sequence[Callable[[
         maps: functions of a distribution of batch shape (n,), each observation by itself.
 
     """
+    if isinstance(likelihood, Surrounded):
+        raw, normal = likelihood.parts(h)
+        return torch.cat([member_features(likelihood.likelihood, raw, maps), normal], 1)
     if not isinstance(likelihood, MemberLikelihood):
         return torch.cat([f(likelihood(h)).flatten(1) for f in maps], 1)
     p = likelihood.likelihood(h.flatten(0, 1))

@@ -187,7 +187,7 @@ class MetricField(RiemannianMetric):
 
     def refined_data(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return g at the middles of the halves of segments."""
-        return self.segment_data(interleaved(curves, (curves[:, 1:] + curves[:, :-1]) / 2))
+        return self.segment_data(interleaved(curves, self.middles(curves)))
 
     def segment_energies(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return the squared length of every segment (B, N-1) by the metric at its middle."""
@@ -285,7 +285,7 @@ class PulledBackInformation(DecoderMap):
 
     def belongs_to(self) -> tuple[Any, Any]:
         """Return the decoder and what distinguishes this map of it, for the cache of traces."""
-        return self.decoder, ("information", weakref.ref(self.likelihood))
+        return self.owner, ("information", weakref.ref(self.family), self.normal_length)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the matrices (N, d, d) at codes (N, d)."""

@@ -15,6 +15,7 @@ Arvanitidis, Hansen & Hauberg (2018), https://arxiv.org/abs/1710.11379.
 
 from __future__ import annotations
 
+from math import log
 from typing import NamedTuple
 
 import torch
@@ -24,11 +25,22 @@ from lsgen.geometry.batching import pointwise
 from lsgen.geometry.factorisation import cholesky, eigenvalues, finite
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["Spectrum", "log_volume", "metric", "orthonormal_frames", "spectrum"]
+__all__ = [
+    "Spectrum",
+    "log_length_across",
+    "log_volume",
+    "metric",
+    "orthonormal_frames",
+    "spectrum",
+    "tangent_frames",
+]
 
 
 class Spectrum(NamedTuple):
-    """Eigenvalues (B, d) of the metric, largest first; condition number (B,); numerical rank (B,)."""
+    """Eigenvalues (B, d) of the metric, largest first; condition number (B,); numerical rank (B,).
+
+    Of codes on a curved manifold, d is its dimension.
+    """
 
     eigenvalues: Tensor
     condition_number: Tensor
@@ -39,6 +51,9 @@ def metric(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Te
     r"""Return the induced metric.
 
         g_ij = <d_i f, d_j f>
+
+    Of codes on a curved manifold it is a matrix in their coordinates, and g(u, v) of tangent vectors is the metric; of
+    vectors across the manifold it is a convention (`lsgen.geometry.surroundings`).
 
     Args:
         im: the immersion, or the metric itself.
@@ -62,6 +77,8 @@ def log_volume(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -
 
         log sqrt(det g)
 
+    Of codes on a curved manifold it is the volume over that of the manifold as it lies in its coordinates.
+
     Args:
         im: the immersion, or the metric itself.
         z: codes (B, d).
@@ -78,7 +95,7 @@ def log_volume(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -
     _, rank = eigenvalues(g, im.rank_tolerance(z.reshape(-1, im.dim)))
     full = rank == im.dim
     root = cholesky(g, full)
-    half = root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    half = root.diagonal(dim1=-2, dim2=-1).log().sum(-1) - log_length_across(im)
     half = torch.where(full, half, torch.where(finite(g), -torch.inf, torch.nan))
     return half.to(z.dtype).reshape(z.shape[:-1])
 
@@ -102,11 +119,15 @@ def spectrum(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> 
 
     """
     g = _wide(im, z, chunk_size)
+    dim = im.dim - im.normals
+    if dim < im.dim:
+        frame = tangent_frames(im, z.reshape(-1, im.dim)).double()
+        g = frame.mT @ g @ frame
     values, rank = eigenvalues(g, im.rank_tolerance(z.reshape(-1, im.dim)))
-    ratio = torch.where(rank == im.dim, values[:, 0] / values[:, -1], torch.inf)
+    ratio = torch.where(rank == dim, values[:, 0] / values[:, -1], torch.inf)
     ratio = torch.where(finite(g), ratio, torch.nan)
     batch = z.shape[:-1]
-    return Spectrum(values.to(z.dtype).reshape(*batch, im.dim), ratio.to(z.dtype).reshape(batch), rank.reshape(batch))
+    return Spectrum(values.to(z.dtype).reshape(*batch, dim), ratio.to(z.dtype).reshape(batch), rank.reshape(batch))
 
 
 def _wide(im: RiemannianMetric, z: Tensor, chunk_size: int | None) -> Tensor:
@@ -114,6 +135,19 @@ def _wide(im: RiemannianMetric, z: Tensor, chunk_size: int | None) -> Tensor:
     g = g.reshape(-1, im.dim, im.dim)
     im.check_definite(g, z.reshape(-1, im.dim))
     return g
+
+
+def tangent_frames(im: RiemannianMetric, z: Tensor) -> Tensor:
+    """Return bases (N, d, d - k) of the manifold's tangent spaces at codes (N, d), orthonormal in the coordinates."""
+    eye = torch.eye(im.dim, dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
+    z = z.detach()
+    projector = im.manifold.tangent(z[:, None].expand_as(eye), eye)
+    return torch.linalg.eigh(projector)[1][..., im.normals :]
+
+
+def log_length_across(im: RiemannianMetric) -> float:
+    """Return the part of log sqrt(det g) that vectors across the manifold of the codes have."""
+    return im.normals * log(length) if (length := getattr(im.fn, "normal_length", 0.0)) else 0.0
 
 
 def orthonormal_frames(im: RiemannianMetric, z: Tensor, chunk_size: int | None = None) -> Tensor:

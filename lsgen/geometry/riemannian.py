@@ -28,6 +28,7 @@ from torch.func import vjp
 from lsgen.geometry.compat import has_values
 from lsgen.geometry.factorisation import Factored, factored, finite, inverse_metric, replaced, tolerance
 from lsgen.geometry.jets import coarsest_dtype
+from lsgen.latent import Euclidean, Manifold
 
 __all__ = [
     "Blocks",
@@ -113,6 +114,21 @@ class RiemannianMetric(ABC):
     @abstractmethod
     def local(self) -> Map:
         """The map whose derivatives are taken, of codes as `lifted` returns them."""
+
+    @property
+    def manifold(self) -> Manifold:
+        """The manifold that codes lie on: that of the latent space, else flat space."""
+        found = getattr(self.fn, "manifold", None)
+        return found if isinstance(found, Manifold) else Euclidean()
+
+    def middles(self, curves: Tensor) -> Tensor:
+        """Return the middles (B, N-1, d) of the segments of curves (B, N, d), on the manifold of the codes."""
+        return self.manifold.retraction((curves[:, 1:] + curves[:, :-1]) / 2)
+
+    @property
+    def normals(self) -> int:
+        """The number k of coordinates of a code that its manifold has too many, 1 for a sphere."""
+        return int(self.manifold.normal_coordinates(torch.zeros(1, self.dim)).shape[1])
 
     @property
     def euclidean(self) -> bool:

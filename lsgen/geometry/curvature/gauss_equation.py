@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lsgen.geometry.batching import pointwise
 from lsgen.geometry.factorisation import finite, full_rank
+from lsgen.geometry.metric_tensor import log_length_across
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = [
@@ -172,7 +173,7 @@ def volume_and_curvature(im: RiemannianMetric, z: Tensor, chunk_size: int | None
 
 def _volume_and_scalar(im: RiemannianMetric, z: Tensor) -> tuple[Tensor, Tensor]:
     metric, r = im.scalar(z)
-    volume = metric.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    volume = metric.root.diagonal(dim1=-2, dim2=-1).log().sum(-1) - log_length_across(im)
     volume = torch.where(metric.full, volume, torch.where(finite(metric.g), -torch.inf, torch.nan))
     return volume.to(z.dtype), r.to(z.dtype)
 

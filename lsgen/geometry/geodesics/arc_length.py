@@ -126,11 +126,11 @@ def raw_length(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None
     return im.smooth_length(curves, im.segment_data(curves) if known is None else known)
 
 
-def with_midpoints(curves: Tensor) -> Tensor:
+def with_midpoints(im: RiemannianMetric, curves: Tensor) -> Tensor:
     """Return curves (B, N, d) with the middles of their segments added."""
-    return interleaved(curves, (curves[:, 1:] + curves[:, :-1]) / 2)
+    return interleaved(curves, im.middles(curves))
 
 
 def refined_polygon_length(im: RiemannianMetric, curves: Tensor, known: Tensor) -> Tensor:
     """Return the summed segment lengths (B,) of curves (B, N, d) with midpoints, given the segment data without."""
-    return polygon_length(im, with_midpoints(curves), im.refined_data(curves, known))
+    return polygon_length(im, with_midpoints(im, curves), im.refined_data(curves, known))

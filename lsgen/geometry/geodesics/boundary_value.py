@@ -47,9 +47,10 @@ from lsgen.geometry.geodesics.lower_bounds import lower_bounds
 from lsgen.geometry.geodesics.precision import in_dtype
 from lsgen.geometry.geodesics.rounding import HIDDEN
 from lsgen.geometry.geodesics.solver import Solution, minimise_energy
-from lsgen.geometry.geodesics.starts import CodeGraph, starting_curves
+from lsgen.geometry.geodesics.starts import CodeGraph, manifold_paths, starting_curves
 from lsgen.geometry.jets import unchanged
 from lsgen.geometry.riemannian import RiemannianMetric
+from lsgen.latent import Euclidean
 
 __all__ = ["Geodesic", "distance", "flat_ends", "geodesic", "solve_geodesics"]
 
@@ -166,7 +167,56 @@ def solve_geodesics(
     chunk_size: int | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[Geodesic, Tensor]:
-    """Return geodesics, in float64 if rounding hid some, and the `Route` by which each was found (B,)."""
+    """Return geodesics, in float64 if rounding hid some, and the `Route` by which each was found (B,).
+
+    On a curved manifold each path of the manifold is a start, and the shortest geodesic is kept.
+    """
+    options: dict[str, Any] = {"max_iterations": max_iterations, "tol": tol, "refinements": refinements}
+    options |= {"chunk_size": chunk_size, "generator": generator}
+    first: dict[str, Any] = {"initial": initial, "starts": starts, "graph": graph}
+    ends = flat_ends(im, start, end, points)
+    if im.manifold == Euclidean():
+        return _solved(im, start, end, points, **first, **options)
+    with torch.no_grad():
+        a, b = values_of(im, ends.z, ends.vectors[0])
+        paths = manifold_paths(im.manifold, a, b, points).reshape(-1, *ends.batch, points, im.dim)
+    if initial is None and graph is None:
+        first["initial"] = paths[0]
+    found, route = _solved(im, start, end, points, **first, **options)
+    for path in paths[1:] if initial is None else ():
+        other, way = _solved(im, start, end, points, initial=path, **options)
+        found, route = _shorter(found, route, other, way)
+    codes = im.manifold.retraction(found.points)
+    inside = im.manifold.conformal_factor(codes).isfinite().all(-1).all(-1)
+    return found._replace(points=codes, converged=found.converged & inside), route
+
+
+def _shorter(found: Geodesic, route: Tensor, other: Geodesic, way: Tensor) -> tuple[Geodesic, Tensor]:
+    """Return the shorter converged geodesic of each pair."""
+    better = other.converged & ~(found.converged & (found.length <= other.length))
+    made: dict[str, Any] = {"iterations": max(found.iterations, other.iterations)}
+    for name in set(Geodesic._fields) - set(made):
+        old, new = getattr(found, name), getattr(other, name)
+        made[name] = torch.where(better.reshape(*better.shape, *[1] * (old.ndim - better.ndim)), new, old)
+    return Geodesic(**made), torch.where(better, way, route)
+
+
+def _solved(
+    im: RiemannianMetric,
+    start: Tensor,
+    end: Tensor,
+    points: int,
+    *,
+    initial: Tensor | None = None,
+    starts: int = 1,
+    graph: CodeGraph | None = None,
+    max_iterations: int,
+    tol: float,
+    refinements: int,
+    chunk_size: int | None,
+    generator: torch.Generator | None,
+) -> tuple[Geodesic, Tensor]:
+    """Return geodesics in coordinates, in which the codes fill flat space or are surrounded by it."""
     ends, d = flat_ends(im, start, end, points), im.dim
     a, b = values_of(im, ends.z, ends.vectors[0])
     if starts < 1:
@@ -232,8 +282,8 @@ def flat_solution(found: Geodesic, route: Tensor) -> FoundCurves:
 
 def flat_ends(im: RiemannianMetric, start: Tensor, end: Tensor, points: int) -> FlatCodes:
     """Return checked start and end codes with one batch dimension; the end codes are the `vectors`."""
-    first = flat_codes(im, start, moves=True)
-    last = check_codes(im.fn, im.dim, end)
+    first = flat_codes(im, start, moves=True, curved=True)
+    last = flat_codes(im, end, moves=True, curved=True).z
     if start.shape != end.shape or start.dtype != end.dtype:
         raise ValueError(f"expected two ends of one shape and dtype, got {_what(start)} and {_what(end)}")
     if points < 3:
@@ -258,7 +308,9 @@ def _all_solved(
     rows = found.coarse.nonzero().flatten()
     if not refinements or not len(rows):
         return found
-    finer = _all_solved(im, with_midpoints(found.points[rows]), max(1, size // 2), max_iterations, tol, refinements - 1)
+    finer = _all_solved(
+        im, with_midpoints(im, found.points[rows]), max(1, size // 2), max_iterations, tol, refinements - 1
+    )
     finer = finer._replace(points=finer.points[:, ::2], iterations=finer.iterations + found.iterations[rows])
     return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, finer, strict=True)))
 

@@ -104,6 +104,7 @@ def logarithms(
                 coarse = _coarser(part.im, curves, flat.residual[rows].to(curves), options) if fourth_order else None
                 news = _by_momentum(part.im, curves, length, coarse)
             v = v.index_copy(0, rows, news.to(v))
+        v = im.manifold.tangent(start.reshape(-1, im.dim), v)
     return v.reshape(start.shape), found.points.to(start.dtype)
 
 

@@ -87,7 +87,7 @@ class PulledBackCubic(DecoderMap):
 
     def belongs_to(self) -> tuple[Any, Any]:
         """Return the decoder and what distinguishes this map of it, for the cache of traces."""
-        return self.decoder, ("cubic", weakref.ref(self.likelihood))
+        return self.owner, ("cubic", weakref.ref(self.family), self.normal_length)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the tensors (N, d, d, d) at codes (N, d)."""

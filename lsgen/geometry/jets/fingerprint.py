@@ -24,7 +24,15 @@ from torch import Tensor, nn
 
 from lsgen.geometry.compat import is_plain, is_wrapped, tensor_tables
 
-__all__ = ["Fingerprint", "all_tensors", "fingerprint_of", "modules_of", "named_tensors", "unchanged"]
+__all__ = [
+    "Fingerprint",
+    "all_tensors",
+    "fingerprint_of",
+    "forget_fingerprints",
+    "modules_of",
+    "named_tensors",
+    "unchanged",
+]
 
 _EMPTY, _DICTS = CellType(), (dict, OrderedDict)
 _SEQUENCES, _TABLES, _BYTES = (list, tuple, set, frozenset, deque), (dict, MappingProxyType), (bytearray, array)
@@ -46,6 +54,13 @@ def unchanged() -> Iterator[None]:
         yield
     finally:
         _fingerprints.reset(token)
+
+
+def forget_fingerprints() -> None:
+    """Take the fingerprints of maps anew within `unchanged`, because one has changed."""
+    known = _fingerprints.get()
+    if known is not None:
+        known.clear()
 
 
 class Fingerprint(NamedTuple):

@@ -32,6 +32,7 @@ from lsgen.geometry.metric_tensor import metric
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.implicit_mean import differentiable_mean
 from lsgen.geometry.statistics.karcher import STEP_TOL, karcher_means
+from lsgen.latent import Manifold
 
 __all__ = ["STEP_TOL", "FrechetMean", "frechet_mean", "log_maps", "solver_options", "vector_norms"]
 
@@ -93,7 +94,7 @@ def frechet_mean(
     batch, (n, d), dtype = codes.shape[:-2], codes.shape[-2:], codes.dtype
     im, codes = exact_if_close(im, codes)
     sets, shares = codes.reshape(-1, n, d), _shares(codes, weights)
-    mean = torch.einsum("bn,bnd->bd", shares, sets)
+    mean = _middle(im.manifold, torch.einsum("bn,bnd->bd", shares, sets), sets)
     if initial is not None:
         if initial.shape != (*batch, d):
             raise ValueError(f"expected initial codes {(*batch, d)}, got {tuple(initial.shape)}")
@@ -115,6 +116,12 @@ def frechet_mean(
         dtype,
     )
     return result
+
+
+def _middle(manifold: Manifold, average: Tensor, sets: Tensor) -> Tensor:
+    """Return the codes (B, d) nearest to averages (B, d), the first of each set where there is none."""
+    near = manifold.onto(average)
+    return torch.where(manifold.contains(near)[:, None], near, sets[:, 0])
 
 
 def solver_options(points: int, options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
+from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.geodesics.initial_value.jacobi import before_conjugate, fields_and_hessian
 from lsgen.geometry.geodesics.initial_value.shooting import exp_map
 from lsgen.geometry.geodesics.precision import exact_if_close, in_dtype
@@ -119,6 +119,7 @@ def land(
 
     """
     check_codes(im.fn, im.dim, codes)
+    check_moves(im.fn)
     if codes.ndim != 2 or len(codes) <= im.dim:
         raise ValueError(f"expected codes (n, {im.dim}) with n > {im.dim}, got {tuple(codes.shape)}")
     if samples < im.dim:

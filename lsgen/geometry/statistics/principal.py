@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lsgen.geometry.checks import check_codes
+from lsgen.geometry.checks import check_codes, check_moves
 from lsgen.geometry.metric_tensor import orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import frechet_mean, log_maps, solver_options
@@ -79,6 +79,7 @@ def principal_geodesics(
 
     """
     check_codes(im.fn, im.dim, codes)
+    check_moves(im.fn)
     if codes.ndim != 2:
         raise ValueError(f"expected codes (n, {im.dim}), got {tuple(codes.shape)}")
     most = min(codes.shape)

@@ -105,6 +105,14 @@ class Manifold(ABC):
         """Return the code nearest to each point z (B, d) of the ambient space."""
         return z
 
+    def retraction(self, z: Tensor) -> Tensor:
+        """Return codes as a smooth function of points z (B, d) near the manifold, each code that of itself."""
+        return z
+
+    def normal_coordinates(self, z: Tensor) -> Tensor:
+        """Return smooth coordinates (B, k) across the manifold of points z (B, d) near it; codes have 0."""
+        return z[..., :0]
+
     def contains(self, z: Tensor) -> Tensor:
         """Return whether points (B, d) lie on the manifold up to rounding, (B,)."""
         slack = torch.finfo(z.dtype).eps ** 0.5
@@ -245,6 +253,14 @@ class Sphere(Manifold):
     def onto(self, z: Tensor) -> Tensor:
         """Return z over its length."""
         return great_circles.unit_vector(z)
+
+    def retraction(self, z: Tensor) -> Tensor:
+        """Return z over its length; NaN at the centre."""
+        return z * z.square().sum(-1, keepdim=True).rsqrt()
+
+    def normal_coordinates(self, z: Tensor) -> Tensor:
+        """Return log |z|, (B, 1)."""
+        return z.square().sum(-1, keepdim=True).log() / 2
 
     def parametrised(self, raw: Tensor) -> Tensor:
         """Return raw numbers over their length."""

@@ -51,6 +51,14 @@ class ProductManifold(Manifold):
         """Return the nearest codes of the parts."""
         return self._each(lambda part, z: part.onto(z), z)
 
+    def retraction(self, z: Tensor) -> Tensor:
+        """Return the codes of the parts."""
+        return self._each(lambda part, z: part.retraction(z), z)
+
+    def normal_coordinates(self, z: Tensor) -> Tensor:
+        """Return the coordinates across all parts."""
+        return self._each(lambda part, z: part.normal_coordinates(z), z)
+
     def parametrised(self, raw: Tensor) -> Tensor:
         """Return codes of the parts as a function of unconstrained numbers."""
         return self._each(lambda part, raw: part.parametrised(raw), raw)

@@ -199,7 +199,7 @@ def solved_parts(im: RiemannianMetric, found: FoundCurves, start: Tensor, settin
             for halving in range(settings.refinements):
                 if not len(rows):
                     break
-                finer = minimise_energy(part.im, with_midpoints(curves), settings.max_iterations, settings.tol)
+                finer = minimise_energy(part.im, with_midpoints(im, curves), settings.max_iterations, settings.tol)
                 done = finer.converged
                 parts.append(part._replace(rows=rows[done], curves=finer.points[done], every=2 ** (halving + 1)))
                 rows, curves = rows[~done], finer.points[~done]

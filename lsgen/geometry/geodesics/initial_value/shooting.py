@@ -19,6 +19,7 @@ from lsgen.geometry.geodesics.initial_value.variational import hidden_steps, sym
 from lsgen.geometry.geodesics.precision import more_exact_metrics
 from lsgen.geometry.jets import unchanged
 from lsgen.geometry.riemannian import RiemannianMetric
+from lsgen.latent import Manifold
 
 __all__ = ["Exponential", "exp_map"]
 
@@ -67,7 +68,7 @@ def exp_map(
             another shape or dtype than the codes, another method, or numbers that are not positive.
 
     """
-    codes = flat_codes(im, z, {"v": v}, moves=True, smooth=True)
+    codes = flat_codes(im, z, {"v": v}, moves=True, smooth=True, curved=True)
     flat, (vectors,) = codes.z, codes.vectors
     if method not in ("adaptive", "symplectic"):
         raise ValueError(f'expected method "adaptive" or "symplectic", got {method!r}')
@@ -95,4 +96,12 @@ def exp_map(
         rows = rows[left]
         if not len(rows):
             break
-    return codes.restored(found._replace(converged=found.converged.index_fill(0, rows, False)))
+    found = found._replace(converged=found.converged.index_fill(0, rows, False))
+    return codes.restored(_on_manifold(im.manifold, found))
+
+
+def _on_manifold(manifold: Manifold, found: Exponential) -> Exponential:
+    """Return ends on the manifold of the codes, with tangent velocities; what has left it did not converge."""
+    point = manifold.retraction(found.point)
+    inside = manifold.conformal_factor(point).isfinite().all(-1)
+    return Exponential(point, manifold.tangent(point, found.velocity), found.converged & inside)

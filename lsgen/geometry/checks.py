@@ -94,7 +94,10 @@ def check_on_manifold(manifold: Manifold, z: Tensor) -> None:
         ValueError: some do not.
 
     """
-    if has_values(z) and not bool((good := manifold.contains(z)).all()):
+    if not has_values(z):
+        return
+    good = manifold.contains(z) & manifold.conformal_factor(z).isfinite().all(-1)
+    if not bool(good.all()):
         raise ValueError(f"expected codes on {manifold}, got {int((~good).sum())} of {len(z)} that are not")
 
 

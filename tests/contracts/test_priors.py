@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lsgen import geometry
-from lsgen.geometry import statistics
+from lsgen.geometry import geodesics, statistics
 from lsgen.latent import (
     AutoregressivePrior,
     ClassPosterior,
@@ -45,6 +45,7 @@ from lsgen.latent import (
     WrappedNormalPrior,
     samplers,
 )
+from lsgen.latent.manifolds.supports import bounded
 from lsgen.latent.sampling.imputation import impute, observed_log_prob, pseudo_gibbs
 from lsgen.latent.sampling.transitions import TemperedPosterior
 from lsgen.likelihoods import FixedGaussian
@@ -518,7 +519,7 @@ def test_imputations_are_those_of_a_sum_over_all_codes(name: str) -> None:
 
 SOLVERS: dict[str, Callable[[geometry.Immersion, Tensor], object]] = {
     "geodesic": lambda im, z: geometry.geodesic(im, z[:1], z[1:], points=5),
-    "exp_map": lambda im, z: geometry.exp_map(im, z, torch.ones_like(z)),
+    "exp_map": lambda im, z: geometry.exp_map(im, z, im.manifold.tangent(z, torch.ones_like(z)) / 10),
     "hmc": lambda im, z: statistics.hmc(im, None, z, 1),
     "langevin": lambda im, z: statistics.langevin(im, None, z, 1),
     "brownian_motion": lambda im, z: statistics.brownian_motion(im, z, 0.1, 2),
@@ -529,12 +530,26 @@ SOLVERS: dict[str, Callable[[geometry.Immersion, Tensor], object]] = {
 @pytest.mark.parametrize("act", SOLVERS)
 def test_solvers_in_coordinates_refuse_codes_that_do_not_fill_flat_space(space: LatentSpace, act: str) -> None:
     """They step straight in z; flat codes are their own business, see tests/geometry."""
-    if space.manifold == Euclidean():
+    follows = act in ("geodesic", "exp_map", "frechet_mean") and not bounded(space.manifold)
+    if space.manifold == Euclidean() or follows:
         return
     z = space.prior().sample((2,))
     for im in (geometry.immersion(space), geometry.metric_field(space)):
         with pytest.raises(TypeError, match=r"expected codes that fill flat space, got those of \w+"):
             SOLVERS[act](im, z)
+
+
+def test_geodesics_of_curved_codes_stay_on_their_manifold(space: LatentSpace) -> None:
+    if space.manifold == Euclidean() or bounded(space.manifold):
+        return
+    z = space.prior().sample((4,))
+    for im in (geometry.immersion(space), geometry.metric_field(space)):
+        found = SOLVERS["geodesic"](im, z)
+        assert isinstance(found, geodesics.Geodesic)
+        assert bool(space.manifold.contains(found.points.flatten(0, 1)).all())
+        shot = SOLVERS["exp_map"](im, z)
+        assert isinstance(shot, geodesics.Exponential)
+        assert bool(space.manifold.contains(shot.point).all())
 
 
 def test_bounded_codes_are_sampled_within_walls_that_are_given() -> None:

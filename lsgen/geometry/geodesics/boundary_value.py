@@ -198,7 +198,7 @@ def _shorter(found: Geodesic, route: Tensor, other: Geodesic, way: Tensor) -> tu
     for name in set(Geodesic._fields) - set(made):
         old, new = getattr(found, name), getattr(other, name)
         made[name] = torch.where(better.reshape(*better.shape, *[1] * (old.ndim - better.ndim)), new, old)
-    return Geodesic(**made), torch.where(better, way, route)
+    return Geodesic(**made), torch.where(better.flatten(), way, route)
 
 
 def _solved(

@@ -185,7 +185,7 @@ def _moved(
     descends = torch.einsum("bi,bij,bj->b", move, g, state.force) > 0
     plain = torch.eye(move.shape[-1], dtype=move.dtype, device=move.device)
     secant = torch.where(descends[:, None, None], state.secant, plain)
-    move = state.step[:, None] * torch.where(descends[:, None], move, state.force)
+    move = im.manifold.tangent(state.mean, state.step[:, None] * torch.where(descends[:, None], move, state.force))
     shot = exp_map(im, state.mean, move, tol=STEP_TOL[move.dtype])
     reached = torch.where(shot.converged[:, None], shot.point, state.mean)
     shift = reached - state.mean

@@ -254,6 +254,10 @@ class Sphere(Manifold):
         """Return z over its length."""
         return great_circles.unit_vector(z)
 
+    def contains(self, z: Tensor) -> Tensor:
+        """Return whether points (B, d) have length 1 up to rounding, (B,)."""
+        return super().contains(z) & (z != 0).any(-1)
+
     def retraction(self, z: Tensor) -> Tensor:
         """Return z over its length; NaN at the centre."""
         return z * z.square().sum(-1, keepdim=True).rsqrt()

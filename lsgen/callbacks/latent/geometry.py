@@ -31,6 +31,7 @@ from lsgen.callbacks.latent.measures import (
     on_active_axes,
     over_plane,
     path_lengths,
+    plane_eigenfunctions,
     quantiles,
 )
 from lsgen.callbacks.latent.options import GeometryDetail
@@ -43,7 +44,7 @@ from lsgen.latent import Euclidean, LatentSpace
 
 __all__ = ["LatentGeometry"]
 
-_MOST_EIGENVALUES = 64
+_MOST_EIGENVALUES, _EIGENFUNCTIONS = 64, 3
 _NAMES = {
     "fisher": "pulled-back Fisher-Rao metric",
     "euclidean": "pulled-back Euclidean metric",
@@ -136,9 +137,14 @@ class LatentGeometry(LatentCallback):
         if space.dim > 1 and isinstance(space.manifold, Euclidean):
             plane = Plane.of(space, known, self.sigmas, self.plane_points)
             surface = over_plane(im, plane, self.detail.chunk_size)
+            surface |= plane_eigenfunctions(im, plane, _EIGENFUNCTIONS, self.detail.chunk_size)
+            tones = surface["plane_eigenvalues"].tolist()
+            sink.scalars({f"geometry/laplacian/{i:02d}": x for i, x in enumerate(tones, 1) if np.isfinite(x)})
             sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
             points = plane.coordinates(known.z)
             sink.image("geometry/plane", _maps(surface, plane, known, points, probe, flat))
+            if np.isfinite(tones).all():
+                sink.image("geometry/eigenfunctions", _eigenfunctions(surface, plane, known, points, probe))
             arrays |= {"plane_values": plane.values, "plane_axes": torch.tensor(plane.axes), "plane_points": points}
             arrays |= {"plane_origin": plane.origin, "plane_basis": plane.basis, **surface}
         sink.arrays("geometry/measurements", **{name: array.cpu().numpy() for name, array in arrays.items()})
@@ -196,14 +202,34 @@ def _maps(
 ) -> viz.Pixels:
     curvature = "scalar curvature" + (" (piecewise linear: kinks unseen)" if flat else "")
     maps = {"log-volume": surface["plane_log_volume"], curvature: surface["plane_curvature"]}
-    extent = (float(plane.values[0]), float(plane.values[-1]))
-    names = (axis_name(known, plane.axes[0]) + ", in prior σ", axis_name(known, plane.axes[1]) + ", in prior σ")
+    title = "The surface that the plane of the two most active axes becomes"
+    return _over_plane(maps, [curvature], title, plane, known, points, probe)
+
+
+def _eigenfunctions(
+    surface: dict[str, Tensor], plane: Plane, known: ProbeCodes, points: Tensor, probe: Probe | None
+) -> viz.Pixels:
+    found = zip(surface["plane_eigenvalues"].tolist(), surface["plane_eigenfunctions"], strict=True)
+    maps = {f"φ{i}, λ = {value:.3g}": values for i, (value, values) in enumerate(found, 1)}
+    title = "Lowest eigenfunctions of the Laplace-Beltrami operator on the surface of the plane"
+    return _over_plane(maps, list(maps), title, plane, known, points, probe)
+
+
+def _over_plane(
+    maps: dict[str, Tensor],
+    diverging: list[str],
+    title: str,
+    plane: Plane,
+    known: ProbeCodes,
+    points: Tensor,
+    probe: Probe | None,
+) -> viz.Pixels:
     return viz.plane_maps(
         {name: values.cpu().numpy() for name, values in maps.items()},
-        extent,
-        names,
-        "The surface that the plane of the two most active axes becomes",
-        diverging=[curvature],
+        (float(plane.values[0]), float(plane.values[-1])),
+        (axis_name(known, plane.axes[0]) + ", in prior σ", axis_name(known, plane.axes[1]) + ", in prior σ"),
+        title,
+        diverging=diverging,
         points=points.cpu().numpy() if known.kl is not None or probe is not None else None,
         groups=None if probe is None or probe.label is None else probe.label[: len(points)].cpu().numpy(),
     )

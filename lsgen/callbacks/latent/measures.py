@@ -12,6 +12,7 @@ from lsgen.geometry import Immersion, curve_length, log_volume, metric, scalar_c
 from lsgen.geometry.curvature import volume_and_curvature
 from lsgen.geometry.geodesics import Geodesic, curve_energy
 from lsgen.geometry.geodesics.energy import segments
+from lsgen.geometry.laplacian import finite_element_laplacian, laplace_spectrum, rectangle_mesh
 from lsgen.latent import Cube, LatentSpace, paths
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "on_active_axes",
     "over_plane",
     "path_lengths",
+    "plane_eigenfunctions",
     "quantiles",
 ]
 
@@ -168,6 +170,40 @@ def over_plane(im: Immersion, plane: Plane, chunk_size: int) -> dict[str, Tensor
     """Return log-volume and scalar curvature (N, N) of the surface onto which the immersion maps the plane."""
     volume, curvature = volume_and_curvature(im.restrict(plane.origin, plane.basis), plane.grid(), chunk_size)
     return {"plane_log_volume": volume, "plane_curvature": curvature}
+
+
+def plane_eigenfunctions(im: Immersion, plane: Plane, k: int, chunk_size: int) -> dict[str, Tensor]:
+    r"""Return the lowest eigenvalues and eigenfunctions of the Laplace-Beltrami operator on the plane's surface.
+
+        -Delta phi = lambda phi,    no slope across the edge of the plane
+
+    The constant is left out. Finite elements on the grid of the plane, with the metric at its points. NaN where the
+    surface has a direction without length, or is thinner than 1e-3 of its length, at some point.
+
+    Args:
+        im: the immersion.
+        plane: the plane.
+        k: number of eigenvalues, fewer than points.
+        chunk_size: number of codes whose derivatives are taken at once.
+
+    Returns:
+        "plane_eigenvalues" (k,), in inverse squared length, and "plane_eigenfunctions" (k, N, N), laid out like the
+        grid, with an average square of 1 over the surface.
+
+    """
+    n = len(plane.values)
+    low, high = float(plane.values[0]), float(plane.values[-1])
+    mesh = rectangle_mesh((low, low), (high, high), (n - 1, n - 1))
+    points = torch.stack(torch.meshgrid(plane.values, plane.values, indexing="ij"), -1).flatten(0, 1)
+    g = metric(im.restrict(plane.origin, plane.basis), points, chunk_size).double()
+    trace, det = g.diagonal(dim1=-2, dim2=-1).sum(-1), torch.linalg.det(g)
+    if k >= n * n or not bool((4 * det > 1e-6 * trace**2).all()):
+        values, maps = g.new_full((k,), torch.nan), g.new_full((k, n, n), torch.nan)
+    else:
+        found = laplace_spectrum(finite_element_laplacian(g.cpu(), mesh), k + 1)
+        values = found.eigenvalues[1:]
+        maps = found.functions[:, 1:].T.reshape(k, n, n) * found.node_volumes.sum().sqrt()
+    return {"plane_eigenvalues": values, "plane_eigenfunctions": maps.mT.flip(1)}
 
 
 def path_lengths(im: Immersion, start: Tensor, end: Tensor, intervals: int) -> dict[str, Tensor]:

@@ -99,6 +99,32 @@ def test_the_sphere_has_its_constant_curvature_everywhere(tmp_path, toys):
     assert np.allclose(arrays["plane_log_volume"], 2 * np.log(2 / (1 + a**2 + b**2) / SIGMA))
 
 
+def test_eigenfunctions_of_a_linear_decoder_are_those_of_a_parallelogram(tmp_path, toys):
+    """Of a rectangle (pi m / a)^2 + (pi n / b)^2; of a skewed one the lowest varies along the long diagonal."""
+    decoder = nn.Linear(2, 5, dtype=torch.float64)
+    decoder.weight.data = torch.zeros(5, 2, dtype=torch.float64)
+    decoder.weight.data[0, 0], decoder.weight.data[1, 1] = 1.0, 0.6
+    row, arrays = _run(_space(decoder, 2, 5), tmp_path / "a", toys, plane_points=25)
+    a, b = 6 / SIGMA, 0.6 * 6 / SIGMA
+    exact = sorted((np.pi * m / a) ** 2 + (np.pi * n / b) ** 2 for m in range(4) for n in range(4))[1:4]
+    assert [row[f"geometry/laplacian/{i:02d}"] for i in (1, 2, 3)] == pytest.approx(exact, rel=0.01)
+    wave = np.cos(np.pi * np.linspace(0, 1, 25)) * 2**0.5
+    first = arrays["plane_eigenfunctions"][0]
+    assert np.allclose(np.abs(first), np.abs(wave), atol=0.02)
+    decoder.weight.data[0, 1] = 0.8
+    _, arrays = _run(_space(decoder, 2, 5), tmp_path / "b", toys, plane_points=15)
+    x, y = np.meshgrid(np.linspace(-3, 3, 15), np.linspace(3, -3, 15))
+    along, across = ((arrays["plane_eigenfunctions"][0] * side).sum() for side in (x + y, x - y))
+    assert abs(along) > 20 * abs(across)
+
+
+def test_a_plane_without_length_along_an_axis_has_no_eigenfunctions(tmp_path, toys):
+    row, arrays = _run(_space(_linear(2, rank=1), 2, 5), tmp_path, toys)
+    assert not [key for key in row if key.startswith("geometry/laplacian")]
+    assert np.isnan(arrays["plane_eigenvalues"]).all()
+    assert not (tmp_path / "figures" / "geometry" / "eigenfunctions").exists()
+
+
 def test_segments_of_the_circle_are_arcs_over_chords(tmp_path, toys):
     row, arrays = _run(_space(Circle(), 1, 2), tmp_path, toys, pairs=4)
     z = np.random.default_rng(0)
@@ -181,13 +207,15 @@ def test_piecewise_linear_decoders_are_flagged_and_flat(tmp_path, toys, activati
 def test_it_fires_as_promised_with_finite_values_only(tmp_path, toys):
     callback = LatentGeometry(4, n=4, plane_points=4, detail=GeometryDetail(pairs=2, kl_probes=20))
     _, recorder, _ = toys.fit(tmp_path, [callback])
-    for key, suffix in (("geometry/measurements", "npz"), ("geometry/plane", "png"), ("geometry/spectrum", "png")):
+    drawn = ("plane", "eigenfunctions", "spectrum")
+    for key, suffix in (("geometry/measurements", "npz"), *((f"geometry/{x}", "png") for x in drawn)):
         names = sorted(path.name for path in (tmp_path / "figures" / key).iterdir())
         assert names == [f"{step:08d}.{suffix}" for step in (4, 8, 10)]
     assert len(recorder.rows) == 3
     assert recorder.steps("geometry/log_volume/q50") == [4, 8, 10]
     promised = {"geometry/rank/q50", "geometry/active_axes", "geometry/eigenvalue/00", "geometry/eigenvalue_cov/02"}
     promised |= {"geometry/path_ratio/q95", "curvature/plane/q05", "curvature/piecewise_linear", "geometry/seconds"}
+    promised |= {f"geometry/laplacian/{i:02d}" for i in (1, 2, 3)}
     for _, row in recorder.rows:
         assert promised <= set(row)
         assert np.isfinite(list(row.values())).all()

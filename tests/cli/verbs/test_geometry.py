@@ -12,6 +12,7 @@ from lsgen.runs import RunDirectory, write_yaml
 FEW = ("pairs=2", "points=5", "observations=3", "plane_points=4", "starts=2")
 PICTURES = (
     "geometry/plane",
+    "geometry/eigenfunctions",
     "geometry/spectrum",
     "geodesic/plane",
     "geometry/distances",

@@ -72,14 +72,13 @@ def test_a_given_bandwidth_is_coifman_and_lafons_alpha_1():
 
 def test_pulled_back_lengths_are_those_of_the_image():
     """Codes of a half sphere in stereographic coordinates, as an immersion and as a field, against angles."""
-    x = draws(900, 0.5)
+    x = draws(800, 0.5)
     x = x[x[:, 2] > 0]
     surface, z = reference.sphere(), x[:, :2] / (1 + x[:, 2:])
     exact = laplace_spectrum(on_sphere(x, 24), 6).eigenvalues
-    for im in (surface.immersion, MetricField(surface.metric, 2)):
-        for samples in (2, 0):
-            found = laplace_spectrum(graph_laplacian(im, z, 24, samples=samples), 6)
-            torch.testing.assert_close(found.eigenvalues, exact, rtol=0.02, atol=0)
+    for im, samples in ((surface.immersion, 2), (MetricField(surface.metric, 2), 2), (surface.immersion, 0)):
+        found = laplace_spectrum(graph_laplacian(im, z, 24, samples=samples), 6)
+        torch.testing.assert_close(found.eigenvalues, exact, rtol=0.02, atol=0)
 
 
 def test_neighbours_are_those_of_the_metric():
@@ -94,7 +93,7 @@ def test_neighbours_are_those_of_the_metric():
 
 def test_a_circle_of_one_dimension():
     """0, 1, 1, 4, 4 with lengths around a circle, given as a graph."""
-    u = torch.rand(1500, generator=torch.Generator().manual_seed(2), dtype=f64)
+    u = torch.rand(1000, generator=torch.Generator().manual_seed(2), dtype=f64)
     t = 2 * pi * u + 0.6 * (2 * pi * u).sin()
     x = torch.stack([t.cos(), t.sin()], -1)
     found = laplace_spectrum(neighbour_laplacian(neighbour_graph(x, 32, distance_on(Sphere())), 1, 32), 5)

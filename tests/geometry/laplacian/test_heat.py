@@ -32,7 +32,7 @@ def on_circle(x, t, length):
 
 @pytest.fixture(scope="module")
 def torus():
-    mesh = rectangle_mesh((0, 0), (2 * pi, pi), (40, 20), (True, True))
+    mesh = rectangle_mesh((0, 0), (2 * pi, pi), (36, 18), (True, True))
     operator = finite_element_laplacian(Immersion(lambda z: z, 2), mesh)
     return mesh.points(), operator, laplace_spectrum(operator, 60)
 
@@ -43,7 +43,7 @@ def test_heat_kernel_of_the_flat_torus(torus):
     found = heat_kernel(spectrum, t, rows)
     step = points[rows][:, None] - points
     exact = on_circle(step[..., 0], t, 2 * pi) * on_circle(step[..., 1], t, pi)
-    torch.testing.assert_close(found.value, exact, rtol=0, atol=0.015 * float(exact.max()))
+    torch.testing.assert_close(found.value, exact, rtol=0, atol=0.02 * float(exact.max()))
     torch.testing.assert_close(found.value @ spectrum.node_volumes, torch.ones(3, dtype=f64))
     assert found.error.max() < 0.01 * exact.max()
 
@@ -115,9 +115,9 @@ def test_refusals(torus):
     _, operator, spectrum = torus
     with pytest.raises(ValueError, match="expected a positive time, got 0"):
         heat_kernel(spectrum, 0)
-    with pytest.raises(ValueError, match="expected numbers of nodes from 0 to 799, got 5 to 800"):
-        heat_kernel(spectrum, 1.0, torch.tensor([5, 800]))
-    with pytest.raises(ValueError, match=r"expected functions \(800,\) or \(800, k\), got \(3,\)"):
+    with pytest.raises(ValueError, match="expected numbers of nodes from 0 to 647, got 5 to 648"):
+        heat_kernel(spectrum, 1.0, torch.tensor([5, 648]))
+    with pytest.raises(ValueError, match=r"expected functions \(648,\) or \(648, k\), got \(3,\)"):
         heat_flow(operator, torch.ones(3), 1.0)
     with pytest.raises(ValueError, match="expected a time of at least 0, got -1"):
         diffusion_map(spectrum, -1.0)

@@ -81,7 +81,7 @@ def test_scattered_codes_are_fitted_best():
 
     least = total(found.base[None], found.velocities)
     assert found.converged
-    near = 1e-2 * noise(6, 12, 4)
+    near = 1e-2 * noise(6, 6, 4)
     assert (total(found.base + near[:, :2], found.velocities + near[:, 2:]) > least).all()
     mean = frechet_mean(surface.immersion, y, tol=1e-6)
     assert found.r_squared == pytest.approx(1 - float(least / (8 * mean.variance)), abs=1e-4)

@@ -31,8 +31,8 @@ f32, f64 = torch.float32, torch.float64
 class Draw:
     """Random numbers, shapes and options of one problem."""
 
-    def __init__(self, seed: int) -> None:
-        self.generator = torch.Generator().manual_seed(seed)
+    def __init__(self, seed: int, pairs: int) -> None:
+        self.generator, self.pairs = torch.Generator().manual_seed(seed), pairs
 
     def uniform(self, low: float = 0.0, high: float = 1.0, size: tuple[int, ...] = ()) -> Tensor:
         """Return uniform numbers in float64."""
@@ -86,7 +86,7 @@ class Verdict(NamedTuple):
 
 def sphere(draw: Draw, antipodal: bool = False) -> Problem:
     """Return pairs on a sphere of 2 to 6 dimensions in stereographic coordinates, scaled, shifted and embedded afar."""
-    n, dtype, count = draw.one_of((2, 2, 3, 4, 6)), draw.one_of((f32, f64, f64)), PAIRS
+    n, dtype, count = draw.one_of((2, 2, 3, 4, 6)), draw.one_of((f32, f64, f64)), draw.pairs
     radius, unit = draw.power(-2, 2), draw.power(-2, 2)
     shift = draw.normal(n) * draw.one_of((0.0, 1.0, 30.0)) * unit
     afar = draw.normal(n + 1) * draw.one_of((0.0, 0.0, 10.0, 1000.0)) * radius
@@ -120,10 +120,12 @@ def hyperbolic(draw: Draw) -> Problem:
     """Return pairs in hyperbolic space, up to 30 apart in float64: half-spaces, balls, hyperboloids and a Gaussian."""
     dtype, kind = draw.one_of((f32, f64, f64)), draw.one_of(("half-space", "ball", "hyperboloid", "gaussian"))
     d = draw.one_of((2, 2, 3, 4)) if kind in ("half-space", "ball") else 2
-    apart = 30 * 10 ** draw.uniform(-2 if dtype is f64 else -2.0, 0 if dtype is f64 else -0.7, (PAIRS,))
-    along = draw.uniform(0, 1, (PAIRS,)) * apart
-    side = nn.functional.normalize(draw.normal(PAIRS, d), dim=-1)
-    move = torch.tanh(draw.uniform(0, 0.5, (PAIRS, 1))) * nn.functional.normalize(draw.normal(PAIRS, d), dim=-1)
+    apart = 30 * 10 ** draw.uniform(-2, 0 if dtype is f64 else -0.7, (draw.pairs,))
+    along = draw.uniform(0, 1, (draw.pairs,)) * apart
+    side = nn.functional.normalize(draw.normal(draw.pairs, d), dim=-1)
+    move = torch.tanh(draw.uniform(0, 0.5, (draw.pairs, 1))) * nn.functional.normalize(
+        draw.normal(draw.pairs, d), dim=-1
+    )
     a = _moebius(move, -torch.tanh(along / 2)[:, None] * side)
     b = _moebius(move, torch.tanh((apart - along) / 2)[:, None] * side)
     made = {"ball": _ball, "half-space": _half_space, "hyperboloid": _hyperboloid, "gaussian": _gaussian}
@@ -185,8 +187,8 @@ def flat_torus(draw: Draw) -> Problem:
         s = r.to(z)
         return torch.cat([s * z.cos(), s * z.sin()], -1)
 
-    a = draw.uniform(-4, 4, (PAIRS, 2)).to(dtype)
-    b = a + draw.uniform(-3, 3, (PAIRS, 2)).to(dtype)
+    a = draw.uniform(-4, 4, (draw.pairs, 2)).to(dtype)
+    b = a + draw.uniform(-3, 3, (draw.pairs, 2)).to(dtype)
     return Problem(Immersion(fn, 2), a, b, draw.one_of(POINTS), (r * (b.double() - a.double())).norm(dim=-1))
 
 
@@ -195,10 +197,10 @@ def torus(draw: Draw) -> Problem:
     minor, dtype = draw.power(-0.5, 0.3), draw.one_of((f32, f64))
     major = minor * float(1 + draw.power(-0.5, 0.7))
     surface = reference.torus(major, minor)
-    a = draw.uniform(-1.5, 1.5, (PAIRS, 2)).to(dtype)
-    b = draw.uniform(-1.5, 1.5, (PAIRS, 2)).to(dtype)
+    a = draw.uniform(-1.5, 1.5, (draw.pairs, 2)).to(dtype)
+    b = draw.uniform(-1.5, 1.5, (draw.pairs, 2)).to(dtype)
     reach = 0.95 * pi * sqrt(minor / (major + minor))
-    b[:, 0] = a[:, 0] + (draw.uniform(-1, 1, (PAIRS,)) * reach).to(dtype)
+    b[:, 0] = a[:, 0] + (draw.uniform(-1, 1, (draw.pairs,)) * reach).to(dtype)
     return Problem(surface.immersion, a, b, draw.one_of(POINTS), surface.distance(a.double(), b.double()))
 
 
@@ -215,8 +217,8 @@ def ridge(draw: Draw) -> Problem:
         x = z @ turn.to(z)
         return torch.cat([x, height(x[:, 0])[:, None]], -1)
 
-    a, b = draw.normal(PAIRS, d) * 0.3, draw.normal(PAIRS, d) * 0.3
-    a[:, 0], b[:, 0] = draw.uniform(-1, 1, (PAIRS,)), draw.uniform(-1, 1, (PAIRS,))
+    a, b = draw.normal(draw.pairs, d) * 0.3, draw.normal(draw.pairs, d) * 0.3
+    a[:, 0], b[:, 0] = draw.uniform(-1, 1, (draw.pairs,)), draw.uniform(-1, 1, (draw.pairs,))
     a, b = (a @ turn.T).to(dtype), (b @ turn.T).to(dtype)
     x, y = a.double() @ turn, b.double() @ turn
     line = torch.lerp(x[:, :1], y[:, :1], torch.linspace(0, 1, 20_001, dtype=f64))
@@ -235,7 +237,7 @@ def bumps(draw: Draw) -> Problem:
         square = (z[:, None] - centres.to(z)).square().sum(-1)
         return tall * torch.exp(-square / wide**2).sum(-1)
 
-    a, b = draw.uniform(-1, 1, (PAIRS, d)).to(dtype), draw.uniform(-1, 1, (PAIRS, d)).to(dtype)
+    a, b = draw.uniform(-1, 1, (draw.pairs, d)).to(dtype), draw.uniform(-1, 1, (draw.pairs, d)).to(dtype)
     if draw.one_of((True, False)):
         return Problem(Immersion(lambda z: torch.cat([z, height(z)[:, None]], -1), d), a, b, points)
     field = MetricField(lambda z: (1 + height(z) / wide)[:, None, None] * torch.eye(d, dtype=z.dtype), d)
@@ -259,9 +261,9 @@ def decoder(draw: Draw, kinked: bool = False) -> Problem:
     shift = draw.normal(d) * draw.one_of((0.0, 0.0, 10.0))
     layers[0].bias.sub_(layers[0].weight @ shift)
     net = nn.Sequential(*layers[:-1]).to(dtype).eval()
-    a, b = (draw.normal(PAIRS, d) + shift).to(dtype), (draw.normal(PAIRS, d) + shift).to(dtype)
+    a, b = (draw.normal(draw.pairs, d) + shift).to(dtype), (draw.normal(draw.pairs, d) + shift).to(dtype)
     if draw.one_of((True, False, False)):
-        b = a + (b - a) * 10 ** draw.uniform(-5, 0, (PAIRS, 1)).to(dtype)
+        b = a + (b - a) * 10 ** draw.uniform(-5, 0, (draw.pairs, 1)).to(dtype)
     if kind == "euclidean":
         return Problem(Immersion(net, d), a, b, draw.one_of(POINTS))
     likelihood = Bernoulli((m,)) if kind == "bernoulli" else Gaussian((m,))
@@ -321,20 +323,20 @@ def resampled(curves: Tensor, points: int) -> Tensor:
     return made
 
 
-def problems(name: str, share: float = 1.0) -> Iterator[Problem]:
-    """Yield the problems of a family, or a share of them, of PAIRS pairs each."""
+def problems(name: str, share: float = 1.0, pairs: int = PAIRS) -> Iterator[Problem]:
+    """Yield the problems of a family, or a share of them, of a number of pairs each."""
     make, percent = FAMILIES[name]
-    for k in range(max(1, round(share * percent * PROBLEMS / 100 / PAIRS))):
-        yield make(Draw(SEED + 1000 * list(FAMILIES).index(name) + k))
+    for k in range(max(1, round(share * percent * PROBLEMS / 100 / pairs))):
+        yield make(Draw(SEED + 1000 * list(FAMILIES).index(name) + k, pairs))
 
 
-def verdicts(name: str, share: float = 1.0) -> Verdict:
+def verdicts(name: str, share: float = 1.0, pairs: int = PAIRS) -> Verdict:
     """Return the verdicts of all pairs of a family, with the number done so far on the standard error."""
     found: list[Verdict] = []
-    for problem in problems(name, share):
+    for problem in problems(name, share, pairs):
         found.append(judged(problem))
         if sys.stderr.isatty():
-            print(f"\r{name}: {PAIRS * len(found)}", end="", file=sys.stderr, flush=True)
+            print(f"\r{name}: {pairs * len(found)}", end="", file=sys.stderr, flush=True)
     return Verdict(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 

@@ -23,9 +23,11 @@ from math import pi, sqrt
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.immersion import Immersion, SpaceMap
+from lsgen.latent import LatentSpace, StandardNormal
+from lsgen.likelihoods import Gaussian
 
 __all__ = [
     "Surface",
@@ -221,6 +223,14 @@ def helicoid() -> Surface:
     return Surface(Immersion(fn, 2), g, lambda z: -2 / (1 + z[..., 1] ** 2) ** 2)
 
 
+class _HalfPlane(nn.Module):
+    """The coordinates (x, log y) of the half-plane as mean and log standard deviation of a Gaussian."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return (sqrt 2 x, log y) (N, 2)."""
+        return z * z.new_tensor([sqrt(2), 1.0])
+
+
 def hyperbolic() -> Surface:
     """Return the hyperbolic plane of curvature -1/2 in R^{2,1}, in the coordinates (x, log y) of the half-plane."""
 
@@ -236,7 +246,8 @@ def hyperbolic() -> Surface:
         across = (a[..., 0] - b[..., 0]) * torch.exp(-(a[..., 1] + b[..., 1]) / 2) / 2
         return 2 * sqrt(2) * torch.asinh(torch.hypot(across, torch.sinh((a[..., 1] - b[..., 1]) / 2)))
 
-    made = Immersion(fn, 2, signature=[-1.0, 1.0, 1.0])
+    space = LatentSpace(_HalfPlane(), Gaussian((1,)), StandardNormal(2)).eval()
+    made = Immersion(fn, 2, signature=[-1.0, 1.0, 1.0], moved=SpaceMap(space, "fisher", None, local=True))
     return Surface(made, g, _constant(-1.0), distance)
 
 

@@ -11,8 +11,9 @@ grid is too coarse: chords are shorter than what they span, and a polygon of few
 a curve is solved again with twice as many segments, and again; its points are then every second or fourth of those,
 its other numbers those of the finer grid.
 The length is fourth order in 1/n (`lsgen.geometry.geodesics.arc_length`); the points and the
-energy are second order. Between codes so close, or so far out, that rounding hides the chords the geodesic is found
-from derivatives or in float64 (`lsgen.geometry.geodesics.close_codes`).
+energy are second order. A curve that has not converged is tried again by continuation in its end point
+(`lsgen.geometry.geodesics.continuation`). Between codes so close, or so far out, that rounding hides the chords the
+geodesic is found from derivatives or in float64 (`lsgen.geometry.geodesics.close_codes`).
 
 A local minimum bounds the distance from above. With several starts the best is kept, and what the starts disagree by is
 reported, as is |d(a, b) - d(b, a)|, each from starts of its own.
@@ -23,6 +24,7 @@ Reference: Arvanitidis, Hansen & Hauberg (2018), https://arxiv.org/abs/1710.1137
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -35,6 +37,7 @@ from lsgen.geometry.compat import outside_transforms
 from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import with_midpoints
 from lsgen.geometry.geodesics.close_codes import Route, solve_hidden
+from lsgen.geometry.geodesics.continuation import SEGMENTS, continued
 from lsgen.geometry.geodesics.implicit import (
     FoundCurves,
     Settings,
@@ -46,7 +49,7 @@ from lsgen.geometry.geodesics.implicit import (
 from lsgen.geometry.geodesics.lower_bounds import lower_bounds
 from lsgen.geometry.geodesics.precision import in_dtype
 from lsgen.geometry.geodesics.rounding import HIDDEN
-from lsgen.geometry.geodesics.solver import Solution, minimise_energy
+from lsgen.geometry.geodesics.solver import Solution, minimise_energy, starts_hidden
 from lsgen.geometry.geodesics.starts import CodeGraph, manifold_paths, starting_curves
 from lsgen.geometry.jets import unchanged
 from lsgen.geometry.riemannian import RiemannianMetric
@@ -231,10 +234,11 @@ def _solved(
         size = chunk_size or max(1, codes_at_once(im, a, im.newton_order) // points) if len(a) else 1
 
         def solve(measure: RiemannianMetric, z: Tensor) -> Solution:
-            return _all_solved(measure, z, size, max_iterations, tol, refinements)
+            found = _all_solved(measure, z, size, max_iterations, tol, refinements)
+            return _continued(measure, z, found, size, max_iterations, tol, refinements)
 
         with unchanged():
-            solved, route = solve_hidden(im, solve(im, curves.flatten(0, 1)), tol, solve)
+            solved, route = solve_hidden(im, curves.flatten(0, 1), solve(im, curves.flatten(0, 1)), tol, solve)
         solved = Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved))
         found, route = _best(solved, route.unflatten(0, curves.shape[:2]))
         hidden = (route != Route.CHORDS) | (found.rounding > HIDDEN)
@@ -303,8 +307,7 @@ def _all_solved(
         none = curves.new_zeros(0)
         flag = none > 0
         return Solution(curves, none, none, flag, flag, none, none, none.long(), flag, none)
-    parts = [minimise_energy(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
-    found = Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    found = _minimised(im, size, curves, max_iterations, tol)
     rows = found.coarse.nonzero().flatten()
     if not refinements or not len(rows):
         return found
@@ -313,6 +316,32 @@ def _all_solved(
     )
     finer = finer._replace(points=finer.points[:, ::2], iterations=finer.iterations + found.iterations[rows])
     return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, finer, strict=True)))
+
+
+def _minimised(im: RiemannianMetric, size: int, curves: Tensor, max_iterations: int, tol: float) -> Solution:
+    parts = [minimise_energy(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
+    return Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _continued(
+    im: RiemannianMetric, initial: Tensor, found: Solution, size: int, max_iterations: int, tol: float, refinements: int
+) -> Solution:
+    """Solve the curves that have not converged by continuation, on a grid of SEGMENTS or more if refinements allow."""
+    rows = (~found.converged).nonzero().flatten()
+    if len(rows):
+        rows = rows[~starts_hidden(im, initial[rows])]
+    if not len(rows) or not max_iterations:
+        return found
+    curves, halvings = initial[rows], 0
+    while halvings < refinements and curves.shape[1] <= SEGMENTS:
+        curves, halvings = with_midpoints(curves), halvings + 1
+    size = max(1, size >> halvings)
+    curves, there = continued(im, curves, partial(_minimised, im, size))
+    rows, curves = rows[there], curves[there]
+    news = _all_solved(im, curves, size, max_iterations, tol, refinements - halvings)
+    news = news._replace(points=news.points[:, :: 2**halvings], iterations=news.iterations + found.iterations[rows])
+    rows, news = rows[news.converged], Solution(*(x[news.converged] for x in news))
+    return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, news, strict=True)))
 
 
 def _best(solved: Solution, route: Tensor) -> tuple[Geodesic, Tensor]:

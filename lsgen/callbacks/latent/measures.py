@@ -13,7 +13,8 @@ from lsgen.geometry.curvature import volume_and_curvature
 from lsgen.geometry.geodesics import Geodesic, curve_energy
 from lsgen.geometry.geodesics.energy import segments
 from lsgen.geometry.laplacian import finite_element_laplacian, laplace_spectrum, rectangle_mesh
-from lsgen.latent import Cube, LatentSpace, paths
+from lsgen.geometry.metric_tensor import tangent_frames
+from lsgen.latent import Cube, Euclidean, LatentSpace, paths
 
 __all__ = [
     "ActiveSubspace",
@@ -28,6 +29,7 @@ __all__ = [
     "path_lengths",
     "plane_eigenfunctions",
     "quantiles",
+    "searched_axes",
 ]
 
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -102,8 +104,17 @@ def active_axes(known: ProbeCodes, threshold: float) -> Tensor:
     return torch.nonzero(known.kl > threshold).flatten()
 
 
+def searched_axes(space: LatentSpace, known: ProbeCodes, threshold: float) -> Tensor:
+    """Return the axes along which geodesics run: the active ones, or all where codes live on a curved manifold."""
+    if isinstance(space.manifold, Euclidean):
+        return active_axes(known, threshold)
+    return torch.arange(space.dim, device=known.z.device)
+
+
 def active_subspace(im: Immersion, known: ProbeCodes, axes: Tensor) -> ActiveSubspace:
-    """Return the subspace of the given axes."""
+    """Return the subspace of the given axes; the whole space for all axes of a curved manifold."""
+    if not isinstance(im.manifold, Euclidean):
+        return ActiveSubspace(im, axes)
     basis = torch.eye(im.dim, dtype=known.z.dtype, device=known.z.device)[axes]
     origin = known.z.mean(0)
     origin[axes] = 0
@@ -149,7 +160,7 @@ def at_probes(im: Immersion, z: Tensor, covariance: Tensor, curved: bool, chunk_
     found = spectrum(im, z, chunk_size)
     measured = {
         "eigenvalues": found.eigenvalues,
-        "eigenvalues_whitened": _whitened(metric(im, z, chunk_size), covariance),
+        "eigenvalues_whitened": _whitened(_tangential(im, z, metric(im, z, chunk_size)), covariance),
         "condition_number": found.condition_number,
         "rank": found.rank,
         "log_volume": _log_volume(found.eigenvalues, found.rank),
@@ -223,6 +234,13 @@ def path_lengths(im: Immersion, start: Tensor, end: Tensor, intervals: int) -> d
     """
     length = curve_length(im, paths.linear(start, end, intervals + 1))
     return {"path_length": length, "path_distance": im.lower_bound(start, end)}
+
+
+def _tangential(im: Immersion, z: Tensor, g: Tensor) -> Tensor:
+    """Return metrics (N, d, d) at codes (N, d) that are 0 across the manifold of the codes."""
+    frame = tangent_frames(im, z)
+    projector = frame @ frame.mT
+    return projector @ g @ projector if im.normals else g
 
 
 def _whitened(g: Tensor, covariance: Tensor) -> Tensor:

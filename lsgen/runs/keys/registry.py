@@ -260,6 +260,8 @@ ENTRIES: tuple[Entry, ...] = (
         "straight over geodesic length, median")),
     _spread("geodesic/spherical_ratio", "spherical over geodesic length", "", "geodesics",
         "the same of the spherical path"),
+    _spread("geodesic/intrinsic_ratio", "intrinsic over geodesic length", "", "geodesics",
+        "the same of the geodesic of the manifold that codes have by construction, a sphere or a ball"),
     _spread("geodesic/energy", "energy of geodesics", "", "geodesics", default=False,
         meaning="energy; the square of the length where the speed is constant"),
     _spread("geodesic/speed_variation", "variation of their speed", "", "geodesics", default=False,

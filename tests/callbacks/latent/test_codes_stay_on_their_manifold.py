@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.callbacks import GeodesicSearch, GeometryDetail, TraversalFigures
+from lsgen.callbacks import GeodesicSearch, GeometryDetail, MeanSets, TraversalFigures
+from lsgen.callbacks.latent.distances import LatentDistances
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
 from lsgen.callbacks.latent.geometry import LatentGeometry
 from lsgen.callbacks.latent.traversal import LatentTraversal
@@ -106,9 +107,22 @@ def test_geometry_leaves_out_planes_that_leave_the_manifold(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_geodesics_that_leave_the_manifold_are_left_out(name, tmp_path):
+def test_geodesics_follow_the_manifold_or_are_left_out(name, tmp_path):
     space = _space(name)
-    assert not len(_decoded(space, LatentGeodesics(search=GeodesicSearch(kl_probes=8)), tmp_path))
+    decoded = _decoded(space, LatentGeodesics(pairs=2, search=GeodesicSearch(kl_probes=8)), tmp_path)
+    assert bool(len(decoded)) == (name in ("sphere", "ball"))
+    assert not len(decoded) or _outside(space, decoded) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["sphere", "ball"])
+def test_distances_and_means_of_curved_codes_are_measured(name, tmp_path):
+    callback = LatentDistances(observations=4, sets=MeanSets(members=3), search=GeodesicSearch(kl_probes=8))
+    space = _space(name)
+    assert _outside(space, _decoded(space, callback, tmp_path)) < 1e-5
+    with np.load(tmp_path / "figures" / "geometry" / "distances" / "00000001.npz") as found:
+        assert np.isfinite(found["geodesic"]).all()
+        assert (found["geodesic"] > 0.999 * found["lower_bound"]).all()
+    assert (tmp_path / "figures" / "geometry" / "frechet_mean").exists()
 
 
 def test_quantiles_of_encodings_beyond_the_walls_stop_there(tmp_path):

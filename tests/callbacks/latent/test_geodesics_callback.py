@@ -12,7 +12,7 @@ from lsgen.callbacks import GeodesicSearch, PlaneGrid, Turns
 from lsgen.callbacks.latent.geodesics import NOT_CONVERGED, LatentGeodesics
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, LatentSpace, StandardNormal
+from lsgen.latent import EncodableLatentSpace, LatentSpace, StandardNormal, Uniform
 from lsgen.likelihoods import FixedGaussian
 
 SIGMA = 0.5
@@ -169,9 +169,9 @@ def test_it_fires_at_the_end_and_training_does_not_notice(tmp_path, toys):
     assert ends[0] == ends[1]
 
 
-def test_codes_on_a_space_of_their_own_and_too_many_axes_are_left_out(tmp_path, toys):
-    sphere = LatentSpace(_linear(3), FixedGaussian((5,)), HypersphericalUniform(3)).double()
-    for space, name in ((sphere, "sphere"), (_space(_linear(3), 3, 5), "many")):
+def test_bounded_codes_and_too_many_axes_are_left_out(tmp_path, toys):
+    cube = LatentSpace(_linear(3), FixedGaussian((5,)), Uniform(3)).double()
+    for space, name in ((cube, "cube"), (_space(_linear(3), 3, 5), "many")):
         row, arrays = _run(space, tmp_path / name, toys, max_axes=2)
         assert row == {"geodesic/pairs": 0}
         assert arrays is None

@@ -43,7 +43,7 @@ from lsgen.callbacks import (
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
 from lsgen.data import DataModule, Digits, Sprites
-from lsgen.latent import StandardNormal
+from lsgen.latent import HypersphericalUniform, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.metrics.quality import DatasetClassifier, Pixels
@@ -95,9 +95,10 @@ def _vae(shape: tuple[int, ...], objective: Any) -> VAE:
     return VAE(encoder, decoder, Bernoulli(shape), StandardNormal(2), objective)
 
 
-def _gan(classes: int = 0) -> GAN:
+def _gan(classes: int = 0, spherical: bool = False) -> GAN:
     torch.manual_seed(0)
-    prior = Product([StandardNormal(2), OneHot(10)]) if classes else StandardNormal(2)
+    flat: Prior = HypersphericalUniform(3) if spherical else StandardNormal(2)
+    prior = Product([flat, OneHot(10)]) if classes else flat
     generator = nn.Sequential(nn.Linear(prior.dim, 64), nn.SiLU(), nn.Linear(64, 64), nn.Unflatten(1, DIGITS))
     critic = nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Flatten(0))
     return GAN(generator, critic, FixedGaussian(DIGITS), prior, NonSaturating())
@@ -160,6 +161,7 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     keys = _run(tmp_path, _vae(SPRITES, ELBO()), Sprites(), *looks, test=True)
     keys |= _run(tmp_path, _gan(), Digits(), *judges)
     keys |= _run(tmp_path, _gan(classes=10), Digits(), by_class)
+    keys |= _run(tmp_path, _gan(spherical=True), Digits(), LatentGeodesics(pairs=1, points=3))
     keys |= _run(tmp_path, _vae(DIGITS, MissingDataIWAE(2)), Digits(missing=0.5, val_size=20), gaps)
     ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps)}
     shipped = {

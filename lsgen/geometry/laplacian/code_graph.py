@@ -84,6 +84,8 @@ def graph_laplacian(
     z = check_codes(im.fn, im.dim, codes).detach()
     if codes.ndim != 2:
         raise ValueError(f"expected codes (n, {im.dim}), got {tuple(codes.shape)}")
+    if isinstance(neighbours, bool) or not isinstance(neighbours, int):
+        raise TypeError(f"expected a whole number of neighbours, got {neighbours!r}")
     if not 1 <= neighbours < len(z):
         raise ValueError(f"expected from 1 to {len(z) - 1} neighbours among {len(z)} codes, got {neighbours}")
     if samples < 0:
@@ -130,8 +132,11 @@ def neighbour_laplacian(
 
 
 def _full_metric(im: RiemannianMetric, z: Tensor, chunk_size: int | None) -> Tensor:
-    """Return g (n, d, d) in float64, or refuse one that is not of full rank."""
+    """Return g (n, d, d) in float64, or refuse one that is not finite or not of full rank."""
     g = metric(im, z, chunk_size).double()
+    bad = int((~torch.isfinite(g).flatten(1).all(-1)).sum())
+    if bad:
+        raise ValueError(f"expected a finite metric, got one that is not at {bad} of {len(z)} codes")
     least = spectrum(im, z, chunk_size).rank
     if bool((least < im.dim).any()):
         raise ValueError(

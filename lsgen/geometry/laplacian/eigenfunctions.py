@@ -47,7 +47,8 @@ class LaplaceSpectrum(NamedTuple):
         functions: eigenfunctions in the columns (n, k), orthonormal in the volumes of nodes; NaN where not converged.
         converged: which eigenvalues are known within tol, and resolved by the kernel of a graph (k,).
         residual: bound on the error of each eigenvalue of the matrices, relative to it (k,).
-        node_volumes: volume of each node (n,), which sum up to that of the manifold; 0 at nodes held at 0.
+        node_volumes: volume of each node (n,), which sum up to that of the manifold; 0 at nodes held at 0, NaN at codes
+            that the kernel joins to no other.
         inverse_mass: upper bound of the diagonal of M^-1 (n,), which all eigenfunctions together would sum up to.
         components: number of connected components; as many of the eigenvalues are 0 if nothing is held at 0.
 

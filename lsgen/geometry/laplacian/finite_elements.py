@@ -120,6 +120,9 @@ def edge_length_laplacian(triangles: Tensor, lengths: Tensor, boundary: Boundary
 def _assembled(triangles: Tensor, gram: Tensor, boundary: Boundary) -> LaplaceBeltrami:
     """Return the operator from Gram matrices (m, q, 2, 2) at the middles of sides, q = 3, or anywhere, q = 1."""
     held = _held(triangles, boundary)
+    bad = int((~torch.isfinite(gram).flatten(1).all(-1)).sum())
+    if bad:
+        raise ValueError(f"expected finite lengths, got {bad} of {len(gram)} triangles where they are not")
     det = gram[..., 0, 0] * gram[..., 1, 1] - gram[..., 0, 1] * gram[..., 1, 0]
     trace = gram[..., 0, 0] + gram[..., 1, 1]
     sound = ((trace > 0) & (4 * det > FLAT * trace**2)).all(-1)

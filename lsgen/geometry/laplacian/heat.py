@@ -153,7 +153,7 @@ def _decay(spectrum: LaplaceSpectrum, time: float, zero: bool = False) -> Tensor
 
 def _tails(spectrum: LaplaceSpectrum, time: float) -> Tensor:
     """Return the bound (n,) on what the diagonal of the heat kernel lacks."""
-    whole = len(spectrum.node_volumes) == spectrum.resolved
+    whole = int((spectrum.node_volumes > 0).sum()) == spectrum.resolved
     left = (spectrum.inverse_mass - _functions(spectrum).square().sum(-1)).clamp(min=0)
     left = torch.where(spectrum.node_volumes == 0, 0, left)
     return torch.zeros_like(left) if whole else left * _decay(spectrum, time)[-1]

@@ -83,10 +83,11 @@ def frechet_regression(
         raise ValueError(f"expected codes (n, {im.dim}), got {tuple(y.shape)}")
     if max_iterations < 1 or not tol > 0:
         raise ValueError(f"expected max_iterations >= 1 and tol > 0, got {max_iterations} and {tol}")
-    table, centre = centred_variables(x, len(y))
+    table, centre = centred_variables(x, y)
     if at.ndim != x.ndim or at.shape[1:] != x.shape[1:] or not bool(torch.isfinite(at).all()):
         raise ValueError(f"expected finite places {('Q', *x.shape[1:])}, got {tuple(at.shape)}".replace("'", ""))
-    weights = _weights(table, at.detach().double().reshape(len(at), -1) - centre).to(y)
+    places = at.detach().to(y.device, torch.float64).reshape(len(at), len(centre))
+    weights = _weights(table, places - centre).to(y)
     solver, codes = solver_options(points, geodesic_options), y.detach()
     mean = frechet_mean(im, codes, points=points, geodesic_options=geodesic_options)
     if not bool(mean.converged):

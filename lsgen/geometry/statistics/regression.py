@@ -119,7 +119,7 @@ def geodesic_regression(
         raise ValueError(
             f"expected permutations >= 0, max_iterations >= 1 and tol > 0, got {permutations}, {max_iterations}, {tol}"
         )
-    table, centre = centred_variables(x, len(y))
+    table, centre = centred_variables(x, y)
     solver, y = solver_options(points, geodesic_options), y.detach()
     mean = frechet_mean(im, y, points=points, tol=min(tol, 1e-3), geodesic_options=geodesic_options)
     with torch.no_grad():
@@ -129,7 +129,7 @@ def geodesic_regression(
         frame = orthonormal_frames(im, mean.mean[None])[0].double()
         inside = torch.linalg.solve(frame, u[0].double().mT).mT
         p_value = permutation_p_value(_share(table), inside, permutations, generator)
-        slopes = torch.linalg.lstsq(table, inside).solution
+        slopes = torch.linalg.pinv(table) @ inside
         fit = _fitted(im, mean.mean, (slopes @ frame.mT).to(y), table, y, solver)
         variance = square.double().sum() / len(y)
         fit, settled, steps = _settled(im, fit, table, y, solver, tol * variance.sqrt(), max_iterations)
@@ -139,17 +139,19 @@ def geodesic_regression(
     return GeodesicRegression(fit.base, fit.velocities, centre.to(y), fit.fitted, explained, p_value, settled, steps)
 
 
-def centred_variables(x: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Return variables (n, K) in float64 less their means, and these means (K,), or refuse them.
+def centred_variables(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return variables (n, K) of codes (n, d) in float64 less their means, and these means (K,), or refuse them.
 
     Raises:
         ValueError: another shape, values that are not finite, or columns that are constant or linearly dependent.
 
     """
+    n = len(y)
     if not isinstance(x, Tensor) or x.ndim not in (1, 2) or len(x) != n:
         got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise ValueError(f"expected variables ({n},) or ({n}, K), one row for each code, got {got}")
-    table = x.detach().double().reshape(n, -1)
+    table = x.detach().to(y.device, torch.float64)
+    table = table[:, None] if table.ndim == 1 else table
     if not bool(torch.isfinite(table).all()):
         raise ValueError("expected finite variables, got values that are not")
     centre = table.mean(0)
@@ -223,7 +225,7 @@ def _gauss_newton(im: RiemannianMetric, fit: _Fit, table: Tensor) -> tuple[Tenso
     matrix = columns.transpose(1, 2).reshape(n * d, -1)
     if not bool(torch.isfinite(matrix).all() & torch.isfinite(inside).all()):
         return fit.base, fit.velocities, torch.tensor(torch.nan)
-    step = torch.linalg.lstsq(matrix, inside.reshape(n * d, 1)).solution
+    step = torch.linalg.pinv(matrix) @ inside.reshape(n * d, 1)
     solution = step.reshape(-1, d)
     return solution[0], solution[1:], ((matrix @ step).square().sum() / n).sqrt()
 

@@ -129,6 +129,10 @@ def test_refusals():
     flat, x = Immersion(lambda z: z, 2), torch.randn(20, 2)
     with pytest.raises(ValueError, match="expected from 1 to 19 neighbours among 20 codes, got 20"):
         graph_laplacian(flat, x, 20)
+    with pytest.raises(ValueError, match="expected a finite metric, got one that is not at 20 of 20 codes"):
+        graph_laplacian(MetricField(lambda z: torch.eye(2).expand(len(z), 2, 2) / 0, 2), x, 4)
+    with pytest.raises(TypeError, match=r"expected a whole number of neighbours, got 2\.5"):
+        graph_laplacian(flat, x, 2.5)
     with pytest.raises(ValueError, match="expected a metric of full rank 2, got rank 1 at 20 of 20 codes"):
         graph_laplacian(Immersion(lambda z: z[:, :1], 2), x, 4)
     with pytest.raises(ValueError, match=r"expected a bandwidth of at most .* take more neighbours"):

@@ -143,6 +143,7 @@ def test_refusals():
         geodesic_regression(flat, torch.ones(3), y)
     with pytest.raises(ValueError, match="expected at least 5 codes for 3 variables, got 4"):
         geodesic_regression(flat, torch.randn(4, 3), y)
+    assert frechet_regression(flat, torch.randn(4), y, torch.ones(0)).points.shape == (0, 2)
     with pytest.raises(ValueError, match=r"expected finite places \(Q,\), got \(2, 1\)"):
         frechet_regression(flat, torch.randn(4), y, torch.ones(2, 1))
 

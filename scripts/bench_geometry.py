@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import jacfwd, vmap
+from torch.func import jacfwd, jvp, vmap
 
-from lsgen.geometry import Immersion, immersion, metric, scalar_curvature
+from lsgen.geometry import Immersion, immersion, metric, ricci, scalar_curvature
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli
 from lsgen.nn import Conv64Decoder, MLPDecoder
@@ -136,6 +136,28 @@ def folded_rows(name: str, net: nn.Module, d: int, batch: int) -> list[dict[str,
     return rows
 
 
+def end_rows() -> list[dict[str, Any]]:
+    """Return the metric of perceptrons that end linearly, whose last layer can be shortened, or in a sigmoid."""
+    found = []
+    for d, batch in ((2, 256), (10, 64)):
+        net = MLPDecoder(d, IMAGE, activation=nn.SiLU).eval()
+        for end, whole in (("linear", net), ("sigmoid", nn.Sequential(net, nn.Sigmoid()).eval())):
+            im, z = Immersion(whole, d), torch.randn(batch, d)
+            wide, basis = z.repeat(d + 1, 1), torch.eye(d)
+
+            def by_jvp(whole: nn.Module = whole, z: Tensor = z, basis: Tensor = basis) -> Tensor:
+                columns = vmap(lambda v: jvp(whole, (z,), (v.expand_as(z),))[1].flatten(1), out_dims=1)(basis)
+                return columns @ columns.mT
+
+            calls = (lambda whole=whole, wide=wide: whole(wide), lambda im=im, z=z: metric(im, z), by_jvp)
+            passes, ours, theirs = fastest(*calls)
+            one, its, peer = alone(*calls)
+            note = f"vmap of jvp {theirs / passes:.2f}; one thread {its / one:.2f}, vmap of jvp {peer / one:.2f}"
+            work = f"metric, {d}-d MLP with a {end} end, batch {batch}"
+            found.append(row(work, f"{d + 1} folded passes", ours / passes, 1.2, note))
+    return found
+
+
 def conv64_rows() -> list[dict[str, Any]]:
     """Return the metric of the reference decoder against its passes, and against a loop of Jacobians."""
     net = Conv64Decoder(10, (1, 64, 64)).eval()
@@ -156,6 +178,24 @@ def conv64_rows() -> list[dict[str, Any]]:
         row("metric, 10-d conv64, batch 32", "autograd.functional.jacobian in a loop", loop / ours, 100,
             "the loop from one code of 32", faster=True),
     ]  # fmt: skip
+
+
+def many_dimensions() -> list[dict[str, Any]]:
+    """Return the curvature of the reference decoder for 128 dimensions, pairs in tiles, against all pairs at once."""
+    d = 128
+    net = Conv64Decoder(d, (1, 64, 64), activation=nn.SiLU).eval()
+    im, z = Immersion(net, d), torch.randn(1, d)
+    slabs = d + d * (d + 1) // 2
+    wide = z.repeat(256, 1)
+    passes = fastest(lambda: net(wide))[0] * slabs / 256
+    found = []
+    for name, quantity, target in (("scalar curvature", scalar_curvature, 1.5), ("Ricci tensor", ricci, 1.8)):
+        start = perf_counter()
+        quantity(im, z)
+        taken = perf_counter() - start
+        note = f"{taken:.1f} s; {peak(lambda quantity=quantity: quantity(im, z))}"
+        found.append(row(f"{name}, 128-d conv64, one code", f"{slabs} folded passes", taken / passes, target, note))
+    return found
 
 
 def intrinsic_row() -> dict[str, Any]:
@@ -194,6 +234,6 @@ def rows() -> list[dict[str, Any]]:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             found = [line for name, case in decoders().items() for line in folded_rows(name, *case)]
-            return [*found, *conv64_rows(), intrinsic_row()]
+            return [*found, *end_rows(), *conv64_rows(), *many_dimensions(), intrinsic_row()]
     finally:
         torch.set_num_threads(threads)

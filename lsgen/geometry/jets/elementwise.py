@@ -83,7 +83,7 @@ def reciprocal(x: Tensor) -> Expansion:
 def sigmoid(x: Tensor) -> Expansion:
     """Expand the logistic function."""
     y = x.sigmoid()
-    f1 = y * (-x).sigmoid()
+    f1 = y * x.neg().sigmoid_()
     return y, f1, lambda: f1 * (1 - 2 * y)
 
 

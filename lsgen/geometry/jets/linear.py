@@ -72,6 +72,12 @@ def unsqueeze(x: Taylor, dim: int) -> Taylor:
     return x.map(lambda v: v.unsqueeze(dim), lambda t: t.unsqueeze(_dim(dim)))
 
 
+def _squeeze(x: Taylor, dim: Any = None) -> Taylor:
+    """Remove dimensions of size one among the given ones, among all if none is given."""
+    dims = [] if isinstance(dim, list | tuple) and not dim else _dims(x, dim)
+    return x.map(lambda v: v.squeeze(dims), lambda t: t.squeeze([d + 1 for d in dims]))
+
+
 def expand(x: Taylor, size: Sequence[int], **_: Any) -> Taylor:
     """Broadcast to a shape."""
     return x.map(lambda v: v.expand(size), lambda t: x.broadcastable(len(size)).expand(t.shape[0], *size))
@@ -124,6 +130,9 @@ def _joined(op: Any) -> Rule:
     """Return the rule of a concatenation, some members of which may be constant."""
 
     def rule(members: Sequence[Any], dim: int = 0) -> Taylor:
+        if op is torch.cat and len(members) == 1:
+            whole: Taylor = members[0]
+            return whole
         like = next(m for m in members if isinstance(m, Taylor))
         size = max(m.t.shape[0] for m in members if isinstance(m, Taylor))
         wide = [derivatives(m, like, size) for m in members]
@@ -187,6 +196,7 @@ LINEAR_RULES: dict[Any, Rule] = {
     aten.transpose: _transpose,
     aten.t: _t,
     aten.permute: _permute,
+    aten.squeeze: _squeeze,
     aten.unsqueeze: unsqueeze,
     aten.expand: expand,
     aten.clone: _clone,
@@ -229,7 +239,6 @@ LINEAR_RULES |= {
 LINEAR_RULES |= {
     op: _vmapped(op)
     for op in (
-        aten.squeeze,
         aten.flip,
         aten.roll,
         aten.cumsum,

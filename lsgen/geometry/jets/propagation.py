@@ -28,7 +28,7 @@ from lsgen.geometry.jets.fallback import expand_by_autograd
 from lsgen.geometry.jets.fingerprint import modules_of
 from lsgen.geometry.jets.last_layer import reduced_factor
 from lsgen.geometry.jets.operations import apply_operation
-from lsgen.geometry.jets.taylor import Frame, Taylor, with_second_order
+from lsgen.geometry.jets.taylor import Frame, Taylor, replaceable, with_second_order
 from lsgen.geometry.jets.trace import Trace, Untraceable
 from lsgen.geometry.jets.tracing import trace_map
 
@@ -200,6 +200,8 @@ def _run(operations: Trace, start: Taylor, isometric: bool) -> Taylor:
         elif reduced and step.name in operations.rearranging:
             known[step.name] = args[0][0] if isinstance(args[0], list | tuple) else args[0]
         else:
+            if step.overwrites and isinstance(args[0], Taylor):
+                args[0] = replaceable(args[0])
             known[step.name] = apply_operation(step.target, args, kwargs)
         for name in step.free:
             known.pop(name, None)

@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lsgen.geometry.compat import is_plain
+
 __all__ = [
     "Frame",
     "NoRule",
@@ -33,6 +35,7 @@ __all__ = [
     "only_first",
     "pair_products",
     "product",
+    "replaceable",
     "value_of",
     "with_second_order",
 ]
@@ -108,13 +111,14 @@ class Taylor:
         frame: the directions.
         value: the tensor, or how to compute it.
         t: its derivatives (K, *shape), see the module.
+        replaceable: whether nothing else uses t, so that its memory may be used for other derivatives.
 
     """
 
-    __slots__ = ("frame", "lazy", "t")
+    __slots__ = ("frame", "lazy", "replaceable", "t")
 
-    def __init__(self, frame: Frame, value: Tensor | Lazy, t: Tensor) -> None:
-        self.frame, self.t = frame, t
+    def __init__(self, frame: Frame, value: Tensor | Lazy, t: Tensor, replaceable: bool = False) -> None:
+        self.frame, self.t, self.replaceable = frame, t, replaceable
         self.lazy = value if isinstance(value, Lazy) else Lazy(value=value)
 
     @property
@@ -189,6 +193,12 @@ def with_second_order(x: Taylor) -> Taylor:
     return Taylor(x.frame, x.lazy, torch.cat([x.t, x.t.new_zeros(x.frame.pairs, *x.shape)]))
 
 
+def replaceable(x: Taylor) -> Taylor:
+    """Return x with derivatives that may be overwritten, unless they are followed by autograd or share numbers."""
+    kept = x.t.requires_grad or 0 in x.t.stride() or not is_plain(x.t)
+    return x if kept else Taylor(x.frame, x.lazy, x.t, True)
+
+
 def chain(x: Taylor, f: Tensor, f1: Tensor, second: Callable[[], Tensor] | None) -> Taylor:
     """Return the expansion of an elementwise function f of x by the chain rule.
 
@@ -200,15 +210,20 @@ def chain(x: Taylor, f: Tensor, f1: Tensor, second: Callable[[], Tensor] | None)
 
     """
     frame = x.frame
-    t = x.t * f1
     if second is None or frame.order == 1:
-        return Taylor(frame, f, t)
+        return Taylor(frame, f, x.t.mul_(f1) if x.replaceable else x.t * f1)
     f2 = second()
     if not x.curved:
-        return Taylor(frame, f, torch.cat([t, *((f2 * x.t[i]) * x.t[j:] for i, j, _, _ in frame.blocks)]))
-    h = t[frame.d :]
+        return Taylor(frame, f, torch.cat([x.t * f1, *((f2 * x.t[i]) * x.t[j:] for i, j, _, _ in frame.blocks)]))
+    if x.replaceable:
+        t, h = x.t, x.t[frame.d :].mul_(f1)
+    else:
+        t = x.t * f1
+        h = t[frame.d :]
     for i, j, start, stop in frame.blocks:
         h[start:stop].addcmul_(x.t[j : frame.d], f2 * x.t[i])
+    if x.replaceable:
+        x.j.mul_(f1)
     return Taylor(frame, f, t)
 
 

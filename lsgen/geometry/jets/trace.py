@@ -21,10 +21,15 @@ from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 
 from lsgen.geometry.dtypes import check_values
+from lsgen.geometry.jets.elementwise import ELEMENTWISE_RULES
 from lsgen.geometry.jets.last_layer import last_linear
 from lsgen.geometry.jets.randomness import draws_numbers, random_sentence
 
 __all__ = ["Fixed", "Source", "Step", "Trace", "Untraceable", "Weight", "read_graph"]
+
+aten = torch.ops.aten
+PRODUCTS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.convolution}
+VIEWS = {aten.view, aten._unsafe_view, aten.reshape, aten.permute, aten.transpose, aten.squeeze, aten.unsqueeze}
 
 
 class Untraceable(Exception):
@@ -67,6 +72,8 @@ class Step:
         target: the function to call.
         args, kwargs: its arguments; a `Node` stands for the result of the step of that name.
         free: names of the results that no later step uses.
+        overwrites: whether it is an elementwise function of a new tensor that nothing else uses, so that the
+            derivatives of the result may take the place of those of the argument.
 
     """
 
@@ -75,6 +82,7 @@ class Step:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     free: tuple[str, ...]
+    overwrites: bool
 
 
 @dataclass(frozen=True)
@@ -149,9 +157,12 @@ def read_graph(
     return Trace(
         start.name,
         tuple((node.name, _source(module, node, sources)) for node in graph.nodes if node.op == "get_attr"),
-        tuple(Step(x.name, _target(x, constant), x.args, dict(x.kwargs), tuple(free.get(x.name, ()))) for x in steps),
+        tuple(
+            Step(x.name, _target(x, constant), x.args, dict(x.kwargs), tuple(free.get(x.name, ())), _overwrites(x))
+            for x in steps
+        ),
         result.name,
-        frozenset(getattr(x.target, "overloadpacket", x.target) for x in dependent),
+        frozenset(map(_packet, dependent)),
         max([1, *(x.numel() // points for node in dependent for x in _tensors(node))]),
         _coarsest(start, *dependent),
         read,
@@ -185,6 +196,20 @@ def _last_uses(graph: Graph, result: Node) -> dict[str, list[str]]:
         if used != result.name:
             free.setdefault(user, []).append(used)
     return free
+
+
+def _overwrites(node: Node) -> bool:
+    """Whether a step is an elementwise function of a matrix product or convolution, reshaped, used nowhere else."""
+    if _packet(node) not in ELEMENTWISE_RULES:
+        return False
+    x = node.args[0]
+    while isinstance(x, Node) and len(x.users) == 1 and _packet(x) in VIEWS:
+        x = x.args[0]
+    return isinstance(x, Node) and len(x.users) == 1 and _packet(x) in PRODUCTS
+
+
+def _packet(node: Node) -> Any:
+    return getattr(node.target, "overloadpacket", node.target)
 
 
 def _source(module: GraphModule, node: Node, sources: dict[int, Source]) -> Source:

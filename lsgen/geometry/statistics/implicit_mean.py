@@ -93,10 +93,8 @@ def differentiable_mean(
     if len(rows):
         some = (shares[rows, :, None] * sets[rows]).sum((1, 2)) + raw_energy(im, sets[rows][:, [0, -1]])
         none = without_derivative(some)
-        mean, variance = (
-            mean.index_add(0, rows, none[:, None].expand(-1, mean.shape[1])),
-            variance.index_add(0, rows, none),
-        )
+        mean = mean.index_add(0, rows, none[:, None].expand(-1, mean.shape[1]))
+        variance = variance.index_add(0, rows, none)
     return mean, variance
 
 

@@ -1,6 +1,5 @@
 """Derivatives of Frechet means and variances against closed forms and central differences."""
 
-import pytest
 import torch
 from torch import nn
 from torch.func import functional_call, grad
@@ -39,10 +38,9 @@ def test_in_flat_space_they_are_those_of_the_average():
             torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("im", [SPHERE.immersion, FIELD], ids=["immersion", "field"])
-def test_they_are_central_differences_in_codes_and_weights(im):
+def test_they_are_central_differences_in_codes_and_weights():
     def both(y):
-        found = frechet_mean(im, y[:, :2], y[:, 2], **TIGHT)
+        found = frechet_mean(FIELD, y[:, :2], y[:, 2], **TIGHT)
         assert found.converged
         return torch.cat([found.mean, found.variance[None]])
 

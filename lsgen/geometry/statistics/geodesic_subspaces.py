@@ -16,8 +16,8 @@ sum_j t_ij e_j, with r_i the logarithm of x_i there and H_i the Hessian of half 
 
 but for derivatives of A_i, which vanish where space is flat. Each t_i is eliminated. What the Hessian of b lacks is
 learnt from how the gradient changes, by updates of rank one (SR1); negative eigenvalues count by their size. A step is
-halved until the sum falls. Each of the remaining tangent principal directions is a start, and the best is kept; what is
-found may still be a local minimum. In flat space these are the principal components, from the first.
+halved until the sum falls. The first of the remaining tangent principal directions are starts, and the best is kept;
+what is found may still be a local minimum. In flat space these are the principal components, from the first.
 
 Reference: Sommer, Lauze & Nielsen, "Optimization over geodesics for exact principal geodesic analysis" (2014),
 https://doi.org/10.1007/s10444-013-9308-1, equation 2; Dennis, Gay & Welsch, "An adaptive nonlinear least-squares
@@ -87,6 +87,7 @@ class _Problem(NamedTuple):
     solver: dict[str, Any]
     bound: Tensor
     max_iterations: int
+    starts: int
 
 
 def exact_principal_geodesics(
@@ -94,6 +95,7 @@ def exact_principal_geodesics(
     codes: Tensor,
     k: int = 1,
     *,
+    starts: int = 2,
     tol: float = 1e-3,
     max_iterations: int = 32,
     points: int = 33,
@@ -107,6 +109,7 @@ def exact_principal_geodesics(
         im: the immersion, or the metric itself.
         codes: codes (n, d).
         k: number of geodesics, at most min(n, d).
+        starts: number of tangent principal directions, of largest variance, from which each is sought.
         tol: bound on how far the last step moves the nearest codes, over the root of the Frechet variance.
         max_iterations: bound on the steps of each start.
         points: number of points on each geodesic.
@@ -119,8 +122,10 @@ def exact_principal_geodesics(
         TypeError, ValueError: see `principal_geodesics`.
 
     """
-    if not tol > 0 or max_iterations < 1:
-        raise ValueError(f"expected tol > 0 and max_iterations >= 1, got {tol} and {max_iterations}")
+    if not tol > 0 or max_iterations < 1 or starts < 1:
+        raise ValueError(
+            f"expected tol > 0, max_iterations >= 1 and starts >= 1, got {tol}, {max_iterations} and {starts}"
+        )
     solver = solver_options(points, geodesic_options)
     first = principal_geodesics(im, codes, points=points, geodesic_options=geodesic_options)
     if not 1 <= k <= len(first.directions):
@@ -130,7 +135,7 @@ def exact_principal_geodesics(
         frame = orthonormal_frames(im, first.mean[None])[0].double()
         tangent = torch.linalg.solve_ex(frame, first.directions.double().mT)[0].mT
         variance = (first.scores.double() ** 2).sum() / len(codes)
-        problem = _Problem(im, codes, first.mean, frame, solver, tol * variance.sqrt(), max_iterations)
+        problem = _Problem(im, codes, first.mean, frame, solver, tol * variance.sqrt(), max_iterations, starts)
         best, residuals, settled = None, [], first.converged
         for _ in range(k if settled else 0):
             best, done = _next(problem, best, tangent, first.scores.double() @ tangent)
@@ -158,7 +163,7 @@ def _next(problem: _Problem, before: _Subspace | None, tangent: Tensor, inside: 
     axes = tangent[:0] if before is None else before.axes
     free = tangent - tangent @ axes.mT @ axes
     made: list[tuple[_Subspace, bool]] = []
-    for row in free[free.norm(dim=-1) > 1e-3]:
+    for row in free[free.norm(dim=-1) > 1e-3][: problem.starts]:
         new = torch.cat([axes, row[None] / row.norm()])
         alone = (inside @ new[-1])[:, None]
         scores = alone if before is None else torch.cat([before.scores, alone], 1)

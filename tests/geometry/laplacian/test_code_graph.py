@@ -4,9 +4,16 @@ from math import log, pi
 
 import pytest
 import torch
+from scipy.special import jnp_zeros
 
 from lsgen.geometry import Immersion, MetricField, reference
-from lsgen.geometry.laplacian import graph_laplacian, laplace_spectrum, neighbour_laplacian
+from lsgen.geometry.laplacian import (
+    delaunay_mesh,
+    finite_element_laplacian,
+    graph_laplacian,
+    laplace_spectrum,
+    neighbour_laplacian,
+)
 from lsgen.latent import Sphere
 from lsgen.latent.distances import distance_on
 from lsgen.latent.neighbours import NeighbourGraph, neighbour_graph
@@ -141,3 +148,14 @@ def test_refusals():
         graph_laplacian(flat, torch.zeros(20, 2), 4)
     with pytest.raises(ValueError, match="expected a graph of 2 neighbours of each code, got one with 0 of some code"):
         neighbour_laplacian(NeighbourGraph(3, torch.tensor([[0, 1]]), torch.ones(1)), 2, 2)
+
+
+def test_a_triangulation_of_draws_has_no_error_of_the_density():
+    """Draws of the disk, dense inside: the drum's eigenvalues without slope at the edge, zeros of J' squared."""
+    u, turn = torch.rand(2, 3000, generator=torch.Generator().manual_seed(8), dtype=f64)
+    edge = 2 * pi * torch.arange(240, dtype=f64) / 240
+    radius, turn = torch.cat([u**0.8, torch.ones(240, dtype=f64)]), torch.cat([2 * pi * turn, edge])
+    mesh = delaunay_mesh(radius[:, None] * torch.stack([turn.cos(), turn.sin()], -1))
+    found = laplace_spectrum(finite_element_laplacian(Immersion(lambda z: z, 2), mesh), 6).eigenvalues
+    exact = torch.tensor([0.0, *sorted([*jnp_zeros(0, 1) ** 2, *[jnp_zeros(m, 1)[0] ** 2 for m in (1, 2, 3)] * 2])[:5]])
+    torch.testing.assert_close(found, exact.double(), rtol=0.02, atol=0)

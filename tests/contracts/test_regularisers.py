@@ -159,6 +159,13 @@ def test_the_loss_grows_by_the_weighted_penalties_that_are_due(name: str) -> Non
     assert model.least_batch(True) == 3
 
 
+def test_what_is_missing_is_not_encoded() -> None:
+    model = regularised(members.model("missing_data_iwae"), "isometry")
+    batch = batch_of(model.latent_space)
+    batch["x"] = torch.where(batch["observed"], batch["x"], torch.nan)
+    assert all(torch.isfinite(one.value) for one in model.penalties(batch).values())
+
+
 def test_a_gan_regularises_the_generator_that_is_trained() -> None:
     model = members.model("dcgan")
     model.separate()

@@ -114,6 +114,6 @@ def _check_flat(f: Differential) -> None:
     """Refuse a map whose target bends, or has negative signs."""
     if not f.flat:
         raise TypeError(
-            "expected a map into flat space with a positive inner product, got a likelihood without such an embedding: "
-            'kind "euclidean" has one'
+            "expected a map into flat space with a positive inner product, got one into another space: "
+            'kind "euclidean" of a latent space is such a map'
         )

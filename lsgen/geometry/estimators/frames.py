@@ -52,7 +52,12 @@ def random_frames(plane: int | None, z: Tensor, shared: bool = False) -> Tensor:
         z: codes (N, d).
         shared: whether all codes get the same ones.
 
+    Raises:
+        ValueError: z has another shape.
+
     """
+    if z.ndim != 2:
+        raise ValueError(f"expected codes of shape (N, d), got {tuple(z.shape)}")
     n, d = z.shape
     if plane is None or plane >= d:
         return torch.eye(d, dtype=z.dtype, device=z.device)[:, None].expand(d, n, d)

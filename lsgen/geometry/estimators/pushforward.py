@@ -6,7 +6,7 @@ The form F is that of a flat space (signs, +1 or -1) or the Fisher information o
 a metric here, whether it embeds into a flat space or not. Neither J nor g is formed: k vectors cost k + 1 forward
 passes. All results are differentiable in the codes, the vectors and the weights.
 
-The map may be in train mode; then it should be one that takes each code by itself.
+Values are not looked at, so that no call waits for an accelerator; a map in train mode is refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
+from lsgen.geometry.checks import check_modules
 from lsgen.geometry.immersion import Immersion, immersion
 from lsgen.latent import LatentSpace
 from lsgen.likelihoods import FlatLikelihood, Likelihood
@@ -33,6 +34,10 @@ class Differential:
         map: the map, z (N, d) -> y (N, m), and the signs of a flat target.
         information: the likelihood of raw outputs y, whose Fisher information is the inner product; that of flat space
             where it is not given.
+
+    Raises:
+        TypeError: with any call, codes of another dtype than the weights.
+        ValueError: with any call, codes of another shape or on another device, or a module of the map in train mode.
 
     """
 
@@ -65,6 +70,7 @@ class Differential:
 
     def accelerate(self, z: Tensor, vectors: Tensor) -> Tensor:
         """Return the second derivatives D^2 f(v_i, v_j) (k, k, N, m) along vectors (k, N, d) at codes (N, d)."""
+        self._check(z)
         x = self.map.expansion(z, 2, vectors)
         k, n = len(vectors), len(z)
         if not x.curved:
@@ -72,8 +78,14 @@ class Differential:
         return x.t[k:][x.frame.places(z.device)]
 
     def _pushed(self, z: Tensor, vectors: Tensor, isometric: bool) -> tuple[Tensor, Tensor]:
+        self._check(z)
         x = self.map.expansion(z, 1, vectors, isometric and self.information is None)
         return x.v, x.t
+
+    def _check(self, z: Tensor) -> None:
+        if z.ndim != 2 or z.shape[1] != self.dim:
+            raise ValueError(f"expected codes of shape (N, {self.dim}), got {tuple(z.shape)}")
+        check_modules(self.map.fn, z)
 
     def _raised(self, y: Tensor, u: Tensor) -> Tensor:
         """Return F(y) u of vectors (k, N, m) at values (N, m)."""

@@ -50,8 +50,10 @@ class IntrinsicCurvature(MetricRegulariser):
         """Refuse a metric that no map into Euclidean space induces, and warn of a decoder without second derivatives.
 
         Raises:
-            TypeError, ValueError: see `MetricRegulariser`; also for such a metric.
+            TypeError, ValueError: see `MetricRegulariser`; also for such a metric, or one latent dimension.
 
         """
         super().check(space)
         self.check_bending(space)
+        if space.dim < 2:
+            raise ValueError(f"IntrinsicCurvature expected a latent dimension of at least 2, got {space.dim}")

@@ -51,6 +51,10 @@ class Objective(nn.Module, ABC):
         parts.check_posterior(name, space.posterior, density=self.divergence, factorised=self.factorised)
         parts.check_prior(name, space, density=self.divergence, draws=self.draws)
 
+    def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return what the encoder sees of a batch, (B, *shape): the observations, unless an objective hides a part."""
+        return batch["x"]
+
     @abstractmethod
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the losses of a batch.

@@ -20,6 +20,7 @@ from lsgen.models.base import Batch, LatentModel, OptimizerFactory
 from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.loaders import training_observations
 from lsgen.models.losses import Losses
+from lsgen.models.regularisers import Penalty
 from lsgen.models.vae.aggregate.adversarial import AdversarialObjective
 from lsgen.models.vae.objective import DataSetObjective, Objective
 
@@ -114,6 +115,10 @@ class VAE(LatentModel):
     def loss(self, batch: Batch) -> Losses:
         """Return the losses of a batch at the current generator step, those of the metric included."""
         return self._regularised(cast(Losses, self.objective(self.latent_space, batch, self.generator_steps)), batch)
+
+    def penalties(self, batch: Batch) -> dict[str, Penalty]:
+        """Return the penalties on the metric that are due, at codes of what the encoder sees of a batch."""
+        return super().penalties({"x": self.objective.seen(batch)}) if self.regularised_by else {}
 
     def _regularised(self, losses: Losses, batch: Batch) -> Losses:
         """Return losses with the penalties on the metric; a penalty that is left out keeps its latest value in logs."""

@@ -286,6 +286,14 @@ def test_what_cannot_be_had_is_refused() -> None:
         segment_lengths(f, z, z, 0)
     with pytest.raises(ValueError, match="expected a scale above 0, got 0"):
         stress(f, z, z, z[:, 0], scale=0.0)
+    with pytest.raises(ValueError, match=r"expected codes of shape \(N, d\), got \(3,\)"):
+        relaxed_distortion(f, z[0])
+    with pytest.raises(ValueError, match=r"expected codes of shape \(N, 3\), got \(6, 2\)"):
+        relaxed_distortion(f, z[:, :2])
+    with pytest.raises(ValueError, match="expected a map in eval mode, got Dropout in train mode"):
+        relaxed_distortion(of(nn.Sequential(nn.Linear(D, M).double(), nn.Dropout())), z)
+    with pytest.raises(TypeError, match="expected codes of dtype float64 like the weights, got float32"):
+        volume_variance(f, z.float())
     for family in (Gaussian, Beta):
         with pytest.raises(TypeError, match="expected a map into flat space with a positive inner product"):
             extrinsic_bending(differential(space(family)), z)

@@ -43,6 +43,10 @@ class MissingDataIWAE(Objective):
         super().__init__()
         self.samples = importance.positive("samples", samples)
 
+    def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the observations with zeros in the place of what is missing."""
+        return torch.where(batch["observed"], batch["x"], 0.0)
+
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return -L_k of a batch with "observed", a boolean mask of the shape of "x".
 
@@ -53,7 +57,7 @@ class MissingDataIWAE(Objective):
         if "observed" not in batch:
             raise ValueError(f'MissingDataIWAE expected batches with "observed", got {", ".join(sorted(batch))}')
         observed = batch["observed"]
-        x = torch.where(observed, batch["x"], 0.0)
+        x = self.seen(batch)
         q, p = space.encode(x), space.prior()
         z = q.rsample(torch.Size((self.samples,)))
         likelihood = observed_log_prob(space.decode(z), x, observed)

@@ -249,7 +249,7 @@ def model_moments(im: RiemannianMetric, means: Tensor, covariances: Tensor, nois
     k, (s, d) = len(means), noise.shape
     root = _root(covariances)
     w = torch.einsum("kij,sj->ksi", root, noise)
-    fields, hessian = fields_and_hessian(im, means[:, None].expand(k, s, d), w, steps, STEP_TOL[w.dtype])
+    fields, hessian = fields_and_hessian(im, means[:, None].expand(k, s, d), w, steps)
     theta = torch.where(before_conjugate(fields), fields.log_volume[..., -1].exp(), 0)
     mean = theta.mean(-1)
     share = theta / theta.sum(-1, keepdim=True)
@@ -265,7 +265,7 @@ def _first(im: RiemannianMetric, means: Tensor, covariances: Tensor, u: Tensor, 
     """Return Sigma mean_r(S_u Sigma^-1 u) (K, d) for u (K, n, d) of shares (K, n), of which tiny ones are left out."""
     keep = share > NEGLIGIBLE * share.amax(-1, keepdim=True)
     bases = means[:, None].expand_as(u)[keep]
-    fields, found = fields_and_hessian(im, bases, u[keep], steps, STEP_TOL[u.dtype])
+    fields, found = fields_and_hessian(im, bases, u[keep], steps)
     eye = torch.eye(im.dim, dtype=u.dtype, device=u.device)
     hessian = eye.repeat(*share.shape, 1, 1)
     hessian[keep] = torch.where(before_conjugate(fields)[:, None, None], found, eye)

@@ -23,6 +23,7 @@ Arnold, "The Sturm theorems and symplectic geometry" (1985), for the phases.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -128,26 +129,25 @@ def jacobi_fields(
     return _followed(im, z, v, steps, tol, False)[0]
 
 
-def fields_and_hessian(
-    im: RiemannianMetric, z: Tensor, v: Tensor, steps: int, tol: float | None = None
-) -> tuple[JacobiFields, Tensor]:
+def fields_and_hessian(im: RiemannianMetric, z: Tensor, v: Tensor, steps: int) -> tuple[JacobiFields, Tensor]:
     r"""Return the Jacobi fields, and the Hessian at z of half the squared distance to x = exp_z(v).
 
         Hess (1/2) dist(., x)^2 = S = A(1)^-1 B(1),    B'' = -K B,    B(0) = 1,    B'(0) = 0
 
-    It tells how the logarithm turns when its base moves, D log_z(x) = -S, and is 1 where space is flat.
+    It tells how the logarithm turns when its base moves, D log_z(x) = -S, and is 1 where space is flat. Steps are of
+    one length, so that their error is smooth in z and v.
 
     Args:
         im: the immersion, or the metric itself.
         z: codes (B, d).
         v: initial velocities (B, d).
-        steps, tol: see `jacobi_fields`.
+        steps: number of classical Runge-Kutta steps, of order 4.
 
     Returns:
         `JacobiFields`, and S (B, d, d) in the frame at z; 1 where x is conjugate to z or not reached.
 
     """
-    found, other = _followed(im, z, v, steps, tol, True)
+    found, other = _followed(im, z, v, steps, None, True)
     made = torch.linalg.solve_ex(found.fields[..., -1, :, :].double(), other.double())[0]
     ok = torch.isfinite(made).all(-1, keepdim=True).all(-2, keepdim=True)
     return found, torch.where(ok, (made + made.mT) / 2, torch.eye(im.dim).to(made)).to(z.dtype)
@@ -169,7 +169,14 @@ def _followed(
     with torch.no_grad(), unchanged():
         least = torch.finfo(z.dtype).eps ** 0.5
         start, scale = _start(im, flat, vectors, both)
-        states = follow(lambda at, y: _slope(im, at, y, width), flat, start, parts, scale, t, bound, MOST, least).states
+
+        def slope(base: Tensor, y: Tensor) -> Tensor:
+            return _slope(im, base, y, width)
+
+        if both:
+            states = tuple(_in_equal_steps(slope, flat, start, steps).split(parts, -1))
+        else:
+            states = follow(slope, flat, start, parts, scale, t, bound, MOST, least).states
     w, v_t, e, a, b = states
     e, a, b = e.unflatten(-1, (d, d)), a.unflatten(-1, (d, width)), b.unflatten(-1, (d, width))
     other, a, b = a[:, -1, :, -d:], a[..., :d], b[..., :d]
@@ -294,6 +301,19 @@ def _slope(im: RiemannianMetric, base: Tensor, y: Tensor, width: int) -> Tensor:
     along, turn, across = jacobi_operator(im, torch.where(ok[:, None], z, base), v, frame)
     slope = torch.cat([v, -along, -turn.flatten(1), b, -(across @ fields).flatten(1)], -1)
     return torch.where(ok[:, None], slope, torch.nan)
+
+
+def _in_equal_steps(slope: Callable[[Tensor, Tensor], Tensor], base: Tensor, y: Tensor, steps: int) -> Tensor:
+    """Return the states after 0, 1, ..., n classical Runge-Kutta steps (N, n + 1, K)."""
+    states, h = [y], 1 / steps
+    for _ in range(steps):
+        k1 = slope(base, y)
+        k2 = slope(base, y + h / 2 * k1)
+        k3 = slope(base, y + h / 2 * k2)
+        k4 = slope(base, y + h * k3)
+        y = y + h * (k1 + 2 * k2 + 2 * k3 + k4) / 6
+        states.append(y)
+    return torch.stack(states, 1)
 
 
 def _phases(a: Tensor, b: Tensor) -> Tensor:

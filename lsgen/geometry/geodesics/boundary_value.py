@@ -121,8 +121,9 @@ def geodesic(
         points: number of points N >= 3 on each curve, ends included.
         initial: curves (B, N, d) to start from, whose ends are replaced; else the shortest paths in the graph; else
             straight segments.
-        starts: number k of starts of each pair. With k >= 2 the problem is solved from k starts in each direction: the
-            first as above, then straight segments where they are not the first, then segments bent at random.
+        starts: number k of starts of each pair. With k >= 2 the problem is solved from k starts in each direction,
+            which are different ones: those given or of the graph, straight segments, and curves relaxed on coarse grids
+            first, from straight segments and from segments bent at random (`lsgen.geometry.geodesics.starts`).
         graph: nearest neighbours among codes (`CodeGraph`).
         max_iterations: bound on the steps of each curve on each grid.
         tol: bound on the residual of a converged curve, where rounding admits it.
@@ -230,14 +231,15 @@ def _solved(
             raise ValueError(f"expected initial curves {(*ends.batch, points, d)}, got {tuple(initial.shape)}")
         (initial,) = values_of(im, initial.reshape(-1, points, d))
     with outside_transforms(a), torch.no_grad():
-        curves = starting_curves(a, b, points, starts, initial, graph, generator)
         size = chunk_size or max(1, codes_at_once(im, a, im.newton_order) // points) if len(a) else 1
+        made: dict[str, Any] = {"starts": starts, "initial": initial, "graph": graph, "generator": generator}
 
         def solve(measure: RiemannianMetric, z: Tensor) -> Solution:
             found = _all_solved(measure, z, size, max_iterations, tol, refinements)
             return _continued(measure, z, found, size, max_iterations, tol, refinements)
 
         with unchanged():
+            curves = starting_curves(im, a, b, points, size=size, **made)
             solved, route = solve_hidden(im, curves.flatten(0, 1), solve(im, curves.flatten(0, 1)), tol, solve)
         solved = Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved))
         found, route = _best(solved, route.unflatten(0, curves.shape[:2]))

@@ -33,6 +33,8 @@ __all__ = ["STEP_TOL", "KarcherState", "karcher_means"]
 HALVINGS, LOOSE, RECHECKS, SHORTER, ALIKE = 8, 2e-2, 3, 1e-4, 1e-6
 STEP_TOL = {torch.float64: 1e-6, torch.float32: 1e-4}
 """The error admitted to an exponential map that is one step of an iteration or of a chain."""
+STEP_ERROR = 1e-2
+"""The error admitted to a step towards a mean, which the next step makes good."""
 
 
 class KarcherState(NamedTuple):
@@ -186,7 +188,7 @@ def _moved(
     plain = torch.eye(move.shape[-1], dtype=move.dtype, device=move.device)
     secant = torch.where(descends[:, None, None], state.secant, plain)
     move = im.manifold.tangent(state.mean, state.step[:, None] * torch.where(descends[:, None], move, state.force))
-    shot = exp_map(im, state.mean, move, tol=STEP_TOL[move.dtype])
+    shot = exp_map(im, state.mean, move, tol=STEP_ERROR)
     reached = torch.where(shot.converged[:, None], shot.point, state.mean)
     shift = reached - state.mean
     t = torch.linspace(1, 0, state.curves.shape[2], dtype=move.dtype, device=move.device)

@@ -183,7 +183,8 @@ def solve_geodesics(
         return _solved(im, start, end, points, **first, **options)
     with torch.no_grad():
         a, b = values_of(im, ends.z, ends.vectors[0])
-        paths = manifold_paths(im.manifold, a, b, points).reshape(-1, *ends.batch, points, im.dim)
+        paths = manifold_paths(im.manifold, a, b, points)
+        paths = paths.reshape(len(paths), *ends.batch, points, im.dim)
     if initial is None and graph is None:
         first["initial"] = paths[0]
     found, route = _solved(im, start, end, points, **first, **options)
@@ -201,7 +202,7 @@ def _shorter(found: Geodesic, route: Tensor, other: Geodesic, way: Tensor) -> tu
     made: dict[str, Any] = {"iterations": max(found.iterations, other.iterations)}
     for name in set(Geodesic._fields) - set(made):
         old, new = getattr(found, name), getattr(other, name)
-        made[name] = torch.where(better.reshape(*better.shape, *[1] * (old.ndim - better.ndim)), new, old)
+        made[name] = torch.where(better[(..., *[None] * (old.ndim - better.ndim))], new, old)
     return Geodesic(**made), torch.where(better.flatten(), way, route)
 
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.checks import check_vectors
-from lsgen.geometry.geodesics.initial_value import Exponential
 from lsgen.geometry.geodesics.initial_value.runge_kutta import integrate
+from lsgen.geometry.geodesics.initial_value.shooting import Exponential, on_manifold
 from lsgen.geometry.hessian_metric import HessianMetric, check_family
 from lsgen.geometry.information.connections import check_alpha, raised_connection
 from lsgen.geometry.information.cubic import StatisticalManifold
@@ -66,7 +66,7 @@ def alpha_exp_map(
 
     """
     check_alpha(alpha)
-    codes = flat_codes(manifold.metric, z, {"v": v}, moves=True, smooth=True)
+    codes = flat_codes(manifold.metric, z, {"v": v}, moves=True, smooth=True, curved=True)
     if max_steps < 1 or (tol is not None and not tol > 0):
         raise ValueError(f"expected positive tol and max_steps, got {tol} and {max_steps}")
     bound = tol if tol is not None else (1e-9 if z.dtype == torch.float64 else 1e-5)
@@ -77,7 +77,8 @@ def alpha_exp_map(
     def acceleration(z: Tensor, v: Tensor) -> Tensor:
         return -torch.einsum("nkij,ni,nj->nk", raised_connection(unchecked, z, alpha), v, v)
 
-    return codes.restored(Exponential(*integrate(acceleration, codes.z, codes.vectors[0], bound, max_steps)))
+    found = Exponential(*integrate(acceleration, codes.z, codes.vectors[0], bound, max_steps))
+    return codes.restored(on_manifold(manifold.metric.manifold, found))
 
 
 def e_geodesic(family: HessianMetric, start: Tensor, end: Tensor, points: int = 33) -> DualGeodesic:

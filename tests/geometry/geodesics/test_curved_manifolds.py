@@ -24,7 +24,7 @@ from lsgen.geometry import (
     sectional_curvature,
     spectrum,
 )
-from lsgen.geometry.information import alpha_curvature, statistical_manifold
+from lsgen.geometry.information import alpha_curvature, alpha_exp_map, statistical_manifold
 from lsgen.geometry.statistics import hmc, land
 from lsgen.latent import Euclidean, LatentSpace, Manifold, PoincareBall, Sphere, StandardNormal
 from lsgen.latent.manifolds.product_manifolds import side_by_side
@@ -264,6 +264,29 @@ def test_alpha_curvature_of_a_sphere_is_that_of_its_chart():
     j = torch.func.vmap(torch.func.jacfwd(_point))(_chart(z))
     pulled = torch.einsum("nijkl,nia,njb,nkc,nld->nabcd", alpha_curvature(on, z, 0.5), j, j, j, j)
     torch.testing.assert_close(pulled, alpha_curvature(flat, _chart(z), 0.5), rtol=1e-6, atol=1e-9)
+    v = SPHERE.tangent(z, torch.randn(4, 3, dtype=f64)) / 3
+    into = torch.func.jvp(_chart, (z,), (v,))[1]
+    ends = alpha_exp_map(on, z, v, 1.0), alpha_exp_map(flat, _chart(z), into, 1.0)
+    both = ends[0].converged & ends[1].converged
+    torch.testing.assert_close(_chart(ends[0].point)[both], ends[1].point[both], rtol=1e-5, atol=1e-6)
+    assert both.any()
+
+
+def test_shapes_and_transforms():
+    on, torus = immersion(_space(SPHERE, 3)), immersion(_space(TORUS, 4))
+    a, b = _units(2, 3)
+    assert geodesic(on, a[None][:0], b[None][:0]).points.shape == (0, 33, 3)
+    assert geodesic(on, a.expand(2, 1, 3), b.expand(2, 1, 3)).points.shape == (2, 1, 33, 3)
+    log = SPHERE.log(a, b)
+    slope = torch.func.grad(lambda z: distance(on, z, b))(a)
+    torch.testing.assert_close(slope, -log / log.norm(), rtol=0, atol=3e-3)
+    one, two = _circles(torch.tensor([0.2, 3.0], dtype=f64)), _circles(torch.tensor([1.2, 4.0], dtype=f64))
+    slope = torch.func.grad(lambda z: distance(torus, z, two))(one)
+    direction = torch.func.jvp(_circles, (torch.tensor([0.2, 3.0], dtype=f64),), (torch.ones(2, dtype=f64),))[1]
+    torch.testing.assert_close(slope, -direction / 2**0.5, rtol=0, atol=3e-3)
+    torch.testing.assert_close(
+        torch.vmap(lambda z: scalar_curvature(on, z))(_units(3, 3)), torch.full((3,), 2.0, dtype=f64)
+    )
 
 
 def test_what_does_not_lie_on_the_manifold_is_refused():

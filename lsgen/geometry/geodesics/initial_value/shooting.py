@@ -21,7 +21,7 @@ from lsgen.geometry.jets import unchanged
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.latent import Manifold
 
-__all__ = ["Exponential", "exp_map"]
+__all__ = ["Exponential", "exp_map", "on_manifold"]
 
 FAR = 0.01
 
@@ -97,10 +97,10 @@ def exp_map(
         if not len(rows):
             break
     found = found._replace(converged=found.converged.index_fill(0, rows, False))
-    return codes.restored(_on_manifold(im.manifold, found))
+    return codes.restored(on_manifold(im.manifold, found))
 
 
-def _on_manifold(manifold: Manifold, found: Exponential) -> Exponential:
+def on_manifold(manifold: Manifold, found: Exponential) -> Exponential:
     """Return ends on the manifold of the codes, with tangent velocities; what has left it did not converge."""
     point = manifold.retraction(found.point)
     inside = manifold.conformal_factor(point).isfinite().all(-1)

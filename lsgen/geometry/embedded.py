@@ -356,7 +356,7 @@ class EmbeddedMetric(RiemannianMetric):
         return NewtonSystem(g, Blocks(2 * g, -coupling), positive_model(ends), force, full)
 
     def exact_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
-        """Return Gauss and Newton's system with <H_i, D_{i-1} - D_i> added, the rest of the Hessian in one frame."""
+        """Return the Newton system with the exact Hessian, Gauss and Newton's plus <H_i, D_{i-1} - D_i>."""
         if not self.euclidean:
             return super().exact_system(curves, known)
         found, (b, n, d) = self.newton_system(curves, known), curves.shape

@@ -49,7 +49,7 @@ class DistanceInterval(NamedTuple):
 
 @dataclass(frozen=True)
 class DistanceError:
-    """What an amortised distance errs by, over pairs that it was neither fitted to nor calibrated with.
+    """The error of an amortised distance over pairs that it was neither fitted to nor calibrated with.
 
     Attributes:
         level: probability of the intervals.
@@ -114,7 +114,7 @@ class DistanceFit:
 
 
 class _Correction(nn.Module):
-    """(a, b, |a b|) -> c (N,) of standardised codes."""
+    """The network of the correction c, of standardised codes and the length of their segment."""
 
     def __init__(self, dim: int, width: int, positive: bool) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class AmortisedDistance(nn.Module):
         width: of the perceptrons.
 
     Attributes:
-        error: what it errs by; None before it is fitted.
+        error: its error over held-out pairs; None before it is fitted.
 
     """
 
@@ -234,7 +234,7 @@ class AmortisedDistance(nn.Module):
         return segment.reshape(batch), (segment * c.exp()).reshape(batch), c.reshape(batch)
 
     def save(self, path: str | Path) -> None:
-        """Write the network, its error and what it knows of its metric to a file."""
+        """Write the network, its error and the metric at its probes to a file."""
         if self.error is None:
             raise RuntimeError("expected a fitted distance, got one that has no intervals")
         held = {"state": self.state_dict(), "width": self.width, "error": asdict(self.error)}

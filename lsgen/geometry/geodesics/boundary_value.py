@@ -254,7 +254,8 @@ def distance(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33,
 
         d/db dist(a, b) = g(b) c'(1) / |c'(1)|
 
-    By the envelope theorem the curve itself need not be differentiated: the gradient is that of E / 2L.
+    By the envelope theorem the curve itself need not be differentiated: the gradient is that of E / 2L, of second order
+    in 1/n. Second derivatives are refused.
 
     Args:
         im: the immersion, or the metric itself.

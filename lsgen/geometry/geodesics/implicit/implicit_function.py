@@ -31,7 +31,7 @@ class LinearSystem(Protocol):
 
 
 class _Solved(torch.autograd.Function):
-    """v -> H^-1 v or H^-T v; what it depends on beside v is not followed, so that second derivatives are refused."""
+    """Solves H x = v or H^T x = v; a second derivative, which needs that of H, is refused."""
 
     @staticmethod
     def forward(side: Tensor, residual: Tensor, system: LinearSystem, transposed: bool) -> Tensor:
@@ -57,7 +57,7 @@ class _Solved(torch.autograd.Function):
 
 
 class _Step(torch.autograd.Function):
-    """F -> 0 with the derivative H^-1."""
+    """Maps F to zeros whose derivative by F is H^-1."""
 
     @staticmethod
     def forward(residual: Tensor, system: LinearSystem) -> Tensor:
@@ -83,14 +83,14 @@ class _Step(torch.autograd.Function):
 
 
 class _Undefined:
-    """The system of what no equation was solved for: its derivatives are NaN, but 0 where 0 is asked for."""
+    """The system of points that solve no equation: derivatives are NaN, or 0 if the incoming derivative is 0."""
 
     def solve(self, side: Tensor, transposed: bool) -> Tensor:
         return torch.where(side == 0, 0, torch.nan).to(side)
 
 
 class _Identity:
-    """The system of x = y."""
+    """The identity as a linear system."""
 
     def solve(self, side: Tensor, transposed: bool) -> Tensor:
         return side.clone()

@@ -22,7 +22,7 @@ from lsgen.geometry.riemannian import RiemannianMetric, interleaved
 
 __all__ = ["AGREES", "UNEVEN", "curve_energy", "curve_length"]
 
-JAGGED, AGREES, UNEVEN = 0.02, 3e-3, 0.05
+JAGGED, AGREES, UNEVEN = 0.02, 3e-3, 0.02
 
 
 def curve_energy(im: RiemannianMetric, curve: Tensor) -> Tensor:

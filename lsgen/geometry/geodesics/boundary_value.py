@@ -6,7 +6,7 @@ by Newton and quasi-Newton steps (`lsgen.geometry.geodesics.energy`, `lsgen.geom
 or of a metric given directly.
 
 A curve has converged if the tangential acceleration max_i n^2 |g^-1 F_i|_g / L is small, the length on the grid with
-midpoints added agrees within 0.3 %, and the speed varies by no more than 5 %. If only one of the last two fails the
+midpoints added agrees within 0.3 %, and the speed varies by no more than 2 %. If only one of the last two fails the
 grid is too coarse: chords are shorter than what they span, and a polygon of few leaps where the image bends most. Such
 a curve is solved again with twice as many segments, and again; its points are then every second or fourth of those,
 its other numbers those of the finer grid.
@@ -70,7 +70,7 @@ class Geodesic(NamedTuple):
         energy: discrete energy (B,).
         converged: whether each solves the geodesic equation (B,).
         residual: tangential acceleration in units of the length (B,); inf where the metric is rank deficient.
-        speed_variation: standard deviation of the speed over its mean (B,); no more than 0.05 of a converged curve.
+        speed_variation: standard deviation of the speed over its mean (B,); no more than 0.02 of a converged curve.
         asymmetry: |d(a, b) - d(b, a)| (B,), each the best of its own starts; NaN with one start.
         spread: longest less shortest of the converged solutions (B,); NaN with one start.
         rounding: error that rounding leaves of a segment, relative to it (B,); above 0.002 it is the reason why a curve

@@ -36,7 +36,7 @@ def test_nothing_that_has_converged_is_further_than_a_percent_from_the_truth(cer
         count += len(found.converged)
         wrong = found.converged & ~(found.solution <= certificate.PROMISE)
         assert not wrong.any(), (name, found.solution[wrong])
-        assert found.converged.double().mean() >= (0.2 if name == "ReLU decoders" else 0.6), name
+        assert found.converged.double().mean() >= (0.2 if name == "ReLU decoders" else 0.5), name
     assert count >= 200
 
 

@@ -316,5 +316,6 @@ def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights, buffers and other tensors that are attributes of one module, by name."""
     for table in tensor_tables(module):
         for name, value in table.items():
-            if isinstance(value, Tensor):
+            kind = value.__class__
+            if kind not in _PLAIN and kind not in _DICTS and isinstance(value, Tensor):
                 yield name, value

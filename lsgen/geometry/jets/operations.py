@@ -83,10 +83,9 @@ def apply_operation(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any])
     """
     if not _depends(args) and not _depends(kwargs.values()):
         return target(*args, **kwargs)
-    packet, constant = _kind(target)
+    rule, constant = _kind(target)
     if constant:
         return target(*_values(args), **{key: _values(value) for key, value in kwargs.items()})
-    rule = RULES.get(packet)
     try:
         if rule is not None:
             return rule(*args, **kwargs)
@@ -107,10 +106,12 @@ def _values(x: Any) -> Any:
 
 
 @cache
-def _kind(target: Any) -> tuple[Any, bool]:
-    """Return the operation that a target is an overload of, and whether its derivative is zero."""
+def _kind(target: Any) -> tuple[Rule | None, bool]:
+    """Return the rule of the operation that a target is an overload of, and whether its derivative is zero."""
     packet = getattr(target, "overloadpacket", target)
-    return packet, packet in CONSTANT or (schema_of(target) is not None and str(target).split(".")[1] in INDICATORS)
+    return RULES.get(packet), packet in CONSTANT or (
+        schema_of(target) is not None and str(target).split(".")[1] in INDICATORS
+    )
 
 
 def _log_once(reason: str) -> None:

@@ -188,11 +188,12 @@ def _run(operations: Trace, start: Taylor, isometric: bool) -> Taylor:
     known.update((name, source()) for name, source in operations.constants)
 
     def fill(a: Any) -> Any:
-        return known[a.name] if isinstance(a, Node) else map_arg(a, fill) if isinstance(a, list | tuple) else a
+        return map_arg(a, lambda node: known[node.name]) if isinstance(a, Node | list | tuple) else a
 
     reduced = False
     for step in operations.steps:
-        args, kwargs = [fill(a) for a in step.args], {key: fill(a) for key, a in step.kwargs.items()}
+        args = [known[a.name] if a.__class__ is Node else fill(a) for a in step.args]
+        kwargs = {key: fill(a) for key, a in step.kwargs.items()} if step.kwargs else {}
         factor = reduced_factor(args[-1]) if isometric and step.name == operations.linear else None
         if factor is not None:
             reduced = True

@@ -210,19 +210,20 @@ def chain(x: Taylor, f: Tensor, f1: Tensor, second: Callable[[], Tensor] | None)
 
     """
     frame = x.frame
+    in_place = x.replaceable and is_plain(f1) and not f1.requires_grad
     if second is None or frame.order == 1:
-        return Taylor(frame, f, x.t.mul_(f1) if x.replaceable else x.t * f1)
+        return Taylor(frame, f, x.t.mul_(f1) if in_place else x.t * f1)
     f2 = second()
     if not x.curved:
         return Taylor(frame, f, torch.cat([x.t * f1, *((f2 * x.t[i]) * x.t[j:] for i, j, _, _ in frame.blocks)]))
-    if x.replaceable:
+    if in_place:
         t, h = x.t, x.t[frame.d :].mul_(f1)
     else:
         t = x.t * f1
         h = t[frame.d :]
     for i, j, start, stop in frame.blocks:
         h[start:stop].addcmul_(x.t[j : frame.d], f2 * x.t[i])
-    if x.replaceable:
+    if in_place:
         x.j.mul_(f1)
     return Taylor(frame, f, t)
 

@@ -75,3 +75,17 @@ def test_directions_that_all_codes_share_are_not_overwritten():
         found = propagate(net, z, v, 1).t
     torch.testing.assert_close(found, vmap(jacrev(lambda u: net(u[None])[0]))(z).permute(2, 0, 1))
     assert torch.equal(v, torch.eye(3, dtype=f64))
+
+
+def test_derivatives_outside_a_transform_of_values_inside_it_are_not_overwritten():
+    """The first layer's derivatives do not depend on z, whose batch or derivative a transform follows."""
+    net = nn.Sequential(nn.Linear(3, 5), nn.Sigmoid()).double().requires_grad_(False)
+    z, eye = torch.randn(4, 3, dtype=f64), torch.eye(3, dtype=f64)
+    expected = vmap(jacrev(lambda u: net(u[None])[0]))(z)
+    one = lambda u: propagate(net, u[None], eye, 1).j[:, 0]
+    torch.testing.assert_close(vmap(one)(z).mT, expected)
+    slope = vmap(jacrev(one))(z)
+    torch.testing.assert_close(slope.transpose(1, 2), vmap(hessian(lambda u: net(u[None])[0]))(z))
+    at = z[:1].clone().requires_grad_()
+    (found,) = torch.autograd.grad(propagate(net, at, eye, 1).t.sum(), at)
+    torch.testing.assert_close(found[0], slope[0].sum((0, 1)))

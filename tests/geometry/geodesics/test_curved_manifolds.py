@@ -24,6 +24,7 @@ from lsgen.geometry import (
     sectional_curvature,
     spectrum,
 )
+from lsgen.geometry.geodesics import conjugate_radius
 from lsgen.geometry.information import alpha_curvature, alpha_exp_map, statistical_manifold
 from lsgen.geometry.statistics import hmc, land
 from lsgen.latent import Euclidean, LatentSpace, Manifold, PoincareBall, Sphere, StandardNormal
@@ -117,9 +118,7 @@ def _point(x: Tensor) -> Tensor:
     return torch.cat([2 * x, 1 - square], -1) / (1 + square)
 
 
-@pytest.mark.parametrize(
-    "likelihood", [Gaussian((5,)), Bernoulli((6,)), FixedGaussian((5,))], ids=lambda x: type(x).__name__
-)
+@pytest.mark.parametrize("likelihood", [Gaussian((5,)), FixedGaussian((5,))], ids=lambda x: type(x).__name__)
 def test_a_decoder_of_the_sphere_is_its_decoder_in_a_chart(likelihood):
     decoder = MLPDecoder(3, likelihood.shape, hidden=[12], activation=nn.Tanh, heads=likelihood.heads)
     on = immersion(_space(SPHERE, 3, decoder, likelihood))
@@ -301,6 +300,6 @@ def test_what_does_not_lie_on_the_manifold_is_refused():
         geodesic(immersion(_space(Simplex(3), 3)), torch.eye(3, dtype=f64)[:2], torch.eye(3, dtype=f64)[1:])
     with pytest.raises(TypeError, match=r"got those of Sphere\(\), which a plane leaves"):
         im.restrict(torch.zeros(3), torch.eye(3)[:2])
-    for call in (lambda: hmc(im, None, z, 1), lambda: land(im, _units(9, 3), 1)):
+    for call in (lambda: hmc(im, None, z, 1), lambda: land(im, _units(9, 3), 1), lambda: conjugate_radius(im, z, 4.0)):
         with pytest.raises(TypeError, match=r"fill flat space, got those of Sphere\(\)"):
             call()

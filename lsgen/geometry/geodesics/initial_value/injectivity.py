@@ -88,6 +88,8 @@ def conjugate_radius(
 
     """
     codes = flat_codes(im, z)
+    if im.normals:
+        raise TypeError(f"expected codes that fill flat space, got those of {im.manifold}, whose directions are fewer")
     flat = codes.z.detach()
     if not 0 < horizon < float("inf"):
         raise ValueError(f"expected a positive finite horizon, got {horizon}")

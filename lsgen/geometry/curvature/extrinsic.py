@@ -19,7 +19,7 @@ from lsgen.geometry.batching import pointwise
 from lsgen.geometry.embedded import full_hessian
 from lsgen.geometry.factorisation import inverse_metric
 from lsgen.geometry.immersion import Immersion
-from lsgen.geometry.riemannian import repeated
+from lsgen.geometry.riemannian import check_metric, repeated
 
 __all__ = ["MeanCurvature", "mean_curvature", "second_fundamental_form"]
 
@@ -111,11 +111,12 @@ def _trace(im: Immersion, z: Tensor) -> Tensor:
 
 
 def _check_immersion(im: Any) -> None:
-    """Refuse a metric that is not an `Immersion`.
+    """Refuse a metric that is not that of a map into flat space.
 
     Raises:
         TypeError: im is no `Immersion`.
 
     """
-    if not isinstance(im, Immersion):
+    check_metric(im)
+    if not im.of_jacobian:
         raise TypeError(f"expected an Immersion, whose image bends in a flat space, got {type(im).__name__}")

@@ -97,24 +97,22 @@ class Differential:
         return self.information.join(raised).flatten(2)
 
 
-def differential(source: LatentSpace | Immersion, kind: Literal["fisher", "euclidean"] = "fisher") -> Differential:
-    """Return the differential whose metric is that of a latent space, or of an immersion.
+def differential(space: LatentSpace, kind: Literal["fisher", "euclidean"] = "fisher") -> Differential:
+    """Return the differential whose metric is that of a latent space; of an immersion f it is `Differential(f)`.
 
     Args:
-        source: the latent space, or an immersion of the user's own.
-        kind: of a latent space, see `immersion`; "fisher" works for every likelihood, with a flat embedding or without.
+        space: the latent space.
+        kind: see `immersion`; "fisher" works for every likelihood, with a flat embedding or without.
 
     Raises:
-        TypeError: source is neither.
+        TypeError: space is no `LatentSpace`.
         ValueError: another kind.
 
     """
-    if isinstance(source, Immersion):
-        return Differential(source)
-    if not isinstance(source, LatentSpace):
-        raise TypeError(f"expected a LatentSpace or an Immersion, got {type(source).__name__}")
+    if not isinstance(space, LatentSpace):
+        raise TypeError(f"expected a LatentSpace, or Differential(f) of an immersion f, got {type(space).__name__}")
     if kind not in ("fisher", "euclidean"):
         raise ValueError(f'expected kind "fisher" or "euclidean", got {kind!r}')
-    if kind == "fisher" and not isinstance(source.likelihood, FlatLikelihood):
-        return Differential(Immersion(source.decoder, source.dim), source.likelihood)
-    return Differential(immersion(source, kind))
+    if kind == "fisher" and not isinstance(space.likelihood, FlatLikelihood):
+        return Differential(Immersion(space.decoder, space.dim), space.likelihood)
+    return Differential(immersion(space, kind))

@@ -46,7 +46,7 @@ from lsgen.geometry.geodesics.implicit import (
     is_followed,
     values_of,
 )
-from lsgen.geometry.geodesics.lower_bounds import lower_bounds
+from lsgen.geometry.geodesics.distance_bounds import lower_bounds
 from lsgen.geometry.geodesics.precision import in_dtype
 from lsgen.geometry.geodesics.rounding import HIDDEN
 from lsgen.geometry.geodesics.solver import Solution, minimise_energy, starts_hidden

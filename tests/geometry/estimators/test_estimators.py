@@ -34,7 +34,7 @@ def net(seed: int = 0, dim: int = D, out: int = M) -> nn.Module:
 
 
 def of(fn: Callable[[Tensor], Tensor], dim: int = D) -> Differential:
-    return differential(Immersion(fn, dim))
+    return Differential(Immersion(fn, dim))
 
 
 def codes(n: int = N, dim: int = D) -> Tensor:
@@ -297,7 +297,7 @@ def test_what_cannot_be_had_is_refused() -> None:
     for family in (Gaussian, Beta):
         with pytest.raises(TypeError, match="expected a map into flat space with a positive inner product"):
             extrinsic_bending(differential(space(family)), z)
-    with pytest.raises(TypeError, match="expected a LatentSpace or an Immersion, got Linear"):
+    with pytest.raises(TypeError, match=r"expected a LatentSpace, or Differential\(f\) of an immersion f, got Linear"):
         differential(nn.Linear(2, 2))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='expected kind "fisher" or "euclidean", got \'expected\''):
         differential(space(Bernoulli), "expected")  # type: ignore[arg-type]
@@ -309,4 +309,4 @@ def test_an_immersion_of_the_user_is_taken() -> None:
     plane = immersion(made).restrict(origin, basis)
     g = metric(plane, z[:, :2])
     exact = 2 * g.square().sum((1, 2)).mean() / g.diagonal(dim1=1, dim2=2).sum(1).mean() ** 2 - 1
-    assert torch.allclose(relaxed_distortion(differential(plane), z[:, :2]), exact)
+    assert torch.allclose(relaxed_distortion(Differential(plane), z[:, :2]), exact)

@@ -38,6 +38,7 @@ from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import with_midpoints
 from lsgen.geometry.geodesics.close_codes import Route, solve_hidden
 from lsgen.geometry.geodesics.continuation import SEGMENTS, continued
+from lsgen.geometry.geodesics.distance_bounds import lower_bounds
 from lsgen.geometry.geodesics.implicit import (
     FoundCurves,
     Settings,
@@ -46,7 +47,6 @@ from lsgen.geometry.geodesics.implicit import (
     is_followed,
     values_of,
 )
-from lsgen.geometry.geodesics.distance_bounds import lower_bounds
 from lsgen.geometry.geodesics.precision import in_dtype
 from lsgen.geometry.geodesics.rounding import HIDDEN
 from lsgen.geometry.geodesics.solver import Solution, minimise_energy, starts_hidden

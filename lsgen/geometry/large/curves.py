@@ -27,8 +27,8 @@ from torch.nn.functional import pad
 
 from lsgen.geometry.geodesics.arc_length import AGREES, polygon_length, raw_length, speed_variation
 from lsgen.geometry.geodesics.boundary_value import Geodesic, flat_ends
-from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.distance_bounds import lower_bounds
+from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.rounding import HIDDEN, admitted, is_hidden
 from lsgen.geometry.large.operator import MetricOperator
 from lsgen.geometry.riemannian import RiemannianMetric

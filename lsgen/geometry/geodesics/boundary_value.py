@@ -11,7 +11,8 @@ grid is too coarse: chords are shorter than what they span, and a polygon of few
 a curve is solved again with twice as many segments, and again; its points are then every second or fourth of those,
 its other numbers those of the finer grid.
 The length is fourth order in 1/n (`lsgen.geometry.geodesics.arc_length`); the points and the
-energy are second order. A curve that has not converged is tried again by continuation in its end point
+energy are second order. A curve that has not converged is moved by damped Newton steps with the exact Hessian if it is
+near a geodesic (`lsgen.geometry.geodesics.damped_newton`), then tried again by continuation in its end point
 (`lsgen.geometry.geodesics.continuation`). Between codes so close, or so far out, that rounding hides the chords the
 geodesic is found from derivatives or in float64 (`lsgen.geometry.geodesics.close_codes`).
 
@@ -38,6 +39,7 @@ from lsgen.geometry.dtypes import dtype_name
 from lsgen.geometry.geodesics.arc_length import with_midpoints
 from lsgen.geometry.geodesics.close_codes import Route, solve_hidden
 from lsgen.geometry.geodesics.continuation import SEGMENTS, continued
+from lsgen.geometry.geodesics.damped_newton import NEAR, newton_curves
 from lsgen.geometry.geodesics.distance_bounds import lower_bounds
 from lsgen.geometry.geodesics.implicit import (
     FoundCurves,
@@ -237,6 +239,7 @@ def _solved(
 
         def solve(measure: RiemannianMetric, z: Tensor) -> Solution:
             found = _all_solved(measure, z, size, max_iterations, tol, refinements)
+            found = _polished(measure, found, size, max_iterations, tol, refinements)
             return _continued(measure, z, found, size, max_iterations, tol, refinements)
 
         with unchanged():
@@ -343,7 +346,25 @@ def _continued(
     curves, there = continued(im, curves, partial(_minimised, im, size))
     rows, curves = rows[there], curves[there]
     news = _all_solved(im, curves, size, max_iterations, tol, refinements - halvings)
-    news = news._replace(points=news.points[:, :: 2**halvings], iterations=news.iterations + found.iterations[rows])
+    return _with_converged(found, rows, news._replace(points=news.points[:, :: 2**halvings]))
+
+
+def _polished(
+    im: RiemannianMetric, found: Solution, size: int, max_iterations: int, tol: float, refinements: int
+) -> Solution:
+    """Solve the curves that have not converged but have a residual below NEAR by damped Newton steps."""
+    rows = (~found.converged & ~found.hidden & (found.residual < NEAR)).nonzero().flatten()
+    if not len(rows) or not max_iterations:
+        return found
+    made = [newton_curves(im, part, max_iterations, tol) for part in found.points[rows].split(size)]
+    curves, there = (torch.cat(column) for column in zip(*made, strict=True))
+    rows, curves = rows[there], curves[there]
+    return _with_converged(found, rows, _all_solved(im, curves, size, max_iterations, tol, refinements))
+
+
+def _with_converged(found: Solution, rows: Tensor, news: Solution) -> Solution:
+    """Return solutions with those of some rows replaced by the new ones that converged."""
+    news = news._replace(iterations=news.iterations + found.iterations[rows])
     rows, news = rows[news.converged], Solution(*(x[news.converged] for x in news))
     return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, news, strict=True)))
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-__all__ = ["solve"]
+__all__ = ["product", "solve"]
 
 
 def solve(diagonal: Tensor, coupling: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,13 +54,21 @@ def solve(diagonal: Tensor, coupling: Tensor, side: Tensor) -> tuple[Tensor, Ten
     return x, definite & also
 
 
+def product(diagonal: Tensor, coupling: Tensor, x: Tensor) -> Tensor:
+    """Return the products of symmetric block-tridiagonal matrices with vectors x (B, n, d)."""
+    made = (diagonal @ x[..., None])[..., 0]
+    after = (coupling @ x[:, 1:, :, None])[..., 0]
+    before = (coupling.mT @ x[:, :-1, :, None])[..., 0]
+    return made + pad(after, (0, 0, 0, 1)) + pad(before, (0, 0, 1, 0))
+
+
 def _last(blocks: Tensor, like: Tensor) -> Tensor:
     """Pad with zeros after the last block."""
     missing = like.shape[1] - blocks.shape[1]
-    return torch.nn.functional.pad(blocks, (0, 0, 0, 0, 0, missing))
+    return pad(blocks, (0, 0, 0, 0, 0, missing))
 
 
 def _first(blocks: Tensor, like: Tensor) -> Tensor:
     """Transpose, and pad with zeros before the first block."""
     missing = like.shape[1] - blocks.shape[1] - 1
-    return torch.nn.functional.pad(blocks.mT, (0, 0, 0, 0, 1, missing))
+    return pad(blocks.mT, (0, 0, 0, 0, 1, missing))

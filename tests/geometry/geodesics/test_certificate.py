@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lsgen.geometry import Immersion, MetricField, geodesic, immersion, metric, reference
+from lsgen.geometry.geodesics.damped_newton import newton_curves
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Gaussian
 
@@ -36,7 +37,7 @@ def test_nothing_that_has_converged_is_further_than_a_percent_from_the_truth(cer
         count += len(found.converged)
         wrong = found.converged & ~(found.solution <= certificate.PROMISE)
         assert not wrong.any(), (name, found.solution[wrong])
-        assert found.converged.double().mean() >= (0.2 if name == "ReLU decoders" else 0.5), name
+        assert found.converged.double().mean() >= (0.2 if name == "ReLU decoders" else 0.8), name
     assert count >= 200
 
 
@@ -92,10 +93,7 @@ def test_a_hyperboloid_by_itself_is_not_refused_for_rounding():
 
 
 def test_near_antipodes_lengths_are_right_and_say_so():
-    """Within 1e-8 to 1e-2 of the antipode, in stereographic coordinates, from both kinds of metric.
-
-    From 1e-5 on Gauss and Newton's steps may be too short to turn the curve about the axis in time; exact ones are not.
-    """
+    """Within 1e-8 to 1e-2 of the antipode, in stereographic coordinates, from both kinds of metric."""
     surface = reference.sphere(1.0, 2)
     short = 10 ** torch.linspace(-8, -2, 7, dtype=f64)
     a = torch.tensor([[0.7, -0.2]], dtype=f64).expand(7, 2)
@@ -105,9 +103,26 @@ def test_near_antipodes_lengths_are_right_and_say_so():
     b = y[:, :-1] / (1 + y[:, -1:])
     for im in (surface.immersion, MetricField(surface.metric, 2)):
         found = geodesic(im, a, b)
-        assert found.converged[:3].all()
-        assert found.converged.all() or im is surface.immersion
+        assert found.converged.all()
         torch.testing.assert_close(found.length, pi - short, rtol=5e-3, atol=0)
+
+
+def test_newton_steps_turn_a_great_circle_about_the_axis_and_leave_piecewise_linear_maps_alone():
+    """Half circles from (1, 0, 0) to an end 1e-3 from its antipode: one over the pole is turned down to the equator."""
+    surface, angle = reference.sphere(1.0, 2), torch.linspace(0, pi - 1e-3, 17, dtype=f64)
+    equator = torch.stack([angle.cos(), angle.sin()], -1)
+    over_the_pole = torch.stack([angle.cos() / (1 + angle.sin()), 0 * angle], -1)
+    over_the_pole[-1] = equator[-1]
+    assert surface.distance(over_the_pole, equator).max() > 1.5
+    curves, there = newton_curves(surface.immersion, over_the_pole[None], 100, 1e-4)
+    assert there.all()
+    assert surface.distance(curves[0, 1:-1], equator[1:-1]).max() < 1e-2
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 5)).double().requires_grad_(False)
+    kinked = torch.randn(3, 9, 2, dtype=f64)
+    curves, there = newton_curves(Immersion(net, 2), kinked, 100, 1e-4)
+    assert not there.any()
+    assert torch.equal(curves, kinked)
 
 
 def test_a_steep_point_far_from_a_large_code_admits_no_residual():

@@ -19,10 +19,9 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from lsgen.geometry.compat import outside_transforms
-from lsgen.geometry.geodesics.tridiagonal import solve
+from lsgen.geometry.geodesics.tridiagonal import product, solve
 from lsgen.geometry.riemannian import Blocks, RiemannianMetric
 
 __all__ = ["EnergyHessian"]
@@ -63,18 +62,10 @@ class EnergyHessian:
             saddles = Blocks(exact.diagonal[rows], exact.next[rows])
             x = x.index_copy(0, rows, _solved_densely(saddles, v[rows]))
         n = v.shape[1] + 1
-        told = (x * v).sum((-2, -1)).abs() >= (x * _product(model, x)).sum((-2, -1)) / n**2
+        told = (x * v).sum((-2, -1)).abs() >= (x * product(*model, x)).sum((-2, -1)) / n**2
         asked = (v != 0).flatten(1).any(-1)
         x = torch.where((told & asked)[:, None, None], x, torch.where(asked, torch.nan, 0.0)[:, None, None])
         return x.reshape(side.shape).to(side)
-
-
-def _product(blocks: Blocks, x: Tensor) -> Tensor:
-    """Return the products of block-tridiagonal matrices with vectors (B, n, d)."""
-    made = (blocks.diagonal @ x[..., None])[..., 0]
-    after = (blocks.next @ x[:, 1:, :, None])[..., 0]
-    before = (blocks.next.mT @ x[:, :-1, :, None])[..., 0]
-    return made + pad(after, (0, 0, 0, 1)) + pad(before, (0, 0, 1, 0))
 
 
 def _solved_densely(blocks: Blocks, side: Tensor) -> Tensor:

@@ -232,6 +232,8 @@ def test_training_is_repeated_exactly_and_a_compiled_decoder_is_regularised(tmp_
         (lambda: MetricSampling(kind="expected"), 'expected kind "fisher" or "euclidean", got \'expected\''),
         (lambda: MetricSampling(codes=0), "expected at least 1 code of each batch, got codes = 0"),
         (lambda: MetricSampling(extrapolation=-0.1), "expected an extrapolation of at least 0, got -0.1"),
+        (lambda: MetricSampling(every=2.5), r"expected a whole number as every, got 2\.5"),  # type: ignore[arg-type]
+        (lambda: MetricSampling(codes=2.5), r"expected a whole number as codes, got 2\.5"),  # type: ignore[arg-type]
         (lambda: MetricSampling(every=0), "expected a regulariser at every 1st or later step, got every = 0"),
         (lambda: members.model("vae").regularise(a=torch.nn.Linear(1, 1)), "expected a to be a MetricRegulariser"),
         (lambda: members.model("vae").regularise(a=Unmoved()).regularise(a=Unmoved()), "expected a new name"),

@@ -26,6 +26,8 @@ from lsgen.geometry.estimators.pushforward import Differential
 
 __all__ = ["extrinsic_bending", "squared_scalar_curvature"]
 
+ROUNDING = 32
+
 
 def extrinsic_bending(f: Differential, z: Tensor, plane: int | None = None) -> Tensor:
     """Return E |II(v, v)|^2 over codes and unit vectors, without bias, a scalar in inverse squared lengths.
@@ -36,7 +38,7 @@ def extrinsic_bending(f: Differential, z: Tensor, plane: int | None = None) -> T
         plane: dimension k of random planes, 1 to d; d where it is not given. The cost is k + 4 forward passes.
 
     Returns:
-        The mean; NaN where the metric of a plane is singular.
+        The mean; NaN where the metric of a plane is singular to rounding.
 
     Raises:
         TypeError: the map does not go into flat space with a positive inner product.
@@ -61,7 +63,7 @@ def squared_scalar_curvature(f: Differential, z: Tensor, plane: int | None = Non
             k = 2, and k + 13 above.
 
     Returns:
-        The mean; NaN where the metric of a plane is singular.
+        The mean; NaN where the metric of a plane is singular to rounding.
 
     Raises:
         TypeError: the map does not go into flat space with a positive inner product.
@@ -86,7 +88,12 @@ class _Surface:
         self.tangents = f.push(z, self.frames).transpose(0, 1)
         wide = self.tangents.double()
         self.factor, fault = torch.linalg.cholesky_ex(wide @ wide.mT)
-        self.factor = torch.where((fault > 0)[:, None, None], torch.nan, self.factor)
+        # A pivot is the distance of a tangent from the span of those before it, which rounding of tangents or of their
+        # squares hides.
+        bound = max(ROUNDING * torch.finfo(z.dtype).eps, (ROUNDING * torch.finfo(wide.dtype).eps) ** 0.5)
+        pivots, lengths = self.factor.diagonal(dim1=-2, dim2=-1), torch.linalg.vector_norm(wide, dim=-1)
+        flat = (pivots <= bound * lengths).any(-1)
+        self.factor = torch.where(((fault > 0) | flat)[:, None, None], torch.nan, self.factor)
 
     @property
     def dim(self) -> int:

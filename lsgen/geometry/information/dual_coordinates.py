@@ -108,9 +108,11 @@ def bregman_divergence(family: HessianMetric, a: Tensor, b: Tensor) -> Tensor:
     codes = flat_codes(family, b)
     end, start = check_vectors("natural coordinates a", a, b), codes.z
     step = end - start
-    near = norm(family.gram(start.detach(), wide=True), step.detach().double()) < NEAR
+    ends = [norm(family.gram(z.detach(), wide=True), step.detach().double()) for z in (start, end)]
     phi = family.potential(torch.cat([end, start])).reshape(2, -1)
     far = phi[0] - phi[1] - (family.local(start) * step).sum(-1)
+    # Members far apart have short steps too where the metric fades, as at probabilities near 0 and 1.
+    near = (torch.stack(ends) < NEAR).all(0) & (far.detach().abs() < NEAR**2)
     x, w = np.polynomial.legendre.leggauss(NODES)
     times, weights = ((x + 1) / 2).tolist(), (w / 2 * (1 - x) / 2).tolist()
     parts = [q * _square(family.gram(start + t * step, wide=False), step) for t, q in zip(times, weights, strict=True)]

@@ -47,7 +47,7 @@ from lsgen.latent.neighbours import NeighbourGraph
 __all__ = ["graph_laplacian", "neighbour_laplacian"]
 
 log = logging.getLogger(__name__)
-CUT, SPARE, ENTRIES = 3.0, 8, 2**22
+CUT, ON_CUT, SPARE, ENTRIES = 3.0, 1e-6, 8, 2**22
 
 
 def graph_laplacian(
@@ -204,7 +204,8 @@ def _widths(low: Any, high: Any, square: Any, n: int, k: int, bandwidth: float |
 def _operator(low: Any, high: Any, square: Any, h2: Any, dim: int, device: torch.device) -> LaplaceBeltrami:
     """Return the operator from edges with their squared lengths and the squared widths of codes."""
     n, width = len(h2), np.sqrt(h2[low] * h2[high])
-    keep = square <= 4 * CUT * width
+    # Codes that are the last neighbours of each other lie on the cut, which rounding must not decide.
+    keep = square <= (1 + ON_CUT) * 4 * CUT * width
     low, high, square, width = (x[keep] for x in (low, high, square, width))
     share = float(gammainc(dim / 2, CUT))
     ratio = float(gammainc(dim / 2 + 1, CUT)) / share

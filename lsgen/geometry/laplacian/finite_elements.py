@@ -34,7 +34,7 @@ __all__ = ["Boundary", "edge_length_laplacian", "finite_element_laplacian", "sur
 Boundary = Literal["neumann", "dirichlet"]
 SLOPES = torch.tensor([[-1.0, 1.0, 0.0], [-1.0, 0.0, 1.0]], dtype=torch.float64)  # of phi along the two sides
 MIDDLES = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5]], dtype=torch.float64)
-FLAT = 1e-13
+FLAT, AGREE = 1e-13, 1e-3
 """Triangles with 4 det G / (tr G)^2 below this are degenerate."""
 
 
@@ -63,6 +63,9 @@ def finite_element_laplacian(
     if isinstance(im, Tensor):
         if im.shape != (mesh.vertices, 2, 2):
             raise ValueError(f"expected a metric at the vertices ({mesh.vertices}, 2, 2), got {tuple(im.shape)}")
+        skew = (im - im.mT).detach().abs().amax((-2, -1))
+        if bool((skew > 1e-5 * im.detach().abs().amax((-2, -1))).any()):
+            raise ValueError("expected a symmetric metric at the vertices, got one that is not")
         g = torch.einsum("qa,maij->mqij", MIDDLES.to(corners.device), im.detach().double()[mesh.triangles])
     else:
         check_metric(im)
@@ -105,12 +108,24 @@ def edge_length_laplacian(triangles: Tensor, lengths: Tensor, boundary: Boundary
         boundary: "neumann" or "dirichlet"; a mesh without a boundary takes the first.
 
     Raises:
-        TypeError, ValueError: see `TriangleMesh`; also for lengths that break the triangle inequality.
+        TypeError, ValueError: see `TriangleMesh`; also for lengths that are not positive, break the triangle
+            inequality, or differ by more than 0.1 % between the two triangles of an edge.
 
     """
     check_triangles(triangles)
     if lengths.shape != triangles.shape or not lengths.is_floating_point():
         raise ValueError(f"expected real lengths {tuple(triangles.shape)}, got {lengths.dtype} {tuple(lengths.shape)}")
+    if bool((lengths <= 0).any()):
+        raise ValueError(f"expected positive lengths, got {int((lengths <= 0).sum())} that are not")
+    sides = torch.stack([triangles, triangles.roll(-1, 1)], -1).flatten(0, 1).sort(-1).values
+    edges, number = torch.unique(sides, dim=0, return_inverse=True)
+    found = lengths.detach().double().flatten()
+    most, least = (
+        found.new_zeros(len(edges)).scatter_reduce(0, number, found, f, include_self=False) for f in ("amax", "amin")
+    )
+    torn = int((most > (1 + AGREE) * least).sum())
+    if torn:
+        raise ValueError(f"expected one length for each edge, got {torn} of {len(edges)} with another on either side")
     a, c, b = lengths.detach().double().square().unbind(-1)
     cross = (a + b - c) / 2
     gram = torch.stack([torch.stack([a, cross], -1), torch.stack([cross, b], -1)], -2)

@@ -109,7 +109,8 @@ def heat_flow(operator: LaplaceBeltrami, u: Tensor, time: float, steps: int = 32
         A tensor of the shape of u, in float64.
 
     Raises:
-        ValueError: u has another shape or values that are not finite, or time or steps are not positive.
+        ValueError: u has another shape or values that are not finite, time or steps are not positive, or a step is so
+            long that the mass is lost beside it in rounding.
 
     Reference:
         Hairer & Wanner, "Solving Ordinary Differential Equations II" (1996), section IV.6, table 6.4.
@@ -123,9 +124,15 @@ def heat_flow(operator: LaplaceBeltrami, u: Tensor, time: float, steps: int = 32
     if not np.isfinite(now).all():
         raise ValueError("expected finite functions, got values that are not")
     a, dt = 1 - 1 / sqrt(2), time / steps
-    factor = splu((operator.mass + a * dt * operator.stiffness).tocsc())
+    try:
+        factor = splu((operator.mass + a * dt * operator.stiffness).tocsc())
+    except RuntimeError as error:
+        raise ValueError(f"expected a time in which heat has not long settled, got {time}") from error
+    constants = operator.constants()
+    settled = constants.T @ (operator.mass @ now)
     for _ in range(steps):
         first = factor.solve(-(operator.stiffness @ now))
         second = factor.solve(-(operator.stiffness @ (now + (1 - a) * dt * first)))
         now = now + dt * ((1 - a) * first + a * second)
+        now = now + constants @ (settled - constants.T @ (operator.mass @ now))
     return operator.filled(now)

@@ -27,7 +27,7 @@ from lsgen.geometry.geodesics.arc_length import polygon_length
 from lsgen.geometry.geodesics.boundary_value import distance
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import solver_options
-from lsgen.geometry.statistics.permutations import permutation_p_value
+from lsgen.geometry.statistics.permutations import check_permutations, permutation_p_value
 from lsgen.latent import paths
 from lsgen.latent.neighbours import NeighbourGraph, neighbour_graph
 
@@ -60,7 +60,7 @@ def energy_test(
 
     Raises:
         ValueError: distances are not symmetric, negative, or of another shape, a sample has fewer than 2 codes, or
-            there is no permutation.
+            permutations are not a whole number of at least 1.
 
     """
     n = len(labels)
@@ -71,8 +71,7 @@ def energy_test(
         )
     if distances.shape != (n, n) or not distances.is_floating_point():
         raise ValueError(f"expected real distances ({n}, {n}), got {distances.dtype} {tuple(distances.shape)}")
-    if permutations < 1:
-        raise ValueError(f"expected at least 1 permutation, got {permutations}")
+    check_permutations(permutations, least=1)
     d = distances.detach().double()
     if not bool(torch.isfinite(d).all()):
         return EnergyTest(*[float("nan")] * 3)

@@ -15,10 +15,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["permutation_p_value"]
+__all__ = ["check_permutations", "permutation_p_value"]
 
 ROUNDING, ENTRIES = 1e-10, 2**22
 Statistic = Callable[[Tensor, Tensor], Tensor]
+
+
+def check_permutations(permutations: int, least: int) -> None:
+    """Refuse a number of permutations that is not whole, or too small."""
+    if isinstance(permutations, bool) or not isinstance(permutations, int) or permutations < least:
+        raise ValueError(f"expected a whole number of at least {least} permutations, got {permutations!r}")
 
 
 def permutation_p_value(

@@ -35,7 +35,7 @@ from lsgen.geometry.geodesics.initial_value.shooting import exp_map
 from lsgen.geometry.metric_tensor import orthonormal_frames
 from lsgen.geometry.riemannian import RiemannianMetric
 from lsgen.geometry.statistics.means import STEP_TOL, frechet_mean, log_maps, solver_options
-from lsgen.geometry.statistics.permutations import permutation_p_value
+from lsgen.geometry.statistics.permutations import check_permutations, permutation_p_value
 
 __all__ = ["GeodesicRegression", "geodesic_regression"]
 
@@ -115,10 +115,9 @@ def geodesic_regression(
     check_codes(im.fn, im.dim, y)
     if y.ndim != 2:
         raise ValueError(f"expected codes (n, {im.dim}), got {tuple(y.shape)}")
-    if permutations < 0 or max_iterations < 1 or not tol > 0:
-        raise ValueError(
-            f"expected permutations >= 0, max_iterations >= 1 and tol > 0, got {permutations}, {max_iterations}, {tol}"
-        )
+    check_permutations(permutations, least=0)
+    if max_iterations < 1 or not tol > 0:
+        raise ValueError(f"expected max_iterations >= 1 and tol > 0, got {max_iterations} and {tol}")
     table, centre = centred_variables(x, y)
     solver, y = solver_options(points, geodesic_options), y.detach()
     mean = frechet_mean(im, y, points=points, tol=min(tol, 1e-3), geodesic_options=geodesic_options)
@@ -147,9 +146,9 @@ def centred_variables(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
     """
     n = len(y)
-    if not isinstance(x, Tensor) or x.ndim not in (1, 2) or len(x) != n:
-        got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"expected variables ({n},) or ({n}, K), one row for each code, got {got}")
+    if not isinstance(x, Tensor) or x.ndim not in (1, 2) or len(x) != n or x.is_complex():
+        got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise ValueError(f"expected real variables ({n},) or ({n}, K), one row for each code, got {got}")
     table = x.detach().to(y.device, torch.float64)
     table = table[:, None] if table.ndim == 1 else table
     if not bool(torch.isfinite(table).all()):

@@ -51,6 +51,7 @@ class MetricSampling:
         every: the penalty is taken at every `every`-th generator step, there with `every * weight`.
 
     Raises:
+        TypeError: codes or every are not whole numbers.
         ValueError: another kind, a number that is not positive, or a negative extrapolation.
 
     """
@@ -63,6 +64,9 @@ class MetricSampling:
     def __post_init__(self) -> None:
         if self.kind not in ("fisher", "euclidean"):
             raise ValueError(f'expected kind "fisher" or "euclidean", got {self.kind!r}')
+        for name, number in (("codes", self.codes), ("every", self.every)):
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+                raise TypeError(f"expected a whole number as {name}, got {number!r}")
         if self.codes is not None and self.codes < 1:
             raise ValueError(f"expected at least 1 code of each batch, got codes = {self.codes}")
         if self.extrapolation is not None and not 0 <= self.extrapolation < float("inf"):

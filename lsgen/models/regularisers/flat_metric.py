@@ -41,7 +41,7 @@ class FlatMetric(MetricRegulariser):
         sampling: MetricSampling = MetricSampling(),
     ) -> None:
         super().__init__(weight, sampling)
-        if scale is not None and not scale > 0:
+        if scale is not None and not 0 < scale < float("inf"):
             raise ValueError(f"expected a scale above 0, got {scale}")
         self.plane, self.scale = check_plane(plane, least=2), scale
 

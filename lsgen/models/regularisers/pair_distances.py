@@ -52,7 +52,7 @@ class PairDistances(MetricRegulariser):
         sampling: MetricSampling = MetricSampling(),
     ) -> None:
         super().__init__(weight, sampling)
-        if points < 1 or (scale is not None and not scale > 0):
+        if not isinstance(points, int) or points < 1 or (scale is not None and not 0 < scale < float("inf")):
             raise ValueError(f"expected at least 1 point and a scale above 0, got {points} and {scale}")
         if target is not None and sampling.extrapolation is not None:
             raise ValueError(

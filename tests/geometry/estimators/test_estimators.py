@@ -310,3 +310,17 @@ def test_an_immersion_of_the_user_is_taken() -> None:
     g = metric(plane, z[:, :2])
     exact = 2 * g.square().sum((1, 2)).mean() / g.diagonal(dim1=1, dim2=2).sum(1).mean() ** 2 - 1
     assert torch.allclose(relaxed_distortion(Differential(plane), z[:, :2]), exact)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_curvature_of_a_collapsed_image_is_not_a_number(dtype: torch.dtype) -> None:
+    """Images of planes are curves, whose tangents are parallel but for rounding; nearly collapsed ones are surfaces."""
+
+    def curve(z: Tensor) -> Tensor:
+        x = z @ torch.tensor([[0.3], [0.7], [-1.1]], dtype=dtype)
+        return torch.cat([x.sin(), (2 * x).cos(), x.square() / 3, x.exp()], -1)
+
+    z = torch.randn(16, D, dtype=dtype)
+    for penalty in (extrinsic_bending, squared_scalar_curvature):
+        assert all(bool(penalty(of(curve), z[i : i + 1], 2).isnan()) for i in range(16))
+        assert bool(penalty(of(lambda z: torch.cat([curve(z), 1e-3 * z.sin()], -1)), z, 2).isfinite())

@@ -127,3 +127,14 @@ def test_wrong_arguments_are_refused():
         bregman_divergence(CLASSES, theta[:1], theta)
     with pytest.raises(ValueError, match=r"positive tol and max_iterations, got -1\.0 and 100"):
         natural_coordinates(CLASSES, theta, theta, tol=-1.0)
+
+
+@pytest.mark.parametrize("size", [15.0, 40.0, 700.0])
+def test_divergence_between_members_whose_metric_fades(size: float) -> None:
+    """Two coins of logits a and -a: KL = a tanh(a / 2)."""
+    coin = HessianMetric(lambda theta: pad(theta, (1, 0)).logsumexp(-1), 1)
+    for dtype in (torch.float32, f64):
+        a = torch.tensor([[size]], dtype=dtype)
+        expected = (a * torch.tanh(a / 2)).squeeze(-1)
+        torch.testing.assert_close(bregman_divergence(coin, a, -a), expected)
+        torch.testing.assert_close(bregman_divergence(coin, -a, a), expected)

@@ -159,3 +159,12 @@ def test_a_triangulation_of_draws_has_no_error_of_the_density():
     found = laplace_spectrum(finite_element_laplacian(Immersion(lambda z: z, 2), mesh), 6).eigenvalues
     exact = torch.tensor([0.0, *sorted([*jnp_zeros(0, 1) ** 2, *[jnp_zeros(m, 1)[0] ** 2 for m in (1, 2, 3)] * 2])[:5]])
     torch.testing.assert_close(found, exact.double(), rtol=0.02, atol=0)
+
+
+def test_the_spectrum_scales_with_the_metric():
+    """Whatever the unit of length: codes that are each other's last neighbours lie on the cut of the kernel."""
+    z = torch.rand(120, 2, generator=torch.Generator().manual_seed(0), dtype=f64)
+    whole = laplace_spectrum(graph_laplacian(Immersion(lambda z: z, 2), z, 12), 4).eigenvalues
+    for scale in (1e-8, 3e-3, 1e8):
+        found = laplace_spectrum(graph_laplacian(Immersion(lambda z, s=scale: s * z, 2), z, 12), 4).eigenvalues
+        torch.testing.assert_close(scale**2 * found, whole, rtol=1e-9, atol=1e-9)

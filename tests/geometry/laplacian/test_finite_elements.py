@@ -188,3 +188,11 @@ def test_refusals(sphere_mesh):
         rectangle_mesh((0, 0), (1, 1), (5, 4), (True, False))
     with pytest.raises(ValueError, match='expected the boundary condition "neumann" or "dirichlet"'):
         surface_laplacian(x, triangles, "robin")
+    two = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    with pytest.raises(ValueError, match="expected positive lengths, got 1 that are not"):
+        edge_length_laplacian(two[:1], torch.tensor([[-1.0, 1.0, 1.0]]))
+    with pytest.raises(ValueError, match="expected one length for each edge, got 1 of 5 with another on either side"):
+        edge_length_laplacian(two, torch.tensor([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]))
+    skew = torch.tensor([[1.0, 0.3], [0.0, 1.0]]).expand(9, 2, 2)
+    with pytest.raises(ValueError, match="expected a symmetric metric at the vertices"):
+        finite_element_laplacian(skew, rectangle_mesh((0, 0), (1, 1), (2, 2)))

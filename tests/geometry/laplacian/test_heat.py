@@ -111,6 +111,14 @@ def test_heat_that_a_boundary_takes():
     torch.testing.assert_close(heat_flow(operator, u, 0.5), u * np.exp(-1.0), rtol=0, atol=2e-3)
 
 
+def test_heat_settles_at_its_mean_however_long_it_flows():
+    operator = finite_element_laplacian(Immersion(lambda z: z, 2), rectangle_mesh((0, 0), (1, 1), (3, 3)))
+    u = torch.arange(16, dtype=torch.float64)
+    mean = float(operator.node_volumes @ u.numpy()) / operator.volume
+    for time in (1e2, 1e12):
+        torch.testing.assert_close(heat_flow(operator, u, time), torch.full_like(u, mean), rtol=1e-9, atol=0)
+
+
 def test_refusals(torus):
     _, operator, spectrum = torus
     with pytest.raises(ValueError, match="expected a positive time, got 0"):

@@ -80,5 +80,7 @@ def test_refusals():
         energy_test(d, labels(3, 2))
     with pytest.raises(ValueError, match="expected distances that are symmetric"):
         energy_test(d - 5, labels(3, 3))
-    with pytest.raises(ValueError, match="expected at least 1 permutation, got 0"):
+    with pytest.raises(ValueError, match="expected a whole number of at least 1 permutations, got 0"):
         energy_test(d, labels(3, 3), 0)
+    with pytest.raises(ValueError, match=r"expected a whole number of at least 1 permutations, got 2\.5"):
+        energy_test(torch.ones(5, 5) - torch.eye(5), labels(3, 2), 2.5)

@@ -20,6 +20,7 @@ from lsgen.likelihoods import Bernoulli, Gaussian
 from lsgen.models import FittedModel, LatentModel
 from lsgen.models.gan import AdversarialModel
 from lsgen.models.regularisers import MetricRegulariser, MetricSampling
+from lsgen.models.schedules import Linear
 
 NAMES = [name for name in members.options("regulariser") if name != "none"]
 # One model of each kind of decoder, of codes and of training; all of conf/model pass.
@@ -228,6 +229,7 @@ def test_training_is_repeated_exactly_and_a_compiled_decoder_is_regularised(tmp_
     ("make", "sentence"),
     [
         (lambda: Unmoved(-1.0), "expected a weight of at least 0, got -1.0"),
+        (lambda: Unmoved(Linear(0, -1, 10)).factor(5), "at least 0, got -0.5 after 5 generator steps"),  # type: ignore[arg-type]
         (lambda: Unmoved(1.0, MetricSampling(codes=2)), "Unmoved expected at least 3 codes of each batch, got 2"),
         (lambda: MetricSampling(kind="expected"), 'expected kind "fisher" or "euclidean", got \'expected\''),
         (lambda: MetricSampling(codes=0), "expected at least 1 code of each batch, got codes = 0"),

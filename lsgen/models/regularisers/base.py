@@ -176,7 +176,19 @@ class MetricRegulariser(ABC):
 
     def factor(self, step: int) -> float:
         """Return the factor of the penalty after `step` generator steps; 0 where it is left out."""
-        return self.weight(step) * self.sampling.every if step % self.sampling.every == 0 else 0.0
+        return self.weight_at(step) * self.sampling.every if step % self.sampling.every == 0 else 0.0
+
+    def weight_at(self, step: int) -> float:
+        """Return the weight after `step` generator steps.
+
+        Raises:
+            ValueError: a schedule gives a weight that is negative or not finite.
+
+        """
+        value = self.weight(step)
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"expected a weight of at least 0, got {value} after {step} generator steps")
+        return value
 
     def at(self, space: LatentSpace, z: Tensor, x: Tensor) -> Tensor:
         """Return the penalty of a latent space at codes (N, d) of observations (N, *shape), or of the prior."""
@@ -209,7 +221,7 @@ def penalties(
         training: whether the model is trained; in evaluation every penalty is taken, with its weight.
 
     """
-    factors = {name: one.factor(step) if training else one.weight(step) for name, one in regularisers.items()}
+    factors = {name: one.factor(step) if training else one.weight_at(step) for name, one in regularisers.items()}
     due = {name: one for name, one in regularisers.items() if factors[name]}
     if not due:
         return {}

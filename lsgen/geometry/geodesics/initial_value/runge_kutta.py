@@ -10,10 +10,13 @@ ordinary differential equations I" (1993), section II.6, for the polynomial.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from lsgen.geometry.factorisation import norm
 
 __all__ = ["Acceleration", "Followed", "follow", "integrate"]
 
@@ -61,6 +64,7 @@ def follow(
     tol: float,
     max_steps: int,
     least: float,
+    beside: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Followed:
     """Integrate y' = slope(base, y) from time 0 to 1, each curve until it arrives or cannot go on.
 
@@ -74,6 +78,8 @@ def follow(
         tol: the error of a step that is admitted in each part, relative to its size.
         max_steps: bound on the number of steps tried.
         least: the step below which a curve is given up.
+        beside: another relative error of a step (n,) that has to be admitted too, of bases, states after the step and
+            their errors (n, K).
 
     """
     time, h = torch.zeros_like(y[:, 0]), torch.full_like(y[:, 0], FIRST)
@@ -90,6 +96,8 @@ def follow(
             slopes.append(slope(base, trial))
         error, known = h[:, None] * _combined(ERROR, slopes), scale + _sizes(y, parts)
         size = torch.where(known > 0, _sizes(error, parts) / known, 0).amax(-1) / tol
+        if beside is not None:
+            size = torch.maximum(size, beside(base, trial, error) / tol)
         size = torch.where(torch.isfinite(size) & torch.isfinite(trial).all(-1), size, torch.inf)
         take, later = size <= 1, torch.where(h >= 1 - time, torch.ones_like(time), time + h)
         wanted = take[:, None] & (times > time[:, None]) & (times <= later[:, None])
@@ -112,7 +120,12 @@ def follow(
 
 
 def integrate(
-    acceleration: Acceleration, z: Tensor, v: Tensor, tol: float, max_steps: int
+    acceleration: Acceleration,
+    z: Tensor,
+    v: Tensor,
+    tol: float,
+    max_steps: int,
+    gram: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Integrate z'' = a(z, z') from time 0 to 1, each curve until it arrives or its steps underflow.
 
@@ -124,6 +137,8 @@ def integrate(
         v: velocities (N, d) at time 0.
         tol: error of a step in position and velocity, relative to |v| plus z(t) - z and z'(t).
         max_steps: bound on the number of steps tried.
+        gram: the metric (N, d, d) at codes (N, d). If it is given, the error of a step e in position and velocity is
+            also bounded in it, relative to the speed at time 0: |e|_g <= tol |v|_g.
 
     Returns:
         Codes (N, d) and velocities (N, d) at time 1, and whether each curve arrived (N,).
@@ -132,10 +147,22 @@ def integrate(
     d = z.shape[-1]
 
     def slope(base: Tensor, y: Tensor) -> Tensor:
-        return torch.cat([y[:, d:], acceleration(base + y[:, :d], y[:, d:])], -1)
+        return torch.cat([y[:, d:], acceleration(base[:, :d] + y[:, :d], y[:, d:])], -1)
+
+    def in_metric(measure: Callable[[Tensor], Tensor], base: Tensor, y: Tensor, error: Tensor) -> Tensor:
+        with torch.no_grad():
+            g = measure(base[:, :d] + y[:, :d])
+            found = torch.maximum(norm(g, error[:, :d]), norm(g, error[:, d:]))
+            return torch.where(base[:, d] > 0, found / base[:, d], 0)
 
     start, speed = torch.cat([torch.zeros_like(v), v], -1), v.norm(dim=-1)[:, None].expand(-1, 2)
-    found = follow(slope, z, start, (d, d), speed, z.new_empty(0), tol, max_steps, torch.finfo(z.dtype).eps)
+    least = torch.finfo(z.dtype).eps
+    base, beside = z, None
+    if gram is not None:
+        with torch.no_grad():
+            length = norm(gram(z), v)
+        base, beside = torch.cat([z, length[:, None]], -1), partial(in_metric, gram)
+    found = follow(slope, base, start, (d, d), speed, z.new_empty(0), tol, max_steps, least, beside)
     return z + found.last[:, :d], found.last[:, d:], found.time >= 1
 
 

@@ -40,6 +40,7 @@ B = 6
 
 NOT_RUN: dict[str, str] = {
     # class -> the reason
+    "AmortisedDistance": "no part of a model; it is run below",
     "Regulariser": "what all penalties derive from",
     "Styles": "a latent space derived from a trained generator; it is sampled below",
 }

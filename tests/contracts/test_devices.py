@@ -33,12 +33,13 @@ from torch._subclasses.fake_tensor import DynamicOutputShapeException
 from torch.distributions import Distribution, Independent, Normal
 from torchmetrics import Metric
 
-from lsgen.geometry import immersion
+from lsgen.geometry import Immersion, immersion
 from lsgen.geometry.jets import propagate
 from lsgen.latent import EncodableLatentSpace, ImplicitPrior, LatentSpace, Point, Space, StandardNormal
 from lsgen.likelihoods import Bernoulli, ClosedFormLikelihood, FixedGaussian, FlatLikelihood, Gaussian, Likelihood
 from lsgen.likelihoods.mixed import Mixed
 from lsgen.models import LatentModel, Losses
+from lsgen.models.amortised import AmortisedDistance
 from lsgen.models.divergence import kl_terms
 from lsgen.models.gan import AdversarialModel, style_space
 from lsgen.models.gan.styles import Styles
@@ -125,6 +126,16 @@ def test_styles_are_drawn() -> None:
         moved(space, CUDA)
         assert isinstance(space.prior, Styles)
         on_cuda(space.sample(2), space.prior().mean, space.prior().variance)
+
+
+def test_amortised_distances_are_computed() -> None:
+    decoder = nn.Linear(3, 5)
+    made = AmortisedDistance(Immersion(decoder, 3), torch.zeros(16, 3), torch.ones(2, 3), 8)
+    with pretended():
+        moved(made, CUDA)
+        moved(decoder, CUDA)
+        a, b = torch.zeros(B, 3, device=CUDA), torch.zeros(B, 3, device=CUDA)
+        on_cuda(made(a, b), made.pairwise(a, b))
 
 
 NOT_PRETENDED = {

@@ -7,7 +7,8 @@ gamma_s is near the segment for small s, and the next is near what the last two 
     gamma_{s + h} = gamma_s + k (gamma_s - gamma_r) + ... ,    c(s + h) - c(s) = k (c(s) - c(r)) + ... ,    gamma_0 = a,
 
 or, where that has less energy, gamma_s followed by the path from c(s) to c(s + h).
-A step h that leads to a geodesic is doubled, one that does not is divided by SHRINK. Solutions on the way need a small
+A step h that leads to a geodesic is doubled, one that does not is divided by SHRINK; a path with FAILURES of these is
+given up, as where the space is torn (paths that arrive have hardly ever more than 5). Solutions on the way need a small
 residual, and a length that halved segments admit, no more; the last is judged as any other.
 
 Reference: Allgower & Georg, "Numerical continuation methods" (1990), chapter 2; Nocedal & Wright, "Numerical
@@ -29,8 +30,8 @@ from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["SEGMENTS", "continued"]
 
-SEGMENTS, SAMPLES, ROUNDS, RESAMPLED = 32, 128, 120, 8
-SHRINK, FAILURES, STEPS, FEW, LOOSE = 4.0, 6, 20, 8, 0.1
+SEGMENTS, SAMPLES, ROUNDS, RESAMPLED = 32, 128, 60, 8
+SHRINK, FAILURES, STEPS, FEW, LOOSE = 4.0, 10, 20, 8, 0.1
 FIRST, TURN, SHARES, TINY = 16.0, 4.0, 12, 1e-12
 Minimiser = Callable[[Tensor, int, float], Solution]
 
@@ -43,7 +44,7 @@ class _Family(NamedTuple):
         before: the last solution but one (B, n + 1, d).
         curves, at, length: the last solution, its s and its length.
         step: what is next added to s.
-        failures: steps in a row that led to no solution.
+        failures: steps that led to no solution.
 
     """
 
@@ -99,7 +100,7 @@ def _advanced(im: RiemannianMetric, state: _Family, minimise: Minimiser) -> _Fam
         torch.where(good, to, state.at),
         torch.where(good, found.length, state.length),
         torch.where(good, torch.where(found.iterations <= FEW, 2 * step, step), step / SHRINK),
-        torch.where(good, 0, torch.where(step > TINY * to, state.failures + 1, FAILURES)),
+        torch.where(good, state.failures, torch.where(step > TINY * to, state.failures + 1, FAILURES)),
     )
 
 

@@ -192,7 +192,9 @@ class FrozenNoise:
             self.manifold = fn.manifold
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Return the values of the map at codes (N, d)."""
+        """Return the values of the map at codes (N, d), or at one code (d,)."""
+        if z.ndim == 1:
+            return self(z[None])[0]
         shapes = None
         if len(z) != 1:
             single = _Holding(self.seed, z[:1], None)

@@ -28,6 +28,7 @@ def certificate():
     del sys.modules["bench_certificate"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_nothing_that_has_converged_is_further_than_a_percent_from_the_truth(certificate):
     """Two hundred of the ten thousand problems of scripts/bench_certificate.py, from all families."""

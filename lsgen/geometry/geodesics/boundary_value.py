@@ -182,16 +182,16 @@ def solve_geodesics(
     first: dict[str, Any] = {"initial": initial, "starts": starts, "graph": graph}
     ends = flat_ends(im, start, end, points)
     if im.manifold == Euclidean():
-        return _solved(im, start, end, points, **first, **options)
+        return _solved(im, ends, points, **first, **options)
     with torch.no_grad():
         a, b = values_of(im, ends.z, ends.vectors[0])
         paths = manifold_paths(im.manifold, a, b, points)
         paths = paths.reshape(len(paths), *ends.batch, points, im.dim)
     if initial is None and graph is None:
         first["initial"] = paths[0]
-    found, route = _solved(im, start, end, points, **first, **options)
+    found, route = _solved(im, ends, points, **first, **options)
     for path in paths[1:] if initial is None else ():
-        other, way = _solved(im, start, end, points, initial=path, **options)
+        other, way = _solved(im, ends, points, initial=path, **options)
         found, route = _shorter(found, route, other, way)
     codes = im.manifold.retraction(found.points)
     inside = im.manifold.conformal_factor(codes).isfinite().all(-1).all(-1)
@@ -210,8 +210,7 @@ def _shorter(found: Geodesic, route: Tensor, other: Geodesic, way: Tensor) -> tu
 
 def _solved(
     im: RiemannianMetric,
-    start: Tensor,
-    end: Tensor,
+    ends: FlatCodes,
     points: int,
     *,
     initial: Tensor | None = None,
@@ -224,15 +223,14 @@ def _solved(
     generator: torch.Generator | None,
 ) -> tuple[Geodesic, Tensor]:
     """Return geodesics in coordinates, in which the codes fill flat space or are surrounded by it."""
-    ends, d = flat_ends(im, start, end, points), im.dim
     a, b = values_of(im, ends.z, ends.vectors[0])
     if starts < 1:
         raise ValueError(f"expected at least 1 start, got {starts}")
     if initial is not None:
         check_codes(im.fn, im.dim, initial)
-        if initial.shape != (*ends.batch, points, d):
-            raise ValueError(f"expected initial curves {(*ends.batch, points, d)}, got {tuple(initial.shape)}")
-        (initial,) = values_of(im, initial.reshape(-1, points, d))
+        if initial.shape != (*ends.batch, points, im.dim):
+            raise ValueError(f"expected initial curves {(*ends.batch, points, im.dim)}, got {tuple(initial.shape)}")
+        (initial,) = values_of(im, initial.reshape(-1, points, im.dim))
     with outside_transforms(a), torch.no_grad():
         size = chunk_size or max(1, codes_at_once(im, a, im.newton_order) // points) if len(a) else 1
         made: dict[str, Any] = {"starts": starts, "initial": initial, "graph": graph, "generator": generator}

@@ -49,7 +49,7 @@ from torch import Tensor
 from torch.func import vjp
 
 from lsgen.geometry.chunks import directions_at_once
-from lsgen.geometry.factorisation import Factored, cholesky, factored, full_rank, inverse_metric
+from lsgen.geometry.factorisation import Factored, cholesky, factored, full_rank, inverse_metric, square_root
 from lsgen.geometry.jets import Frame, Taylor
 from lsgen.geometry.riemannian import (
     Blocks,
@@ -332,7 +332,7 @@ class EmbeddedMetric(RiemannianMetric):
     def smooth_length(self, curves: Tensor, known: Tensor) -> Tensor:
         """Return the summed chords of curves with their fourth-order correction for curvature."""
         forward, backward = self.differences(known)
-        chord = self.dot(forward, forward).clamp(min=0).sqrt()
+        chord = square_root(self.dot(forward, forward))
         left, right = backward[:, :-1], forward[:, 1:]
         second, along = right - left, right + left
         square, norm = self.dot(second, second), self.dot(along, along)

@@ -18,6 +18,7 @@ __all__ = [
     "norm",
     "raised",
     "replaced",
+    "square_root",
     "tolerance",
 ]
 
@@ -51,7 +52,13 @@ def inverse_metric(g: Tensor, dtype: torch.dtype) -> Tensor:
 
 def norm(g: Tensor, v: Tensor) -> Tensor:
     """Return |v|_g of vectors (N, d) in metrics (N, d, d), of shape (N,)."""
-    return torch.einsum("ni,nij,nj->n", v, g, v).clamp(min=0).sqrt()
+    return square_root(torch.einsum("ni,nij,nj->n", v, g, v))
+
+
+def square_root(x: Tensor) -> Tensor:
+    """Return square roots; 0, with derivative 0, of what is not positive (autograd's derivative at 0 makes NaN)."""
+    none = x <= 0
+    return torch.where(none, 0, torch.where(none, 1, x).sqrt())
 
 
 def tolerance(dim: int, dtype: torch.dtype, products: torch.dtype = torch.float64) -> float:

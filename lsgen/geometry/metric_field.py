@@ -39,7 +39,7 @@ from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.checks import check_map
 from lsgen.geometry.compat import has_values
 from lsgen.geometry.double import DecoderMap, widened_map
-from lsgen.geometry.factorisation import full_rank, inverse_metric
+from lsgen.geometry.factorisation import full_rank, inverse_metric, square_root
 from lsgen.geometry.jets import propagate
 from lsgen.geometry.riemannian import (
     Blocks,
@@ -203,7 +203,7 @@ class MetricField(RiemannianMetric):
         z = curves[:, :1] + torch.einsum("kn,bnd->bkd", points.to(curves), from_start)
         v = torch.einsum("kn,bnd->bkd", slopes.to(curves), from_start)
         g = self.matrices(z.flatten(0, 1)).reshape(b, 2 * n - 1, d, d)
-        speed = torch.einsum("bki,bkij,bkj->bk", v, g, v).clamp(min=0).sqrt()
+        speed = square_root(torch.einsum("bki,bkij,bkj->bk", v, g, v))
         return (speed[:, :-1:2] + 4 * speed[:, 1::2] + speed[:, 2::2]).sum(-1) / 6
 
     def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:

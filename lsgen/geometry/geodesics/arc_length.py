@@ -15,6 +15,7 @@ from torch import Tensor
 from lsgen.geometry.batching import FlatCodes, flat_curves
 from lsgen.geometry.chunks import in_chunks
 from lsgen.geometry.compat import has_values
+from lsgen.geometry.factorisation import square_root
 from lsgen.geometry.geodesics.energy import raw_energy, segments
 from lsgen.geometry.geodesics.precision import as_metric_field, computes_in_double, double_metric
 from lsgen.geometry.geodesics.rounding import coordinate_length, is_hidden, rounding_of
@@ -109,7 +110,7 @@ def _measured(im: RiemannianMetric, curves: Tensor, measured: Callable[..., Tens
 
 def polygon_length(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:
     """Return the sum of chords (B,), which is defined for rough curves too."""
-    return segments(im, curves, known).clamp(min=0).sqrt().sum(-1)
+    return square_root(segments(im, curves, known)).sum(-1)
 
 
 def speed_variation(im: RiemannianMetric, curves: Tensor, known: Tensor | None = None) -> Tensor:

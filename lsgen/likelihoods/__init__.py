@@ -23,6 +23,7 @@ from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeB
 from lsgen.likelihoods.optimal_gaussian import OptimalGaussian
 from lsgen.likelihoods.poisson import Poisson
 from lsgen.likelihoods.shared_gaussian import SharedGaussian
+from lsgen.likelihoods.student_t import SharedStudentT, StudentT
 
 __all__ = [
     "Bernoulli",
@@ -53,5 +54,7 @@ __all__ = [
     "OptimalGaussian",
     "Poisson",
     "SharedGaussian",
+    "SharedStudentT",
+    "StudentT",
     "mixed_likelihood",
 ]

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from math import sqrt
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ from torch.distributions import Distribution, Independent
 
 from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood
 
-__all__ = ["LocationFamily", "LocationScaleFamily"]
+__all__ = ["LocationFamily", "LocationScaleFamily", "ScoreMoments"]
 
 
 class LocationFamily(ClosedFormLikelihood, CubicLikelihood):
@@ -81,6 +81,15 @@ class LocationFamily(ClosedFormLikelihood, CubicLikelihood):
         return torch.linalg.vector_norm(self.embed(h) - self.embed(other), dim=-1)
 
 
+class ScoreMoments(NamedTuple):
+    """A, C, E[psi^2 (u psi - 1)] and E[(u psi - 1)^3], numbers or tensors that broadcast with `shape`."""
+
+    location_information: float | Tensor
+    scale_information: float | Tensor
+    location_skewness: float | Tensor
+    scale_skewness: float | Tensor
+
+
 class LocationScaleFamily(ClosedFormLikelihood, CubicLikelihood):
     """Abstract family of symmetric densities whose raw outputs h are the location and the logarithm of the scale.
 
@@ -103,6 +112,12 @@ class LocationScaleFamily(ClosedFormLikelihood, CubicLikelihood):
     def member(self, location: Tensor, scale: Tensor) -> Distribution:
         """Return the member of the family for every data dimension."""
 
+    def moments_like(self, location: Tensor) -> ScoreMoments:
+        """Return the four moments, of the dtype and device of the location where a family computes them."""
+        return ScoreMoments(
+            self.location_information, self.scale_information, self.location_skewness, self.scale_skewness
+        )
+
     def forward(self, h: Tensor) -> Distribution:
         """Return the distribution of location mu and scale exp(log s)."""
         location, log_scale = self.split(h).unbind(-1)
@@ -111,14 +126,14 @@ class LocationScaleFamily(ClosedFormLikelihood, CubicLikelihood):
     def fisher(self, h: Tensor) -> Tensor:
         """Return diag(A/s^2, C), of shape (B, *shape, 2, 2)."""
         log_scale = self.split(h)[..., 1]
-        information = self.location_information * (-2 * log_scale).exp()
-        return torch.diag_embed(torch.stack([information, torch.full_like(log_scale, self.scale_information)], -1))
+        A, C, *_ = self.moments_like(h)
+        return torch.diag_embed(torch.stack([A * (-2 * log_scale).exp(), C + torch.zeros_like(log_scale)], -1))
 
     def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
         """Return T of the two moments that are not 0, for each data dimension."""
         log_scale = self.split(h)[..., 1]
-        twice = self.location_skewness * (-2 * log_scale).exp()
-        zero, thrice = torch.zeros_like(twice), torch.full_like(twice, self.scale_skewness)
+        moments, zero = self.moments_like(h), torch.zeros_like(log_scale)
+        twice, thrice = moments.location_skewness * (-2 * log_scale).exp(), moments.scale_skewness + zero
         rows = [zero, twice, twice, zero, twice, zero, zero, thrice]
         return self.contracted(torch.stack(rows, -1).unflatten(-1, (2, 2, 2)), v)
 
@@ -133,24 +148,23 @@ class LocationScaleFamily(ClosedFormLikelihood, CubicLikelihood):
 
     def embed(self, h: Tensor, at: Tensor | None = None) -> Tensor:
         """Return the hyperboloid coordinates, of shape (B, 3 D), with the base point `at` moved to the origin."""
+        A, C, *_ = self.moments_like(h)
         location, log_scale = self.split(h).unbind(-1)
         base, base_log_scale = self.split(h.new_zeros(h.shape) if at is None else at.detach()).unbind(-1)
-        X = (location - base) * torch.exp(-base_log_scale) * sqrt(self.location_information / self.scale_information)
+        X = (location - base) * torch.exp(-base_log_scale) * (A / C) ** 0.5
         L = log_scale - base_log_scale
         slope = X * torch.exp(-L)
         half = X * slope / 2
-        coordinates = torch.stack([half + torch.cosh(L), slope, half + torch.sinh(L)], -1)
-        return sqrt(self.scale_information) * coordinates.flatten(-len(self.shape) - 1)
+        coordinates = [C**0.5 * x for x in (half + torch.cosh(L), slope, half + torch.sinh(L))]
+        return torch.stack(coordinates, -1).flatten(-len(self.shape) - 1)
 
     def distance(self, h: Tensor, other: Tensor) -> Tensor:
         r"""Return the hyperbolic distance, sqrt(C) arccosh(1 + (A/C (mu-mu')^2 + (s-s')^2) / 2 s s').
 
         Evaluated as 2 sqrt(C) asinh of half the chord, which keeps small distances.
         """
+        A, C, *_ = self.moments_like(h)
         (location, log_scale), (location_, log_scale_) = self.split(h).unbind(-1), self.split(other).unbind(-1)
         difference = (location - location_) * torch.exp(-(log_scale + log_scale_) / 2)
-        ratio = sqrt(self.location_information / self.scale_information)
-        half_chord = torch.hypot(ratio * difference / 2, torch.sinh((log_scale - log_scale_) / 2))
-        return torch.linalg.vector_norm(
-            (2 * sqrt(self.scale_information) * torch.asinh(half_chord)).flatten(-len(self.shape)), dim=-1
-        )
+        half_chord = torch.hypot((A / C) ** 0.5 * difference / 2, torch.sinh((log_scale - log_scale_) / 2))
+        return torch.linalg.vector_norm((2 * C**0.5 * torch.asinh(half_chord)).flatten(-len(self.shape)), dim=-1)

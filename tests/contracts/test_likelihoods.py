@@ -69,14 +69,15 @@ def _nodes(likelihood: Likelihood, h: Tensor) -> tuple[Tensor, Tensor]:
     if support is constraints.nonnegative_integer:
         x = torch.arange(2000).to(h)[:, None]
         return x, torch.ones(len(x)).to(h)
-    low, high = 0.0, 1.0
-    if support is not constraints.unit_interval:
-        centre, width = distribution.mean.item(), 45 * distribution.stddev.item()
-        low, high = centre - width, centre + width
-    edges = torch.linspace(low, high, 2001, dtype=torch.float64)
+    bounded = support is constraints.unit_interval
+    edges = torch.linspace(0.0 if bounded else -14.0, 1.0 if bounded else 14.0, 2001, dtype=torch.float64)
     nodes, weights = (torch.from_numpy(a) for a in _gauss_legendre(8))
     half = (edges[1:] - edges[:-1])[:, None] / 2
-    return (half * nodes + (edges[1:] + edges[:-1])[:, None] / 2).reshape(-1, 1), (half * weights).reshape(-1)
+    t, weights = (half * nodes + (edges[1:] + edges[:-1])[:, None] / 2).reshape(-1, 1), (half * weights).reshape(-1)
+    if bounded:
+        return t, weights
+    width = distribution.stddev.item()  # of the middle: x = sinh t goes far, into heavy tails
+    return distribution.mean.item() + width * torch.sinh(t), width * torch.cosh(t[:, 0]) * weights
 
 
 def _gauss_legendre(order: int):

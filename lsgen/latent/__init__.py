@@ -9,6 +9,7 @@ from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
 from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.encoding import encode_observations
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
+from lsgen.latent.families.inverse_autoregressive import IAFPosterior
 from lsgen.latent.families.ladder import LadderDecoder, LadderNormal, LadderPosterior
 from lsgen.latent.families.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.families.points import Deterministic, Point
@@ -48,6 +49,7 @@ __all__ = [
     "FlowPosterior",
     "FlowPrior",
     "HypersphericalUniform",
+    "IAFPosterior",
     "ImplicitPrior",
     "Imputation",
     "InverseMultiquadric",

@@ -5,6 +5,7 @@ from lsgen.nn.class_encoder import ClassEncoder
 from lsgen.nn.conv import ConvDecoder, ConvEncoder
 from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
 from lsgen.nn.grid import GridDecoder, GridEncoder
+from lsgen.nn.made import MADE
 from lsgen.nn.mlp import MLPDecoder, MLPEncoder
 from lsgen.nn.pixelcnn import PixelCNN
 from lsgen.nn.rbf import RBFDecoder, RBFPrecision
@@ -12,6 +13,7 @@ from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
 from lsgen.nn.staged_rbf import StagedRBFDecoder
 
 __all__ = [
+    "MADE",
     "ClassEncoder",
     "CodeDiscriminator",
     "Conv64Decoder",

@@ -20,6 +20,7 @@ from lsgen.latent import (
     ClassPosterior,
     FlowPosterior,
     FlowPrior,
+    IAFPosterior,
     LadderDecoder,
     LadderPosterior,
     MixtureOfNormals,
@@ -71,6 +72,7 @@ PRIORS: dict[str, Callable[[], Prior]] = {
 POSTERIORS: dict[str, Callable[[], Posterior]] = {
     "ClassPosterior": lambda: ClassPosterior(2, 2),
     "FlowPosterior": lambda: FlowPosterior(d, _flow(d, 2 * d)),
+    "IAFPosterior": lambda: IAFPosterior(d, 2, (8,)),
     "StackedPosterior": lambda: StackedPosterior(nn.Linear(1, 6), 1, 2, 1),
     "VectorQuantiser": lambda: VectorQuantiser(d, 3, 1),
 }
@@ -89,6 +91,9 @@ ACCEPTED = {  # what papers and the documentation promise; the number of pairs t
     ("ELBO", "MixtureOfNormals", "LadderPosterior"),
     ("ELBO", "VampPrior", "LadderPosterior"),
     ("ELBO", "VampPrior", "FlowPosterior"),
+    ("ELBO", "FlowPrior", "IAFPosterior"),
+    ("DReG", "StandardNormal", "IAFPosterior"),
+    ("IWAE", "VampPrior", "IAFPosterior"),
     ("ELBO", "HypersphericalUniform", "VonMisesFisherPosterior"),
     ("IWAE", "VampPrior", "DiagonalNormal"),
     ("IWAE", "WrappedNormalPrior", "WrappedNormalPosterior"),

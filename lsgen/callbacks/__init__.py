@@ -22,6 +22,7 @@ from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
 from lsgen.callbacks.evaluation.options import Neighbourhoods, RealSet
 from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
+from lsgen.callbacks.evaluation.sample_tests import Memorisation, TwoSampleTests
 from lsgen.callbacks.latent.distances import LatentDistances
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
 from lsgen.callbacks.latent.geometry import LatentGeometry
@@ -67,6 +68,7 @@ __all__ = [
     "LatentTraversal",
     "LikelihoodMetrics",
     "MeanSets",
+    "Memorisation",
     "NearestNeighbours",
     "Neighbourhoods",
     "NonFiniteError",
@@ -84,6 +86,7 @@ __all__ = [
     "TensorBoardLogger",
     "TraversalFigures",
     "Turns",
+    "TwoSampleTests",
     "WandbLabels",
     "WandbLogger",
     "check_split",

@@ -29,6 +29,7 @@ from lsgen.callbacks import (
     LatentTraversal,
     LikelihoodMetrics,
     MeanSets,
+    Memorisation,
     NearestNeighbours,
     Neighbourhoods,
     PeriodicCallback,
@@ -39,6 +40,7 @@ from lsgen.callbacks import (
     SampleQuality,
     Samples,
     TraversalFigures,
+    TwoSampleTests,
 )
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
@@ -136,6 +138,8 @@ def _judges() -> list[Any]:
         NearestNeighbours(features, n=2, k=2, n_ratio=4, n_real=20),
         SampleQuality({"brightness": MeanMetric()}, n=4),
         SampleComparison(features, n=20, real=RealSet(n=20), neighbourhoods=Neighbourhoods(subsets=2, subset_size=10)),
+        TwoSampleTests(features, n=20, real=RealSet("val", 20), classifiers=("knn", "linear", "mlp"), bins=4),
+        Memorisation(features, n=60, n_real=40, cells=2),
         Decoupling(classifier, n=4, n_class=2, iterations=1),
         Inversions(
             n=2,

@@ -6,6 +6,7 @@ The first entry that matches a key describes it; entries stand in the order in w
 from __future__ import annotations
 
 from lsgen.runs.keys.entry import Chart, Entry, Kind
+from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
 
 __all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
 
@@ -178,6 +179,7 @@ ENTRIES: tuple[Entry, ...] = (
         )
     ),
     _figure("sample/decoupling", "", "quality", "sensitivities, (classes, d)", "npz"),
+    *SAMPLE_TESTS,
     *(
         Entry(f"reconstruction/inversion/{key}", f"inversion/{key}", "", "inversion", meaning=meaning, summary=True,
             better=better)

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor, device
 
 from lsgen.data import DataModule, Split
-from lsgen.metrics.quality import FeatureExtractor, real_features
+from lsgen.metrics.quality import FeatureExtractor, Halves, real_features
 
 __all__ = ["Neighbourhoods", "RealSet"]
 
@@ -42,6 +42,8 @@ class Neighbourhoods:
         subsets: subsets over which the kernel distance is averaged.
         subset_size: observations in each.
         splits: parts of the samples over which the score of a classifier's probabilities is averaged.
+        infinity: subsets of the samples by which the Frechet distance is extrapolated to infinitely many; 0 for none.
+        halves: settings of confidence intervals, which cost 2 draws comparisons; None for none.
 
     """
 
@@ -49,3 +51,5 @@ class Neighbourhoods:
     subsets: int = 100
     subset_size: int = 1000
     splits: int = 10
+    infinity: int = 0
+    halves: Halves | None = None

@@ -109,8 +109,8 @@ class SampleComparison(PeriodicCallback):
         codes: training observations to whose codes the sampler is fitted, anew at every turn.
 
     Raises:
-        ValueError: n or chunk_size is not positive, or the score of a classifier has no split or fewer samples than
-            splits.
+        ValueError: n or chunk_size is not positive, the score of a classifier has no split or fewer samples (fewer in
+            half of them, where there are intervals) than splits.
         TypeError: when training starts, the data are no `lsgen.data.DataModule`.
 
     """
@@ -132,10 +132,10 @@ class SampleComparison(PeriodicCallback):
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(1, n=n, chunk_size=chunk_size, splits=neighbourhoods.splits)
-        if isinstance(extractor, ClassifierFeatures) and n < neighbourhoods.splits:
-            raise ValueError(
-                f"SampleComparison expected n of at least neighbourhoods.splits = {neighbourhoods.splits}, got {n}"
-            )
+        least = neighbourhoods.splits * (1 if neighbourhoods.halves is None else 2)
+        if isinstance(extractor, ClassifierFeatures) and n < least:
+            asked = "neighbourhoods.splits" if neighbourhoods.halves is None else "twice neighbourhoods.splits"
+            raise ValueError(f"SampleComparison expected n of at least {asked} = {least}, got {n}")
         self.extractor, self.n, self.real = extractor, n, real
         self.neighbourhoods, self.chunk_size = neighbourhoods, chunk_size
         self.source = CodeSource(sampler, codes)
@@ -165,5 +165,5 @@ class SampleComparison(PeriodicCallback):
         self.extractor.to(like.device).prepare(self._data)
         self.extractor.eval()
         real, of = self.real.features(self.extractor, self._data, self.chunk_size, like.device), self.neighbourhoods
-        settings = (of.k, of.subsets, of.subset_size, self.seed, of.splits)
+        settings = (of.k, of.subsets, of.subset_size, self.seed, of.splits, of.infinity, of.halves)
         return Comparison(self.extractor, real, self.real.split, *settings)

@@ -2,6 +2,7 @@
 
 from lsgen.metrics.quality.comparison import Comparison, Provenance, real_features, real_labels, rows_of
 from lsgen.metrics.quality.dino import DINOv2
+from lsgen.metrics.quality.extrapolation import frechet_infinity
 from lsgen.metrics.quality.features import (
     ClassifierFeatures,
     DatasetClassifier,
@@ -11,6 +12,7 @@ from lsgen.metrics.quality.features import (
     Pixels,
 )
 from lsgen.metrics.quality.frechet import FrechetDistance, Moments, frechet_distance
+from lsgen.metrics.quality.intervals import Halves, Interval, half_sample_intervals
 from lsgen.metrics.quality.intra import IntraFrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance, kernel_distance
 from lsgen.metrics.quality.manifold import PrecisionRecall, precision_recall
@@ -25,7 +27,9 @@ __all__ = [
     "DatasetClassifier",
     "FeatureExtractor",
     "FrechetDistance",
+    "Halves",
     "Inception",
+    "Interval",
     "IntraFrechetDistance",
     "KernelDistance",
     "ModeCoverage",
@@ -35,6 +39,8 @@ __all__ = [
     "PrecisionRecall",
     "Provenance",
     "frechet_distance",
+    "frechet_infinity",
+    "half_sample_intervals",
     "inception_score",
     "kernel_distance",
     "path_length",

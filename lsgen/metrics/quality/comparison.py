@@ -7,6 +7,9 @@
 | precision_NAME, recall_NAME, density_NAME, coverage_NAME | balls of k nearest neighbours               |
 | inception_score, or NAME_score for any other classifier | score of its class probabilities, mean over splits |
 | inception_score_std, NAME_score_std          | standard deviation over splits                          |
+| KEY_low, KEY_high                            | confidence interval of any of these at as many observations |
+| fid_unbiased, fd_NAME_unbiased, .._low, .._high | Frechet distance without its bias in 1/N, interval   |
+| fid_infinity, fd_NAME_infinity               | Frechet distance by a line in 1/N, N generated          |
 
 NAME is that of the extractor. Values are comparable only where the whole provenance agrees: a Frechet distance of
 5,000 samples is several units above that of 50,000.
@@ -25,8 +28,10 @@ from torch import Tensor
 
 from lsgen.data import DataModule
 from lsgen.data.module import Split
+from lsgen.metrics.quality.extrapolation import frechet_infinity
 from lsgen.metrics.quality.features import ClassifierFeatures, FeatureExtractor
-from lsgen.metrics.quality.frechet import FrechetDistance
+from lsgen.metrics.quality.frechet import Moments, features_moments, frechet_distance
+from lsgen.metrics.quality.intervals import Halves, half_sample_intervals
 from lsgen.metrics.quality.kernel import KernelDistance
 from lsgen.metrics.quality.manifold import PrecisionRecall, neighbours
 from lsgen.metrics.quality.score import inception_score
@@ -78,9 +83,12 @@ class Comparison:
         subset_size: see `KernelDistance`.
         seed: see `KernelDistance`.
         splits: see `inception_score`.
+        infinity: subsets of generated observations by which the Frechet distance is extrapolated, see
+            `frechet_infinity`; 0 leaves it out.
+        halves: settings of confidence intervals; None leaves them out. They cost the time of 2 draws comparisons.
 
     Raises:
-        ValueError: the features have another dimension than the extractor's.
+        ValueError: infinity is 1 or negative, or the features have another dimension than the extractor's.
 
     """
 
@@ -94,16 +102,19 @@ class Comparison:
         subset_size: int = 1000,
         seed: int = 0,
         splits: int = 10,
+        infinity: int = 0,
+        halves: Halves | None = None,
     ) -> None:
+        if infinity < 0 or infinity == 1:
+            raise ValueError(f"expected infinity of 0, or at least 2 subsets to extrapolate from, got {infinity}")
         if real.ndim != 2 or real.shape[1] != extractor.dim:
             raise ValueError(f"expected features of shape (N, {extractor.dim}), got {tuple(real.shape)}")
         self.extractor, self.real, self.split, self.seed, self.k = extractor, real, split, seed, k
         self.splits = splits
         self.kernel = KernelDistance(subsets, subset_size, seed, sync_on_compute=False)
         self.manifold = PrecisionRecall(k, sync_on_compute=False)
-        moments = FrechetDistance(extractor.dim, sync_on_compute=False).to(real.device)
-        moments.update(real, real=True)
-        self._real_moments = moments.moments(real=True)
+        self.infinity, self.halves = infinity, halves
+        self._real_moments = features_moments(real)
         self._fake: list[Tensor] = []
 
     @torch.no_grad()
@@ -129,21 +140,47 @@ class Comparison:
         """
         fake = torch.cat(self._fake)
         self._fake = []
-        frechet = FrechetDistance(self.extractor.dim, sync_on_compute=False).to(fake.device)
-        frechet.put_real(self._real_moments)
-        frechet.update(fake, real=False)
+        found = self._values(self.real, fake, self._real_moments)
+        frechet = self.extractor.frechet_key()
+        if self.infinity:
+            found[f"{frechet}_infinity"] = self._extrapolated(fake)
+        values = {key: float(value) for key, value in found.items()}
+        if self.halves is not None:
+            values |= self._intervals(fake, self.halves)
+        return values
+
+    def _values(self, real: Tensor, fake: Tensor, moments: Moments | None = None) -> dict[str, Tensor]:
+        """Return the values by key for some of the features."""
+        moments = features_moments(real) if moments is None else moments
         for metric in (self.kernel, self.manifold):
             metric.reset()
-            metric.update(self.real, real=True)
+            metric.update(real, real=True)
             metric.update(fake, real=False)
         name, kid = self.extractor.name, self.kernel.compute()
-        values = {self.extractor.frechet_key(): frechet.compute(), f"kid_{name}": kid["mean"]}
-        values |= {f"kid_{name}_std": kid["std"]}
+        values = {self.extractor.frechet_key(): frechet_distance(moments, features_moments(fake))}
+        values |= {f"kid_{name}": kid["mean"], f"kid_{name}_std": kid["std"]}
         values |= {f"{key}_{name}": value for key, value in self.manifold.compute().items()}
         if isinstance(self.extractor, ClassifierFeatures):
             key = self.extractor.score_key()
             values[key], values[f"{key}_std"] = inception_score(self.extractor.logits(fake), self.splits)
-        return {key: float(value) for key, value in values.items()}
+        return values
+
+    def _extrapolated(self, fake: Tensor) -> Tensor:
+        return frechet_infinity(self._real_moments, fake, self.infinity, seed=self.seed)
+
+    def _intervals(self, fake: Tensor, halves: Halves) -> dict[str, float]:
+        """Return the ends of the intervals by key; those of the Frechet distance are of the one without bias."""
+        frechet, unbiased = self.extractor.frechet_key(), f"{self.extractor.frechet_key()}_unbiased"
+        drawn = half_sample_intervals(self._values, self.real, fake, biased=(frechet,), halves=halves)
+        intervals = {key: one for key, one in drawn.items() if not key.endswith("_std") and key != frechet}
+        intervals[unbiased] = drawn[frechet]
+        if self.infinity:
+            lines = half_sample_intervals(lambda x: {f"{frechet}_infinity": self._extrapolated(x)}, fake, halves=halves)
+            intervals |= lines
+        values = {unbiased: drawn[frechet].estimate}
+        for key, interval in intervals.items():
+            values |= {f"{key}_low": interval.low, f"{key}_high": interval.high}
+        return values
 
 
 def rows_of(data: DataModule, split: Split, n: int | None = None) -> Tensor:

@@ -18,7 +18,15 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-__all__ = ["FrechetDistance", "Moments", "add_gram", "frechet_distance", "moments_of", "symmetric"]
+__all__ = [
+    "FrechetDistance",
+    "Moments",
+    "add_gram",
+    "features_moments",
+    "frechet_distance",
+    "moments_of",
+    "symmetric",
+]
 
 _COLUMNS = 512
 
@@ -54,6 +62,18 @@ def moments_of(n: Tensor, total: Tensor, gram: Tensor) -> Moments:
     """Return the moments of n observations from their sum (m,) and the upper triangle of sum x x^T (m, m)."""
     mean = total / n
     return Moments(int(n), mean, (symmetric(gram) - n * torch.outer(mean, mean)) / (n - 1))
+
+
+def features_moments(features: Tensor) -> Moments:
+    """Return the moments of features (N, m).
+
+    Raises:
+        ValueError: there are fewer than two observations.
+
+    """
+    metric = FrechetDistance(features.shape[1], sync_on_compute=False).to(features.device)
+    metric.update(features, real=True)
+    return metric.moments(real=True)
 
 
 def frechet_distance(a: Moments, b: Moments) -> Tensor:
@@ -129,13 +149,6 @@ class FrechetDistance(Metric):
         if int(n) < 2:
             raise ValueError(f"expected at least 2 {'real' if real else 'generated'} observations, got {int(n)}")
         return moments_of(n, total, squares)
-
-    def put_real(self, moments: Moments) -> None:
-        """Set the moments of the real observations to stored ones."""
-        n, mean = moments.n, moments.mean.to(self.real_sum)
-        self.real_n.fill_(n)
-        self.real_sum = n * mean
-        self.real_gram = (n - 1) * moments.covariance.to(self.real_gram) + n * torch.outer(mean, mean)
 
     def compute(self) -> Tensor:
         """Return the distance, a float64 scalar."""

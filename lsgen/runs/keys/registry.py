@@ -314,6 +314,12 @@ ENTRIES: tuple[Entry, ...] = (
             ("classes/{which}", "{which}", "intra_fid or intra_fd_NAME, worst_...: Fréchet distances within classes",
                 "lower", False),
             ("comparison/fid", "fid", "Fréchet distance in the features of Inception", "lower", True),
+            ("comparison/{value}_low", "{value}, low", "lower end of the confidence interval", "", False),
+            ("comparison/{value}_high", "{value}, high", "upper end of the confidence interval", "", False),
+            ("comparison/{distance}_unbiased", "{distance} without bias", "Fréchet distance of half the observations "
+                "and of all extrapolated: what the interval is around", "lower", True),
+            ("comparison/{distance}_infinity", "{distance} at infinity", "Fréchet distance by a line in 1/N, N samples",
+                "lower", True),
             ("comparison/fd_{extractor}", "fd_{extractor}", "the same by another extractor", "lower", True),
             ("comparison/kid_{extractor}", "kid_{extractor}", "kernel distance over subsets, and its std", "lower",
                 True),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.geometry import Immersion, MetricField, geodesic, immersion, metric, reference
+from lsgen.geometry import Immersion, MetricField, exp_map, geodesic, immersion, metric, reference
 from lsgen.geometry.geodesics.damped_newton import newton_curves
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Gaussian
@@ -20,12 +20,32 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def certificate():
+    sys.path.insert(0, str(ROOT / "scripts"))
     spec = spec_from_file_location("bench_certificate", ROOT / "scripts" / "bench_certificate.py")
     module = module_from_spec(spec)
     sys.modules["bench_certificate"] = module
     spec.loader.exec_module(module)
     yield module
-    del sys.modules["bench_certificate"]
+    sys.path.remove(str(ROOT / "scripts"))
+    del sys.modules["bench_certificate"], sys.modules["tori"]
+
+
+def test_distances_on_tori_are_the_least_of_all_windings(certificate):
+    """Short geodesics, shot across the cuts of both angles; long ones, of which none is shorter than the distance."""
+    surface, tori = reference.torus(2.0, 1.0), sys.modules["tori"]
+    a = torch.tensor([[3.1, 3.0], [-3.0, -2.9], [0.2, 0.1], [1.0, 2.5]], dtype=f64)
+    v = torch.tensor([[0.5, 0.4], [-0.4, -0.6], [0.3, 0.2], [-0.5, 0.8]], dtype=f64)
+    v = v / torch.einsum("ni,nij,nj->n", v, surface.metric(a), v).sqrt()[:, None]
+    shot = exp_map(surface.immersion, a.repeat(2, 1), torch.cat([0.8 * v, 12 * v]), tol=1e-10).point
+    found = tori.revolution_distance(2.0, 1.0, a.repeat(2, 1), shot)
+    torch.testing.assert_close(found[:4], torch.full((4,), 0.8, dtype=f64), rtol=1e-6, atol=0)
+    assert (found[4:] < 8).all()
+    x, y = torch.rand(2, 3, 2, dtype=f64)
+    torch.testing.assert_close(tori.revolution_distance(2.0, 1.0, x, y), surface.distance(x, y), rtol=1e-6, atol=0)
+    sizes = torch.tensor([1.0, 2.0, 3.0], dtype=f64)
+    across = tori.flat_torus_distance(sizes, torch.tensor([[-3.0, 3.0]], dtype=f64), torch.tensor([[3.0, -3.0]]))
+    angle = torch.tensor([6.0 - 2 * pi, 2 * pi - 6.0], dtype=f64)
+    torch.testing.assert_close(across, (angle * sizes[:2]).norm()[None])
 
 
 @pytest.mark.slow
@@ -38,6 +58,7 @@ def test_nothing_that_has_converged_is_further_than_a_percent_from_the_truth(cer
         count += len(found.converged)
         wrong = found.converged & ~(found.solution <= certificate.PROMISE)
         assert not wrong.any(), (name, found.solution[wrong])
+        assert name != "tori of circles" or (found.shortest[found.converged] <= certificate.PROMISE).all()
         assert found.converged.double().mean() >= (0.2 if name == "ReLU decoders" else 0.8), name
     assert count >= 200
 

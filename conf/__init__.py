@@ -3,6 +3,7 @@
     ${lsgen.sum:a,b,...}          sum of numbers; a list of parts counts with the `dim` of each
     ${lsgen.product:a,b,...}      product of numbers; a list counts with the product of its items
     ${lsgen.quotient:a,b}         whole number of times that b goes into a, at least 1
+    ${lsgen.codes:levels}         numbers in a code of levels [side, channels]: the sum of side^2 channels
     ${lsgen.grid:shape,halvings}  sides of an image (C, H, W) once they were halved so often
 
 A config that is frozen holds the results, so no run depends on these.
@@ -33,5 +34,10 @@ def _grid(shape: Sequence[int], halvings: int) -> ListConfig:
     return OmegaConf.create([side // 2**halvings for side in shape[1:]])
 
 
-for _name, _function in {"sum": _sum, "product": _product, "quotient": _quotient, "grid": _grid}.items():
+def _codes(levels: Sequence[Sequence[int]]) -> int:
+    return sum(side**2 * channels for side, channels in levels)
+
+
+_RESOLVERS = {"sum": _sum, "product": _product, "quotient": _quotient, "grid": _grid, "codes": _codes}
+for _name, _function in _RESOLVERS.items():
     OmegaConf.register_new_resolver(f"lsgen.{_name}", _function, replace=True)

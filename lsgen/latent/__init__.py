@@ -10,10 +10,11 @@ from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.encoding import encode_observations
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.families.inverse_autoregressive import IAFPosterior
-from lsgen.latent.families.ladder import LadderDecoder, LadderNormal, LadderPosterior
+from lsgen.latent.families.ladder import LadderDecoder, LadderNormal, LadderPosterior, TopDownDecoder, TopDownPosterior
 from lsgen.latent.families.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.families.points import Deterministic, Point
 from lsgen.latent.families.product import Joint, OneHot, Product, Uniform
+from lsgen.latent.families.residual_ladder import ResidualLadderDecoder, ResidualLadderPosterior
 from lsgen.latent.families.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
@@ -70,12 +71,16 @@ __all__ = [
     "Prior",
     "Product",
     "ProductManifold",
+    "ResidualLadderDecoder",
+    "ResidualLadderPosterior",
     "Simplex",
     "Space",
     "Sphere",
     "StackedCodes",
     "StackedPosterior",
     "StandardNormal",
+    "TopDownDecoder",
+    "TopDownPosterior",
     "Uniform",
     "VampPrior",
     "VectorQuantiser",

@@ -13,6 +13,7 @@ What a space can do is its type:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from torch.distributions import Distribution
 from lsgen.latent.codes import Codes
 from lsgen.latent.densities import check_density
 from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
+from lsgen.latent.families.ladder import LadderNormal, TopDownDecoder
 from lsgen.latent.families.points import Deterministic, Point
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, Posterior
@@ -146,6 +148,11 @@ class LatentSpace(Space):
         """The geometry that codes have by construction, which paths through them follow."""
         return self.prior.manifold
 
+    @property
+    def level_sizes(self) -> tuple[int, ...]:
+        """The dimension of every level of codes, the top one first; a space without levels has one."""
+        return self.decoder.sizes if isinstance(self.decoder, TopDownDecoder) else (self.dim,)
+
     def raw(self, z: Tensor) -> Tensor:
         """Return the decoder's raw outputs (B, heads * C, ...) at codes (B, d), for any batch shape B.
 
@@ -235,6 +242,18 @@ class EncodableLatentSpace(LatentSpace, EncodableSpace):
         """Return q(z|x), of batch shape (N,) and event shape (d,), for observations (N, *shape)."""
         posterior: Distribution = self.posterior(_single(self.encoder(x)))
         return posterior
+
+    def draw(self, q: Distribution, sample_shape: Sequence[int] = ()) -> tuple[Tensor, Distribution]:
+        """Return codes (*sample_shape, B, d) of a posterior of this space, and p(x|z) at them.
+
+        Codes are reparameterised where the posterior can; a space with levels goes down them once for both.
+        """
+        if isinstance(q, LadderNormal):
+            z, h = q.rsample_decoded(sample_shape)
+            return z, self.likelihood(_single(h))
+        shape = torch.Size(sample_shape)
+        z = q.rsample(shape) if q.has_rsample else q.sample(shape)
+        return z, self.decode(z)
 
 
 def _single(h: Tensor) -> Tensor:

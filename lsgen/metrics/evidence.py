@@ -59,8 +59,8 @@ def log_evidence(space: EncodableLatentSpace, x: Tensor, samples: int = 5000, ch
     q, p = space.encode(x), space.prior()
     first = second = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
     for start in range(0, samples, chunk_size):
-        z = q.sample((min(chunk_size, samples - start),))
-        log_w = (space.decode(z).log_prob(x) + p.log_prob(z) - q.log_prob(z)).double()
+        z, decoded = space.draw(q, (min(chunk_size, samples - start),))
+        log_w = (decoded.log_prob(x) + p.log_prob(z) - q.log_prob(z)).double()
         first = torch.logaddexp(first, torch.logsumexp(log_w, 0))
         second = torch.logaddexp(second, torch.logsumexp(2 * log_w, 0))
     return Evidence(first - log(samples), torch.exp(2 * first - second))

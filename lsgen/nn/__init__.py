@@ -9,11 +9,13 @@ from lsgen.nn.made import MADE
 from lsgen.nn.mlp import MLPDecoder, MLPEncoder
 from lsgen.nn.pixelcnn import PixelCNN
 from lsgen.nn.rbf import RBFDecoder, RBFPrecision
+from lsgen.nn.residual_ladder import BottleneckBlock, ResidualLadderEncoder
 from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
 from lsgen.nn.staged_rbf import StagedRBFDecoder
 
 __all__ = [
     "MADE",
+    "BottleneckBlock",
     "ClassEncoder",
     "CodeDiscriminator",
     "Conv64Decoder",
@@ -29,5 +31,6 @@ __all__ = [
     "RBFPrecision",
     "ResNetDecoder",
     "ResNetEncoder",
+    "ResidualLadderEncoder",
     "StagedRBFDecoder",
 ]

@@ -28,6 +28,8 @@ from lsgen.latent import (
     Posterior,
     Prior,
     Product,
+    ResidualLadderDecoder,
+    ResidualLadderPosterior,
     StackedPosterior,
     StandardNormal,
     VampPrior,
@@ -73,6 +75,7 @@ POSTERIORS: dict[str, Callable[[], Posterior]] = {
     "ClassPosterior": lambda: ClassPosterior(2, 2),
     "FlowPosterior": lambda: FlowPosterior(d, _flow(d, 2 * d)),
     "IAFPosterior": lambda: IAFPosterior(d, 2, (8,)),
+    "ResidualLadderPosterior": lambda: ResidualLadderPosterior([(1, 3), (1, 1)], 4, 1.0),
     "StackedPosterior": lambda: StackedPosterior(nn.Linear(1, 6), 1, 2, 1),
     "VectorQuantiser": lambda: VectorQuantiser(d, 3, 1),
 }
@@ -94,6 +97,9 @@ ACCEPTED = {  # what papers and the documentation promise; the number of pairs t
     ("ELBO", "FlowPrior", "IAFPosterior"),
     ("DReG", "StandardNormal", "IAFPosterior"),
     ("IWAE", "VampPrior", "IAFPosterior"),
+    ("LevelwiseELBO", "StandardNormal", "ResidualLadderPosterior"),
+    ("LevelwiseELBO", "StandardNormal", "LadderPosterior"),
+    ("IWAE", "StandardNormal", "ResidualLadderPosterior"),
     ("ELBO", "HypersphericalUniform", "VonMisesFisherPosterior"),
     ("IWAE", "VampPrior", "DiagonalNormal"),
     ("IWAE", "WrappedNormalPrior", "WrappedNormalPosterior"),
@@ -144,6 +150,8 @@ def _encoder(posterior: Posterior) -> nn.Module:
 def _decoder(posterior: Posterior, objective: Objective) -> nn.Module:
     if isinstance(posterior, LadderPosterior):
         return LadderDecoder(nn.Linear(3, 2), nn.Linear(1, D), 3, 1)
+    if isinstance(posterior, ResidualLadderPosterior):
+        return ResidualLadderDecoder((D,), [(1, 3), (1, 1)], 4, 1.0)
     if isinstance(posterior, StackedPosterior):
         return LadderDecoder(nn.Linear(3, 2), nn.Linear(1, D), 3, 1)
     if isinstance(objective, RBFVariance):

@@ -16,6 +16,7 @@ from lsgen.models.vae.bounds.ciwae import CIWAE
 from lsgen.models.vae.bounds.dreg import DReG
 from lsgen.models.vae.bounds.elbo import ELBO
 from lsgen.models.vae.bounds.iwae import IWAE, MIWAE
+from lsgen.models.vae.bounds.levelwise import LevelwiseELBO
 from lsgen.models.vae.bounds.missing import MissingDataIWAE
 from lsgen.models.vae.bounds.piwae import PIWAE
 from lsgen.models.vae.bounds.renyi import Renyi
@@ -52,6 +53,7 @@ __all__ = [
     "FactorVAE",
     "GaussianNoise",
     "InfoVAE",
+    "LevelwiseELBO",
     "Masking",
     "MissingDataIWAE",
     "Objective",

@@ -145,6 +145,6 @@ def sample_terms(space: EncodableLatentSpace, x: Tensor, *, seen: Tensor | None 
 
     """
     q = space.encode(x if seen is None else seen)
-    z = q.rsample()
-    reconstruction = -space.decode(z).log_prob(x)
+    z, decoded = space.draw(q)
+    reconstruction = -decoded.log_prob(x)
     return SampleTerms(q, z, reconstruction, kl_terms(q, space.prior(), z))

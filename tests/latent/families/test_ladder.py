@@ -91,7 +91,7 @@ def test_heads_that_disagree_are_refused() -> None:
 
 def test_other_decoders_are_refused() -> None:
     encoder, decoder = MLPEncoder((D,), 2, hidden=()), MLPDecoder(2, (D,), hidden=())
-    with pytest.raises(TypeError, match="LadderPosterior expected a LadderDecoder, got MLPDecoder"):
+    with pytest.raises(TypeError, match="LadderPosterior expected a decoder with levels, a TopDownDecoder, got MLP"):
         EncodableLatentSpace(encoder, decoder, FixedGaussian((D,)), StandardNormal(2), LadderPosterior())
     with pytest.raises(RuntimeError, match="LadderPosterior expected to belong to a latent space"):
         LadderPosterior()(torch.zeros(1, 4))

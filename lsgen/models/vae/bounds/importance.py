@@ -48,13 +48,15 @@ class Weights:
 def draw(space: EncodableLatentSpace, x: Tensor, samples: int) -> Weights:
     """Return the weights of k reparameterised codes for observations (B, *shape)."""
     q = space.encode(x)
-    return weigh(space, x, q, q.rsample(torch.Size((samples,))))
+    return weigh(space, x, q, *space.draw(q, (samples,)))
 
 
-def weigh(space: EncodableLatentSpace, x: Tensor, q: Distribution, z: Tensor) -> Weights:
-    """Return the weights of given codes (k, B, d) of posteriors q."""
-    p = space.prior()
-    return Weights(space.decode(z).log_prob(x), p.log_prob(z), q.log_prob(z), kl_terms(q, p, z))
+def weigh(
+    space: EncodableLatentSpace, x: Tensor, q: Distribution, z: Tensor, decoded: Distribution | None = None
+) -> Weights:
+    """Return the weights of given codes (k, B, d) of posteriors q, decoded already or not."""
+    p, decoded = space.prior(), space.decode(z) if decoded is None else decoded
+    return Weights(decoded.log_prob(x), p.log_prob(z), q.log_prob(z), kl_terms(q, p, z))
 
 
 def log_mean_exp(values: Tensor, dim: int = 0) -> Tensor:

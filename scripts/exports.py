@@ -36,7 +36,7 @@ KINDS = {  # room -> base classes of what contributors add to it
     "lsgen.models.gan": (
         "lsgen.models.gan.adversarial.AdversarialModel",
         "lsgen.models.gan.losses.AdversarialLoss",
-        "lsgen.models.gan.regularisers.Regulariser",
+        "lsgen.models.gan.regularisers.base.Regulariser",
     ),
     "lsgen.models.regularisers": ("lsgen.models.regularisers.base.MetricRegulariser",),
     "lsgen.models.vae": ("lsgen.models.vae.objective.Objective",),

@@ -143,6 +143,7 @@ def test_what_is_chosen_later_decides_on_the_network(name):
         (["model=infogan", "data=mnist", "model.prior.parts.1.dim=5"],
          {"prior.dim": 69, "regularisers.0.classes": 5, "regularisers.0.recogniser.dim": 7}),
         (["model=acgan", "model.prior.parts.1.dim=3"], {"prior.dim": 103, "critic.classes": 3}),
+        (["model=biggan", "model.prior.parts.1.dim=3"], {"prior.dim": 83, "generator.classes": 3, "critic.classes": 3}),
         (["model=cgan", "model.prior.parts.1.dim=3"], {"prior.dim": 131, "critic.classes": 3, "generator.classes": 3}),
         (["model=m1_m2_vae", "data=mnist", "model.prior.parts.0.dim=4"], {"prior.dim": 24, "decoder.top_dim": 14}),
         (["model=ladder_vae", "model.decoder.top_dim=3"], {"prior.dim": 13, "encoder.dim": 13}),

@@ -3,7 +3,7 @@
 from lsgen.callbacks.base import LatentCallback, PeriodicCallback, Turns
 from lsgen.callbacks.engine.checkpoint import Checkpoint
 from lsgen.callbacks.engine.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
-from lsgen.callbacks.engine.ema import GeneratorEMA
+from lsgen.callbacks.engine.ema import GeneratorEMA, Standing
 from lsgen.callbacks.engine.finite_loss import FiniteLoss, NonFiniteError
 from lsgen.callbacks.engine.held_out import HeldOutCheck, check_split
 from lsgen.callbacks.engine.interrupt import Interrupted
@@ -83,6 +83,7 @@ __all__ = [
     "SampleQuality",
     "Samples",
     "Seeding",
+    "Standing",
     "TensorBoardLogger",
     "TraversalFigures",
     "Turns",

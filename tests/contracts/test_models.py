@@ -26,6 +26,7 @@ from lsgen.latent import EncodableLatentSpace, Manifold, PointPosterior
 from lsgen.models import FittedModel, LatentModel
 from lsgen.models.gan import AdversarialModel
 from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
+from lsgen.nn.adversarial.attention import SelfAttention
 from lsgen.nn.adversarial.critics import MinibatchStd
 
 NAMES = members.model_names()
@@ -82,6 +83,9 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
 def _check_players(model: AdversarialModel, batch: dict[str, Tensor]) -> None:
     """Check that either player learns by all of its parameters, and that nobody's are left over or shared."""
     critic, generator = model.players()
+    for part in model.modules():
+        if isinstance(part, SelfAttention):  # behind a gate that is closed at the start
+            torch.nn.init.ones_(part.gamma)
     assert len({id(p) for p in (*critic, *generator)}) == len(critic) + len(generator)
     assert {id(p) for p in model.parameters() if p.requires_grad} <= {id(p) for p in (*critic, *generator)}
     for parameters, terms in ((critic, model.critic_terms(batch, 0)), (generator, model.generator_terms(batch, 0))):

@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.quality import path_length
-from lsgen.models.gan.hessian_penalty import HessianPenalty
+from lsgen.models.gan.regularisers.hessian_penalty import HessianPenalty
 from lsgen.nn.adversarial.stylegan import StyleGenerator
 from lsgen.nn.noise import same_noise
 

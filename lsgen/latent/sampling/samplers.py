@@ -4,27 +4,41 @@ r"""Samplers of codes for a trained model: the prior, the codes of the data, or 
     aggregate posterior     z ~ q(z) = 1/N sum_n q(z|x_n), the codes seen
     mixture of normals      z ~ sum_k pi_k N(z; m_k, S_k), fitted to the codes by expectation maximisation
     flow                    z = f(e), e ~ N(0, I), fitted to the codes by maximum likelihood
+    truncated prior         z ~ p(z) given |z_i| <= t in every normal coordinate
 
 The model generates from p(z); where q(z) differs from it, as it does for every deterministic encoder, other codes
 than those of p(z) are the ones that the decoder knows.
 
 Reference: Ghosh et al., "From variational to deterministic autoencoders" (2020), section 4,
 https://arxiv.org/abs/1903.12436, for the mixture after training; Dai & Wipf, "Diagnosing and enhancing VAE models"
-(2019), https://arxiv.org/abs/1903.05789, for the mismatch.
+(2019), https://arxiv.org/abs/1903.05789, for the mismatch; Brock et al. (2019), https://arxiv.org/abs/1809.11096,
+section 3.1, for truncation, which trades diversity for fidelity.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import erf, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lsgen.latent.families.flows import FlowPrior
+from lsgen.latent.families.product import Product
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
+from lsgen.latent.priors import Prior, StandardNormal
 from lsgen.latent.space import LatentSpace
 
-__all__ = ["CodeSampler", "FromAggregatePosterior", "FromFlow", "FromGaussianMixture", "FromPrior", "generate"]
+__all__ = [
+    "CodeSampler",
+    "FromAggregatePosterior",
+    "FromFlow",
+    "FromGaussianMixture",
+    "FromPrior",
+    "FromTruncatedPrior",
+    "generate",
+]
 
 
 class CodeSampler(ABC):
@@ -103,6 +117,45 @@ class FromPrior(CodeSampler):
         """Return draws from p(z)."""
         codes: Tensor = self.prior().sample((n,))
         return codes
+
+
+class FromTruncatedPrior(CodeSampler):
+    """Draws codes from the prior, its standard normal coordinates truncated to [-threshold, threshold].
+
+    Other parts of a product, such as classes, are drawn as they are.
+
+    Args:
+        prior: a `StandardNormal`, or a `Product` with one among its parts.
+        threshold: t; small ones give typical observations.
+
+    Raises:
+        ValueError: the threshold is not positive.
+        TypeError: no coordinate is standard normal.
+
+    """
+
+    needs_codes = False
+    curved = True
+
+    def __init__(self, prior: Prior, threshold: float = 0.5) -> None:
+        if not threshold > 0:
+            raise ValueError(f"expected a threshold above 0, got {threshold}")
+        parts: list[Any] = list(prior.parts) if isinstance(prior, Product) else [prior]
+        if not any(isinstance(part, StandardNormal) for part in parts):
+            raise TypeError(f"FromTruncatedPrior expected a StandardNormal among the prior, got {type(prior).__name__}")
+        self.prior, self.threshold = prior, float(threshold)
+        self._normal = [isinstance(part, StandardNormal) for part in parts for _ in range(part.dim)]
+
+    def learn(self, codes: Tensor) -> None:
+        """Do nothing: the prior needs no fit."""
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Return draws, by inversion: sqrt(2) erfinv(u erf(t / sqrt(2))), u ~ U(-1, 1)."""
+        codes: Tensor = self.prior().sample((n,))
+        u = (2 * torch.rand_like(codes) - 1) * erf(self.threshold / sqrt(2))
+        truncated = (sqrt(2) * torch.erfinv(u)).clamp(-self.threshold, self.threshold)
+        return torch.where(torch.tensor(self._normal, device=codes.device), truncated, codes)
 
 
 class FromAggregatePosterior(CodeSampler):

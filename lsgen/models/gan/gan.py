@@ -15,14 +15,23 @@ from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch
 from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.gan.adversarial import AdversarialModel
-from lsgen.models.gan.auxiliary import AuxiliaryClassification
 from lsgen.models.gan.losses import AdversarialLoss
-from lsgen.models.gan.regularisers import CriticRegulariser, GeneratorRegulariser, Regulariser, Scores
+from lsgen.models.gan.regularisers.auxiliary import AuxiliaryClassification
+from lsgen.models.gan.regularisers.base import (
+    CriticRegulariser,
+    GeneratorRegulariser,
+    JointRegulariser,
+    Play,
+    Regulariser,
+    ScoreRegulariser,
+    Scores,
+)
 from lsgen.models.gan.space import GeneratorSpace, RescaledGenerator, check_value_range, with_class
 from lsgen.models.gan.updates import Updates
 from lsgen.models.parts import check_prior
 from lsgen.nn.adversarial.augment import AdaptiveAugment
 from lsgen.nn.adversarial.critics import AuxiliaryCritic
+from lsgen.nn.adversarial.packed import packs, unpacked
 
 __all__ = ["GAN"]
 
@@ -35,11 +44,11 @@ class GAN(AdversarialModel):
         critic: observations (N, *shape) -> scores (N,); of a conditional one, with `classes`, its second argument
             is a one-hot label (N, classes), which also makes up the last dimensions of the codes. An
             `lsgen.nn.adversarial.critics.AuxiliaryCritic` recognises that label instead, under an
-            `AuxiliaryClassification`.
+            `AuxiliaryClassification`; a `lsgen.nn.adversarial.packed.PackedCritic` judges observations in packs.
         likelihood: what lends the latent space its geometry, a Gaussian of fixed sigma as a rule.
         prior: p(z); one with parameters is trained with the generator, through the codes.
         loss: what the two players minimise.
-        regularisers: penalties in either player's loss.
+        regularisers: penalties in either player's loss, or in both.
         augment: what every observation undergoes before the critic sees it in training, such as
             `lsgen.nn.adversarial.augment.DiffAugment`; an `AdaptiveAugment` is told how the critic overfits.
         value_range: data values that the networks see as -1 and 1; None where they see the data as they are.
@@ -48,9 +57,9 @@ class GAN(AdversarialModel):
 
     Raises:
         ValueError: the generator and the prior disagree on the latent dimension, or the critic and the prior on
-            the number of classes; an argument is out of its range.
-        TypeError: a regulariser is for neither player, an auxiliary critic and its regulariser are not together, or the
-            prior would not learn from its draws.
+            the number of classes; two regularisers are of one class; an argument is out of its range.
+        TypeError: a regulariser is for neither player, or does not suit critic or prior; an auxiliary critic and its
+            regulariser are not together; or the prior would not learn from its draws.
 
     """
 
@@ -70,26 +79,35 @@ class GAN(AdversarialModel):
         space = GeneratorSpace(RescaledGenerator(generator, check_value_range(value_range)), likelihood, prior)
         super().__init__(space, updates, max_steps)
         check_prior("GAN", space, density=False, draws=True)
-        kinds = CriticRegulariser | GeneratorRegulariser | AuxiliaryClassification
-        for regulariser in regularisers:
-            if not isinstance(regulariser, kinds):
-                raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
-            if isinstance(regulariser, GeneratorRegulariser):
-                regulariser.check(prior)
-                regulariser.bind(prior.manifold)
         recognised = any(isinstance(regulariser, AuxiliaryClassification) for regulariser in regularisers)
         if recognised != isinstance(critic, AuxiliaryCritic):
             found = f"{type(critic).__name__} {'with' if recognised else 'without'} AuxiliaryClassification"
             raise TypeError(f"expected an AuxiliaryCritic and an AuxiliaryClassification together, got {found}")
         self.critic, self.adversarial = critic, loss
         self.augment = nn.Identity() if augment is None else augment
-        self.regularisers = nn.ModuleList(regularisers)
-        self.classes = int(getattr(critic, "classes", 0))
+        self.classes, self.pack = int(getattr(critic, "classes", 0)), int(getattr(critic, "pack", 1))
         if self.classes and self.classes != getattr(prior, "classes", 0):
             raise ValueError(
                 f"expected a prior whose codes end in a one-hot label of critic.classes = {self.classes} classes, "
                 f"got prior.classes = {getattr(prior, 'classes', 0)}"
             )
+        self.regularisers = nn.ModuleList(regularisers)
+        self._bind(regularisers)
+
+    def _bind(self, regularisers: Sequence[Regulariser]) -> None:
+        """Prepare regularisers for this model, or refuse them."""
+        space, found = self.latent_space, set[str]()
+        for regulariser in regularisers:
+            if isinstance(regulariser, GeneratorRegulariser):
+                regulariser.check(space.prior)
+                regulariser.bind(space.prior.manifold)
+            elif isinstance(regulariser, JointRegulariser):
+                regulariser.bind(self.critic, space)
+            elif not isinstance(regulariser, CriticRegulariser | ScoreRegulariser | AuxiliaryClassification):
+                raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
+            if regulariser.name in found:
+                raise ValueError(f"expected regularisers of different classes, got {type(regulariser).__name__} twice")
+            found.add(regulariser.name)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return generated observations (N, *shape), in data units, at codes (N, d)."""
@@ -114,14 +132,16 @@ class GAN(AdversarialModel):
         """Return the parameters of the critic, and of generator and prior, with those of their regularisers."""
         critic, generator = list(self.critic.parameters()), [*self.generator.parameters(), *self.code_parameters()]
         for regulariser in self.regularisers:
-            (critic if isinstance(regulariser, CriticRegulariser) else generator).extend(regulariser.parameters())
+            of_generator = isinstance(regulariser, GeneratorRegulariser)
+            (generator if of_generator else critic).extend(regulariser.parameters())
         return critic, generator
 
     def critic_terms(self, batch: Batch, updates: int | None) -> Mapping[str, Tensor]:
         """Return the adversarial loss of the critic, and its penalties."""
         with torch.no_grad():
             real, z, plain = self._play(batch)
-            fake = self.generator(z).to(real.dtype)
+            fake = self._generate(z, real.dtype)
+        real = packs(real, self.pack)
         if updates is None:
             return {"adversarial": self.adversarial.critic(plain(real), plain(fake))}
         critic = self._augmented(plain)
@@ -129,16 +149,34 @@ class GAN(AdversarialModel):
         self._observe(scores.detach())
         terms = {"adversarial": self.adversarial.critic(scores, against)}
         terms |= {name: term + also[name] for name, term in recognised.items()}
-        return terms | self._penalties(CriticRegulariser, updates, critic, real, fake)
+        terms |= self._penalties(CriticRegulariser, updates, critic, real, fake)
+        terms |= self._penalties(ScoreRegulariser, updates, scores, against)
+        return terms | self._joint_terms(critic, z, real, fake, against, updates, generator=False)
 
     def generator_terms(self, batch: Batch, updates: int) -> Mapping[str, Tensor]:
         """Return the adversarial loss of the generator, and its penalties."""
         real, z, plain = self._play(batch)
-        critic, fake = self._augmented(plain), self.generator(z).to(real.dtype)
+        critic, single = self._augmented(plain), self.generator(z).to(real.dtype)
+        real, fake = packs(real, self.pack), packs(single, self.pack)
         scores, recognised = self._judged(fake, z, critic, updates)
         against = critic(real) if self.adversarial.relative else scores
         terms = {"adversarial": self.adversarial.generator(against, scores)} | recognised
-        return terms | self._penalties(GeneratorRegulariser, updates, self.generator, z, fake)
+        terms |= self._penalties(GeneratorRegulariser, updates, self.generator, z, single)
+        return terms | self._joint_terms(critic, z, real, fake, scores, updates, generator=True)
+
+    def _joint_terms(
+        self, critic: Scores, z: Tensor, real: Tensor, fake: Tensor, scores: Tensor, updates: int, generator: bool
+    ) -> dict[str, Tensor]:
+        """Return the terms of one player that the other has too, in full precision."""
+        joint = [one for one in self.regularisers if isinstance(one, JointRegulariser)]
+        generate = partial(self._generate, dtype=real.dtype)
+        play = Play(critic, self.critic, self._augment, generate, z, real, fake, scores)
+        with torch.autocast(self.device.type, enabled=False):
+            return {name: term for one in joint for name, term in one.terms(play, updates, generator).items()}
+
+    def _generate(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return generated observations as the critic sees them, in packs."""
+        return packs(self.generator(z).to(dtype), self.pack)
 
     def _play(self, batch: Batch) -> tuple[Tensor, Tensor, Scores]:
         """Return real observations, as many codes, and the critic, conditioned on the labels if it has classes."""
@@ -157,12 +195,16 @@ class GAN(AdversarialModel):
         """Return scores and, of an auxiliary critic, the weighted cross-entropy of the labels within the codes."""
         if not isinstance(self.critic, AuxiliaryCritic):
             return critic(x), {}
-        scores, logits = self.critic.judge(self.augment(x))
+        scores, logits = self.critic.judge(self._augment(x))
         label = z[:, -self.classes :]
         return scores, self._penalties(AuxiliaryClassification, updates, logits, label)
 
     def _augmented(self, critic: Scores) -> Scores:
-        return lambda x: critic(self.augment(x))
+        return lambda x: critic(self._augment(x))
+
+    def _augment(self, x: Tensor) -> Tensor:
+        """Return augmented observations, each by itself if they come in packs."""
+        return packs(self.augment(unpacked(x, self.pack)), self.pack)
 
     def _observe(self, real_scores: Tensor) -> None:
         """Report the critic's overfitting, averaged over processes, to an adaptive augmentation."""
@@ -171,7 +213,7 @@ class GAN(AdversarialModel):
             if self._trainer is not None:
                 world = self.trainer.world_size
                 overfitting = self.trainer.strategy.reduce(overfitting, reduce_op="mean")
-            self.augment.observe(overfitting, len(real_scores) * world)
+            self.augment.observe(overfitting, len(real_scores) * self.pack * world)
 
     def _penalties(self, side: type[Regulariser], updates: int, *arguments: Any) -> dict[str, Tensor]:
         """Return the weighted penalties of one player, those that are due, in full precision."""

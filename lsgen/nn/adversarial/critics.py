@@ -26,10 +26,18 @@ from torch.nn.utils.parametrizations import spectral_norm
 __all__ = ["AuxiliaryCritic", "MLPCritic", "MLPPairCritic", "MinibatchStd", "spectrally_normalised"]
 
 
-def spectrally_normalised(net: nn.Module) -> nn.Module:
-    """Return the net itself, every linear, convolutional and embedding layer of it spectrally normalised."""
+def spectrally_normalised(net: nn.Module, besides: type[nn.Module] | None = None) -> nn.Module:
+    """Return the net itself, its linear, convolutional and embedding layers spectrally normalised.
+
+    Args:
+        net: a network.
+        besides: kind of parts whose layers stay as they are.
+
+    """
+    parts = [] if besides is None else [part for part in net.modules() if isinstance(part, besides)]
+    kept = {layer for part in parts for layer in part.modules()}
     for layer in list(net.modules()):
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding) and layer not in kept:
             spectral_norm(layer)
     return net
 

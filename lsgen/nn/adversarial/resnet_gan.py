@@ -7,11 +7,16 @@ up-sampling is bilinear, pooling takes averages; the first block of the critic h
 its shortcut. Weights are Glorot-uniform, with gain sqrt(2) in front of the residual convolutions. A critic carries
 no batch normalisation: it is spectrally normalised, or not normalised at all, as a gradient penalty asks.
 
+`attention` puts a layer of self-attention behind the first block whose features have that side, and `spectral` of a
+generator normalises its layers too, but for the scales of classes: together they make SAGAN. `wide` blocks widen in
+their first convolution, and `orthogonal` weights at the start take the place of Glorot's: so does BigGAN's critic.
+
 In mimicry an in-place ReLU at the head of a critic's block reaches the shortcut too: it sees relu(x), not x as in
 the paper. Its published scores were obtained so; `shortcut_relu` chooses.
 
 Reference: Miyato et al. (2018), https://arxiv.org/abs/1802.05957; Miyato & Koyama (2018),
-https://arxiv.org/abs/1802.05637; Lee & Town, "Mimicry" (2020), https://arxiv.org/abs/2005.02494.
+https://arxiv.org/abs/1802.05637; Zhang et al. (2019), https://arxiv.org/abs/1805.08318; Brock et al. (2019),
+https://arxiv.org/abs/1809.11096; Lee & Town, "Mimicry" (2020), https://arxiv.org/abs/2005.02494.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
+from lsgen.nn.adversarial.attention import SelfAttention
 from lsgen.nn.adversarial.critics import spectrally_normalised
 
 __all__ = ["ConditionalBatchNorm", "ResNetCritic", "ResNetGenerator"]
@@ -78,9 +84,11 @@ class ResNetGenerator(nn.Module):
         channels: channels from the bottom up.
         classes: number of classes; the last `classes` coordinates of a code are its one-hot label, 0 for none.
         activation: constructor of the activation; a smooth one gives the generator curvature.
+        attention: side of the features that attend to each other; None for no attention.
+        spectral: whether layers are spectrally normalised.
 
     Raises:
-        ValueError: the image cannot be reached by doublings.
+        ValueError: the image cannot be reached by doublings, or no block's features have the side of attention.
 
     """
 
@@ -91,6 +99,8 @@ class ResNetGenerator(nn.Module):
         channels: Sequence[int] = (256, 256, 256, 256),
         classes: int = 0,
         activation: Callable[[], nn.Module] = nn.ReLU,
+        attention: int | None = None,
+        spectral: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.heads, self.classes = dim, 1, classes
@@ -103,22 +113,27 @@ class ResNetGenerator(nn.Module):
         self.blocks = nn.ModuleList(_Up(a, b, classes, activation) for a, b in pairwise(channels))
         self.norm, self.activation = nn.BatchNorm2d(channels[-1]), activation()
         self.conv = _conv3(channels[-1], int(shape[0]), 1.0)
+        sides = [self.bottom[1] * 2 ** (i + 1) for i in range(len(self.blocks))]
+        self.attend = attention_behind(sides, channels[1:], attention)
+        if spectral:
+            spectrally_normalised(self, besides=ConditionalBatchNorm)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return images (N, C, S, S)."""
         noise = z[:, : self.dim - self.classes]
         label = z[:, self.dim - self.classes :] if self.classes else None
         h = self.dense(noise).unflatten(1, self.bottom)
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             h = block(h, label)
+            h = self.attend[str(i)](h) if str(i) in self.attend else h
         return torch.tanh(self.conv(self.activation(self.norm(h))))
 
 
 class _Down(nn.Module):
-    def __init__(self, inputs: int, outputs: int, halve: bool, first: bool, shortcut_relu: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, halve: bool, first: bool, shortcut_relu: bool, wide: bool) -> None:
         super().__init__()
         self.halve, self.first, self.shortcut_relu = halve, first, shortcut_relu
-        hidden = outputs if first else inputs
+        hidden = outputs if first or wide else inputs
         self.conv1, self.conv2 = _conv3(inputs, hidden, sqrt(2)), _conv3(hidden, outputs, sqrt(2))
         self.shortcut = _conv1(inputs, outputs) if halve or inputs != outputs else nn.Identity()
 
@@ -142,9 +157,15 @@ class ResNetCritic(nn.Module):
         spectral: whether every layer is spectrally normalised.
         classes: number of classes; 0 for an unconditional critic.
         shortcut_relu: whether shortcuts see relu(x), as in mimicry, instead of x, as in the paper.
+        attention: side of the features that attend to each other; None for no attention.
+        wide: whether a block widens in its first convolution, as in BigGAN, instead of the second.
+        orthogonal: whether weights are orthogonal at the start, instead of Glorot-uniform.
+
+    Attributes:
+        local_channels: channels of the local features; None where there is one block only.
 
     Raises:
-        ValueError: the blocks cannot halve as often.
+        ValueError: the blocks cannot halve as often, or no block's features have the side of attention.
 
     """
 
@@ -156,30 +177,67 @@ class ResNetCritic(nn.Module):
         spectral: bool = True,
         classes: int = 0,
         shortcut_relu: bool = True,
+        attention: int | None = None,
+        wide: bool = False,
+        orthogonal: bool = False,
     ) -> None:
         super().__init__()
         if not 1 <= halvings <= len(channels):
             raise ValueError(f"expected between 1 and {len(channels)} halvings, got {halvings}")
         self.classes = classes
-        sizes = enumerate(pairwise([int(shape[0]), *channels]))
-        self.blocks = nn.Sequential(*(_Down(a, b, i < halvings, i == 0, shortcut_relu) for i, (a, b) in sizes))
+        self.local_channels = channels[-2] if len(channels) > 1 else None
+        sides = [int(shape[-1]) // 2 ** min(i + 1, halvings) for i in range(len(channels))]
+        attend = attention_behind(sides, channels, attention)
+        blocks: list[nn.Module] = []
+        for i, (a, b) in enumerate(pairwise([int(shape[0]), *channels])):
+            down = _Down(a, b, i < halvings, i == 0, shortcut_relu, wide)
+            blocks.append(nn.Sequential(down, attend[str(i)]) if str(i) in attend else down)
+        self.blocks = nn.Sequential(*blocks)
         self.score = nn.Linear(channels[-1], 1)
         nn.init.xavier_uniform_(self.score.weight)
         self.project = nn.Linear(classes, channels[-1], bias=False) if classes else None
         if self.project is not None:
             nn.init.xavier_uniform_(self.project.weight)
+        if orthogonal:
+            orthogonally_initialised(self)
         if spectral:
             spectrally_normalised(self)
 
     def features(self, x: Tensor) -> Tensor:
         """Return features (N, channels[-1]), summed over the image."""
-        return torch.relu(self.blocks(x)).sum((2, 3))
+        return self.local_features(x)[1]
+
+    def local_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features behind the last block but one, (N, local_channels, H, W), and those of `features`."""
+        local = self.blocks[:-1](x)
+        return local, torch.relu(self.blocks[-1](local)).sum((2, 3))
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Return scores (N,)."""
         h = self.features(x)
         score: Tensor = self.score(h).squeeze(1)
         return score if self.project is None else score + (self.project(label) * h).sum(1)
+
+
+def attention_behind(sides: Sequence[int], channels: Sequence[int], side: int | None) -> nn.ModuleDict:
+    """Return a layer of self-attention by the number of the first block whose features have a side; none if it is None.
+
+    Raises:
+        ValueError: there is no such block.
+
+    """
+    if side is None:
+        return nn.ModuleDict()
+    if side not in sides:
+        raise ValueError(f"expected attention at a side of {', '.join(map(str, sides))}, got {side}")
+    return nn.ModuleDict({str(sides.index(side)): SelfAttention(channels[sides.index(side)])})
+
+
+def orthogonally_initialised(net: nn.Module) -> None:
+    """Make the weights of every linear and convolutional layer orthogonal, in place."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            nn.init.orthogonal_(layer.weight)
 
 
 def _double(x: Tensor) -> Tensor:

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from scipy.stats import truncnorm
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal
 
 from lsgen.latent import EncodableLatentSpace, HypersphericalUniform, StandardNormal, samplers
+from lsgen.latent.families.product import OneHot, Product
 from lsgen.latent.manifolds.manifold import Sphere
 from lsgen.likelihoods import FixedGaussian
 
@@ -78,3 +80,21 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(ValueError, match="FromGaussianMixture expected codes in flat space, got a Sphere"):
         samplers.FromGaussianMixture().check(HypersphericalUniform(3).manifold)
     samplers.FromAggregatePosterior().check(Sphere())
+
+
+def test_a_truncated_prior_has_the_moments_of_the_truncated_normal() -> None:
+    """Variance 1 - 2 t phi(t)/(2 Phi(t) - 1), fourth moment by scipy; classes are drawn as they are."""
+    torch.manual_seed(0)
+    n, t = 40_000, 0.8
+    z = samplers.FromTruncatedPrior(Product([OneHot(3), StandardNormal(2)]), t).sample(n)
+    reference = truncnorm(-t, t)
+    assert z[:, 3:].abs().max() <= t
+    for power in (1, 2, 4):
+        error = 5 * ((reference.moment(2 * power) - reference.moment(power) ** 2) / n) ** 0.5
+        assert (z[:, 3:].double().pow(power).mean(0) - reference.moment(power)).abs().max() < error
+    assert torch.equal(z[:, :3].sum(1), torch.ones(n))
+    assert (z[:, :3].mean(0) - 1 / 3).abs().max() < 5 * (2 / 9 / n) ** 0.5
+    with pytest.raises(ValueError, match="expected a threshold above 0, got 0"):
+        samplers.FromTruncatedPrior(StandardNormal(2), 0)
+    with pytest.raises(TypeError, match="expected a StandardNormal among the prior, got HypersphericalUniform"):
+        samplers.FromTruncatedPrior(HypersphericalUniform(3))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.latent import HypersphericalUniform, OneHot, Product, Uniform
-from lsgen.models.gan.hessian_penalty import HessianPenalty, hessian_variances
+from lsgen.models.gan.regularisers.hessian_penalty import HessianPenalty, hessian_variances
 
 
 class Quadratic(nn.Module):

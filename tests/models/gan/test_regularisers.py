@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.func import jacrev
 
 from lsgen.models.gan import R1, R2, Consistency, GradientPenalty, PathLength
-from lsgen.models.gan.regularisers import path_lengths, squared_gradient_norms
+from lsgen.models.gan.regularisers.gradients import squared_gradient_norms
+from lsgen.models.gan.regularisers.path_length import path_lengths
 from lsgen.nn.adversarial.stylegan import StyleGenerator
 
 W = torch.tensor([0.3, -2.0, 1.1, 0.7], dtype=torch.float64)

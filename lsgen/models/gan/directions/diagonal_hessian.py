@@ -4,7 +4,7 @@ r"""Directions with independent effects on the image: an orthonormal frame that 
 
 over frames A (d, K), by Adam on a free matrix whose QR decomposition is A; on a curved space z + A c is as far
 along the geodesic in that direction. The variance over random signs v is twice the sum of the squared
-off-diagonal second derivatives: see `lsgen.models.gan.hessian_penalty`. The generator stays as it is. With K < d a
+off-diagonal second derivatives: see `HessianPenalty`. The generator stays as it is. With K < d a
 frame may also lower the penalty by avoiding directions along which anything happens; scales tell.
 
 Reference: Peebles et al., "The Hessian penalty: a weak prior for unsupervised disentanglement" (2020),
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsgen.latent import LatentSpace
 from lsgen.models.gan.directions.linear import Directions, count, named
-from lsgen.models.gan.hessian_penalty import hessian_variances
+from lsgen.models.gan.regularisers.hessian_penalty import hessian_variances
 from lsgen.models.parts import frozen_parameters
 from lsgen.nn.noise import same_noise
 

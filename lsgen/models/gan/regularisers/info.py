@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.latent import OneHot, Prior, Product
-from lsgen.models.gan.regularisers import GeneratorRegulariser
+from lsgen.models.gan.regularisers.base import GeneratorRegulariser
 
 __all__ = ["MutualInformation"]
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from lsgen.latent import Euclidean, Manifold
-from lsgen.models.gan.regularisers import GeneratorRegulariser
+from lsgen.models.gan.regularisers.base import GeneratorRegulariser
 from lsgen.nn.adversarial.stylegan import StyleGenerator
 from lsgen.nn.noise import same_noise
 

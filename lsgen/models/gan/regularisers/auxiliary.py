@@ -15,7 +15,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from lsgen.models.gan.regularisers import Regulariser
+from lsgen.models.gan.regularisers.base import Regulariser
 
 __all__ = ["AuxiliaryClassification"]
 

@@ -1,0 +1,1 @@
+"""Penalties in the losses of a GAN's players, one family a file."""

@@ -15,6 +15,8 @@ observations, 10,000 to fit and 5,000 to test:
 | explicitness | 15,000; logistic regression with C = 1 on standardised codes                                          |
 | irs          | 10,000; quantile 0.99; factors in 20 equal bins                                                       |
 | infomec      | not in the library: 10,000 and 10 neighbours as in the code of its authors                            |
+| jemmig       | not in the library: 10,000; codes in 20 equal bins as for mig                                         |
+| dci_es       | not in the library: 15,000; 100 trees of depths from 1 to 32 as in the code of its authors            |
 
 What is not as there:
 
@@ -30,7 +32,8 @@ What is not as there:
 - infomec: logistic regressions take 20 steps of Newton's method; there 100 of L-BFGS.
 
 The preset "fast" is meant to follow runs by. It scores all observations that it is given, with the same settings except
-for the trees, whose score has a name of its own: `dci_5_rounds`, 5 rounds on 32 bins of equal counts.
+for the trees, whose score has a name of its own: `dci_5_rounds`, 5 rounds on 32 bins of equal counts. It leaves out
+dci_es, which fits 12 forests to every factor.
 
 Reference: Locatello et al., "Challenging common assumptions in the unsupervised learning of disentangled
 representations" (ICML 2019), https://arxiv.org/abs/1811.12359.
@@ -41,10 +44,12 @@ from __future__ import annotations
 from lsgen.metrics.disentanglement.base import DisentanglementMetric
 from lsgen.metrics.disentanglement.beta_vae_score import BetaVAEScore
 from lsgen.metrics.disentanglement.dci import DCI
+from lsgen.metrics.disentanglement.dci_es import DCIES
 from lsgen.metrics.disentanglement.explicitness import Explicitness
 from lsgen.metrics.disentanglement.factor_vae_score import FactorVAEScore
 from lsgen.metrics.disentanglement.infomec import InfoMEC
 from lsgen.metrics.disentanglement.irs import IRS
+from lsgen.metrics.disentanglement.jemmig import JEMMIG
 from lsgen.metrics.disentanglement.modularity import Modularity
 from lsgen.metrics.disentanglement.mutual_information_gap import MutualInformationGap
 from lsgen.metrics.disentanglement.sap import SAP
@@ -80,4 +85,6 @@ def disentanglement_metrics(preset: str = "full") -> dict[str, DisentanglementMe
         "explicitness": Explicitness(observations=more),
         "irs": IRS(bins=20, observations=some),
         "infomec": InfoMEC(observations=some),
+        "jemmig": JEMMIG(observations=some),
+        **({"dci_es": DCIES(observations=more)} if full else {}),
     }

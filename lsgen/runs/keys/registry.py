@@ -125,9 +125,13 @@ ENTRIES: tuple[Entry, ...] = (
             ("dci/{part}", "DCI {part}", "disentanglement, completeness, informativeness: preset full"),
             ("dci_5_rounds/{part}", "DCI {part} by 5 rounds of trees", "the same by smaller trees: preset fast"),
             ("infomec/{part}", "InfoMEC {part}", "modularity, explicitness, compactness"),
+            ("jemmig/score", "JEMMIG, normalised", "joint entropy minus mutual information gap, 1 less its share of "
+                "the most there can be"),
+            ("dci_es/{part}", "DCI-ES {part}", "explicitness, size, informativeness: preset full"),
             ("{score}", "{score}", "modularity, explicitness"),
         )
     ),
+    _factor("disentanglement/jemmig/nats", "JEMMIG", "nats", "the gap itself, 0 is best", better="lower"),
     Entry("agreement/udr", "unsupervised disentanglement ranking", "", "factors", better="higher",
         meaning="agreement of a run's codes with those of other seeds, by `lsgen agree`"),
     *(

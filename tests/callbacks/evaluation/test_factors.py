@@ -59,11 +59,12 @@ def test_scores_are_those_of_the_metrics_on_the_same_codes() -> None:
     for name, metric in disentanglement_metrics("fast").items():
         metric.update(codes, probe["factors"])
         terms = metric.terms()
-        parts = {"dci_5_rounds": ["disentanglement", "completeness", "informativeness"], "infomec": list(metric.parts)}
+        parts = {"dci_5_rounds": ["disentanglement", "completeness", "informativeness"]}
+        parts |= {"infomec": list(metric.parts), "jemmig": list(metric.parts)}
         for part in parts.get(name, [None]):
             key = f"test/disentanglement/{name}" + (f"/{part}" if part else "")
             assert values[key] == pytest.approx(terms[part or metric.part].item(), abs=1e-6), key
-    assert len([key for key in values if key.startswith("test/disentanglement/")]) == 8 + 3 + 3
+    assert len([key for key in values if key.startswith("test/disentanglement/")]) == 8 + 3 + 3 + 2
 
 
 def test_observations_that_the_test_set_lacks_are_those_of_the_validation_set() -> None:
@@ -94,7 +95,8 @@ def test_scores_can_be_left_out_and_factors_that_do_not_vary_are() -> None:
     data.probe = lambda n, split: probe
     scores = {key for key in _measure(model, data) if key.startswith("test/disentanglement/")}
     alone = [name for name, metric in disentanglement_metrics("fast").items() if metric.least_factors == 1]
-    assert scores == {f"test/disentanglement/{name}" for name in alone}
+    named = {"jemmig/score", "jemmig/nats"} | set(alone) - {"jemmig"}
+    assert scores == {f"test/disentanglement/{name}" for name in named}
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])

@@ -15,6 +15,7 @@ from lsgen.latent.families.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.families.points import Deterministic, Point
 from lsgen.latent.families.product import Joint, OneHot, Product, Uniform
 from lsgen.latent.families.residual_ladder import ResidualLadderDecoder, ResidualLadderPosterior
+from lsgen.latent.families.riemannian_normal import RiemannianNormal, RiemannianNormalPosterior, RiemannianNormalPrior
 from lsgen.latent.families.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
@@ -73,6 +74,9 @@ __all__ = [
     "ProductManifold",
     "ResidualLadderDecoder",
     "ResidualLadderPosterior",
+    "RiemannianNormal",
+    "RiemannianNormalPosterior",
+    "RiemannianNormalPrior",
     "Simplex",
     "Space",
     "Sphere",

@@ -116,13 +116,13 @@ class LatentSpace(Space):
 
     Args:
         decoder: maps codes (N, d) to raw outputs (N, heads * C, ...); a `heads` attribute, where it has one,
-            must agree with the likelihood's.
+            must agree with the likelihood's, and a `curvature` with that of the prior's manifold.
         likelihood: turns raw outputs into a distribution over observations.
         prior: distribution over codes.
 
     Raises:
         ValueError: the decoder and the likelihood disagree on the number of heads, or the decoder and the
-            prior on the latent dimension.
+            prior on the latent dimension or on the curvature of the space of codes.
         TypeError: the likelihood or the prior is none.
 
     """
@@ -134,6 +134,8 @@ class LatentSpace(Space):
                 raise TypeError(f"expected {name} to be a {kind.__name__}, got {type(part).__name__}")
         _agree("decoder.heads", getattr(decoder, "heads", None), "likelihood.heads", likelihood.heads)
         _agree("decoder.dim", getattr(decoder, "dim", None), "prior.dim", prior.dim)
+        if (c := getattr(decoder, "curvature", None)) is not None:
+            _agree("decoder.curvature", c, "prior.manifold.curvature", getattr(prior.manifold, "curvature", None))
         self.decoder = decoder
         self.likelihood = likelihood
         self.prior = prior
@@ -260,6 +262,6 @@ def _single(h: Tensor) -> Tensor:
     return h.to(torch.promote_types(h.dtype, torch.float32))
 
 
-def _agree(name: str, value: int | None, other_name: str, other: int) -> None:
+def _agree(name: str, value: float | None, other_name: str, other: float | None) -> None:
     if value is not None and value != other:
         raise ValueError(f"expected {name} = {other_name} = {other}, got {name} = {value}")

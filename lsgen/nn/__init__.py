@@ -5,6 +5,7 @@ from lsgen.nn.class_encoder import ClassEncoder
 from lsgen.nn.conv import ConvDecoder, ConvEncoder
 from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
 from lsgen.nn.grid import GridDecoder, GridEncoder
+from lsgen.nn.hyperbolic import GeodesicDecoder, Gyroplanes, MobiusDecoder, MobiusLinear
 from lsgen.nn.made import MADE
 from lsgen.nn.mlp import MLPDecoder, MLPEncoder
 from lsgen.nn.pixelcnn import PixelCNN
@@ -22,10 +23,14 @@ __all__ = [
     "Conv64Encoder",
     "ConvDecoder",
     "ConvEncoder",
+    "GeodesicDecoder",
     "GridDecoder",
     "GridEncoder",
+    "Gyroplanes",
     "MLPDecoder",
     "MLPEncoder",
+    "MobiusDecoder",
+    "MobiusLinear",
     "PixelCNN",
     "RBFDecoder",
     "RBFPrecision",

@@ -49,6 +49,8 @@ def built(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor]:
     member = NETWORKS[request.param]
     network, shape = _built(member)
     inputs = torch.rand(5, *shape) if _input(member) == "x" else torch.randn(5, DIM)
+    if hasattr(network, "curvature"):  # codes in the ball
+        inputs = inputs / (1 + inputs.norm(dim=1, keepdim=True)) / network.curvature**0.5
     return network.eval(), inputs
 
 

@@ -7,7 +7,7 @@ r"""Codes on the unit sphere S^{d-1} in R^d: the von Mises-Fisher distribution a
 and |S^{n-1}| = 2 pi^{n/2} / Gamma(n/2).
 
 z = cos(t) mu + sin(t) v, with v uniform on the unit sphere of the tangent space at mu and the angle t from the density
-sin^{d-2}(t) e^{kappa cos t} / Z, by the inverse of its distribution function (see `spherical_angles`, whose sums need
+sin^{d-2}(t) e^{kappa cos t} / Z, by the inverse of its distribution function (see `radial_quantiles`, whose sums need
 no Bessel function). All of this is computed in double precision, and with 1 - cos t and 1 - A in place of cos t and A,
 whose digits are lost at high concentrations; results are of the precision of the directions.
 
@@ -26,14 +26,14 @@ from torch.distributions import Distribution, constraints, register_kl
 from torch.linalg import vector_norm
 from torch.nn.functional import normalize, softplus
 
-from lsgen.latent.families.spherical_angles import (
-    AngleTable,
-    angle_quantile,
-    angle_table,
-    largest_concentration,
+from lsgen.latent.families.radial_quantiles import (
+    RadialTable,
     log_normaliser,
-    mean_versine,
+    mean_statistic,
+    radial_quantile,
+    radial_table,
 )
+from lsgen.latent.families.spherical_angles import SphericalAngle, largest_concentration
 from lsgen.latent.great_circles import tangent, unit_vector
 from lsgen.latent.manifolds.manifold import Sphere
 from lsgen.latent.posteriors import Posterior
@@ -197,7 +197,7 @@ class VonMisesFisher(Distribution):
         kappa = self._flat.expand(torch.Size(sample_shape).numel(), -1)
         half = torch.finfo(dtype).eps / 4  # rand gives multiples of eps / 2, also 0
         share = (torch.rand(kappa.shape, dtype=dtype, device=device).double() + half).clamp(max=1 - 2**-53)
-        t = angle_quantile(kappa, share, self._table).view(*shape, 1)
+        t = radial_quantile(kappa, share, self._table).view(*shape, 1)
         mu = unit_vector(self.direction.double())
         noise = torch.randn(shape + self.event_shape, dtype=torch.float64, device=device)
         return (torch.cos(t) * mu + torch.sin(t) * unit_vector(tangent(mu, noise))).to(dtype)
@@ -207,13 +207,13 @@ class VonMisesFisher(Distribution):
         return self._kappa.reshape(-1)
 
     @cached_property
-    def _table(self) -> AngleTable:
-        return angle_table(self._flat, self.event_shape[0])
+    def _table(self) -> RadialTable:
+        return radial_table(SphericalAngle(self.event_shape[0] - 2), self._flat)
 
     @property
     def _deficit(self) -> Tensor:
         """1 - A(kappa), (B,)."""
-        return mean_versine(self._flat, self._table).view(self.batch_shape)
+        return mean_statistic(self._flat, self._table).view(self.batch_shape)
 
     @property
     def _log_scaled_normaliser(self) -> Tensor:

@@ -28,7 +28,7 @@ from lsgen.latent.posteriors import Posterior
 from lsgen.latent.priors import Prior
 from lsgen.latent.refusal import known_to_hold
 
-__all__ = ["WrappedNormal", "WrappedNormalPosterior", "WrappedNormalPrior"]
+__all__ = ["WrappedNormal", "WrappedNormalPosterior", "WrappedNormalPrior", "centres_of"]
 
 
 class WrappedNormal(Distribution):
@@ -162,14 +162,24 @@ class WrappedNormalPosterior(Posterior):
 
         """
         tangent, log_variance = raw.chunk(2, dim=-1)
-        distance, reach = 2 * torch.linalg.vector_norm(tangent, dim=-1), self.ball.reach(raw.dtype)
-        if known_to_hold(distance > reach):
-            raise ValueError(
-                f"expected centres within {reach:.3g} of the origin, the reach of {str(raw.dtype)[6:]} in a ball of "
-                f"curvature {self.ball.curvature:g}, got an encoder that puts one at {float(distance.max()):.3g}"
-            )
-        within = tangent.double().where((distance <= reach).unsqueeze(-1), torch.nan)
-        return WrappedNormal(self.ball.from_origin(within), (log_variance / 2).exp(), self.ball)
+        return WrappedNormal(centres_of(tangent, self.ball), (log_variance / 2).exp(), self.ball)
+
+
+def centres_of(tangent: Tensor, ball: PoincareBall) -> Tensor:
+    """Return the points of the ball at tangent vectors v (B, d) at the origin, 2 |v| from it, in double precision.
+
+    Raises:
+        ValueError: a centre lies beyond the reach of codes of this precision. (In a training step on an accelerator,
+            which would have to wait for the answer, it is NaN.)
+
+    """
+    distance, reach = 2 * torch.linalg.vector_norm(tangent, dim=-1), ball.reach(tangent.dtype)
+    if known_to_hold(distance > reach):
+        raise ValueError(
+            f"expected centres within {reach:.3g} of the origin, the reach of {str(tangent.dtype)[6:]} in a ball of "
+            f"curvature {ball.curvature:g}, got an encoder that puts one at {float(distance.max()):.3g}"
+        )
+    return ball.from_origin(tangent.double().where((distance <= reach).unsqueeze(-1), torch.nan))
 
 
 @cache

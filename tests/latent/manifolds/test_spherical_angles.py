@@ -7,13 +7,18 @@ import torch
 from scipy.stats import beta
 
 from lsgen.latent import VonMisesFisher
-from lsgen.latent.families.spherical_angles import angle_quantile, angle_table, largest_concentration, log_normaliser
+from lsgen.latent.families.radial_quantiles import RadialTable, log_normaliser, radial_quantile, radial_table
+from lsgen.latent.families.spherical_angles import SphericalAngle, largest_concentration
 
 LARGEST = largest_concentration(torch.float32)
 KAPPAS = [0.0, 1e-3, 0.5, 1.5, 5.0, 10.0, 17.6, 30.0, 100.0, 1e3, 1e5, 1e7, LARGEST]
 STEPS = [*range(16), 40, 100, 1000]
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
 f64 = torch.float64
+
+
+def _table(kappa: torch.Tensor, d: int) -> RadialTable:
+    return radial_table(SphericalAngle(d - 2), kappa)
 
 
 def _exact(d: int, kappa: float) -> tuple[float, float]:
@@ -48,7 +53,7 @@ def test_the_tails_of_single_precision_uniform_numbers_have_their_quantiles_and_
     kappa, share = torch.tensor(KAPPAS, dtype=f64), torch.tensor(np.concatenate([low, 1 - low]))
     for d in dimensions:
         k = kappa.expand(len(share), -1).clone().requires_grad_()
-        t = angle_quantile(k, share[:, None].expand(-1, len(kappa)), angle_table(kappa, d))
+        t = radial_quantile(k, share[:, None].expand(-1, len(kappa)), _table(kappa, d))
         (slope,) = torch.autograd.grad(t.sum(), k)
         assert bool(torch.isfinite(t).all() & torch.isfinite(slope).all())
         for i, concentration in enumerate(KAPPAS):
@@ -69,8 +74,8 @@ def test_quantiles_and_slopes_between_the_tails(d: int) -> None:
     share = torch.linspace(0.001, 0.999, 41, dtype=f64)
     for concentration in KAPPAS[1:]:
         kappa = torch.full_like(share, concentration)[:, None].requires_grad_()
-        table = angle_table(kappa[0], d)
-        t = angle_quantile(kappa, share[:, None], table)
+        table = _table(kappa[0], d)
+        t = radial_quantile(kappa, share[:, None], table)
         (slope,) = torch.autograd.grad(t.sum(), kappa)
         exact = _exact(d, concentration)
         assert log_normaliser(kappa[0], table).item() == pytest.approx(exact[0], rel=1e-10, abs=1e-10)
@@ -78,7 +83,7 @@ def test_quantiles_and_slopes_between_the_tails(d: int) -> None:
         mass, _ = _integrals(np.zeros(41), t.detach().numpy()[:, 0], d, concentration, exact)
         np.testing.assert_allclose(mass, share.numpy(), rtol=1e-7)
         step = 1e-4 * concentration
-        moved = [angle_quantile(k, share[:, None], angle_table(k[0], d)) for k in (kappa + step, kappa - step)]
+        moved = [radial_quantile(k, share[:, None], _table(k[0], d)) for k in (kappa + step, kappa - step)]
         numeric = (moved[0] - moved[1]) / (2 * step)
         torch.testing.assert_close(slope, numeric.detach(), rtol=1e-5, atol=1e-8 / concentration)
 
@@ -86,7 +91,7 @@ def test_quantiles_and_slopes_between_the_tails(d: int) -> None:
 @pytest.mark.parametrize("d", [2, 3, 5, 100, 1000])
 def test_without_concentration_the_angle_is_that_of_a_uniform_direction(d: int) -> None:
     share = torch.tensor([2**-54, 1e-9, 0.2, 0.5, 0.8, 1 - 1e-9, 1 - 2**-53], dtype=f64)
-    t = angle_quantile(torch.zeros(7, 1, dtype=f64), share[:, None], angle_table(torch.zeros(1), d))[:, 0]
+    t = radial_quantile(torch.zeros(7, 1, dtype=f64), share[:, None], _table(torch.zeros(1), d))[:, 0]
     half = beta((d - 1) / 2, (d - 1) / 2).ppf(np.minimum(share.numpy(), 1 - share.numpy()))
     exact = 2 * np.arcsin(np.sqrt(half))
     exact[4:] = np.pi - exact[4:]
@@ -115,7 +120,7 @@ def test_draws_are_points_of_the_sphere_whatever_the_uniform_numbers(monkeypatch
 
 def test_second_derivatives_are_refused() -> None:
     kappa = torch.tensor([[2.0]], requires_grad=True)
-    t = angle_quantile(kappa, torch.tensor([[0.3]]), angle_table(kappa[0], 3))
+    t = radial_quantile(kappa, torch.tensor([[0.3]]), _table(kappa[0], 3))
     (slope,) = torch.autograd.grad(t.square().sum(), kappa, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         slope.backward()

@@ -20,7 +20,8 @@ from lsgen.callbacks.evaluation.factors import FactorMetrics
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
-from lsgen.callbacks.evaluation.options import Neighbourhoods, RealSet
+from lsgen.callbacks.evaluation.options import Neighbourhoods, Paths, RealSet
+from lsgen.callbacks.evaluation.perceptual import PerceptualQuality
 from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
 from lsgen.callbacks.evaluation.sample_tests import Memorisation, TwoSampleTests
 from lsgen.callbacks.latent.distances import LatentDistances
@@ -73,6 +74,8 @@ __all__ = [
     "Neighbourhoods",
     "NonFiniteError",
     "Observer",
+    "Paths",
+    "PerceptualQuality",
     "PeriodicCallback",
     "PlaneGrid",
     "Problems",

@@ -32,6 +32,8 @@ from lsgen.callbacks import (
     Memorisation,
     NearestNeighbours,
     Neighbourhoods,
+    Paths,
+    PerceptualQuality,
     PeriodicCallback,
     PlaneGrid,
     RealSet,
@@ -48,7 +50,7 @@ from lsgen.data import DataModule, Digits, Sprites
 from lsgen.latent import HypersphericalUniform, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
-from lsgen.metrics.quality import DatasetClassifier, Pixels
+from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Halves, Pixels
 from lsgen.models import VAE
 from lsgen.models.gan import GAN, NonSaturating, sefa
 from lsgen.models.vae import ELBO, MissingDataIWAE
@@ -127,6 +129,7 @@ def _looks() -> list[Any]:
 def _judges() -> list[Any]:
     """Return every callback that judges a generator."""
     features, classifier = Pixels(DIGITS), DatasetClassifier(DIGITS, dim=4, steps=2)
+    measured = Neighbourhoods(subsets=2, subset_size=10, infinity=2, halves=Halves(draws=2))
     return [
         LatentTraversal(
             points=2,
@@ -137,7 +140,8 @@ def _judges() -> list[Any]:
         CollapseWatch(n=4),
         NearestNeighbours(features, n=2, k=2, n_ratio=4, n_real=20),
         SampleQuality({"brightness": MeanMetric()}, n=4),
-        SampleComparison(features, n=20, real=RealSet(n=20), neighbourhoods=Neighbourhoods(subsets=2, subset_size=10)),
+        SampleComparison(features, n=40, real=RealSet(n=20), neighbourhoods=measured),
+        PerceptualQuality(ClassifierDistance(classifier), n=4, paths=Paths(n=4)),
         TwoSampleTests(features, n=20, real=RealSet("val", 20), classifiers=("knn", "linear", "mlp"), bins=4),
         Memorisation(features, n=60, n_real=40, cells=2),
         Decoupling(classifier, n=4, n_class=2, iterations=1),

@@ -18,11 +18,11 @@ from pytorch_lightning.loggers import Logger
 from torch import nn
 from torchmetrics import MeanMetric
 
-from lsgen.callbacks import Checkpoint, PeriodicCallback, Seeding, problems_of
+from lsgen.callbacks import Checkpoint, Paths, PeriodicCallback, Seeding, problems_of
 from lsgen.data import Digits
 from lsgen.latent import OneHot, Prior, Product, StandardNormal
 from lsgen.likelihoods import Bernoulli, FixedGaussian
-from lsgen.metrics.quality import DatasetClassifier, Pixels
+from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Pixels
 from lsgen.models import VAE, LatentModel
 from lsgen.models.gan import GAN, NonSaturating
 from lsgen.models.vae import ELBO
@@ -106,7 +106,8 @@ def _built(member: type[Callback]) -> Callback:
     classifier, extractor = DatasetClassifier(SHAPE, 10, steps=3), Pixels(SHAPE)
     grouped = {name for name, p in inspect.signature(member).parameters.items() if is_dataclass(p.default)}
     offers = {name: value for name, value in OFFERS.items() if name not in grouped}
-    return members.build(member, **offers, classifier=classifier, extractor=extractor, metrics={"mean": MeanMetric()})
+    rulers = {"classifier": classifier, "extractor": extractor, "distance": ClassifierDistance(classifier)}
+    return members.build(member, **offers, **rulers, metrics={"mean": MeanMetric()}, paths=Paths(n=8))
 
 
 @pytest.mark.slow

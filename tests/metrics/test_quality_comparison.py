@@ -102,8 +102,9 @@ def test_inception_without_its_parts_says_how_to_get_them(monkeypatch: pytest.Mo
 
 def test_inception_is_the_network_of_torch_fidelity(tmp_path: Path) -> None:
     peer = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    with pytest.raises(FileNotFoundError, match=r"Inception expected weights at nowhere\.pth"):
-        Inception("nowhere.pth")
+    for path in (None, "nowhere.pth"):
+        with pytest.raises(FileNotFoundError, match=f"expected torch-fidelity's weights, got {path}: fetch https"):
+            Inception(path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(peer.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
         torch.save({}, tmp_path / "weights.pth")

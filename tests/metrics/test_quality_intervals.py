@@ -133,3 +133,5 @@ def test_bad_settings_are_refused_before_any_work() -> None:
         Comparison(Pixels((2, 2)), torch.zeros(5, 4), "train", infinity=1)
     with pytest.raises(ValueError, match=r"at least twice neighbourhoods\.splits = 20, got 15"):
         SampleComparison(DatasetClassifier((1, 8, 8)), n=15, neighbourhoods=Neighbourhoods(halves=Halves()))
+    with pytest.raises(ValueError, match="n of at least 40 to extrapolate from, got 39"):
+        SampleComparison(Pixels((2,)), n=39, neighbourhoods=Neighbourhoods(infinity=15, halves=Halves()))

@@ -110,7 +110,7 @@ class SampleComparison(PeriodicCallback):
 
     Raises:
         ValueError: n or chunk_size is not positive, the score of a classifier has no split or fewer samples (fewer in
-            half of them, where there are intervals) than splits.
+            half of them, where there are intervals) than splits, or there are too few to extrapolate.
         TypeError: when training starts, the data are no `lsgen.data.DataModule`.
 
     """
@@ -136,6 +136,8 @@ class SampleComparison(PeriodicCallback):
         if isinstance(extractor, ClassifierFeatures) and n < least:
             asked = "neighbourhoods.splits" if neighbourhoods.halves is None else "twice neighbourhoods.splits"
             raise ValueError(f"SampleComparison expected n of at least {asked} = {least}, got {n}")
+        if neighbourhoods.infinity and n < (needed := 20 if neighbourhoods.halves is None else 40):
+            raise ValueError(f"SampleComparison expected n of at least {needed} to extrapolate from, got {n}")
         self.extractor, self.n, self.real = extractor, n, real
         self.neighbourhoods, self.chunk_size = neighbourhoods, chunk_size
         self.source = CodeSource(sampler, codes)

@@ -17,10 +17,14 @@ from lsgen.metrics.quality.intra import IntraFrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance, kernel_distance
 from lsgen.metrics.quality.manifold import PrecisionRecall, precision_recall
 from lsgen.metrics.quality.modes import ModeCoverage, toy_coverage
+from lsgen.metrics.quality.perceptual import LPIPS, VGG16, ClassifierDistance, PerceptualDistance, diversity
 from lsgen.metrics.quality.perceptual_path_length import path_length
 from lsgen.metrics.quality.score import inception_score
 
 __all__ = [
+    "LPIPS",
+    "VGG16",
+    "ClassifierDistance",
     "ClassifierFeatures",
     "Comparison",
     "DINOv2",
@@ -35,9 +39,11 @@ __all__ = [
     "ModeCoverage",
     "Moments",
     "NetworkFeatures",
+    "PerceptualDistance",
     "Pixels",
     "PrecisionRecall",
     "Provenance",
+    "diversity",
     "frechet_distance",
     "frechet_infinity",
     "half_sample_intervals",

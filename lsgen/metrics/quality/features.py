@@ -15,6 +15,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -24,6 +25,10 @@ from torch.nn.functional import cross_entropy
 from lsgen.data import DataModule
 
 __all__ = ["ClassifierFeatures", "DatasetClassifier", "FeatureExtractor", "Inception", "NetworkFeatures", "Pixels"]
+
+_INCEPTION = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+)
 
 
 class FeatureExtractor(nn.Module, ABC):
@@ -159,6 +164,13 @@ class DatasetClassifier(ClassifierFeatures):
         out: Tensor = self.net(x)
         return out
 
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Return the maps (N, C_l, H_l, W_l) after the two convolutions."""
+        if not self.ready:
+            raise ValueError("DatasetClassifier expected prepare(data) before maps are asked for")
+        first = self.net[:2](x)
+        return [first, self.net[2:4](first)]
+
     def prepare(self, data: DataModule) -> None:
         """Train on the labels of the training split."""
         if self.ready:
@@ -207,11 +219,11 @@ class Inception(ClassifierFeatures):
     Grey images are repeated in three channels. x in [0, 1] is rounded to 8 bits, as image files would be.
 
     Args:
-        weights: path of torch-fidelity's weights; they are downloaded from its release page where it is None.
+        weights: path of torch-fidelity's weights; nothing is downloaded.
 
     Raises:
         ImportError: the extra `quality` is not installed.
-        FileNotFoundError: there are no weights at the path, or they cannot be downloaded.
+        FileNotFoundError: there are no weights at the path.
 
     """
 
@@ -223,13 +235,11 @@ class Inception(ClassifierFeatures):
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ModuleNotFoundError as error:
             raise ImportError("Inception expected torch-fidelity: pip install 'lsgen[quality]'") from error
-        try:
-            self.net = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=weights)
-        except OSError as error:
+        if weights is None or not Path(weights).is_file():
             raise FileNotFoundError(
-                f"Inception expected weights at {weights or 'the release page of torch-fidelity'}, got {error}: "
-                "fetch weights-inception-2015-12-05-6726825d.pth from there and pass weights=PATH"
-            ) from error
+                f"Inception expected torch-fidelity's weights, got {weights}: fetch {_INCEPTION} and pass weights=PATH"
+            )
+        self.net = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(weights))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features (N, 2048)."""

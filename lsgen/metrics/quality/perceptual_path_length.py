@@ -26,7 +26,7 @@ from torch import Tensor
 from lsgen.latent import Euclidean, LatentSpace, Manifold, great_circles
 from lsgen.nn.noise import same_noise
 
-__all__ = ["PathLengthResult", "path_length", "squared_distance"]
+__all__ = ["PathLengthResult", "path_length", "squared_distance", "step_along"]
 
 
 class PathLengthResult(NamedTuple):
@@ -88,7 +88,7 @@ def path_length(
             "expected n and batch_size of at least 1, eps in (0, 1) and discard in [0, 0.5), "
             f"got {n}, {batch_size}, {eps} and {discard}"
         )
-    step = _step(space.manifold, path)
+    step = step_along(space.manifold, path)
     values = []
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -105,8 +105,14 @@ def path_length(
     return PathLengthResult(kept.mean(), kept.std(correction=0), len(kept))
 
 
-def _step(manifold: Manifold, path: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Return the point at t (N, 1) between two codes (N, d) on a path."""
+def step_along(manifold: Manifold, path: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Return the function that gives the point at t (N, 1) between two codes (N, d) on a path.
+
+    Raises:
+        ValueError: there is no such path.
+        TypeError: codes leave their manifold on such a path, or cannot move continuously.
+
+    """
     if path not in ("geodesic", "linear", "slerp"):
         raise ValueError(f'expected path "geodesic", "linear" or "slerp", got {path!r}')
     manifold.check_continuous()

@@ -333,6 +333,13 @@ ENTRIES: tuple[Entry, ...] = (
                 "what is published", "higher", True),
             ("comparison/{extractor}_score_std", "{extractor} score, std", "standard deviation over splits", "", False),
             ("comparison/{value}", "{value}", "precision, recall, density, coverage", "higher", True),
+            ("perceptual/ppl", "PPL", "perceptual path length, by LPIPS of VGG16", "lower", True),
+            ("perceptual/ppl_std", "PPL, std", "standard deviation over the paths", "", False),
+            ("perceptual/path_length_{distance}_std", "path length by {distance}, std", "the same", "", False),
+            ("perceptual/path_length_{distance}", "path length by {distance}", "the same by another distance, not "
+                "comparable with what is published", "lower", True),
+            ("perceptual/diversity_{distance}_error", "diversity by {distance}, error", "standard error", "", False),
+            ("perceptual/diversity_{distance}", "diversity by {distance}", "mean distance of samples", "higher", True),
             ("quality/{value}", "{value}", "of metrics of samples, such as `modes` and `good` of coverage", "", True),
         )
     ),

@@ -12,7 +12,7 @@ from lsgen.metrics.quality.features import (
     Pixels,
 )
 from lsgen.metrics.quality.frechet import FrechetDistance, Moments, frechet_distance
-from lsgen.metrics.quality.intervals import Halves, Interval, half_sample_intervals
+from lsgen.metrics.quality.intervals import ConfidenceInterval, Halves, half_sample_intervals
 from lsgen.metrics.quality.intra import IntraFrechetDistance
 from lsgen.metrics.quality.kernel import KernelDistance, kernel_distance
 from lsgen.metrics.quality.manifold import PrecisionRecall, precision_recall
@@ -27,13 +27,13 @@ __all__ = [
     "ClassifierDistance",
     "ClassifierFeatures",
     "Comparison",
+    "ConfidenceInterval",
     "DINOv2",
     "DatasetClassifier",
     "FeatureExtractor",
     "FrechetDistance",
     "Halves",
     "Inception",
-    "Interval",
     "IntraFrechetDistance",
     "KernelDistance",
     "ModeCoverage",

@@ -30,10 +30,10 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-__all__ = ["Halves", "Interval", "half_sample_intervals"]
+__all__ = ["ConfidenceInterval", "Halves", "half_sample_intervals"]
 
 
-class Interval(NamedTuple):
+class ConfidenceInterval(NamedTuple):
     """A confidence interval.
 
     Attributes:
@@ -78,7 +78,7 @@ def half_sample_intervals(
     *sets: Tensor,
     biased: Container[str] = (),
     halves: Halves = Halves(),
-) -> dict[str, Interval]:
+) -> dict[str, ConfidenceInterval]:
     """Return a confidence interval for every value of a statistic of independent sets of independent observations.
 
     What an interval covers is the expected value at as many observations as there are; for names in `biased`, whose
@@ -112,5 +112,5 @@ def half_sample_intervals(
         of_halves = torch.tensor(drawn[name], dtype=torch.float64)
         estimate = 2 * value - float(of_halves.mean()) if name in biased else value
         std = float(of_halves.std())
-        found[name] = Interval(estimate, estimate - t * std, estimate + t * std, std)
+        found[name] = ConfidenceInterval(estimate, estimate - t * std, estimate + t * std, std)
     return found

@@ -40,6 +40,7 @@ KINDS = {  # room -> base classes of what contributors add to it
     ),
     "lsgen.models.regularisers": ("lsgen.models.regularisers.base.MetricRegulariser",),
     "lsgen.models.vae": ("lsgen.models.vae.objective.Objective",),
+    "lsgen.models.vae.estimators": ("lsgen.models.vae.estimators.base.GradientEstimator",),
     "lsgen.nn": ("torch.nn.Module",),
 }
 HELPERS = {"lsgen.nn.adversarial": ()}  # rooms within a room above whose members are imported from their modules

@@ -4,8 +4,11 @@ from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
 from lsgen.latent.codes import Codes
 from lsgen.latent.discrete.autoregressive import AutoregressiveOverCodes, AutoregressivePrior
+from lsgen.latent.discrete.bits import BernoulliPosterior, BernoulliPrior, BitCodes
+from lsgen.latent.discrete.categories import CategoricalPosterior, CategoricalPrior, OneHotCodes
 from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
 from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
+from lsgen.latent.discrete.relaxation import DiscreteCodes, DiscretePosterior, DiscretePrior
 from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.encoding import encode_observations
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
@@ -18,6 +21,7 @@ from lsgen.latent.families.residual_ladder import ResidualLadderDecoder, Residua
 from lsgen.latent.families.riemannian_normal import RiemannianNormal, RiemannianNormalPosterior, RiemannianNormalPrior
 from lsgen.latent.families.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.manifolds.lattice import Lattice
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
 from lsgen.latent.manifolds.supports import Codebook, Cube, Simplex
@@ -33,6 +37,11 @@ __all__ = [
     "AggregateTerms",
     "AutoregressiveOverCodes",
     "AutoregressivePrior",
+    "BernoulliPosterior",
+    "BernoulliPrior",
+    "BitCodes",
+    "CategoricalPosterior",
+    "CategoricalPrior",
     "ClassCodes",
     "ClassPosterior",
     "Codebook",
@@ -42,6 +51,9 @@ __all__ = [
     "DecoderDependentPosterior",
     "Deterministic",
     "DiagonalNormal",
+    "DiscreteCodes",
+    "DiscretePosterior",
+    "DiscretePrior",
     "EncodableLatentSpace",
     "EncodableSpace",
     "EncoderDependentPrior",
@@ -62,9 +74,11 @@ __all__ = [
     "LadderNormal",
     "LadderPosterior",
     "LatentSpace",
+    "Lattice",
     "Manifold",
     "MixtureOfNormals",
     "OneHot",
+    "OneHotCodes",
     "PoincareBall",
     "Point",
     "PointPosterior",

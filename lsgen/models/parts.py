@@ -10,6 +10,8 @@ from torch import nn
 
 from lsgen.latent import (
     CodebookPrior,
+    DiscretePosterior,
+    DiscretePrior,
     EncodableLatentSpace,
     EncoderDependentPrior,
     ImplicitPrior,
@@ -21,7 +23,7 @@ from lsgen.latent import (
     VectorQuantiser,
 )
 
-__all__ = ["check_posterior", "check_prior", "check_sizes", "frozen_parameters", "is_product"]
+__all__ = ["check_discrete", "check_posterior", "check_prior", "check_sizes", "frozen_parameters", "is_product"]
 
 
 def check_posterior(model: str, posterior: Posterior, *, density: bool, factorised: bool = False) -> None:
@@ -46,6 +48,21 @@ def check_posterior(model: str, posterior: Posterior, *, density: bool, factoris
         raise TypeError(f"{model} expected a posterior with a density, got {name}, whose KL is infinite")
     if factorised and not posterior.factorised:
         raise TypeError(f"{model} expected a posterior that factorises over latent dimensions, got {name}")
+
+
+def check_discrete(model: str, space: EncodableLatentSpace) -> None:
+    """Refuse a latent space whose prior and posterior are not random discrete codes.
+
+    Raises:
+        TypeError: one of them is something else.
+
+    """
+    if not isinstance(space.posterior, DiscretePosterior) or not isinstance(space.prior, DiscretePrior):
+        got = f"{type(space.posterior).__name__} and {type(space.prior).__name__}"
+        raise TypeError(
+            f"{model} expected a BernoulliPosterior and a BernoulliPrior, or a CategoricalPosterior and a "
+            f"CategoricalPrior, got {got}"
+        )
 
 
 def check_prior(model: str, space: LatentSpace, *, density: bool, draws: bool) -> None:

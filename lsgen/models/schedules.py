@@ -7,8 +7,9 @@ asked for, a plain number stands for the constant schedule.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import exp
 
-__all__ = ["Constant", "Cyclic", "Linear", "Schedule", "as_schedule"]
+__all__ = ["Constant", "Cyclic", "ExponentialDecay", "Linear", "Schedule", "as_schedule"]
 
 
 class Schedule(ABC):
@@ -84,6 +85,35 @@ class Cyclic(_Ramp):
     def __call__(self, step: int) -> float:
         """Return the point of the current period."""
         return self._between(self._risen(step % self.steps))
+
+
+class ExponentialDecay(Schedule):
+    """A geometric decay from `start` to `end`, then `end`, such as that of a temperature.
+
+        max( end, start exp(-rate step) )
+
+    Args:
+        start: weight before the first step, at least `end`.
+        end: weight that it never falls below.
+        rate: part of it lost per generator step.
+
+    Raises:
+        ValueError: end is not positive, start is below it, or rate is negative.
+
+    Example:
+        >>> round(ExponentialDecay(1.0, 0.5, rate=1e-3)(100), 4), ExponentialDecay(1.0, 0.5, rate=1e-3)(1000)
+        (0.9048, 0.5)
+
+    """
+
+    def __init__(self, start: float, end: float, rate: float) -> None:
+        if not 0 < end <= start or not rate >= 0:
+            raise ValueError(f"expected 0 < end <= start and a rate of at least 0, got {end}, {start} and {rate}")
+        self.start, self.end, self.rate = float(start), float(end), float(rate)
+
+    def __call__(self, step: int) -> float:
+        """Return the point of the decay."""
+        return max(self.end, self.start * exp(-self.rate * step))
 
 
 def as_schedule(weight: float | Schedule) -> Schedule:

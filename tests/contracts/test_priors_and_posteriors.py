@@ -46,12 +46,14 @@ from lsgen.models.vae import (
     WAEGAN,
     AdversarialObjective,
     DataSetObjective,
+    DiscreteELBO,
     FactorVAE,
     InfoVAE,
     Objective,
     RBFVariance,
     Renyi,
 )
+from lsgen.models.vae.estimators import RLOO, Concrete
 from lsgen.nn import MLPDecoder, PixelCNN, RBFPrecision, StagedRBFDecoder
 from lsgen.nn.adversarial.critics import MLPCritic, MLPPairCritic
 
@@ -80,6 +82,8 @@ POSTERIORS: dict[str, Callable[[], Posterior]] = {
     "VectorQuantiser": lambda: VectorQuantiser(d, 3, 1),
 }
 OBJECTIVES: dict[str, Callable[[], Objective]] = {
+    "DiscreteELBO": lambda: DiscreteELBO(RLOO(2)),
+    "DiscreteELBO, relaxed": lambda: DiscreteELBO(Concrete()),
     "DIPVAE": lambda: DIPVAE(1.0, 1.0, "ii"),
     "FactorVAE": lambda: FactorVAE(MLPCritic((d,), [4])),
     "InfoVAE, alpha = 1": lambda: InfoVAE(1.0),
@@ -112,6 +116,14 @@ ACCEPTED = {  # what papers and the documentation promise; the number of pairs t
     ("InfoVAE, alpha = 1", "StandardNormal", "Deterministic"),
     ("VQVAE", "CodebookPrior", "VectorQuantiser"),
     ("VQVAE", "AutoregressivePrior", "VectorQuantiser"),
+    ("DiscreteELBO", "BernoulliPrior", "BernoulliPosterior"),
+    ("DiscreteELBO", "CategoricalPrior", "CategoricalPosterior"),
+    ("DiscreteELBO, relaxed", "CategoricalPrior", "CategoricalPosterior"),
+    ("RelaxedELBO", "BernoulliPrior", "BernoulliPosterior"),
+    ("RelaxedELBO", "CategoricalPrior", "CategoricalPosterior"),
+    ("VIMCO", "BernoulliPrior", "BernoulliPosterior"),
+    ("VIMCO", "CategoricalPrior", "CategoricalPosterior"),
+    ("GAN", "BernoulliPrior", "none"),
     ("SemiSupervised", "Product", "ClassPosterior"),
     ("StackedSemiSupervised", "Product of three", "StackedPosterior"),
     ("VAEGAN", "MixtureOfNormals", "DiagonalNormal"),

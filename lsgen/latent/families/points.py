@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from lsgen.latent.manifolds.lattice import Lattice
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.manifolds.supports import Codebook
 from lsgen.latent.posteriors import PointPosterior
@@ -72,11 +73,11 @@ class Deterministic(PointPosterior):
         """Store the manifold on which codes lie.
 
         Raises:
-            TypeError: they are those of a codebook, to which no differentiable map leads.
+            TypeError: they are those of a codebook or a lattice, to which no differentiable map leads.
 
         """
-        if isinstance(manifold, Codebook):
-            raise TypeError("expected a VectorQuantiser as posterior of the codes of a codebook, got Deterministic")
+        if isinstance(manifold, Codebook | Lattice):
+            raise TypeError(f"expected a posterior that puts codes on {manifold}, got Deterministic")
         self._manifold = manifold
 
     def forward(self, raw: Tensor) -> Point:

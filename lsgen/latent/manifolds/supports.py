@@ -20,7 +20,7 @@ from torch.nn.functional import one_hot
 from lsgen.latent import paths
 from lsgen.latent.manifolds.manifold import Choice, Euclidean, Manifold
 
-__all__ = ["Codebook", "Cube", "Simplex", "bounded"]
+__all__ = ["Codebook", "Cube", "IsolatedPoints", "Simplex", "bounded"]
 
 
 class Cube(Euclidean):
@@ -73,7 +73,7 @@ class Cube(Euclidean):
         return self.low, self.high
 
 
-class _IsolatedPoints(Manifold):
+class IsolatedPoints(Manifold):
     """Abstract set of isolated points."""
 
     @property
@@ -94,7 +94,7 @@ class _IsolatedPoints(Manifold):
         return z
 
 
-class Simplex(_IsolatedPoints):
+class Simplex(IsolatedPoints):
     """One of K classes, as a one-hot vector. Paths between classes run along the edges of the simplex.
 
     Args:
@@ -169,7 +169,7 @@ class Simplex(_IsolatedPoints):
         return (self.classes,)
 
 
-class Codebook(_IsolatedPoints):
+class Codebook(IsolatedPoints):
     """L places, each with one of K entries.
 
     Args:

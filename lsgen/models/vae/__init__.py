@@ -13,13 +13,16 @@ from lsgen.models.vae.autoencoders.rae import RAEGP, RAEL2
 from lsgen.models.vae.autoencoders.vq_vae import VQVAE
 from lsgen.models.vae.bounds.capacity import Capacity
 from lsgen.models.vae.bounds.ciwae import CIWAE
+from lsgen.models.vae.bounds.discrete_elbo import DiscreteELBO
 from lsgen.models.vae.bounds.dreg import DReG
 from lsgen.models.vae.bounds.elbo import ELBO
 from lsgen.models.vae.bounds.iwae import IWAE, MIWAE
 from lsgen.models.vae.bounds.levelwise import LevelwiseELBO
 from lsgen.models.vae.bounds.missing import MissingDataIWAE
 from lsgen.models.vae.bounds.piwae import PIWAE
+from lsgen.models.vae.bounds.relaxed_elbo import RelaxedELBO
 from lsgen.models.vae.bounds.renyi import Renyi
+from lsgen.models.vae.bounds.vimco import VIMCO
 from lsgen.models.vae.objective import DataSetObjective, Objective
 from lsgen.models.vae.rbf_variance import RBFVariance
 from lsgen.models.vae.supervision.ada_gvae import AdaGVAE
@@ -37,6 +40,7 @@ __all__ = [
     "RAEGP",
     "RAEL2",
     "VAE",
+    "VIMCO",
     "VQVAE",
     "WAEGAN",
     "WAEMMD",
@@ -50,6 +54,7 @@ __all__ = [
     "DReG",
     "DataSetObjective",
     "Denoising",
+    "DiscreteELBO",
     "FactorVAE",
     "GaussianNoise",
     "InfoVAE",
@@ -58,6 +63,7 @@ __all__ = [
     "MissingDataIWAE",
     "Objective",
     "RBFVariance",
+    "RelaxedELBO",
     "Renyi",
     "SemiSupervised",
     "StackedSemiSupervised",

@@ -18,10 +18,14 @@ def factorises(*distributions: Distribution) -> bool:
 def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor:
     """Return KL(q || p) in nats for every latent dimension of two factorised distributions, (B, d).
 
+    Those of a ladder are given the levels above, at a draw of them.
+
     Raises:
         TypeError: one of the two does not factorise over latent dimensions.
 
     """
+    if isinstance(q, LadderNormal) and factorises(p):
+        return kl_terms(q, p, q.sample())
     if not (isinstance(q, Independent) and isinstance(p, Independent) and factorises(q, p)):
         raise TypeError(f"expected a posterior and a prior that factorise over latent dimensions, got {q} and {p}")
     return kl_divergence(q.base_dist, p.base_dist)

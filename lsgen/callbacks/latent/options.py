@@ -50,6 +50,8 @@ class TraversalFigures:
         frames: values on each axis of the animation, which runs through them to and fro.
         fps: frames per second of the animation.
         max_axes: axes shown, the most active ones.
+        level_axes: axes of every level of a hierarchy, the most active ones.
+        level_draws: draws of the prior that complete the first levels of an anchor.
         kl_probes: observations over which the KL is averaged that sorts the axes.
         pairs: pairs of observations that are interpolated.
         path_points: points of an interpolation.
@@ -62,6 +64,8 @@ class TraversalFigures:
     frames: int = 15
     fps: float = 12.0
     max_axes: int = 32
+    level_axes: int = 3
+    level_draws: int = 6
     kl_probes: int = 256
     pairs: int = 6
     path_points: int = 8

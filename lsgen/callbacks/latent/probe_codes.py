@@ -29,7 +29,7 @@ class ProbeCodes:
         draws: one sample from each posterior, or the same draws from the prior, (N, d).
         covariance: of the aggregate posterior of the probes, or of the prior, (d, d).
         kl: KL(q(z|x) || p(z)) per axis in nats, averaged over the probes, (d,); None where it has no closed
-            form or there is no encoder.
+            form or there is no encoder. That of a lower level is given the levels above.
 
     """
 

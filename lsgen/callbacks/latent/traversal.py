@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns, Which
+from lsgen.callbacks.latent.levels import active_axes, completed
 from lsgen.callbacks.latent.options import TraversalFigures
 from lsgen.callbacks.latent.probe_codes import (
     ProbeCodes,
@@ -84,6 +85,7 @@ class LatentTraversal(LatentCallback):
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns, space)
         self.at_least(1, anchors=anchors, grid_anchors=figures.grid_anchors, max_axes=figures.max_axes)
+        self.at_least(1, level_axes=figures.level_axes, level_draws=figures.level_draws)
         self.at_least(1, pairs=figures.pairs, kl_probes=figures.kl_probes, chunk_size=figures.decoding.chunk_size)
         self.at_least(2, points=points, frames=figures.frames)
         self.at_least(2, path_points=figures.path_points, plane_points=figures.plane_points)
@@ -114,13 +116,16 @@ class LatentTraversal(LatentCallback):
         return space
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
-        """Draw the axes, the animation, the interpolations and the plane."""
+        """Draw the axes, the animation, the interpolations, the plane and, where the space has levels, each of them."""
         known = encode_probes(space, probe, self.wanted)
         view = _View(self, space, probe, known)
         sink.image("traversal/axes", view.axes())
         sink.animation("traversal/animation", view.animation(), self.figures.fps)
         if space.dim > 1:
             sink.image("traversal/plane", view.plane())
+        if len(space.level_sizes) > 1:
+            sink.image("traversal/levels", view.levels_apart())
+            sink.image("traversal/level_samples", view.levels_completed())
         if len(known.z) > 1:
             start, end = known.z[: 2 * min(self.figures.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
             for name, path in _interpolations(space.manifold):
@@ -149,18 +154,42 @@ class _View:
         self.bounds = of.decoding.bounds or viz.value_range(shown)
 
     def axes(self) -> Pixels:
+        names = [axis_name(self.known, int(axis)) for axis in self.axis_list]
+        return self._axes(self.axis_list, names, self.title("Axes"))
+
+    def _axes(self, axes: Tensor, names: list[str], title: str) -> Pixels:
         anchors = self.anchors[: self.of.figures.grid_anchors]
         levels, labels = self.levels(self.of.points)
-        images = self.decoded(self.swept(anchors, levels))
-        blocks = np.concatenate([self.originals(anchors, len(self.axis_list)), images], axis=2)
-        columns = [self.original_name, *labels] * len(anchors)
-        names = [axis_name(self.known, int(axis)) for axis in self.axis_list]
-        gaps = [i * (len(labels) + 1) for i in range(1, len(anchors))]
-        return viz.grid(np.concatenate(list(blocks), axis=1), names, columns, self.title("Axes"), gaps)
+        images = self.decoded(self.swept(anchors, levels, axes))
+        blocks = np.concatenate([self.originals(anchors, len(axes)), images], axis=2)
+        return self._side_by_side(blocks, names, labels, title)
+
+    def _side_by_side(self, blocks: Pixels, rows: list[str], columns: list[str], title: str) -> Pixels:
+        """Return one block (rows, columns + 1) an anchor, each with its original at the left."""
+        gaps = [i * (len(columns) + 1) for i in range(1, len(blocks))]
+        headings = [self.original_name, *columns] * len(blocks)
+        return viz.grid(np.concatenate(list(blocks), axis=1), rows, headings, title, gaps)
+
+    def levels_apart(self) -> Pixels:
+        """Draw the most active axes of every level, the top one first; the other levels stay."""
+        found = active_axes(self.known, self.space.level_sizes, self.of.figures.level_axes)
+        names = [f"level {level}  {axis_name(self.known, axis)}" for level, axis in found]
+        axes = torch.tensor([axis for _, axis in found], device=self.mean.device)
+        return self._axes(axes, names, self._span(f"The {self.of.figures.level_axes} most active axes of every level"))
+
+    def levels_completed(self) -> Pixels:
+        """Draw what the prior makes of the first levels of every anchor."""
+        anchors, sizes = self.anchors[: self.of.figures.grid_anchors], self.space.level_sizes
+        noise = self.space.prior().sample((self.of.figures.level_draws,))
+        images = self.decoded(completed(anchors, noise, sizes))
+        blocks = np.concatenate([self.originals(anchors, len(sizes) + 1), images], axis=2)
+        rows = ["no level kept", *(f"1 to {level} kept" for level in range(1, len(sizes) + 1))]
+        title = "Levels of the anchor from the top down, the rest drawn from the prior"
+        return self._side_by_side(blocks, rows, [""] * len(noise), title)
 
     def animation(self) -> Pixels:
         levels, _ = self.levels(self.of.figures.frames)
-        there = self.decoded(self.swept(self.anchors, levels)).swapaxes(0, 2).swapaxes(1, 2)
+        there = self.decoded(self.swept(self.anchors, levels, self.axis_list)).swapaxes(0, 2).swapaxes(1, 2)
         frames = np.concatenate([there, there[-2:0:-1]])
         originals = self.originals(self.anchors, 1)[None, :, 0]
         frames = np.concatenate([np.broadcast_to(originals, (len(frames), *originals.shape[1:])), frames], axis=2)
@@ -218,9 +247,9 @@ class _View:
         t = torch.linspace(quantile, 1 - quantile, count, device=self.mean.device, dtype=self.mean.dtype)
         return torch.quantile(self.known.draws, t, dim=0), [f"{value:.2g}" for value in t.tolist()]
 
-    def swept(self, anchors: Tensor, levels: Tensor) -> Tensor:
-        """Return codes (A, K, N, d): each axis shown takes its N levels around each anchor."""
-        return torch.cat([self.moved(anchors, axis, levels) for axis in self.axis_list], dim=1)
+    def swept(self, anchors: Tensor, levels: Tensor, axes: Tensor) -> Tensor:
+        """Return codes (A, K, N, d): each of K axes takes its N levels around each anchor."""
+        return torch.cat([self.moved(anchors, axis, levels) for axis in axes], dim=1)
 
     def moved(self, z: Tensor, axis: Tensor, levels: Tensor) -> Tensor:
         """Return codes (B, 1, N, d): one axis at its levels; on a curved space, moved as far along its geodesic."""
@@ -248,15 +277,18 @@ class _View:
         return "anchor" if self.x is None else "input"
 
     def title(self, what: str) -> str:
+        total = self.space.dim
+        shown = "" if len(self.axis_list) == total else f", the first {len(self.axis_list)} of {total}"
+        return self._span(what + shown)
+
+    def _span(self, what: str) -> str:
         q = self.of.quantile
         span = (
             f"±{self.of.sigmas:g} prior σ" if q is None else f"quantiles {q:g} to {1 - q:g} of the aggregate posterior"
         )
         if q is None and bounded(self.space.manifold):
             span = f"{span}; quantiles of the prior where coordinates are bounded"
-        total = self.space.dim
-        shown = "" if len(self.axis_list) == total else f", the first {len(self.axis_list)} of {total}"
-        return f"{what}{shown}: {span}"
+        return f"{what}: {span}"
 
 
 def _in_sigmas(value: float) -> str:

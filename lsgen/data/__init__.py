@@ -2,6 +2,7 @@
 
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
+from lsgen.data.factors.correlation import Correlation
 from lsgen.data.factors.dsprites import DSprites
 from lsgen.data.factors.sprites import Sprites
 from lsgen.data.images.celeba import CelebA
@@ -24,6 +25,7 @@ __all__ = [
     "Binarise",
     "CelebA",
     "Cifar10",
+    "Correlation",
     "DSprites",
     "DataModule",
     "Dequantise",

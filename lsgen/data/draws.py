@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     MISSING = 6
     LABEL = 7
     PAIR = 8
+    FACTORS = 9
 
 
 def key(seed: int, *path: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lsgen.data import CelebA, Cifar10, DSprites, FashionMnist, Mnist
+from lsgen.data import CelebA, Cifar10, Correlation, DSprites, FashionMnist, Mnist
 
 TRAIN, TEST = 50, 20
 
@@ -169,6 +169,22 @@ def test_dsprites_are_read_as_they_were_written(tmp_path, monkeypatch):
         assert np.array_equal(batch["x"][:, 0].numpy(), images[rows])
         assert np.array_equal(batch["factors"].numpy(), classes[rows, 1:])
         assert np.array_equal(batch["label"].numpy(), classes[rows, 1])
+
+
+def test_dsprites_with_correlated_factors(tmp_path):
+    rng = np.random.default_rng(0)
+    classes = np.column_stack([np.zeros(600), rng.integers(0, (3, 6, 40, 32, 32), (600, 5))]).astype(np.int64)
+    dsprites_file(tmp_path, np.zeros((600, 64, 64), dtype=np.uint8), classes)
+    plain = DSprites(root=str(tmp_path), val_size=50, test_size=50)
+    data = DSprites(root=str(tmp_path), val_size=50, test_size=50, correlation=Correlation("shape", "scale", 0.1))
+    rows = data.dataset("train").rows
+    assert len(rows) == 500
+    assert torch.isin(rows, plain.dataset("train").rows).all()
+    assert torch.equal(data.dataset("val").rows, plain.dataset("val").rows)
+    shape, scale = classes[rows.numpy(), 1], classes[rows.numpy(), 2]
+    assert np.corrcoef(shape, scale)[0, 1] > 0.9
+    with pytest.raises(ValueError, match=r"expected correlated factors out of shape, .*, got 'colour'"):
+        DSprites(root=str(tmp_path), correlation=Correlation("shape", "colour"))
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,18 @@
 
 Scores are measured on fixed held-out observations, encoded once, if the data module knows their factors; factors that
 do not vary are left out. The observations are those of the test set and, where it has fewer than are asked for, of the
-validation set. See `lsgen.metrics.disentanglement` for the definition of each score.
+validation set. See `lsgen.metrics.disentanglement` for the definition of each score. Where factors are not independent
+a warning says which, and which of the scores take them to be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.callbacks.engine.observer import Observer
@@ -18,6 +21,7 @@ from lsgen.data import DataModule, Observations, Split
 from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics import FactorRegression
 from lsgen.metrics.disentanglement import OBSERVATIONS, disentanglement_metrics
+from lsgen.metrics.disentanglement.factor_pairs.dependence import dependent_pairs
 
 __all__ = ["FactorMetrics"]
 
@@ -66,7 +70,8 @@ class FactorMetrics(Observer):
             for key in ("r2", "r2_single")
         }
         if self.preset is not None:
-            row |= {f"test/disentanglement/{name}": score for name, score in _scores(codes, factors, self.preset)}
+            scores = _scores(codes, factors, data.factor_names, self.preset)
+            row |= {f"test/disentanglement/{name}": score for name, score in scores}
         for key, value in row.items():
             pl_module.log(key, value, batch_size=1, rank_zero_only=True)
 
@@ -88,10 +93,13 @@ def _codes(space: EncodableLatentSpace, x: Tensor) -> Tensor:
     return space.encode(x).mean
 
 
-def _scores(codes: Tensor, factors: Tensor, preset: str) -> Iterator[tuple[str, Tensor]]:
+def _scores(codes: Tensor, factors: Tensor, names: Sequence[str], preset: str) -> Iterator[tuple[str, Tensor]]:
     """Yield the held-out scores by name; a metric of several parts has one for each."""
-    factors = factors[:, (factors != factors[:1]).any(0)]
-    for name, metric in disentanglement_metrics(preset).items():
+    varies = (factors != factors[:1]).any(0)
+    factors, names = factors[:, varies], [name for name, kept in zip(names, varies.tolist(), strict=True) if kept]
+    metrics = disentanglement_metrics(preset)
+    _say_dependence(factors, names, [name for name, metric in metrics.items() if metric.independent_factors])
+    for name, metric in metrics.items():
         if factors.shape[1] < metric.least_factors:
             continue
         metric.to(codes.device).update(codes, factors)
@@ -99,3 +107,17 @@ def _scores(codes: Tensor, factors: Tensor, preset: str) -> Iterator[tuple[str, 
         held_out = [part for part in metric.parts if not part.startswith("train_")]
         for part in held_out:
             yield name if len(held_out) == 1 else f"{name}/{part}", terms[part]
+        if "parting" in terms:
+            for (i, first), (j, second) in combinations(enumerate(names), 2):
+                yield f"{name}/entanglement/{first}_{second}", terms["parting"][i, j]
+
+
+def _say_dependence(factors: Tensor, names: Sequence[str], scores: Sequence[str]) -> None:
+    """Warn of factors that are not independent, with the scores that take them to be."""
+    pairs = dependent_pairs(factors)
+    if pairs:
+        which = ", ".join(f"{names[i]} and {names[j]} (Cramér's V {v:.2f})" for i, j, v in pairs)
+        rank_zero_warn(
+            f"FactorMetrics expected independent factors, got a dependence of {which}: {', '.join(scores)} charge the "
+            "codes for it"
+        )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored
+from lsgen.data.factors.correlation import Correlation, correlated_rows
 from lsgen.data.factors.sprites import FACTOR_NAMES, FACTOR_SIZES
 from lsgen.data.files import data_root, reading, require
 from lsgen.data.loading import Loading
@@ -40,6 +41,8 @@ class DSprites(DataModule):
         train_size: images to train on, a number or a fraction; all that are not held out where it is None.
         val_size: images held out for validation, a number or a fraction.
         test_size: images held out for the test, a number or a fraction.
+        correlation: two factors that are drawn near a line, see `lsgen.data.factors.correlation`; all combinations of
+            factors occur alike where it is None.
         loading: workers, left-over batches and the seed of the splits.
 
     Raises:
@@ -62,11 +65,15 @@ class DSprites(DataModule):
         train_size: int | float | None = None,
         val_size: int | float = 10_000,
         test_size: int | float = 10_000,
+        correlation: Correlation | None = None,
         loading: Loading = Loading(),
     ) -> None:
         super().__init__(shape, (1, SIZE, SIZE), AsStored(2), batch_size, seed, loading)
         self._file = data_root(root) / "dsprites" / FILE
         require("dSprites", [self._file], f"download {FILE} from https://github.com/google-deepmind/dsprites-dataset")
+        if correlation is not None:
+            correlation.check(FACTOR_NAMES, FACTOR_SIZES)
+        self._correlation = correlation
         self._held_out, self._train_size = {"val_size": val_size, "test_size": test_size}, train_size
 
     @cached_property
@@ -75,7 +82,13 @@ class DSprites(DataModule):
 
     @cached_property
     def _rows(self) -> dict[str, Tensor]:
-        return random_split(len(self._source), self._held_out, self.split_seed, self._train_size)
+        total = len(self._source)
+        rows = random_split(total, self._held_out, self.split_seed, self._train_size)
+        if self._correlation is None:
+            return rows
+        pools, lengths = random_split(total, self._held_out, self.split_seed), {k: len(v) for k, v in rows.items()}
+        grid = self._source.factors.__getitem__, FACTOR_NAMES, FACTOR_SIZES
+        return rows | correlated_rows(self._correlation, pools, lengths, *grid, self.split_seed)
 
     def build(self, split: Split) -> BatchDataset:
         """Return the images of a split."""

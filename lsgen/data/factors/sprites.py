@@ -26,6 +26,7 @@ from torch import Tensor
 
 from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored
+from lsgen.data.factors.correlation import Correlation, correlated_rows
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
@@ -85,6 +86,8 @@ class Sprites(DataModule):
         test_size: images held out for the test, a number or a fraction.
         pairs: how many factors a partner in "pair" differs in, 0 for a random number from 1 to 4; no partners where
             it is None.
+        correlation: two factors that are drawn near a line, see `lsgen.data.factors.correlation`; all combinations of
+            factors occur alike where it is None.
         loading: workers, left-over batches and the seed of the splits.
 
     Raises:
@@ -104,12 +107,19 @@ class Sprites(DataModule):
         val_size: int | float = 10_000,
         test_size: int | float = 10_000,
         pairs: int | None = None,
+        correlation: Correlation | None = None,
         loading: Loading = Loading(),
     ) -> None:
         super().__init__(shape, (1, SIZE, SIZE), AsStored(2), batch_size, seed, loading)
-        self._rows = random_split(
-            prod(FACTOR_SIZES), {"val_size": val_size, "test_size": test_size}, loading.split_seed, train_size
-        )
+        total, held_out = prod(FACTOR_SIZES), {"val_size": val_size, "test_size": test_size}
+        self._rows = random_split(total, held_out, loading.split_seed, train_size)
+        if correlation is not None:
+            pools, lengths = (
+                random_split(total, held_out, loading.split_seed),
+                {k: len(v) for k, v in self._rows.items()},
+            )
+            grid = factors_of, FACTOR_NAMES, FACTOR_SIZES
+            self._rows |= correlated_rows(correlation, pools, lengths, *grid, loading.split_seed)
         if pairs is not None:
             Pairs(render, FACTOR_SIZES, pairs, seed, redrawn=True)
         self.pairs = pairs

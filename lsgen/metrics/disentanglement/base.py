@@ -27,6 +27,11 @@ class DisentanglementMetric(Metric, ABC):
     Raises:
         ValueError: there is no such part, or observations is less than 2.
 
+    Attributes:
+        independent_factors: whether the score takes factors to be independent, see
+            `lsgen.metrics.disentanglement.factor_pairs.dependence`; where they are not it charges codes for what the
+            data relate.
+
     """
 
     is_differentiable = False
@@ -34,6 +39,7 @@ class DisentanglementMetric(Metric, ABC):
     full_state_update = False
     parts: ClassVar[tuple[str, ...]]
     least_factors: ClassVar[int] = 1
+    independent_factors: ClassVar[bool] = True
 
     codes: list[Tensor]
     factors: list[Tensor]

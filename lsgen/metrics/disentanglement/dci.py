@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lsgen.metrics.disentanglement.base import DisentanglementMetric, split_indices
+from lsgen.metrics.disentanglement.factor_pairs.entanglement import parting_thresholds
 from lsgen.metrics.disentanglement.information import recode
 from lsgen.metrics.disentanglement.predictors.boosting import Boosting
 
@@ -66,7 +67,7 @@ class DCI(DisentanglementMetric):
         self.test_fraction, self.seed = test_fraction, seed
 
     def score(self, codes: Tensor, factors: Tensor) -> dict[str, Tensor]:
-        """Return the four parts and the importances (d, k)."""
+        """Return the four parts, the importances (d, k), and where pairs of factors part (k, k)."""
         sizes = recode(factors)[1]
         if min(sizes) < 2:
             raise ValueError(f"expected factors that take at least 2 values, got {sizes}")
@@ -79,6 +80,7 @@ class DCI(DisentanglementMetric):
             "informativeness": right[test].mean(),
             "train_informativeness": right[train].mean(),
             "importance": importance,
+            "parting": parting_thresholds(importance),
         }
 
     def _fit(self, codes: Tensor, factors: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,6 +48,7 @@ class DCIES(DisentanglementMetric):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("explicitness", "size", "informativeness")
+    independent_factors: ClassVar[bool] = False
 
     def __init__(
         self,

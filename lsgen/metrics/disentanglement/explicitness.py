@@ -35,6 +35,7 @@ class Explicitness(DisentanglementMetric):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("explicitness", "train_explicitness")
+    independent_factors: ClassVar[bool] = False
 
     def __init__(self, test_fraction: float = 1 / 3, max_iter: int = 100, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

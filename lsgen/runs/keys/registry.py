@@ -114,6 +114,11 @@ ENTRIES: tuple[Entry, ...] = (
     _factor("factor/{factor}/r2_single", "{factor} from its best latent", "R²",
         "the same from the one latent that explains it best", better="higher"),
     *(
+        _factor(f"disentanglement/{trees}/entanglement/{{pair}}", "entanglement of {pair}", "",
+            "threshold of importance above which two factors share no codes, 0 if none", better="lower")
+        for trees in ("dci", "dci_5_rounds")
+    ),
+    *(
         _factor(f"disentanglement/{key}", name, "", meaning, better="higher")
         for key, name, meaning in (
             ("mig", "mutual information gap", "mutual information gap"),

@@ -6,7 +6,7 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from lsgen.callbacks import FactorMetrics
-from lsgen.data import Digits, Sprites
+from lsgen.data import Correlation, Digits, Sprites
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import Bernoulli
 from lsgen.metrics.disentanglement import disentanglement_metrics
@@ -64,7 +64,7 @@ def test_scores_are_those_of_the_metrics_on_the_same_codes() -> None:
         for part in parts.get(name, [None]):
             key = f"test/disentanglement/{name}" + (f"/{part}" if part else "")
             assert values[key] == pytest.approx(terms[part or metric.part].item(), abs=1e-6), key
-    assert len([key for key in values if key.startswith("test/disentanglement/")]) == 8 + 3 + 3 + 2
+    assert len([key for key in values if key.startswith("test/disentanglement/")]) == 8 + 3 + 3 + 2 + 10
 
 
 def test_observations_that_the_test_set_lacks_are_those_of_the_validation_set() -> None:
@@ -118,3 +118,16 @@ def test_bad_arguments_are_refused() -> None:
         FactorMetrics(n=0)
     with pytest.raises(ValueError, match='expected preset "full" or "fast", got \'quick\''):
         FactorMetrics(preset="quick")
+
+
+def test_dependent_factors_are_said_and_every_pair_has_its_entanglement() -> None:
+    shape = (1, 64, 64)
+    model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())
+    data = Sprites(correlation=Correlation("posX", "posY", 0.2, splits=("test",)))
+    with pytest.warns(UserWarning, match=r"a dependence of posX and posY \(Cramér's V 0.\d\d\): mig, .*jemmig charge"):
+        values = _measure(model, data)
+    start = "test/disentanglement/dci_5_rounds/entanglement/"
+    pairs = {key.removeprefix(start): value for key, value in values.items() if key.startswith(start)}
+    assert len(pairs) == 10
+    assert all(0 <= value <= 1 for value in pairs.values())
+    assert pairs["posX_posY"] < 0.5, "codes are the positions themselves"

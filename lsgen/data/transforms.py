@@ -3,11 +3,14 @@ r"""Transforms of the batches of a split: masks of missing values, hidden labels
     missing completely at random    P(o_j = 0) = f                                   for every value
     missing at random               P(o_j = 0 | x) = 1 / (1 + exp(-(b + 2 s(x))))    for two thirds of the values,
 
-where s(x) is the mean of the third that is always observed, standardised over the training data, and b makes the
-expected share of gaps f over all values. Which values are missing depends on the seed and the observation alone: the
-same ones in every epoch.
+    self-masked, not at random      P(o_j = 0 | x) = f [x_j > mean of x_j]           for the first half of the values,
 
-Reference: Rubin, "Inference and missing data" (1976).
+where s(x) is the mean of the third that is always observed, standardised over the training data, and b makes the
+expected share of gaps f over all values; means are over the training data. Which values are missing depends on the seed
+and the observation alone: the same ones in every epoch.
+
+Reference: Rubin, "Inference and missing data" (1976); Ipsen, Mattei & Frellsen, "not-MIWAE" (2021), section 5.1, with
+f = 1, for the self-masked.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from lsgen.data.draws import Purpose, key, stream, uniform
 
 __all__ = ["BatchTransform", "HiddenLabels", "Mechanism", "Missing", "MissingValues", "Pairs", "missing_values"]
 
-Mechanism = Literal["mcar", "mar"]
+Mechanism = Literal["mcar", "mar", "self_masked"]
 SLOPE = 2.0
 
 
@@ -33,8 +36,8 @@ class Missing:
     """The share of missing values and the mechanism by which they are chosen.
 
     Attributes:
-        fraction: expected share of missing values.
-        mechanism: "mcar", missing completely at random, or "mar", missing at random.
+        fraction: expected share of missing values; for "self_masked" of those above their mean in the first half.
+        mechanism: "mcar", missing completely at random, "mar", missing at random, or "self_masked", not at random.
 
     """
 
@@ -54,8 +57,9 @@ class MissingValues:
 
     Args:
         shape: shape of one observation.
-        fraction: expected share of missing values, in (0, 1); below 2/3 for "mar".
-        mechanism: "mcar", missing completely at random, or "mar", missing at random.
+        fraction: expected share of missing values, in (0, 1); below 2/3 for "mar"; for "self_masked" the share of
+            values above their mean, in the first half, that are missing, in (0, 1].
+        mechanism: "mcar", missing completely at random, "mar", missing at random, or "self_masked", not at random.
         seed: seed of the draws.
 
     Raises:
@@ -65,19 +69,23 @@ class MissingValues:
 
     def __init__(self, shape: Sequence[int], fraction: float, mechanism: Mechanism, seed: int) -> None:
         if mechanism not in get_args(Mechanism):
-            raise ValueError(f'expected mechanism "mcar" or "mar", got {mechanism!r}')
+            raise ValueError(f'expected mechanism "mcar", "mar" or "self_masked", got {mechanism!r}')
         self.shape, self.fraction, self.mechanism, self.seed = tuple(shape), float(fraction), mechanism, seed
         size = prod(self.shape)
         order = torch.randperm(size, generator=stream(seed, Purpose.MISSING))
         self.always = order[: max(1, round(size / 3))] if mechanism == "mar" else order[:0]
         limit = 1 - len(self.always) / size
-        if not 0 < fraction < limit:
+        whole = mechanism == "self_masked" and fraction == 1
+        if not (0 < fraction < limit or whole):
             raise ValueError(f"expected a share of missing values in (0, {limit:.2g}) for {mechanism}, got {fraction}")
         self.share = self.fraction / limit
         self.mean, self.deviation, self.offset = 0.0, 1.0, 0.0
+        self.means = torch.zeros(size // 2)
 
     def fit(self, x: Tensor) -> MissingValues:
-        """Fit the mean and deviation of s to the training observations (N, *shape), and find the offset b."""
+        """Fit the means, and the deviation of s, to the training observations (N, *shape), and find the offset b."""
+        if self.mechanism == "self_masked":
+            self.means = x.flatten(1)[:, : len(self.means)].double().mean(0)
         if self.mechanism == "mar":
             s = x.flatten(1)[:, self.always].double().mean(1)
             self.mean, self.deviation = s.mean().item(), max(s.std().item(), torch.finfo(torch.float32).tiny)
@@ -95,6 +103,11 @@ class MissingValues:
         draws = uniform(key(self.seed, Purpose.MISSING), rows, flat.shape[1])
         if self.mechanism == "mcar":
             return {"observed": (draws >= self.fraction).unflatten(1, self.shape)}
+        if self.mechanism == "self_masked":
+            half = len(self.means)
+            hidden = (flat[:, :half].double() > self.means) & (draws[:, :half] < self.fraction)
+            observed = torch.nn.functional.pad(~hidden, (0, flat.shape[1] - half), value=True)
+            return {"observed": observed.unflatten(1, self.shape)}
         s = (flat[:, self.always].double().mean(1) - self.mean) / self.deviation
         observed = draws >= torch.sigmoid(self.offset + SLOPE * s).unsqueeze(1)
         observed[:, self.always] = True

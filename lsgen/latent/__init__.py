@@ -29,7 +29,7 @@ from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, mmd_squared
 from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, PointPosterior, Posterior
 from lsgen.latent.priors import EncoderDependentPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.sampling import samplers
-from lsgen.latent.sampling.imputation import Imputation, impute, observed_log_prob, pseudo_gibbs
+from lsgen.latent.sampling.imputation import Imputation, impute, mask_log_prob, observed_log_prob, pseudo_gibbs
 from lsgen.latent.space import EncodableLatentSpace, EncodableSpace, FeatureSpace, ItemSpace, LatentSpace, Space
 
 __all__ = [
@@ -110,6 +110,7 @@ __all__ = [
     "aggregate_terms",
     "encode_observations",
     "impute",
+    "mask_log_prob",
     "mmd_squared",
     "observed_log_prob",
     "paths",

@@ -217,7 +217,17 @@ class EncodableLatentSpace(LatentSpace, EncodableSpace):
         name, dim = ("prior.dim", prior.dim) if part is None else ("posterior.raw_dim", part)
         _agree("encoder.dim", getattr(encoder, "dim", None), name, dim)
         _agree("encoder.heads", getattr(encoder, "heads", None), "posterior.heads", self.posterior.heads)
+        self._missingness: list[nn.Module] = []
         self._bind()
+
+    @property
+    def missingness(self) -> nn.Module | None:
+        """The model p(s|x) of which values are observed, where one was bound: values are missing not at random."""
+        return self._missingness[0] if self._missingness else None
+
+    def bind_missingness(self, missingness: nn.Module) -> None:
+        """Store p(s|x), observations (N, *shape) -> logits that values are observed, without registering it."""
+        self._missingness = [missingness]
 
     def _bind(self) -> None:
         """Connect the parts that depend on one another, and refuse a prior and a posterior on different manifolds."""

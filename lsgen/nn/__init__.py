@@ -7,6 +7,7 @@ from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
 from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.hyperbolic import GeodesicDecoder, Gyroplanes, MobiusDecoder, MobiusLinear
 from lsgen.nn.made import MADE
+from lsgen.nn.missingness import MissingnessNetwork, SelfMasking
 from lsgen.nn.mlp import MLPDecoder, MLPEncoder
 from lsgen.nn.pixelcnn import PixelCNN
 from lsgen.nn.rbf import RBFDecoder, RBFPrecision
@@ -29,6 +30,7 @@ __all__ = [
     "Gyroplanes",
     "MLPDecoder",
     "MLPEncoder",
+    "MissingnessNetwork",
     "MobiusDecoder",
     "MobiusLinear",
     "PixelCNN",
@@ -37,5 +39,6 @@ __all__ = [
     "ResNetDecoder",
     "ResNetEncoder",
     "ResidualLadderEncoder",
+    "SelfMasking",
     "StagedRBFDecoder",
 ]

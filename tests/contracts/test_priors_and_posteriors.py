@@ -49,12 +49,13 @@ from lsgen.models.vae import (
     DiscreteELBO,
     FactorVAE,
     InfoVAE,
+    NotMIWAE,
     Objective,
     RBFVariance,
     Renyi,
 )
 from lsgen.models.vae.estimators import RLOO, Concrete
-from lsgen.nn import MLPDecoder, PixelCNN, RBFPrecision, StagedRBFDecoder
+from lsgen.nn import MLPDecoder, PixelCNN, RBFPrecision, SelfMasking, StagedRBFDecoder
 from lsgen.nn.adversarial.critics import MLPCritic, MLPPairCritic
 
 D, d, B = 5, 4, 8
@@ -87,6 +88,7 @@ OBJECTIVES: dict[str, Callable[[], Objective]] = {
     "DIPVAE": lambda: DIPVAE(1.0, 1.0, "ii"),
     "FactorVAE": lambda: FactorVAE(MLPCritic((d,), [4])),
     "InfoVAE, alpha = 1": lambda: InfoVAE(1.0),
+    "NotMIWAE": lambda: NotMIWAE(SelfMasking((D,)), 2),
     "RAEGP": lambda: RAEGP(1e-2, 1e-2),
     "RAEL2": lambda: RAEL2(1e-2, 1e-2),
     "RBFVariance": lambda: RBFVariance(1),

@@ -105,6 +105,19 @@ def test_partners_are_drawn_anew_in_training_and_held_fixed_elsewhere() -> None:
     assert not torch.equal(val[0]["pair"], val[0]["x"])
 
 
+def test_self_masked_values_are_those_above_their_mean_in_the_first_half() -> None:
+    for fraction in (1.0, 0.5):
+        data = Table(shape=(13,), name="wine", missing=Missing(fraction, "self_masked"))
+        train = data.dataset("train")[torch.arange(len(data.dataset("train")))]
+        high = train["x"] > 1e-6  # standardised over the training split
+        assert bool(train["observed"][:, 6:].all())
+        assert bool(train["observed"][~high].all())
+        share = (~train["observed"])[:, :6][high[:, :6]].double().mean().item()
+        assert share == 1.0 if fraction == 1 else abs(share - 0.5) < 0.1
+    with pytest.raises(ValueError, match=r"expected a share of missing values in \(0, 1\) for self_masked, got 1.5"):
+        Table(missing=Missing(1.5, "self_masked"))
+
+
 def test_tables_are_standardised_over_the_training_split() -> None:
     data = Table(shape=(13,), name="wine")
     x = data.dataset("train")[torch.arange(len(data.dataset("train")))]["x"].double()
@@ -114,7 +127,7 @@ def test_tables_are_standardised_over_the_training_split() -> None:
 
 
 def test_impossible_options_are_refused() -> None:
-    with pytest.raises(ValueError, match='expected mechanism "mcar" or "mar", got \'mnar\''):
+    with pytest.raises(ValueError, match='expected mechanism "mcar", "mar" or "self_masked", got \'mnar\''):
         Digits(missing=Missing(0.5, "mnar"))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"expected a share of missing values in \(0, 0.67\) for mar, got 0.7"):
         Digits(missing=Missing(0.7, "mar"))

@@ -4,7 +4,9 @@ r"""Imputation of missing values given the observed ones.
 
 Self-normalised importance sampling: E[x_m|x_o] ~ sum_k w_k E[x_m|z_k] / sum_k w_k, and draws of x_m from z_k chosen in
 proportion to w_k. The encoder sees zeros where values are missing. Codes are chosen on the way by the largest of
-log w_k + Gumbel noise, which is a draw in proportion to w_k, so that memory depends on the chunk only.
+log w_k + Gumbel noise, which is a draw in proportion to w_k, so that memory depends on the chunk only. Where the space
+has a model p(s|x) of which values are observed, what is averaged and chosen are draws x_m,k ~ p(x_m|z_k), with
+p(s|x_o, x_m,k) in w_k.
 
 Pseudo-Gibbs sampling: x_m ~ p(x_m|z), z ~ q(z|x_o, x_m) in turn, exact only where q is; an encoder that never saw
 whole observations may lead it astray. Metropolis-within-Gibbs sampling takes the new code z' for the old one z with
@@ -15,23 +17,26 @@ probability
 and leaves p(z, x_m|x_o) invariant whatever q is. Codes that q puts beyond the walls of a cube have p(z') = 0; without
 the test they are stopped at the walls.
 
-Reference: Mattei & Frellsen, "MIWAE" (2019), equations 10 to 12, https://arxiv.org/abs/1812.02633; Rezende, Mohamed &
-Wierstra (2014), appendix F, https://arxiv.org/abs/1401.4082; Mattei & Frellsen, "Leveraging the exact likelihood of
-deep latent variable models" (2018), section 4.3, https://arxiv.org/abs/1802.04826.
+Reference: Mattei & Frellsen, "MIWAE" (2019), equations 10 to 12, https://arxiv.org/abs/1812.02633; Ipsen, Mattei &
+Frellsen, "not-MIWAE" (2021), equation 9, https://arxiv.org/abs/2006.12871; Rezende, Mohamed & Wierstra (2014), appendix
+F, https://arxiv.org/abs/1401.4082; Mattei & Frellsen, "Leveraging the exact likelihood of deep latent variable models"
+(2018), section 4.3, https://arxiv.org/abs/1802.04826.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
+from torch.nn.functional import logsigmoid
 
 from lsgen.latent.densities import check_density
 from lsgen.latent.space import EncodableLatentSpace
 
-__all__ = ["Imputation", "impute", "observed_log_prob", "pseudo_gibbs"]
+__all__ = ["Imputation", "impute", "mask_log_prob", "observed_log_prob", "pseudo_gibbs"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,19 @@ def observed_log_prob(p: Distribution, x: Tensor, observed: Tensor) -> Tensor:
     return torch.where(observed, each, 0.0).flatten(-len(p.event_shape)).sum(-1)
 
 
+def mask_log_prob(missingness: Callable[[Tensor], Tensor], x: Tensor, observed: Tensor) -> Tensor:
+    """Return log p(s|x), (k, B), of observations (k, B, *shape) whose values of a mask (B, *shape) are observed.
+
+    Args:
+        missingness: observations (N, *shape) -> logits (N, *shape) that values are observed.
+        x: observations, their missing values filled.
+        observed: the mask s.
+
+    """
+    logits = missingness(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    return logsigmoid(torch.where(observed, logits, -logits)).flatten(2).sum(-1)
+
+
 @torch.no_grad()
 def impute(
     space: EncodableLatentSpace,
@@ -100,21 +118,28 @@ def impute(
     total = torch.full((batch,), -torch.inf, dtype=x.dtype, device=x.device)
     squares, mean = total.clone(), torch.zeros_like(x)
     best = torch.full((draws, batch), -torch.inf, dtype=x.dtype, device=x.device)
-    chosen = torch.zeros(draws, batch, space.dim, dtype=x.dtype, device=x.device)
+    kept = torch.Size((space.dim,)) if space.missingness is None else x.shape[1:]
+    chosen = torch.zeros(draws, batch, *kept, dtype=x.dtype, device=x.device)
     for start in range(0, samples, chunk_size):
         z = q.sample(torch.Size((min(chunk_size, samples - start),)))
         decoded = space.decode(z)
         log_w = observed_log_prob(decoded, seen, observed) + p.log_prob(z) - q.log_prob(z)
+        expected, values = decoded.mean, z
+        if space.missingness is not None:
+            expected = values = torch.where(observed, seen, decoded.sample())
+            log_w = log_w + mask_log_prob(space.missingness, values, observed)
         part = torch.logsumexp(log_w, 0)
         share = torch.sigmoid(part - total)
-        inside = _weighted(torch.softmax(log_w, 0), decoded.mean)
+        inside = _weighted(torch.softmax(log_w, 0), expected)
         mean = torch.lerp(mean, inside, share.reshape(-1, *[1] * (x.ndim - 1)))
         total, squares = torch.logaddexp(total, part), torch.logaddexp(squares, torch.logsumexp(2 * log_w, 0))
         score, index = (log_w + _gumbel(torch.Size((draws, *log_w.shape)), log_w)).max(1)
         better = score > best
-        picked = z.gather(0, index.unsqueeze(-1).expand(-1, -1, space.dim))
-        chosen, best = torch.where(better.unsqueeze(-1), picked, chosen), torch.where(better, score, best)
-    filled = torch.where(observed, x, space.decode(chosen).sample())
+        picked = values[index, torch.arange(batch, device=x.device)]
+        better_ = better.reshape(draws, batch, *[1] * len(kept))
+        chosen, best = torch.where(better_, picked, chosen), torch.where(better, score, best)
+    drawn = chosen if space.missingness is not None else space.decode(chosen).sample()
+    filled = torch.where(observed, x, drawn)
     return Imputation(torch.where(observed, x, mean), filled, torch.exp(2 * total - squares))
 
 
@@ -139,10 +164,13 @@ def pseudo_gibbs(
 
     Raises:
         ValueError: shapes differ, a number is not positive, or there are more draws than steps.
-        TypeError: codes are to be accepted or not, and the prior or the posterior has no density.
+        TypeError: codes are to be accepted or not, and the prior or the posterior has no density; or the space has a
+            model of which values are observed.
 
     """
     _check(x, observed, steps, draws, 1)
+    if space.missingness is not None:
+        raise TypeError("expected values missing at random, got a model of the mask, which `impute` takes into account")
     if draws > steps:
         raise ValueError(f"expected no more draws than steps, got {draws} and {steps}")
     if metropolis:

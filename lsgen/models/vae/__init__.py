@@ -19,6 +19,7 @@ from lsgen.models.vae.bounds.elbo import ELBO
 from lsgen.models.vae.bounds.iwae import IWAE, MIWAE
 from lsgen.models.vae.bounds.levelwise import LevelwiseELBO
 from lsgen.models.vae.bounds.missing import MissingDataIWAE
+from lsgen.models.vae.bounds.not_miwae import NotMIWAE
 from lsgen.models.vae.bounds.piwae import PIWAE
 from lsgen.models.vae.bounds.relaxed_elbo import RelaxedELBO
 from lsgen.models.vae.bounds.renyi import Renyi
@@ -61,6 +62,7 @@ __all__ = [
     "LevelwiseELBO",
     "Masking",
     "MissingDataIWAE",
+    "NotMIWAE",
     "Objective",
     "RBFVariance",
     "RelaxedELBO",

@@ -1,0 +1,94 @@
+r"""not-MIWAE, for values missing not at random: the importance-weighted bound of what is observed and of the mask.
+
+    L_k(x_o, s) = E[ log 1/k sum_i p(x_o|z_i) p(s|x_o, x_m,i) p(z_i) / q(z_i|x_o) ] <= log p(x_o, s),
+    z_i ~ q(z|x_o),    x_m,i ~ p(x_m|z_i),
+
+with a model p(s|x) of the mask that is learned with the rest; see `lsgen.nn.missingness`. Where values are missing
+because of what they are, the mask tells about them, and MIWAE, which leaves it out, is biased. The encoder sees zeros
+in the place of what is missing. `lsgen.latent.impute` weighs its draws by p(s|x) too.
+
+Reference: Ipsen, Mattei & Frellsen, "not-MIWAE: deep generative modelling with missing not at random data" (2021),
+equations 5 to 8, https://arxiv.org/abs/2006.12871.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lsgen.latent import EncodableLatentSpace, mask_log_prob, observed_log_prob
+from lsgen.models.divergence import kl_terms
+from lsgen.models.losses import Losses
+from lsgen.models.vae.bounds import importance
+from lsgen.models.vae.objective import Objective
+
+__all__ = ["NotMIWAE"]
+
+
+class NotMIWAE(Objective):
+    """The bound L_k of the observed part of each observation and its mask.
+
+    Args:
+        missingness: the model p(s|x), observations (N, *shape) -> logits (N, *shape) that values are observed.
+        samples: codes k in the bound.
+
+    Raises:
+        ValueError: samples is not positive.
+
+    """
+
+    demands: ClassVar[tuple[str, ...]] = ("observed",)
+
+    def __init__(self, missingness: nn.Module, samples: int = 20) -> None:
+        super().__init__()
+        self.missingness = missingness
+        self.samples = importance.positive("samples", samples)
+
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse a likelihood whose draws carry no gradient, and give the space the model of the mask.
+
+        Raises:
+            TypeError: a part has no density or no gradient.
+            ValueError: the model of the mask is for observations of another shape.
+
+        """
+        super().check(space)
+        shape = space.likelihood.shape
+        found = tuple(self.missingness(next(self.parameters()).new_zeros(1, *shape)).shape[1:])
+        if found != shape:
+            raise ValueError(f"NotMIWAE expected a missingness with logits of shape {shape}, got {found}")
+        h = next(space.parameters()).new_zeros(1, *space.likelihood.raw_shape)
+        if not space.likelihood(h).has_rsample:
+            raise TypeError(
+                f"NotMIWAE expected a likelihood whose draws carry a gradient, such as a Gaussian or Student's t, "
+                f"got {type(space.likelihood).__name__}"
+            )
+        space.bind_missingness(self.missingness)
+
+    def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the observations with zeros in the place of what is missing."""
+        return torch.where(batch["observed"], batch["x"], 0.0)
+
+    def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
+        """Return -L_k of a batch with "observed", a boolean mask of the shape of "x".
+
+        Raises:
+            ValueError: the batch has no mask.
+
+        """
+        if "observed" not in batch:
+            raise ValueError(f'NotMIWAE expected batches with "observed", got {", ".join(sorted(batch))}')
+        observed = batch["observed"]
+        x = self.seen(batch)
+        q, p = space.encode(x), space.prior()
+        z = q.rsample(torch.Size((self.samples,)))
+        decoded = space.decode(z)
+        filled = torch.where(observed, x, decoded.rsample())
+        mask = mask_log_prob(self.missingness, filled, observed)
+        likelihood = observed_log_prob(decoded, x, observed) + mask
+        parts = importance.Weights(likelihood, p.log_prob(z), q.log_prob(z), kl_terms(q, p, z))
+        bound = importance.log_mean_exp(parts.log_w)
+        return importance.losses(-bound.mean(), bound, parts)

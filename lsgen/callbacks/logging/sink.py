@@ -68,6 +68,11 @@ class Sink:
         family, slash, rest = key.partition("/")
         return f"{family}{self._part}{slash}{rest}"
 
+    @property
+    def values(self) -> dict[str, float]:
+        """The numbers collected so far, by key."""
+        return dict(self._scalars)
+
     def scalars(self, values: Mapping[str, float]) -> None:
         """Log numbers by key.
 

@@ -18,13 +18,16 @@ __all__ = ["evaluate_run", "run"]
 
 _USAGE = """usage: lsgen evaluate RUN [checkpoint=last|best|PATH] [device=cpu|cuda]
 
-Measure a trained run on its whole validation and test sets, print the values and write them to
-RUN/evaluation/CHECKPOINT.json, where `lsgen table` finds them.
+Measure a trained run on its whole validation and test sets, and its samples where callbacks of the run judge them,
+print the values and write them to RUN/evaluation/CHECKPOINT.json, where `lsgen table` finds them.
 
   checkpoint=...   which weights (default last)
   device=...       where to compute (default cpu)
 
   lsgen evaluate runs/NAME checkpoint=best"""
+
+_MEASURES = ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
+_JUDGES = ("ClassComparison", "Memorisation", "SampleComparison", "SampleQuality", "TwoSampleTests")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -65,15 +68,17 @@ def evaluate_run(
         from lsgen.callbacks import read_checkpoint
 
         content = read_checkpoint(file)
-        metrics, problems = _measure(directory, model_of(directory.config(), content), device)
+        step = content.get("clocks", {}).get("generator_steps", content.get("global_step"))
+        metrics, problems = _measure(directory, model_of(directory.config(), content), device, step)
     place = directory.path / "evaluation" / f"{file.stem}.json"
     place.parent.mkdir(exist_ok=True)
-    step = content.get("clocks", {}).get("generator_steps", content.get("global_step"))
     write_json(place, {"checkpoint": _relative(file, directory), "step": step, "time": now(), "metrics": metrics})
     return metrics, problems
 
 
-def _measure(directory: RunDirectory, model: Any, device: str) -> tuple[dict[str, float], list[Problem]]:
+def _measure(
+    directory: RunDirectory, model: Any, device: str, step: int | None
+) -> tuple[dict[str, float], list[Problem]]:
     from lsgen.callbacks import problems_of
     from lsgen.cli.config.construction import build, verify
     from lsgen.cli.config.frozen_config import thaw
@@ -96,7 +101,20 @@ def _measure(directory: RunDirectory, model: Any, device: str) -> tuple[dict[str
     for stage in _stages(parts):
         stage(model, datamodule=parts.data, verbose=False)
         metrics = {**metrics, **parts.trainer.callback_metrics}
+    metrics = {**metrics, **_judged_samples(directory, parts, model.to(device), step or 0)}
     return {key: float(value) for key, value in sorted(metrics.items())}, list(problems_of(parts.trainer))
+
+
+def _judged_samples(directory: RunDirectory, parts: RunObjects, model: Any, step: int) -> dict[str, float]:
+    """Return what the callbacks that judge samples find; what they write besides goes where it goes in training."""
+    from lsgen.callbacks import PeriodicCallback
+    from lsgen.callbacks.logging.sink import Sink
+
+    sink = Sink(directory.path, step)
+    for hook in parts.callbacks.values():
+        if isinstance(hook, PeriodicCallback):
+            hook.run(model.latent_space, None, sink)
+    return sink.values
 
 
 def _stages(parts: RunObjects) -> list[Callable[..., Any]]:
@@ -125,7 +143,7 @@ def _stages(parts: RunObjects) -> list[Callable[..., Any]]:
 
 def _measures(target: str) -> bool:
     """Return whether a callback measures, rather than trains, saves, draws or shows."""
-    return target.rsplit(".", 1)[-1] in ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
+    return target.rsplit(".", 1)[-1] in (*_MEASURES, *_JUDGES)
 
 
 def _relative(file: Path, directory: RunDirectory) -> str:
@@ -136,10 +154,14 @@ def _relative(file: Path, directory: RunDirectory) -> str:
 def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
     from lsgen.cli.output.tables import number, print_table
 
-    keys = in_reading_order(key.partition("/")[2] for key in metrics)
+    staged = {key for key in metrics if key.partition("/")[0] in ("val", "test")}
+    keys = in_reading_order(key.partition("/")[2] for key in staged)
     rows = [(*named(key), *(number(metrics.get(f"{stage}/{key}")) for stage in ("val", "test"))) for key in keys]
     print_table(
         ["metric", "val", "test", "unit"],
         [[name, val, test, unit] for name, unit, val, test in rows],
         title=directory.path.name,
     )
+    of_samples = [(*named(key), number(metrics[key])) for key in in_reading_order(metrics.keys() - staged)]
+    if of_samples:
+        print_table(["samples", "value", "unit"], [[name, value, unit] for name, unit, value in of_samples])

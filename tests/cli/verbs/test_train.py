@@ -15,6 +15,7 @@ import lsgen as package
 from lsgen.callbacks import read_checkpoint
 from lsgen.cli.errors import UsageError
 from lsgen.runs import RunDirectory, RunError
+from lsgen.runs.metrics import last_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -372,3 +373,19 @@ def test_a_terminal_without_utf_8_gets_what_it_can_show(trained):
     )
     assert done.returncode == 0, done.stderr
     assert "reconstruction, ?log p(x|z)" in done.stdout.decode("ascii")
+
+
+def test_evaluate_repeats_what_callbacks_found_in_samples(lsgen, small):
+    pixels = "extractor: {_target_: lsgen.metrics.quality.Pixels, shape: [1, 8, 8]}"
+    tests = (
+        f"+callbacks.tests={{_target_: lsgen.callbacks.TwoSampleTests, n: 60, bins: 4, classifiers: [knn], {pixels}}}"
+    )
+    copies = f"+callbacks.copies={{_target_: lsgen.callbacks.Memorisation, n: 60, cells: 2, {pixels}}}"
+    assert lsgen("train", *small, tests, copies, "logger=csv", "run_dir=run").code == 0
+    logged = {key: value for key, value in last_metrics(Path("run/metrics.csv")).items() if "/pixels/" in key}
+    outcome = lsgen("evaluate", "run")
+    assert outcome.code == 0, outcome.err
+    assert "C2ST accuracy, knn" in outcome.out
+    found = json.loads(Path("run/evaluation/last.json").read_text())["metrics"]
+    assert {key: value for key, value in found.items() if "/pixels/" in key} == pytest.approx(logged)
+    assert len(logged) >= 14

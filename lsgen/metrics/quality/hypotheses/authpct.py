@@ -11,7 +11,8 @@ V / U >= 1/2 is in such a pair as n grows, V the volume of the unit ball and U t
 
     AuthPct = 100 (1 - V/U) = 33.3, 37.9, 40.7, ...  for m = 1, 2, 3, ...,  below 50 for any m .
 
-So the value to compare with is that of held-out data, which has the same expectation.
+It is more where points are few for their dimension and some of them are the nearest of many. So the value to compare
+with is that of held-out data, which has the same expectation.
 
 Reference: Alaa et al., "How faithful is your synthetic data?" (ICML 2022), https://arxiv.org/abs/2102.08921; in
 percent, on features: Stein et al., "Exposing flaws of generative model evaluation metrics" (NeurIPS 2023),

@@ -7,8 +7,10 @@ from lsgen.latent.discrete.autoregressive import AutoregressiveOverCodes, Autore
 from lsgen.latent.discrete.bits import BernoulliPosterior, BernoulliPrior, BitCodes
 from lsgen.latent.discrete.categories import CategoricalPosterior, CategoricalPrior, OneHotCodes
 from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
-from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
+from lsgen.latent.discrete.finite_scalar import FiniteScalarQuantiser, LatticePrior
+from lsgen.latent.discrete.quantised import CodebookPrior, Quantiser, VectorQuantiser
 from lsgen.latent.discrete.relaxation import DiscreteCodes, DiscretePosterior, DiscretePrior
+from lsgen.latent.discrete.residual import ResidualQuantiser
 from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.encoding import encode_observations
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
@@ -59,6 +61,7 @@ __all__ = [
     "EncoderDependentPrior",
     "Euclidean",
     "FeatureSpace",
+    "FiniteScalarQuantiser",
     "FlowDistribution",
     "FlowPosterior",
     "FlowPrior",
@@ -75,6 +78,7 @@ __all__ = [
     "LadderPosterior",
     "LatentSpace",
     "Lattice",
+    "LatticePrior",
     "Manifold",
     "MixtureOfNormals",
     "OneHot",
@@ -86,8 +90,10 @@ __all__ = [
     "Prior",
     "Product",
     "ProductManifold",
+    "Quantiser",
     "ResidualLadderDecoder",
     "ResidualLadderPosterior",
+    "ResidualQuantiser",
     "RiemannianNormal",
     "RiemannianNormalPosterior",
     "RiemannianNormalPrior",

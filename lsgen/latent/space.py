@@ -21,7 +21,7 @@ from torch.distributions import Distribution
 
 from lsgen.latent.codes import Codes
 from lsgen.latent.densities import check_density
-from lsgen.latent.discrete.quantised import CodebookPrior, VectorQuantiser
+from lsgen.latent.discrete.quantised import CodebookPrior, Quantiser
 from lsgen.latent.families.ladder import LadderNormal, TopDownDecoder
 from lsgen.latent.families.points import Deterministic, Point
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
@@ -236,9 +236,9 @@ class EncodableLatentSpace(LatentSpace, EncodableSpace):
         if isinstance(prior, EncoderDependentPrior):
             check_density(posterior)
             prior.bind(self.encode, posterior.manifold)
-        if isinstance(prior, CodebookPrior) != isinstance(posterior, VectorQuantiser):
+        if isinstance(prior, CodebookPrior) != isinstance(posterior, Quantiser):
             raise TypeError(f"expected a CodebookPrior and a VectorQuantiser together, got {names}")
-        if isinstance(prior, CodebookPrior) and isinstance(posterior, VectorQuantiser):
+        if isinstance(prior, CodebookPrior) and isinstance(posterior, Quantiser):
             prior.bind(posterior)
         if isinstance(posterior, Deterministic):
             posterior.bind_to(prior.manifold)

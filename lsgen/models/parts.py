@@ -20,7 +20,7 @@ from lsgen.latent import (
     Posterior,
     Prior,
     Product,
-    VectorQuantiser,
+    Quantiser,
 )
 
 __all__ = ["check_discrete", "check_posterior", "check_prior", "check_sizes", "frozen_parameters", "is_product"]
@@ -40,7 +40,7 @@ def check_posterior(model: str, posterior: Posterior, *, density: bool, factoris
 
     """
     name = type(posterior).__name__
-    if isinstance(posterior, VectorQuantiser):
+    if isinstance(posterior, Quantiser):
         raise TypeError(f"{model} expected a posterior that learns by gradients, got {name}: use VQVAE")
     if not posterior.reparameterised:
         raise TypeError(f"{model} expected a posterior whose codes carry a gradient, got {name}")

@@ -74,6 +74,7 @@ class GridDecoder(nn.Module):
         blocks: residual blocks.
         activation: constructor of the activation.
         heads: raw outputs per data channel, as the likelihood asks.
+        stages: the vector of a place is the sum of so many, whose grids follow one another in the code.
 
     Raises:
         ValueError: the sizes do not fit together.
@@ -89,11 +90,14 @@ class GridDecoder(nn.Module):
         blocks: int = 2,
         activation: Callable[[], nn.Module] = nn.ReLU,
         heads: int = 1,
+        stages: int = 1,
     ) -> None:
         super().__init__()
-        self.dim, self.heads = dim, heads
+        if stages < 1 or dim % stages:
+            raise ValueError(f"expected a number of stages that divides the latent dimension {dim}, got {stages}")
+        self.dim, self.heads, self.stages = dim, heads, stages
         side = bottom_size(shape, halvings)
-        self.grid = (side, side, _vector(dim, side))
+        self.grid = (side, side, _vector(dim // stages, side))
         layers: list[nn.Module] = [nn.Conv2d(self.grid[2], width, 3, padding=1)]
         layers += [_Residual(width, activation) for _ in range(blocks)]
         for level in reversed(range(halvings)):
@@ -104,6 +108,7 @@ class GridDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return raw outputs (N, heads * C, S, S)."""
+        z = z if self.stages == 1 else z.unflatten(1, (self.stages, -1)).sum(1)
         grid = z.unflatten(1, self.grid).movedim(-1, 1)
         out: Tensor = self.layers(grid.contiguous(memory_format=torch.channels_last))
         return out

@@ -30,6 +30,7 @@ from lsgen.latent import (
     Product,
     ResidualLadderDecoder,
     ResidualLadderPosterior,
+    ResidualQuantiser,
     StackedPosterior,
     StandardNormal,
     VampPrior,
@@ -80,6 +81,7 @@ POSTERIORS: dict[str, Callable[[], Posterior]] = {
     "IAFPosterior": lambda: IAFPosterior(d, 2, (8,)),
     "ResidualLadderPosterior": lambda: ResidualLadderPosterior([(1, 3), (1, 1)], 4, 1.0),
     "StackedPosterior": lambda: StackedPosterior(nn.Linear(1, 6), 1, 2, 1),
+    "ResidualQuantiser": lambda: ResidualQuantiser(d, 2, 3, 1),
     "VectorQuantiser": lambda: VectorQuantiser(d, 3, 1),
 }
 OBJECTIVES: dict[str, Callable[[], Objective]] = {
@@ -118,6 +120,8 @@ ACCEPTED = {  # what papers and the documentation promise; the number of pairs t
     ("InfoVAE, alpha = 1", "StandardNormal", "Deterministic"),
     ("VQVAE", "CodebookPrior", "VectorQuantiser"),
     ("VQVAE", "AutoregressivePrior", "VectorQuantiser"),
+    ("VQVAE", "CodebookPrior", "ResidualQuantiser"),
+    ("FSQVAE", "LatticePrior", "FiniteScalarQuantiser"),
     ("DiscreteELBO", "BernoulliPrior", "BernoulliPosterior"),
     ("DiscreteELBO", "CategoricalPrior", "CategoricalPosterior"),
     ("DiscreteELBO, relaxed", "CategoricalPrior", "CategoricalPosterior"),
@@ -157,8 +161,8 @@ OBJECTIVES |= _others(Objective, "lsgen.models", OBJECTIVES)
 
 
 def _encoder(posterior: Posterior) -> nn.Module:
-    outputs = {"ClassPosterior": 10, "StackedPosterior": 2}.get(type(posterior).__name__, posterior.heads * d)
-    return nn.Linear(D, outputs)
+    outputs = {"ClassPosterior": 10, "StackedPosterior": 2, "ResidualQuantiser": 2}
+    return nn.Linear(D, outputs.get(type(posterior).__name__, posterior.heads * d))
 
 
 def _decoder(posterior: Posterior, objective: Objective) -> nn.Module:

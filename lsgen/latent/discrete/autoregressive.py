@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import register_kl
 
-from lsgen.latent.discrete.quantised import CodebookPrior, Quantised, UniformOverCodes
+from lsgen.latent.discrete.quantised import CodebookPrior, Quantised, Quantiser, UniformOverCodes, VectorQuantiser
 
 __all__ = ["AutoregressiveOverCodes", "AutoregressivePrior", "CellNetwork"]
 
@@ -91,6 +91,17 @@ class AutoregressivePrior(CodebookPrior):
             raise TypeError(f"expected a network with `entries` and `sample`, got {type(network).__name__}")
         self.network = network
 
+    def bind(self, quantiser: Quantiser) -> None:
+        """Store the quantiser.
+
+        Raises:
+            TypeError: it has not one codebook alone.
+
+        """
+        if not isinstance(quantiser, VectorQuantiser):
+            raise TypeError(f"AutoregressivePrior expected a VectorQuantiser, got {type(quantiser).__name__}")
+        super().bind(quantiser)
+
     @property
     def reparameterised(self) -> bool:
         """False: entries are drawn one by one."""
@@ -105,6 +116,7 @@ class AutoregressivePrior(CodebookPrior):
 
         """
         quantiser = self.quantiser
+        assert isinstance(quantiser, VectorQuantiser)
         if quantiser.length != prod(self.grid) or len(quantiser.codebook) != self.network.entries:
             raise ValueError(
                 f"expected a code of {self.grid[0]} x {self.grid[1]} out of {self.network.entries} entries, got "

@@ -17,6 +17,7 @@ appendix A.1, https://arxiv.org/abs/1711.00937.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from math import log
 from typing import ClassVar
 
@@ -30,10 +31,37 @@ from lsgen.latent.manifolds.supports import Codebook
 from lsgen.latent.posteriors import PointPosterior
 from lsgen.latent.priors import Prior
 
-__all__ = ["CodebookPrior", "Quantised", "UniformOverCodes", "VectorQuantiser"]
+__all__ = ["CodebookPrior", "Quantised", "QuantisedCodes", "Quantiser", "UniformOverCodes", "VectorQuantiser"]
 
 
-class Quantised(Distribution):
+class QuantisedCodes(Distribution):
+    """Abstract point mass at the code that replaces the outputs of an encoder, of batch shape (B,)."""
+
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
+    support = constraints.real_vector
+    has_rsample = True
+
+    @property
+    @abstractmethod
+    def distance(self) -> Tensor:
+        """The squared distance of the encoder's vectors from what they were replaced by, summed over the code, (B,)."""
+
+    @property
+    @abstractmethod
+    def batch_perplexity(self) -> Tensor:
+        """exp of the entropy of the entries used in the batch, between 1 and K, a scalar."""
+
+    @property
+    def variance(self) -> Tensor:
+        """Zero, (B, d)."""
+        return torch.zeros_like(self.mean)
+
+    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """Return the code, (*sample_shape, B, d)."""
+        return self.mean.expand(torch.Size(sample_shape) + self.mean.shape)
+
+
+class Quantised(QuantisedCodes):
     """The quantised code of every observation, with the encoder outputs that it was made from.
 
     Args:
@@ -42,10 +70,6 @@ class Quantised(Distribution):
         codebook: (K, D).
 
     """
-
-    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
-    support = constraints.real_vector
-    has_rsample = True
 
     def __init__(self, raw: Tensor, indices: Tensor, codebook: Tensor) -> None:
         self.raw, self.indices, self.entries = raw, indices, len(codebook)
@@ -58,19 +82,15 @@ class Quantised(Distribution):
         return (self.raw + (self.codes - self.raw).detach()).flatten(1)
 
     @property
-    def variance(self) -> Tensor:
-        """Zero, (B, L D)."""
-        return torch.zeros_like(self.codes).flatten(1)
+    def distance(self) -> Tensor:
+        """|y - z|^2, (B,)."""
+        return (self.raw - self.codes).square().sum((1, 2))
 
     @property
     def batch_perplexity(self) -> Tensor:
         """exp of the entropy of the entries used in the batch, between 1 and K, a scalar."""
         used = one_hot(self.indices, self.entries).to(self.raw).flatten(0, -2).mean(0)
         return torch.exp(torch.special.entr(used).sum())
-
-    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """Return the code, (*sample_shape, B, L D)."""
-        return self.mean.expand(torch.Size(sample_shape) + self.mean.shape)
 
 
 class UniformOverCodes(Distribution):
@@ -111,7 +131,29 @@ class UniformOverCodes(Distribution):
         return value.new_full(value.shape[:-1], -self.length * log(len(self.codebook)))
 
 
-class VectorQuantiser(PointPosterior):
+class Quantiser(PointPosterior):
+    """Abstract posterior that replaces the encoder's vectors by entries of codebooks, which follow the encoder."""
+
+    heads: ClassVar[int] = 1
+
+    @abstractmethod
+    def forward(self, raw: Tensor) -> QuantisedCodes:
+        """Return the codes of raw outputs (B, heads * d)."""
+
+    @abstractmethod
+    def update(self, q: QuantisedCodes) -> None:
+        """Move the codebooks one step of their averages, over all processes."""
+
+    @abstractmethod
+    def uniform(self) -> Distribution:
+        """Return the uniform distribution over codes."""
+
+    @abstractmethod
+    def quantiles(self, u: Tensor) -> Tensor:
+        """Return the quantiles u (N,) of the coordinates of equally likely entries, (N, d)."""
+
+
+class VectorQuantiser(Quantiser):
     """A deterministic posterior that replaces the encoder's vectors by the nearest codebook entries.
 
     Args:
@@ -125,8 +167,6 @@ class VectorQuantiser(PointPosterior):
         ValueError: entry_dim does not divide dim, or a number is out of range.
 
     """
-
-    heads: ClassVar[int] = 1
 
     codebook: Tensor
     counts: Tensor
@@ -159,9 +199,19 @@ class VectorQuantiser(PointPosterior):
         squared = self.codebook.square().sum(1) - 2 * flat @ self.codebook.T
         return Quantised(vectors, squared.argmin(1).unflatten(0, vectors.shape[:2]), self.codebook)
 
+    def uniform(self) -> UniformOverCodes:
+        """Return the uniform distribution over K^L codes."""
+        return UniformOverCodes(self.codebook, self.length)
+
+    def quantiles(self, u: Tensor) -> Tensor:
+        """Return the values of a coordinate of entries below which lies the share u (N,) of them, (N, L D)."""
+        found = torch.quantile(self.codebook, u.to(self.codebook), dim=0, interpolation="nearest")
+        return found.repeat(1, self.length)
+
     @torch.no_grad()
-    def update(self, q: Quantised) -> None:
+    def update(self, q: QuantisedCodes) -> None:
         """Move the codebook one step of its averages, over all processes."""
+        assert isinstance(q, Quantised)
         vectors = q.raw.detach().flatten(0, 1).to(self.codebook.dtype)
         chosen = one_hot(q.indices.flatten(), len(self.codebook)).to(vectors)
         counts, sums = chosen.sum(0), chosen.T @ vectors
@@ -184,18 +234,18 @@ class CodebookPrior(Prior):
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim)
-        self._quantiser: list[VectorQuantiser] = []
+        self._quantiser: list[Quantiser] = []
 
-    def bind(self, quantiser: VectorQuantiser) -> None:
+    def bind(self, quantiser: Quantiser) -> None:
         """Store the quantiser, without registering it as a submodule."""
         self._quantiser = [quantiser]
 
     @property
-    def quantiser(self) -> VectorQuantiser:
+    def quantiser(self) -> Quantiser:
         """The quantiser.
 
         Raises:
-            RuntimeError: the prior belongs to no latent space with a vector quantiser.
+            RuntimeError: the prior belongs to no latent space with a quantiser.
 
         """
         if not self._quantiser:
@@ -209,18 +259,16 @@ class CodebookPrior(Prior):
 
     def levels(self, t: Tensor) -> Tensor:
         """Return the quantiles Phi(t) of the coordinates of the entries, (N, d)."""
-        codebook = self.quantiser.codebook
-        quantiles = torch.special.ndtr(t.to(codebook))
-        return torch.quantile(codebook, quantiles, dim=0, interpolation="nearest").repeat(1, self.quantiser.length)
+        return self.quantiser.quantiles(torch.special.ndtr(t))
 
     def forward(self) -> Distribution:
         """Return the uniform distribution over codes.
 
         Raises:
-            RuntimeError: the prior belongs to no latent space with a vector quantiser.
+            RuntimeError: the prior belongs to no latent space with a quantiser.
 
         """
-        return UniformOverCodes(self.quantiser.codebook, self.quantiser.length)
+        return self.quantiser.uniform()
 
 
 @register_kl(Quantised, UniformOverCodes)

@@ -9,6 +9,7 @@ from lsgen.models.vae.aggregate.wae_gan import WAEGAN
 from lsgen.models.vae.aggregate.wae_mmd import WAEMMD
 from lsgen.models.vae.autoencoders.autoencoder import Autoencoder, Corruption, Denoising, GaussianNoise, Masking
 from lsgen.models.vae.autoencoders.contractive import Contractive
+from lsgen.models.vae.autoencoders.fsq_vae import FSQVAE
 from lsgen.models.vae.autoencoders.rae import RAEGP, RAEL2
 from lsgen.models.vae.autoencoders.vq_vae import VQVAE
 from lsgen.models.vae.bounds.capacity import Capacity
@@ -35,6 +36,7 @@ __all__ = [
     "CIWAE",
     "DIPVAE",
     "ELBO",
+    "FSQVAE",
     "IWAE",
     "MIWAE",
     "PIWAE",

@@ -5,6 +5,9 @@ r"""VQ-VAE: discrete codes, with a codebook that follows the encoder by moving a
 where sg stops the gradient; the squared distance is summed over the code and averaged over the batch. Each training
 step moves the codebook once, after its loss is computed; see `lsgen.latent.discrete.quantised`.
 
+With a `ResidualQuantiser` the commitment is that of every stage to what it quantises, the sum of squared distances of y
+from the partial sums of entries (Lee et al., 2022, equation 5).
+
 A learned prior, such as `lsgen.latent.AutoregressivePrior`, is fitted on the way: its -log p(z) joins the loss, and
 reaches neither encoder nor decoder. The paper fits it once the rest is trained; the uniform prior is a constant.
 
@@ -18,8 +21,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lsgen.latent import CodebookPrior, EncodableLatentSpace, VectorQuantiser
-from lsgen.latent.discrete.quantised import Quantised
+from lsgen.latent import CodebookPrior, EncodableLatentSpace, Quantiser
+from lsgen.latent.discrete.quantised import QuantisedCodes
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.objective import Objective, sample_terms
@@ -43,10 +46,10 @@ class VQVAE(Objective):
         """Refuse a latent space that does not quantise its codes.
 
         Raises:
-            TypeError: posterior and prior are not a `VectorQuantiser` and a `CodebookPrior`.
+            TypeError: posterior and prior are not a `Quantiser` and a `CodebookPrior`.
 
         """
-        if not isinstance(space.posterior, VectorQuantiser) or not isinstance(space.prior, CodebookPrior):
+        if not isinstance(space.posterior, Quantiser) or not isinstance(space.prior, CodebookPrior):
             got = f"{type(space.posterior).__name__} and {type(space.prior).__name__}"
             raise TypeError(f"VQVAE expected a VectorQuantiser as posterior and a CodebookPrior, got {got}")
 
@@ -58,10 +61,9 @@ class VQVAE(Objective):
 
         """
         terms = sample_terms(space, batch["x"])
-        if not isinstance(space.posterior, VectorQuantiser) or not isinstance(terms.q, Quantised):
+        if not isinstance(space.posterior, Quantiser) or not isinstance(terms.q, QuantisedCodes):
             raise TypeError(f"VQVAE expected a VectorQuantiser as posterior, got {type(space.posterior).__name__}")
-        distance = (terms.q.raw - terms.q.codes).square().sum((1, 2))
-        weight = self.commitment(step)
+        distance, weight = terms.q.distance, self.commitment(step)
         scalars = {"commitment": distance.mean(), "perplexity": terms.q.batch_perplexity}
         prior = terms.kl.sum(-1) if any(True for _ in space.prior.parameters()) else 0.0
         losses = terms.losses((terms.reconstruction + weight * distance + prior).mean(), {"beta": weight}, scalars)

@@ -6,6 +6,7 @@ from lsgen.latent.codes import Codes
 from lsgen.latent.discrete.autoregressive import AutoregressiveOverCodes, AutoregressivePrior
 from lsgen.latent.discrete.bits import BernoulliPosterior, BernoulliPrior, BitCodes
 from lsgen.latent.discrete.categories import CategoricalPosterior, CategoricalPrior, OneHotCodes
+from lsgen.latent.discrete.class_conditional import ClassConditionalNormal, NormalGivenClass
 from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
 from lsgen.latent.discrete.finite_scalar import FiniteScalarQuantiser, LatticePrior
 from lsgen.latent.discrete.quantised import CodebookPrior, Quantiser, VectorQuantiser
@@ -45,6 +46,7 @@ __all__ = [
     "CategoricalPosterior",
     "CategoricalPrior",
     "ClassCodes",
+    "ClassConditionalNormal",
     "ClassPosterior",
     "Codebook",
     "CodebookPrior",
@@ -81,6 +83,7 @@ __all__ = [
     "LatticePrior",
     "Manifold",
     "MixtureOfNormals",
+    "NormalGivenClass",
     "OneHot",
     "OneHotCodes",
     "PoincareBall",

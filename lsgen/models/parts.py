@@ -102,15 +102,16 @@ def is_product(prior: Prior, *kinds: type[Prior]) -> TypeGuard[Product]:
     return isinstance(prior, Product) and [type(part) for part in prior.parts] == list(kinds)
 
 
-def check_sizes(posterior: str, sizes: Sequence[int], prior: Product) -> None:
+def check_sizes(posterior: str, sizes: Sequence[int], prior: Prior) -> None:
     """Refuse a prior whose parts have other sizes than those of a posterior.
 
     Raises:
         ValueError: they are not.
 
     """
-    if list(sizes) != list(prior.sizes):
-        raise ValueError(f"expected prior.parts of the dimensions {list(sizes)} of {posterior}, got {prior.sizes}")
+    found = list(getattr(prior, "sizes", [prior.dim]))
+    if list(sizes) != found:
+        raise ValueError(f"expected prior.parts of the dimensions {list(sizes)} of {posterior}, got {found}")
 
 
 @contextmanager

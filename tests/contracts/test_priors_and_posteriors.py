@@ -17,6 +17,7 @@ from zuko.flows import NICE
 
 from lsgen.latent import (
     AutoregressivePrior,
+    ClassConditionalNormal,
     ClassPosterior,
     FlowPosterior,
     FlowPrior,
@@ -68,6 +69,7 @@ def _flow(dim: int, context: int = 0) -> nn.Module:
 
 PRIORS: dict[str, Callable[[], Prior]] = {
     "AutoregressivePrior": lambda: AutoregressivePrior(d, (2, 2), PixelCNN(3, 4, 2)),
+    "ClassConditionalNormal": lambda: ClassConditionalNormal(2, 2),
     "FlowPrior": lambda: FlowPrior(d, _flow(d)),
     "MixtureOfNormals": lambda: MixtureOfNormals(d, 3),
     "Product": lambda: Product([StandardNormal(2), OneHot(2)]),
@@ -131,6 +133,7 @@ ACCEPTED = {  # what papers and the documentation promise; the number of pairs t
     ("VIMCO", "CategoricalPrior", "CategoricalPosterior"),
     ("GAN", "BernoulliPrior", "none"),
     ("SemiSupervised", "Product", "ClassPosterior"),
+    ("SemiSupervised", "ClassConditionalNormal", "ClassPosterior"),
     ("StackedSemiSupervised", "Product of three", "StackedPosterior"),
     ("VAEGAN", "MixtureOfNormals", "DiagonalNormal"),
     ("VAEGAN", "FlowPrior", "FlowPosterior"),

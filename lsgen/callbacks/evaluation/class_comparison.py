@@ -14,7 +14,6 @@ from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
 from lsgen.metrics.quality import FeatureExtractor, IntraFrechetDistance, real_labels
-from lsgen.models.gan.space import with_class
 
 __all__ = ["ClassComparison"]
 
@@ -60,7 +59,7 @@ class ClassComparison(PeriodicCallback):
         super().setup(trainer, pl_module, stage)
         data, space = self.data_with(trainer, self.real.split, self.real.n), pl_module.latent_space
         assert isinstance(space, LatentSpace)
-        if getattr(space.prior, "classes", 0) < 2:
+        if getattr(space.prior, "classes", 0) < 2 or not hasattr(space.prior, "draw_class"):
             kind = type(space.prior).__name__
             raise TypeError(f"ClassComparison expected a prior whose codes end in a class, got {kind}")
         self._data = data
@@ -77,7 +76,7 @@ class ClassComparison(PeriodicCallback):
         for c in range(classes):
             for start in range(0, self.n, self.chunk_size):
                 label = torch.full((min(self.chunk_size, self.n - start),), c, device=device)
-                x = space.raw(with_class(space.prior().sample(label.shape), label, classes))
+                x = space.raw(space.prior.draw_class(label))  # type: ignore[operator]
                 metric.update(self.extractor(x), label, real=False)
         found, name = metric.compute(), self.extractor.frechet_key()
         values = {f"intra_{name}": found["mean"], f"worst_{name}": found["classes"].max()}

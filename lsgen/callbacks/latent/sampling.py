@@ -44,6 +44,7 @@ class CodeSource:
         space = pl_module.latent_space
         assert isinstance(space, LatentSpace)
         self.sampler.check(space.manifold)
+        self.sampler.bind(space.prior)
         if not self.sampler.needs_codes:
             return
         data, name = getattr(trainer, "datamodule", None), type(self.sampler).__name__
@@ -64,6 +65,7 @@ class CodeSource:
         """
         if self.sampler is None:
             return FromPrior(space.prior)
+        self.sampler.bind(space.prior)
         known = self._x if self._x is not None else x
         if self.sampler.needs_codes:
             if known is None or not isinstance(space, EncodableLatentSpace):

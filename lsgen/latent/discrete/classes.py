@@ -7,7 +7,7 @@ numbers, so that an expectation over y is a sum:
 
     KL( q(z, y|x) || p(z) p(y) ) = sum_y q(y|x) [ log q(y|x)/p(y) + KL( q(z|x, y) || p(z) ) ].
 
-The prior is `Product([StandardNormal(d), OneHot(K)])`.
+The prior is `Product([StandardNormal(d), OneHot(K)])`, or has p(z|y) in the place of p(z): see `class_conditional`.
 
 Reference: Kingma, Rezende, Mohamed & Welling, "Semi-supervised learning with deep generative models" (2014),
 https://arxiv.org/abs/1406.5298.
@@ -15,6 +15,7 @@ https://arxiv.org/abs/1406.5298.
 
 from __future__ import annotations
 
+from math import log
 from typing import ClassVar
 
 import torch
@@ -31,6 +32,7 @@ from torch.distributions import (
 )
 from torch.nn.functional import one_hot
 
+from lsgen.latent.discrete.class_conditional import NormalGivenClass
 from lsgen.latent.families.product import Joint
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 from lsgen.latent.manifolds.product_manifolds import side_by_side
@@ -141,13 +143,15 @@ class ClassPosterior(Posterior):
         return ClassCodes(logits, Normal(mean.unflatten(-1, shape), scale, validate_args=False))
 
 
-def divergence_given_class(q: ClassCodes, p: Joint) -> Tensor:
-    """Return KL(q(z|x, y) || p(z)) - log p(y) for every class, (B, K).
+def divergence_given_class(q: ClassCodes, p: Joint | NormalGivenClass) -> Tensor:
+    """Return KL(q(z|x, y) || p(z|y)) - log p(y) for every class, (B, K).
 
     Raises:
         TypeError: p is no product of independent normals and classes.
 
     """
+    if isinstance(p, NormalGivenClass):
+        return kl_divergence(q.given, p.every_class).sum(-1) + log(p.classes)
     normal, classes = p.parts
     if not isinstance(normal, Independent) or not isinstance(classes, OneHotCategorical):
         raise TypeError(f"expected a prior Product([StandardNormal, OneHot]), got {p.parts}")
@@ -155,6 +159,7 @@ def divergence_given_class(q: ClassCodes, p: Joint) -> Tensor:
 
 
 @register_kl(ClassCodes, Joint)
-def _kl_to_joint(q: ClassCodes, p: Joint) -> Tensor:
+@register_kl(ClassCodes, NormalGivenClass)
+def _kl_to_joint(q: ClassCodes, p: Joint | NormalGivenClass) -> Tensor:
     weights = q.log_classes.exp()
     return (weights * (q.log_classes + divergence_given_class(q, p))).sum(-1)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, OneHotCategorical
 from torch.distributions import Uniform as UniformDistribution
+from torch.nn.functional import one_hot
 
 from lsgen.latent.manifolds.manifold import Manifold
 from lsgen.latent.manifolds.product_manifolds import side_by_side
@@ -123,6 +124,19 @@ class Product(Prior):
     def draw(self, n: int) -> Tensor:
         """Return draws of the parts, concatenated, (n, d)."""
         return torch.cat([part.draw(n) for part in self._each()], -1)
+
+    @torch.no_grad()
+    def draw_class(self, label: Tensor) -> Tensor:
+        """Return a code (n, d) of each class (n,), the rest from the other parts.
+
+        Raises:
+            ValueError: the last part has no classes.
+
+        """
+        if not self.classes:
+            raise ValueError(f"expected a OneHot as the last part, got {[type(part).__name__ for part in self.parts]}")
+        z = self().sample(label.shape)
+        return torch.cat([z[..., : -self.classes], one_hot(label, self.classes).to(z)], -1)
 
     def forward(self) -> Distribution:
         """Return the joint distribution."""

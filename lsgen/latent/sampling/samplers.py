@@ -5,6 +5,7 @@ r"""Samplers of codes for a trained model: the prior, the codes of the data, or 
     mixture of normals      z ~ sum_k pi_k N(z; m_k, S_k), fitted to the codes by expectation maximisation
     flow                    z = f(e), e ~ N(0, I), fitted to the codes by maximum likelihood
     truncated prior         z ~ p(z) given |z_i| <= t in every normal coordinate
+    one class               (z, y) ~ p(z|y) for a given y
 
 The model generates from p(z); where q(z) differs from it, as it does for every deterministic encoder, other codes
 than those of p(z) are the ones that the decoder knows.
@@ -33,6 +34,7 @@ from lsgen.latent.space import LatentSpace
 __all__ = [
     "CodeSampler",
     "FromAggregatePosterior",
+    "FromClass",
     "FromFlow",
     "FromGaussianMixture",
     "FromPrior",
@@ -52,6 +54,14 @@ class CodeSampler(ABC):
 
     needs_codes: bool = True
     curved: bool = False
+
+    def bind(self, prior: Prior) -> None:  # noqa: B027 (most samplers do not need it)
+        """Take the prior of the model that codes are drawn for.
+
+        Raises:
+            TypeError: the sampler cannot draw with it.
+
+        """
 
     def fit(self, codes: Tensor) -> CodeSampler:
         """Fit to codes of observations, (N, d), one draw from each posterior.
@@ -156,6 +166,51 @@ class FromTruncatedPrior(CodeSampler):
         u = (2 * torch.rand_like(codes) - 1) * erf(self.threshold / sqrt(2))
         truncated = (sqrt(2) * torch.erfinv(u)).clamp(-self.threshold, self.threshold)
         return torch.where(torch.tensor(self._normal, device=codes.device), truncated, codes)
+
+
+class FromClass(CodeSampler):
+    """Draws codes of one class from the prior of the model, which has classes.
+
+    Args:
+        label: the class.
+        prior: a prior with classes, such as a `Product` that ends in a `OneHot`; the model's where it is not given.
+
+    Raises:
+        ValueError: there is no such class.
+        TypeError: the prior has no classes.
+
+    """
+
+    needs_codes = False
+    curved = True
+
+    def __init__(self, label: int, prior: Prior | None = None) -> None:
+        if label < 0:
+            raise ValueError(f"expected a class of at least 0, got {label}")
+        self.label = int(label)
+        self._prior: Any = None
+        if prior is not None:
+            self.bind(prior)
+
+    def bind(self, prior: Prior) -> None:
+        """Take the prior of the model."""
+        classes = int(getattr(prior, "classes", 0)) if hasattr(prior, "draw_class") else 0
+        if not classes:
+            raise TypeError(f"FromClass expected a prior whose codes end in a class, got {type(prior).__name__}")
+        if self.label >= classes:
+            raise ValueError(f"FromClass expected a class below {classes}, got {self.label}")
+        self._prior = prior
+
+    def learn(self, codes: Tensor) -> None:
+        """Do nothing: the prior needs no fit."""
+
+    def sample(self, n: int) -> Tensor:
+        """Return draws of the class."""
+        if self._prior is None:
+            raise RuntimeError("FromClass expected to know the prior of the model: give it prior=, or call bind(prior)")
+        device = next(iter([*self._prior.parameters(), *self._prior.buffers()])).device
+        codes: Tensor = self._prior.draw_class(torch.full((n,), self.label, device=device))
+        return codes
 
 
 class FromAggregatePosterior(CodeSampler):

@@ -5,8 +5,9 @@ r"""M2: a semi-supervised VAE with a class and a continuous code for every obser
 
     loss = -1/B ( sum_labelled L(x, y) + sum_unlabelled U(x) + alpha sum_labelled log q(y|x) )
 
-A label of -1 says that the class is not known. Where every observation is labelled this is a conditional VAE with its
-classifier trained beside it: sampling and traversals at a chosen class are those of its latent space.
+and p(z|y) in the place of p(z) where the prior is a `ClassConditionalNormal`. A label of -1 says that the class is not
+known. Where every observation is labelled this is a conditional VAE with its classifier trained beside it: sampling and
+traversals at a chosen class are those of its latent space.
 
 Reference: Kingma, Rezende, Mohamed & Welling (2014), equations 6 to 9, https://arxiv.org/abs/1406.5298.
 """
@@ -20,13 +21,25 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lsgen.latent import ClassCodes, ClassPosterior, EncodableLatentSpace, OneHot, StandardNormal
+from lsgen.latent import (
+    ClassCodes,
+    ClassConditionalNormal,
+    ClassPosterior,
+    EncodableLatentSpace,
+    NormalGivenClass,
+    OneHot,
+    StandardNormal,
+)
 from lsgen.latent.discrete.classes import divergence_given_class
 from lsgen.latent.families.product import Joint
 from lsgen.models import parts
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.objective import Objective
+
+_EXPECTED = (
+    "SemiSupervised expected a ClassPosterior and a prior Product([StandardNormal, OneHot]) or ClassConditionalNormal"
+)
 
 __all__ = ["ClassBounds", "SemiSupervised", "accuracy", "class_bounds"]
 
@@ -50,17 +63,17 @@ class SemiSupervised(Objective):
         """Refuse a latent space without classes.
 
         Raises:
-            TypeError: posterior and prior are not a `ClassPosterior` and a product of normals and classes.
+            TypeError: posterior and prior are not a `ClassPosterior` and a product of normals and classes, or normals
+                given the class.
             ValueError: they are of different sizes.
 
         """
-        posterior = space.posterior
-        if not isinstance(posterior, ClassPosterior) or not parts.is_product(space.prior, StandardNormal, OneHot):
-            got = f"{type(posterior).__name__} and {type(space.prior).__name__}"
-            raise TypeError(
-                f"SemiSupervised expected a ClassPosterior and a prior Product([StandardNormal, OneHot]), got {got}"
-            )
-        parts.check_sizes("ClassPosterior", [posterior.dim, posterior.classes], space.prior)
+        posterior, prior = space.posterior, space.prior
+        conditional = isinstance(prior, ClassConditionalNormal)
+        fits = conditional or parts.is_product(prior, StandardNormal, OneHot)
+        if not isinstance(posterior, ClassPosterior) or not fits:
+            raise TypeError(f"{_EXPECTED}, got {type(posterior).__name__} and {type(prior).__name__}")
+        parts.check_sizes("ClassPosterior", [posterior.dim, posterior.classes], prior)
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the loss of a batch with "label", (B,) integers, -1 where the class is not known.
@@ -71,8 +84,8 @@ class SemiSupervised(Objective):
 
         """
         q, p = space.encode(batch["x"]), space.prior()
-        if not isinstance(q, ClassCodes) or not isinstance(p, Joint):
-            raise TypeError("SemiSupervised expected a ClassPosterior and a prior Product([StandardNormal, OneHot])")
+        if not isinstance(q, ClassCodes) or not isinstance(p, Joint | NormalGivenClass):
+            raise TypeError(_EXPECTED)
         every = -space.decode(q.every_class()).log_prob(batch["x"]).T
         bounds = class_bounds(q, p, every, batch)
         alpha = self.alpha(step)
@@ -103,12 +116,12 @@ class ClassBounds:
         return self.reconstruction + self.kl
 
 
-def class_bounds(q: ClassCodes, p: Joint, every: Tensor, batch: Mapping[str, Tensor]) -> ClassBounds:
+def class_bounds(q: ClassCodes, p: Joint | NormalGivenClass, every: Tensor, batch: Mapping[str, Tensor]) -> ClassBounds:
     """Return the bounds of labelled and unlabelled observations.
 
     Args:
         q: q(y|x) q(z|x, y), of batch shape (B,).
-        p: p(z) p(y).
+        p: p(z) p(y) or p(z|y) p(y).
         every: -log p(x|z, y) for every class, (B, K).
         batch: with "label", (B,) integers, -1 where the class is not known.
 

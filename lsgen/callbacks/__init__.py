@@ -22,6 +22,7 @@ from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
 from lsgen.callbacks.evaluation.options import Neighbourhoods, Paths, RealSet
 from lsgen.callbacks.evaluation.perceptual import PerceptualQuality
+from lsgen.callbacks.evaluation.reconstruction_quality import ReconstructionQuality
 from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
 from lsgen.callbacks.evaluation.sample_tests import Memorisation, TwoSampleTests
 from lsgen.callbacks.latent.distances import LatentDistances
@@ -81,6 +82,7 @@ __all__ = [
     "Problems",
     "Progress",
     "RealSet",
+    "ReconstructionQuality",
     "Reconstructions",
     "SampleComparison",
     "SampleQuality",

@@ -4,6 +4,7 @@ from lsgen.metrics.aggregate_posterior import AggregatePosterior
 from lsgen.metrics.annealed import Annealed, annealed_log_evidence
 from lsgen.metrics.evidence import Evidence, NegativeLogLikelihood, log_evidence
 from lsgen.metrics.likelihood import ActiveUnits, EvidenceLowerBound, bits_per_dimension
+from lsgen.metrics.reconstruction import ImageSimilarity
 from lsgen.metrics.regression import FactorRegression
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Evidence",
     "EvidenceLowerBound",
     "FactorRegression",
+    "ImageSimilarity",
     "NegativeLogLikelihood",
     "annealed_log_evidence",
     "bits_per_dimension",

@@ -37,6 +37,7 @@ from lsgen.callbacks import (
     PeriodicCallback,
     PlaneGrid,
     RealSet,
+    ReconstructionQuality,
     Reconstructions,
     SampleComparison,
     SampleQuality,
@@ -50,7 +51,7 @@ from lsgen.data import DataModule, Digits, Sprites
 from lsgen.latent import HypersphericalUniform, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
-from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Halves, Pixels
+from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Halves, NetworkFeatures, Pixels
 from lsgen.models import VAE
 from lsgen.models.gan import GAN, NonSaturating, sefa
 from lsgen.models.vae import ELBO, MissingDataIWAE
@@ -112,9 +113,11 @@ def _looks() -> list[Any]:
     """Return every callback that looks at a latent space by itself, as small as it goes; all axes count as active."""
     drawn = TraversalFigures(frames=2, plane_points=2, pairs=1, path_points=2, kl_probes=8)
     search = GeodesicSearch(kl_probes=8, starts=2)
+    pooled = NetworkFeatures(nn.Sequential(nn.AvgPool2d(32), nn.Flatten()), "pooled", 4)
     return [
         LatentTraversal(points=2, anchors=1, figures=drawn),
         Reconstructions(n=2),
+        ReconstructionQuality(pooled, real=RealSet("val", 8), halves=Halves(draws=2)),
         Samples(n=2),
         LatentGeometry(n=2, plane_points=2, kl_threshold=0.0, detail=GeometryDetail(pairs=1, intervals=2, kl_probes=8)),
         LatentGeodesics(pairs=1, points=3, plane=PlaneGrid(2), kl_threshold=0.0, search=search),

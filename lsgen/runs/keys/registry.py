@@ -166,6 +166,22 @@ ENTRIES: tuple[Entry, ...] = (
         meaning="share of q(z) that is an observation's own posterior, at its code; near 1, n is too small"),
     _figure("reconstruction/grid", "Reconstructions", "reconstructions",
         "input over the mean of p(x|z) at the posterior mean, fixed observations"),
+    *(
+        Entry(f"reconstruction/quality/{key}", name, unit, "reconstructions", meaning=of, better=better, summary=True)
+        for key, name, unit, of, better in (
+            ("psnr", "PSNR", "dB", "peak signal-to-noise ratio of reconstructed images in [0, 1], mean", "higher"),
+            ("ssim", "SSIM", "", "structural similarity", "higher"),
+            ("ssim_sigma_{sigma}", "SSIM, sigma {sigma}", "", "the same by another window", "higher"),
+            ("lpips_{network}", "LPIPS, {network}", "", "mean perceptual distance of reconstructions", "lower"),
+            ("distance_{distance}", "distance by {distance}", "", "the same by another distance", "lower"),
+            ("{distance}_unbiased_low", "{distance} without bias, low", "", "lower end of its interval", ""),
+            ("{distance}_unbiased_high", "{distance} without bias, high", "", "upper end of its interval", ""),
+            ("{distance}_unbiased", "{distance} without bias", "", "the Fréchet distance without bias in 1/N", "lower"),
+            ("rfid", "rFID", "", "Fréchet distance of reconstructions to the images, in Inception's features", "lower"),
+            ("rfd_{extractor}", "rFD, {extractor}", "", "the same by another extractor", "lower"),
+        )
+    ),
+    _figure("reconstruction/quality", "", "reconstructions", "the provenance of the Fréchet distance", "npz"),
     _figure("sample/grid", "Samples at fixed draws from the prior", "samples",
         "means of p(x|z) at draws z from the prior, or from another sampler"),
     _figure("sample/neighbours/grid", "Nearest training observations of samples", "quality",

@@ -47,6 +47,10 @@ class PerceptualDistance(nn.Module, ABC):
     def prepare(self, data: DataModule) -> None:
         """Prepare for a data set; a network with weights has nothing to do."""
 
+    def distance_key(self) -> str:
+        """Return the name of a mean of this distance."""
+        return f"distance_{self.name}"
+
     def path_length_key(self) -> str:
         """Return the name of a path length by this distance; "ppl" is kept for the published one."""
         return f"path_length_{self.name}"

@@ -67,6 +67,10 @@ class LPIPS(PerceptualDistance):
         for name, values in (("shift", _SHIFT), ("scale", _SCALE)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
+    def distance_key(self) -> str:
+        """Return "lpips_vgg16" or "lpips_alexnet"."""
+        return self.name
+
     def path_length_key(self) -> str:
         """Return "ppl" for VGG16."""
         return "ppl" if self.backbone == "vgg16" else super().path_length_key()

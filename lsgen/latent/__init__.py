@@ -8,6 +8,7 @@ from lsgen.latent.discrete.bits import BernoulliPosterior, BernoulliPrior, BitCo
 from lsgen.latent.discrete.categories import CategoricalPosterior, CategoricalPrior, OneHotCodes
 from lsgen.latent.discrete.class_conditional import ClassConditionalNormal, NormalGivenClass
 from lsgen.latent.discrete.classes import ClassCodes, ClassPosterior
+from lsgen.latent.discrete.enumeration import every_code, number_of_codes
 from lsgen.latent.discrete.finite_scalar import FiniteScalarQuantiser, LatticePrior
 from lsgen.latent.discrete.quantised import CodebookPrior, Quantiser, VectorQuantiser
 from lsgen.latent.discrete.relaxation import DiscreteCodes, DiscretePosterior, DiscretePrior
@@ -118,9 +119,11 @@ __all__ = [
     "WrappedNormalPrior",
     "aggregate_terms",
     "encode_observations",
+    "every_code",
     "impute",
     "mask_log_prob",
     "mmd_squared",
+    "number_of_codes",
     "observed_log_prob",
     "paths",
     "pseudo_gibbs",

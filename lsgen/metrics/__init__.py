@@ -2,6 +2,7 @@
 
 from lsgen.metrics.aggregate_posterior import AggregatePosterior
 from lsgen.metrics.annealed import Annealed, annealed_log_evidence
+from lsgen.metrics.enumerated import enumerated_log_evidence
 from lsgen.metrics.evidence import Evidence, NegativeLogLikelihood, log_evidence
 from lsgen.metrics.likelihood import ActiveUnits, EvidenceLowerBound, bits_per_dimension
 from lsgen.metrics.reconstruction import ImageSimilarity
@@ -18,5 +19,6 @@ __all__ = [
     "NegativeLogLikelihood",
     "annealed_log_evidence",
     "bits_per_dimension",
+    "enumerated_log_evidence",
     "log_evidence",
 ]

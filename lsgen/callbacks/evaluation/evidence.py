@@ -19,7 +19,13 @@ from lsgen.callbacks.evaluation.aggregate import factorised_normal
 from lsgen.callbacks.probes import observations_of
 from lsgen.latent import EncodableLatentSpace, PointPosterior
 from lsgen.latent.densities import check_density
-from lsgen.metrics import AggregatePosterior, NegativeLogLikelihood, annealed_log_evidence
+from lsgen.metrics import (
+    AggregatePosterior,
+    NegativeLogLikelihood,
+    annealed_log_evidence,
+    enumerated_log_evidence,
+)
+from lsgen.metrics.enumerated import check_enumerable
 
 __all__ = ["EvidenceMetrics"]
 
@@ -35,11 +41,13 @@ class EvidenceMetrics(Observer):
         chunk_size: codes for every observation decoded at once; it bounds the memory.
         temperatures: intermediate distributions of annealed importance sampling; None leaves it out.
         chains: its chains for every observation.
+        most_codes: where given, the log-likelihood is also summed over all codes, of which there are so many at most.
         seed: seed of the codes.
 
     Raises:
-        ValueError: a number is not positive.
-        TypeError: when testing starts, the latent space has no encoder, or one without a density.
+        ValueError: a number is not positive; when testing starts, there are more codes than most_codes.
+        TypeError: when testing starts, the latent space has no encoder, or one without a density, or codes that are to
+            be counted and cannot.
 
     """
 
@@ -53,11 +61,13 @@ class EvidenceMetrics(Observer):
         chunk_size: int = 100,
         temperatures: int | None = None,
         chains: int = 16,
+        most_codes: int | None = None,
         seed: int = 0,
     ) -> None:
         self.at_least(1, samples=samples, n=n, chunk_size=chunk_size, temperatures=temperatures, chains=chains)
+        self.at_least(1, most_codes=most_codes)
         self.samples, self.n, self.chunk_size = samples, n, chunk_size
-        self.temperatures, self.chains, self.seed = temperatures, chains, seed
+        self.temperatures, self.chains, self.most_codes, self.seed = temperatures, chains, most_codes, seed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module without posterior densities, before any work starts."""
@@ -67,6 +77,8 @@ class EvidenceMetrics(Observer):
         if isinstance(space.posterior, PointPosterior):
             raise TypeError("EvidenceMetrics expected posteriors with a density, got points")
         check_density(space.prior)
+        if self.most_codes is not None:
+            check_enumerable(space, self.most_codes)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reset the metrics."""
@@ -74,6 +86,7 @@ class EvidenceMetrics(Observer):
         assert isinstance(space, EncodableLatentSpace)
         self._nll = NegativeLogLikelihood(self.samples, self.chunk_size).to(pl_module.device)
         self._annealed = MeanMetric().to(pl_module.device)
+        self._exact = MeanMetric().to(pl_module.device)
         self._aggregate = AggregatePosterior(space.prior()).to(pl_module.device)
         self._seen = 0
 
@@ -101,6 +114,8 @@ class EvidenceMetrics(Observer):
             with torch.inference_mode(False):  # trainers test in inference mode, and the chains need gradients
                 bound = annealed_log_evidence(space, x.clone(), self.temperatures, self.chains)
             self._annealed.update(-bound.log_evidence)
+        if self.most_codes is not None:
+            self._exact.update(-enumerated_log_evidence(space, x, self.most_codes))
         q, p = space.encode(x), space.prior()
         if factorised_normal(q, p):
             self._aggregate.update(q)
@@ -110,6 +125,8 @@ class EvidenceMetrics(Observer):
         row = {"nll": self._nll.compute(), "nll_effective_samples": self._nll.effective_samples}
         if self.temperatures is not None:
             row["nll_annealed"] = self._annealed.compute()
+        if self.most_codes is not None:
+            row["nll_exact"] = self._exact.compute()
         if self._aggregate.update_called:
             with undisturbed(torch.nn.Identity(), self.seed):
                 parts = self._aggregate.compute()

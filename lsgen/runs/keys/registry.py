@@ -145,6 +145,7 @@ ENTRIES: tuple[Entry, ...] = (
         for key, name, meaning in (
             ("nll", "−log p(x)", "importance-sampled"),
             ("nll_annealed", "−log p(x), annealed", "by annealed importance sampling, where temperatures are given"),
+            ("nll_exact", "−log p(x), exact", "the sum over all discrete codes, where `most_codes` is given"),
         )
     ),
     Entry("nll_effective_samples", "effective samples of −log p(x)", "", "evidence", stages=("test",),

@@ -237,7 +237,6 @@ def _solved(
 
         def solve(measure: RiemannianMetric, z: Tensor) -> Solution:
             found = _all_solved(measure, z, size, max_iterations, tol, refinements)
-            found = _polished(measure, found, size, max_iterations, tol, refinements)
             return _continued(measure, z, found, size, max_iterations, tol, refinements)
 
         with unchanged():
@@ -312,7 +311,7 @@ def _all_solved(
         none = curves.new_zeros(0)
         flag = none > 0
         return Solution(curves, none, none, flag, flag, none, none, none.long(), flag, none)
-    found = _minimised(im, size, curves, max_iterations, tol)
+    found = _polished(im, _minimised(im, size, curves, max_iterations, tol), size, max_iterations, tol)
     rows = found.coarse.nonzero().flatten()
     if not refinements or not len(rows):
         return found
@@ -347,23 +346,24 @@ def _continued(
     return _with_converged(found, rows, news._replace(points=news.points[:, :: 2**halvings]))
 
 
-def _polished(
-    im: RiemannianMetric, found: Solution, size: int, max_iterations: int, tol: float, refinements: int
-) -> Solution:
-    """Solve the curves that have not converged but have a residual below NEAR by damped Newton steps."""
-    rows = (~found.converged & ~found.hidden & (found.residual < NEAR)).nonzero().flatten()
+def _polished(im: RiemannianMetric, found: Solution, size: int, max_iterations: int, tol: float) -> Solution:
+    """Solve the curves of one grid that have a residual below NEAR, but too large a one, by damped Newton steps."""
+    rows = (~found.converged & ~found.coarse & ~found.hidden & (found.residual < NEAR)).nonzero().flatten()
     if not len(rows) or not max_iterations:
         return found
     made = [newton_curves(im, part, max_iterations, tol) for part in found.points[rows].split(size)]
     curves, there = (torch.cat(column) for column in zip(*made, strict=True))
     rows, curves = rows[there], curves[there]
-    return _with_converged(found, rows, _all_solved(im, curves, size, max_iterations, tol, refinements))
+    if not len(rows):
+        return found
+    return _with_converged(found, rows, _minimised(im, size, curves, max_iterations, tol))
 
 
 def _with_converged(found: Solution, rows: Tensor, news: Solution) -> Solution:
-    """Return solutions with those of some rows replaced by the new ones that converged."""
+    """Return solutions with those of some rows replaced by the new ones that converged on their grid or a finer one."""
     news = news._replace(iterations=news.iterations + found.iterations[rows])
-    rows, news = rows[news.converged], Solution(*(x[news.converged] for x in news))
+    solved = news.converged | news.coarse
+    rows, news = rows[solved], Solution(*(x[solved] for x in news))
     return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, news, strict=True)))
 
 

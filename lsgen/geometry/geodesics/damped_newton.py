@@ -6,9 +6,11 @@ Hessian has a small eigenvalue, or a negative one, that no Gauss-Newton model sh
     (H + mu M) step = F,    H the exact Hessian over 2n, M a positive definite model of it, F = -(1/2n) dE/dz,
 
 by Levenberg and Marquardt: mu falls where the energy falls by as much as its quadratic model foretells, and rises where
-it does not, or where the matrix is not positive definite. A curve is left if no step lowers its energy, or if PATIENCE
-steps in a row gain less than LITTLE of it and do not lower its least residual. Where H is M, as for piecewise linear
-maps, there is nothing to gain and no step is taken.
+it does not, or where the matrix is not positive definite. A curve 1e-5 from antipodes gains 1e-7 of its energy by a
+step that turns it by a few degrees, so there are STEPS times as many steps as elsewhere. A curve is left if no step
+lowers its energy, if PATIENCE steps in a row gain less than LITTLE of it and do not lower its least residual, or if its
+residual exceeds LOST, as where a metric that is given at the middles of segments lets it run off a sphere. Where H is
+M, as for piecewise linear maps, there is nothing to gain and no step is taken.
 
 Reference: Nocedal & Wright, "Numerical Optimization" (2006), sections 4.1 and 10.3.
 """
@@ -25,7 +27,7 @@ from lsgen.geometry.riemannian import Blocks, NewtonSystem, RiemannianMetric
 
 __all__ = ["NEAR", "newton_curves"]
 
-NEAR, PATIENCE, LITTLE, ALIKE = 1.0, 8, 1e-7, 1e-6
+NEAR, LOST, PATIENCE, LITTLE, ALIKE, STEPS = 1.0, 5.0, 8, 1e-9, 1e-6, 4
 SMALLEST, FIRST, LARGEST, TRIALS = 1e-8, 1e-5, 1e2, 20
 
 
@@ -35,7 +37,7 @@ def newton_curves(im: RiemannianMetric, curves: Tensor, max_iterations: int, tol
     Args:
         im: the metric.
         curves: curves (B, N, d), whose ends are kept.
-        max_iterations: bound on the number of steps.
+        max_iterations: bound on the number of steps, STEPS times as many.
         tol: bound on the residual, where rounding admits it.
 
     """
@@ -44,7 +46,8 @@ def newton_curves(im: RiemannianMetric, curves: Tensor, max_iterations: int, tol
     rows, before = torch.arange(len(curves), device=device), curves.new_full((len(curves),), torch.inf)
     least, stalls = before.clone(), torch.zeros_like(rows)
     mu = torch.zeros(len(curves), dtype=torch.float64, device=device)
-    for k in range(max_iterations + 1):
+    last = STEPS * max_iterations
+    for k in range(last + 1):
         at = curves[rows]
         known = im.segment_data(at)
         energy, found = raw_energy(im, at, known), im.exact_system(at, known)
@@ -54,9 +57,9 @@ def newton_curves(im: RiemannianMetric, curves: Tensor, max_iterations: int, tol
         gained = (now < least[rows]) | (energy < (1 - LITTLE) * before[rows])
         stalls[rows] = torch.where(gained, 0, stalls[rows] + 1)
         least[rows], before[rows] = torch.minimum(now, least[rows]), energy
-        going = ~done & torch.isfinite(now) & (stalls[rows] < PATIENCE)
+        going = ~done & (now <= LOST) & (stalls[rows] < PATIENCE)
         going = going & ~_alike(found) if k == 0 else going
-        if k == max_iterations or not bool(going.any()):
+        if k == last or not bool(going.any()):
             break
         rows = rows[going]
         curves[rows], mu[rows], moved = _stepped(im, at[going], energy[going], _rows(found, going), mu[rows])

@@ -2,7 +2,7 @@
 
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
-from math import pi, sinh, sqrt
+from math import cos, pi, sin, sinh, sqrt
 from pathlib import Path
 
 import pytest
@@ -127,6 +127,19 @@ def test_near_antipodes_lengths_are_right_and_say_so():
         found = geodesic(im, a, b)
         assert found.converged.all()
         torch.testing.assert_close(found.length, pi - short, rtol=5e-3, atol=0)
+
+
+def test_near_antipodes_curves_are_turned_from_every_direction():
+    """Ends 1e-5 from the antipode of one code, all about it: the valley of the energy is a thousand steps long."""
+    surface, short = reference.sphere(1.0, 2), 1e-5
+    turn = torch.arange(6, dtype=f64)[:, None] * pi / 3 + 0.2
+    a = torch.tensor([[0.7, -0.2]], dtype=f64).expand(6, 2)
+    x = torch.cat([2 * a, 1 - (a * a).sum(-1, keepdim=True)], -1) / (1 + (a * a).sum(-1, keepdim=True))
+    side = nn.functional.normalize(torch.linalg.cross(x, torch.tensor([[0.3, 0.5, 0.2]], dtype=f64).expand(6, 3)))
+    y = -x * cos(short) + (side * turn.cos() + torch.linalg.cross(x, side) * turn.sin()) * sin(short)
+    found = geodesic(surface.immersion, a, y[:, :-1] / (1 + y[:, -1:]), 9)
+    assert found.converged.all(), found.residual
+    torch.testing.assert_close(found.length, torch.full((6,), pi - short, dtype=f64), rtol=2e-4, atol=0)
 
 
 def test_newton_steps_turn_a_great_circle_about_the_axis_and_leave_piecewise_linear_maps_alone():

@@ -45,6 +45,8 @@ def test_factors_part_where_no_path_is_left():
         for a in range(4):
             for b in set(range(4)) - {a}:
                 assert (component[a] == component[b]) == (found[a, b] >= t)
+    chain = parting_thresholds(torch.tensor([[1.0, 0.4, 0.0], [0.0, 0.6, 1.0]]))
+    assert chain[0, 2] == pytest.approx(0.4), "through the factor between them"
     assert torch.equal(parting_thresholds(torch.eye(3)), torch.eye(3))
     assert torch.equal(parting_thresholds(torch.ones(1, 3)), torch.ones(3, 3))
     with pytest.raises(ValueError, match="expected importances of shape"):

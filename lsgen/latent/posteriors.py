@@ -21,6 +21,7 @@ class Posterior(nn.Module, ABC):
         raw_dim: number of latent dimensions that the encoder speaks of; all of them where it is None.
         reparameterised: whether codes carry the gradient of the raw outputs, by `rsample`.
         factorised: whether q(z|x) is `Independent` over latent dimensions.
+        twice_differentiable: whether codes carry second derivatives of the raw outputs too.
 
     """
 
@@ -28,6 +29,7 @@ class Posterior(nn.Module, ABC):
     raw_dim: int | None = None
     reparameterised: ClassVar[bool] = True
     factorised: ClassVar[bool] = False
+    twice_differentiable: ClassVar[bool] = True
 
     @property
     def manifold(self) -> Manifold:

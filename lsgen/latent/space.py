@@ -252,8 +252,12 @@ class EncodableLatentSpace(LatentSpace, EncodableSpace):
 
     def encode(self, x: Tensor) -> Distribution:
         """Return q(z|x), of batch shape (N,) and event shape (d,), for observations (N, *shape)."""
-        posterior: Distribution = self.posterior(_single(self.encoder(x)))
+        posterior: Distribution = self.posterior(self.outputs(x))
         return posterior
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Return the encoder's raw outputs for observations (N, *shape), in single precision at least."""
+        return _single(self.encoder(x))
 
     def draw(self, q: Distribution, sample_shape: Sequence[int] = ()) -> tuple[Tensor, Distribution]:
         """Return codes (*sample_shape, B, d) of a posterior of this space, and p(x|z) at them.

@@ -1,6 +1,7 @@
 """Metrics over a data set, as torchmetrics."""
 
 from lsgen.metrics.aggregate_posterior import AggregatePosterior
+from lsgen.metrics.amortisation import AmortisationGap
 from lsgen.metrics.annealed import Annealed, annealed_log_evidence
 from lsgen.metrics.enumerated import enumerated_log_evidence
 from lsgen.metrics.evidence import Evidence, NegativeLogLikelihood, log_evidence
@@ -11,6 +12,7 @@ from lsgen.metrics.regression import FactorRegression
 __all__ = [
     "ActiveUnits",
     "AggregatePosterior",
+    "AmortisationGap",
     "Annealed",
     "Evidence",
     "EvidenceLowerBound",

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 from torchmetrics import Metric
 
 from lsgen.latent import EncodableLatentSpace
@@ -39,7 +40,13 @@ class Evidence:
 
 
 @torch.no_grad()
-def log_evidence(space: EncodableLatentSpace, x: Tensor, samples: int = 5000, chunk_size: int = 100) -> Evidence:
+def log_evidence(
+    space: EncodableLatentSpace,
+    x: Tensor,
+    samples: int = 5000,
+    chunk_size: int = 100,
+    q: Distribution | None = None,
+) -> Evidence:
     """Return the importance-sampled evidence of observations (B, *shape).
 
     Args:
@@ -47,6 +54,7 @@ def log_evidence(space: EncodableLatentSpace, x: Tensor, samples: int = 5000, ch
         x: observations (B, *shape).
         samples: codes K for every observation.
         chunk_size: codes for every observation that are decoded at once; it bounds the memory.
+        q: what codes are drawn from, of batch shape (B,); the encoder's posterior unless given.
 
     Raises:
         ValueError: samples or chunk_size is not positive.
@@ -56,7 +64,7 @@ def log_evidence(space: EncodableLatentSpace, x: Tensor, samples: int = 5000, ch
     if min(samples, chunk_size) < 1:
         raise ValueError(f"expected samples and chunk_size of at least 1, got {samples} and {chunk_size}")
     check_density(space.prior, space.posterior)
-    q, p = space.encode(x), space.prior()
+    q, p = space.encode(x) if q is None else q, space.prior()
     first = second = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
     for start in range(0, samples, chunk_size):
         z, decoded = space.draw(q, (min(chunk_size, samples - start),))

@@ -125,7 +125,7 @@ def _looks() -> list[Any]:
         AggregateMetrics(n=20, codes=10),
         LikelihoodMetrics(),
         FactorMetrics(n=60),
-        EvidenceMetrics(samples=2, n=2, temperatures=2, chains=2),
+        EvidenceMetrics(samples=2, n=2, temperatures=2, chains=2, gap_steps=2),
     ]
 
 

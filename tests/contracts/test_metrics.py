@@ -25,7 +25,7 @@ N, D = 160, 3
 METRICS = members.by_name(members.concrete(Metric, "lsgen.metrics"))
 OFFERS = {
     "dim": D, "classes": 2, "sigma": 0.5, "prior": StandardNormal(D)(), "centres": torch.eye(D), "trees": 2,
-    "depths": (1, 3),
+    "depths": (1, 3), "steps": 3,
 }  # fmt: skip
 
 

@@ -54,7 +54,9 @@ from lsgen.models.vae import (
     NotMIWAE,
     Objective,
     RBFVariance,
+    Refinement,
     Renyi,
+    SemiAmortised,
 )
 from lsgen.models.vae.estimators import RLOO, Concrete
 from lsgen.nn import MLPDecoder, PixelCNN, RBFPrecision, SelfMasking, StagedRBFDecoder
@@ -97,6 +99,7 @@ OBJECTIVES: dict[str, Callable[[], Objective]] = {
     "RAEL2": lambda: RAEL2(1e-2, 1e-2),
     "RBFVariance": lambda: RBFVariance(1),
     "Renyi": lambda: Renyi(0.5, 2),
+    "SemiAmortised": lambda: SemiAmortised(Refinement(2)),
     "WAEGAN": lambda: WAEGAN(MLPCritic((d,), [4])),
 }
 ACCEPTED = {  # what papers and the documentation promise; the number of pairs that every objective takes follows

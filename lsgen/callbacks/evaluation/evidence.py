@@ -21,6 +21,7 @@ from lsgen.latent import EncodableLatentSpace, PointPosterior
 from lsgen.latent.densities import check_density
 from lsgen.metrics import (
     AggregatePosterior,
+    AmortisationGap,
     NegativeLogLikelihood,
     annealed_log_evidence,
     enumerated_log_evidence,
@@ -42,6 +43,8 @@ class EvidenceMetrics(Observer):
         temperatures: intermediate distributions of annealed importance sampling; None leaves it out.
         chains: its chains for every observation.
         most_codes: where given, the log-likelihood is also summed over all codes, of which there are so many at most.
+        gap_steps: steps of Adam that find the best posterior of every observation; None leaves out what amortised
+            inference loses.
         seed: seed of the codes.
 
     Raises:
@@ -62,12 +65,14 @@ class EvidenceMetrics(Observer):
         temperatures: int | None = None,
         chains: int = 16,
         most_codes: int | None = None,
+        gap_steps: int | None = None,
         seed: int = 0,
     ) -> None:
         self.at_least(1, samples=samples, n=n, chunk_size=chunk_size, temperatures=temperatures, chains=chains)
-        self.at_least(1, most_codes=most_codes)
+        self.at_least(1, most_codes=most_codes, gap_steps=gap_steps)
         self.samples, self.n, self.chunk_size = samples, n, chunk_size
-        self.temperatures, self.chains, self.most_codes, self.seed = temperatures, chains, most_codes, seed
+        self.temperatures, self.chains, self.seed = temperatures, chains, seed
+        self.most_codes, self.gap_steps = most_codes, gap_steps
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module without posterior densities, before any work starts."""
@@ -76,6 +81,9 @@ class EvidenceMetrics(Observer):
             raise TypeError(f"EvidenceMetrics expected a latent space with an encoder, got {type(space).__name__}")
         if isinstance(space.posterior, PointPosterior):
             raise TypeError("EvidenceMetrics expected posteriors with a density, got points")
+        if self.gap_steps is not None and not space.posterior.reparameterised:
+            name = type(space.posterior).__name__
+            raise TypeError(f"EvidenceMetrics expected posteriors whose codes carry a gradient for the gap, got {name}")
         check_density(space.prior)
         if self.most_codes is not None:
             check_enumerable(space, self.most_codes)
@@ -87,6 +95,10 @@ class EvidenceMetrics(Observer):
         self._nll = NegativeLogLikelihood(self.samples, self.chunk_size).to(pl_module.device)
         self._annealed = MeanMetric().to(pl_module.device)
         self._exact = MeanMetric().to(pl_module.device)
+        self._gap = None
+        if self.gap_steps is not None:
+            self._gap = AmortisationGap(self.gap_steps, samples=self.samples, chunk_size=self.chunk_size)
+            self._gap.to(pl_module.device)
         self._aggregate = AggregatePosterior(space.prior()).to(pl_module.device)
         self._seen = 0
 
@@ -116,6 +128,8 @@ class EvidenceMetrics(Observer):
             self._annealed.update(-bound.log_evidence)
         if self.most_codes is not None:
             self._exact.update(-enumerated_log_evidence(space, x, self.most_codes))
+        if self._gap is not None:
+            self._gap.update(space, x)
         q, p = space.encode(x), space.prior()
         if factorised_normal(q, p):
             self._aggregate.update(q)
@@ -127,6 +141,8 @@ class EvidenceMetrics(Observer):
             row["nll_annealed"] = self._annealed.compute()
         if self.most_codes is not None:
             row["nll_exact"] = self._exact.compute()
+        if self._gap is not None:
+            row |= self._gap.compute()
         if self._aggregate.update_called:
             with undisturbed(torch.nn.Identity(), self.seed):
                 parts = self._aggregate.compute()

@@ -188,6 +188,7 @@ class RiemannianNormalPosterior(Posterior):
     """
 
     heads: ClassVar[int] = 2
+    twice_differentiable: ClassVar[bool] = False
 
     def __init__(self, curvature: float = 1.0) -> None:
         super().__init__()

@@ -229,6 +229,7 @@ class VonMisesFisherPosterior(Posterior):
     """
 
     heads: ClassVar[int] = 2
+    twice_differentiable: ClassVar[bool] = False
 
     @property
     def manifold(self) -> Sphere:

@@ -22,8 +22,10 @@ from lsgen.models.vae.bounds.levelwise import LevelwiseELBO
 from lsgen.models.vae.bounds.missing import MissingDataIWAE
 from lsgen.models.vae.bounds.not_miwae import NotMIWAE
 from lsgen.models.vae.bounds.piwae import PIWAE
+from lsgen.models.vae.bounds.refinement import Refinement
 from lsgen.models.vae.bounds.relaxed_elbo import RelaxedELBO
 from lsgen.models.vae.bounds.renyi import Renyi
+from lsgen.models.vae.bounds.semi_amortised import SemiAmortised
 from lsgen.models.vae.bounds.vimco import VIMCO
 from lsgen.models.vae.objective import DataSetObjective, Objective
 from lsgen.models.vae.rbf_variance import RBFVariance
@@ -67,8 +69,10 @@ __all__ = [
     "NotMIWAE",
     "Objective",
     "RBFVariance",
+    "Refinement",
     "RelaxedELBO",
     "Renyi",
+    "SemiAmortised",
     "SemiSupervised",
     "StackedSemiSupervised",
 ]

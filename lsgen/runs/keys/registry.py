@@ -146,6 +146,8 @@ ENTRIES: tuple[Entry, ...] = (
             ("nll", "−log p(x)", "importance-sampled"),
             ("nll_annealed", "−log p(x), annealed", "by annealed importance sampling, where temperatures are given"),
             ("nll_exact", "−log p(x), exact", "the sum over all discrete codes, where `most_codes` is given"),
+            ("amortisation_gap", "amortisation gap", "what the best posterior of each observation gains"),
+            ("approximation_gap", "approximation gap", "what the best posterior of the family lacks, from below"),
         )
     ),
     Entry("nll_effective_samples", "effective samples of −log p(x)", "", "evidence", stages=("test",),

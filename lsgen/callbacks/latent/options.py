@@ -50,6 +50,7 @@ class TraversalFigures:
         frames: values on each axis of the animation, which runs through them to and fro.
         fps: frames per second of the animation.
         max_axes: axes shown, the most active ones.
+        max_values: values of a discrete variable shown, the first ones.
         level_axes: axes of every level of a hierarchy, the most active ones.
         level_draws: draws of the prior that complete the first levels of an anchor.
         kl_probes: observations over which the KL is averaged that sorts the axes.
@@ -64,6 +65,7 @@ class TraversalFigures:
     frames: int = 15
     fps: float = 12.0
     max_axes: int = 32
+    max_values: int = 32
     level_axes: int = 3
     level_draws: int = 6
     kl_probes: int = 256

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns, Which
+from lsgen.callbacks.latent.choices import by_activity, every_value
 from lsgen.callbacks.latent.levels import active_axes, completed
 from lsgen.callbacks.latent.options import TraversalFigures
 from lsgen.callbacks.latent.probe_codes import (
@@ -33,6 +34,7 @@ from lsgen.callbacks.latent.probe_codes import (
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
+from lsgen.latent.manifolds.manifold import Choice
 from lsgen.latent.manifolds.supports import bounded
 from lsgen.models.gan.directions.linear import Directions
 from lsgen.viz import Pixels
@@ -85,7 +87,7 @@ class LatentTraversal(LatentCallback):
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns, space)
         self.at_least(1, anchors=anchors, grid_anchors=figures.grid_anchors, max_axes=figures.max_axes)
-        self.at_least(1, level_axes=figures.level_axes, level_draws=figures.level_draws)
+        self.at_least(1, level_axes=figures.level_axes, level_draws=figures.level_draws, max_values=figures.max_values)
         self.at_least(1, pairs=figures.pairs, kl_probes=figures.kl_probes, chunk_size=figures.decoding.chunk_size)
         self.at_least(2, points=points, frames=figures.frames)
         self.at_least(2, path_points=figures.path_points, plane_points=figures.plane_points)
@@ -116,7 +118,7 @@ class LatentTraversal(LatentCallback):
         return space
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
-        """Draw the axes, the animation, the interpolations, the plane and, where the space has levels, each of them."""
+        """Draw axes, animation, interpolations, plane and, where the space has levels or discrete variables, these."""
         known = encode_probes(space, probe, self.wanted)
         view = _View(self, space, probe, known)
         sink.image("traversal/axes", view.axes())
@@ -126,6 +128,8 @@ class LatentTraversal(LatentCallback):
         if len(space.level_sizes) > 1:
             sink.image("traversal/levels", view.levels_apart())
             sink.image("traversal/level_samples", view.levels_completed())
+        if space.manifold.choices:
+            sink.image("traversal/choices", view.choices())
         if len(known.z) > 1:
             start, end = known.z[: 2 * min(self.figures.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
             for name, path in _interpolations(space.manifold):
@@ -186,6 +190,19 @@ class _View:
         rows = ["no level kept", *(f"1 to {level} kept" for level in range(1, len(sizes) + 1))]
         title = "Levels of the anchor from the top down, the rest drawn from the prior"
         return self._side_by_side(blocks, rows, [""] * len(noise), title)
+
+    def choices(self) -> Pixels:
+        """Draw every value of every discrete variable, around the first anchor, the most active variables first."""
+        figures, manifold = self.of.figures, self.space.manifold
+        found = by_activity(manifold.choices, self.known.order, figures.max_axes)
+        z, shown = every_value(manifold.onto(self.anchors[0]), found, figures.max_values)
+        images = np.where(shown.numpy()[..., None, None, None], self.decoded(z), 255).astype(np.uint8)
+        names = [_place(self.known, choice) for choice in found]
+        total, most = len(manifold.choices), max(len(choice.values) for choice in found)
+        rest = "" if len(found) == total else f", the first {len(found)} of {total}"
+        cut = "" if most <= figures.max_values else f", the first {figures.max_values} of {most} values"
+        title = f"Every value of every discrete variable{rest}{cut}, around the first anchor"
+        return viz.grid(images, names, [str(number) for number in range(z.shape[1])], title)
 
     def animation(self) -> Pixels:
         levels, _ = self.levels(self.of.figures.frames)
@@ -293,6 +310,12 @@ class _View:
 
 def _in_sigmas(value: float) -> str:
     return f"{value:+.2g}σ".replace("-", "−") if abs(value) > 1e-6 else "0"
+
+
+def _place(known: ProbeCodes, choice: Choice) -> str:
+    """Return the label of a discrete variable: its coordinate, or the first and the last of them."""
+    width = choice.values.shape[1]
+    return axis_name(known, choice.start) if width == 1 else f"z{choice.start} to z{choice.start + width - 1}"
 
 
 def _note(exists: bool, straight: bool, name: str) -> str:

@@ -229,6 +229,8 @@ ENTRIES: tuple[Entry, ...] = (
         "where codes have levels: some rows a level, the top one first; the other levels stay at the anchor's"),
     _figure("traversal/level_samples", "Levels kept from the top down", "traversals",
         "where codes have levels: each row keeps one more level of the anchor and draws the rest from the prior"),
+    _figure("traversal/choices", "Every value of every discrete variable", "traversals",
+        "where codes have classes, bits, levels or entries of a codebook: one row a variable, one column a value"),
     _figure("traversal/directions", "Directions and their scales", "traversals",
         "one row a direction, named, with its scale"),
     _figure("traversal/directions", "", "traversals", "the directions", "npz"),

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lsgen.callbacks import GeodesicSearch, GeometryDetail, MeanSets, TraversalFigures
+from lsgen.callbacks.latent.choices import by_activity, every_value
 from lsgen.callbacks.latent.distances import LatentDistances
 from lsgen.callbacks.latent.geodesics import LatentGeodesics
 from lsgen.callbacks.latent.geometry import LatentGeometry
@@ -15,12 +16,18 @@ from lsgen.callbacks.latent.traversal import LatentTraversal
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import (
+    BernoulliPosterior,
+    BernoulliPrior,
+    CategoricalPosterior,
+    CategoricalPrior,
     CodebookPrior,
     Cube,
     Deterministic,
     EncodableLatentSpace,
+    FiniteScalarQuantiser,
     HypersphericalUniform,
     LatentSpace,
+    LatticePrior,
     OneHot,
     Product,
     ProductManifold,
@@ -42,6 +49,9 @@ SPACES = {
     "ball": (WrappedNormalPrior(2), None),
     "classes": (Product([Uniform(2), OneHot(3)]), None),
     "classes and an encoder": (Product([StandardNormal(1), OneHot(3)]), Deterministic()),
+    "bits": (BernoulliPrior(4), BernoulliPosterior(4)),
+    "categories": (CategoricalPrior(6, 3), CategoricalPosterior(6, 3)),
+    "levels": (LatticePrior(4, [3, 4]), FiniteScalarQuantiser(4, [3, 4])),
     "codebook": (CodebookPrior(4), VectorQuantiser(4, 5, 2)),
 }
 
@@ -147,3 +157,33 @@ def test_traversals_of_a_codebook_show_one_entry_after_the_other(tmp_path):
     apart = (codes.unflatten(1, (2, 2)).flatten(0, 1)[:, None] - space.posterior.codebook).abs().amax(-1)
     assert float(apart.amin(1).max()) < 1e-6
     assert len(apart.argmin(1).unique()) >= 3
+
+
+@pytest.mark.parametrize("name", ["bits", "levels", "categories", "codebook", "classes"])
+def test_every_value_of_every_discrete_variable_is_drawn_by_itself(name, tmp_path):
+    """Each code that differs from a code of the space in one variable alone, and each of them."""
+    space = _space(name)
+    z = space.prior().sample()
+    choices = space.manifold.choices
+    rows, shown = every_value(z, choices, 100)
+    found = {tuple(code) for code in rows[shown].tolist()}
+    expected = set()
+    for choice in choices:
+        for value in choice.values:
+            code = z.clone()
+            code[choice.start : choice.start + choice.values.shape[1]] = value
+            expected.add(tuple(code.tolist()))
+    assert found == expected
+    assert shown.sum().item() == sum(len(choice.values) for choice in choices)
+    assert every_value(z, choices, 2)[0].shape[1] == 2
+    order = torch.arange(space.dim).flip(0)
+    assert [choice.start for choice in by_activity(choices, order, 2)] == [choice.start for choice in choices[:-3:-1]]
+    figures = TraversalFigures(kl_probes=8, frames=2, plane_points=2, pairs=1, path_points=2)
+    decoded = {tuple(code) for code in _decoded(space, LatentTraversal(points=2, figures=figures), tmp_path).tolist()}
+    assert (tmp_path / "figures" / "traversal" / "choices" / "00000001.png").exists()
+    if isinstance(space, EncodableLatentSpace):
+        x = torch.rand(30, *SHAPE, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            anchor = space.manifold.onto(space.encode(x).mean[0])
+        rows, shown = every_value(anchor, choices, 100)
+        assert {tuple(code) for code in rows[shown].tolist()} <= decoded

@@ -135,25 +135,33 @@ class FromTruncatedPrior(CodeSampler):
     Other parts of a product, such as classes, are drawn as they are.
 
     Args:
-        prior: a `StandardNormal`, or a `Product` with one among its parts.
         threshold: t; small ones give typical observations.
 
     Raises:
         ValueError: the threshold is not positive.
-        TypeError: no coordinate is standard normal.
 
     """
 
     needs_codes = False
     curved = True
 
-    def __init__(self, prior: Prior, threshold: float = 0.5) -> None:
+    def __init__(self, threshold: float = 0.5) -> None:
         if not threshold > 0:
             raise ValueError(f"expected a threshold above 0, got {threshold}")
+        self.threshold = float(threshold)
+        self._prior: Prior | None = None
+
+    def bind(self, prior: Prior) -> None:
+        """Store the prior: a `StandardNormal`, or a `Product` with one among its parts.
+
+        Raises:
+            TypeError: no coordinate is standard normal.
+
+        """
         parts: list[Any] = list(prior.parts) if isinstance(prior, Product) else [prior]
         if not any(isinstance(part, StandardNormal) for part in parts):
             raise TypeError(f"FromTruncatedPrior expected a StandardNormal among the prior, got {type(prior).__name__}")
-        self.prior, self.threshold = prior, float(threshold)
+        self._prior = prior
         self._normal = [isinstance(part, StandardNormal) for part in parts for _ in range(part.dim)]
 
     def learn(self, codes: Tensor) -> None:
@@ -162,7 +170,9 @@ class FromTruncatedPrior(CodeSampler):
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         """Return draws, by inversion: sqrt(2) erfinv(u erf(t / sqrt(2))), u ~ U(-1, 1)."""
-        codes: Tensor = self.prior().sample((n,))
+        if self._prior is None:
+            raise RuntimeError("FromTruncatedPrior expected to know a prior first: call bind(prior)")
+        codes: Tensor = self._prior().sample((n,))
         u = (2 * torch.rand_like(codes) - 1) * erf(self.threshold / sqrt(2))
         truncated = (sqrt(2) * torch.erfinv(u)).clamp(-self.threshold, self.threshold)
         return torch.where(torch.tensor(self._normal, device=codes.device), truncated, codes)
@@ -339,10 +349,12 @@ def generate(space: LatentSpace, n: int, sampler: CodeSampler | None = None, mea
 
     Raises:
         ValueError: the sampler cannot draw on the manifold of the codes.
+        TypeError: the sampler cannot draw from such a prior.
 
     """
     source = FromPrior(space.prior) if sampler is None else sampler
     source.check(space.manifold)
+    source.bind(space.prior)
     with torch.no_grad():
         z = source.sample(n)
         return space.decode(z).mean if mean else space.observe(z)

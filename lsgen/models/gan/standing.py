@@ -56,6 +56,7 @@ def standing_statistics(
     if batches < 1 or batch_size < 2:
         raise ValueError(f"expected at least 1 batch of at least 2 codes, got {batches} of {batch_size}")
     decoder, source = space.decoder, FromPrior(space.prior) if sampler is None else sampler
+    source.bind(space.prior)
     norms = batch_normalisations(decoder)
     modes, momenta = [(part, part.training) for part in decoder.modules()], [norm.momentum for norm in norms]
     devices = {p.device.index for p in decoder.parameters() if p.device.type == "cuda"}

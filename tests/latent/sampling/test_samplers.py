@@ -86,7 +86,11 @@ def test_a_truncated_prior_has_the_moments_of_the_truncated_normal() -> None:
     """Variance 1 - 2 t phi(t)/(2 Phi(t) - 1), fourth moment by scipy; classes are drawn as they are."""
     torch.manual_seed(0)
     n, t = 40_000, 0.8
-    z = samplers.FromTruncatedPrior(Product([OneHot(3), StandardNormal(2)]), t).sample(n)
+    sampler = samplers.FromTruncatedPrior(t)
+    with pytest.raises(RuntimeError, match="expected to know a prior first"):
+        sampler.sample(1)
+    sampler.bind(Product([OneHot(3), StandardNormal(2)]))
+    z = sampler.sample(n)
     reference = truncnorm(-t, t)
     assert z[:, 3:].abs().max() <= t
     for power in (1, 2, 4):
@@ -95,6 +99,6 @@ def test_a_truncated_prior_has_the_moments_of_the_truncated_normal() -> None:
     assert torch.equal(z[:, :3].sum(1), torch.ones(n))
     assert (z[:, :3].mean(0) - 1 / 3).abs().max() < 5 * (2 / 9 / n) ** 0.5
     with pytest.raises(ValueError, match="expected a threshold above 0, got 0"):
-        samplers.FromTruncatedPrior(StandardNormal(2), 0)
+        samplers.FromTruncatedPrior(0)
     with pytest.raises(TypeError, match="expected a StandardNormal among the prior, got HypersphericalUniform"):
-        samplers.FromTruncatedPrior(HypersphericalUniform(3))
+        samplers.FromTruncatedPrior().bind(HypersphericalUniform(3))

@@ -55,7 +55,7 @@ def _statistics(net: nn.Module) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("truncated", [False, True])
 def test_they_are_the_averages_of_the_moments_of_batches(truncated: bool) -> None:
     gan = _gan()
-    sampler = FromTruncatedPrior(gan.latent_space.prior, 0.4) if truncated else None
+    sampler = FromTruncatedPrior(0.4) if truncated else None
     modes, state = [part.training for part in gan.modules()], torch.get_rng_state()
     standing_statistics(gan.latent_space, batches=5, batch_size=8, seed=3, sampler=sampler)
     assert [part.training for part in gan.modules()] == modes

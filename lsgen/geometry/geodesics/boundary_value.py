@@ -11,9 +11,8 @@ grid is too coarse: chords are shorter than what they span, and a polygon of few
 a curve is solved again with twice as many segments, and again; its points are then every second or fourth of those,
 its other numbers those of the finer grid.
 The length is fourth order in 1/n (`lsgen.geometry.geodesics.arc_length`); the points and the
-energy are second order. A curve that has not converged is moved by damped Newton steps with the exact Hessian if it is
-near a geodesic (`lsgen.geometry.geodesics.damped_newton`), then tried again by continuation in its end point
-(`lsgen.geometry.geodesics.continuation`). Between codes so close, or so far out, that rounding hides the chords the
+energy are second order. What is tried with a curve that has not converged is told in
+`lsgen.geometry.geodesics.relaxation`. Between codes so close, or so far out, that rounding hides the chords the
 geodesic is found from derivatives or in float64 (`lsgen.geometry.geodesics.close_codes`).
 
 A local minimum bounds the distance from above. With several starts the best is kept, and what the starts disagree by is
@@ -25,7 +24,6 @@ Reference: Arvanitidis, Hansen & Hauberg (2018), https://arxiv.org/abs/1710.1137
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -33,25 +31,22 @@ from torch import Tensor
 
 from lsgen.geometry.batching import FlatCodes, flat_codes
 from lsgen.geometry.checks import check_codes
-from lsgen.geometry.chunks import codes_at_once
 from lsgen.geometry.compat import outside_transforms
 from lsgen.geometry.dtypes import dtype_name
-from lsgen.geometry.geodesics.arc_length import with_midpoints
 from lsgen.geometry.geodesics.close_codes import Route, solve_hidden
-from lsgen.geometry.geodesics.continuation import SEGMENTS, continued
-from lsgen.geometry.geodesics.damped_newton import NEAR, newton_curves
 from lsgen.geometry.geodesics.distance_bounds import lower_bounds
 from lsgen.geometry.geodesics.implicit import (
     FoundCurves,
-    Settings,
     differentiable_lengths,
     differentiable_solution,
     is_followed,
     values_of,
 )
 from lsgen.geometry.geodesics.precision import in_dtype
+from lsgen.geometry.geodesics.relaxation import curves_at_once, solved_curves
 from lsgen.geometry.geodesics.rounding import HIDDEN
-from lsgen.geometry.geodesics.solver import Solution, minimise_energy, starts_hidden
+from lsgen.geometry.geodesics.search import Search
+from lsgen.geometry.geodesics.solver import Solution
 from lsgen.geometry.geodesics.starts import CodeGraph, manifold_paths, starting_curves
 from lsgen.geometry.jets import unchanged
 from lsgen.geometry.riemannian import RiemannianMetric
@@ -142,13 +137,12 @@ def geodesic(
         ValueError: shapes differ, fewer than 3 points or 1 start, or see `metric`.
 
     """
-    options: dict[str, Any] = {"starts": starts, "graph": graph, "max_iterations": max_iterations, "tol": tol}
-    options |= {"refinements": refinements, "chunk_size": chunk_size, "generator": generator}
-    found, route = solve_geodesics(im, start, end, points, initial=initial, **options)
+    search = Search(initial, starts, graph, max_iterations, tol, refinements, chunk_size, generator)
+    found, route = solve_geodesics(im, start, end, points, search)
     a, b = start.reshape(-1, im.dim), end.reshape(-1, im.dim)
     if is_followed(im, a, b):
         flat = flat_solution(found, route)
-        live = differentiable_solution(im, flat, a, b, Settings(max_iterations, tol, refinements))
+        live = differentiable_solution(im, flat, a, b, search)
         found = found._replace(
             points=live.points.reshape(found.points.shape),
             length=live.length.reshape(found.length.shape),
@@ -159,39 +153,24 @@ def geodesic(
 
 
 def solve_geodesics(
-    im: RiemannianMetric,
-    start: Tensor,
-    end: Tensor,
-    points: int,
-    *,
-    initial: Tensor | None = None,
-    starts: int = 1,
-    graph: CodeGraph | None = None,
-    max_iterations: int = 100,
-    tol: float = 1e-4,
-    refinements: int = 3,
-    chunk_size: int | None = None,
-    generator: torch.Generator | None = None,
+    im: RiemannianMetric, start: Tensor, end: Tensor, points: int, search: Search
 ) -> tuple[Geodesic, Tensor]:
     """Return geodesics, in float64 if rounding hid some, and the `Route` by which each was found (B,).
 
     On a curved manifold each path of the manifold is a start, and the shortest geodesic is kept.
     """
-    options: dict[str, Any] = {"max_iterations": max_iterations, "tol": tol, "refinements": refinements}
-    options |= {"chunk_size": chunk_size, "generator": generator}
-    first: dict[str, Any] = {"initial": initial, "starts": starts, "graph": graph}
     ends = flat_ends(im, start, end, points)
     if im.manifold == Euclidean():
-        return _solved(im, ends, points, **first, **options)
+        return _solved(im, ends, points, search)
     with torch.no_grad():
         a, b = values_of(im, ends.z, ends.vectors[0])
         paths = manifold_paths(im.manifold, a, b, points)
         paths = paths.reshape(len(paths), *ends.batch, points, im.dim)
-    if initial is None and graph is None:
-        first["initial"] = paths[0]
-    found, route = _solved(im, ends, points, **first, **options)
-    for path in paths[1:] if initial is None else ():
-        other, way = _solved(im, ends, points, initial=path, **options)
+    given = search.initial is not None
+    first = search if given or search.graph is not None else replace(search, initial=paths[0])
+    found, route = _solved(im, ends, points, first)
+    for path in () if given else paths[1:]:
+        other, way = _solved(im, ends, points, replace(search, initial=path, starts=1, graph=None))
         found, route = _shorter(found, route, other, way)
     codes = im.manifold.retraction(found.points)
     inside = im.manifold.conformal_factor(codes).isfinite().all(-1).all(-1)
@@ -208,40 +187,25 @@ def _shorter(found: Geodesic, route: Tensor, other: Geodesic, way: Tensor) -> tu
     return Geodesic(**made), torch.where(better.flatten(), way, route)
 
 
-def _solved(
-    im: RiemannianMetric,
-    ends: FlatCodes,
-    points: int,
-    *,
-    initial: Tensor | None = None,
-    starts: int = 1,
-    graph: CodeGraph | None = None,
-    max_iterations: int,
-    tol: float,
-    refinements: int,
-    chunk_size: int | None,
-    generator: torch.Generator | None,
-) -> tuple[Geodesic, Tensor]:
+def _solved(im: RiemannianMetric, ends: FlatCodes, points: int, search: Search) -> tuple[Geodesic, Tensor]:
     """Return geodesics in coordinates, in which the codes fill flat space or are surrounded by it."""
     a, b = values_of(im, ends.z, ends.vectors[0])
-    if starts < 1:
-        raise ValueError(f"expected at least 1 start, got {starts}")
-    if initial is not None:
-        check_codes(im.fn, im.dim, initial)
-        if initial.shape != (*ends.batch, points, im.dim):
-            raise ValueError(f"expected initial curves {(*ends.batch, points, im.dim)}, got {tuple(initial.shape)}")
-        (initial,) = values_of(im, initial.reshape(-1, points, im.dim))
+    if search.initial is not None:
+        check_codes(im.fn, im.dim, search.initial)
+        if search.initial.shape != (*ends.batch, points, im.dim):
+            shape = tuple(search.initial.shape)
+            raise ValueError(f"expected initial curves {(*ends.batch, points, im.dim)}, got {shape}")
+        search = replace(search, initial=values_of(im, search.initial.reshape(-1, points, im.dim))[0])
     with outside_transforms(a), torch.no_grad():
-        size = chunk_size or max(1, codes_at_once(im, a, im.newton_order) // points) if len(a) else 1
-        made: dict[str, Any] = {"starts": starts, "initial": initial, "graph": graph, "generator": generator}
+        size = curves_at_once(im, a[:, None].expand(-1, points, -1), search) if len(a) else 1
 
         def solve(measure: RiemannianMetric, z: Tensor) -> Solution:
-            found = _all_solved(measure, z, size, max_iterations, tol, refinements)
-            return _continued(measure, z, found, size, max_iterations, tol, refinements)
+            return solved_curves(measure, z, size, search)
 
         with unchanged():
-            curves = starting_curves(im, a, b, points, size=size, **made)
-            solved, route = solve_hidden(im, curves.flatten(0, 1), solve(im, curves.flatten(0, 1)), tol, solve)
+            given = {name: getattr(search, name) for name in ("starts", "initial", "graph", "generator")}
+            curves = starting_curves(im, a, b, points, size=size, **given)
+            solved, route = solve_hidden(im, curves.flatten(0, 1), solve(im, curves.flatten(0, 1)), search.tol, solve)
         solved = Solution(*(x.unflatten(0, curves.shape[:2]) for x in solved))
         found, route = _best(solved, route.unflatten(0, curves.shape[:2]))
         hidden = (route != Route.CHORDS) | (found.rounding > HIDDEN)
@@ -271,10 +235,11 @@ def distance(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33,
         TypeError, ValueError: see `geodesic`.
 
     """
-    found, route = solve_geodesics(im, start, end, points, **options)
+    search = Search(**options)
+    found, route = solve_geodesics(im, start, end, points, search)
     length, a, b = found.length, start.reshape(-1, im.dim), end.reshape(-1, im.dim)
     if is_followed(im, a, b):
-        live = differentiable_lengths(im, flat_solution(found, route), a, b, Settings.of(options))
+        live = differentiable_lengths(im, flat_solution(found, route), a, b, search)
         length = live.reshape(length.shape)
     return torch.where(found.converged, length, torch.nan).to(start.dtype)
 
@@ -301,70 +266,6 @@ def flat_ends(im: RiemannianMetric, start: Tensor, end: Tensor, points: int) -> 
 
 def _what(z: Tensor) -> str:
     return f"{dtype_name(z.dtype)} {tuple(z.shape)}"
-
-
-def _all_solved(
-    im: RiemannianMetric, curves: Tensor, size: int, max_iterations: int, tol: float, refinements: int
-) -> Solution:
-    """Solve from initial curves (K, N, d), on finer grids for the curves whose grid is too coarse."""
-    if not len(curves):
-        none = curves.new_zeros(0)
-        flag = none > 0
-        return Solution(curves, none, none, flag, flag, none, none, none.long(), flag, none)
-    found = _polished(im, _minimised(im, size, curves, max_iterations, tol), size, max_iterations, tol)
-    rows = found.coarse.nonzero().flatten()
-    if not refinements or not len(rows):
-        return found
-    finer = _all_solved(
-        im, with_midpoints(im, found.points[rows]), max(1, size // 2), max_iterations, tol, refinements - 1
-    )
-    finer = finer._replace(points=finer.points[:, ::2], iterations=finer.iterations + found.iterations[rows])
-    return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, finer, strict=True)))
-
-
-def _minimised(im: RiemannianMetric, size: int, curves: Tensor, max_iterations: int, tol: float) -> Solution:
-    parts = [minimise_energy(im, part.detach(), max_iterations, tol) for part in curves.split(size)]
-    return Solution(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-def _continued(
-    im: RiemannianMetric, initial: Tensor, found: Solution, size: int, max_iterations: int, tol: float, refinements: int
-) -> Solution:
-    """Solve the curves that have not converged by continuation, on a grid of SEGMENTS or more if refinements allow."""
-    rows = (~found.converged).nonzero().flatten()
-    if len(rows):
-        rows = rows[~starts_hidden(im, initial[rows])]
-    if not len(rows) or not max_iterations:
-        return found
-    curves, halvings = initial[rows], 0
-    while halvings < refinements and curves.shape[1] <= SEGMENTS:
-        curves, halvings = with_midpoints(im, curves), halvings + 1
-    size = max(1, size >> halvings)
-    curves, there = continued(im, curves, partial(_minimised, im, size))
-    rows, curves = rows[there], curves[there]
-    news = _all_solved(im, curves, size, max_iterations, tol, refinements - halvings)
-    return _with_converged(found, rows, news._replace(points=news.points[:, :: 2**halvings]))
-
-
-def _polished(im: RiemannianMetric, found: Solution, size: int, max_iterations: int, tol: float) -> Solution:
-    """Solve the curves of one grid that have a residual below NEAR, but too large a one, by damped Newton steps."""
-    rows = (~found.converged & ~found.coarse & ~found.hidden & (found.residual < NEAR)).nonzero().flatten()
-    if not len(rows) or not max_iterations:
-        return found
-    made = [newton_curves(im, part, max_iterations, tol) for part in found.points[rows].split(size)]
-    curves, there = (torch.cat(column) for column in zip(*made, strict=True))
-    rows, curves = rows[there], curves[there]
-    if not len(rows):
-        return found
-    return _with_converged(found, rows, _minimised(im, size, curves, max_iterations, tol))
-
-
-def _with_converged(found: Solution, rows: Tensor, news: Solution) -> Solution:
-    """Return solutions with those of some rows replaced by the new ones that converged on their grid or a finer one."""
-    news = news._replace(iterations=news.iterations + found.iterations[rows])
-    solved = news.converged | news.coarse
-    rows, news = rows[solved], Solution(*(x[solved] for x in news))
-    return Solution(*(old.index_copy(0, rows, new) for old, new in zip(found, news, strict=True)))
 
 
 def _best(solved: Solution, route: Tensor) -> tuple[Geodesic, Tensor]:

@@ -28,7 +28,7 @@ from lsgen.geometry.geodesics.energy import raw_energy, residual, segments
 from lsgen.geometry.geodesics.solver import Solution, energy_and_force
 from lsgen.geometry.riemannian import RiemannianMetric
 
-__all__ = ["SEGMENTS", "continued"]
+__all__ = ["SEGMENTS", "TURN", "continued"]
 
 SEGMENTS, SAMPLES, ROUNDS, RESAMPLED = 32, 128, 60, 8
 SHRINK, FAILURES, STEPS, FEW, LOOSE = 4.0, 10, 20, 8, 0.1

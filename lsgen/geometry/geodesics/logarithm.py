@@ -26,18 +26,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lsgen.geometry.compat import outside_transforms
 from lsgen.geometry.factorisation import inverse_metric, norm
 from lsgen.geometry.geodesics.arc_length import raw_length
 from lsgen.geometry.geodesics.boundary_value import flat_solution, solve_geodesics
 from lsgen.geometry.geodesics.close_codes import Route, close_series
 from lsgen.geometry.geodesics.implicit import (
     FoundCurves,
-    Settings,
     SolvedPart,
     differentiable_curves,
     is_followed,
     plain_curves,
+    values_of,
 )
+from lsgen.geometry.geodesics.relaxation import curves_at_once, relaxed
+from lsgen.geometry.geodesics.search import Search
+from lsgen.geometry.jets import unchanged
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["log_map", "logarithms"]
@@ -73,25 +77,28 @@ def log_map(im: RiemannianMetric, start: Tensor, end: Tensor, points: int = 33, 
 
 
 def logarithms(
-    im: RiemannianMetric, start: Tensor, end: Tensor, points: int, fourth_order: bool = True, **options: Any
-) -> tuple[Tensor, Tensor]:
-    """Return the logarithms (B, d) as `log_map` does, and the curves (B, N, d) that they belong to.
+    im: RiemannianMetric, start: Tensor, end: Tensor, points: int, **options: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the logarithms (B, d) as `log_map` does, the distances (B,), and the curves (B, N, d) they belong to.
 
     Args:
         im: the metric.
         start: codes (B, d).
         end: codes (B, d).
         points: number of points on each curve.
-        fourth_order: whether the direction is extrapolated, which takes a second geodesic; else it is of second order.
-        options: see `geodesic`.
+        options: see `Search`. Of discrete geodesics the distance is the root of the energy E, whose gradient by the
+            start is exactly -2g times the logarithm.
 
     """
-    found, route = solve_geodesics(im, start, end, points, **options)
+    search = Search(**options)
+    found, route = solve_geodesics(im, start, end, points, search)
     flat, a, b = flat_solution(found, route), start.reshape(-1, im.dim), end.reshape(-1, im.dim)
+    if search.discrete:
+        flat = flat._replace(length=flat.energy.clamp(min=0).sqrt())
     followed = is_followed(im, a, b)
     with torch.set_grad_enabled(followed and torch.is_grad_enabled()):
         v = torch.full_like(a, torch.nan)
-        for part in _curves(im, flat, a, b, options, followed):
+        for part in _curves(im, flat, a, b, search, followed):
             rows = part.rows
             if part.route is Route.SERIES:
                 news = _by_series(part.im, a[rows], b[rows])
@@ -101,20 +108,21 @@ def logarithms(
                     fine = raw_length(part.im, part.curves)
                     length = length + (fine - fine.detach())
                 curves = part.curves[:, :: part.every]
-                coarse = _coarser(part.im, curves, flat.residual[rows].to(curves), options) if fourth_order else None
-                news = _by_momentum(part.im, curves, length, coarse)
+                residual = flat.residual[rows].to(curves)
+                news = _by_momentum(part.im, curves, length, residual, search)
             v = v.index_copy(0, rows, news.to(v))
         v = im.manifold.tangent(start.reshape(-1, im.dim), v)
-    return v.reshape(start.shape), found.points.to(start.dtype)
+    length = torch.where(flat.solved, flat.length, torch.nan).to(start.dtype)
+    return v.reshape(start.shape), length.reshape(start.shape[:-1]), found.points.to(start.dtype)
 
 
 def _curves(
-    im: RiemannianMetric, flat: FoundCurves, a: Tensor, b: Tensor, options: dict[str, Any], followed: bool
+    im: RiemannianMetric, flat: FoundCurves, a: Tensor, b: Tensor, search: Search, followed: bool
 ) -> Iterator[SolvedPart]:
     """Yield the solved geodesics, with derivatives if they are followed."""
     if not followed:
         return plain_curves(im, flat, a)
-    return differentiable_curves(im, flat, a, b, Settings.of(options))
+    return differentiable_curves(im, flat, a, b, search)
 
 
 def _by_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> Tensor:
@@ -126,17 +134,17 @@ def _by_series(im: RiemannianMetric, a: Tensor, b: Tensor) -> Tensor:
     return (v * scale).to(a)
 
 
-def _by_momentum(im: RiemannianMetric, curves: Tensor, length: Tensor, coarser: tuple[Tensor, Tensor] | None) -> Tensor:
+def _by_momentum(im: RiemannianMetric, curves: Tensor, length: Tensor, residual: Tensor, search: Search) -> Tensor:
     """Return the initial velocities (B, d) of geodesics (B, N, d) of given lengths from their discrete momenta.
 
-    They are extrapolated where coarser curves are given and sound.
+    They are extrapolated where coarser curves are sound, unless discrete geodesics are enough.
     """
     g = im.gram(curves[:, 0], wide=False)
     inverse = inverse_metric(g.double(), g.dtype).to(g)
     v = _velocity(im, inverse, curves)
-    if coarser is None:
-        return _of_length(g, v, length)
-    coarse, sound = coarser
+    if search.discrete:
+        return v
+    coarse, sound = _coarser(im, curves, residual, search)
     u = _velocity(im, inverse, coarse)
     near = sound & (norm(g, v - u) <= APART * norm(g, v))
     n, k = curves.shape[1] - 1, coarse.shape[1] - 1
@@ -151,22 +159,29 @@ def _of_length(g: Tensor, v: Tensor, length: Tensor) -> Tensor:
     return v * torch.where(some, length / torch.where(some, square, 1).sqrt(), 1)[:, None]
 
 
-def _coarser(im: RiemannianMetric, curves: Tensor, residual: Tensor, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Return geodesics of half as many segments between the same ends, and which of them solve their equation (B,)."""
+def _coarser(im: RiemannianMetric, curves: Tensor, residual: Tensor, search: Search) -> tuple[Tensor, Tensor]:
+    """Return geodesics of half as many segments between the same ends, and which of them solve their equation (B,).
+
+    They start from every second point, where they hardly move. One that does not relax from there is not sound, since
+    another geodesic would not tell the error of the first.
+    """
     n = curves.shape[1] - 1
     at = torch.linspace(0, n, n // 2 + 1, dtype=curves.dtype, device=curves.device)
     before = at.long().clamp(max=n - 1)
     initial = torch.lerp(curves[:, before], curves[:, before + 1], (at - before)[:, None])
     if n < 4:
         return initial, torch.ones_like(curves[:, 0, 0], dtype=torch.bool)
-    solver = {key: options[key] for key in ("max_iterations", "tol", "chunk_size") if key in options}
+    (plain,) = values_of(im, initial)
+    with outside_transforms(plain), torch.no_grad(), unchanged():
+        found = relaxed(im, plain, curves_at_once(im, plain, search), search.max_iterations, search.tol)
+    sound = found.residual <= residual.clamp(min=search.tol)
     a, b = curves[:, 0], curves[:, -1]
-    found, route = solve_geodesics(im, a, b, n // 2 + 1, initial=initial, refinements=0, **solver)
-    sound = found.converged | (found.residual <= residual.clamp(min=options.get("tol", 0.0)))
-    flat = flat_solution(found, route)._replace(solved=sound)
-    points = found.points.to(curves.dtype)
-    for part in _curves(im, flat, a, b, options, is_followed(im, a, b)):
-        points = points.index_copy(0, part.rows, part.curves[:, :: part.every].to(points))
+    flat = FoundCurves(
+        found.points, found.length, found.energy, found.residual, sound, torch.zeros_like(found.iterations)
+    )
+    points = im.manifold.retraction(found.points)
+    for part in _curves(im, flat, a, b, search, is_followed(im, a, b)):
+        points = points.index_copy(0, part.rows, part.curves)
     return points, sound
 
 

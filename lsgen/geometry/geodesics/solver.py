@@ -254,20 +254,22 @@ def line_search(
     """
     slope = (at.force * step).sum((-2, -1))
     fine = (step.shape[1] + 1) * slope <= slack
-    to, moved, scale = at, torch.zeros_like(active), 1.0
+    to, moved, rows, scale = at, torch.zeros_like(active), active.nonzero().flatten(), 1.0
     for _ in range(HALVINGS):
-        trial = at.curves.clone()
-        trial[:, 1:-1] += scale * step
-        energy, force, known = energy_and_force(im, trial)
-        short = (force * step).sum((-2, -1)) >= -0.8 * slope
-        lower = torch.where(fine, short & (energy <= at.energy + slack), energy < at.energy)
-        take = active & ~moved & torch.isfinite(energy) & lower
-        news = at._replace(curves=trial, energy=energy, force=force, data=known, done=at.done + 1)
-        news = news._replace(fine=fine & (at.energy - energy <= slack))
-        to = CurveState(*(torch.where(take.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(news, to, strict=True)))
-        moved = moved | take
-        if bool((moved | ~active).all()):
+        if not len(rows):
             break
+        old, way, down, within = CurveState(*(x[rows] for x in at)), step[rows], slope[rows], fine[rows]
+        trial = old.curves.clone()
+        trial[:, 1:-1] += scale * way
+        energy, force, known = energy_and_force(im, trial)
+        short = (force * way).sum((-2, -1)) >= -0.8 * down
+        lower = torch.where(within, short & (energy <= old.energy + slack[rows]), energy < old.energy)
+        take = torch.isfinite(energy) & lower
+        news = old._replace(curves=trial, energy=energy, force=force, data=known, done=old.done + 1)
+        news = news._replace(fine=within & (old.energy - energy <= slack[rows]))
+        there, rows = rows[take], rows[~take]
+        to = CurveState(*(x.index_copy(0, there, new[take]) for x, new in zip(to, news, strict=True)))
+        moved = moved.index_fill(0, there, True)
         scale /= 2
     return to, moved
 

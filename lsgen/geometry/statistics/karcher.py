@@ -2,15 +2,17 @@ r"""Karcher's iteration for the Frechet means of several sets, by geodesics that
 
     mu <- exp_mu(t p),    p = B F,    F(mu) = sum_i w_i log_mu(x_i) = -(1/2) g^-1 grad V
 
-with t = 1, halved until the variance V falls. B = 1 in Karcher's iteration; here Broyden's update
+with t = 1, halved until the variance V falls and doubled once it has. B = 1 in Karcher's iteration; here Broyden's
+update
 
     B <- B + (s - B y) (s^T B) / (s^T B y),    s = mu_{k+1} - mu_k,    y = F_k - F_{k+1}
 
 learns how F varies, which curvature makes differ from the identity. It is forgotten where it does not descend.
 
 The geodesics from a mean start from those of the mean before, whose points z(t) move by (1 - t) s. The first rounds
-have a loose tolerance and directions of second order, and only sets that have not settled are worked on. At the end
-every geodesic is solved anew, without those before; if that finds a shorter one, the iteration goes on with it.
+have a loose tolerance, and minimise sum_i w_i E(mu, x_i) of discrete energies E, whether or not their grid tells a
+length; only sets that have not settled are worked on. At the end every geodesic is solved anew, without those before;
+if that finds a shorter one, the iteration goes on with it.
 
 Reference: Karcher, "Riemannian center of mass and mollifier smoothing" (1977); Broyden, "A class of methods for solving
 nonlinear simultaneous equations" (1965); Dembo, Eisenstat & Steihaug, "Inexact Newton methods" (1982).
@@ -94,9 +96,9 @@ def karcher_means(
         options: number of points and options of each geodesic.
 
     """
-    given, loose = _Sets(sets, shares), {**options, "tol": max(options.get("tol", 0.0), LOOSE)}
-    state = _measured(im, given, mean, None, loose, fourth_order=False)
-    state = _iterated(im, given, state, max(tol, LOOSE), max_iterations, loose, fourth_order=False)
+    given, loose = _Sets(sets, shares), {**options, "tol": max(options.get("tol", 0.0), LOOSE), "discrete": True}
+    state = _measured(im, given, mean, None, loose)
+    state = _iterated(im, given, state, max(tol, LOOSE), max_iterations, loose)
     state = _taken(state, _measured(im, given, state.mean, state.curves, options))
     state = _iterated(im, given, state, tol, max_iterations, options)
     for _ in range(RECHECKS):
@@ -117,7 +119,6 @@ def _measured(
     mean: Tensor,
     curves: Tensor | None,
     options: dict[str, Any],
-    fourth_order: bool = True,
 ) -> KarcherState:
     """Return the state at means (B, d), whose geodesics start from curves (B, n, N, d) if there are any.
 
@@ -125,17 +126,15 @@ def _measured(
     """
     b, n, d = sets.codes.shape
     start, end = mean[:, None].expand(b, n, d).reshape(-1, d), sets.codes.reshape(-1, d)
-    used = {**options, "fourth_order": fourth_order}
     if curves is None:
-        v, found = logarithms(im, start, end, **used)
+        v, length, found = logarithms(im, start, end, **options)
     else:
-        warm = {**used, "starts": 1, "graph": None, "initial": curves.reshape(b * n, *curves.shape[2:])}
-        v, found = logarithms(im, start, end, **warm)
+        warm = {**options, "starts": 1, "graph": None, "initial": curves.reshape(b * n, *curves.shape[2:])}
+        v, length, found = logarithms(im, start, end, **warm)
         lost = v.isnan().any(-1).nonzero().flatten()
         if len(lost):
-            v[lost], found[lost] = logarithms(im, start[lost], end[lost], **used)
-    v = v.reshape(b, n, d)
-    square = torch.einsum("bni,bij,bnj->bn", v, metric(im, mean), v).clamp(min=0)
+            v[lost], length[lost], found[lost] = logarithms(im, start[lost], end[lost], **options)
+    v, square = v.reshape(b, n, d), length.reshape(b, n).square()
     return _summed(im, sets, mean, v, square, found.reshape(b, n, -1, d))
 
 
@@ -163,7 +162,6 @@ def _iterated(
     goal: float,
     max_iterations: int,
     options: dict[str, Any],
-    fourth_order: bool = True,
 ) -> KarcherState:
     """Move the means until their residuals are small enough, or they cannot go on."""
     while True:
@@ -172,13 +170,11 @@ def _iterated(
         if not len(rows):
             return state._replace(step=torch.ones_like(state.step))
         part = KarcherState(*(x[rows] for x in state))
-        news = _moved(im, _Sets(sets.codes[rows], sets.shares[rows]), part, options, fourth_order)
+        news = _moved(im, _Sets(sets.codes[rows], sets.shares[rows]), part, options)
         state = KarcherState(*(old.index_copy(0, rows, new) for old, new in zip(state, news, strict=True)))
 
 
-def _moved(
-    im: RiemannianMetric, sets: _Sets, state: KarcherState, options: dict[str, Any], fourth_order: bool
-) -> KarcherState:
+def _moved(im: RiemannianMetric, sets: _Sets, state: KarcherState, options: dict[str, Any]) -> KarcherState:
     """Return the state after one step of every set; a step is halved that does not lower the variance.
 
     Close to the mean the variance differs by less than the error of its geodesics; there the residual has to fall.
@@ -192,10 +188,11 @@ def _moved(
     reached = torch.where(shot.converged[:, None], shot.point, state.mean)
     shift = reached - state.mean
     t = torch.linspace(1, 0, state.curves.shape[2], dtype=move.dtype, device=move.device)
-    trial = _measured(im, sets, reached, state.curves + t[:, None] * shift[:, None, None], options, fourth_order)
+    trial = _measured(im, sets, reached, state.curves + t[:, None] * shift[:, None, None], options)
     calmer = (trial.residual < state.residual / 2) & (trial.variance <= state.variance * (1 + ALIKE))
     better = shot.converged & ((trial.variance < state.variance) | calmer)
     trial = trial._replace(secant=_broyden(secant, shift, state.force - trial.force), done=state.done)
+    trial = trial._replace(step=(2 * state.step).clamp(max=1))
     kept = state._replace(secant=plain.expand_as(secant), step=state.step / 2)
     news = (torch.where(better.view(-1, *[1] * (x.ndim - 1)), x, y) for x, y in zip(trial, kept, strict=True))
     return KarcherState(*news)._replace(done=state.done + 1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lsgen.geometry import Immersion, MetricField, exp_map, geodesic, log_map, reference
-from lsgen.geometry.geodesics.boundary_value import solve_geodesics
+from lsgen.geometry.geodesics.relaxation import relaxed
 from lsgen.geometry.metric_tensor import metric
 
 f64 = torch.float64
@@ -67,16 +67,15 @@ def test_where_half_the_segments_lead_elsewhere_the_curve_alone_tells(monkeypatc
     end = exp_map(im, z, v, tol=1e-10).point
     clean = log_map(im, z, end, 17)
 
-    def spoiled(*args, **options):
-        found, route = solve_geodesics(*args, **options)
-        if found.points.shape[1] == 9:
-            found.points[0, 1] += 0.3
-            found.points[1, 1] += 1e-3
-            found.residual[1] = 1.0
-            found.converged[1] = False
-        return found, route
+    def spoiled(*args):
+        found = relaxed(*args)
+        assert found.points.shape[1] == 9
+        found.points[0, 1] += 0.3
+        found.points[1, 1] += 1e-3
+        found.residual[1] = 1.0
+        return found
 
-    monkeypatch.setattr("lsgen.geometry.geodesics.logarithm.solve_geodesics", spoiled)
+    monkeypatch.setattr("lsgen.geometry.geodesics.logarithm.relaxed", spoiled)
     found = log_map(im, z, end, 17)
     torch.testing.assert_close(found[2:], clean[2:], rtol=0, atol=0)
     apart = (found - clean).norm(dim=-1)[:2] / clean.norm(dim=-1)[:2]

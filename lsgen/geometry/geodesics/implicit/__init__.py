@@ -2,7 +2,6 @@
 
 from lsgen.geometry.geodesics.implicit.curve_derivatives import (
     FoundCurves,
-    Settings,
     SolvedPart,
     differentiable_curves,
     differentiable_lengths,
@@ -16,7 +15,6 @@ from lsgen.geometry.geodesics.implicit.implicit_function import LinearSystem, im
 __all__ = [
     "FoundCurves",
     "LinearSystem",
-    "Settings",
     "SolvedPart",
     "differentiable_curves",
     "differentiable_lengths",

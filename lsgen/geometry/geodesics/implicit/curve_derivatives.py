@@ -11,8 +11,8 @@ A curve that solves no equation has derivatives NaN, but 0 where nothing depends
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,12 +26,12 @@ from lsgen.geometry.geodesics.close_codes import Route, close_series, routes_of
 from lsgen.geometry.geodesics.energy import raw_energy
 from lsgen.geometry.geodesics.implicit.energy_hessian import EnergyHessian
 from lsgen.geometry.geodesics.implicit.implicit_function import first_derivative, implicit_step, without_derivative
+from lsgen.geometry.geodesics.search import Search
 from lsgen.geometry.geodesics.solver import minimise_energy
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = [
     "FoundCurves",
-    "Settings",
     "SolvedPart",
     "differentiable_curves",
     "differentiable_lengths",
@@ -43,19 +43,6 @@ __all__ = [
 
 
 SAME = 1e-4
-
-
-class Settings(NamedTuple):
-    """Options of `geodesic` that finer grids are solved with again."""
-
-    max_iterations: int = 100
-    tol: float = 1e-4
-    refinements: int = 3
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Settings:
-        """Return those among the options of `geodesic`."""
-        return cls(**{name: options[name] for name in cls._fields if name in options})
 
 
 class FoundCurves(NamedTuple):
@@ -124,11 +111,11 @@ def values_of(im: RiemannianMetric, *codes: Tensor) -> tuple[Tensor, ...]:
 
 
 def differentiable_solution(
-    im: RiemannianMetric, found: FoundCurves, start: Tensor, end: Tensor, settings: Settings
+    im: RiemannianMetric, found: FoundCurves, start: Tensor, end: Tensor, search: Search
 ) -> FoundCurves:
     """Return geodesics whose points, length and energy have derivatives by their ends (B, d) and by the weights."""
     points, length, energy = found.points, found.length, found.energy
-    for part in solved_parts(im, found, start, settings):
+    for part in solved_parts(im, found, start, search):
         fine = _with_derivatives(part, start, end)
         curves, news = fine[:, :: part.every], _energy_change(part, start, end)
         points = points.index_add(0, part.rows, (curves - curves.detach()).to(points))
@@ -149,24 +136,24 @@ def differentiable_solution(
 
 
 def differentiable_lengths(
-    im: RiemannianMetric, found: FoundCurves, start: Tensor, end: Tensor, settings: Settings
+    im: RiemannianMetric, found: FoundCurves, start: Tensor, end: Tensor, search: Search
 ) -> Tensor:
     """Return the lengths (B,) of geodesics, those of solved ones differentiable in ends (B, d) and weights.
 
     The derivatives are those of E^(1/2), which take none of the points and are of second order in 1/n.
     """
     length = found.length
-    for part in solved_parts(im, found, start, settings):
+    for part in solved_parts(im, found, start, search):
         change = _length_change(part, found, _energy_change(part, start, end))
         length = length.index_add(0, part.rows, change.to(length))
     return length
 
 
 def differentiable_curves(
-    im: RiemannianMetric, found: FoundCurves, start: Tensor, end: Tensor, settings: Settings
+    im: RiemannianMetric, found: FoundCurves, start: Tensor, end: Tensor, search: Search
 ) -> Iterator[SolvedPart]:
     """Yield the solved geodesics, differentiable in ends (B, d) and weights, in parts of one route and one grid."""
-    for part in solved_parts(im, found, start, settings):
+    for part in solved_parts(im, found, start, search):
         yield part._replace(curves=_with_derivatives(part, start, end))
 
 
@@ -182,7 +169,7 @@ def plain_curves(im: RiemannianMetric, found: FoundCurves, start: Tensor) -> Ite
             yield SolvedPart(rows, way, measure, curves.to(start.dtype) if way is Route.CHORDS else curves, 1)
 
 
-def solved_parts(im: RiemannianMetric, found: FoundCurves, start: Tensor, settings: Settings) -> Iterator[SolvedPart]:
+def solved_parts(im: RiemannianMetric, found: FoundCurves, start: Tensor, search: Search) -> Iterator[SolvedPart]:
     """Yield the solved geodesics as values, in parts of one route and one grid.
 
     A curve whose energy is not that which was found is part of one on a finer grid, and is solved there again.
@@ -196,10 +183,10 @@ def solved_parts(im: RiemannianMetric, found: FoundCurves, start: Tensor, settin
             here = (raw_energy(part.im, part.curves) - energy).abs() <= SAME * energy
             rows, curves = part.rows[~here], part.curves[~here]
             parts = [part._replace(rows=part.rows[here], curves=part.curves[here])]
-            for halving in range(settings.refinements):
+            for halving in range(search.refinements):
                 if not len(rows):
                     break
-                finer = minimise_energy(part.im, with_midpoints(im, curves), settings.max_iterations, settings.tol)
+                finer = minimise_energy(part.im, with_midpoints(im, curves), search.max_iterations, search.tol)
                 done = finer.converged
                 parts.append(part._replace(rows=rows[done], curves=finer.points[done], every=2 ** (halving + 1)))
                 rows, curves = rows[~done], finer.points[~done]

@@ -8,7 +8,8 @@ With d = b - a, exact for close codes, the middle m, and c = Gamma(m)(d, d),
 up to terms of third order in d: derivatives take the place of differences, and nothing is subtracted but the codes.
 By how much q varies and |c|_g / |d|_g, the angle that the segment turns by, tell how good that is. Where it is not good
 enough the equations of the discrete energy are solved in float64, by chords, and where float64 hides these too (or the
-map knows float32 alone) by the metric at their middles (`lsgen.geometry.geodesics.precision`).
+map knows float32 alone) by the metric at their middles (`lsgen.geometry.geodesics.precision`). Codes of which rounding
+hides the chords on finer grids alone are not close: three points would miss what lies between them.
 
 Reference: do Carmo, "Riemannian Geometry" (1992), chapter 3; Sterbenz, "Floating-Point Computation" (1974), theorem
 4.3.1, for b - a.
@@ -26,7 +27,7 @@ from torch import Tensor
 from lsgen.geometry.factorisation import full_rank
 from lsgen.geometry.geodesics.precision import more_exact_metrics
 from lsgen.geometry.geodesics.rounding import HIDDEN
-from lsgen.geometry.geodesics.solver import Solution
+from lsgen.geometry.geodesics.solver import Solution, starts_hidden
 from lsgen.geometry.riemannian import RiemannianMetric
 
 __all__ = ["CloseSeries", "Route", "close_series", "routes_of", "solve_hidden"]
@@ -111,10 +112,11 @@ def solve_hidden(
     if not len(rows):
         return found, route
     found = Solution(*(x.double() if x.is_floating_point() else x for x in found))
-    curves = initial[rows].double()
+    close, curves = starts_hidden(im, initial[rows]), initial[rows].double()
     series, deficient = _by_series(im, curves, dtype, tol)
-    found, route = _taken(found, route, rows, series, Route.SERIES, series.converged | deficient)
-    left = ~(series.converged | deficient)
+    taken = close & (series.converged | deficient)
+    found, route = _taken(found, route, rows, series, Route.SERIES, taken)
+    left = ~taken
     for way, other in routes_of(im, dtype, curves[left][:, 0]):
         if way in (Route.CHORDS, Route.SERIES) or not bool(left.any()):
             continue

@@ -63,6 +63,16 @@ def test_nothing_that_has_converged_is_further_than_a_percent_from_the_truth(cer
     assert count >= 200
 
 
+def test_codes_whose_chords_rounding_hides_on_finer_grids_alone_are_not_taken_as_close(certificate):
+    """Two pairs across a ridge in float32, whose ends and middles are on flat land: the ridge is a fifth of the way."""
+    whole = certificate.ridge(certificate.Draw(26_279, 20))
+    a, b, exact = whole.start[[10, 15]], whole.end[[10, 15]], whole.exact[[10, 15]]
+    assert (exact > 1.25 * (b - a).norm(dim=-1)).all()
+    found = geodesic(whole.metric, a, b, whole.points)
+    assert found.converged.any()
+    assert ((found.length / exact - 1).abs()[found.converged] < certificate.PROMISE).all()
+
+
 def ball(z):
     return (4 / (1 - (z * z).sum(-1)) ** 2)[:, None, None] * torch.eye(z.shape[-1], dtype=z.dtype)
 

@@ -14,7 +14,10 @@ nearest-neighbour tests take for observations that agree: their bootstrap distri
 none. Of a Frechet distance, whose bias c/N is often greater than its standard deviation, percentiles of the bootstrap
 are wrong as well: they are higher than the distance, which is too high itself; the interval above is shifted back.
 
-A statistic of pairs that is degenerate (a kernel distance between equal distributions) has wider intervals than needed.
+A statistic of pairs that is degenerate (a kernel distance between equal distributions) has wider intervals than needed,
+and a share that is 0 or 1 in every half has an interval of length 0. At a level of 95 %, the known Frechet distance of
+Gaussians was covered in 96.7 % (400 draws of either in 8 dimensions), 98.0 % (1,000 in 16) and 99.0 % (500 in 32) of
+300 repetitions; by intervals of the same width around the distance itself in 91 %, 51 % and 0 %.
 
 Reference: McCarthy, "Pseudo-replication: half samples" (1969), https://doi.org/10.2307/1402116; Wu, "On the asymptotic
 properties of the jackknife histogram" (1990), https://doi.org/10.1214/aos/1176347759.

@@ -25,7 +25,7 @@ from lsgen.geometry import immersion, metric
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
-from lsgen.metrics.quality import DatasetClassifier, Moments, Pixels, frechet_distance
+from lsgen.metrics.quality import DatasetClassifier, Halves, Moments, NetworkFeatures, Pixels, frechet_distance
 from lsgen.models.gan import GAN, NonSaturating, sefa, style_space
 from lsgen.models.gan.space import GeneratorSpace
 from lsgen.nn.adversarial.stylegan import StyleGenerator
@@ -97,6 +97,14 @@ def test_distances_within_classes_are_those_of_the_conditioned_samples(tmp_path:
     assert (int(kept["n_real"]), int(kept["n_fake"])) == (800, 400)
     ignored = _turn(callback, _space(Stored(data), 10), tmp_path / "any", data)
     assert ignored["sample/classes/intra_fd_pixels"] > 2 * values["sample/classes/intra_fd_pixels"]
+    pooled = NetworkFeatures(nn.Sequential(nn.AvgPool2d(4), nn.Flatten()), "pooled", 4)
+    callback = ClassComparison(pooled, n=60, real=RealSet(n=800), halves=Halves(8))
+    key = "sample/classes/intra_fd_pooled"
+    for classes, right in ((10, True), (0, False)):
+        values = _turn(callback, _space(Stored(data, classes), 10), tmp_path / f"{classes} classes", data)
+        low, middle, high = (values[f"{key}_unbiased{end}"] for end in ("_low", "", "_high"))
+        assert low < middle < min(high, values[key])
+        assert (low <= 0 <= high) is right, "samples that have their class are at distance 0"
     train = data.dataset("train")
     everything = train[torch.arange(len(train))]["x"].flatten(1)
     moments = Moments(len(everything), everything.double().mean(0), torch.cov(everything.double().T))

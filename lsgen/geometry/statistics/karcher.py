@@ -11,8 +11,8 @@ learns how F varies, which curvature makes differ from the identity. It is forgo
 
 The geodesics from a mean start from those of the mean before, whose points z(t) move by (1 - t) s. The first rounds
 have a loose tolerance, and minimise sum_i w_i E(mu, x_i) of discrete energies E, whether or not their grid tells a
-length; only sets that have not settled are worked on. At the end every geodesic is solved anew, without those before;
-if that finds a shorter one, the iteration goes on with it.
+length; only sets that have not settled are worked on. At the end every discrete geodesic is found anew, without
+those before; if that leads to a shorter geodesic, the iteration goes on with it.
 
 Reference: Karcher, "Riemannian center of mass and mollifier smoothing" (1977); Broyden, "A class of methods for solving
 nonlinear simultaneous equations" (1965); Dembo, Eisenstat & Steihaug, "Inexact Newton methods" (1982).
@@ -102,15 +102,44 @@ def karcher_means(
     state = _taken(state, _measured(im, given, state.mean, state.curves, options))
     state = _iterated(im, given, state, tol, max_iterations, options)
     for _ in range(RECHECKS):
-        anew = _measured(im, given, state.mean, None, options)
-        better = (anew.square < state.square * (1 - SHORTER)) | (state.square.isnan() & ~anew.square.isnan())
-        if not bool(better.any()):
+        found = _with_shorter(im, given, state, loose, options)
+        if found is None:
             break
-        v, square = torch.where(better[..., None], anew.v, state.v), torch.where(better, anew.square, state.square)
-        curves = torch.where(better[..., None, None], anew.curves, state.curves)
-        state = _taken(state, _summed(im, given, state.mean, v, square, curves))
-        state = _iterated(im, given, state, tol, max_iterations, options)
+        state = _iterated(im, given, found, tol, max_iterations, options)
     return state
+
+
+def _with_shorter(
+    im: RiemannianMetric, sets: _Sets, state: KarcherState, loose: dict[str, Any], options: dict[str, Any]
+) -> KarcherState | None:
+    """Return the state with geodesics that are shorter than its own, or None if no start of their own leads to any.
+
+    Discrete energies tell which there may be: only those are solved to the tolerance of the geodesics, and those that
+    the state lacks.
+    """
+    own, anew = (_measured(im, sets, state.mean, curves, loose) for curves in (state.curves, None))
+    missing = state.square.isnan()
+    rows = (~(anew.square >= own.square * (1 - SHORTER)) | missing).flatten().nonzero().flatten()
+    if not len(rows):
+        return None
+    n, points, d = state.curves.shape[1:]
+    start, end = state.mean[rows // n], sets.codes.reshape(-1, d)[rows]
+    begin = {"starts": 1, "graph": None, "initial": anew.curves.reshape(-1, points, d)[rows]}
+    v, length, curves = logarithms(im, start, end, **{**options, **begin})
+    square = state.square.flatten()
+    shorter = (length.square() < square[rows] * (1 - SHORTER)) | (square[rows].isnan() & ~length.isnan())
+    if not bool(shorter.any()):
+        return None
+    rows, b = rows[shorter], len(state.mean)
+    news = _summed(
+        im,
+        sets,
+        state.mean,
+        state.v.reshape(-1, d).index_copy(0, rows, v[shorter]).reshape(b, n, d),
+        square.index_copy(0, rows, length[shorter].square()).reshape(b, n),
+        state.curves.reshape(-1, points, d).index_copy(0, rows, curves[shorter]).reshape(b, n, points, d),
+    )
+    return _taken(state, news)
 
 
 def _measured(

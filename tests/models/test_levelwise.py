@@ -61,11 +61,14 @@ def test_free_bits_press_no_level_below_them() -> None:
 
 def test_balance_presses_levels_by_what_they_carry_for_their_size() -> None:
     space = _space()
-    levels = _levels(_losses(space, ELBO())).detach()
-    share = torch.stack([(levels[0] + 0.01) / 2, (levels[1] + 0.01) / 3])
+    levels = _levels(_losses(space, ELBO()))
+    share = torch.stack([(levels[0] + 0.01) / 2, (levels[1] + 0.01) / 3]).detach()
     losses = _losses(space, LevelwiseELBO(0.5, balance=True))
-    expected = losses.reconstruction.mean() + 0.5 * (levels * share * 2 / share.sum()).sum()
+    expected = _losses(space, ELBO()).reconstruction.mean() + 0.5 * (levels * share * 2 / share.sum()).sum()
     torch.testing.assert_close(losses.loss, expected)
+    weight = space.posterior.blocks[0].layers[-1].weight
+    found, wanted = (torch.autograd.grad(loss, weight, retain_graph=True)[0] for loss in (losses.loss, expected))
+    torch.testing.assert_close(found, wanted)
     whole = _losses(space, LevelwiseELBO(1.0, balance=True))
     torch.testing.assert_close(whole.loss, whole.reconstruction.mean() + levels.sum())
 

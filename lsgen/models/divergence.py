@@ -7,7 +7,7 @@ from torch.distributions import Distribution, Independent, kl_divergence
 
 from lsgen.latent import LadderNormal, Point
 
-__all__ = ["factorises", "kl_per_dimension", "kl_terms"]
+__all__ = ["closed_form_kl", "factorises", "kl_per_dimension", "kl_terms"]
 
 
 def factorises(*distributions: Distribution) -> bool:
@@ -29,6 +29,16 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor:
     if not (isinstance(q, Independent) and isinstance(p, Independent) and factorises(q, p)):
         raise TypeError(f"expected a posterior and a prior that factorise over latent dimensions, got {q} and {p}")
     return kl_divergence(q.base_dist, p.base_dist)
+
+
+def closed_form_kl(q: Distribution, p: Distribution) -> Tensor:
+    """Return KL(q || p) in nats, (B, d) where both factorise over latent dimensions, else (B, 1).
+
+    Raises:
+        NotImplementedError: there is no closed form for these two families.
+
+    """
+    return kl_per_dimension(q, p) if factorises(q, p) else kl_divergence(q, p).unsqueeze(-1)
 
 
 def kl_terms(q: Distribution, p: Distribution, z: Tensor) -> Tensor:

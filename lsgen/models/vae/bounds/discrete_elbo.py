@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lsgen.latent import DiscreteCodes, EncodableLatentSpace
 from lsgen.models import parts
-from lsgen.models.divergence import kl_terms
+from lsgen.models.divergence import closed_form_kl
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.estimators.base import GradientEstimator
@@ -54,5 +54,5 @@ class DiscreteELBO(Objective):
         if not isinstance(q, DiscreteCodes):
             raise TypeError(f"DiscreteELBO expected a posterior over discrete codes, got {type(q).__name__}")
         reconstruction = self.estimator(q, lambda z: -space.decode(z).log_prob(x), step)
-        kl = kl_terms(q, space.prior(), q.logits)
+        kl = closed_form_kl(q, space.prior())
         return Losses((reconstruction + beta * kl.sum(-1)).mean(), reconstruction, kl, {"beta": beta})

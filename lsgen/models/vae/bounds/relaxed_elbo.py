@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lsgen.latent import DiscreteCodes, EncodableLatentSpace
 from lsgen.models import parts
-from lsgen.models.divergence import kl_terms
+from lsgen.models.divergence import closed_form_kl
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.estimators.base import as_temperature, temperature_at
@@ -76,4 +76,4 @@ class RelaxedELBO(Objective):
         return q.soft(scores), kl.unsqueeze(-1)
 
     def _discrete(self, q: DiscreteCodes, p: DiscreteCodes) -> tuple[Tensor, Tensor]:
-        return q.sample(), kl_terms(q, p, q.logits).sum(-1, keepdim=True)
+        return q.sample(), closed_form_kl(q, p).sum(-1, keepdim=True)

@@ -20,6 +20,7 @@ from lsgen.geometry import (
 )
 from lsgen.geometry.geodesics.boundary_value import solve_geodesics
 from lsgen.geometry.geodesics.close_codes import Route
+from lsgen.geometry.geodesics.search import Search
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Gaussian
 
@@ -152,7 +153,7 @@ def test_in_flat_space_points_and_logarithms_are_linear():
 def test_close_codes_in_float32_have_derivatives_by_the_route_that_found_them(offset, apart, route):
     im = Immersion(lambda z: torch.cat([z, 2 * torch.sin(z) + 50], -1), 2)
     ends = torch.stack([A + offset, A + offset + apart * B]).float()
-    assert solve_geodesics(im, *ends, 9)[1].tolist() == [route, route]
+    assert solve_geodesics(im, *ends, 9, Search())[1].tolist() == [route, route]
     for name in ("points", "log_map"):
         found = derivatives(lambda x, name=name: QUANTITIES[name](im, *x, points=9), ends)
         exact = derivatives(lambda x, name=name: QUANTITIES[name](im, *x, points=9, tol=1e-9), ends.double())

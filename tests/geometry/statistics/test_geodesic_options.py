@@ -5,6 +5,7 @@ import torch
 
 from lsgen.geometry import MetricField, reference
 from lsgen.geometry.geodesics.boundary_value import solve_geodesics
+from lsgen.geometry.geodesics.relaxation import relaxed
 from lsgen.geometry.statistics import frechet_mean, kmeans, land, land_log_density, principal_geodesics
 from lsgen.geometry.statistics.karcher import LOOSE
 
@@ -31,22 +32,24 @@ CALLS = {
 def test_every_geodesic_takes_them(name, monkeypatch):
     seen = []
 
-    def recorded(solve):
-        def call(im, start, end, points, **options):
-            seen.append({"points": points, **options})
-            return solve(im, start, end, points, **options)
+    def solved(im, start, end, points, search):
+        seen.append((points, search.max_iterations, search.tol))
+        return solve_geodesics(im, start, end, points, search)
 
-        return call
+    def coarser(im, curves, size, max_iterations, tol):
+        seen.append((curves.shape[1], max_iterations, tol))
+        return relaxed(im, curves, size, max_iterations, tol)
 
-    monkeypatch.setattr("lsgen.geometry.geodesics.logarithm.solve_geodesics", recorded(solve_geodesics))
+    monkeypatch.setattr("lsgen.geometry.geodesics.logarithm.solve_geodesics", solved)
+    monkeypatch.setattr("lsgen.geometry.geodesics.logarithm.relaxed", coarser)
     found = CALLS[name]({"tol": 1e-6, "max_iterations": 77})
     if name == "land":
         land_log_density(SPHERE.immersion, found, CODES, 9, {"tol": 1e-6, "max_iterations": 77})
-    assert {options["points"] for options in seen} == {9, 5}
-    assert {options["max_iterations"] for options in seen} == {77}
-    assert seen[-1]["tol"] == 1e-6
+    points, max_iterations, tol = (set(column) for column in zip(*seen, strict=True))
+    assert points == {9, 5}
+    assert max_iterations == {77}
     loosened = {"frechet_mean", "principal_geodesics"}  # the first rounds towards a mean have a looser tolerance
-    assert {options["tol"] for options in seen} == ({1e-6, LOOSE} if name in loosened else {1e-6})
+    assert tol == ({1e-6, LOOSE} if name in loosened else {1e-6})
 
 
 def test_they_decide_what_converges():

@@ -17,10 +17,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MADE", "MaskedLinear"]
+__all__ = ["MADE"]
 
 
-class MaskedLinear(nn.Linear):
+class _MaskedLinear(nn.Linear):
     """A linear layer of which some weights are held at zero.
 
     Args:
@@ -79,10 +79,10 @@ class MADE(nn.Module):
         degrees = [inputs, *(torch.arange(width) * dim // width for width in hidden)]
         layers: list[nn.Module] = []
         for below, above in pairwise(degrees):
-            layers += [MaskedLinear(above[:, None] >= below), activation()]
+            layers += [_MaskedLinear(above[:, None] >= below), activation()]
         self.first, self.layers = layers[0], nn.Sequential(*layers[1:])
         self.context = nn.Linear(context, hidden[0], bias=False)
-        self.last = MaskedLinear(inputs.repeat(heads)[:, None] > degrees[-1])
+        self.last = _MaskedLinear(inputs.repeat(heads)[:, None] > degrees[-1])
 
     def forward(self, z: Tensor, h: Tensor) -> tuple[Tensor, ...]:
         """Return the heads, (*, d) each, at codes (*, d) given contexts that broadcast against them."""

@@ -56,14 +56,15 @@ class PackedCritic(nn.Module):
         if getattr(self.critic, "classes", 0):
             raise ValueError(f"expected a critic of packs without classes, got {type(self.critic).__name__} with some")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, packed: Tensor) -> Tensor:
         """Return scores (M,).
 
         Raises:
             ValueError: the observations are not in packs.
 
         """
-        if x.shape[1] != self.width:
-            raise ValueError(f"expected packs of {self.width} channels, got observations {tuple(x.shape)}: see `packs`")
-        scores: Tensor = self.critic(x)
+        if packed.shape[1] != self.width:
+            shape = tuple(packed.shape)
+            raise ValueError(f"expected packs of {self.width} channels, got observations {shape}: see `packs`")
+        scores: Tensor = self.critic(packed)
         return scores

@@ -194,6 +194,7 @@ UPDATES: dict[str, tuple[tuple[Any, ...], Callable[[Tensor], tuple[Any, ...]]]] 
     "EvidenceLowerBound": ((5,), lambda x: (_losses(x),)),
     "FactorRegression": ((8, 2), lambda x: (x, _factors(x))),
     "FrechetDistance": ((8,), lambda x: (x, True)),
+    "ImageSimilarity": ((), lambda x: (x.new_zeros(B, 1, 16, 16),) * 2),
     "IntraFrechetDistance": ((8, 3), lambda x: (x, _factors(x)[:, 0], True)),
     "KernelDistance": ((), lambda x: (x, True)),
     "ModeCoverage": ((torch.zeros(4, 8), 0.1), lambda x: (x,)),

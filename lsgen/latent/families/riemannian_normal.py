@@ -17,7 +17,7 @@ section 3.2 and appendix B, https://arxiv.org/abs/1901.06033; Pennec, "Intrinsic
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cached_property
 from math import log
 from typing import ClassVar
 
@@ -148,6 +148,8 @@ class RiemannianNormalPrior(Prior):
         if not scale > 0:
             raise ValueError(f"expected a scale > 0, got {scale}")
         self.ball, self.scale = PoincareBall(curvature), float(scale)
+        c = self.ball.curvature
+        self._most = _millionth(dim, c * self.scale**2) / c**0.5
         self.register_buffer("origin", torch.zeros(dim), persistent=False)
 
     @property
@@ -162,13 +164,14 @@ class RiemannianNormalPrior(Prior):
             ValueError: more than one draw in a million lies beyond the reach of codes of this precision.
 
         """
-        dtype, c = self.origin.dtype, self.ball.curvature
-        reach, most = self.ball.reach(dtype), _millionth(self.dim, c * self.scale**2) / c**0.5
-        if most > reach:
+        dtype = self.origin.dtype
+        reach = self.ball.reach(dtype)
+        if self._most > reach:
+            c, name = self.ball.curvature, str(dtype)[6:]
             raise ValueError(
-                f"expected draws within {reach:.3g} of the origin, the reach of {str(dtype)[6:]} in a ball of "
-                f"curvature {c:g}, got dim {self.dim} and scale {self.scale:g}, of which one in a million lies beyond "
-                f"{most:.3g}: a smaller scale or curvature or higher precision is needed"
+                f"expected draws within {reach:.3g} of the origin, the reach of {name} in a ball of curvature {c:g}, "
+                f"got dim {self.dim} and scale {self.scale:g}, of which one in a million lies beyond {self._most:.3g}: "
+                "a smaller scale or curvature or higher precision is needed"
             )
         return RiemannianNormal(self.origin, torch.full_like(self.origin[0], self.scale), self.ball)
 
@@ -211,7 +214,6 @@ class RiemannianNormalPosterior(Posterior):
         return RiemannianNormal(centres_of(tangent, self.ball), (log_variance.mean(-1) / 2).exp(), self.ball)
 
 
-@cache
 def _millionth(dim: int, variance: float) -> float:
     """Return the distance that one draw in a million exceeds, in a ball of curvature 1."""
     kappa = torch.tensor([1 / variance], dtype=torch.float64)

@@ -94,7 +94,7 @@ def _expression(new):
         ("metric", "Bad-Name", "expected a name in lower case with underscores, such as tempered_elbo, got 'Bad-Name'"),
         ("metric", "lambda", "expected a name in lower case with underscores, .* got 'lambda'"),
         ("likelihood", "poisson", "got 'poisson': there is lsgen/likelihoods/poisson.py"),
-        ("metric", "renyi", "got 'renyi': there is lsgen/models/vae/bounds/renyi.py"),
+        ("metric", "renyi", "got 'renyi': there is lsgen/models/vae/bounds/multisample/renyi.py"),
         ("experiment", "vae_digits", "got 'vae_digits': there is conf/experiment/vae_digits.yaml"),
         ("metric", "standard_normal", "there is a class StandardNormal in lsgen/latent/priors.py"),
     ],

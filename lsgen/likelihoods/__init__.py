@@ -6,10 +6,13 @@ from lsgen.likelihoods.beta import Beta
 from lsgen.likelihoods.categorical import Categorical
 from lsgen.likelihoods.continuous_bernoulli import ContinuousBernoulli
 from lsgen.likelihoods.discretised_logistic_mixture import DiscretisedLogisticMixture
-from lsgen.likelihoods.gaussian import FixedGaussian, Gaussian
-from lsgen.likelihoods.laplace import FixedLaplace, Laplace
-from lsgen.likelihoods.location import LocationFamily, LocationScaleFamily
-from lsgen.likelihoods.logistic import FixedLogistic, Logistic
+from lsgen.likelihoods.location_scale.gaussian import FixedGaussian, Gaussian
+from lsgen.likelihoods.location_scale.laplace import FixedLaplace, Laplace
+from lsgen.likelihoods.location_scale.location import LocationFamily, LocationScaleFamily
+from lsgen.likelihoods.location_scale.logistic import FixedLogistic, Logistic
+from lsgen.likelihoods.location_scale.optimal_gaussian import OptimalGaussian
+from lsgen.likelihoods.location_scale.shared_gaussian import SharedGaussian
+from lsgen.likelihoods.location_scale.student_t import SharedStudentT, StudentT
 from lsgen.likelihoods.mixed import (
     ClosedFormMixed,
     CubicClosedFormMixed,
@@ -20,10 +23,7 @@ from lsgen.likelihoods.mixed import (
     mixed_likelihood,
 )
 from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
-from lsgen.likelihoods.optimal_gaussian import OptimalGaussian
 from lsgen.likelihoods.poisson import Poisson
-from lsgen.likelihoods.shared_gaussian import SharedGaussian
-from lsgen.likelihoods.student_t import SharedStudentT, StudentT
 
 __all__ = [
     "Bernoulli",

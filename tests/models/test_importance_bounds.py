@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lsgen.models.vae import CIWAE, IWAE, MIWAE, PIWAE, Objective, Renyi
-from lsgen.models.vae.bounds import importance
+from lsgen.models.vae.bounds.multisample import importance
 
 SHIFT = 0.4
 DELTA2 = 2 * SHIFT**2

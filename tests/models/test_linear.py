@@ -9,7 +9,7 @@ from torch.distributions import MultivariateNormal
 from torch.utils.data import DataLoader, Dataset
 
 from lsgen.models import LinearModel
-from lsgen.models.vae.bounds import importance
+from lsgen.models.vae.bounds.multisample import importance
 
 D, d, N = 6, 2, 300
 

@@ -13,20 +13,20 @@ from lsgen.models.vae.autoencoders.fsq_vae import FSQVAE
 from lsgen.models.vae.autoencoders.rae import RAEGP, RAEL2
 from lsgen.models.vae.autoencoders.vq_vae import VQVAE
 from lsgen.models.vae.bounds.capacity import Capacity
-from lsgen.models.vae.bounds.ciwae import CIWAE
 from lsgen.models.vae.bounds.discrete_elbo import DiscreteELBO
-from lsgen.models.vae.bounds.dreg import DReG
 from lsgen.models.vae.bounds.elbo import ELBO
-from lsgen.models.vae.bounds.iwae import IWAE, MIWAE
 from lsgen.models.vae.bounds.levelwise import LevelwiseELBO
 from lsgen.models.vae.bounds.missing import MissingDataIWAE
+from lsgen.models.vae.bounds.multisample.ciwae import CIWAE
+from lsgen.models.vae.bounds.multisample.dreg import DReG
+from lsgen.models.vae.bounds.multisample.iwae import IWAE, MIWAE
+from lsgen.models.vae.bounds.multisample.piwae import PIWAE
+from lsgen.models.vae.bounds.multisample.renyi import Renyi
+from lsgen.models.vae.bounds.multisample.vimco import VIMCO
 from lsgen.models.vae.bounds.not_miwae import NotMIWAE
-from lsgen.models.vae.bounds.piwae import PIWAE
 from lsgen.models.vae.bounds.refinement import Refinement
 from lsgen.models.vae.bounds.relaxed_elbo import RelaxedELBO
-from lsgen.models.vae.bounds.renyi import Renyi
 from lsgen.models.vae.bounds.semi_amortised import SemiAmortised
-from lsgen.models.vae.bounds.vimco import VIMCO
 from lsgen.models.vae.objective import DataSetObjective, Objective
 from lsgen.models.vae.rbf_variance import RBFVariance
 from lsgen.models.vae.supervision.ada_gvae import AdaGVAE

@@ -20,7 +20,7 @@ from torch import Tensor
 from lsgen.latent import EncodableLatentSpace, observed_log_prob
 from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
-from lsgen.models.vae.bounds import importance
+from lsgen.models.vae.bounds.multisample import importance
 from lsgen.models.vae.objective import Objective
 
 __all__ = ["MissingDataIWAE"]

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lsgen.latent import EncodableLatentSpace, mask_log_prob, observed_log_prob
 from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
-from lsgen.models.vae.bounds import importance
+from lsgen.models.vae.bounds.multisample import importance
 from lsgen.models.vae.objective import Objective
 
 __all__ = ["NotMIWAE"]

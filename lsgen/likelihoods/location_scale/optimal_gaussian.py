@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from lsgen.likelihoods.location import LocationFamily
+from lsgen.likelihoods.location_scale.location import LocationFamily
 
 __all__ = ["OptimalGaussian"]
 

@@ -16,7 +16,7 @@ and the information
 
     F_nu = (psi_1(nu/2) - psi_1((nu + 1)/2))/4 - (nu + 5)/(2 nu (nu + 1)(nu + 3)) .
 
-If nu does not depend on the code, (mu, log s) is a hyperbolic plane (see `lsgen.likelihoods.location`) with
+If nu does not depend on the code, (mu, log s) is a hyperbolic plane (`lsgen.likelihoods.location_scale.location`), with
 
     A = (nu + 1)/(nu + 3),    E[psi^2 (u psi - 1)] = 2 (nu + 1)(nu - 1)/((nu + 3)(nu + 5)),
     C = 2 nu/(nu + 3),        E[(u psi - 1)^3] = 8 nu (nu - 1)/((nu + 3)(nu + 5)) .
@@ -53,7 +53,7 @@ from torch.distributions import StudentT as _TorchStudentT
 from torch.nn.functional import softplus
 
 from lsgen.likelihoods.base import Likelihood
-from lsgen.likelihoods.location import LocationScaleFamily, ScoreMoments
+from lsgen.likelihoods.location_scale.location import LocationScaleFamily, ScoreMoments
 
 __all__ = ["SharedStudentT", "StudentT"]
 

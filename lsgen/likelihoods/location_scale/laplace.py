@@ -3,7 +3,7 @@ r"""Laplace: with a fixed scale b, and with location and log scale both decoded.
     p(x) = exp(-|x - mu|/b) / 2b,    F = 1/b^2 in mu,    F = diag(1/b^2, 1) in (mu, log b).
 
 Fixed b: embedded by mu/b; the log-likelihood is the absolute error. Decoded (mu, log b): a hyperbolic plane of scalar
-curvature -2; see `lsgen.likelihoods.location`, with A = C = 1.
+curvature -2; see `lsgen.likelihoods.location_scale.location`, with A = C = 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions import Laplace as _Laplace
 
-from lsgen.likelihoods.location import LocationFamily, LocationScaleFamily
+from lsgen.likelihoods.location_scale.location import LocationFamily, LocationScaleFamily
 
 __all__ = ["FixedLaplace", "Laplace"]
 

@@ -3,7 +3,7 @@ r"""Gaussian: with a fixed standard deviation, and with mean and log standard de
 Fixed sigma: F = 1/sigma^2 in h = mu, embedded by mu/sigma.
 
 Decoded (mu, log sigma): F = diag(1/sigma^2, 2), a hyperbolic plane of scalar curvature -1; see
-`lsgen.likelihoods.location`, with A = 1 and C = 2.
+`lsgen.likelihoods.location_scale.location`, with A = 1 and C = 2.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal
 
-from lsgen.likelihoods.location import LocationFamily, LocationScaleFamily
+from lsgen.likelihoods.location_scale.location import LocationFamily, LocationScaleFamily
 
 __all__ = ["FixedGaussian", "Gaussian"]
 

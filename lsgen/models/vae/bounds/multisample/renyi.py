@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lsgen.latent import EncodableLatentSpace
 from lsgen.models.losses import Losses
-from lsgen.models.vae.bounds import importance
+from lsgen.models.vae.bounds.multisample import importance
 from lsgen.models.vae.objective import Objective
 
 __all__ = ["Renyi"]

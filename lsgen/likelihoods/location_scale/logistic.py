@@ -3,7 +3,7 @@ r"""Logistic: with a fixed scale s, and with location and log scale both decoded
     p(x) = 1/(4 s) sech^2((x - mu)/2s),    F = 1/(3 s^2) in mu,    F = diag(1/(3 s^2), (3 + pi^2)/9) in (mu, log s).
 
 Fixed s: embedded by mu/(sqrt(3) s). Decoded (mu, log s): a hyperbolic plane of scalar curvature -18/(3 + pi^2); see
-`lsgen.likelihoods.location`, with A = 1/3 and C = (3 + pi^2)/9.
+`lsgen.likelihoods.location_scale.location`, with A = 1/3 and C = (3 + pi^2)/9.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.utils import broadcast_all
 from torch.nn.functional import softplus
 
-from lsgen.likelihoods.location import LocationFamily, LocationScaleFamily
+from lsgen.likelihoods.location_scale.location import LocationFamily, LocationScaleFamily
 
 __all__ = ["FixedLogistic", "Logistic"]
 

@@ -22,7 +22,7 @@ from lsgen.latent import DecoderDependentPosterior, EncodableLatentSpace
 from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
 from lsgen.models.parts import frozen_parameters
-from lsgen.models.vae.bounds import importance
+from lsgen.models.vae.bounds.multisample import importance
 from lsgen.models.vae.objective import Objective
 
 __all__ = ["DReG"]

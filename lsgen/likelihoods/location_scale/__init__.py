@@ -1,0 +1,1 @@
+"""Likelihoods of numbers with a location and a scale."""

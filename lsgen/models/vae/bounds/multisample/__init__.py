@@ -1,0 +1,1 @@
+"""Bounds of several weighted samples from each posterior."""

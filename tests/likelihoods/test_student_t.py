@@ -45,6 +45,16 @@ def test_information_is_the_covariance_of_the_score_by_quadrature(nu: float) -> 
     torch.testing.assert_close(likelihood.fisher(h.float())[0, 0].double() / unit, fisher / unit, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("nu", DEGREES)
+def test_entropy_is_that_of_the_density_by_quadrature_and_keeps_its_digits(nu: float) -> None:
+    likelihood, h = StudentT((1,), least=0.0), _heads(nu)
+    t = torch.arange(-4000, 4001, dtype=torch.float64) * 0.02
+    log_p = likelihood(h).log_prob((h[0, 0] + torch.exp(h[0, 1]) * torch.sinh(t))[:, None])
+    by_quadrature = -(0.02 * torch.exp(h[0, 1]) * torch.cosh(t) * log_p.exp() * log_p).sum()
+    torch.testing.assert_close(likelihood(h).entropy()[0], by_quadrature, rtol=1e-10, atol=0)
+    torch.testing.assert_close(likelihood(h.float()).entropy()[0].double(), by_quadrature, rtol=1e-6, atol=0)
+
+
 def test_moments_are_undefined_and_infinite_where_they_are() -> None:
     likelihood = StudentT((4,), least=0.0)
     h = torch.cat([_heads(nu).T for nu in (0.8, 1.5, 3.0, 1e4)], 1).flatten()[None]
@@ -81,6 +91,7 @@ def test_many_degrees_of_freedom_are_a_gaussian_in_single_precision() -> None:
     many, gaussian = SharedStudentT((3,), 1e7), Gaussian((3,))
     h, other, x = torch.randn(5, 6), torch.randn(5, 6), torch.randn(5, 3)
     torch.testing.assert_close(many(h).log_prob(x), gaussian(h).log_prob(x), rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(many(h).entropy(), gaussian(h).entropy(), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(many.distance(h, other), gaussian.distance(h, other), rtol=1e-5, atol=0)
     v = torch.randn(5, 2, 6)
     torch.testing.assert_close(many.amari_chentsov(h, v), gaussian.amari_chentsov(h, v), rtol=1e-4, atol=1e-3)
@@ -104,7 +115,9 @@ def test_learned_degrees_of_freedom_find_those_of_the_data() -> None:
 
 
 def test_degrees_of_freedom_that_are_none_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected degrees of freedom > 0, got 0"):
+    with pytest.raises(ValueError, match="expected finite degrees of freedom > 0, got 0"):
         SharedStudentT((1,), 0)
-    with pytest.raises(ValueError, match="expected a bound of the degrees of freedom >= 0, got -1"):
+    with pytest.raises(ValueError, match="expected finite degrees of freedom > 0, got inf"):
+        SharedStudentT((1,), numpy.inf)
+    with pytest.raises(ValueError, match="expected a finite bound of the degrees of freedom >= 0, got -1"):
         StudentT((1,), -1)

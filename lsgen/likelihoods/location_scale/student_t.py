@@ -32,7 +32,10 @@ their asymptotic series at nu + 16, in the Bernoulli numbers b_k,
 and brought to nu by sums without a cancellation,
 
     c(nu) = c(nu + 2) - log(1 + 1/(nu (nu + 2)))/2,
+    D(nu) = D(nu + 2) + 2/(nu (nu + 1)),    D(nu) = psi((nu + 1)/2) - psi(nu/2) = 1/nu + 2 c'(nu),
     F_nu = F_{nu+2} + 2 (14 nu^2 + 33 nu + 15)/(nu^2 (nu + 1)^2 (nu + 2)(nu + 3)(nu + 5)) .
+
+The entropy is log s - c(nu) + (nu + 1) D(nu)/2.
 
 Reference: Lange, Little & Taylor, "Robust statistical modeling using the t distribution" (1989), for the information;
 NIST Digital Library of Mathematical Functions, sections 5.11 and 24.7, for the series; Mattei & Frellsen, "MIWAE: deep
@@ -43,7 +46,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from math import log, pi
+from math import inf, log, pi
 from typing import ClassVar
 
 import torch
@@ -72,7 +75,7 @@ class SharedStudentT(LocationScaleFamily):
         per_dimension: whether every data dimension (column) has its own.
 
     Raises:
-        ValueError: the degrees of freedom are not positive.
+        ValueError: the degrees of freedom are not positive and finite.
 
     """
 
@@ -82,8 +85,8 @@ class SharedStudentT(LocationScaleFamily):
         self, shape: Sequence[int], degrees: float = 5.0, learned: bool = True, per_dimension: bool = False
     ) -> None:
         super().__init__(shape)
-        if not degrees > 0:
-            raise ValueError(f"expected degrees of freedom > 0, got {degrees}")
+        if not 0 < degrees < inf:
+            raise ValueError(f"expected finite degrees of freedom > 0, got {degrees}")
         start = torch.full(self.shape if per_dimension else (), log(degrees))
         if learned:
             self.log_degrees = nn.Parameter(start)
@@ -116,7 +119,7 @@ class StudentT(Likelihood):
         least: bound of the degrees of freedom; 3 keeps every variance finite.
 
     Raises:
-        ValueError: the bound is negative.
+        ValueError: the bound is negative or infinite.
 
     """
 
@@ -125,8 +128,8 @@ class StudentT(Likelihood):
 
     def __init__(self, shape: Sequence[int], least: float = 3.0) -> None:
         super().__init__(shape)
-        if not least >= 0:
-            raise ValueError(f"expected a bound of the degrees of freedom >= 0, got {least}")
+        if not 0 <= least < inf:
+            raise ValueError(f"expected a finite bound of the degrees of freedom >= 0, got {least}")
         self.least = float(least)
 
     def forward(self, h: Tensor) -> Distribution:
@@ -152,7 +155,7 @@ class StudentT(Likelihood):
 
 
 class _StudentT(_TorchStudentT):
-    """Student's t whose density keeps its digits for many degrees of freedom and far tails, and reads no device."""
+    """Student's t whose density and entropy keep their digits for many degrees of freedom, and that reads no device."""
 
     def __init__(self, degrees: Tensor, location: Tensor, scale: Tensor) -> None:
         self.df, self.loc, self.scale = torch.broadcast_tensors(degrees, location, scale)
@@ -177,6 +180,12 @@ class _StudentT(_TorchStudentT):
         density = _log_constant(nu) - scale.log() - (nu + 1) / 2 * torch.log1p(u.square() / nu)
         return density.to(self.loc.dtype)
 
+    def entropy(self) -> Tensor:
+        """Return log s - c(nu) + (nu + 1) D(nu)/2, of the batch shape."""
+        nu = self.df.double()
+        entropy = self.scale.double().log() - _log_constant(nu) + (nu + 1) / 2 * _digamma_difference(nu)
+        return entropy.to(self.loc.dtype)
+
 
 def _log_constant(nu: Tensor) -> Tensor:
     """Return c(nu)."""
@@ -184,6 +193,16 @@ def _log_constant(nu: Tensor) -> Tensor:
     value = -log(2 * pi) / 2 - power * _polynomial(_coefficients()[0], power.square())
     for k in range(_STEPS):
         value = value - torch.log1p(1 / ((nu + 2 * k) * (nu + 2 * k + 2))) / 2
+    return value
+
+
+def _digamma_difference(nu: Tensor) -> Tensor:
+    """Return D(nu)."""
+    power = (nu + 2 * _STEPS).reciprocal()
+    slopes = [(2 * k + 1) * one for k, one in enumerate(_coefficients()[0])]
+    value = power + 2 * power.square() * _polynomial(slopes, power.square())
+    for k in range(_STEPS):
+        value = value + 2 / ((nu + 2 * k) * (nu + 2 * k + 1))
     return value
 
 

@@ -54,9 +54,7 @@ class SelfMasking(nn.Module):
             ValueError: x has another shape.
 
         """
-        if x.shape[1:] != self.offset.shape:
-            shape = ", ".join(map(str, self.offset.shape))
-            raise ValueError(f"SelfMasking expected observations of shape (B, {shape}), got {tuple(x.shape)}")
+        _check("SelfMasking", self.offset.shape, x)
         return self.offset - (self.sign * softplus(self.slope) if self.sign else self.slope) * x
 
 
@@ -77,6 +75,20 @@ class MissingnessNetwork(nn.Module):
         self.layers = MLPDecoder(prod(shape), shape, hidden, activation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, *shape)."""
+        """Return logits (N, *shape).
+
+        Raises:
+            ValueError: x has another shape.
+
+        """
+        _check("MissingnessNetwork", self.layers.shape, x)
         logits: Tensor = self.layers(x.flatten(1))
         return logits
+
+
+def _check(name: str, shape: Sequence[int], x: Tensor) -> None:
+    """Refuse observations of another shape."""
+    if tuple(x.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"{name} expected observations of shape (B, {', '.join(map(str, shape))}), got {tuple(x.shape)}"
+        )

@@ -112,6 +112,13 @@ def test_known_signs_hide_high_or_low_values() -> None:
         SelfMasking((1,), "up")  # type: ignore[arg-type]
 
 
+def test_a_known_model_of_the_mask_without_parameters_is_bound() -> None:
+    space = EncodableLatentSpace(MLPEncoder((2,), 1), MLPDecoder(1, (2,)), FixedGaussian((2,)), StandardNormal(1))
+    known = torch.nn.Identity()
+    NotMIWAE(known).check(space)
+    assert space.missingness is known
+
+
 def test_likelihoods_without_gradients_of_draws_and_batches_without_a_mask_are_refused() -> None:
     encoder, decoder = MLPEncoder((2,), 1), MLPDecoder(1, (2,))
     space = EncodableLatentSpace(encoder, decoder, Bernoulli((2,)), StandardNormal(1))
@@ -123,5 +130,7 @@ def test_likelihoods_without_gradients_of_draws_and_batches_without_a_mask_are_r
         NotMIWAE(torch.nn.Linear(2, 3)).check(space)
     with pytest.raises(ValueError, match=r"SelfMasking expected observations of shape \(B, 3\), got \(1, 2\)"):
         NotMIWAE(SelfMasking((3,))).check(space)
+    with pytest.raises(ValueError, match=r"MissingnessNetwork expected observations of shape \(B, 3\), got \(1, 2\)"):
+        NotMIWAE(MissingnessNetwork((3,))).check(space)
     with pytest.raises(ValueError, match='NotMIWAE expected batches with "observed", got x'):
         NotMIWAE(SelfMasking((2,)))(space, {"x": torch.zeros(1, 2)}, 0)

@@ -56,11 +56,11 @@ class NotMIWAE(Objective):
 
         """
         super().check(space)
-        shape = space.likelihood.shape
-        found = tuple(self.missingness(next(self.parameters()).new_zeros(1, *shape)).shape[1:])
+        shape, like = space.likelihood.shape, next(space.parameters())
+        found = tuple(self.missingness(like.new_zeros(1, *shape)).shape[1:])
         if found != shape:
             raise ValueError(f"NotMIWAE expected a missingness with logits of shape {shape}, got {found}")
-        h = next(space.parameters()).new_zeros(1, *space.likelihood.raw_shape)
+        h = like.new_zeros(1, *space.likelihood.raw_shape)
         if not space.likelihood(h).has_rsample:
             raise TypeError(
                 f"NotMIWAE expected a likelihood whose draws carry a gradient, such as a Gaussian or Student's t, "

@@ -106,6 +106,14 @@ def test_a_handful_of_observations_does_not_end_in_an_error(n: int) -> None:
     assert "test/disentanglement/mig" in _measure(model, Sprites(), n=n)
 
 
+def test_one_observation_has_no_scores_and_is_no_error() -> None:
+    shape = (1, 64, 64)
+    model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())
+    values = _measure(model, Sprites(), n=1)
+    assert "test/factor/posX/r2" in values
+    assert not [key for key in values if key.startswith("test/disentanglement/")]
+
+
 def test_data_without_factors_are_left_alone() -> None:
     shape = (1, 8, 8)
     model = VAE(MLPEncoder(shape, 2), MLPDecoder(2, shape), Bernoulli(shape), StandardNormal(2), ELBO())

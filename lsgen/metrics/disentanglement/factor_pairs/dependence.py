@@ -34,7 +34,9 @@ class DependentPair(NamedTuple):
 
 
 def dependent_pairs(factors: Tensor) -> list[DependentPair]:
-    """Return the pairs of factors, integers (N, k), that are not independent."""
+    """Return the pairs of factors, integers (N, k), that are not independent; none where k is 0 or 1."""
+    if factors.shape[1] < 2:
+        return []
     values, sizes = recode(factors)
     found = []
     for i, j in combinations(range(len(sizes)), 2):

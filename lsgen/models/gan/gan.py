@@ -31,7 +31,7 @@ from lsgen.models.gan.updates import Updates
 from lsgen.models.parts import check_prior
 from lsgen.nn.adversarial.augment import AdaptiveAugment
 from lsgen.nn.adversarial.critics import AuxiliaryCritic
-from lsgen.nn.adversarial.packed import packs, unpacked
+from lsgen.nn.adversarial.packed import augmented, packs
 
 __all__ = ["GAN"]
 
@@ -103,7 +103,9 @@ class GAN(AdversarialModel):
                 regulariser.bind(space.prior.manifold)
             elif isinstance(regulariser, JointRegulariser):
                 regulariser.bind(self.critic, space)
-            elif not isinstance(regulariser, CriticRegulariser | ScoreRegulariser | AuxiliaryClassification):
+            elif isinstance(regulariser, CriticRegulariser):
+                regulariser.pack = self.pack
+            elif not isinstance(regulariser, ScoreRegulariser | AuxiliaryClassification):
                 raise TypeError(f"expected a CriticRegulariser or a GeneratorRegulariser, got {type(regulariser)}")
             if regulariser.name in found:
                 raise ValueError(f"expected regularisers of different classes, got {type(regulariser).__name__} twice")
@@ -204,7 +206,7 @@ class GAN(AdversarialModel):
 
     def _augment(self, x: Tensor) -> Tensor:
         """Return augmented observations, each by itself if they come in packs."""
-        return packs(self.augment(unpacked(x, self.pack)), self.pack)
+        return augmented(x, self.augment, self.pack)
 
     def _observe(self, real_scores: Tensor) -> None:
         """Report the critic's overfitting, averaged over processes, to an adaptive augmentation."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PackedCritic", "packs", "unpacked"]
+__all__ = ["PackedCritic", "augmented", "packs", "unpacked"]
 
 
 def packs(x: Tensor, m: int) -> Tensor:
@@ -32,6 +32,11 @@ def packs(x: Tensor, m: int) -> Tensor:
 def unpacked(x: Tensor, m: int) -> Tensor:
     """Return the observations (M m, C, ...) of packs (M, m C, ...)."""
     return x.reshape(len(x) * m, x.shape[1] // m, *x.shape[2:])
+
+
+def augmented(x: Tensor, augment: Callable[[Tensor], Tensor], m: int) -> Tensor:
+    """Return packs (M, m C, ...) of observations that are augmented each by itself."""
+    return packs(augment(unpacked(x, m)), m)
 
 
 class PackedCritic(nn.Module):

@@ -34,6 +34,7 @@ from lsgen.models.gan.regularisers.rotation import rotated
 from lsgen.nn.adversarial.critics import MLPCritic
 from lsgen.nn.adversarial.dcgan import DCGANCritic
 from lsgen.nn.adversarial.resnet_gan import ResNetCritic
+from lsgen.nn.adversarial.stylegan import StyleGenerator
 
 IMAGE = (1, 4, 4)
 
@@ -146,6 +147,12 @@ def test_orthogonal_filters_of_any_norm_are_free_and_weights_before_normalisatio
     nn.init.orthogonal_(conv.parametrizations.weight.original)
     conv.parametrizations.weight.original.data.mul_(torch.arange(1.0, 6.0)[:, None, None, None])
     assert Orthogonality()(conv, torch.empty(0), torch.empty(0)).item() < 1e-25
+
+
+def test_a_generator_without_filters_is_refused() -> None:
+    generator = StyleGenerator(2, (1, 8, 8), width=2, channels=(2, 2), mapping_layers=1)
+    with pytest.raises(ValueError, match="Orthogonality expected a generator with linear or convolutional layers of"):
+        Orthogonality()(generator, torch.empty(0), torch.empty(0))
 
 
 # consistency

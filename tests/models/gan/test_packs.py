@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan import GAN, R1, Hinge
+from lsgen.models.gan import GAN, R1, Consistency, GeneratedConsistency, Hinge
 from lsgen.nn.adversarial.critics import MLPCritic
 from lsgen.nn.adversarial.packed import PackedCritic, packs, unpacked
 from lsgen.nn.adversarial.resnet_gan import ResNetCritic
@@ -71,6 +71,20 @@ def test_observations_are_augmented_one_by_one() -> None:
         {"x": torch.randn(6, 3)}, 0
     )
     assert shapes == [(6, 3), (6, 3)]
+
+
+@pytest.mark.parametrize(("penalty", "of_real"), [(Consistency, True), (GeneratedConsistency, False)])
+def test_consistency_augments_the_observations_of_a_pack_one_by_one(penalty: Any, of_real: bool) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(6, 3)
+    regulariser = penalty(nn.Softmax(1), weight=1.0)  # mixes whatever it takes for one observation
+    gan = _gan(PackedCritic((3,), lambda shape: MLPCritic(shape, [8]), pack=2), regularisers=[regulariser])
+    torch.manual_seed(1)
+    term = gan.critic_terms({"x": x}, 0)[regulariser.name]
+    torch.manual_seed(1)
+    seen = x if of_real else gan.generator(gan.codes(6))
+    changed = gan.critic(packs(seen, 2)) - gan.critic(packs(seen.softmax(1), 2))
+    torch.testing.assert_close(term, changed.square().mean())
 
 
 def test_refusals() -> None:

@@ -91,7 +91,14 @@ class Regulariser(nn.Module, ABC):
 
 
 class CriticRegulariser(Regulariser):
-    """Abstract penalty in the critic's loss."""
+    """Abstract penalty in the critic's loss.
+
+    Attributes:
+        pack: observations in one input of the critic; the model sets it to that of a `PackedCritic`.
+
+    """
+
+    pack: int = 1
 
     @abstractmethod
     def forward(self, critic: Scores, real: Tensor, fake: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lsgen.latent import Euclidean, LatentSpace, Manifold
 from lsgen.models.gan.regularisers.base import CriticRegulariser, JointRegulariser, Play, Scores
+from lsgen.nn.adversarial.packed import augmented
 
 __all__ = ["Consistency", "GeneratedConsistency", "LatentConsistency"]
 
@@ -39,7 +40,7 @@ class Consistency(CriticRegulariser):
 
     def forward(self, critic: Scores, real: Tensor, fake: Tensor) -> Tensor:
         """Return E (C(x) - C(T(x)))^2."""
-        return (critic(real) - critic(self.augment(real))).square().mean()
+        return (critic(real) - critic(augmented(real, self.augment, self.pack))).square().mean()
 
 
 class GeneratedConsistency(CriticRegulariser):
@@ -58,7 +59,7 @@ class GeneratedConsistency(CriticRegulariser):
 
     def forward(self, critic: Scores, real: Tensor, fake: Tensor) -> Tensor:
         """Return E (C(G(z)) - C(T(G(z))))^2."""
-        return (critic(fake) - critic(self.augment(fake))).square().mean()
+        return (critic(fake) - critic(augmented(fake, self.augment, self.pack))).square().mean()
 
 
 class LatentConsistency(JointRegulariser):

@@ -44,6 +44,16 @@ class Orthogonality(GeneratorRegulariser):
         super().__init__(weight, every)
 
     def forward(self, generator: nn.Module, z: Tensor, fake: Tensor) -> Tensor:
-        """Return R."""
-        gram = (w @ w.T for w in filters(generator))
+        """Return R.
+
+        Raises:
+            ValueError: there are no filters: a network with layers of its own kind, such as `StyleGenerator`.
+
+        """
+        gram = [w @ w.T for w in filters(generator)]
+        if not gram:
+            raise ValueError(
+                "Orthogonality expected a generator with linear or convolutional layers of torch.nn, "
+                f"got {type(generator).__name__} without"
+            )
         return torch.stack([(g - g.diag().diag()).square().sum() for g in gram]).sum()

@@ -60,7 +60,7 @@ class Correlation:
     def joint(self, sizes: Sequence[int]) -> Tensor:
         """Return p(c1, c2), float64 (K1, K2), for factors of these numbers of values."""
         first, second = (torch.linspace(0, 1, size, dtype=torch.float64) for size in sizes)
-        density = torch.exp(-((first[:, None] - second) ** 2) / (2 * self.sigma**2))
+        density = torch.exp(-(((first[:, None] - second) / self.sigma) ** 2) / 2)
         return density / density.sum()
 
     def check(self, names: Sequence[str], sizes: Sequence[int]) -> tuple[int, int]:

@@ -21,6 +21,7 @@ def test_the_joint_is_that_of_the_paper():
     torch.testing.assert_close(
         Correlation("a", "b", inf).joint((3, 4)), torch.full((3, 4), 1 / 12, dtype=torch.float64)
     )
+    assert torch.equal(Correlation("a", "b", 1e-170).joint((3, 3)), torch.eye(3, dtype=torch.float64) / 3)
     grid = torch.linspace(0, 1, 32, dtype=torch.float64)
     p = Correlation("posX", "posY", 0.2).joint((32, 32))
     covariance = grid @ p @ grid - (p.sum(1) @ grid) * (p.sum(0) @ grid)

@@ -9,7 +9,7 @@ Copies are never authentic. Neither is AuthPct 100 for new draws from the distri
 where y and x are the nearest neighbours of each other, and of n + 1 independent draws in m dimensions a share of
 V / U >= 1/2 is in such a pair as n grows, V the volume of the unit ball and U that of the union of two at distance 1:
 
-    AuthPct = 100 (1 - V/U) = 33.3, 37.9, 40.7, ...  for m = 1, 2, 3, ...,  below 50 for any m .
+    AuthPct = 100 (1 - V/U) = 33.3, 37.8, 40.7, ...  for m = 1, 2, 3, ...,  below 50 for any m .
 
 It is more where points are few for their dimension and some of them are the nearest of many. So the value to compare
 with is that of held-out data, which has the same expectation.

@@ -43,15 +43,15 @@ class ReconstructionQuality(PeriodicCallback):
         distance: perceptual distance; none is computed without.
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
-        real: which images; 2 at least.
+        real: which images; 2 at least, and 4 with an interval.
         sigma: see `lsgen.metrics.ImageSimilarity`.
         halves: settings of the interval of the Frechet distance without bias, by halves of the images; None for none.
         chunk_size: images at a time.
         turns: see `PeriodicCallback`.
 
     Raises:
-        ValueError: sigma or chunk_size is not positive; when training starts, the data are no images, too small or
-            beyond [0, 1].
+        ValueError: sigma or chunk_size is not positive, there are fewer images asked for than needed, or an interval
+            without an extractor; when training starts, the data are no images, too small or beyond [0, 1].
         TypeError: when training starts, the data are no `lsgen.data.DataModule`, or the space has no encoder.
 
     """
@@ -73,6 +73,9 @@ class ReconstructionQuality(PeriodicCallback):
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(1, chunk_size=chunk_size)
+        self.at_least(2 if halves is None else 4, **{"real.n": real.n})
+        if halves is not None and extractor is None:
+            raise ValueError("ReconstructionQuality expected an extractor for the interval of the Frechet distance")
         self.similarity = ImageSimilarity(1.0, sigma, sync_on_compute=False)
         self.extractor, self.distance, self.real, self.halves = extractor, distance, real, halves
         self.chunk_size = chunk_size
@@ -81,7 +84,8 @@ class ReconstructionQuality(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse data that cannot be compared."""
         super().setup(trainer, pl_module, stage)
-        data, least = self.data_with(trainer, self.real.split, self.real.n or 2), window(self.similarity.sigma)
+        data = self.data_with(trainer, self.real.split, self.real.n or (2 if self.halves is None else 4))
+        least = window(self.similarity.sigma)
         if len(data.shape) != 3 or min(data.shape[1:]) < least:
             raise ValueError(
                 f"ReconstructionQuality expected images (C, H, W) of at least {least} x {least} pixels, the window of "

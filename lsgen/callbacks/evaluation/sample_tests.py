@@ -76,13 +76,15 @@ class TwoSampleTests(PeriodicCallback):
         sampler: CodeSampler | None = None,
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
-        self.at_least(4, n=n)
+        self.at_least(4, n=n, **{"real.n": real.n})
         self.at_least(1, chunk_size=chunk_size)
         if unknown := set(classifiers) - set(CLASSIFIERS):
             known = ", ".join(CLASSIFIERS)
             raise ValueError(f"TwoSampleTests expected classifiers out of {known}, got {', '.join(sorted(unknown))}")
         if bins < 0 or bins == 1:
             raise ValueError(f"TwoSampleTests expected at least 2 bins, or 0 for none, got {bins}")
+        if not classifiers and not bins:
+            raise ValueError("TwoSampleTests expected classifiers or bins, got neither")
         self.extractor, self.n, self.real, self.classifiers = extractor, n, real, tuple(classifiers)
         self.bins, self.chunk_size, self.source = bins, chunk_size, CodeSource(sampler)
         self._data: DataModule | None = None
@@ -90,7 +92,7 @@ class TwoSampleTests(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Store the data module; check that there are observations enough."""
         super().setup(trainer, pl_module, stage)
-        self._data = self.data_with(trainer, self.real.split, max(4, self.real.n or 0))
+        self._data = self.data_with(trainer, self.real.split, self.real.n or 4)
         if self.bins:
             self.data_with(trainer, "train", self.bins)
         self.source.setup(trainer, pl_module)
@@ -122,7 +124,7 @@ class Memorisation(PeriodicCallback):
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
         n: samples.
-        n_real: training observations; all where it is None.
+        n_real: training observations, as many as cells at least, and 2; all where it is None.
         cells: see `copying_statistic`.
         cache: folder of features of the data that runs may share; None computes them once a turn.
         chunk_size: samples drawn at a time.
@@ -152,6 +154,7 @@ class Memorisation(PeriodicCallback):
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(1, n=n, cells=cells, chunk_size=chunk_size)
+        self.at_least(max(2, cells), n_real=n_real)
         self.extractor, self.n, self.n_real, self.cells = extractor, n, n_real, cells
         self.cache, self.chunk_size, self.source = cache, chunk_size, CodeSource(sampler)
         self._data: DataModule | None = None
@@ -159,7 +162,7 @@ class Memorisation(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Store the data module; check that there are observations enough."""
         super().setup(trainer, pl_module, stage)
-        self._data = self.data_with(trainer, "train", max(2, self.cells, self.n_real or 0))
+        self._data = self.data_with(trainer, "train", self.n_real or max(2, self.cells))
         self.data_with(trainer, "val")
         self.source.setup(trainer, pl_module)
 

@@ -100,6 +100,15 @@ def test_the_values_are_those_of_the_means_of_posterior_means() -> None:
     assert len(set(names)) == 6
 
 
+def test_options_that_cannot_work_are_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"ReconstructionQuality expected real.n of at least 2, got 1"):
+        ReconstructionQuality(Pixels(SHAPE), real=RealSet("val", 1))
+    with pytest.raises(ValueError, match=r"ReconstructionQuality expected real.n of at least 4, got 3"):
+        ReconstructionQuality(Pixels(SHAPE), real=RealSet("val", 3), halves=Halves())
+    with pytest.raises(ValueError, match="ReconstructionQuality expected an extractor for the interval of the Frechet"):
+        ReconstructionQuality(halves=Halves())
+
+
 def test_data_that_cannot_be_compared_are_refused_before_training() -> None:
     with pytest.raises(ValueError, match=r"images \(C, H, W\) of at least 11 x 11 .* got shape \(1, 8, 8\): a smaller"):
         _trained(ReconstructionQuality(), Digits())

@@ -8,8 +8,9 @@ The codebook is an exponential moving average of the vectors that chose each ent
 
     N_j <- g N_j + (1 - g) n_j,    m_j <- g m_j + (1 - g) sum_{l: k_l = j} y_l,    e_j = m_j / N_j,
 
-and an entry whose N_j falls below a threshold is put on a vector of the current batch. q(z|x) is one of K^L codes with
-certainty: its divergence from the uniform distribution over codes is L log K nats, whatever x.
+and an entry whose N_j falls below a threshold is put on a vector of the current batch; without a threshold, an entry
+that nobody chooses any more stays. q(z|x) is one of K^L codes with certainty: its divergence from the uniform
+distribution over codes is L log K nats, whatever x.
 
 Reference: van den Oord, Vinyals & Kavukcuoglu, "Neural discrete representation learning" (2017), section 3 and
 appendix A.1, https://arxiv.org/abs/1711.00937.
@@ -225,8 +226,8 @@ class VectorQuantiser(Quantiser):
         dead = self.counts < self.restart_below
         self.counts.copy_(torch.where(dead, 1.0, self.counts))
         self.sums.copy_(torch.where(dead.unsqueeze(1), fresh, self.sums))
-        safe = self.counts.clamp(min=torch.finfo(self.counts.dtype).tiny)
-        self.codebook.copy_(self.sums / safe.unsqueeze(1))
+        known = (self.counts > torch.finfo(self.counts.dtype).eps ** 4).unsqueeze(1)  # else both underflow
+        self.codebook.copy_(torch.where(known, self.sums / self.counts.unsqueeze(1), self.codebook))
 
 
 class CodebookPrior(Prior):

@@ -81,6 +81,16 @@ def test_entries_that_nobody_chooses_start_again_on_the_data() -> None:
     assert bool((torch.cdist(quantiser.codebook[:1], raw.reshape(-1, D)) < 1e-12).any())
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_entries_that_nobody_chooses_stay_where_none_starts_again(decay: float) -> None:
+    quantiser = VectorQuantiser(2, entries=2, entry_dim=2, decay=decay, restart_below=0)
+    quantiser.codebook.copy_(torch.tensor([[1.0, 0.0], [-3.0, 2.0]]))
+    quantiser.sums.copy_(quantiser.codebook)
+    for _ in range(60):  # 0.1^60 is no number in single precision
+        quantiser.update(quantiser(torch.tensor([[1.2, 0.1]])))
+    torch.testing.assert_close(quantiser.codebook, torch.tensor([[1.2, 0.1], [-3.0, 2.0]]))
+
+
 def test_perplexity_counts_the_entries_in_use() -> None:
     quantiser = _quantiser()
     with torch.no_grad():

@@ -93,6 +93,15 @@ def test_every_part_learns_from_unlabelled_data() -> None:
     assert all(bool(parameter.grad.any()) for parameter in space.parameters())
 
 
+def test_gradient_of_a_class_beyond_doubt_is_finite() -> None:
+    space = _classes()
+    with torch.no_grad():
+        space.encoder.weight[:K], space.encoder.bias[:K] = 0, torch.tensor([1e3, 0.0, -1e3])
+    SemiSupervised()(space, {"x": _x(), "label": torch.full((B,), -1)}, 0).loss.backward()
+    assert all(bool(parameter.grad.isfinite().all()) for parameter in space.parameters())
+    torch.testing.assert_close(space.encoder.bias.grad[:K], torch.zeros(K, dtype=torch.float64))
+
+
 def test_labels_and_classes_are_asked_for() -> None:
     space = _classes()
     with pytest.raises(ValueError, match='SemiSupervised expected batches with "label", got x'):

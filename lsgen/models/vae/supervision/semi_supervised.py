@@ -135,7 +135,8 @@ def class_bounds(q: ClassCodes, p: Joint | NormalGivenClass, every: Tensor, batc
     known = label >= 0
     own = torch.nn.functional.one_hot(label.clamp(min=0), q.classes).to(q.log_classes)
     weights = torch.where(known.unsqueeze(-1), own, q.log_classes.exp())
-    kl = (weights * divergence_given_class(q, p)).sum(-1) - torch.special.entr(weights).sum(-1)
+    log_weights = torch.where(known.unsqueeze(-1), 0.0, q.log_classes)  # finite where a class has no weight
+    kl = (weights * (divergence_given_class(q, p) + log_weights)).sum(-1)
     classification = -(own * q.log_classes).sum(-1) * known
     scalars = {
         "classification": classification.detach().sum() / known.sum().clamp(min=1),

@@ -51,6 +51,16 @@ def test_value_is_that_of_the_importance_weighted_bound(linear_gaussian) -> None
     torch.testing.assert_close(losses[0].elbo, losses[1].elbo)
 
 
+def test_value_is_that_of_the_bound_in_mixed_precision_too() -> None:
+    space = EncodableLatentSpace(MLPEncoder((4,), 2), MLPDecoder(2, (4,)), FixedGaussian((4,)), StandardNormal(2))
+    x, values = torch.randn(3, 4), []
+    for objective in (IWAE(6), DReG(6)):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            values.append(objective(space, {"x": x}, 0).loss)
+    torch.testing.assert_close(values[0], values[1], rtol=1e-6, atol=0)
+
+
 def test_posteriors_that_share_parameters_with_the_decoder_are_refused() -> None:
     ladder = LadderDecoder(MLPEncoder((2,), 3), MLPDecoder(3, (4,)), 2, 3)
     encoder = MLPEncoder((4,), 5)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import integrate, special, stats
 
-from lsgen.latent import EncodableLatentSpace, StandardNormal, impute, pseudo_gibbs
+from lsgen.latent import EncodableLatentSpace, StandardNormal, impute, mask_log_prob, pseudo_gibbs
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.models.vae import MissingDataIWAE, NotMIWAE
 from lsgen.nn import MissingnessNetwork, MLPDecoder, MLPEncoder, SelfMasking
@@ -99,6 +99,14 @@ def test_a_mask_that_does_not_depend_on_the_values_adds_its_own_probability() ->
     expected = -np.log(special.expit(-OFFSET)) - np.log(special.expit(30.0))
     # The first objective draws x_m after z, so that both see the same codes.
     torch.testing.assert_close(losses[0] - losses[1], torch.tensor(expected, dtype=f64))
+
+
+def test_probability_of_the_mask_is_in_single_precision_where_its_model_runs_in_half() -> None:
+    network, x, observed = MissingnessNetwork((40,)), torch.randn(3, 2, 40), torch.rand(2, 40) < 0.5
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, logits = mask_log_prob(network, x, observed), network(x.flatten(0, 1)).view_as(x).double()
+    exact = torch.where(observed, torch.sigmoid(logits), torch.sigmoid(-logits)).log().sum(-1)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=0)
 
 
 def test_known_signs_hide_high_or_low_values() -> None:

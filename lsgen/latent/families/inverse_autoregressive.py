@@ -85,7 +85,7 @@ class IAFDistribution(Distribution):
         """Return z_T and the log determinant of its Jacobian from z_0."""
         log_det = torch.zeros_like(z[..., 0])
         for step in self.steps:
-            m, s = step(z, self.context)
+            m, s = (head.to(z.dtype) for head in step(z, self.context))  # also where networks run in half precision
             z = m + torch.sigmoid(s) * (z - m)
             log_det = log_det + logsigmoid(s).sum(-1)
         return z, log_det
@@ -97,7 +97,7 @@ class IAFDistribution(Distribution):
         for step in reversed(list(self.steps)):
             above, columns = z.unbind(-1), list(torch.zeros_like(z).unbind(-1))
             for i in step.order:
-                m, s = (head[..., i] for head in step(torch.stack(columns, -1), self.context))
+                m, s = (head[..., i].to(z.dtype) for head in step(torch.stack(columns, -1), self.context))
                 forgotten = -logsigmoid(s)
                 columns[i] = m + (above[i] - m) * forgotten.clamp(max=precision).exp()
                 log_det = log_det - forgotten

@@ -76,13 +76,15 @@ def observed_log_prob(p: Distribution, x: Tensor, observed: Tensor) -> Tensor:
 def mask_log_prob(missingness: Callable[[Tensor], Tensor], x: Tensor, observed: Tensor) -> Tensor:
     """Return log p(s|x), (k, B), of observations (k, B, *shape) whose values of a mask (B, *shape) are observed.
 
+    It is computed in the precision of x, also where automatic mixed precision runs the model in half.
+
     Args:
         missingness: observations (N, *shape) -> logits (N, *shape) that values are observed.
         x: observations, their missing values filled.
         observed: the mask s.
 
     """
-    logits = missingness(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    logits = missingness(x.flatten(0, 1)).unflatten(0, x.shape[:2]).to(x.dtype)
     return logsigmoid(torch.where(observed, logits, -logits)).flatten(2).sum(-1)
 
 

@@ -37,6 +37,15 @@ def test_an_output_sees_what_comes_before_it_and_the_context(backwards: bool) ->
     assert by_context.ne(0).all()
 
 
+def test_log_determinant_is_that_of_the_jacobian_where_networks_run_in_half_precision() -> None:
+    q = _posterior(1).float()(_raw().float())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        jacobian = torch.autograd.functional.jacobian(lambda z: q._forward(z)[0].sum(0), q.loc)
+        log_det = q._forward(q.loc)[1]
+    exact = jacobian.diagonal(dim1=0, dim2=2).double().log().sum(-1)
+    torch.testing.assert_close(log_det.double(), exact, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_order_is_reversed_between_steps(steps: int) -> None:
     """One step makes a triangular Jacobian; the second fills the other triangle."""

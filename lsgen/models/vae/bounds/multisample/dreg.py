@@ -58,7 +58,7 @@ class DReG(Objective):
 
         """
         self.check(space)
-        raw = space.encoder(batch["x"])
+        raw = space.outputs(batch["x"])
         q, p = space.posterior(raw), space.prior()
         z = q.rsample(torch.Size((self.samples,)))
         gate = z.view_as(z)

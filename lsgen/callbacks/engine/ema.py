@@ -6,7 +6,8 @@ after every generator step, for the n images since the one before; so the averag
 and early in training it forgets quickly. Only the generator is averaged; its buffers, such as the statistics of a
 batch normalisation, are copied. Those statistics are of the trained weights, not of the averaged ones: with `standing`
 they are taken anew at regular intervals and at the end of training, just before callbacks that stand behind this one
-look at the generator, and are copied again after the next step.
+look at the generator, and are copied again after the next step. So a checkpoint from in between, such as best.ckpt, may
+hold copied ones: `lsgen.models.gan.standing_statistics` takes them anew for a model that is loaded.
 
 The model's `latent_space` decodes with the average from then on: samples, traversals, geometry and metrics show it,
 while training goes on with `generator`. Both are in the checkpoint's `state_dict`, so a run resumes exactly and

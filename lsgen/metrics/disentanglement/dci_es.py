@@ -11,7 +11,7 @@ capacity does not help until late. A code that knows nothing has a flat curve, a
 informativeness, here 1 - l_T. The size is S = k / d for k factors and d codes.
 
 Predictors are random forests whose capacity is the depth of their trees, and the loss is the share of wrong
-predictions, l_b = 1 - largest share of a value. D, C and I are those of `DCI`.
+predictions, l_b that of the value that is most frequent in training. D, C and I are those of `DCI`.
 
 Reference: Eastwood et al., "DCI-ES: An extended disentanglement framework with connections to identifiability" (ICLR
 2023), https://arxiv.org/abs/2210.00364, section 4; depths, 100 trees, the running minimum and a least loss of 0 for the

@@ -102,3 +102,10 @@ def test_other_spaces_are_refused() -> None:
     prior = Product([StandardNormal(d2), OneHot(K), StandardNormal(d1)])
     with pytest.raises(ValueError, match=r"expected encoder.dim = posterior.raw_dim = 2, got encoder.dim = 6"):
         EncodableLatentSpace(MLPEncoder((D,), 6), MLPDecoder(6, (D,)), FixedGaussian((D,)), prior, posterior)
+
+
+def test_densities_are_in_single_precision_where_the_networks_run_in_half() -> None:
+    space, batch = _space().float(), {"x": _x().float(), "label": torch.full((B,), -1)}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        upper, losses = space.posterior.upper(torch.randn(B, d1)), StackedSemiSupervised()(space, batch, 0)
+    assert upper.given.loc.dtype == upper.log_classes.dtype == losses.reconstruction.dtype == torch.float32

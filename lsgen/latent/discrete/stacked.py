@@ -119,6 +119,6 @@ class StackedPosterior(DecoderDependentPosterior):
         return StackedCodes(Normal(mean, (log_variance / 2).exp(), validate_args=False), self)
 
     def upper(self, z1: Tensor) -> ClassCodes:
-        """Return q(z_2, y|z_1), of batch shape (*, B), for codes (*, B, d_1)."""
-        raw: Tensor = self.classifier(z1.reshape(-1, z1.shape[-1]))
+        """Return q(z_2, y|z_1), of batch shape (*, B), for codes (*, B, d_1), in their precision."""
+        raw: Tensor = self.classifier(z1.reshape(-1, z1.shape[-1])).to(z1.dtype)
         return self.given(raw.reshape(*z1.shape[:-1], -1))

@@ -88,7 +88,7 @@ class StackedSemiSupervised(Objective):
                 "Product([StandardNormal, OneHot, StandardNormal])"
             )
         z1 = q.lower.rsample()
-        reconstruction = -space.likelihood(decoder.bottom(z1)).log_prob(batch["x"])
+        reconstruction = -space.likelihood(decoder.bottom(z1).to(z1.dtype)).log_prob(batch["x"])
         standard = kl_divergence(q.lower, Normal(torch.zeros_like(z1), torch.ones_like(z1))).sum(-1)
         lower = q.posterior.upper(z1.detach())
         mean, scale = decoder.below(lower.every_class())

@@ -18,7 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import register_kl
 
-from lsgen.latent.discrete.quantised import CodebookPrior, Quantised, Quantiser, UniformOverCodes, VectorQuantiser
+from lsgen.latent.discrete.quantised import (
+    CodebookPrior,
+    Quantised,
+    Quantiser,
+    UniformOverCodes,
+    VectorQuantiser,
+    nearest_entries,
+)
 
 __all__ = ["AutoregressiveOverCodes", "AutoregressivePrior", "CellNetwork"]
 
@@ -58,13 +65,12 @@ class AutoregressiveOverCodes(UniformOverCodes):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log probability, (B,), of the codebook entries nearest to codes (B, L D)."""
         vectors = value.reshape(-1, self.length, self.codebook.shape[1])
-        squared = self.codebook.square().sum(1) - 2 * vectors @ self.codebook.T
-        return self.of_indices(squared.argmin(-1)).reshape(value.shape[:-1])
+        return self.of_indices(nearest_entries(vectors, self.codebook)).reshape(value.shape[:-1])
 
     def of_indices(self, indices: Tensor) -> Tensor:
         """Return the log probability, (B,), of entries (B, L)."""
         cells = indices.unflatten(1, self.grid)
-        log_p = torch.log_softmax(self.network(cells), dim=1)
+        log_p = torch.log_softmax(self.network(cells).to(self.codebook.dtype), dim=1)
         return log_p.gather(1, cells.unsqueeze(1)).sum((1, 2, 3))
 
 

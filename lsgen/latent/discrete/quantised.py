@@ -32,7 +32,15 @@ from lsgen.latent.manifolds.supports import Codebook
 from lsgen.latent.posteriors import PointPosterior
 from lsgen.latent.priors import Prior
 
-__all__ = ["CodebookPrior", "Quantised", "QuantisedCodes", "Quantiser", "UniformOverCodes", "VectorQuantiser"]
+__all__ = [
+    "CodebookPrior",
+    "Quantised",
+    "QuantisedCodes",
+    "Quantiser",
+    "UniformOverCodes",
+    "VectorQuantiser",
+    "nearest_entries",
+]
 
 
 class QuantisedCodes(Distribution):
@@ -196,9 +204,7 @@ class VectorQuantiser(Quantiser):
     def forward(self, raw: Tensor) -> Quantised:
         """Return the codes of raw outputs (B, L D)."""
         vectors = raw.unflatten(-1, (self.length, -1))
-        flat = vectors.detach().flatten(0, 1)
-        squared = self.codebook.square().sum(1) - 2 * flat @ self.codebook.T
-        return Quantised(vectors, squared.argmin(1).unflatten(0, vectors.shape[:2]), self.codebook)
+        return Quantised(vectors, nearest_entries(vectors, self.codebook), self.codebook)
 
     def uniform(self) -> UniformOverCodes:
         """Return the uniform distribution over K^L codes."""
@@ -215,7 +221,8 @@ class VectorQuantiser(Quantiser):
         assert isinstance(q, Quantised)
         vectors = q.raw.detach().flatten(0, 1).to(self.codebook.dtype)
         chosen = one_hot(q.indices.flatten(), len(self.codebook)).to(vectors)
-        counts, sums = chosen.sum(0), chosen.T @ vectors
+        with torch.autocast(vectors.device.type, enabled=False):
+            counts, sums = chosen.sum(0), chosen.T @ vectors
         fresh = vectors[torch.randint(len(vectors), (len(self.codebook),), device=vectors.device)]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(counts)
@@ -228,6 +235,16 @@ class VectorQuantiser(Quantiser):
         self.sums.copy_(torch.where(dead.unsqueeze(1), fresh, self.sums))
         known = (self.counts > torch.finfo(self.counts.dtype).eps ** 4).unsqueeze(1)  # else both underflow
         self.codebook.copy_(torch.where(known, self.sums / self.counts.unsqueeze(1), self.codebook))
+
+
+@torch.no_grad()
+def nearest_entries(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """Return which of the entries (K, D) is nearest to each vector (*, D), (*).
+
+    Distances are in the precision of the codebook, also under automatic mixed precision.
+    """
+    with torch.autocast(codebook.device.type, enabled=False):
+        return (codebook.square().sum(1) - 2 * vectors.to(codebook.dtype) @ codebook.T).argmin(-1)
 
 
 class CodebookPrior(Prior):

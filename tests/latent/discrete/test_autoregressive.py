@@ -36,6 +36,17 @@ def test_probabilities_of_all_codes_sum_to_one() -> None:
     assert bool((entries.amin(1) == 0).all())
 
 
+def test_probabilities_are_in_single_precision_where_the_network_runs_in_half() -> None:
+    space = _space().float()
+    space.posterior.codebook.copy_(100 + 0.1 * torch.randn(K, D))
+    indices = torch.tensor(list(product(range(K), repeat=L)))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        log_p = space.prior().log_prob(space.posterior.codebook[indices].flatten(1))
+        logits = space.prior.network(indices.unflatten(1, (2, 2))).double()
+    exact = logits.log_softmax(1).gather(1, indices.view(-1, 1, 2, 2)).sum((1, 2, 3))
+    torch.testing.assert_close(log_p.double(), exact, rtol=1e-5, atol=0)
+
+
 def test_divergence_of_a_certain_code_is_its_code_length() -> None:
     space = _space()
     q = space.encode(torch.randn(6, 5, dtype=torch.float64))

@@ -1,5 +1,6 @@
 """Vector quantisation against brute force and the written-out recursion of its averages."""
 
+from copy import deepcopy
 from math import log
 
 import pytest
@@ -36,6 +37,20 @@ def test_every_vector_becomes_its_nearest_entry() -> None:
     distances = torch.cdist(raw.reshape(-1, D), quantiser.codebook)
     torch.testing.assert_close(q.indices.flatten(), distances.argmin(1))
     torch.testing.assert_close(q.mean.reshape(-1, D), quantiser.codebook[distances.argmin(1)])
+
+
+def test_mixed_precision_changes_neither_the_choice_nor_the_averages() -> None:
+    torch.manual_seed(0)
+    quantiser, raw = VectorQuantiser(4, entries=16, entry_dim=2, decay=0.5), 10 + torch.randn(30, 4)
+    quantiser.codebook.copy_(10 + torch.randn(16, 2))
+    exact = torch.cdist(raw.view(30, 2, 2).double(), quantiser.codebook.double()).argmin(-1)
+    other = deepcopy(quantiser)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        q = quantiser(raw)
+        quantiser.update(q)
+    other.update(q)
+    assert torch.equal(q.indices, exact)
+    torch.testing.assert_close(quantiser.codebook, other.codebook, rtol=0, atol=0)
 
 
 def test_gradient_goes_straight_through() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache
+from math import isfinite
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from lsgen.geometry.compat import has_values, tensor_tables
 from lsgen.geometry.dtypes import dtype_name
-from lsgen.geometry.jets import modules_of
+from lsgen.geometry.jets import modules_of, once
 from lsgen.latent import Euclidean, Manifold
 from lsgen.latent.manifolds.supports import bounded
 
@@ -59,7 +60,7 @@ def check_codes(fn: Callable[[Tensor], Tensor], dim: int, z: Tensor) -> Tensor:
         raise TypeError(f"expected codes of dtype float32 or float64, got {dtype_name(z.dtype)}")
     if z.ndim < 1 or z.shape[-1] != dim:
         raise ValueError(f"expected codes of shape (B, {dim}), got {tuple(z.shape)}")
-    if has_values(z) and not bool(torch.isfinite(z).all()):
+    if has_values(z) and not isfinite(z.sum().item()) and not bool(torch.isfinite(z).all()):
         bad = int((~torch.isfinite(z)).any(-1).sum())
         raise ValueError(f"expected finite codes, got {bad} of {z[..., 0].numel()} that are not")
     check_modules(fn, z)
@@ -128,6 +129,7 @@ def check_vectors(name: str, v: Tensor, z: Tensor) -> Tensor:
     return v.reshape(-1, z.shape[-1])
 
 
+@once
 def check_modules(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
     """Refuse modules in train mode whose results differ from eval mode, and weights of another dtype or device.
 

@@ -4,7 +4,7 @@ A map is traced once into a list of operations (`trace`, `tracing`), and every o
 expansions by a rule (`propagation`, `taylor`). Other rooms import from here alone.
 """
 
-from lsgen.geometry.jets.fingerprint import forget_fingerprints, modules_of, unchanged
+from lsgen.geometry.jets.fingerprint import forget_fingerprints, modules_of, once, unchanged
 from lsgen.geometry.jets.propagation import coarsest_dtype, kinks, propagate, widest_intermediate
 from lsgen.geometry.jets.randomness import FrozenNoise, check_deterministic
 from lsgen.geometry.jets.taylor import Frame, Taylor
@@ -19,6 +19,7 @@ __all__ = [
     "forget_fingerprints",
     "kinks",
     "modules_of",
+    "once",
     "propagate",
     "unchanged",
     "widening",

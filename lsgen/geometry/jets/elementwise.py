@@ -333,8 +333,10 @@ FUNCTIONS: dict[Any, Callable[..., Expansion]] = {
 
 
 def _rule(op: Any, function: Callable[..., Expansion]) -> Rule:
+    name = str(op)
+
     def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
-        only_first(str(op), (x, *args, *kwargs.values())[1:])
+        only_first(name, (*args, *kwargs.values()))
         return chain(x, *function(x.v, *args, **kwargs))
 
     return rule

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -31,12 +31,15 @@ __all__ = [
     "forget_fingerprints",
     "modules_of",
     "named_tensors",
+    "once",
     "unchanged",
 ]
 
+KEPT = 16
 _EMPTY, _DICTS = CellType(), (dict, OrderedDict)
 _SEQUENCES, _TABLES, _BYTES = (list, tuple, set, frozenset, deque), (dict, MappingProxyType), (bytearray, array)
 _PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device))
+_OTHERS = _PLAIN.union(_DICTS, {set})  # what most attributes of modules are that are no tensors
 _OPAQUE = frozenset({"builtins", "torch", "numpy", "weakref", "_weakref", "logging", "threading", "_thread"})
 _FIXED = frozenset({"builtins", "torch", "abc", "typing", "lsgen", "pytorch_lightning"})
 _HOLDERS = frozenset({"pytorch_lightning", "lightning"})  # of what runs a map, none of which the map is
@@ -63,6 +66,36 @@ def forget_fingerprints() -> None:
         known.clear()
 
 
+class State:
+    """What must stay equal for the trace of a map to stay valid, hashed once and compared once with an equal one.
+
+    Args:
+        marks: the marks of everything that the map refers to.
+
+    """
+
+    __slots__ = ("hashed", "marks")
+
+    def __init__(self, marks: Any) -> None:
+        self.marks = marks
+        self.hashed: int | None = None
+
+    def __hash__(self) -> int:
+        if self.hashed is None:
+            self.hashed = hash(self.marks)
+        return self.hashed
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, State):
+            return False
+        if self.marks is other.marks:
+            return True
+        same = bool(self.marks == other.marks)
+        if same:
+            self.marks = other.marks
+        return same
+
+
 class Fingerprint(NamedTuple):
     """A key of everything that the trace of a map depends on.
 
@@ -77,7 +110,7 @@ class Fingerprint(NamedTuple):
 
     owner: Any
     member: Any
-    state: Any
+    state: State
     plain: bool
     wrapped: bool
 
@@ -87,17 +120,46 @@ def fingerprint_of(fn: Any) -> Fingerprint:
     known = _fingerprints.get()
     if known is not None and id(fn) in known:
         return known[id(fn)][1]
-    live = {id(t) for module in modules_of(fn) for _, t in named_tensors(module)}
-    marking = _Marking(live)
+    tables = (table.values() for module in modules_of(fn) for table in tensor_tables(module))
+    marking = _Marking({id(x) for held in tables for x in held if x.__class__ not in _OTHERS and isinstance(x, Tensor)})
     try:
         state, complete = marking.mark(fn), True
     except RecursionError:
         state, complete = object(), False  # nested too deep to compare: a trace of it is never kept
-    plain, wrapped = complete and all(map(is_plain, marking.tensors)), any(map(is_wrapped, marking.tensors))
-    found = Fingerprint(*_owner(fn), state, plain, wrapped)
+    plain = complete and all(map(is_plain, marking.tensors))
+    wrapped = not plain and any(map(is_wrapped, marking.tensors))
+    found = Fingerprint(*_owner(fn), State(state), plain, wrapped)
     if known is not None:
         known[id(fn)] = (fn, found)
     return found
+
+
+def once(check: Callable[[Any, Tensor], None]) -> Callable[[Any, Tensor], None]:
+    """Return a check of a map at codes (N, d) which is left out for maps that passed it and have not changed since.
+
+    Args:
+        check: a function of the map and codes that raises what is wrong. It may depend on the fingerprint of the map,
+            on dtype, device and length of the codes, and on whether there are any.
+
+    """
+    known: weakref.WeakKeyDictionary[Any, set[Any]] = weakref.WeakKeyDictionary()
+
+    @wraps(check)
+    def checked(fn: Any, z: Tensor) -> None:
+        found = fingerprint_of(fn)
+        key = (found.member, found.state, z.dtype, z.device, z.shape[-1], len(z) > 0)
+        try:
+            passed = known.setdefault(found.owner, set()) if found.plain and is_plain(z) else set()
+        except TypeError:  # the owner cannot be referred to weakly
+            passed = set()
+        if key in passed:
+            return
+        check(fn, z)
+        if len(passed) >= KEPT:
+            passed.clear()
+        passed.add(key)
+
+    return checked
 
 
 def _owner(fn: Any) -> tuple[Any, Any]:
@@ -228,12 +290,14 @@ class _Marking:
         return (kinds, *things) if _PLAIN.issuperset(kinds) else tuple(map(self.mark, things))
 
     def table(self, table: Any) -> tuple[Any, ...]:
-        """Return the marks of names and values; empty tables are left out."""
+        """Return the marks of names and values; empty tables are left out, of empty sets there is the class alone."""
         marks: list[Any] = []
         for name, x in table.items():
             kind = x.__class__
             if kind in _PLAIN:
                 marks += name, kind, x
+            elif kind is set and not x:
+                marks += name, kind
             elif kind not in _DICTS or x:
                 marks += name if name.__class__ is str else self.mark(name), self.mark(x)
         return tuple(marks)
@@ -250,7 +314,8 @@ class _Marking:
         return None if id(thing) in self.live else id(thing), thing.shape, thing.dtype, thing.device
 
     def mapping(self, kind: Any, thing: Any) -> Any:
-        return kind, self.table(thing), self.table(getattr(thing, "__dict__", {}))
+        beside = () if kind is dict else self.table(getattr(thing, "__dict__", {}))
+        return kind, self.table(thing), beside
 
     def sequence(self, kind: Any, thing: Any) -> Any:
         return kind, self.all(thing), self.table(getattr(thing, "__dict__", {}))
@@ -316,6 +381,5 @@ def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights, buffers and other tensors that are attributes of one module, by name."""
     for table in tensor_tables(module):
         for name, value in table.items():
-            kind = value.__class__
-            if kind not in _PLAIN and kind not in _DICTS and isinstance(value, Tensor):
+            if value.__class__ not in _OTHERS and isinstance(value, Tensor):
                 yield name, value

@@ -26,9 +26,10 @@ def _dim(dim: int) -> int:
 
 def _folded(op: Any) -> Rule:
     """Return the rule of an operation that is linear in its first argument, whose first dimension is a batch."""
+    name = str(op)
 
     def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
-        only_first(str(op), (*args, *kwargs.values()))
+        only_first(name, (*args, *kwargs.values()))
         return x.map(lambda v: op(v, *args, **kwargs), lambda t: fold(lambda s: op(s, *args, **kwargs), t))
 
     return rule
@@ -41,9 +42,10 @@ def fold(op: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
 
 def _vmapped(op: Any) -> Rule:
     """Return the rule of an operation that is linear in its first argument, whatever its dimensions mean."""
+    name = str(op)
 
     def rule(x: Taylor, *args: Any, **kwargs: Any) -> Taylor:
-        only_first(str(op), (*args, *kwargs.values()))
+        only_first(name, (*args, *kwargs.values()))
         return x.map(lambda v: op(v, *args, **kwargs), torch.vmap(lambda s: op(s, *args, **kwargs)))
 
     return rule

@@ -11,7 +11,6 @@ the value at a code depend on its batch. `FrozenNoise` makes one function of suc
 from __future__ import annotations
 
 import random
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,18 +24,14 @@ from lsgen.geometry.compat import (
     TorchDispatchMode,
     has_values,
     is_fake,
-    is_plain,
     outside_modes,
     outside_transforms,
     schema_of,
     unwrapped,
 )
-from lsgen.geometry.jets.fingerprint import fingerprint_of
+from lsgen.geometry.jets.fingerprint import fingerprint_of, once
 
 __all__ = ["FrozenNoise", "check_deterministic", "draws_numbers", "random_sentence"]
-
-KEPT = 16
-_passed: weakref.WeakKeyDictionary[Any, set[Any]] = weakref.WeakKeyDictionary()
 
 
 def draws_numbers(op: Any, args: Any, kwargs: Any) -> bool:
@@ -58,6 +53,7 @@ def random_sentence(op: Any) -> str:
     )
 
 
+@once
 def check_deterministic(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
     """Refuse a map whose value at a code depends on random numbers, or on the other codes of its batch.
 
@@ -72,25 +68,15 @@ def check_deterministic(fn: Callable[[Tensor], Tensor], z: Tensor) -> None:
         ValueError: the map draws random numbers, or its value at a code is not the same in all batches.
 
     """
-    found = fingerprint_of(fn)
-    plain = found.plain and is_plain(z)
-    key = (found.member, found.state, z.dtype, z.device, tuple(z.shape[1:]))
-    try:
-        passed = _passed.setdefault(found.owner, set()) if plain else set()
-    except TypeError:  # the owner cannot be referred to weakly
-        passed = set()
-    if key in passed or not len(z):
+    if not len(z):
         return
     with _states_kept(z):
-        if found.wrapped:  # a transform follows its weights, and has to see what is done with them
+        if fingerprint_of(fn).wrapped:  # a transform follows its weights, and has to see what is done with them
             _called(fn, z[:2])
         else:
             z = unwrapped(z)
             with outside_transforms(z), torch.inference_mode(False), torch.no_grad():
                 _compare(fn, z[[0, min(1, len(z) - 1)]].clone())
-    if len(passed) >= KEPT:
-        passed.clear()
-    passed.add(key)
 
 
 def _compare(fn: Callable[[Tensor], Tensor], pair: Tensor) -> None:

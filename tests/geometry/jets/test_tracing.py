@@ -112,6 +112,8 @@ HELD: dict[str, tuple[Callable[[int], Any], Callable[[Any], float], Callable[[He
     "frozenset": (lambda i: frozenset(range(i)), len, None),
     "time difference": (timedelta, lambda x: float(x.days), None),
     "set": (lambda _: {1}, len, lambda m, i: m.held.add(i)),
+    "empty set": (lambda _: set(), lambda x: 1.0 + len(x), lambda m, i: m.held.add(i)),
+    "class of an empty container": (lambda i: set() if i % 2 else {}, lambda x: 1.0 + isinstance(x, set), None),
     "queue": (lambda _: deque([1.0]), sum, lambda m, i: m.held.append(i)),
     "bytes": (lambda _: bytearray(b"a"), len, lambda m, i: m.held.append(i)),
     "array of objects": (
@@ -143,6 +145,26 @@ def test_whatever_a_map_holds_counts_by_its_value(name: str) -> None:
         j = torch.func.vmap(torch.func.jacfwd(lambda x: torch.tanh(model.linear(x) * read(model.held))))(z)
         torch.testing.assert_close(metric(Immersion(model, 2), z), j.mT @ j)
         _set(i, model, make) if change is None else change(model, i)
+
+
+def test_a_map_that_was_accepted_is_refused_once_it_no_longer_is_fit() -> None:
+    drop, z = nn.Dropout(0.5), torch.linspace(-1, 1, 6).reshape(3, 2)
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), drop).eval()
+    im = Immersion(net, 2)
+    before = metric(im, z)
+    drop.train()
+    with pytest.raises(ValueError, match="expected a map in eval mode, got Dropout in train mode"):
+        metric(im, z)
+    drop.eval()
+    torch.testing.assert_close(metric(im, z), before)
+    net.double()
+    with pytest.raises(TypeError, match="expected codes of dtype float64 like the weights, got float32"):
+        metric(im, z)
+    torch.testing.assert_close(metric(im, z.double()).float(), before)
+    net.append(nn.Identity())
+    net[-1].register_forward_hook(lambda _, __, x: x * (1 + torch.rand(())))
+    with pytest.raises(ValueError, match="expected a deterministic map"):
+        metric(im, z.double())
 
 
 def test_what_is_nested_deep_is_no_obstacle() -> None:

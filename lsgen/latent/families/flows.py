@@ -24,7 +24,7 @@ __all__ = ["FlowDistribution", "FlowPosterior", "FlowPrior"]
 
 
 class FlowDistribution(Distribution):
-    """A distribution made by a flow.
+    """A distribution made by a flow, whose networks run in single precision also under automatic mixed precision.
 
     Args:
         flow: zuko's distribution, with `base`, `transform`, `log_prob` and `rsample`.
@@ -42,7 +42,8 @@ class FlowDistribution(Distribution):
     @property
     def mean(self) -> Tensor:
         """The image f(0) of the base's mean, (B, d), which stands for the centre: E[z] has no closed form."""
-        centre: Tensor = self.flow.transform.inv(self.flow.base.mean)
+        with self._without_autocast():
+            centre: Tensor = self.flow.transform.inv(self.flow.base.mean)
         return centre
 
     @property
@@ -53,15 +54,20 @@ class FlowDistribution(Distribution):
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Return reparameterised codes (*sample_shape, B, d)."""
-        codes: Tensor = self.flow.rsample(torch.Size(sample_shape))
+        with self._without_autocast():
+            codes: Tensor = self.flow.rsample(torch.Size(sample_shape))
         return codes
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log density, (B,)."""
         batch = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
         value = value.expand(*batch, -1)  # some flows do not broadcast codes against contexts
-        log_prob: Tensor = self.flow.log_prob(value)
+        with self._without_autocast():
+            log_prob: Tensor = self.flow.log_prob(value)
         return log_prob
+
+    def _without_autocast(self) -> torch.autocast:
+        return torch.autocast(self.flow.base.mean.device.type, enabled=False)
 
 
 class FlowPrior(Prior):

@@ -53,3 +53,14 @@ def test_both_ends_of_a_model_may_be_flows() -> None:
 def test_coupling_needs_two_dimensions() -> None:
     with pytest.raises(ValueError, match="expected at least 2 latent dimensions for a flow of coupling layers, got 1"):
         FlowPrior(1)
+
+
+def test_mixed_precision_changes_neither_densities_nor_draws() -> None:
+    torch.manual_seed(0)
+    z, q = torch.randn(4, 3), FlowPosterior(3)(torch.randn(4, 6))
+    found = []
+    for half in (False, True):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            found.append(torch.cat([q.log_prob(z)[:, None], q.rsample(), q.mean], 1))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)

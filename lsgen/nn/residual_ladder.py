@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-__all__ = ["BottleneckBlock", "ResidualLadderEncoder", "ladder_sides", "side_of"]
+__all__ = ["BottleneckBlock", "ResidualLadderEncoder", "bottleneck_width", "ladder_sides", "side_of"]
 
 
 class BottleneckBlock(nn.Module):
@@ -65,7 +65,7 @@ class ResidualLadderEncoder(nn.Module):
         bottleneck: channels between the convolutions of a block, as a part of the width.
 
     Raises:
-        ValueError: see `ladder_sides`; a number is out of its range.
+        ValueError: see `ladder_sides` and `bottleneck_width`; there is no block.
 
     """
 
@@ -78,15 +78,12 @@ class ResidualLadderEncoder(nn.Module):
         bottleneck: float = 0.25,
     ) -> None:
         super().__init__()
-        if blocks < 1 or width < 1 or not 0 < bottleneck <= 1:
-            raise ValueError(
-                "expected at least 1 block, a width of at least 1 and a bottleneck in (0, 1], "
-                f"got {blocks}, {width} and {bottleneck}"
-            )
+        if blocks < 1:
+            raise ValueError(f"expected at least 1 block, got {blocks}")
         side, self.sides = side_of(shape), ladder_sides(shape, levels)
         self.dim, self.heads = width * sum(one**2 for one in self.sides), 1
         way = [side, *(one for one in reversed(self.sides) if one < side)]
-        gain, middle = 1 / sqrt(blocks * len(way)), max(1, round(bottleneck * width))
+        gain, middle = 1 / sqrt(blocks * len(way)), bottleneck_width(width, bottleneck)
         self.first = nn.Conv2d(shape[0], width, 3 if side > 2 else 1, padding=1 if side > 2 else 0)
         self.stages = nn.ModuleDict(
             {
@@ -104,6 +101,18 @@ class ResidualLadderEncoder(nn.Module):
             maps = stage(maps if maps.shape[-1] == side else adaptive_avg_pool2d(maps, side))
             found[side] = maps
         return torch.cat([found[side].flatten(1) for side in self.sides], -1)
+
+
+def bottleneck_width(width: int, bottleneck: float) -> int:
+    """Return the channels between the convolutions of a block, a part of the width of the state, at least 1.
+
+    Raises:
+        ValueError: the width is not positive, or the part not in (0, 1].
+
+    """
+    if width < 1 or not 0 < bottleneck <= 1:
+        raise ValueError(f"expected a width of at least 1 and a bottleneck in (0, 1], got {width} and {bottleneck}")
+    return max(1, round(bottleneck * width))
 
 
 def side_of(shape: Sequence[int]) -> int:

@@ -29,7 +29,7 @@ from torch.distributions import Normal
 from torch.nn.functional import interpolate
 
 from lsgen.latent.families.ladder import TopDownDecoder, TopDownPosterior
-from lsgen.nn.residual_ladder import BottleneckBlock, ladder_sides, side_of
+from lsgen.nn.residual_ladder import BottleneckBlock, bottleneck_width, ladder_sides, side_of
 
 __all__ = ["ResidualLadderDecoder", "ResidualLadderPosterior"]
 
@@ -45,7 +45,7 @@ class ResidualLadderDecoder(TopDownDecoder):
         heads: raw outputs per data channel, as the likelihood asks.
 
     Raises:
-        ValueError: see `lsgen.nn.ladder_sides`.
+        ValueError: see `ladder_sides` and `bottleneck_width` of `lsgen.nn.residual_ladder`.
 
     """
 
@@ -61,7 +61,7 @@ class ResidualLadderDecoder(TopDownDecoder):
         super().__init__([side**2 * channels for side, channels in levels])
         self.heads, self.image = heads, (heads * shape[0], *shape[1:])
         self.width, self.places = width, [(int(channels), int(side), int(side)) for side, channels in levels]
-        gain, middle = 1 / sqrt(len(levels)), max(1, round(bottleneck * width))
+        gain, middle = 1 / sqrt(len(levels)), bottleneck_width(width, bottleneck)
         self.first = nn.Parameter(torch.randn(width, sides[0], sides[0]) / sqrt(width))
         self.priors, self.entries, self.blocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for channels, side, _ in self.places:
@@ -105,6 +105,9 @@ class ResidualLadderPosterior(TopDownPosterior):
         bottleneck: channels between the convolutions of a block, as a part of the width.
         relative: whether the blocks tell the difference from the prior, as in NVAE, or the normal itself.
 
+    Raises:
+        ValueError: see `lsgen.nn.residual_ladder.bottleneck_width`.
+
     """
 
     heads: ClassVar[int] = 1
@@ -121,7 +124,7 @@ class ResidualLadderPosterior(TopDownPosterior):
         self.sides = sorted({side for _, side, _ in self.places})
         self.width, self.relative = width, relative
         self.raw_dim = width * sum(side**2 for side in self.sides)
-        gain, middle = 1 / sqrt(len(levels)), max(1, round(bottleneck * width))
+        gain, middle = 1 / sqrt(len(levels)), bottleneck_width(width, bottleneck)
         self.blocks = nn.ModuleList(
             BottleneckBlock(2 * width, 2 * channels, middle, side, gain, residual=False)
             for channels, side, _ in self.places

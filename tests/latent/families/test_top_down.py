@@ -231,6 +231,16 @@ def test_levels_that_do_not_fit_are_refused(levels: list[tuple[int, int]], messa
         ResidualLadderDecoder((1, 5, 5), levels, 4)
 
 
+@pytest.mark.parametrize(("width", "bottleneck"), [(0, 0.25), (4, -1.0), (4, 1.5), (4, float("nan"))])
+def test_blocks_without_channels_are_refused_by_every_part(width: int, bottleneck: float) -> None:
+    message = rf"expected a width of at least 1 and a bottleneck in \(0, 1\], got {width} and {bottleneck}"
+    for part in (ResidualLadderEncoder, ResidualLadderDecoder):
+        with pytest.raises(ValueError, match=message):
+            part((1, 4, 4), width=width, bottleneck=bottleneck)
+    with pytest.raises(ValueError, match=message):
+        ResidualLadderPosterior(width=width, bottleneck=bottleneck)
+
+
 def test_other_shapes_and_levels_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected a vector .* or a square image .*, got shape \(1, 4, 5\)"):
         ResidualLadderEncoder((1, 4, 5))

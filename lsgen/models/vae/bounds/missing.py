@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from lsgen.latent import EncodableLatentSpace, observed_log_prob
 from lsgen.models.divergence import kl_terms
@@ -47,6 +48,10 @@ class MissingDataIWAE(Objective):
         """Return the observations with zeros in the place of what is missing."""
         return torch.where(batch["observed"], batch["x"], 0.0)
 
+    def log_likelihood(self, decoded: Distribution, x: Tensor, observed: Tensor) -> Tensor:
+        """Return log p(x_o|z) of observations (N, *shape), (samples, N)."""
+        return observed_log_prob(decoded, x, observed)
+
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return -L_k of a batch with "observed", a boolean mask of the shape of "x".
 
@@ -55,12 +60,12 @@ class MissingDataIWAE(Objective):
 
         """
         if "observed" not in batch:
-            raise ValueError(f'MissingDataIWAE expected batches with "observed", got {", ".join(sorted(batch))}')
+            raise ValueError(f'{type(self).__name__} expected batches with "observed", got {", ".join(sorted(batch))}')
         observed = batch["observed"]
         x = self.seen(batch)
         q, p = space.encode(x), space.prior()
         z = q.rsample(torch.Size((self.samples,)))
-        likelihood = observed_log_prob(space.decode(z), x, observed)
+        likelihood = self.log_likelihood(space.decode(z), x, observed)
         parts = importance.Weights(likelihood, p.log_prob(z), q.log_prob(z), kl_terms(q, p, z))
         bound = importance.log_mean_exp(parts.log_w)
         return importance.losses(-bound.mean(), bound, parts)

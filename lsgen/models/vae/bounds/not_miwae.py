@@ -13,22 +13,17 @@ equations 5 to 8, https://arxiv.org/abs/2006.12871.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
-from lsgen.latent import EncodableLatentSpace, mask_log_prob, observed_log_prob
-from lsgen.models.divergence import kl_terms
-from lsgen.models.losses import Losses
-from lsgen.models.vae.bounds.multisample import importance
-from lsgen.models.vae.objective import Objective
+from lsgen.latent import EncodableLatentSpace, mask_log_prob
+from lsgen.models.vae.bounds.missing import MissingDataIWAE
 
 __all__ = ["NotMIWAE"]
 
 
-class NotMIWAE(Objective):
+class NotMIWAE(MissingDataIWAE):
     """The bound L_k of the observed part of each observation and its mask.
 
     Args:
@@ -40,12 +35,9 @@ class NotMIWAE(Objective):
 
     """
 
-    demands: ClassVar[tuple[str, ...]] = ("observed",)
-
     def __init__(self, missingness: nn.Module, samples: int = 20) -> None:
-        super().__init__()
+        super().__init__(samples)
         self.missingness = missingness
-        self.samples = importance.positive("samples", samples)
 
     def check(self, space: EncodableLatentSpace) -> None:
         """Refuse a likelihood whose draws carry no gradient, and give the space the model of the mask.
@@ -68,27 +60,7 @@ class NotMIWAE(Objective):
             )
         space.bind_missingness(self.missingness)
 
-    def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the observations with zeros in the place of what is missing."""
-        return torch.where(batch["observed"], batch["x"], 0.0)
-
-    def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
-        """Return -L_k of a batch with "observed", a boolean mask of the shape of "x".
-
-        Raises:
-            ValueError: the batch has no mask.
-
-        """
-        if "observed" not in batch:
-            raise ValueError(f'NotMIWAE expected batches with "observed", got {", ".join(sorted(batch))}')
-        observed = batch["observed"]
-        x = self.seen(batch)
-        q, p = space.encode(x), space.prior()
-        z = q.rsample(torch.Size((self.samples,)))
-        decoded = space.decode(z)
+    def log_likelihood(self, decoded: Distribution, x: Tensor, observed: Tensor) -> Tensor:
+        """Return log p(x_o|z) + log p(s|x_o, x_m) of observations (N, *shape), (samples, N), with x_m drawn from z."""
         filled = torch.where(observed, x, decoded.rsample())
-        mask = mask_log_prob(self.missingness, filled, observed)
-        likelihood = observed_log_prob(decoded, x, observed) + mask
-        parts = importance.Weights(likelihood, p.log_prob(z), q.log_prob(z), kl_terms(q, p, z))
-        bound = importance.log_mean_exp(parts.log_w)
-        return importance.losses(-bound.mean(), bound, parts)
+        return super().log_likelihood(decoded, x, observed) + mask_log_prob(self.missingness, filled, observed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import RLock
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch as _pre_dispatched
 from torch._subclasses.fake_tensor import is_fake, maybe_get_fake_mode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import _pop_mode_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_map, tree_map_only
@@ -28,6 +30,8 @@ __all__ = [
     "is_view",
     "is_wrapped",
     "make_fx",
+    "math_attention",
+    "one_thread",
     "out_of_place",
     "outside_modes",
     "outside_transforms",
@@ -40,11 +44,19 @@ __all__ = [
 
 _functorch = torch._C._functorch
 _PLAIN = (Tensor, nn.Parameter, nn.Buffer)
+one_thread = RLock()  # held by who sets a flag of the process
 
 
 def is_wrapped(x: Tensor) -> bool:
     """Whether a transform of `torch.func` follows this tensor."""
     return bool(_functorch.is_functorch_wrapped_tensor(x))
+
+
+@contextmanager
+def math_attention() -> Iterator[None]:
+    """Compute attention by operations that have every derivative within this block, one thread at a time."""
+    with one_thread, sdpa_kernel(SDPBackend.MATH):
+        yield
 
 
 def is_batched(x: Tensor) -> bool:

@@ -68,8 +68,9 @@ def evaluate_run(
         from lsgen.callbacks import read_checkpoint
 
         content = read_checkpoint(file)
+        model = model_of(directory.config(), content)
         step = content.get("clocks", {}).get("generator_steps", content.get("global_step"))
-        metrics, problems = _measure(directory, model_of(directory.config(), content), device, step)
+        metrics, problems = _measure(directory, model, device, step)
     place = directory.path / "evaluation" / f"{file.stem}.json"
     place.parent.mkdir(exist_ok=True)
     write_json(place, {"checkpoint": _relative(file, directory), "step": step, "time": now(), "metrics": metrics})

@@ -64,11 +64,11 @@ def relaxed(im: RiemannianMetric, curves: Tensor, size: int, max_iterations: int
 def _on_finer_grids(im: RiemannianMetric, curves: Tensor, size: int, search: Search) -> Solution:
     """Solve from initial curves (K, N, d), on finer grids for the curves whose grid is too coarse.
 
-    Of a smooth curve the variation of the speed falls by ORDER with each grid; one that varies by too much for those
-    that are left stays as it is.
+    Of a smooth curve the variation of the speed falls by ORDER with each grid, but for the first, which may be the one
+    that tells of a bend; one that varies by too much for those that are left stays as it is.
     """
     found = _polished(im, relaxed(im, curves, size, search.max_iterations, search.tol), size, search)
-    within_reach = found.speed_variation <= UNEVEN * ORDER**search.refinements
+    within_reach = found.speed_variation <= UNEVEN * ORDER ** (search.refinements + 1)
     rows = (found.coarse & within_reach).nonzero().flatten()
     if not search.refinements or not len(rows):
         return found

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 from torch.fx.node import map_arg
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lsgen.geometry.compat import math_attention
 from lsgen.geometry.dtypes import check_values
 from lsgen.geometry.jets.elementwise import PIECEWISE_LINEAR
 from lsgen.geometry.jets.fallback import expand_by_autograd
@@ -131,7 +131,7 @@ def _disagreement(operations: Trace, fn: Callable[[Tensor], Tensor], z: Tensor) 
 
 def _reverse_mode(fn: Callable[[Tensor], Tensor], z: Tensor, v: Tensor, w: Tensor) -> Iterator[Tensor]:
     """Yield <w, fn> at every point, then its first and second derivatives along v if PyTorch can compute them."""
-    with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+    with torch.inference_mode(False), torch.enable_grad(), math_attention():
         at = z.detach().clone().requires_grad_()
         values, slope = (fn(at) * w).flatten(1).sum(1), at.new_zeros(at.shape)
         value = values.sum()

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lsgen.geometry.compat import (
     TorchDispatchMode,
     has_values,
     is_fake,
+    math_attention,
     outside_modes,
     outside_transforms,
     schema_of,
@@ -98,7 +98,7 @@ def _compare(fn: Callable[[Tensor], Tensor], pair: Tensor) -> None:
 def _called(fn: Callable[[Tensor], Tensor], z: Tensor) -> Tensor | None:
     """Return the values of a map (N, ...), None if it has none; refuse a map that draws random numbers."""
     try:
-        with sdpa_kernel(SDPBackend.MATH), _Refusing():
+        with math_attention(), _Refusing():
             value = fn(z)
     except _Drawn as drawn:
         raise ValueError(random_sentence(drawn.args[0])) from None

@@ -12,13 +12,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
-from threading import RLock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from lsgen.geometry.compat import (
@@ -27,6 +25,8 @@ from lsgen.geometry.compat import (
     is_plain,
     is_view,
     make_fx,
+    math_attention,
+    one_thread,
     out_of_place,
     outside_transforms,
     schema_of,
@@ -105,7 +105,6 @@ class _RecordRead(TorchDispatchMode):
 widening: ContextVar[bool] = ContextVar("widening", default=False)
 """Whether a map is being called in a precision that is not its own; such a call is not traced."""
 Check = Callable[[Trace, Callable[[Tensor], Tensor], Tensor], str | None]
-_lock = RLock()  # tracing sets a flag of the process
 _BySize = dict[int, Trace | Untraceable]  # by the number of points
 _traces: weakref.WeakKeyDictionary[Any, dict[Any, _BySize]] = weakref.WeakKeyDictionary()
 
@@ -132,7 +131,7 @@ def trace_map(fn: Callable[[Tensor], Tensor], z: Tensor, check: Check) -> Trace:
     if found.wrapped:
         raise Untraceable("a transform of torch.func follows its weights")
     z = unwrapped(z)
-    with outside_transforms(z), _lock:
+    with outside_transforms(z), one_thread:
         return _cached_trace(fn, z, found, check)
 
 
@@ -227,7 +226,7 @@ def _captured_graph(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         mode = torch.enable_grad if blocks else torch.no_grad
-        with torch.inference_mode(False), mode(), sdpa_kernel(SDPBackend.MATH), _RecordDetached(read, blocks):
+        with torch.inference_mode(False), mode(), math_attention(), _RecordDetached(read, blocks):
             module: GraphModule = make_fx(recorded)(z.detach().clone())
         _replace_harmless_mutations(module.graph)
         return module

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d, relu
 from torchmetrics.functional.image import lpips
@@ -28,10 +27,19 @@ class Doubled(PerceptualDistance):
         return [torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.5, 4.0])]
 
 
+def _network(name: str) -> nn.Module:
+    from torchvision import models
+
+    network: nn.Module = getattr(models, name)()
+    return network
+
+
 def _alexnet(folder: Path) -> tuple[Path, Path, dict[str, Tensor], list[Tensor]]:
     """Write random weights of AlexNet's features and of heads; return the paths and the weights."""
     torch.manual_seed(0)
-    features = {f"features.{key}": value for key, value in torchvision.models.alexnet().features.state_dict().items()}
+    features = {
+        f"features.{key}": value for key, value in _network("alexnet").get_submodule("features").state_dict().items()
+    }
     heads = [torch.rand(1, channels, 1, 1) for channels in (64, 192, 384, 256, 256)]
     torch.save(features, folder / "alexnet.pth")
     torch.save({f"lin{i}.model.1.weight": head for i, head in enumerate(heads)}, folder / "heads.pth")
@@ -122,7 +130,7 @@ def test_files_that_are_missing_or_of_something_else_are_refused_in_a_sentence(t
 def _only_features(folder: Path) -> Path:
     """Write the features of VGG16, all zero, in a file of a few numbers."""
     with torch.device("meta"):
-        shapes = torchvision.models.vgg16().state_dict()
+        shapes = _network("vgg16").state_dict()
     torch.save({key: torch.zeros(()).expand(value.shape) for key, value in shapes.items()}, folder / "zeros.pth")
     return folder / "zeros.pth"
 
@@ -130,7 +138,7 @@ def _only_features(folder: Path) -> Path:
 def test_vgg16_gives_the_activations_of_its_second_full_layer(tmp_path: Path) -> None:
     """Convolutions that give their bias, and two full layers with equal columns, have a closed form."""
     with torch.device("meta"):
-        shapes = torchvision.models.vgg16().state_dict()
+        shapes = _network("vgg16").state_dict()
     state = {key: torch.zeros(()).expand(value.shape) for key, value in shapes.items()}
     state["features.28.bias"] = torch.linspace(-1, 1, 512)
     state["classifier.0.weight"] = torch.full((), 1e-3).expand(4096, 25088)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 __all__ = ["ARCHITECTURES", "network", "tensors"]
 
@@ -61,6 +60,8 @@ def network(architecture: str, weights: str | Path | None, who: str, part: str =
         raise ValueError(f"{who} expected an architecture out of {', '.join(ARCHITECTURES)}, got {architecture}")
     what = f"torchvision's weights of {architecture}"
     found = tensors(weights, who, what, ARCHITECTURES[architecture])
+    from torchvision import models
+
     with torch.device("meta"):
         net: nn.Module = getattr(models, architecture)(weights=None)
     net = net.get_submodule(part)

@@ -43,7 +43,7 @@ class Consistency(CriticRegulariser):
         return (critic(real) - critic(augmented(real, self.augment, self.pack))).square().mean()
 
 
-class GeneratedConsistency(CriticRegulariser):
+class GeneratedConsistency(Consistency):
     """The change of the score under an augmentation of generated observations; beside `Consistency` it makes bCR.
 
     Args:
@@ -53,13 +53,9 @@ class GeneratedConsistency(CriticRegulariser):
 
     """
 
-    def __init__(self, augment: nn.Module, weight: float = 10.0, every: int = 1) -> None:
-        super().__init__(weight, every)
-        self.augment = augment
-
     def forward(self, critic: Scores, real: Tensor, fake: Tensor) -> Tensor:
         """Return E (C(G(z)) - C(T(G(z))))^2."""
-        return (critic(fake) - critic(augmented(fake, self.augment, self.pack))).square().mean()
+        return super().forward(critic, fake, real)
 
 
 class LatentConsistency(JointRegulariser):

@@ -12,12 +12,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from lsgen.latent import DiscreteCodes
 from lsgen.models.schedules import Schedule, as_schedule
 
-__all__ = ["GradientEstimator", "as_temperature", "temperature_at"]
+__all__ = ["GradientEstimator", "RelaxedEstimator", "as_temperature", "temperature_at"]
 
 
 class GradientEstimator(nn.Module, ABC):
@@ -46,6 +47,28 @@ class GradientEstimator(nn.Module, ABC):
     @abstractmethod
     def estimate(self, q: DiscreteCodes, integrand: Callable[[Tensor], Tensor], step: int) -> Tensor:
         """Return the estimate of training, (B,)."""
+
+
+class RelaxedEstimator(GradientEstimator):
+    """Abstract estimator by relaxed codes, which is biased at every temperature.
+
+    Args:
+        temperature: t, a number or a schedule in generator steps.
+
+    Raises:
+        ValueError: the temperature is not positive.
+
+    """
+
+    unbiased: ClassVar[bool] = False
+
+    def __init__(self, temperature: float | Schedule = 0.5) -> None:
+        super().__init__()
+        self.temperature = as_temperature(temperature)
+
+    def scores(self, q: DiscreteCodes, step: int) -> Tensor:
+        """Return the scores y of one relaxed draw for every observation."""
+        return q.scores(q.noise(torch.Size()), temperature_at(self.temperature, step))
 
 
 def as_temperature(temperature: float | Schedule) -> Schedule:

@@ -12,19 +12,16 @@ Reference: Jang, Gu & Poole (2017), section 2.1, https://arxiv.org/abs/1611.0114
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from lsgen.latent import DiscreteCodes
-from lsgen.models.schedules import Schedule
-from lsgen.models.vae.estimators.base import GradientEstimator, as_temperature, temperature_at
+from lsgen.models.vae.estimators.base import RelaxedEstimator
 
 __all__ = ["Concrete"]
 
 
-class Concrete(GradientEstimator):
+class Concrete(RelaxedEstimator):
     """The relaxed code, in training alone.
 
     Args:
@@ -35,12 +32,6 @@ class Concrete(GradientEstimator):
 
     """
 
-    unbiased: ClassVar[bool] = False
-
-    def __init__(self, temperature: float | Schedule = 0.5) -> None:
-        super().__init__()
-        self.temperature = as_temperature(temperature)
-
     def estimate(self, q: DiscreteCodes, integrand: Callable[[Tensor], Tensor], step: int) -> Tensor:
         """Return f at a relaxed code."""
-        return integrand(q.soft(q.scores(q.noise(torch.Size()), temperature_at(self.temperature, step))))
+        return integrand(q.soft(self.scores(q, step)))

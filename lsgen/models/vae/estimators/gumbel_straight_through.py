@@ -10,19 +10,16 @@ Reference: Jang, Gu & Poole (2017), section 2.2, https://arxiv.org/abs/1611.0114
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from lsgen.latent import DiscreteCodes
-from lsgen.models.schedules import Schedule
-from lsgen.models.vae.estimators.base import GradientEstimator, as_temperature, temperature_at
+from lsgen.models.vae.estimators.base import RelaxedEstimator
 
 __all__ = ["GumbelStraightThrough"]
 
 
-class GumbelStraightThrough(GradientEstimator):
+class GumbelStraightThrough(RelaxedEstimator):
     """The code, with the gradient of the relaxed code that rounds to it.
 
     Args:
@@ -33,14 +30,8 @@ class GumbelStraightThrough(GradientEstimator):
 
     """
 
-    unbiased: ClassVar[bool] = False
-
-    def __init__(self, temperature: float | Schedule = 0.5) -> None:
-        super().__init__()
-        self.temperature = as_temperature(temperature)
-
     def estimate(self, q: DiscreteCodes, integrand: Callable[[Tensor], Tensor], step: int) -> Tensor:
         """Return f at a code."""
-        scores = q.scores(q.noise(torch.Size()), temperature_at(self.temperature, step))
+        scores = self.scores(q, step)
         soft = q.soft(scores)
         return integrand(q.hard(scores.detach()) + (soft - soft.detach()))

@@ -15,6 +15,7 @@ from lsgen.latent.discrete.relaxation import DiscreteCodes, DiscretePosterior, D
 from lsgen.latent.discrete.residual import ResidualQuantiser
 from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.encoding import encode_observations
+from lsgen.latent.families.ball_normal import BallPosterior, BallPrior
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.families.inverse_autoregressive import IAFPosterior
 from lsgen.latent.families.ladder import LadderDecoder, LadderNormal, LadderPosterior, TopDownDecoder, TopDownPosterior
@@ -41,6 +42,8 @@ __all__ = [
     "AggregateTerms",
     "AutoregressiveOverCodes",
     "AutoregressivePrior",
+    "BallPosterior",
+    "BallPrior",
     "BernoulliPosterior",
     "BernoulliPrior",
     "BitCodes",

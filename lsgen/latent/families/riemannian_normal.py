@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from lsgen.latent.families.ball_normal import BallPosterior, BallPrior
 from lsgen.latent.families.hyperbolic_radii import HyperbolicRadius
 from lsgen.latent.families.radial_quantiles import (
     RadialTable,
@@ -34,12 +35,9 @@ from lsgen.latent.families.radial_quantiles import (
     radial_table,
 )
 from lsgen.latent.families.von_mises_fisher import log_sphere_area
-from lsgen.latent.families.wrapped_normal import centres_of
 from lsgen.latent.great_circles import unit_vector
 from lsgen.latent.manifolds import poincare
 from lsgen.latent.manifolds.manifold import PoincareBall
-from lsgen.latent.posteriors import Posterior
-from lsgen.latent.priors import Prior
 from lsgen.latent.refusal import known_to_hold
 
 __all__ = ["RiemannianNormal", "RiemannianNormalPosterior", "RiemannianNormalPrior"]
@@ -128,7 +126,7 @@ class RiemannianNormal(Distribution):
         return radial + log_sphere_area(d) - d / 2 * log(self.ball.curvature)
 
 
-class RiemannianNormalPrior(Prior):
+class RiemannianNormalPrior(BallPrior):
     """The Riemannian normal at the origin of the ball.
 
     Args:
@@ -141,42 +139,20 @@ class RiemannianNormalPrior(Prior):
 
     """
 
-    origin: Tensor
-
-    def __init__(self, dim: int, curvature: float = 1.0, scale: float = 1.0) -> None:
-        super().__init__(dim)
-        if not scale > 0:
-            raise ValueError(f"expected a scale > 0, got {scale}")
-        self.ball, self.scale = PoincareBall(curvature), float(scale)
+    def millionth(self) -> float:
+        """Return the distance from the origin that one draw in a million exceeds."""
         c = self.ball.curvature
-        self._most = _millionth(dim, c * self.scale**2) / c**0.5
-        self.register_buffer("origin", torch.zeros(dim), persistent=False)
+        kappa = torch.tensor([1 / (c * self.scale**2)], dtype=torch.float64)
+        share = torch.tensor([[1 - 1e-6]], dtype=torch.float64)
+        table = radial_table(HyperbolicRadius(self.dim - 1), kappa)
+        return float(radial_quantile(kappa.unsqueeze(0), share, table)) / c**0.5
 
-    @property
-    def manifold(self) -> PoincareBall:
-        """The ball."""
-        return self.ball
-
-    def forward(self) -> Distribution:
-        """Return the Riemannian normal at the origin.
-
-        Raises:
-            ValueError: more than one draw in a million lies beyond the reach of codes of this precision.
-
-        """
-        dtype = self.origin.dtype
-        reach = self.ball.reach(dtype)
-        if self._most > reach:
-            c, name = self.ball.curvature, str(dtype)[6:]
-            raise ValueError(
-                f"expected draws within {reach:.3g} of the origin, the reach of {name} in a ball of curvature {c:g}, "
-                f"got dim {self.dim} and scale {self.scale:g}, of which one in a million lies beyond {self._most:.3g}: "
-                "a smaller scale or curvature or higher precision is needed"
-            )
+    def at_origin(self) -> Distribution:
+        """Return the Riemannian normal at the origin."""
         return RiemannianNormal(self.origin, torch.full_like(self.origin[0], self.scale), self.ball)
 
 
-class RiemannianNormalPosterior(Posterior):
+class RiemannianNormalPosterior(BallPosterior):
     """Riemannian normals; the heads are the centre, as a tangent vector at the origin, and the log variance.
 
     The logarithm of sigma^2 is the mean of the second head over dimensions. The centre of a tangent vector v lies at
@@ -190,32 +166,8 @@ class RiemannianNormalPosterior(Posterior):
 
     """
 
-    heads: ClassVar[int] = 2
     twice_differentiable: ClassVar[bool] = False
 
-    def __init__(self, curvature: float = 1.0) -> None:
-        super().__init__()
-        self.ball = PoincareBall(curvature)
-
-    @property
-    def manifold(self) -> PoincareBall:
-        """The ball."""
-        return self.ball
-
-    def forward(self, raw: Tensor) -> Distribution:
-        """Return the Riemannian normal of raw outputs (B, 2 d).
-
-        Raises:
-            ValueError: a centre lies beyond the reach of codes of this precision. (In a training step on an
-                accelerator, which would have to wait for the answer, its densities and draws are NaN.)
-
-        """
-        tangent, log_variance = raw.chunk(2, dim=-1)
-        return RiemannianNormal(centres_of(tangent, self.ball), (log_variance.mean(-1) / 2).exp(), self.ball)
-
-
-def _millionth(dim: int, variance: float) -> float:
-    """Return the distance that one draw in a million exceeds, in a ball of curvature 1."""
-    kappa = torch.tensor([1 / variance], dtype=torch.float64)
-    share = torch.tensor([[1 - 1e-6]], dtype=torch.float64)
-    return float(radial_quantile(kappa.unsqueeze(0), share, radial_table(HyperbolicRadius(dim - 1), kappa)))
+    def around(self, centre: Tensor, log_variance: Tensor) -> Distribution:
+        """Return the Riemannian normals around centres (B, d)."""
+        return RiemannianNormal(centre, (log_variance.mean(-1) / 2).exp(), self.ball)

@@ -15,20 +15,18 @@ section 3.2, https://arxiv.org/abs/1901.06033; Nagano et al. (2019), https://arx
 
 from __future__ import annotations
 
-from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Normal, constraints
 
+from lsgen.latent.families.ball_normal import BallPosterior, BallPrior
 from lsgen.latent.manifolds import poincare
 from lsgen.latent.manifolds.manifold import PoincareBall
-from lsgen.latent.posteriors import Posterior
-from lsgen.latent.priors import Prior
 from lsgen.latent.refusal import known_to_hold
 
-__all__ = ["WrappedNormal", "WrappedNormalPosterior", "WrappedNormalPrior", "centres_of"]
+__all__ = ["WrappedNormal", "WrappedNormalPosterior", "WrappedNormalPrior"]
 
 
 class WrappedNormal(Distribution):
@@ -84,7 +82,7 @@ class WrappedNormal(Distribution):
         return (flat.sum(-1) - volume).to(self.scale.dtype)
 
 
-class WrappedNormalPrior(Prior):
+class WrappedNormalPrior(BallPrior):
     """The wrapped normal at the origin of the ball.
 
     Args:
@@ -97,39 +95,18 @@ class WrappedNormalPrior(Prior):
 
     """
 
-    origin: Tensor
+    def millionth(self) -> float:
+        """Return the distance from the origin that one draw in a million exceeds."""
+        from scipy.stats import chi
 
-    def __init__(self, dim: int, curvature: float = 1.0, scale: float = 1.0) -> None:
-        super().__init__(dim)
-        if not scale > 0:
-            raise ValueError(f"expected a scale > 0, got {scale}")
-        self.ball, self.scale = PoincareBall(curvature), float(scale)
-        self.register_buffer("origin", torch.zeros(dim), persistent=False)
+        return self.scale * float(chi.isf(1e-6, self.dim))
 
-    @property
-    def manifold(self) -> PoincareBall:
-        """The ball."""
-        return self.ball
-
-    def forward(self) -> Distribution:
-        """Return the wrapped normal at the origin.
-
-        Raises:
-            ValueError: more than one draw in a million lies beyond the reach of codes of this precision.
-
-        """
-        dtype, most = self.origin.dtype, self.scale * _millionth(self.dim)
-        reach = self.ball.reach(dtype)
-        if most > reach:
-            raise ValueError(
-                f"expected draws within {reach:.3g} of the origin, the reach of {str(dtype)[6:]} in a ball of "
-                f"curvature {self.ball.curvature:g}, got dim {self.dim} and scale {self.scale:g}, of which one in a "
-                f"million lies beyond {most:.3g}: a smaller scale or curvature or higher precision is needed"
-            )
+    def at_origin(self) -> Distribution:
+        """Return the wrapped normal at the origin."""
         return WrappedNormal(self.origin, torch.full_like(self.origin, self.scale), self.ball)
 
 
-class WrappedNormalPosterior(Posterior):
+class WrappedNormalPosterior(BallPosterior):
     """Wrapped normals; the heads are the centre, as a tangent vector at the origin, and the log variance.
 
     The centre of a tangent vector v lies at the distance 2 |v| from the origin, in every precision.
@@ -142,49 +119,6 @@ class WrappedNormalPosterior(Posterior):
 
     """
 
-    heads: ClassVar[int] = 2
-
-    def __init__(self, curvature: float = 1.0) -> None:
-        super().__init__()
-        self.ball = PoincareBall(curvature)
-
-    @property
-    def manifold(self) -> PoincareBall:
-        """The ball."""
-        return self.ball
-
-    def forward(self, raw: Tensor) -> Distribution:
-        """Return the wrapped normal of raw outputs (B, 2 d).
-
-        Raises:
-            ValueError: a centre lies beyond the reach of codes of this precision. (In a training step on an
-                accelerator, which would have to wait for the answer, its densities and draws are NaN.)
-
-        """
-        tangent, log_variance = raw.chunk(2, dim=-1)
-        return WrappedNormal(centres_of(tangent, self.ball), (log_variance / 2).exp(), self.ball)
-
-
-def centres_of(tangent: Tensor, ball: PoincareBall) -> Tensor:
-    """Return the points of the ball at tangent vectors v (B, d) at the origin, 2 |v| from it, in double precision.
-
-    Raises:
-        ValueError: a centre lies beyond the reach of codes of this precision. (In a training step on an accelerator,
-            which would have to wait for the answer, it is NaN.)
-
-    """
-    distance, reach = 2 * torch.linalg.vector_norm(tangent, dim=-1), ball.reach(tangent.dtype)
-    if known_to_hold(distance > reach):
-        raise ValueError(
-            f"expected centres within {reach:.3g} of the origin, the reach of {str(tangent.dtype)[6:]} in a ball of "
-            f"curvature {ball.curvature:g}, got an encoder that puts one at {float(distance.max()):.3g}"
-        )
-    return ball.from_origin(tangent.double().where((distance <= reach).unsqueeze(-1), torch.nan))
-
-
-@cache
-def _millionth(dim: int) -> float:
-    """Return the length of a standard normal vector that one in a million exceeds."""
-    from scipy.stats import chi
-
-    return float(chi.isf(1e-6, dim))
+    def around(self, centre: Tensor, log_variance: Tensor) -> Distribution:
+        """Return the wrapped normals around centres (B, d)."""
+        return WrappedNormal(centre, (log_variance / 2).exp(), self.ball)

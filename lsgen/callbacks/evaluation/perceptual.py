@@ -14,7 +14,7 @@ from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
-from lsgen.latent.sampling.samplers import generate
+from lsgen.latent.sampling.samplers import generate_in_chunks
 from lsgen.metrics.quality import PerceptualDistance, diversity, path_length
 from lsgen.metrics.quality.perceptual_path_length import step_along
 
@@ -73,8 +73,7 @@ class PerceptualQuality(PeriodicCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""
         assert self._data is not None
-        chunks = [min(self.chunk_size, self.n - start) for start in range(0, self.n, self.chunk_size)]
-        x = torch.cat([generate(space, size) for size in chunks])
+        x = torch.cat(list(generate_in_chunks(space, self.n, self.chunk_size)))
         self.distance.to(x.device).prepare(self._data)
         mean, error = diversity(self.distance, x, self.chunk_size)
         of = self.paths

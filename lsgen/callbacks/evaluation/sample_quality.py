@@ -21,7 +21,7 @@ from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
-from lsgen.latent.sampling.samplers import CodeSampler, generate
+from lsgen.latent.sampling.samplers import CodeSampler, generate_in_chunks
 from lsgen.metrics.quality.comparison import Comparison, as_row
 from lsgen.metrics.quality.features import ClassifierFeatures, FeatureExtractor
 
@@ -75,8 +75,7 @@ class SampleQuality(PeriodicCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the samples and log the metrics."""
         sampler = self.source.prepare(space, self.chunk_size)
-        for start in range(0, self.n, self.chunk_size):
-            x = generate(space, min(self.chunk_size, self.n - start), sampler)
+        for x in generate_in_chunks(space, self.n, self.chunk_size, sampler):
             for metric in self.metrics.values():
                 metric.sync_on_compute = False  # the other processes take no part in this turn
                 metric.to(x.device).update(x)
@@ -153,13 +152,12 @@ class SampleComparison(PeriodicCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Draw the samples, compare, and log values and provenance."""
         sampler = self.source.prepare(space, self.chunk_size)
-        x = generate(space, min(self.chunk_size, self.n), sampler)
-        comparison = self._comparison = self._comparison or self._prepared(x)
-        comparison.update(x)
-        for start in range(len(x), self.n, self.chunk_size):
-            comparison.update(generate(space, min(self.chunk_size, self.n - start), sampler))
-        sink.arrays(self.family, **as_row(comparison.provenance()))
-        values = comparison.compute()
+        for x in generate_in_chunks(space, self.n, self.chunk_size, sampler):
+            self._comparison = self._comparison or self._prepared(x)
+            self._comparison.update(x)
+        assert self._comparison is not None
+        sink.arrays(self.family, **as_row(self._comparison.provenance()))
+        values = self._comparison.compute()
         sink.scalars({f"{self.family}/{name}": value for name, value in values.items() if isfinite(value)})
 
     def _prepared(self, like: Tensor) -> Comparison:

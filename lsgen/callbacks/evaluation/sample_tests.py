@@ -23,7 +23,7 @@ from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
-from lsgen.latent.sampling.samplers import CodeSampler, generate
+from lsgen.latent.sampling.samplers import CodeSampler, generate_in_chunks
 from lsgen.metrics.quality import FeatureExtractor
 from lsgen.metrics.quality.hypotheses import (
     CLASSIFIERS,
@@ -186,10 +186,10 @@ def _features(
     extractor: FeatureExtractor, data: DataModule, space: LatentSpace, n: int, chunk_size: int, source: CodeSource
 ) -> Tensor:
     """Return the features of n samples, float32 (n, dim)."""
-    sampler, features = source.prepare(space, chunk_size), []
-    for start in range(0, n, chunk_size):
-        x = generate(space, min(chunk_size, n - start), sampler)
-        if not start:
+    sampler = source.prepare(space, chunk_size)
+    features: list[Tensor] = []
+    for x in generate_in_chunks(space, n, chunk_size, sampler):
+        if not features:
             extractor.to(x.device).prepare(data)
             extractor.eval()
         features.append(extractor(x).float())

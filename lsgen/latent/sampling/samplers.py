@@ -19,6 +19,7 @@ section 3.1, for truncation, which trades diversity for fidelity.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from math import erf, sqrt
 from typing import Any
 
@@ -40,6 +41,7 @@ __all__ = [
     "FromPrior",
     "FromTruncatedPrior",
     "generate",
+    "generate_in_chunks",
 ]
 
 
@@ -358,3 +360,16 @@ def generate(space: LatentSpace, n: int, sampler: CodeSampler | None = None, mea
     with torch.no_grad():
         z = source.sample(n)
         return space.decode(z).mean if mean else space.observe(z)
+
+
+def generate_in_chunks(
+    space: LatentSpace, n: int, chunk_size: int, sampler: CodeSampler | None = None
+) -> Iterator[Tensor]:
+    """Yield n observations as `generate` draws them, at most `chunk_size` at a time.
+
+    Raises:
+        ValueError, TypeError: see `generate`.
+
+    """
+    for start in range(0, n, chunk_size):
+        yield generate(space, min(chunk_size, n - start), sampler)

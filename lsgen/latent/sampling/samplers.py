@@ -354,22 +354,33 @@ def generate(space: LatentSpace, n: int, sampler: CodeSampler | None = None, mea
         TypeError: the sampler cannot draw from such a prior.
 
     """
-    source = FromPrior(space.prior) if sampler is None else sampler
-    source.check(space.manifold)
-    source.bind(space.prior)
-    with torch.no_grad():
-        z = source.sample(n)
-        return space.decode(z).mean if mean else space.observe(z)
+    source = _bound(space, sampler)
+    return _drawn(space, source, n, mean)
 
 
 def generate_in_chunks(
     space: LatentSpace, n: int, chunk_size: int, sampler: CodeSampler | None = None
 ) -> Iterator[Tensor]:
-    """Yield n observations as `generate` draws them, at most `chunk_size` at a time.
+    """Yield n observations, at most `chunk_size` at a time, of one set of draws of a sampler: the prior unless given.
 
     Raises:
         ValueError, TypeError: see `generate`.
 
     """
+    source = _bound(space, sampler)
     for start in range(0, n, chunk_size):
-        yield generate(space, min(chunk_size, n - start), sampler)
+        yield _drawn(space, source, min(chunk_size, n - start))
+
+
+def _bound(space: LatentSpace, sampler: CodeSampler | None) -> CodeSampler:
+    """Return a sampler that knows the prior, at the beginning of a set of draws."""
+    source = FromPrior(space.prior) if sampler is None else sampler
+    source.check(space.manifold)
+    source.bind(space.prior)
+    return source
+
+
+@torch.no_grad()
+def _drawn(space: LatentSpace, source: CodeSampler, n: int, mean: bool = False) -> Tensor:
+    z = source.sample(n)
+    return space.decode(z).mean if mean else space.observe(z)

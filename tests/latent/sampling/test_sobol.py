@@ -6,6 +6,7 @@ from scipy.stats import kstest
 
 from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.latent import HypersphericalUniform, LatentSpace, OneHot, Product, StandardNormal
+from lsgen.latent.sampling.samplers import generate_in_chunks
 from lsgen.latent.sampling.sobol import FromSobol
 from lsgen.likelihoods import FixedGaussian
 
@@ -30,6 +31,12 @@ def test_a_set_of_draws_is_the_same_in_every_turn_and_goes_on_within_it() -> Non
     again = source.prepare(space, 100).sample(64)
     assert torch.equal(first, again)
     assert not torch.equal(FromSobol(StandardNormal(2), seed=1).sample(64), first)
+
+
+def test_samples_in_chunks_are_one_set_of_draws() -> None:
+    space = LatentSpace(torch.nn.Identity(), FixedGaussian((2,), sigma=1e-6), StandardNormal(2))
+    found = torch.cat(list(generate_in_chunks(space, 10, 4, FromSobol())))
+    torch.testing.assert_close(found, FromSobol(StandardNormal(2)).sample(10), rtol=0, atol=1e-4)
 
 
 def test_priors_without_quantiles_are_refused() -> None:

@@ -15,6 +15,8 @@ from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sampler import OrderedBatches, Position, Request, ShuffledBatches
 from lsgen.data.tables.table import Table
+from lsgen.data.toys.branching import BranchingDiffusion
+from lsgen.data.toys.embedded_circle import EmbeddedCircle
 from lsgen.data.toys.toy import Toy
 from lsgen.data.transforms import BatchTransform, HiddenLabels, Missing, MissingValues, Pairs
 
@@ -23,6 +25,7 @@ __all__ = [
     "BatchDataset",
     "BatchTransform",
     "Binarise",
+    "BranchingDiffusion",
     "CelebA",
     "Cifar10",
     "Correlation",
@@ -30,6 +33,7 @@ __all__ = [
     "DataModule",
     "Dequantise",
     "Digits",
+    "EmbeddedCircle",
     "Encoding",
     "FashionMnist",
     "Grey",

@@ -11,7 +11,7 @@ from lsgen.runs import RunDirectory, RunError, check_version
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule
 
-__all__ = ["check_content", "load", "model_of"]
+__all__ = ["check_content", "load", "model_of", "opened", "opened_model"]
 
 
 def load(path: str | Path, checkpoint: str = "last", device: str = "cpu") -> LightningModule:
@@ -75,6 +75,41 @@ def model_of(config: Mapping[str, Any], content: Mapping[str, Any]) -> Lightning
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
         raise RunError(weights_fault(error) or f"the checkpoint does not fit the config: {error!r}") from error
     return model.eval()
+
+
+def opened(directory: RunDirectory, file: Path, device: str) -> tuple[Any, Any, int]:
+    """Return the model of a checkpoint, the data module of its run, set up for validation, and the generator step.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+        UsageError: the config names what it may not.
+
+    """
+    from lsgen.cli.config.construction import instantiate, verify_part
+    from lsgen.cli.config.frozen_config import thaw
+
+    model, step = opened_model(directory, file, device)
+    part = thaw(directory.config(), directory.overrides()).data
+    verify_part(part, "data")
+    data = instantiate(part, "data")
+    data.prepare_data()
+    data.setup("validate")
+    return model, data, step
+
+
+def opened_model(directory: RunDirectory, file: Path, device: str) -> tuple[Any, int]:
+    """Return the model of a checkpoint and its generator step.
+
+    Raises:
+        RunError: the checkpoint is damaged.
+        UsageError: the config names what it may not.
+
+    """
+    from lsgen.callbacks import read_checkpoint
+
+    content = read_checkpoint(file)
+    model = model_of(directory.config(), content).to(device)
+    return model, int(content.get("clocks", {}).get("generator_steps", content["global_step"]))
 
 
 def check_content(content: Mapping[str, Any], *, resumed: bool = False) -> None:

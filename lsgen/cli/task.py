@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,6 +35,8 @@ class _Progress:
     parts: RunObjects | None = None
     start: int = 0
     announced: bool = True
+    earlier: float = 0.0
+    began: float = field(default_factory=time.monotonic)
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -41,6 +44,11 @@ class _Progress:
         if self.parts is None:
             return 0
         return int(getattr(self.parts.model, "generator_steps", self.parts.trainer.global_step))
+
+    @property
+    def seconds(self) -> float:
+        """Time of this attempt and of the earlier ones that recorded theirs."""
+        return round(self.earlier + time.monotonic() - self.began, 1)
 
     @property
     def problems(self) -> dict[str, Any]:
@@ -73,7 +81,8 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
         _announce(directory, progress)
     try:
         with directory.lock(), run_variables(directory, alone), messages(directory.log_file), _process_group():
-            directory.set_status("running")
+            progress.earlier = float(directory.status().get("seconds", 0.0))
+            directory.set_status("running", seconds=progress.earlier)
             code = _guarded(directory, progress)
     except OSError:
         if discard and not progress.stepped:  # the log or the status cannot be written
@@ -138,7 +147,7 @@ def _guarded(directory: RunDirectory, progress: _Progress) -> int:
 
 def _stopped(directory: RunDirectory, progress: _Progress, stop: BaseException) -> int:
     """Record Ctrl-C or a signal; 128 + the number of the signal is its exit code."""
-    directory.set_status("interrupted", generator_steps=progress.steps, **progress.problems)
+    directory.set_status("interrupted", generator_steps=progress.steps, seconds=progress.seconds, **progress.problems)
     said = getattr(stop, "message", "").removeprefix("stopped ")  # Lightning's own stop only has a number
     print(f"stopped  {said or f'after {progress.steps} generator steps'}")
     print(f"continue lsgen train resume={shlex.quote(str(directory.path))}")
@@ -151,6 +160,7 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
         directory.set_status(
             "failed",
             generator_steps=progress.steps,
+            seconds=progress.seconds,
             error=f"{type(error).__name__}: {' '.join(str(error).split())}",
             traceback="".join(traceback.format_exception(error)),
             **progress.problems,
@@ -252,7 +262,8 @@ def _print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> Non
 def _finish(directory: RunDirectory, progress: _Progress) -> None:
     assert progress.parts is not None
     epochs, told = progress.parts.trainer.current_epoch, progress.problems
-    directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, metrics=progress.metrics, **told)
+    told |= {"seconds": progress.seconds, "metrics": progress.metrics}
+    directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, **told)
 
 
 def _show(

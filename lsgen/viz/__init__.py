@@ -6,6 +6,7 @@ from lsgen.viz.images import to_pixels, upscale, value_range
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
 from lsgen.viz.response_plot import responses
 from lsgen.viz.style import Pixels
+from lsgen.viz.vector import pdf_and_png, publication
 
 __all__ = [
     "Pixels",
@@ -15,9 +16,11 @@ __all__ = [
     "grid",
     "in_rows",
     "matrices",
+    "pdf_and_png",
     "plane_maps",
     "png",
     "profiles",
+    "publication",
     "responses",
     "spectra",
     "to_pixels",

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-__all__ = ["ACCENT", "GRID", "INK", "MUTED", "PAPER", "SERIES", "Pixels", "canvas", "rasterise"]
+__all__ = ["ACCENT", "GRID", "INK", "MUTED", "PAPER", "RC", "SERIES", "Pixels", "canvas", "rasterise"]
 
 Pixels = NDArray[np.uint8]
 
@@ -25,7 +25,7 @@ INK, MUTED, GRID, PAPER = "#1c2430", "#697386", "#e4e8ee", "#ffffff"
 ACCENT = "#2f6bde"
 SERIES = (ACCENT, "#e2572b", "#159a8c", "#e6a019", "#8a57cf", "#d1477f", "#5d8a2f", "#4aa8d8", "#a0652a", "#697386")
 
-_RC: Any = {
+RC: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -69,7 +69,7 @@ def canvas(width: float, height: float, columns: int = 1, right: float = 0.15) -
 
     """
     left, top, bottom = 0.68, 0.62, 0.52
-    with rc_context(_RC):
+    with rc_context(RC):
         figure = Figure(figsize=(width * columns, height), dpi=110)
         FigureCanvasAgg(figure)
         inner = (width - left - right) / (width * columns)
@@ -89,6 +89,6 @@ def rasterise(figure: Figure) -> Pixels:
     agg = figure.canvas
     if not isinstance(agg, FigureCanvasAgg):
         raise TypeError(f"expected a figure on the Agg canvas, got {type(agg).__name__}")
-    with rc_context(_RC):
+    with rc_context(RC):
         agg.draw()
     return np.array(agg.buffer_rgba(), dtype=np.uint8)[..., :3]

@@ -1,4 +1,4 @@
-"""Hydra plugins for sweeps: launchers that freeze every job before they start any, and the grid sweeper.
+"""Hydra plugins for sweeps: launchers that freeze every job before they start any, and sweepers over grids and lists.
 
 Hydra takes plugins from modules `hydra_plugins.*` only. These are registered by name when a command line is composed,
 so an installed lsgen costs no other Hydra application anything.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, RangeSweep
 from hydra.core.plugins import Plugins
@@ -30,7 +31,7 @@ from lsgen.cli.launchers.wait import wait_for
 from lsgen.cli.sweeps.jobs import JobComposer, freeze_jobs
 from lsgen.runs import Sweep
 
-__all__ = ["Grid", "HydraLauncher", "register_plugins"]
+__all__ = ["Grid", "HydraLauncher", "Listed", "register_plugins"]
 
 _PACKAGE = "hydra_plugins.lsgen"
 
@@ -65,7 +66,7 @@ class HydraLauncher(Launcher):
             start(sweep, self.launcher, lambda: freeze_jobs(sweep, self.composer, wanted), ("stopped",))
             jobs = [job for overrides in wanted if (job := sweep.find(overrides)) is not None]
             self.task_function.launched.extend(job.number for job in jobs)
-            if self.config.hydra.sweeper._target_ != f"{_PACKAGE}.{Grid.__name__}":
+            if self.config.hydra.sweeper._target_ not in [f"{_PACKAGE}.{one.__name__}" for one in (Grid, Listed)]:
                 wait_for(sweep, [job.number for job in jobs])
         returns = [JobReturn(overrides=overrides, status=JobStatus.COMPLETED) for overrides in wanted]
         for returned, job in zip(returns, jobs, strict=True):
@@ -73,8 +74,8 @@ class HydraLauncher(Launcher):
         return returns
 
 
-class Grid(Sweeper):
-    """Sweeper over every combination of the comma-separated values, launched at once."""
+class _Planned(Sweeper):
+    """Abstract sweeper that knows all jobs beforehand and launches them at once."""
 
     launcher: Launcher
 
@@ -85,12 +86,45 @@ class Grid(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
+
+class Grid(_Planned):
+    """Sweeper over every combination of the comma-separated values."""
+
     def sweep(self, arguments: list[str]) -> Any:
         """Launch the grid; the launcher composes each job before it starts any, so none is composed twice."""
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         for one in parsed:
             _check_values_to_try(one)
         return [self.launcher.launch(grid(parsed), initial_job_idx=0)]
+
+
+class Listed(_Planned):
+    """Sweeper over the jobs that a file lists.
+
+    Args:
+        file: JSON or YAML, a list of jobs, each a list of overrides.
+
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launch the jobs; what the command line sets, it sets in each.
+
+        Raises:
+            UsageError: the file cannot be read or holds anything else.
+
+        """
+        try:
+            with open(self.file, encoding="utf-8") as file:
+                jobs = yaml.safe_load(file)
+        except (OSError, yaml.YAMLError) as error:
+            raise UsageError(f"cannot read the jobs in {self.file}: {error}") from error
+        listed = isinstance(jobs, list) and all(isinstance(job, list) for job in jobs)
+        if not listed or not all(isinstance(override, str) for job in jobs for override in job):
+            raise UsageError(f"expected a list of jobs, each a list of overrides such as seed=1, in {self.file}")
+        return [self.launcher.launch([[*job, *arguments] for job in jobs], initial_job_idx=0)]
 
 
 def _check_values_to_try(override: Any) -> None:
@@ -115,7 +149,7 @@ def register_plugins() -> None:
         parent.__path__ = []
     module = ModuleType(_PACKAGE)
     launchers = [type(name, (HydraLauncher,), {"kind": kind}) for name, kind in KINDS.items()]
-    for plugin in (*launchers, Grid, OptunaSweeper):
+    for plugin in (*launchers, Grid, Listed, OptunaSweeper):
         plugin.__module__ = _PACKAGE
         setattr(module, plugin.__name__, plugin)
         Plugins.instance().register(plugin)

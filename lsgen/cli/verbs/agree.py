@@ -147,8 +147,9 @@ def _refuse_repeated(group: Sequence[RunDirectory]) -> None:
 
 
 def _held_out(directory: RunDirectory, file: Path, n: int) -> Tensor:
+    from lsgen.cli.loading import opened
     from lsgen.cli.task import run_variables
-    from lsgen.cli.verbs.traverse import opened, probe_for
+    from lsgen.cli.verbs.traverse import probe_for
 
     with run_variables(directory):
         model, data, _ = opened(directory, file, "cpu")
@@ -162,8 +163,8 @@ def _held_out(directory: RunDirectory, file: Path, n: int) -> Tensor:
 def _encode(directory: RunDirectory, file: Path, x: Tensor, device: str) -> _Encoded:
     import torch
 
+    from lsgen.cli.loading import opened_model
     from lsgen.cli.task import run_variables
-    from lsgen.cli.verbs.traverse import opened_model
     from lsgen.models.divergence import kl_per_dimension
 
     with run_variables(directory), torch.no_grad():

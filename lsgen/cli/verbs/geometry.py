@@ -165,7 +165,8 @@ def _measured(
     directory: RunDirectory, file: Path, device: str, looks: Mapping[str, LatentCallback], tell: Any
 ) -> dict[str, Any]:
     from lsgen.callbacks.logging.sink import Sink
-    from lsgen.cli.verbs.traverse import collector, opened, probe_for, refuse_unsuited
+    from lsgen.cli.loading import opened
+    from lsgen.cli.verbs.traverse import collector, probe_for, refuse_unsuited
 
     model, data, step = opened(directory, file, device)
     for look in looks.values():

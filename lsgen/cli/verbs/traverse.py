@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
     from lsgen.callbacks.probes import Probe
 
-__all__ = ["collector", "opened", "opened_model", "probe_for", "refuse_unsuited", "run", "traverse_run"]
+__all__ = ["collector", "probe_for", "refuse_unsuited", "run", "traverse_run"]
 
 _USAGE = """usage: lsgen traverse RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [callbacks.NAME.KEY=VALUE ...]
 
@@ -82,6 +82,7 @@ def _draw(directory: RunDirectory, file: Path, device: str, changes: Mapping[str
     from lsgen.callbacks.logging.sink import Sink
     from lsgen.cli.config.construction import verify
     from lsgen.cli.config.frozen_config import thaw
+    from lsgen.cli.loading import opened
 
     config = thaw(directory.config(), {**directory.overrides(), **changes})
     verify(config)
@@ -96,42 +97,6 @@ def _draw(directory: RunDirectory, file: Path, device: str, changes: Mapping[str
         sink.close()
     scalars: dict[str, float] = collected.scalars
     return scalars
-
-
-def opened(directory: RunDirectory, file: Path, device: str) -> tuple[Any, Any, int]:
-    """Return the model of a checkpoint, the data module of its run, set up for validation, and the generator step.
-
-    Raises:
-        RunError: the checkpoint is damaged.
-        UsageError: the config names what it may not.
-
-    """
-    from lsgen.cli.config.construction import instantiate, verify_part
-    from lsgen.cli.config.frozen_config import thaw
-
-    model, step = opened_model(directory, file, device)
-    part = thaw(directory.config(), directory.overrides()).data
-    verify_part(part, "data")
-    data = instantiate(part, "data")
-    data.prepare_data()
-    data.setup("validate")
-    return model, data, step
-
-
-def opened_model(directory: RunDirectory, file: Path, device: str) -> tuple[Any, int]:
-    """Return the model of a checkpoint and its generator step.
-
-    Raises:
-        RunError: the checkpoint is damaged.
-        UsageError: the config names what it may not.
-
-    """
-    from lsgen.callbacks import read_checkpoint
-    from lsgen.cli.loading import model_of
-
-    content = read_checkpoint(file)
-    model = model_of(directory.config(), content).to(device)
-    return model, int(content.get("clocks", {}).get("generator_steps", content["global_step"]))
 
 
 def probe_for(model: Any, data: Any, wanted: int) -> Probe | None:

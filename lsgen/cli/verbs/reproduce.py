@@ -1,0 +1,315 @@
+"""`lsgen reproduce`: train what a paper's numbers and claims need, compare, and give verdicts."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.config.schema import did_you_mean
+from lsgen.cli.errors import FAILURE, INTERRUPTED, OK, UsageError
+from lsgen.cli.flags import device_of, take
+from lsgen.runs import Sweep, index, now, to_json, write_atomically
+
+if TYPE_CHECKING:
+    from lsgen.cli.reproducing import Opener
+    from lsgen.reproduction.document import Side
+    from lsgen.reproduction.paper import Paper, PlannedRun
+    from lsgen.reproduction.record import Attempt, RunRecord
+
+__all__ = ["run"]
+
+_USAGE = """usage: lsgen reproduce PAPER [--preset paper|cpu|smoke] [--only NAME] [--record] [sweep_dir=PATH]
+                       [device=cpu|cuda] [hydra/launcher=local|joblib|slurm|ray] [hydra.launcher.KEY=VALUE ...]
+       lsgen reproduce --list
+
+Train the runs that the published numbers and claims of a paper need, measure them, and give verdicts by rule. What has
+been trained or measured is not done again: a second call trains nothing. Writes results.md and figures below sweep_dir.
+
+  --preset   cpu (default): the schedule of the recorded results; paper: the paper's own, for a GPU; smoke: seconds,
+             which show that everything works and nothing else
+  --only     one target or claim: only the runs that it needs
+  --record   keep what was found in experiments/PAPER/results of this checkout, as one more attempt
+  --list     every paper, with published and obtained numbers, verdicts and minutes
+  sweep_dir=PATH   where the runs go (default reproductions/PAPER/PRESET)
+  device=...       where trained models are measured (default cpu)
+  hydra/launcher=...   what runs the jobs, see `lsgen train --help`
+
+  lsgen reproduce miwae
+  lsgen reproduce iwae --preset paper hydra/launcher=slurm --only nll_iwae_50"""
+_SWITCHES = ("--record", "--list")
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the command line asks for."""
+
+    paper: Paper
+    preset: str
+    only: str | None
+    record: bool
+    sweep_dir: Path
+    device: str
+    hydra: tuple[str, ...]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return OK
+    if "--list" in arguments:
+        if len(arguments) > 1:
+            raise UsageError("--list shows all papers: it goes alone")
+        return _list()
+    order = _order(arguments)
+    jobs = order.paper.jobs(order.preset, order.paper.needed_arms(order.only))
+    return _reproduce(order, jobs)
+
+
+def _order(arguments: Sequence[str]) -> _Order:
+    from lsgen.reproduction.paper import PRESETS, find_paper
+    from lsgen.reproduction.record import check_recordable
+
+    flags, rest = take(arguments, ("sweep_dir", "device"))
+    options: dict[str, str] = {}
+    names: list[str] = []
+    hydra: list[str] = []
+    remaining = iter(rest)
+    for argument in remaining:
+        name, separator, value = argument.partition("=")
+        if name in ("--preset", "--only"):
+            options[name[2:]] = value if separator else next(remaining, "")
+        elif argument in _SWITCHES:
+            options[argument[2:]] = argument
+        elif argument.startswith(("hydra/launcher=", "hydra.launcher.")):
+            hydra.append(argument)
+        elif argument.startswith("-") or separator:
+            hint = did_you_mean(name, ("--preset", "--only", *_SWITCHES))
+            raise UsageError(
+                f"unknown option {argument!r}{hint}: the settings of a reproduction are in its target.yaml"
+            )
+        else:
+            names.append(argument)
+    if len(names) != 1:
+        raise UsageError(f"expected one paper, got {' '.join(names) or 'none'}")
+    preset = options.get("preset", "cpu")
+    if preset not in PRESETS:
+        raise UsageError(f"expected --preset {', '.join(PRESETS)}, got {preset!r}{did_you_mean(preset, PRESETS)}")
+    paper = find_paper(names[0])
+    if "record" in options:
+        check_recordable(paper, preset, options.get("only"))
+    place = Path(flags.get("sweep_dir", f"reproductions/{paper.name}/{preset}"))
+    device = device_of(flags)
+    return _Order(paper, preset, options.get("only"), "record" in options, place, device, tuple(hydra))
+
+
+def _reproduce(order: _Order, jobs: Sequence[PlannedRun]) -> int:
+    from lsgen.cli.reproducing import Opener, finished_jobs
+
+    code = _train(order, jobs)
+    if code >= INTERRUPTED or not (order.sweep_dir / "sweep.json").exists():
+        return code
+    sweep = Sweep.open(order.sweep_dir)
+    done = finished_jobs(jobs, sweep)
+    if not done:
+        raise UsageError(f"expected at least one finished run in {order.sweep_dir}, got none of {len(jobs)}")
+    began = time.monotonic()
+    opener = Opener(sweep, done, order.device)
+    attempt = _measured(order, jobs, sweep, opener, began)
+    _conclude(order, attempt, opener)
+    return FAILURE if len(done) < len(jobs) or code != OK else OK
+
+
+def _train(order: _Order, jobs: Sequence[PlannedRun]) -> int:
+    """Train what has not been trained, with the launcher that is asked for, and return the exit code."""
+    from lsgen.cli.verbs.train import run
+    from lsgen.reproduction.paper import grammar
+
+    order.sweep_dir.mkdir(parents=True, exist_ok=True)
+    file = order.sweep_dir / "jobs.json"
+    write_atomically(file, to_json([list(job.overrides) for job in jobs], indent=2))
+    listed = ["hydra/sweeper=listed", f"hydra.sweeper.file={grammar(str(file.absolute()))}"]
+    return run(["-m", "--wait", f"sweep_dir={order.sweep_dir}", *listed, *order.hydra])
+
+
+def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: Opener, began: float) -> Attempt:
+    """Return what the runs, the measures and the comparisons gave."""
+    from lsgen.cli.reproducing import compare, measure
+    from lsgen.reproduction.record import Attempt, judged_by
+
+    paper, values = order.paper, dict[str, float]()
+    found: dict[tuple[str, int], dict[str, float]] = {}
+    for arm, seed, place in opener.places():
+        row = index([place])[0]
+        wanted = {side.metric for side in paper.sides() if side.arm == arm}
+        found[arm, seed] = {key: float(row[key]) for key in wanted if isinstance(row.get(key), int | float)}
+        for instrument in paper.measures:
+            if instrument.arms is None or arm in instrument.arms:
+                one = measure(instrument, order.preset, opener, arm, seed, place)
+                found[arm, seed] |= {f"{instrument.name}/{key}": value for key, value in one.values.items()}
+                opener.arrays |= {(arm, seed, f"{instrument.name}/{key}"): x for key, x in one.arrays.items()}
+    there = {arm for arm, _, _ in opener.places()}
+    for instrument in paper.comparisons:
+        arms = list(instrument.arms or paper.document.arms)
+        if there.issuperset(arms):
+            one = compare(instrument, order.preset, opener, arms, sweep)
+            values |= {f"{instrument.name}/{key}": value for key, value in one.values.items()}
+            opener.arrays |= {(None, None, f"{instrument.name}/{key}"): x for key, x in one.arrays.items()}
+    runs = _runs(order, jobs, sweep, found)
+    seconds = sum(run.seconds or 0.0 for run in runs) + time.monotonic() - began
+    stamp = now()
+    return Attempt(
+        name=f"{stamp[:16].replace(':', '-')}_{order.preset}",
+        preset=order.preset,
+        time=stamp,
+        runs=runs,
+        values=values,
+        versions=_versions(),
+        machine=_machine(),
+        minutes=round(seconds / 60, 1),
+        committed_first=_committed_first(paper, runs),
+        judged=judged_by(paper),
+        arrays=_of_claims(paper.sides(), opener.arrays),
+    )
+
+
+def _of_claims(sides: Iterable[Side], arrays: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the arrays of items that some target or claim compares."""
+    wanted = {(side.arm, side.metric) for side in sides}
+    return {key: x for key, x in arrays.items() if (key[0], key[2]) in wanted}
+
+
+def _runs(
+    order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, found: Mapping[tuple[str, int], Mapping[str, float]]
+) -> tuple[RunRecord, ...]:
+    from lsgen.cli.reproducing import deviations
+    from lsgen.reproduction.record import RunRecord
+
+    papers_own = {job.arm: job.overrides for job in reversed(order.paper.jobs("paper", order.paper.document.arms))}
+    differing = deviations([(papers_own[job.arm], job.overrides) for job in jobs])
+    runs = []
+    for job, difference in zip(jobs, differing, strict=True):
+        of = sweep.find(job.overrides)
+        place = None if of is None else sweep.run(of)
+        status: dict[str, Any] = {"state": "not submitted"} if place is None else place.status()
+        git = None if place is None else place.provenance().get("git")
+        run = RunRecord(
+            arm=job.arm,
+            seed=job.seed,
+            state=str(status["state"]),
+            values=found.get((job.arm, job.seed), {}),
+            seconds=status.get("seconds"),
+            steps=status.get("generator_steps"),
+            deviations=difference,
+            commit=None if git is None else git["sha"],
+        )
+        runs.append(run)
+    return tuple(runs)
+
+
+def _committed_first(paper: Paper, runs: Sequence[RunRecord]) -> bool | None:
+    """Return whether the commits that runs were submitted with had today's targets and claims."""
+    import yaml
+
+    commits = {run.commit for run in runs if run.commit is not None}
+    if not commits or any(run.commit is None for run in runs):
+        return None
+    document = yaml.safe_load((paper.folder / "target.yaml").read_text(encoding="utf-8"))
+    for commit in commits:
+        asked = ["git", "-C", str(paper.folder), "show", f"{commit}:./target.yaml"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        then = yaml.safe_load(done.stdout) if done.returncode == 0 else {}
+        if any((then or {}).get(key) != document.get(key) for key in ("targets", "claims", "data")):
+            return False
+    return True
+
+
+def _conclude(order: _Order, attempt: Attempt, opener: Opener) -> None:
+    """Record the attempt if that is asked for, draw, write the page and print the verdicts."""
+    from lsgen.reproduction.page import results_page, verdicts
+    from lsgen.reproduction.record import RESULTS, attempts
+
+    former = [one for one in attempts(order.paper) if one.preset == order.preset]
+    places = [order.sweep_dir]
+    if order.record:
+        folder = order.paper.folder / RESULTS
+        print(f"recorded {attempt.write(folder)}")
+        places.append(folder)
+    figures = _figures(order, attempt, opener)
+    for place in places:
+        (place / "figures").mkdir(parents=True, exist_ok=True)
+        for name, files in figures.items():
+            for ending, content in files.items():
+                (place / "figures" / f"{name}.{ending}").write_bytes(content)
+        recorded = attempts(order.paper) if order.record else [*attempts(order.paper), attempt]
+        write_atomically(place / "results.md", results_page(order.paper, recorded, attempt, list(figures)))
+    _show(order.paper, attempt)
+    if former and order.only is None:
+        ours, theirs = verdicts(attempt), verdicts(former[-1])
+        changed = [
+            f"{name}: {theirs.get(name, 'new')} -> {one}" for name, one in ours.items() if theirs.get(name) != one
+        ]
+        print(f"compared with {former[-1].name}: {'; '.join(changed) if changed else 'the same verdicts'}")
+    print(f"results  {order.sweep_dir / 'results.md'}")
+
+
+def _figures(order: _Order, attempt: Attempt, opener: Opener) -> dict[str, dict[str, bytes]]:
+    """Return the files of all figures by name; one that cannot be drawn is told and does not keep others from it."""
+    from lsgen import viz
+    from lsgen.cli.reproducing import made
+    from lsgen.reproduction.drawing import Results, claims_figure, targets_figure
+
+    found = {"targets": targets_figure(attempt), "claims": claims_figure(attempt)}
+    results = Results(attempt, opener.of_arm, opener.arrays)
+    for instrument in order.paper.figures if order.only is None else ():
+        try:
+            found[instrument.name] = made(instrument, instrument.config(order.preset))(results)
+        except Exception as error:  # noqa: BLE001 (the numbers are there)
+            print(f"lsgen: the figure {instrument.name} was not drawn: {error}", file=sys.stderr)
+    return {name: viz.pdf_and_png(figure) for name, figure in found.items() if figure is not None}
+
+
+def _show(paper: Paper, attempt: Attempt) -> None:
+    from lsgen.cli.output.tables import print_table
+    from lsgen.reproduction.page import claim_rows, target_rows
+
+    if rows := target_rows(attempt):
+        print_table(["target", "published", "obtained", "tolerance", "verdict"], rows, title=paper.document.title)
+    if rows := claim_rows(attempt):
+        print_table(["claim", "difference", "p", "verdict"], rows)
+
+
+def _list() -> int:
+    from lsgen.cli.output.tables import print_table
+    from lsgen.reproduction.page import overview_rows
+    from lsgen.reproduction.paper import Paper, papers
+
+    rows = [row for folder in papers() for row in overview_rows(Paper.read(folder))]
+    print_table(["paper", "target or claim", "published", "obtained", "verdict", "minutes"], rows, keys=2)
+    return OK
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in ("lsgen", "torch", "torchvision", "pytorch-lightning", "numpy", "scipy", "scikit-learn"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _machine() -> str:
+    """Return processor, cores and GPU in words."""
+    import torch
+
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores{gpu}"

@@ -1,0 +1,1 @@
+"""Figures of reproductions, of a quality to put into a paper."""

@@ -18,7 +18,7 @@ from lsgen.data.tables.table import Table
 from lsgen.data.toys.branching import BranchingDiffusion
 from lsgen.data.toys.embedded_circle import EmbeddedCircle
 from lsgen.data.toys.toy import Toy
-from lsgen.data.transforms import BatchTransform, HiddenLabels, Missing, MissingValues, Pairs
+from lsgen.data.transforms import BatchTransform, HiddenLabels, Labels, Missing, MissingValues, Pairs
 
 __all__ = [
     "AsStored",
@@ -38,6 +38,7 @@ __all__ = [
     "FashionMnist",
     "Grey",
     "HiddenLabels",
+    "Labels",
     "Loading",
     "Missing",
     "MissingValues",

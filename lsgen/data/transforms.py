@@ -25,7 +25,16 @@ from torch import Tensor
 
 from lsgen.data.draws import Purpose, key, stream, uniform
 
-__all__ = ["BatchTransform", "HiddenLabels", "Mechanism", "Missing", "MissingValues", "Pairs", "missing_values"]
+__all__ = [
+    "BatchTransform",
+    "HiddenLabels",
+    "Labels",
+    "Mechanism",
+    "Missing",
+    "MissingValues",
+    "Pairs",
+    "missing_values",
+]
 
 Mechanism = Literal["mcar", "mar", "self_masked"]
 SLOPE = 2.0
@@ -43,6 +52,20 @@ class Missing:
 
     fraction: float
     mechanism: Mechanism = "mcar"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Which classes a data set keeps, and of how many training observations the label is known.
+
+    Attributes:
+        known: training observations whose label is known; all where it is None.
+        classes: labels of the classes that are kept, of every split; all where it is None.
+
+    """
+
+    known: int | None = None
+    classes: Sequence[int] | None = None
 
 
 class BatchTransform(Protocol):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lsgen.data import CelebA, Cifar10, Correlation, DSprites, FashionMnist, Mnist
+from lsgen.data import CelebA, Cifar10, Correlation, DSprites, FashionMnist, Labels, Mnist
 
 TRAIN, TEST = 50, 20
 
@@ -64,6 +64,22 @@ def test_fractions_and_too_many_held_out(tmp_path):
     assert len(Mnist(root=str(tmp_path), val_size=0.1).dataset("val")) == TRAIN // 10
     with pytest.raises(ValueError, match=f"expected val_size between 0 and {TRAIN - 1}, for {TRAIN} .* got 5000"):
         Mnist(root=str(tmp_path)).setup("fit")
+
+
+@pytest.mark.parametrize(("dataset", "folder"), [(Mnist, "MNIST"), (FashionMnist, "FashionMNIST")])
+def test_some_classes_alone(tmp_path, dataset, folder):
+    """Their images in the order of the files, in every split, and labels that keep their numbers."""
+    images, labels = idx_files(tmp_path, folder)["t10k"]
+    data = dataset(root=str(tmp_path), val_size=4, binarise="none", labelled=Labels(known=6, classes=[3, 4, 7]))
+    test = data.dataset("test")[torch.arange(len(data.dataset("test")))]
+    kept = np.isin(labels, [3, 4, 7])
+    assert np.array_equal((test["x"][:, 0] * 255).round().numpy(), images[kept])
+    assert test["label"].tolist() == [3, 4, 7] * (TEST // 10)
+    train = data.dataset("train")[torch.arange(TRAIN // 10 * 3 - 4)]
+    assert sorted(train["label"].unique().tolist()) == [-1, 3, 4, 7]
+    assert (train["label"] >= 0).sum() == 6
+    with pytest.raises(ValueError, match=r"expected classes out of 0, ..., 9, got \[3, 10\]"):
+        dataset(root=str(tmp_path), labelled=Labels(classes=[3, 10]))
 
 
 def cifar_files(root):

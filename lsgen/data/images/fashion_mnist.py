@@ -9,6 +9,7 @@ from torch import Tensor
 from lsgen.data.encodings import image_encoding
 from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.loading import Loading
+from lsgen.data.transforms import Labels
 
 __all__ = ["FashionMnist"]
 
@@ -23,7 +24,8 @@ class FashionMnist(TorchvisionImages):
         val_size: training images held out for validation; 0 trains on all 60,000 and validates on the test images.
         binarise: "none", "threshold", "static" (one binarisation for all epochs) or "dynamic" (a new one in each).
         dequantise: whether uniform noise makes the grey levels continuous.
-        labelled: training images whose label is known; all where it is None.
+        labelled: training images whose label is known, all where it is None; or `Labels`, which also keeps the images
+            of some classes alone.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training and of the random draws in it.
         loading: workers, left-over batches and the seed of the splits.
@@ -51,7 +53,7 @@ class FashionMnist(TorchvisionImages):
         val_size: int | float = 5_000,
         binarise: str = "none",
         dequantise: bool = False,
-        labelled: int | None = None,
+        labelled: int | Labels | None = None,
         batch_size: int = 128,
         seed: int = 0,
         loading: Loading = Loading(),

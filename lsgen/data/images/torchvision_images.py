@@ -17,7 +17,7 @@ from lsgen.data.files import data_root, reading, require
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
-from lsgen.data.transforms import HiddenLabels
+from lsgen.data.transforms import HiddenLabels, Labels
 
 __all__ = ["TorchvisionImages"]
 
@@ -38,7 +38,8 @@ class TorchvisionImages(DataModule):
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training and of the random draws in it.
         loading: workers, left-over batches and the seed of the splits.
-        labelled: training images whose label is known; all where it is None.
+        labelled: training images whose label is known, all where it is None; or `Labels`, which also keeps the images
+            of some classes alone.
 
     Raises:
         ValueError: an option is out of its range.
@@ -63,11 +64,14 @@ class TorchvisionImages(DataModule):
         batch_size: int,
         seed: int,
         loading: Loading,
-        labelled: int | None = None,
+        labelled: int | Labels | None = None,
     ) -> None:
         super().__init__(shape, self.provides, encoding, batch_size, seed, loading)
         self.root, self.download, self.val_size, self.flip = data_root(root), download, val_size, flip
-        self.labelled = labelled
+        self.labels = labelled if isinstance(labelled, Labels) else Labels(labelled)
+        kept = self.labels.classes
+        if kept is not None and (not kept or not set(kept) <= set(range(self.classes))):
+            raise ValueError(f"expected classes out of 0, ..., {self.classes - 1}, got {list(kept)}")
         if not download:
             advice = "set LSGEN_DATA_DIR to the directory that holds it in torchvision's layout, or data.download=true"
             require(self.title, [self.root / file for file in self.files], advice)
@@ -90,9 +94,9 @@ class TorchvisionImages(DataModule):
             test = self._parts(False)
             return self.subset(test, torch.arange(len(test)), split, part=1)
         rows = random_split(len(train), {"val_size": self.val_size}, self.split_seed)
-        hidden = split == "train" and self.labelled is not None
-        labels = train.tensors["label"]
-        transforms = [HiddenLabels(labels, rows["train"], self.labelled or 0, self.split_seed)] if hidden else []
+        known, labels = self.labels.known, train.tensors["label"]
+        hidden = split == "train" and known is not None
+        transforms = [HiddenLabels(labels, rows["train"], known or 0, self.split_seed)] if hidden else []
         return self.subset(train, rows[split], split, flip=self.flip, transforms=transforms)
 
     def _part(self, train: bool) -> TensorSource:
@@ -106,4 +110,11 @@ class TorchvisionImages(DataModule):
                 raise ValueError(f"expected a label for each of {len(images)} images, got {tuple(labels.shape)}")
             if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
                 raise ValueError(f"expected labels from 0 to {self.classes - 1}, got {labels.min()} to {labels.max()}")
-        return TensorSource(x=images, label=labels.to(torch.int64))
+        return self._kept(images, labels.to(torch.int64))
+
+    def _kept(self, images: Tensor, labels: Tensor) -> TensorSource:
+        """Return the images of the classes that are kept."""
+        if self.labels.classes is None:
+            return TensorSource(x=images, label=labels)
+        kept = torch.isin(labels, torch.tensor(list(self.labels.classes)))
+        return TensorSource(x=images[kept], label=labels[kept])

@@ -7,6 +7,7 @@ from lsgen.geometry.statistics.diffusion import BrownianPaths, brownian_motion
 from lsgen.geometry.statistics.energy_distance import EnergyTest, energy_test, geodesic_distances, graph_distances
 from lsgen.geometry.statistics.geodesic_subspaces import ExactPrincipalGeodesics, exact_principal_geodesics
 from lsgen.geometry.statistics.means import FrechetMean, frechet_mean
+from lsgen.geometry.statistics.medoid_clustering import KMedoids, kmedoids
 from lsgen.geometry.statistics.mixture import Land, land, land_log_density
 from lsgen.geometry.statistics.principal import PrincipalGeodesics, principal_geodesics
 from lsgen.geometry.statistics.regression import GeodesicRegression, geodesic_regression

@@ -24,6 +24,7 @@ from lsgen.latent.families.points import Deterministic, Point
 from lsgen.latent.families.product import Joint, OneHot, Product, Uniform
 from lsgen.latent.families.residual_ladder import ResidualLadderDecoder, ResidualLadderPosterior
 from lsgen.latent.families.riemannian_normal import RiemannianNormal, RiemannianNormalPosterior, RiemannianNormalPrior
+from lsgen.latent.families.student_t import StudentTPosterior
 from lsgen.latent.families.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
 from lsgen.latent.manifolds.lattice import Lattice
@@ -110,6 +111,7 @@ __all__ = [
     "StackedCodes",
     "StackedPosterior",
     "StandardNormal",
+    "StudentTPosterior",
     "TopDownDecoder",
     "TopDownPosterior",
     "Uniform",

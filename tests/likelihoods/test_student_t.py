@@ -121,3 +121,26 @@ def test_degrees_of_freedom_that_are_none_are_refused() -> None:
         SharedStudentT((1,), numpy.inf)
     with pytest.raises(ValueError, match="expected a finite bound of the degrees of freedom >= 0, got -1"):
         StudentT((1,), -1)
+
+
+def test_scales_that_are_bounded_from_below_have_the_density_and_the_information_of_their_parameters() -> None:
+    likelihood, plain = StudentT((1,), 3.0, "softplus", 0.1), StudentT((1,), 3.0)
+    h = torch.tensor([[0.3, -2.0, 1.5]], dtype=torch.float64)
+    s, nu = 0.1 + numpy.log1p(numpy.exp(-2.0)), 3 + numpy.log1p(numpy.exp(1.5))
+    x = torch.tensor([[0.3], [-1.0], [40.0]], dtype=torch.float64)
+    torch.testing.assert_close(likelihood(h).log_prob(x), torch.from_numpy(stats.t.logpdf(x[:, 0], nu, 0.3, s)))
+    for floor, scale in ((0.1, "softplus"), (0.2, "exp")):
+        bounded = StudentT((1,), 3.0, scale, floor)
+
+        def heads(h: Tensor, bounded: StudentT = bounded) -> Tensor:
+            return torch.stack([h[0], bounded(h[None]).base_dist.scale[0, 0].log(), h[2]])
+
+        J = torch.func.jacrev(heads)(h[0])
+        torch.testing.assert_close(bounded.fisher(h)[0, 0], J.T @ plain.fisher(heads(h[0])[None])[0, 0] @ J)
+
+
+def test_options_of_the_scale_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"expected a finite bound of the scale >= 0, got -1"):
+        StudentT((1,), floor=-1.0)
+    with pytest.raises(ValueError, match='expected scale "exp" or "softplus", got \'square\''):
+        StudentT((1,), scale="square")

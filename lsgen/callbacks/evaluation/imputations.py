@@ -1,7 +1,7 @@
 """Imputation of missing values by the model, compared with methods that have no latent space.
 
-METHOD is mean, knn, iterative, miwae, pseudo_gibbs or metropolis, see `lsgen.metrics.imputation`. What is missing is
-shown in grey.
+METHOD is mean, knn, iterative, missforest, pca, miwae, pseudo_gibbs or metropolis, see `lsgen.metrics.imputation`. What
+is missing is shown in grey.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lsgen.callbacks.probes import Probe
 from lsgen.data import Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace, impute
 from lsgen.latent.densities import check_density
-from lsgen.metrics.imputation import METHODS, NEED_DENSITIES, compare_imputations
+from lsgen.metrics.imputation import METHODS, NEED_DENSITIES, QUICK_METHODS, compare_imputations
 
 __all__ = ["Imputations"]
 
@@ -38,7 +38,7 @@ class Imputations(PeriodicCallback):
         level: probability of the central interval.
         samples: codes for every observation in importance sampling.
         methods: which methods are compared, see `compare_imputations`.
-        split: where the observations come from.
+        split: where the observations come from; "train" fills the gaps of what was trained on.
         columns: images in one row of the picture.
         turns: see `PeriodicCallback`.
 
@@ -60,7 +60,7 @@ class Imputations(PeriodicCallback):
         draws: int = 100,
         level: float = 0.9,
         samples: int = 2000,
-        methods: Sequence[str] = METHODS,
+        methods: Sequence[str] = QUICK_METHODS,
         split: Split = "val",
         columns: int = 16,
         turns: Turns = Turns(),

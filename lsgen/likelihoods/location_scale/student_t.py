@@ -23,15 +23,14 @@ If nu does not depend on the code, (mu, log s) is a hyperbolic plane (`lsgen.lik
 
 If it does, the geometry is intrinsic.
 
-Towards the Gaussian c and F_nu are small differences of large terms: F_nu falls as 7/(2 nu^4). So both are taken by
-their asymptotic series at nu + 16, in the Bernoulli numbers b_k,
+Towards the Gaussian c and F_nu are small differences of large terms: F_nu falls as 7/(2 nu^4). So c is taken by its
+asymptotic series for nu >= 100, and F_nu by its own at nu + 16, in the Bernoulli numbers b_k,
 
     c(nu) = -log(2 pi)/2 - sum_k (4^k - 1) b_2k/(2k (2k - 1)) nu^{1 - 2k},
     F_nu = sum_{k >= 3} ( (-1)^k (2 - 3^{k-1}) + 2 (2^k - 1) b_k [k even] ) nu^{-k-1}/2,
 
-and brought to nu by sums without a cancellation,
+with D from the slope of c at nu + 16; both are brought to nu by sums without a cancellation,
 
-    c(nu) = c(nu + 2) - log(1 + 1/(nu (nu + 2)))/2,
     D(nu) = D(nu + 2) + 2/(nu (nu + 1)),    D(nu) = psi((nu + 1)/2) - psi(nu/2) = 1/nu + 2 c'(nu),
     F_nu = F_{nu+2} + 2 (14 nu^2 + 33 nu + 15)/(nu^2 (nu + 1)^2 (nu + 2)(nu + 3)(nu + 5)) .
 
@@ -47,7 +46,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from math import inf, log, pi
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -58,9 +57,12 @@ from torch.nn.functional import softplus
 from lsgen.likelihoods.base import Likelihood
 from lsgen.likelihoods.location_scale.location import LocationScaleFamily, ScoreMoments
 
-__all__ = ["SharedStudentT", "StudentT"]
+__all__ = ["ScaleMap", "SharedStudentT", "StudentT"]
+
+ScaleMap = Literal["exp", "softplus"]
 
 _STEPS, _TERMS = 8, 24
+_SERIES_FROM, _SERIES_TERMS = 100.0, 5
 
 
 class SharedStudentT(LocationScaleFamily):
@@ -110,43 +112,53 @@ class SharedStudentT(LocationScaleFamily):
 
 
 class StudentT(Likelihood):
-    """Independent Student's t distributions; the heads are the location, the log scale and the degrees of freedom.
+    """Independent Student's t distributions; the heads decode the location, the scale and the degrees of freedom.
 
-    nu = least + softplus(third head).
+    s = floor + exp(second head) or floor + softplus(second head),    nu = least + softplus(third head).
 
     Args:
         shape: shape of one observation.
         least: bound of the degrees of freedom; 3 keeps every variance finite.
+        scale: how the second head gives the scale.
+        floor: bound of the scale; one above 0 keeps the density of a value that is repeated exactly finite.
 
     Raises:
-        ValueError: the bound is negative or infinite.
+        ValueError: a bound is negative or infinite, or there is no such map to scales.
 
     """
 
     heads: int = 3
     convex: ClassVar[bool] = True
 
-    def __init__(self, shape: Sequence[int], least: float = 3.0) -> None:
+    def __init__(self, shape: Sequence[int], least: float = 3.0, scale: ScaleMap = "exp", floor: float = 0.0) -> None:
         super().__init__(shape)
         if not 0 <= least < inf:
             raise ValueError(f"expected a finite bound of the degrees of freedom >= 0, got {least}")
-        self.least = float(least)
+        if not 0 <= floor < inf:
+            raise ValueError(f"expected a finite bound of the scale >= 0, got {floor}")
+        if scale not in get_args(ScaleMap):
+            raise ValueError(f'expected scale "exp" or "softplus", got {scale!r}')
+        self.least, self.scale, self.floor = float(least), scale, float(floor)
 
     def forward(self, h: Tensor) -> Distribution:
-        """Return Student's t distributions of location mu, scale exp(log s) and nu degrees of freedom."""
-        location, log_scale, raw = self.split(h).unbind(-1)
-        member = _StudentT(self.least + softplus(raw), location, log_scale.exp())
-        return Independent(member, len(self.shape), validate_args=False)
+        """Return Student's t distributions of location mu, scale s and nu degrees of freedom."""
+        location, raw_scale, raw = self.split(h).unbind(-1)
+        scale = self.floor + (raw_scale.exp() if self.scale == "exp" else softplus(raw_scale))
+        return Independent(_StudentT(self.least + softplus(raw), location, scale), len(self.shape), validate_args=False)
 
     def fisher(self, h: Tensor) -> Tensor:
         """Return the information in the heads, of shape (B, *shape, 3, 3)."""
-        _, log_scale, raw = self.split(h).double().unbind(-1)
+        _, raw_scale, raw = self.split(h).double().unbind(-1)
+        above = raw_scale.exp() if self.scale == "exp" else softplus(raw_scale)
+        scale = self.floor + above
+        pace = (above if self.scale == "exp" else torch.sigmoid(raw_scale)) / scale  # d log s / d head
         nu, slope = self.least + softplus(raw), torch.sigmoid(raw)
         zero = torch.zeros_like(nu)
-        of_location = (nu + 1) / (nu + 3) * torch.exp(-2 * log_scale)
-        mixed = -2 * slope / ((nu + 1) * (nu + 3))
+        of_location = (nu + 1) / (nu + 3) / scale.square()
+        of_scale = pace.square() * 2 * nu / (nu + 3)
+        mixed = -2 * pace * slope / ((nu + 1) * (nu + 3))
         of_degrees = slope.square() * _degrees_information(nu)
-        rows = [of_location, zero, zero, zero, 2 * nu / (nu + 3), mixed, zero, mixed, of_degrees]
+        rows = [of_location, zero, zero, zero, of_scale, mixed, zero, mixed, of_degrees]
         return torch.stack(rows, -1).unflatten(-1, (3, 3)).to(h.dtype)
 
     def in_support(self, x: Tensor) -> Tensor:
@@ -188,12 +200,12 @@ class _StudentT(_TorchStudentT):
 
 
 def _log_constant(nu: Tensor) -> Tensor:
-    """Return c(nu)."""
-    power = (nu + 2 * _STEPS).reciprocal()
-    value = -log(2 * pi) / 2 - power * _polynomial(_coefficients()[0], power.square())
-    for k in range(_STEPS):
-        value = value - torch.log1p(1 / ((nu + 2 * k) * (nu + 2 * k + 2))) / 2
-    return value
+    """Return c(nu), from _SERIES_FROM on by its series alone, whose terms that matter are few there."""
+    few, many = nu.clamp(max=_SERIES_FROM), nu.clamp(min=_SERIES_FROM)
+    gammas = torch.lgamma((few + 1) / 2) - torch.lgamma(few / 2) - (pi * few).log() / 2
+    power = many.reciprocal()
+    series = -log(2 * pi) / 2 - power * _polynomial(_coefficients()[0][:_SERIES_TERMS], power.square())
+    return torch.where(nu < _SERIES_FROM, gammas, series)
 
 
 def _digamma_difference(nu: Tensor) -> Tensor:

@@ -329,6 +329,7 @@ ENTRIES: tuple[Entry, ...] = (
             better=better)
         for key, meaning, better in (
             ("rmse", "error of the expectation of missing values", "lower"),
+            ("mse", "square of that error", "lower"),
             ("coverage", "share of missing values within the central interval of the draws", ""),
             ("width", "average length of that interval", ""),
         )

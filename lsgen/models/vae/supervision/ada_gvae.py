@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
-from lsgen.latent import EncodableLatentSpace
+from lsgen.latent import EncodableLatentSpace, StudentTPosterior
 from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
@@ -41,6 +41,17 @@ class AdaGVAE(Objective):
     def __init__(self, beta: float | Schedule = 1.0) -> None:
         super().__init__()
         self.beta = as_schedule(beta)
+
+    def check(self, space: EncodableLatentSpace) -> None:
+        """Refuse posteriors that are not normal, before any step is taken.
+
+        Raises:
+            TypeError: see `Objective.check`, or the posterior is a Student's t, of which no averages are known.
+
+        """
+        super().check(space)
+        if isinstance(space.posterior, StudentTPosterior):
+            raise TypeError(f"AdaGVAE expected normal posteriors, got {type(space.posterior).__name__}")
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the average loss of both members of each pair, "x" and "pair", (B, *shape) both.

@@ -101,10 +101,9 @@ def _seeds_of_comparison(attempt: Attempt, side: Side) -> int:
 
 def judge_claim(claim: Claim, attempt: Attempt) -> ClaimVerdict:
     """Return the verdict on a claim."""
-    sides = [side for one in claim.inequalities for side in one.sides]
-    if not all(attempt.values_of(side) or attempt.items_of(side) for side in sides):
+    judge, known = (_by_seeds, attempt.values_of) if claim.test == "seeds" else (_by_items, attempt.items_of)
+    if not all(known(side) for one in claim.inequalities for side in one.sides):
         return ClaimVerdict(NOT_RUN, ())
-    judge = _by_seeds if claim.test == "seeds" else _by_items
     found = tuple(judge(one, claim, attempt) for one in claim.inequalities)
     return ClaimVerdict(SHOWN if all(one.holds for one in found) else NOT_SHOWN, found)
 

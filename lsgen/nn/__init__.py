@@ -8,7 +8,7 @@ from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.hyperbolic import GeodesicDecoder, Gyroplanes, MobiusDecoder, MobiusLinear
 from lsgen.nn.made import MADE
 from lsgen.nn.missingness import MissingnessNetwork, SelfMasking
-from lsgen.nn.mlp import MLPDecoder, MLPEncoder
+from lsgen.nn.mlp import GatedLinear, MLPDecoder, MLPEncoder
 from lsgen.nn.pixelcnn import PixelCNN
 from lsgen.nn.rbf import RBFDecoder, RBFPrecision
 from lsgen.nn.residual_ladder import BottleneckBlock, ResidualLadderEncoder
@@ -24,6 +24,7 @@ __all__ = [
     "Conv64Encoder",
     "ConvDecoder",
     "ConvEncoder",
+    "GatedLinear",
     "GeodesicDecoder",
     "GridDecoder",
     "GridEncoder",

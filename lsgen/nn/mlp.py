@@ -6,16 +6,39 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["MLPDecoder", "MLPEncoder"]
+__all__ = ["GatedLinear", "MLPDecoder", "MLPEncoder"]
 
 
-def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
+class GatedLinear(nn.Module):
+    """A linear layer whose activated outputs are scaled by gates between 0 and 1: activation(W x + b) sigmoid(V x + c).
+
+    Args:
+        inputs: size of the input.
+        outputs: size of the output.
+        activation: constructor of the activation.
+
+    Reference: Tomczak & Welling (2018), section 5, https://arxiv.org/abs/1705.07120.
+    """
+
+    def __init__(self, inputs: int, outputs: int, activation: Callable[[], nn.Module] = nn.Identity) -> None:
+        super().__init__()
+        self.layers, self.activation = nn.Linear(inputs, 2 * outputs), activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs (N, outputs) of x (N, inputs)."""
+        value, gate = self.layers(x).chunk(2, -1)
+        out: Tensor = self.activation(value) * torch.sigmoid(gate)
+        return out
+
+
+def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module], gated: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for width, following in pairwise(sizes):
-        layers += [nn.Linear(width, following), activation()]
-    return nn.Sequential(*layers[:-1])
+    for width, following in pairwise(sizes[:-1]):
+        layers += [GatedLinear(width, following, activation)] if gated else [nn.Linear(width, following), activation()]
+    return nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
 
 
 class MLPEncoder(nn.Module):
@@ -27,6 +50,7 @@ class MLPEncoder(nn.Module):
         hidden: widths of the hidden layers.
         activation: constructor of the activation between layers.
         heads: posterior parameters per latent dimension.
+        gated: whether the outputs of a hidden layer are scaled by gates; see `GatedLinear`.
 
     """
 
@@ -37,10 +61,11 @@ class MLPEncoder(nn.Module):
         hidden: Sequence[int] = (400, 400),
         activation: Callable[[], nn.Module] = nn.ReLU,
         heads: int = 2,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.heads = dim, heads
-        self.layers = _layers([prod(shape), *hidden, heads * dim], activation)
+        self.layers = _layers([prod(shape), *hidden, heads * dim], activation, gated)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return posterior parameters (N, heads * dim)."""
@@ -57,6 +82,7 @@ class MLPDecoder(nn.Module):
         hidden: widths of the hidden layers.
         activation: constructor of the activation between layers.
         heads: raw outputs per data channel, as the likelihood asks.
+        gated: whether the outputs of a hidden layer are scaled by gates; see `GatedLinear`.
 
     """
 
@@ -67,11 +93,12 @@ class MLPDecoder(nn.Module):
         hidden: Sequence[int] = (400, 400),
         activation: Callable[[], nn.Module] = nn.ReLU,
         heads: int = 1,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.heads = dim, heads
         self.shape = (heads * shape[0], *shape[1:])
-        self.layers = _layers([dim, *hidden, prod(self.shape)], activation)
+        self.layers = _layers([dim, *hidden, prod(self.shape)], activation, gated)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return raw outputs (N, heads * shape[0], *shape[1:])."""

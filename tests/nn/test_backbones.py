@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -47,3 +48,17 @@ def test_mlp_shapes() -> None:
     decoder = MLPDecoder(5, (2, 3, 3), hidden=[7], heads=2)
     assert decoder(torch.rand(4, 5)).shape == (4, 4, 3, 3)
     assert [type(layer) for layer in decoder.layers] == [nn.Linear, nn.ReLU, nn.Linear]
+
+
+@pytest.mark.parametrize("activation", [nn.Identity, nn.Tanh])
+def test_gates_scale_the_outputs_of_every_hidden_layer(activation: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    encoder = MLPEncoder((2, 3), 2, [5, 4], activation, gated=True).double()
+    x = torch.randn(3, 2, 3, dtype=torch.float64)
+    weights = [(p.detach().numpy(), b.detach().numpy()) for p, b in zip(*[iter(encoder.parameters())] * 2, strict=True)]
+    y = x.flatten(1).numpy()
+    for (w, b), width in zip(weights[:2], (5, 4), strict=True):
+        value, gate = y @ w[:width].T + b[:width], y @ w[width:].T + b[width:]
+        y = (np.tanh(value) if activation is nn.Tanh else value) / (1 + np.exp(-gate))
+    np.testing.assert_allclose(encoder(x).detach().numpy(), y @ weights[2][0].T + weights[2][1], rtol=1e-12)
+    assert MLPDecoder(2, (2, 3), [5], gated=True).double()(x.flatten(1)[:, :2]).shape == (3, 2, 3)

@@ -8,6 +8,7 @@ import torch
 
 from lsgen.callbacks.base import undisturbed
 from lsgen.callbacks.evaluation.metrics import code_length
+from lsgen.models.fitted import FittedModel
 from lsgen.models.vae import VAE
 from lsgen.reproduction.runs import Measured, TrainedRun
 
@@ -27,7 +28,7 @@ class Bound:
         seed: seed of the codes.
 
     Raises:
-        TypeError: a run is not of a VAE.
+        TypeError: a run is not of a VAE or a fitted model.
         ValueError: a number is not positive, there are fewer than n test observations, or the posterior is a point
             without a bound.
 
@@ -44,8 +45,8 @@ class Bound:
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
         model = run.model
-        if not isinstance(model, VAE):
-            raise TypeError(f"Bound expected a VAE, got {type(model).__name__}")
+        if not isinstance(model, VAE | FittedModel):
+            raise TypeError(f"Bound expected a VAE or a FittedModel, got {type(model).__name__}")
         batch = run.data.probe(self.n, "test")
         with undisturbed(model, self.seed), torch.no_grad():
             model.eval()
@@ -53,7 +54,9 @@ class Bound:
             found = [model.loss({name: part[some] for name, part in batch.items()}).elbo for some in rows]
         elbo = torch.cat(found).double()
         if elbo.isnan().any():
-            raise ValueError(f"Bound expected posteriors with a bound, got {type(model.latent_space.posterior).__name__}")
+            raise ValueError(
+                f"Bound expected posteriors with a bound, got {type(model.latent_space.posterior).__name__}"
+            )
         name, length = code_length(elbo, model.latent_space, run.data)
         parts = {"nats": -elbo, name: length}
         values = {key: float(part.mean()) for key, part in parts.items()}

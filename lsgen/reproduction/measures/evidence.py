@@ -24,7 +24,7 @@ class Evidence:
     those whose posterior mean has a variance above 0.01 over the observations.
 
     Attributes:
-        samples: codes for every observation; with one, `nll` is a one-sample estimate of minus the evidence lower bound.
+        samples: codes for every observation; with one, `nll` estimates minus the evidence lower bound.
         n: observations, drawn at random from the test set.
         batch_size: observations at once.
         chunk_size: codes for every observation decoded at once.

@@ -38,7 +38,7 @@ def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module], gated: bo
     layers: list[nn.Module] = []
     for width, following in pairwise(sizes[:-1]):
         layers += [GatedLinear(width, following, activation)] if gated else [nn.Linear(width, following), activation()]
-    return nn.Sequential(*layers, nn.Linear(*sizes[-2:]))
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
 
 class MLPEncoder(nn.Module):

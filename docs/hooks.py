@@ -1,5 +1,8 @@
 """Derive the gallery's navigation, its overview and the pages of models without one, when mkdocs builds.
 
+The pages of reproduced papers are made of experiments/: the overview by lsgen.reproduction, and a page for each paper
+of its README, its results and their figures.
+
 A page docs/pages/gallery/NAME.md is written by hand: a title, a line `<!-- section: SECTION -->` with one of the
 headings of the overview, and a first paragraph that says in one sentence what the model is. A model in conf/model
 that has no such page gets one that is made of its config: the comment at its head and the parts that it is built of.
@@ -21,6 +24,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from omegaconf import OmegaConf
+
+from lsgen.reproduction.paper import Paper
 
 ROOT = Path(__file__).resolve().parent.parent
 GALLERY = ROOT / "docs" / "pages" / "gallery"
@@ -130,10 +135,33 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if not (GALLERY / f"{page.name}.md").is_file():
             files.append(File.generated(config, f"gallery/{page.name}.md", content=page.text))
     entries = [{"Overview": "gallery/index.md"}, *({page.title: f"gallery/{page.name}.md"} for page in found)]
+    reproduced = _papers(files, config)
     for entry in config.nav or []:
         if "Models" in entry:
             entry["Models"] = entries
+        if "Reproduced papers" in entry:
+            entry["Reproduced papers"] = reproduced
     return files
+
+
+def _papers(files: Files, config: MkDocsConfig) -> list[dict[str, str]]:
+    """Add the pages and figures of reproduced papers, and return their entries in the navigation."""
+    experiments, entries = ROOT / "experiments", [{"Overview": "papers/index.md"}]
+    text = (experiments / "README.md").read_text()
+    text = re.sub(r"\((\w+)/(?:results/results|README)\.md\)", r"(\1.md)", text)
+    files.append(File.generated(config, "papers/index.md", content=text))
+    for file in sorted(experiments.glob("*/target.yaml")):
+        name, results = file.parent.name, file.parent / "results"
+        page = [(file.parent / "README.md").read_text()]
+        if (results / "results.md").exists():
+            shown = (results / "results.md").read_text().partition("\n")[2]
+            page.append("## Results\n" + shown.replace("](figures/", f"](figures/{name}/").replace("\n## ", "\n### "))
+        for figure in sorted((results / "figures").glob("*.png")):
+            place = f"papers/figures/{name}/{figure.name}"
+            files.append(File.generated(config, place, abs_src_path=str(figure)))
+        files.append(File.generated(config, f"papers/{name}.md", content="\n\n".join(page)))
+        entries.append({Paper.read(file.parent).document.title: f"papers/{name}.md"})
+    return entries
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

@@ -113,7 +113,7 @@ def test_the_wheel_holds_every_file_that_is_needed(wheel):
     for folder, kinds in (
         ("lsgen", ("py", "typed", "css", "js", "html")),
         ("conf", ("py", "yaml")),
-        ("experiments", ("py", "yaml", "md")),
+        ("experiments", ("py", "yaml", "md", "json", "npz")),
     ):
         for kind in kinds:
             for path in (ROOT / folder).rglob(f"*.{kind}"):

@@ -69,30 +69,30 @@ def overview_rows(paper: Paper) -> list[list[str]]:
     return [[paper.name, *row, minutes] for row in rows]
 
 
-def overview(papers: Sequence[Paper], link: str) -> str:
+def overview(papers: Sequence[Paper], setting: str, results: str) -> str:
     """Return the overview of all papers.
 
     Args:
         papers: the papers.
-        link: where a paper's results stand, with {name} for its name.
+        setting: where the description of a paper's reproduction stands, with {name} for its name.
+        results: where its results stand, if any are recorded.
 
     """
     lines: list[str] = []
     for paper in papers:
         document, attempt = paper.document, latest(paper)
         lines += [
-            f"## [{document.title}]({document.url})",
+            f"## {document.title}",
             "",
-            f"{document.authors} ({document.year}). {document.claim}",
-            "",
+            f"{document.authors} ({document.year}), <{document.url}>. {document.claim}",
         ]
-        state = (
-            "No run is recorded." if attempt is None else f"Preset `{attempt.preset}`, {attempt.minutes:.0f} minutes."
-        )
-        lines += [
-            f"`lsgen reproduce {paper.name}`. {state} [Results and deviations]({link.format(name=paper.name)})",
-            "",
-        ]
+        shown = f"[Setting]({setting.format(name=paper.name)})"
+        if attempt is None:
+            shown += ". No run is recorded."
+        else:
+            where = results.format(name=paper.name)
+            shown += f", [results]({where}): preset `{attempt.preset}`, {attempt.minutes:.0f} minutes."
+        lines += ["", f"`lsgen reproduce {paper.name}`. {shown}", ""]
         rows = [row[1:-1] for row in overview_rows(paper)]
         lines += [*_table(["target or claim", "published", "obtained", "verdict"], rows), ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -25,7 +25,7 @@ from lsgen.reproduction.reading import read
 from lsgen.runs import RunError
 from lsgen.runs.files import read_json, write_json
 
-__all__ = ["RESULTS", "Attempt", "RunRecord", "attempts", "check_recordable", "judged_by"]
+__all__ = ["RESULTS", "Attempt", "RunRecord", "attempts", "check_recordable", "figures_of", "judged_by"]
 
 RESULTS = "results"
 
@@ -206,6 +206,12 @@ def attempts(paper: Paper) -> list[Attempt]:
 
     """
     return [Attempt.open(file, list(paper.document.arms)) for file in sorted((paper.folder / RESULTS).glob("*.json"))]
+
+
+def figures_of(paper: Paper) -> list[str]:
+    """Return the names of the recorded figures of a paper, in the order in which they are shown."""
+    names = ("targets", "claims", *(figure.name for figure in paper.figures))
+    return [name for name in names if (paper.folder / RESULTS / "figures" / f"{name}.png").exists()]
 
 
 def check_recordable(paper: Paper, preset: str, only: str | None) -> None:

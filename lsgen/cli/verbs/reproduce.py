@@ -251,6 +251,8 @@ def _conclude(order: _Order, attempt: Attempt, opener: Opener) -> None:
                 (place / "figures" / f"{name}.{ending}").write_bytes(content)
         recorded = attempts(order.paper) if order.record else [*attempts(order.paper), attempt]
         write_atomically(place / "results.md", results_page(order.paper, recorded, attempt, list(figures)))
+    if order.record:
+        print("overview python scripts/papers.py")
     _show(order.paper, attempt)
     if former and order.only is None:
         ours, theirs = verdicts(attempt), verdicts(former[-1])

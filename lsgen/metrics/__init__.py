@@ -3,6 +3,7 @@
 from lsgen.metrics.aggregate_posterior import AggregatePosterior
 from lsgen.metrics.amortisation import AmortisationGap
 from lsgen.metrics.annealed import Annealed, annealed_log_evidence
+from lsgen.metrics.circular_correlation import circular_correlation
 from lsgen.metrics.enumerated import enumerated_log_evidence
 from lsgen.metrics.evidence import Evidence, NegativeLogLikelihood, log_evidence
 from lsgen.metrics.likelihood import ActiveUnits, EvidenceLowerBound, bits_per_dimension
@@ -21,6 +22,7 @@ __all__ = [
     "NegativeLogLikelihood",
     "annealed_log_evidence",
     "bits_per_dimension",
+    "circular_correlation",
     "enumerated_log_evidence",
     "log_evidence",
 ]

@@ -67,6 +67,26 @@ class Labels:
     known: int | None = None
     classes: Sequence[int] | None = None
 
+    @classmethod
+    def of(cls, labelled: int | Labels | None, classes: int = 10) -> Labels:
+        """Return what a data set's option `labelled` says, of labels 0, ..., classes - 1.
+
+        Raises:
+            ValueError: no class is kept, or one that there is not.
+
+        """
+        found = labelled if isinstance(labelled, Labels) else cls(labelled)
+        kept = found.classes
+        if kept is not None and (not kept or not set(kept) <= set(range(classes))):
+            raise ValueError(f"expected classes out of 0, ..., {classes - 1}, got {list(kept)}")
+        return found
+
+    def rows(self, labels: Tensor) -> Tensor:
+        """Return the rows of the classes that are kept, out of those of labels (N,)."""
+        if self.classes is None:
+            return torch.arange(len(labels))
+        return torch.isin(labels, torch.tensor(list(self.classes))).nonzero().flatten()
+
 
 class BatchTransform(Protocol):
     """Protocol of a transform of a batch: (batch, rows (B,), epoch) -> entries that are added or replaced."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lsgen.data import CelebA, Cifar10, Correlation, DSprites, FashionMnist, Labels, Mnist
+from lsgen.data import CelebA, Cifar10, Correlation, Digits, DSprites, FashionMnist, Labels, Mnist
 
 TRAIN, TEST = 50, 20
 
@@ -80,6 +80,15 @@ def test_some_classes_alone(tmp_path, dataset, folder):
     assert (train["label"] >= 0).sum() == 6
     with pytest.raises(ValueError, match=r"expected classes out of 0, ..., 9, got \[3, 10\]"):
         dataset(root=str(tmp_path), labelled=Labels(classes=[3, 10]))
+
+
+def test_some_scanned_digits_alone():
+    data = Digits(labelled=Labels(classes=[5, 6]), val_size=20, test_size=30)
+    parts = [data.dataset(part) for part in ("train", "val", "test")]
+    assert sum(map(len, parts)) == 182 + 181  # as scikit-learn counts them
+    assert not set(parts[0].rows.tolist()) & set(parts[2].rows.tolist())
+    for part in parts:
+        assert set(part[torch.arange(len(part))]["label"].tolist()) == {5, 6}
 
 
 def cifar_files(root):

@@ -13,7 +13,7 @@ from lsgen.data.encodings import image_encoding
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
-from lsgen.data.transforms import BatchTransform, HiddenLabels, Missing, missing_values
+from lsgen.data.transforms import BatchTransform, HiddenLabels, Labels, Missing, missing_values
 
 __all__ = ["Digits"]
 
@@ -29,7 +29,8 @@ class Digits(DataModule):
         test_size: observations held out for the test, a number or a fraction.
         binarise: "none", "threshold", "static" or "dynamic".
         dequantise: whether uniform noise makes the levels continuous.
-        labelled: training observations whose label is known; all where it is None.
+        labelled: training observations whose label is known, all where it is None; or `Labels`, which also keeps some
+            of the digits alone.
         missing: share of values that are missing completely at random, or a `Missing` that states the mechanism too;
             batches have "observed" if it is not 0.
         loading: workers, left-over batches and the seed of the splits.
@@ -49,14 +50,16 @@ class Digits(DataModule):
         test_size: int | float = 360,
         binarise: str = "none",
         dequantise: bool = False,
-        labelled: int | None = None,
+        labelled: int | Labels | None = None,
         missing: float | Missing = 0.0,
         loading: Loading = Loading(),
     ) -> None:
         encoding = image_encoding(17, dequantise, binarise)
         super().__init__(shape, (1, 8, 8), encoding, batch_size, seed, loading)
-        self._rows = random_split(1797, {"val_size": val_size, "test_size": test_size}, loading.split_seed)
-        self.labelled = labelled
+        self.labels = Labels.of(labelled)
+        kept = torch.arange(1797) if self.labels.classes is None else self.labels.rows(self._source.tensors["label"])
+        split = random_split(len(kept), {"val_size": val_size, "test_size": test_size}, loading.split_seed)
+        self._rows = {part: kept[rows] for part, rows in split.items()}
         self._gaps = missing_values(self.shape, missing, loading.split_seed)
 
     @cached_property
@@ -70,9 +73,9 @@ class Digits(DataModule):
     def build(self, split: Split) -> BatchDataset:
         """Return the digits of a split."""
         transforms: list[BatchTransform] = []
-        if self.labelled is not None and split == "train":
+        if self.labels.known is not None and split == "train":
             labels = self._source.tensors["label"]
-            transforms.append(HiddenLabels(labels, self._rows["train"], self.labelled, self.split_seed))
+            transforms.append(HiddenLabels(labels, self._rows["train"], self.labels.known, self.split_seed))
         if self._gaps is not None:
             rows = self._rows["train"]
             transforms.append(self._gaps.fit(self.subset(self._source, rows, "val")[torch.arange(len(rows))]["x"]))

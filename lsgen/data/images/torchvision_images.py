@@ -68,10 +68,7 @@ class TorchvisionImages(DataModule):
     ) -> None:
         super().__init__(shape, self.provides, encoding, batch_size, seed, loading)
         self.root, self.download, self.val_size, self.flip = data_root(root), download, val_size, flip
-        self.labels = labelled if isinstance(labelled, Labels) else Labels(labelled)
-        kept = self.labels.classes
-        if kept is not None and (not kept or not set(kept) <= set(range(self.classes))):
-            raise ValueError(f"expected classes out of 0, ..., {self.classes - 1}, got {list(kept)}")
+        self.labels = Labels.of(labelled, self.classes)
         if not download:
             advice = "set LSGEN_DATA_DIR to the directory that holds it in torchvision's layout, or data.download=true"
             require(self.title, [self.root / file for file in self.files], advice)
@@ -110,11 +107,7 @@ class TorchvisionImages(DataModule):
                 raise ValueError(f"expected a label for each of {len(images)} images, got {tuple(labels.shape)}")
             if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
                 raise ValueError(f"expected labels from 0 to {self.classes - 1}, got {labels.min()} to {labels.max()}")
-        return self._kept(images, labels.to(torch.int64))
-
-    def _kept(self, images: Tensor, labels: Tensor) -> TensorSource:
-        """Return the images of the classes that are kept."""
-        if self.labels.classes is None:
-            return TensorSource(x=images, label=labels)
-        kept = torch.isin(labels, torch.tensor(list(self.labels.classes)))
-        return TensorSource(x=images[kept], label=labels[kept])
+        if self.labels.classes is not None:
+            kept = self.labels.rows(labels)
+            images, labels = images[kept], labels[kept]
+        return TensorSource(x=images, label=labels.to(torch.int64))

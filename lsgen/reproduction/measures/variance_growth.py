@@ -1,0 +1,54 @@
+"""How the standard deviation of a decoder grows away from the codes of data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi
+
+import torch
+
+from lsgen.latent import EncodableLatentSpace
+from lsgen.reproduction.runs import Measured, TrainedRun
+
+__all__ = ["VarianceGrowth"]
+
+
+@dataclass(frozen=True)
+class VarianceGrowth:
+    """Compares the decoded standard deviation far from the codes with that at the codes, in two latent dimensions.
+
+    Far is a circle about the mean of the codes, of a multiple of the radius that holds all of them. Keys: ratio, the
+    geometric mean of the standard deviation over pixels and points of the circle, over that at the codes; smallest, the
+    least such ratio of a point of the circle.
+
+    Attributes:
+        n: test observations, no more than there are.
+        factor: radius of the circle over that of the codes.
+        points: of the circle.
+
+    Reference: Arvanitidis, Hansen & Hauberg, "Latent space oddity" (2018), section 4.1 and figure 4.
+    """
+
+    n: int = 2000
+    factor: float = 2.0
+    points: int = 64
+
+    def __call__(self, run: TrainedRun) -> Measured:
+        """Return the growth of a run.
+
+        Raises:
+            TypeError: the latent space has no encoder, or more than two dimensions.
+
+        """
+        space = run.model.latent_space
+        if not isinstance(space, EncodableLatentSpace) or space.dim != 2:
+            raise TypeError(f"expected a latent space of dimension 2 with an encoder, got {type(space).__name__}")
+        batch = run.data.probe(min(self.n, len(run.data.dataset("test"))), "test")
+        angle = torch.arange(self.points) * (2 * pi / self.points)
+        with torch.no_grad():
+            z = space.encode(batch["x"]).mean
+            radius = torch.linalg.vector_norm(z - z.mean(0), dim=-1).max()
+            far = z.mean(0) + self.factor * radius * torch.stack([angle.cos(), angle.sin()], -1)
+            at_codes, away = (space.decode(x).stddev.flatten(1).double().log().mean(-1) for x in (z, far))
+        growth = away - at_codes.mean()
+        return Measured({"ratio": float(growth.mean().exp()), "smallest": float(growth.min().exp())})

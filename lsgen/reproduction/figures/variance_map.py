@@ -32,7 +32,7 @@ class VarianceMap:
     adaptive normal distributions with respect to the plane, at 1, 3 and 6 nats below its greatest value.
 
     Attributes:
-        arms: whose first run is drawn.
+        panels: arms whose first run is drawn, a panel each.
         densities: the arms with a mixture.
         n: test observations.
         lines: geodesics.
@@ -43,7 +43,7 @@ class VarianceMap:
     Reference: Arvanitidis, Hansen & Hauberg, "Latent space oddity" (2018), figures 4 to 8.
     """
 
-    arms: Sequence[str]
+    panels: Sequence[str]
     densities: Sequence[str] = ()
     n: int = 500
     lines: int = 8
@@ -59,7 +59,7 @@ class VarianceMap:
             TypeError: a latent space has no encoder, or not two dimensions.
 
         """
-        runs = [results.runs(arm)[0] for arm in self.arms]
+        runs = [results.runs(arm)[0] for arm in self.panels]
         with viz.publication(3.2 * len(runs), 3.0, 1, len(runs)) as (figure, axes):
             for ax, run in zip(axes, runs, strict=True):
                 self._draw(figure, ax, run)

@@ -75,6 +75,8 @@ class Opener:
 
     Attributes:
         arrays: (ARM, SEED, METRIC) or (None, None, METRIC) -> what measures and comparisons found.
+        seconds: on the clock, of all measuring, also of what was measured before.
+        cpu_seconds: of the processor.
 
     """
 
@@ -82,6 +84,7 @@ class Opener:
         self._places = {(job.arm, job.seed): sweep.run(of) for job, of in done}
         self._device, self._open = device, dict[tuple[str, int], "TrainedRun"]()
         self.arrays: dict[tuple[str | None, int | None, str], Any] = {}
+        self.seconds = self.cpu_seconds = 0.0
 
     def of_arm(self, arm: str) -> list[TrainedRun]:
         """Return the finished runs of an arm, by seed."""
@@ -121,14 +124,13 @@ def measure(instrument: Instrument, preset: str, opener: Opener, arm: str, seed:
     """
     file = place.path / "reproduction" / f"{instrument.name}.json"
     settings = instrument.config(preset)
-    if (known := _stored(file, settings)) is not None:
+    if (known := _stored(file, settings, opener)) is not None:
         return known
     call = made(instrument, settings)
     run = opener.open(arm, seed)
-    with _named(f"{instrument.name} of {arm}, seed {seed}"), _undisturbed(run):
+    with _timed(f"{instrument.name} of {arm}, seed {seed}") as spent, _undisturbed(run):
         found: Measured = call(run)
-    _store(file, settings, found)
-    return found
+    return _store(file, settings, found, spent, opener)
 
 
 def compare(instrument: Instrument, preset: str, opener: Opener, arms: Sequence[str], sweep: Sweep) -> Measured:
@@ -141,14 +143,13 @@ def compare(instrument: Instrument, preset: str, opener: Opener, arms: Sequence[
     file = sweep.path / "comparisons" / f"{instrument.name}.json"
     chosen = {arm: [place.path.name for of, _, place in opener.places() if of == arm] for arm in arms}
     settings = {**instrument.config(preset), "runs": chosen}
-    if (known := _stored(file, settings)) is not None:
+    if (known := _stored(file, settings, opener)) is not None:
         return known
     call = made(instrument, instrument.config(preset))
     runs = {arm: opener.of_arm(arm) for arm in arms}
-    with _named(instrument.name), _undisturbed(*(run for every in runs.values() for run in every)):
+    with _timed(instrument.name) as spent, _undisturbed(*(run for every in runs.values() for run in every)):
         found: Measured = call(runs)
-    _store(file, settings, found)
-    return found
+    return _store(file, settings, found, spent, opener)
 
 
 def made(instrument: Instrument, config: Mapping[str, Any]) -> Any:
@@ -168,16 +169,16 @@ def made(instrument: Instrument, config: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def _named(what: str) -> Iterator[None]:
-    """Print what is measured, and how long it took; a refusal names it."""
-    began = time.monotonic()
-    print(f"measure  {what}", end="", flush=True)
+def _timed(what: str) -> Iterator[dict[str, float]]:
+    """Print what is measured, and how long it took; yield a mapping of the seconds, filled in at the end."""
+    began, spent = (time.monotonic(), time.process_time()), dict[str, float]()
+    print(f"measure  {what}", flush=True)
     try:
-        yield
+        yield spent
     except (TypeError, ValueError) as error:
-        print()
         raise UsageError(f"{what}: {error}") from error
-    print(f"  {time.monotonic() - began:.1f} s", flush=True)
+    spent |= {"seconds": time.monotonic() - began[0], "cpu_seconds": time.process_time() - began[1]}
+    print(f"measured {what}, {spent['seconds']:.1f} s", flush=True)
 
 
 @contextmanager
@@ -191,7 +192,7 @@ def _undisturbed(*runs: TrainedRun) -> Iterator[None]:
         yield
 
 
-def _stored(file: Path, settings: Mapping[str, Any]) -> Measured | None:
+def _stored(file: Path, settings: Mapping[str, Any], opener: Opener) -> Measured | None:
     import numpy as np
 
     from lsgen.reproduction.runs import Measured
@@ -203,12 +204,20 @@ def _stored(file: Path, settings: Mapping[str, Any]) -> Measured | None:
         return None
     with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
         values = {key: math.nan if value is None else value for key, value in content["values"].items()}
-        return Measured(values, {key: arrays[key] for key in arrays.files})
+        found = Measured(values, {key: arrays[key] for key in arrays.files})
+    opener.seconds += content.get("seconds", 0.0)
+    opener.cpu_seconds += content.get("cpu_seconds", 0.0)
+    return found
 
 
-def _store(file: Path, settings: Mapping[str, Any], found: Measured) -> None:
+def _store(
+    file: Path, settings: Mapping[str, Any], found: Measured, spent: Mapping[str, float], opener: Opener
+) -> Measured:
     import numpy as np
 
     file.parent.mkdir(exist_ok=True)
     np.savez_compressed(file.with_suffix(".npz"), **found.arrays)  # type: ignore[arg-type]
-    write_json(file, {"settings": settings, "values": dict(found.values)})
+    write_json(file, {"settings": settings, "values": dict(found.values), **spent})
+    opener.seconds += spent["seconds"]
+    opener.cpu_seconds += spent["cpu_seconds"]
+    return found

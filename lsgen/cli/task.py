@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["execute", "run_variables"]
 
 _log = logging.getLogger(__name__)
+_TIMES = ("seconds", "cpu_seconds")
 
 
 @dataclass
@@ -35,8 +36,8 @@ class _Progress:
     parts: RunObjects | None = None
     start: int = 0
     announced: bool = True
-    earlier: float = 0.0
-    began: float = field(default_factory=time.monotonic)
+    earlier: Mapping[str, float] = field(default_factory=dict)
+    began: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -46,9 +47,10 @@ class _Progress:
         return int(getattr(self.parts.model, "generator_steps", self.parts.trainer.global_step))
 
     @property
-    def seconds(self) -> float:
-        """Time of this attempt and of the earlier ones that recorded theirs."""
-        return round(self.earlier + time.monotonic() - self.began, 1)
+    def times(self) -> dict[str, float]:
+        """Seconds on the clock and of the processor, of this attempt and of the earlier ones that recorded theirs."""
+        now = time.monotonic() - self.began[0], time.process_time() - self.began[1]
+        return {key: round(self.earlier.get(key, 0.0) + spent, 1) for key, spent in zip(_TIMES, now, strict=True)}
 
     @property
     def problems(self) -> dict[str, Any]:
@@ -81,8 +83,8 @@ def execute(directory: RunDirectory, *, discard: bool = False) -> int:
         _announce(directory, progress)
     try:
         with directory.lock(), run_variables(directory, alone), messages(directory.log_file), _process_group():
-            progress.earlier = float(directory.status().get("seconds", 0.0))
-            directory.set_status("running", seconds=progress.earlier)
+            progress.earlier = {key: value for key, value in directory.status().items() if key in _TIMES}
+            directory.set_status("running", **progress.earlier)
             code = _guarded(directory, progress)
     except OSError:
         if discard and not progress.stepped:  # the log or the status cannot be written
@@ -147,7 +149,7 @@ def _guarded(directory: RunDirectory, progress: _Progress) -> int:
 
 def _stopped(directory: RunDirectory, progress: _Progress, stop: BaseException) -> int:
     """Record Ctrl-C or a signal; 128 + the number of the signal is its exit code."""
-    directory.set_status("interrupted", generator_steps=progress.steps, seconds=progress.seconds, **progress.problems)
+    directory.set_status("interrupted", generator_steps=progress.steps, **progress.times, **progress.problems)
     said = getattr(stop, "message", "").removeprefix("stopped ")  # Lightning's own stop only has a number
     print(f"stopped  {said or f'after {progress.steps} generator steps'}")
     print(f"continue lsgen train resume={shlex.quote(str(directory.path))}")
@@ -160,7 +162,7 @@ def _failed(directory: RunDirectory, progress: _Progress, error: Exception) -> i
         directory.set_status(
             "failed",
             generator_steps=progress.steps,
-            seconds=progress.seconds,
+            **progress.times,
             error=f"{type(error).__name__}: {' '.join(str(error).split())}",
             traceback="".join(traceback.format_exception(error)),
             **progress.problems,
@@ -262,7 +264,7 @@ def _print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> Non
 def _finish(directory: RunDirectory, progress: _Progress) -> None:
     assert progress.parts is not None
     epochs, told = progress.parts.trainer.current_epoch, progress.problems
-    told |= {"seconds": progress.seconds, "metrics": progress.metrics}
+    told |= {**progress.times, "metrics": progress.metrics}
     directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, **told)
 
 

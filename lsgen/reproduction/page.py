@@ -60,7 +60,7 @@ def overview_rows(paper: Paper) -> list[list[str]]:
         rows = [[name, _published(target), ""] for name, target in document.targets.items()]
         rows += [[name, "", ""] for name in document.claims]
         return [[paper.name, *row, NOT_RUN, ""] for row in rows]
-    minutes = f"{attempt.minutes:.0f}"
+    minutes = f"{attempt.cpu_minutes:.0f}"
     rows = [[name, published, obtained, verdict] for name, published, obtained, _, verdict in target_rows(attempt)]
     for name, claim in attempt.claims.items():
         found = judge_claim(claim, attempt)
@@ -91,7 +91,7 @@ def overview(papers: Sequence[Paper], setting: str, results: str) -> str:
             shown += ". No run is recorded."
         else:
             where = results.format(name=paper.name)
-            shown += f", [results]({where}): preset `{attempt.preset}`, {attempt.minutes:.0f} minutes."
+            shown += f", [results]({where}): preset `{attempt.preset}`, {attempt.cpu_minutes:.0f} CPU minutes."
         lines += ["", f"`lsgen reproduce {paper.name}`. {shown}", ""]
         rows = [row[1:-1] for row in overview_rows(paper)]
         lines += [*_table(["target or claim", "published", "obtained", "verdict"], rows), ""]
@@ -111,8 +111,9 @@ def results_page(paper: Paper, recorded: Sequence[Attempt], attempt: Attempt, fi
     document = paper.document
     lines = [f"# {document.title}", "", f"{document.authors} ({document.year}), <{document.url}>. {document.claim}", ""]
     lines += [
-        f"`lsgen reproduce {paper.name} --preset {attempt.preset}`: {attempt.minutes:.0f} minutes of training and "
-        f"measuring, one after another, on {attempt.machine}. {_order(attempt)}",
+        f"`lsgen reproduce {paper.name} --preset {attempt.preset}`: {attempt.cpu_minutes:.0f} minutes of the processor "
+        f"for training and measuring ({attempt.minutes:.0f} on the clock, one after another, other work beside it "
+        f"included), {attempt.machine}. {_order(attempt)}",
         "",
         f"Data: {attempt.data.fidelity}" + (f" ({attempt.data.reason})." if attempt.data.reason else "."),
         "",
@@ -133,8 +134,13 @@ def results_page(paper: Paper, recorded: Sequence[Attempt], attempt: Attempt, fi
     for name in figures:
         lines += [f"![{name}](figures/{name}.png)", ""]
     lines += ["## Deviations from the paper's configuration", "", *_deviations(attempt), ""]
-    lines += ["## Runs", "", *_table(["arm", "seed", "state", "steps", "seconds"], _run_rows(attempt)), ""]
-    lines += ["## Attempts", "", *_table(["attempt", "preset", "minutes", "verdicts"], _attempt_rows(recorded)), ""]
+    lines += [
+        "## Runs",
+        "",
+        *_table(["arm", "seed", "state", "steps", "seconds", "CPU seconds"], _run_rows(attempt)),
+        "",
+    ]
+    lines += ["## Attempts", "", *_table(["attempt", "preset", "CPU minutes", "verdicts"], _attempt_rows(recorded)), ""]
     lines += [", ".join(f"{name} {version}" for name, version in attempt.versions.items()) + "."]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -177,14 +183,15 @@ def _text(value: Any) -> str:
 
 def _run_rows(attempt: Attempt) -> list[list[str]]:
     known = lambda value, digits=0: "" if value is None else f"{value:.{digits}f}"
-    return [[run.arm, str(run.seed), run.state, known(run.steps), known(run.seconds)] for run in attempt.runs]
+    times = lambda run: [known(run.steps), known(run.seconds), known(run.cpu_seconds)]
+    return [[run.arm, str(run.seed), run.state, *times(run)] for run in attempt.runs]
 
 
 def _attempt_rows(recorded: Sequence[Attempt]) -> list[list[str]]:
     rows = []
     for one in sorted(recorded, key=lambda one: one.time):
         text = "; ".join(f"{name}: {verdict}" for name, verdict in verdicts(one).items())
-        rows.append([one.name, one.preset, f"{one.minutes:.0f}", text])
+        rows.append([one.name, one.preset, f"{one.cpu_minutes:.0f}", text])
     return rows
 
 

@@ -39,7 +39,8 @@ class RunRecord:
         seed: its seed.
         state: "finished", or where it stands.
         values: its final metrics that are compared, and what measures found.
-        seconds: how long it trained; None where that is not known.
+        seconds: how long it trained and tested; None where that is not known.
+        cpu_seconds: of its processor, which a busy machine does not lengthen.
         steps: its generator steps.
         deviations: key -> [the paper's value, this run's], where its config differs from that of the preset `paper`.
         commit: the commit of the code that it was submitted with.
@@ -51,6 +52,7 @@ class RunRecord:
     state: str
     values: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
+    cpu_seconds: float | None = None
     steps: int | None = None
     deviations: Mapping[str, Any] = field(default_factory=dict)
     commit: str | None = None
@@ -77,7 +79,9 @@ class Attempt:
         values: what comparisons found, under COMPARISON/KEY.
         versions: package -> version.
         machine: processor, cores, memory and GPU in words.
-        minutes: of all training and measuring, one after another.
+        compared: comparison -> the arms whose runs it took.
+        minutes: on the clock, of all training and measuring one after another.
+        cpu_minutes: of the processor.
         committed_first: whether all runs were submitted with a commit that had these targets and claims; None where
             there is no repository to ask.
         judged: the data, targets and claims, as they stood.
@@ -92,7 +96,9 @@ class Attempt:
     values: Mapping[str, float]
     versions: Mapping[str, str]
     machine: str
+    compared: Mapping[str, Sequence[str]]
     minutes: float
+    cpu_minutes: float
     committed_first: bool | None
     judged: Mapping[str, Any]
     arrays: Mapping[tuple[str | None, int | None, str], NDArray[Any]] = field(default_factory=dict)

@@ -94,8 +94,8 @@ def judge_target(target: Target, attempt: Attempt) -> TargetVerdict:
 
 
 def _seeds_of_comparison(attempt: Attempt, side: Side) -> int:
-    """Return the seeds over which a comparison was made: those of the arm with the fewest."""
-    arms = {run.arm for run in attempt.runs}
+    """Return the seeds over which a comparison was made: those of its arm with the fewest."""
+    arms = attempt.compared[side.metric.partition("/")[0]]
     return min(sum(run.arm == arm and run.state == "finished" for run in attempt.runs) for arm in arms)
 
 

@@ -50,8 +50,10 @@ def _paper(folder, **changes):
 
 def _attempt(runs, arrays=None, values=None, **judged):
     known = {"data": {"fidelity": "exact"}, "targets": {}, "claims": {}, **judged}
-    about = {"machine": "a machine", "minutes": 1.0, "committed_first": True, "versions": {"lsgen": "0"}}
-    return Attempt("then_cpu", "cpu", "then", tuple(runs), values or {}, judged=known, arrays=arrays or {}, **about)
+    about = {"machine": "a machine", "minutes": 1.0, "cpu_minutes": 1.0, "committed_first": True, "compared": {}}
+    return Attempt(
+        "then_cpu", "cpu", "then", tuple(runs), values or {}, versions={}, judged=known, arrays=arrays or {}, **about
+    )
 
 
 def _runs(arm, metric, values):

@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -121,9 +120,8 @@ def _reproduce(order: _Order, jobs: Sequence[PlannedRun]) -> int:
     done = finished_jobs(jobs, sweep)
     if not done:
         raise UsageError(f"expected at least one finished run in {order.sweep_dir}, got none of {len(jobs)}")
-    began = time.monotonic()
     opener = Opener(sweep, done, order.device)
-    attempt = _measured(order, jobs, sweep, opener, began)
+    attempt = _measured(order, jobs, sweep, opener)
     _conclude(order, attempt, opener)
     return FAILURE if len(done) < len(jobs) or code != OK else OK
 
@@ -140,7 +138,7 @@ def _train(order: _Order, jobs: Sequence[PlannedRun]) -> int:
     return run(["-m", "--wait", f"sweep_dir={order.sweep_dir}", *listed, *order.hydra])
 
 
-def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: Opener, began: float) -> Attempt:
+def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: Opener) -> Attempt:
     """Return what the runs, the measures and the comparisons gave."""
     from lsgen.cli.reproducing import compare, measure
     from lsgen.reproduction.record import Attempt, judged_by
@@ -156,25 +154,27 @@ def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: O
                 one = measure(instrument, order.preset, opener, arm, seed, place)
                 found[arm, seed] |= {f"{instrument.name}/{key}": value for key, value in one.values.items()}
                 opener.arrays |= {(arm, seed, f"{instrument.name}/{key}"): x for key, x in one.arrays.items()}
-    there = {arm for arm, _, _ in opener.places()}
+    there, compared = {arm for arm, _, _ in opener.places()}, dict[str, list[str]]()
     for instrument in paper.comparisons:
         arms = list(instrument.arms or paper.document.arms)
         if there.issuperset(arms):
+            compared[instrument.name] = arms
             one = compare(instrument, order.preset, opener, arms, sweep)
             values |= {f"{instrument.name}/{key}": value for key, value in one.values.items()}
             opener.arrays |= {(None, None, f"{instrument.name}/{key}"): x for key, x in one.arrays.items()}
     runs = _runs(order, jobs, sweep, found)
-    seconds = sum(run.seconds or 0.0 for run in runs) + time.monotonic() - began
     stamp = now()
     return Attempt(
-        name=f"{stamp[:16].replace(':', '-')}_{order.preset}",
+        name=f"{stamp[:19].replace(':', '-')}_{order.preset}",
         preset=order.preset,
         time=stamp,
         runs=runs,
         values=values,
         versions=_versions(),
         machine=_machine(),
-        minutes=round(seconds / 60, 1),
+        compared=compared,
+        minutes=round((opener.seconds + sum(run.seconds or 0.0 for run in runs)) / 60, 1),
+        cpu_minutes=round((opener.cpu_seconds + sum(run.cpu_seconds or 0.0 for run in runs)) / 60, 1),
         committed_first=_committed_first(paper, runs),
         judged=judged_by(paper),
         arrays=_of_claims(paper.sides(), opener.arrays),
@@ -207,6 +207,7 @@ def _runs(
             state=str(status["state"]),
             values=found.get((job.arm, job.seed), {}),
             seconds=status.get("seconds"),
+            cpu_seconds=status.get("cpu_seconds"),
             steps=status.get("generator_steps"),
             deviations=difference,
             commit=None if git is None else git["sha"],
@@ -295,7 +296,7 @@ def _list() -> int:
     from lsgen.reproduction.paper import Paper, papers
 
     rows = [row for folder in papers() for row in overview_rows(Paper.read(folder))]
-    print_table(["paper", "target or claim", "published", "obtained", "verdict", "minutes"], rows, keys=2)
+    print_table(["paper", "target or claim", "published", "obtained", "verdict", "CPU minutes"], rows, keys=2)
     return OK
 
 

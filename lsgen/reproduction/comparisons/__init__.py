@@ -1,0 +1,1 @@
+"""What is measured over the trained runs of a reproduction together."""

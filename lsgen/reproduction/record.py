@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from lsgen.reproduction.document import Claim, Data, Side, Target
@@ -25,7 +26,16 @@ from lsgen.reproduction.reading import read
 from lsgen.runs import RunError
 from lsgen.runs.files import read_json, write_json
 
-__all__ = ["RESULTS", "Attempt", "RunRecord", "attempts", "check_recordable", "figures_of", "judged_by"]
+__all__ = [
+    "RESULTS",
+    "Attempt",
+    "RunRecord",
+    "attempts",
+    "check_recordable",
+    "committed_first",
+    "figures_of",
+    "judged_by",
+]
 
 RESULTS = "results"
 
@@ -190,11 +200,8 @@ def _arrays(file: Path, arms: Sequence[str]) -> dict[tuple[str | None, int | Non
 def judged_by(paper: Paper) -> dict[str, Any]:
     """Return what judges a paper, as plain containers: data, targets and claims."""
     document = paper.document
-    return {
-        "data": asdict(document.data),
-        "targets": {name: asdict(target) for name, target in document.targets.items()},
-        "claims": {name: _plain(asdict(claim)) for name, claim in document.claims.items()},
-    }
+    found: dict[str, Any] = _plain(asdict(_Judged(document.data, document.targets, document.claims)))
+    return found
 
 
 def _plain(node: Any) -> Any:
@@ -220,6 +227,42 @@ def figures_of(paper: Paper) -> list[str]:
     return [name for name in names if (paper.folder / RESULTS / "figures" / f"{name}.png").exists()]
 
 
+def committed_first(paper: Paper, commits: Sequence[str | None]) -> bool | None:
+    """Return whether commits have today's data, targets and claims of a paper; None if one of them is not known.
+
+    Args:
+        paper: the paper.
+        commits: those that its runs were submitted with.
+
+    """
+    now, git = judged_by(paper), ["git", "-C", str(paper.folder)]
+    for commit in set(commits):
+        known = commit is not None and _ask([*git, "cat-file", "-e", f"{commit}^{{commit}}"]) is not None
+        if not known:
+            return None
+        then = _ask([*git, "show", f"{commit}:./target.yaml"])
+        if then is None or _judged_in(then) != now:
+            return False
+    return True
+
+
+def _judged_in(text: str) -> dict[str, Any] | None:
+    """Return what judges a paper by a target.yaml that may be of another time; None if it cannot be read today."""
+    try:
+        document = yaml.safe_load(text)
+        judged = read(_Judged, {key: document.get(key, {}) for key in ("data", "targets", "claims")}, "then")
+    except (yaml.YAMLError, AttributeError, RunError):
+        return None
+    found: dict[str, Any] = _plain(asdict(judged))
+    return found
+
+
+def _ask(command: Sequence[str]) -> str | None:
+    """Return the output of a command; None if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
 def check_recordable(paper: Paper, preset: str, only: str | None) -> None:
     """Refuse to keep an attempt that would not be one at the whole paper, by targets that are committed.
 
@@ -234,10 +277,9 @@ def check_recordable(paper: Paper, preset: str, only: str | None) -> None:
     here = Path("experiments", paper.name).absolute()
     if paper.folder != here:
         raise RunError(f"expected {paper.name} among the experiments of a checkout, at {here}, got {paper.folder}")
-    asked = ["git", "-C", str(here), "diff", "--quiet", "HEAD", "--", "target.yaml"]
-    tracked = ["git", "-C", str(here), "ls-files", "--error-unmatch", "target.yaml"]
-    for command in (tracked, asked):
-        if subprocess.run(command, capture_output=True, check=False).returncode:
+    git = ["git", "-C", str(here)]
+    for command in (("ls-files", "--error-unmatch"), ("diff", "--quiet", "HEAD", "--")):
+        if _ask([*git, *command, "target.yaml"]) is None:
             raise RunError(
                 f"expected {here / 'target.yaml'} to be committed before its results are recorded, got changes"
             )

@@ -1,12 +1,14 @@
 """Verdicts by rule."""
 
+import subprocess
+
 import numpy as np
 import pytest
 
 from lsgen.reproduction.document import Claim, Data, Inequality, Side, Target
 from lsgen.reproduction.page import overview_rows, results_page, verdicts
 from lsgen.reproduction.paper import Paper, grammar
-from lsgen.reproduction.record import Attempt, RunRecord, attempts, judged_by
+from lsgen.reproduction.record import Attempt, RunRecord, attempts, committed_first, judged_by
 from lsgen.reproduction.verdicts import judge_claim, judge_target
 from lsgen.runs import RunError, write_yaml
 
@@ -137,6 +139,31 @@ def test_an_attempt_is_judged_by_the_targets_of_its_time(tmp_path):
     wider = {"nll": {**PAPER["targets"]["nll"], "tolerance": 5.0}}
     (read,) = attempts(_paper(tmp_path / "it", targets=wider))
     assert verdicts(read)["nll"] == "not reproduced"
+
+
+def test_commits_are_asked_whether_the_targets_stood_before_the_runs(tmp_path):
+    def git(*arguments):
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(**changes):
+        paper = _paper(tmp_path / "it", **changes)
+        git("add", ".")
+        git("commit", "-qm", "it", "--allow-empty")
+        return paper, git("rev-parse", "HEAD")
+
+    git("init", "-q")
+    git("commit", "-qm", "nothing", "--allow-empty")
+    before = git("rev-parse", "HEAD")
+    wide = {"nll": {**PAPER["targets"]["nll"], "tolerance": 5.0}}
+    _, wider = commit(targets=wide)
+    _, retitled = commit(title="Another title")
+    paper, now = commit()
+    assert committed_first(paper, [now, retitled]) is True
+    assert committed_first(paper, [now, wider]) is False
+    assert committed_first(paper, [before]) is False
+    assert committed_first(paper, [now, None]) is None
+    assert committed_first(paper, ["0" * 40]) is None
 
 
 def test_what_a_preset_sets_beats_the_arm_and_what_the_arm_sets_for_it_both(tmp_path):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -141,19 +141,22 @@ def _train(order: _Order, jobs: Sequence[PlannedRun]) -> int:
 def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: Opener) -> Attempt:
     """Return what the runs, the measures and the comparisons gave."""
     from lsgen.cli.reproducing import compare, measure
-    from lsgen.reproduction.record import Attempt, judged_by
+    from lsgen.reproduction.record import Attempt, committed_first, judged_by
 
     paper, values = order.paper, dict[str, float]()
     found: dict[tuple[str, int], dict[str, float]] = {}
     for arm, seed, place in opener.places():
         row = index([place])[0]
-        wanted = {side.metric for side in paper.sides() if side.arm == arm}
-        found[arm, seed] = {key: float(row[key]) for key in wanted if isinstance(row.get(key), int | float)}
+        wanted = {side.metric for side in paper.sides(order.only) if side.arm == arm}
+        found[arm, seed] = {key: math.nan if row[key] is None else float(row[key]) for key in wanted if key in row}
         for instrument in paper.measures:
             if instrument.arms is None or arm in instrument.arms:
                 one = measure(instrument, order.preset, opener, arm, seed, place)
                 found[arm, seed] |= {f"{instrument.name}/{key}": value for key, value in one.values.items()}
                 opener.arrays |= {(arm, seed, f"{instrument.name}/{key}"): x for key, x in one.arrays.items()}
+        if missing := sorted(wanted - found[arm, seed].keys()):
+            hint = did_you_mean(missing[0], [*row, *found[arm, seed]])
+            raise UsageError(f"{paper.name}: expected {missing[0]} of {arm}, which its runs do not have{hint}")
     there, compared = {arm for arm, _, _ in opener.places()}, dict[str, list[str]]()
     for instrument in paper.comparisons:
         arms = list(instrument.arms or paper.document.arms)
@@ -175,7 +178,7 @@ def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: O
         compared=compared,
         minutes=round((opener.seconds + sum(run.seconds or 0.0 for run in runs)) / 60, 1),
         cpu_minutes=round((opener.cpu_seconds + sum(run.cpu_seconds or 0.0 for run in runs)) / 60, 1),
-        committed_first=_committed_first(paper, runs),
+        committed_first=committed_first(paper, [run.commit for run in runs]),
         judged=judged_by(paper),
         arrays=_of_claims(paper.sides(), opener.arrays),
     )
@@ -214,23 +217,6 @@ def _runs(
         )
         runs.append(run)
     return tuple(runs)
-
-
-def _committed_first(paper: Paper, runs: Sequence[RunRecord]) -> bool | None:
-    """Return whether the commits that runs were submitted with had today's targets and claims."""
-    import yaml
-
-    commits = {run.commit for run in runs if run.commit is not None}
-    if not commits or any(run.commit is None for run in runs):
-        return None
-    document = yaml.safe_load((paper.folder / "target.yaml").read_text(encoding="utf-8"))
-    for commit in commits:
-        asked = ["git", "-C", str(paper.folder), "show", f"{commit}:./target.yaml"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
-        then = yaml.safe_load(done.stdout) if done.returncode == 0 else {}
-        if any((then or {}).get(key) != document.get(key) for key in ("targets", "claims", "data")):
-            return False
-    return True
 
 
 def _conclude(order: _Order, attempt: Attempt, opener: Opener) -> None:

@@ -133,6 +133,12 @@ def test_a_second_call_trains_and_measures_nothing_and_records_the_same(lsgen, c
         assert (checkout / "results" / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
         assert (checkout / "results" / "figures" / f"{name}.png").stat().st_size > 1000
 
+    target = {**PAPER["targets"]["elbo"], "metric": "test/elbow"}
+    write_yaml(checkout / "target.yaml", {**PAPER, "targets": {"elbo": target}})
+    outcome = lsgen("reproduce", "mine")
+    assert outcome.code == 2
+    assert "expected test/elbow of a, which its runs do not have; did you mean test/elbo?" in outcome.err
+    write_yaml(checkout / "target.yaml", PAPER)
     outcome = lsgen("reproduce", "--list")
     assert outcome.code == 0
     assert "claim shown" in outcome.out
@@ -146,7 +152,7 @@ def test_a_second_call_trains_and_measures_nothing_and_records_the_same(lsgen, c
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("elsewhere",), "expected a paper among mine"),
+        (("elsewhere",), "expected a paper among"),
         (("mine", "--preset", "gpu"), "expected --preset paper, cpu, smoke, got 'gpu'"),
         (("mine", "--only", "nll"), "expected a target or claim among elbo, weight, got 'nll'"),
         (("mine", "model.max_steps=4"), "the settings of a reproduction are in its target.yaml"),

@@ -53,13 +53,13 @@ class Interpolations:
             found = geodesic(immersion(space, self.kind), start, end, 4 * (self.steps - 1) + 1)
             rows = torch.stack([paths.linear(start, end, self.steps), found.points[:, ::4]], 1)
             images = space.decode(rows.flatten(0, -2)).mean
-        images = images.reshape(2 * self.pairs, self.steps, *images.shape[1:]).numpy()
+        shown = images.reshape(2 * self.pairs, self.steps, *images.shape[1:]).numpy()
         known = found.converged.tolist()
         labels = [name for one in known for name in ("straight", "geodesic" if one else "not converged")]
         with viz.publication(6.5, 0.72 * len(labels), len(labels), self.steps) as (figure, axes):
             for place, ax in enumerate(axes):
                 row, column = divmod(place, self.steps)
-                ax.imshow(images[row, column].squeeze(0), cmap="gray_r", vmin=0, vmax=1)
+                ax.imshow(shown[row, column, 0], cmap="gray_r", vmin=0, vmax=1)
                 ax.set(xticks=[], yticks=[])
                 if column == 0:
                     ax.set_ylabel(labels[row], rotation=0, ha="right", va="center")

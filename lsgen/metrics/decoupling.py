@@ -24,14 +24,14 @@ Gini index is multiplied by d/(d - 1) here, so that it reaches 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from lsgen.latent import LatentSpace
 
-__all__ = ["gini", "hoyer", "intervention_sensitivity", "optimised_sensitivity"]
+__all__ = ["class_sensitivities", "gini", "hoyer", "intervention_sensitivity", "optimised_sensitivity", "sparsities"]
 
 
 def hoyer(s: Tensor) -> Tensor:
@@ -130,6 +130,58 @@ def optimised_sensitivity(
             (v.grad,) = torch.autograd.grad(loss, v)
             optimizer.step()
     return torch.tanh(v).abs().detach()
+
+
+def class_sensitivities(
+    space: LatentSpace,
+    probabilities: Callable[[Tensor], Tensor],
+    n: int = 256,
+    step: float = 1.0,
+    iterations: int = 100,
+    n_class: int = 32,
+    chunk_size: int = 256,
+) -> dict[str, Tensor]:
+    """Return how classes depend on latent dimensions, (K, d), at codes from the prior, by intervention and weights.
+
+    Args:
+        space: in eval mode; observations are the means of p(x|z).
+        probabilities: observations (N, *shape) -> probabilities of K classes (N, K), differentiable.
+        n: codes to intervene on.
+        step: change of one coordinate by intervention, in standard deviations of the prior.
+        iterations: steps of the optimisation of weights; 0 leaves it out.
+        n_class: codes of a class to optimise weights on, those of the n whose samples are likeliest of it.
+        chunk_size: codes at a time.
+
+    Returns:
+        "" -> sensitivities by intervention, "_optimised" -> weights.
+
+    Raises:
+        ValueError: the step is 0.
+        TypeError: the codes cannot move continuously.
+
+    """
+    z = space.prior().sample((n,))
+    found = {"": intervention_sensitivity(space, probabilities, z, step * space.prior().stddev, chunk_size)}
+    if iterations:
+        likely = torch.cat([probabilities(space.decode(part).mean) for part in z.split(chunk_size)]).detach()
+        weights = []
+        for c in range(likely.shape[1]):
+            own = z[likely[:, c].topk(n_class).indices]
+            score = lambda x, c=c: probabilities(x)[:, c]
+            weights.append(optimised_sensitivity(space, score, own, step, iterations=iterations))
+        found["_optimised"] = torch.stack(weights)
+    return found
+
+
+def sparsities(sensitivities: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return "hoyer" and "gini" of sensitivities (K, d), averaged over concepts that depend on some dimension.
+
+    The names of the sensitivities are appended to those of the indices; where no concept depends on any dimension
+    there is no entry.
+    """
+    moved = {how: s[s.sum(1) > 0] for how, s in sensitivities.items()}
+    pairs = [(how, index) for how in moved if len(moved[how]) for index in (hoyer, gini)]
+    return {f"{index.__name__}{how}": float(index(moved[how]).mean()) for how, index in pairs}
 
 
 def _check(space: LatentSpace, z: Tensor, step: float | Tensor) -> None:

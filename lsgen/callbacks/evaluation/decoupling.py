@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from pytorch_lightning import LightningModule, Trainer
-from torch import Tensor
 
 from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
-from lsgen.metrics.decoupling import gini, hoyer, intervention_sensitivity, optimised_sensitivity
+from lsgen.metrics.decoupling import class_sensitivities, sparsities
 from lsgen.metrics.quality import DatasetClassifier
 
 __all__ = ["Decoupling"]
@@ -84,28 +82,16 @@ class Decoupling(PeriodicCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure both sensitivities, and log their sparsity."""
         assert self._data is not None
-        z = space.prior().sample((self.n,))
-        self.classifier.to(z.device).prepare(self._data)
-        steps = self.step * space.prior().stddev
-        found = {"": intervention_sensitivity(space, self.classifier.probabilities, z, steps, self.chunk_size)}
-        if self.iterations:
-            found["_optimised"] = self._optimised(space, z)
-        values = {"accuracy": self.classifier.accuracy(self._data)}
-        for how, s in found.items():
-            moved = s[s.sum(1) > 0]
-            for index in (hoyer, gini) if len(moved) else ():
-                values[f"{index.__name__}{how}"] = float(index(moved).mean())
+        self.classifier.to(space.prior().mean.device).prepare(self._data)
+        found = class_sensitivities(
+            space,
+            self.classifier.probabilities,
+            self.n,
+            self.step,
+            self.iterations,
+            self.n_class,
+            self.chunk_size,
+        )
+        values = {"accuracy": self.classifier.accuracy(self._data), **sparsities(found)}
         sink.scalars({f"{self.family}/{name}": value for name, value in values.items()})
         sink.arrays(self.family, **{f"sensitivity{how}": s.cpu() for how, s in found.items()})
-
-    def _optimised(self, space: LatentSpace, z: Tensor) -> Tensor:
-        """Return the weights (K, d) of each class, computed at the codes that are most likely of that class."""
-        likely = torch.cat(
-            [self.classifier.probabilities(space.decode(part).mean) for part in z.split(self.chunk_size)]
-        )
-        weights = []
-        for c in range(likely.shape[1]):
-            own = z[likely[:, c].topk(self.n_class).indices]
-            score = lambda x, c=c: self.classifier.probabilities(x)[:, c]
-            weights.append(optimised_sensitivity(space, score, own, self.step, iterations=self.iterations))
-        return torch.stack(weights)

@@ -1,4 +1,4 @@
-r"""Procedural sprites: binary 64x64 images that five independent factors determine completely.
+r"""Procedural sprites: binary images of 64x64 pixels that five independent factors determine completely.
 
 A sprite is the set of points p with gauge(R(-angle) (p - centre) / size) <= 1, where the gauge of a star-shaped body
 is the factor by which it must be blown up to reach p:
@@ -11,6 +11,9 @@ A pixel is 1 where at least half of its 4 x 4 sub-pixels lie inside. The 3 x 6 x
 pixels; both positions move them by whole pixels, so each of the 737,280 images is a window of a padded sprite, and
 all of them are one strided view of 26 MB. The centroid of the drawn body is its centre of rotation.
 
+Images of 32x32 pixels are for short trainings: a pixel is 1 where at least half of the 2 x 2 pixels are. A position
+then moves a sprite by half a pixel, which its edges still show.
+
 Orientation runs over 40 angles in [0, 2 pi). A square looks the same after 10 steps, an ellipse after 20, so only the
 heart has 40 distinguishable orientations.
 """
@@ -18,7 +21,7 @@ heart has 40 distinguishable orientations.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from math import pi, prod
 
 import torch
@@ -37,6 +40,7 @@ __all__ = ["FACTOR_NAMES", "FACTOR_SIZES", "Sprites", "factors_of", "render"]
 FACTOR_NAMES = ("shape", "scale", "orientation", "posX", "posY")
 FACTOR_SIZES = (3, 6, 40, 32, 32)
 SIZE = 64
+SIZES = (SIZE, SIZE // 2)
 PATCH = SIZE - FACTOR_SIZES[3] + 1
 REACH = 16.0
 SUBPIXELS = 4
@@ -45,17 +49,18 @@ SYMMETRY = (10, 20, 40)
 Gauge = Callable[[Tensor, Tensor], Tensor]
 
 
-def render(factors: Tensor) -> Tensor:
+def render(factors: Tensor, size: int = SIZE) -> Tensor:
     """Draw sprites.
 
     Args:
         factors: shape, scale, orientation, posX and posY, integers (N, 5).
+        size: pixels of a side, 64 or 32.
 
     Returns:
-        Images of 0 and 1, float32 (N, 1, 64, 64), on the device of the factors.
+        Images of 0 and 1, float32 (N, 1, size, size), on the device of the factors.
 
     Raises:
-        ValueError: factors has another shape, another type, or values outside (3, 6, 40, 32, 32).
+        ValueError: factors has another shape, another type, or values outside (3, 6, 40, 32, 32); another size.
 
     Example:
         >>> render(torch.tensor([[0, 5, 0, 31, 0]])).shape
@@ -63,8 +68,11 @@ def render(factors: Tensor) -> Tensor:
 
     """
     _check(factors)
+    if size not in SIZES:
+        raise ValueError(f"expected sprites of 64 or 32 pixels a side, got {size}")
     shape, scale, orientation, x, y = factors.to(torch.int64).unbind(-1)
-    return _images(factors.device)[(shape * 6 + scale) * 40 + orientation, 31 - y, 31 - x].unsqueeze(1)
+    images = _images(factors.device)[(shape * 6 + scale) * 40 + orientation, 31 - y, 31 - x].unsqueeze(1)
+    return images if size == SIZE else _thresholded(images, SIZE // size)
 
 
 def factors_of(index: Tensor) -> Tensor:
@@ -78,7 +86,7 @@ class Sprites(DataModule):
     Images are drawn when they are asked for. The label is the shape.
 
     Args:
-        shape: (1, 64, 64).
+        shape: (1, 64, 64) or (1, 32, 32).
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training.
         train_size: images to train on, a number or a fraction; all that are not held out where it is None.
@@ -110,7 +118,9 @@ class Sprites(DataModule):
         correlation: Correlation | None = None,
         loading: Loading = Loading(),
     ) -> None:
-        super().__init__(shape, (1, SIZE, SIZE), AsStored(2), batch_size, seed, loading)
+        size = SIZE // 2 if tuple(shape)[1:] == (SIZE // 2, SIZE // 2) else SIZE
+        super().__init__(shape, (1, size, size), AsStored(2), batch_size, seed, loading)
+        self._render = partial(render, size=size)
         total, held_out = prod(FACTOR_SIZES), {"val_size": val_size, "test_size": test_size}
         self._rows = random_split(total, held_out, loading.split_seed, train_size)
         if correlation is not None:
@@ -121,20 +131,20 @@ class Sprites(DataModule):
             grid = factors_of, FACTOR_NAMES, FACTOR_SIZES
             self._rows |= correlated_rows(correlation, pools, lengths, *grid, loading.split_seed)
         if pairs is not None:
-            Pairs(render, FACTOR_SIZES, pairs, seed, redrawn=True)
+            Pairs(self._render, FACTOR_SIZES, pairs, seed, redrawn=True)
         self.pairs = pairs
 
     def build(self, split: Split) -> BatchDataset:
         """Return the images of a split."""
         training = split == "train"
         seed = self.seed if training else self.split_seed
-        pairs = [] if self.pairs is None else [Pairs(render, FACTOR_SIZES, self.pairs, seed, redrawn=training)]
-        return self.subset(_draw, self._rows[split], split, transforms=pairs)
+        pairs = [] if self.pairs is None else [Pairs(self._render, FACTOR_SIZES, self.pairs, seed, redrawn=training)]
+        return self.subset(partial(_draw, draw=self._render), self._rows[split], split, transforms=pairs)
 
 
-def _draw(rows: Tensor) -> Observations:
+def _draw(rows: Tensor, draw: Callable[[Tensor], Tensor]) -> Observations:
     factors = factors_of(rows)
-    return {"x": render(factors), "label": factors[:, 0], "factors": factors}
+    return {"x": draw(factors), "label": factors[:, 0], "factors": factors}
 
 
 def _check(factors: Tensor) -> None:
@@ -171,13 +181,13 @@ def _sprites(gauge: Gauge, x: Tensor, y: Tensor, cos: Tensor, sin: Tensor, scale
     """Return one body in all scales and orientations, (6 * 40, 33, 33); y points down, angles turn from x to y."""
     u, v = cos * x + sin * y, cos * y - sin * x
     field = gauge(u, v)
-    coverage = [_coverage(gauge(u / scale, v / scale) <= 1) for scale in scales]
-    pixels = (torch.stack(coverage) >= 0.5).to(torch.float32)
-    return pixels.repeat(1, FACTOR_SIZES[2] // len(field), 1, 1).flatten(0, 1)
+    pixels = [_thresholded(gauge(u / scale, v / scale) <= 1, SUBPIXELS) for scale in scales]
+    return torch.stack(pixels).repeat(1, FACTOR_SIZES[2] // len(field), 1, 1).flatten(0, 1)
 
 
-def _coverage(inside: Tensor) -> Tensor:
-    return torch.nn.functional.avg_pool2d(inside.to(torch.float32), SUBPIXELS)
+def _thresholded(inside: Tensor, side: int) -> Tensor:
+    """Return larger pixels, 1 where at least half of their side x side parts are."""
+    return (torch.nn.functional.avg_pool2d(inside.to(torch.float32), side) >= 0.5).to(torch.float32)
 
 
 def _square(u: Tensor, v: Tensor) -> Tensor:

@@ -86,6 +86,16 @@ def test_area_grows_with_the_square_of_scale():
     torch.testing.assert_close(area.mean(2), expected, atol=4, rtol=0.01)
 
 
+def test_small_images_are_those_of_quadrants_and_tell_all_positions_apart():
+    factors = grid(scale=range(6), orientation=range(0, 10, 3), x=range(32), y=(7,))
+    small = render(factors, 32)
+    quarters = render(factors).unflatten(3, (32, 2)).unflatten(2, (32, 2)).sum((3, 5))
+    assert torch.equal(small, (quarters >= 2).float())
+    assert len(small.flatten(1).unique(dim=0)) == len(factors)
+    with pytest.raises(ValueError, match="sprites of 64 or 32 pixels a side, got 16"):
+        render(factors, 16)
+
+
 def test_orientation_is_the_angle_of_the_long_axis():
     _, _, second = moments(render(grid((1,), (5,), range(20))))
     angle = torch.atan2(2 * second[:, 0, 1], second[:, 0, 0] - second[:, 1, 1]) / 2
@@ -109,10 +119,12 @@ def test_memory_is_that_of_one_padded_bank():
     assert view.untyped_storage().nbytes() < 50e6
 
 
-def test_factors_of_a_batch_draw_its_images():
-    data = Sprites(batch_size=50, train_size=200)
+@pytest.mark.parametrize("size", [64, 32])
+def test_factors_of_a_batch_draw_its_images(size):
+    data = Sprites((1, size, size), batch_size=50, train_size=200, pairs=1)
     batch = next(iter(data.train_dataloader()))
-    assert torch.equal(render(batch["factors"]), batch["x"])
+    assert batch["pair"].shape == batch["x"].shape == (50, 1, size, size)
+    assert torch.equal(render(batch["factors"], size), batch["x"])
     assert torch.equal(batch["factors"][:, 0], batch["label"])
 
 

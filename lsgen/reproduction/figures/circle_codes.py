@@ -35,11 +35,11 @@ class CircleCodes:
         """Return the figure."""
         shown = []
         for arm in self.arms:
-            codes, angles = (results.arrays(arm, f"{self.measure}/{key}") for key in ("codes", "angles"))
-            if not codes:
+            found = results.arrays(arm, f"{self.measure}/codes")
+            if not found:
                 raise RunError(f"{arm}: expected codes of {self.measure}, got none")
-            first = min(seed for seed in codes if seed is not None)
-            shown.append((arm, codes[first], angles[first]))
+            first = min(seed for seed in found if seed is not None)
+            shown.append((arm, found[first], results.arrays(arm, f"{self.measure}/angles")[first]))
         reach = 1.05 * max(float(abs(codes).max()) for _, codes, _ in shown)
         with viz.publication(3.25 * len(shown), 3.25, 1, len(shown)) as (figure, axes):
             for ax, (arm, codes, angles) in zip(axes, shown, strict=True):

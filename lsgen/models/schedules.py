@@ -88,17 +88,18 @@ class Cyclic(_Ramp):
 
 
 class ExponentialDecay(Schedule):
-    """A geometric decay from `start` to `end`, then `end`, such as that of a temperature.
+    """A geometric decay from `start` to `end`, then `end`, such as that of a temperature or of a learning rate.
 
-        max( end, start exp(-rate step) )
+        max( end, start exp(-rate max(step - after, 0)) )
 
     Args:
         start: weight before the first step, at least `end`.
         end: weight that it never falls below.
         rate: part of it lost per generator step.
+        after: generator steps before the decay begins.
 
     Raises:
-        ValueError: end is not positive, start is below it, or rate is negative.
+        ValueError: end is not positive, start is below it, or rate or after is negative.
 
     Example:
         >>> round(ExponentialDecay(1.0, 0.5, rate=1e-3)(100), 4), ExponentialDecay(1.0, 0.5, rate=1e-3)(1000)
@@ -106,14 +107,16 @@ class ExponentialDecay(Schedule):
 
     """
 
-    def __init__(self, start: float, end: float, rate: float) -> None:
+    def __init__(self, start: float, end: float, rate: float, after: int = 0) -> None:
         if not 0 < end <= start or not rate >= 0:
             raise ValueError(f"expected 0 < end <= start and a rate of at least 0, got {end}, {start} and {rate}")
-        self.start, self.end, self.rate = float(start), float(end), float(rate)
+        if after < 0:
+            raise ValueError(f"expected after of at least 0, got {after}")
+        self.start, self.end, self.rate, self.after = float(start), float(end), float(rate), int(after)
 
     def __call__(self, step: int) -> float:
         """Return the point of the decay."""
-        return max(self.end, self.start * exp(-self.rate * step))
+        return max(self.end, self.start * exp(-self.rate * max(step - self.after, 0)))
 
 
 def as_schedule(weight: float | Schedule) -> Schedule:

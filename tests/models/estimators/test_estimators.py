@@ -288,3 +288,11 @@ def test_what_has_no_discrete_codes_is_refused() -> None:
         falling(BitCodes(LOGITS["bits"]), _linear, 10)
     with pytest.raises(ValueError, match=r"expected 0 < end <= start and a rate of at least 0, got 2.0, 1.0 and 0.1"):
         ExponentialDecay(1.0, 2.0, 0.1)
+    with pytest.raises(ValueError, match="expected after of at least 0, got -1"):
+        ExponentialDecay(1.0, 0.5, 0.1, after=-1)
+
+
+def test_a_decay_may_begin_late() -> None:
+    now, late = ExponentialDecay(1.0, 0.5, 0.1), ExponentialDecay(1.0, 0.5, 0.1, after=7)
+    assert [late(step) for step in range(8)] == [1.0] * 8
+    assert [late(step + 7) for step in range(9)] == [now(step) for step in range(9)]

@@ -28,24 +28,25 @@ def explained_variance(groups: Sequence[NDArray[np.float64]]) -> tuple[float, fl
     """Return the share of the variance that lies between groups, as it is and corrected for chance.
 
     Args:
-        groups: the values of each group, (n_i,); as a whole more values than groups.
+        groups: the values of each group, (n_i,).
 
     Returns:
-        Both shares; NaN where all values are the same.
+        Both shares; NaN where all values are the same, the second also where no group has two.
 
     Raises:
-        ValueError: there are fewer than two groups, an empty one, or not more values than groups.
+        ValueError: there are fewer than two groups, or an empty one.
 
     """
     values = np.concatenate(groups) if groups else np.empty(0)
     n, k = len(values), len(groups)
-    if k < 2 or n <= k or not all(map(len, groups)):
-        raise ValueError(f"expected at least 2 groups, none empty, and more values than groups, got {n} in {k}")
+    if k < 2 or not all(map(len, groups)):
+        raise ValueError(f"expected at least 2 groups, none of them empty, got {[len(group) for group in groups]}")
     total = float(((values - values.mean()) ** 2).sum())
     if total == 0:
         return float("nan"), float("nan")
     within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
-    return 1 - within / total, 1 - within / total * (n - 1) / (n - k)
+    corrected = 1 - within / total * (n - 1) / (n - k) if n > k else float("nan")
+    return 1 - within / total, corrected
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ExplainedVariance:
         """Return the shares.
 
         Raises:
-            ValueError: an arm was not run, a run lacks a score, or there are too few runs.
+            ValueError: an arm was not run, or a run lacks a score.
 
         """
         arms = [arm for members in self.methods.values() for arm in members]

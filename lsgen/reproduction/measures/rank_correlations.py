@@ -2,7 +2,7 @@
 
 Spearman's rank correlation over all runs of all arms, between each final metric that needs no factors, with the
 unsupervised disentanglement ranking (UDR) beside them, and each disentanglement score. UDR compares the runs of an arm,
-which differ in their seed only; see `lsgen.metrics.disentanglement.UDR`.
+which differ in their seed only, and is not defined for an arm with one seed; see `lsgen.metrics.disentanglement.UDR`.
 
 Reference: Locatello et al. (ICML 2019), https://arxiv.org/abs/1811.12359, section 5.4, for losses; Duan et al. (ICLR
 2020), https://arxiv.org/abs/1905.12614, for UDR.
@@ -46,15 +46,15 @@ class RankCorrelations:
     observations: int = 1000
 
     def __call__(self, runs: Mapping[str, Sequence[TrainedRun]]) -> Measured:
-        """Return the correlations, NaN where a column is constant.
+        """Return the correlations, NaN where a column is constant or fewer than three runs have both.
 
         Raises:
-            ValueError: an arm has a single run, or a run lacks a metric.
+            ValueError: a run lacks a metric, or has no encoder.
 
         """
         columns: dict[str, list[float]] = {key: [] for key in (*self.unsupervised, *self.scores, "udr")}
-        for arm, members in runs.items():
-            columns["udr"] += self._udr(arm, members)
+        for members in runs.values():
+            columns["udr"] += self._udr(members)
             for run in members:
                 final = last_metrics(run.directory.metrics_file)
                 for key in (*self.unsupervised, *self.scores):
@@ -69,10 +69,10 @@ class RankCorrelations:
             found[name] = float(np.mean([found[f"{name}/{score.rpartition('/')[2]}"] for score in self.scores]))
         return Measured(found)
 
-    def _udr(self, arm: str, members: Sequence[TrainedRun]) -> list[float]:
+    def _udr(self, members: Sequence[TrainedRun]) -> list[float]:
         """Return the score of each run of an arm, from the agreement of its codes with those of the others."""
         if len(members) < 2:
-            raise ValueError(f"RankCorrelations expected at least 2 seeds of {arm}, got {len(members)}")
+            return [float("nan")] * len(members)
         data = members[0].data
         x = data.probe(min(self.observations, len(data.dataset("val"))))["x"]
         encoded = [_encode(run, x) for run in members]
@@ -92,6 +92,8 @@ def _encode(run: TrainedRun, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    if len(set(first)) < 2 or len(set(second)) < 2:
+    pairs = np.array([first, second])
+    x, y = pairs[:, ~np.isnan(pairs).any(0)]
+    if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
         return float("nan")
-    return float(spearmanr(first, second).statistic)
+    return float(spearmanr(x, y).statistic)

@@ -71,8 +71,7 @@ def render(factors: Tensor, size: int = SIZE) -> Tensor:
     if size not in SIZES:
         raise ValueError(f"expected sprites of 64 or 32 pixels a side, got {size}")
     shape, scale, orientation, x, y = factors.to(torch.int64).unbind(-1)
-    images = _images(factors.device)[(shape * 6 + scale) * 40 + orientation, 31 - y, 31 - x].unsqueeze(1)
-    return images if size == SIZE else _thresholded(images, SIZE // size)
+    return _images(factors.device, size)[(shape * 6 + scale) * 40 + orientation, 31 - y, 31 - x].unsqueeze(1)
 
 
 def factors_of(index: Tensor) -> Tensor:
@@ -159,11 +158,13 @@ def _check(factors: Tensor) -> None:
 
 
 @cache
-def _images(device: torch.device) -> Tensor:
-    """Return the sprites in all positions, a view (720, 32, 32, 64, 64) of one padded bank."""
-    margin = FACTOR_SIZES[3] - 1
-    padded = torch.nn.functional.pad(_bank(), (margin, margin, margin, margin)).to(device)
-    return padded.unfold(1, SIZE, 1).unfold(2, SIZE, 1)
+def _images(device: torch.device, size: int = SIZE) -> Tensor:
+    """Return the sprites in all positions, a view (720, 32, 32, size, size) of one padded bank."""
+    margin, side = FACTOR_SIZES[3] - 1, SIZE // size
+    padded = torch.nn.functional.pad(_bank(), (margin, margin, margin, margin))
+    pixels = _thresholded(padded, side, stride=1).to(device)
+    window = SIZE - side + 1
+    return pixels.unfold(1, window, 1).unfold(2, window, 1)[..., ::side, ::side]
 
 
 def _bank() -> Tensor:
@@ -185,9 +186,9 @@ def _sprites(gauge: Gauge, x: Tensor, y: Tensor, cos: Tensor, sin: Tensor, scale
     return torch.stack(pixels).repeat(1, FACTOR_SIZES[2] // len(field), 1, 1).flatten(0, 1)
 
 
-def _thresholded(inside: Tensor, side: int) -> Tensor:
-    """Return larger pixels, 1 where at least half of their side x side parts are."""
-    return (torch.nn.functional.avg_pool2d(inside.to(torch.float32), side) >= 0.5).to(torch.float32)
+def _thresholded(inside: Tensor, side: int, stride: int | None = None) -> Tensor:
+    """Return larger pixels, 1 where at least half of their side x side parts are; by default they do not overlap."""
+    return (torch.nn.functional.avg_pool2d(inside.to(torch.float32), side, stride) >= 0.5).to(torch.float32)
 
 
 def _square(u: Tensor, v: Tensor) -> Tensor:

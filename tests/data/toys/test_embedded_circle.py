@@ -16,12 +16,12 @@ def everything(data, split="train"):
 
 @pytest.mark.parametrize("kappa", [0.5, 10.0, 200.0])
 def test_angles_are_von_mises_about_the_centres_of_their_clusters(kappa):
-    data = EmbeddedCircle((100,), kappa, train_size=20_000)
+    data = EmbeddedCircle((100,), kappa, train_size=4_000)
     centre = 2 * pi / 3 * everything(data)["label"]
     about = torch.remainder(data.angles("train") - centre + pi, 2 * pi) - pi
     assert stats.kstest(about.numpy(), stats.vonmises(kappa).cdf).pvalue > 1e-4
-    assert about.cos().mean().item() == pytest.approx(special.ive(1, kappa) / special.ive(0, kappa), abs=0.02)
-    assert everything(data)["label"].bincount().min() > 6_300
+    assert about.cos().mean().item() == pytest.approx(special.ive(1, kappa) / special.ive(0, kappa), abs=0.05)
+    assert everything(data)["label"].bincount().min() > 1_200
 
 
 def test_without_concentration_the_circle_is_uniform():

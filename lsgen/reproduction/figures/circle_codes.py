@@ -16,10 +16,10 @@ __all__ = ["CircleCodes"]
 
 @dataclass(frozen=True)
 class CircleCodes:
-    """Draws the codes that the measure `Circle` drew in the first run of each arm, one arm beside another.
+    """Draws the codes that the measure `Circle` drew in the first run of some arms, one beside another.
 
     Attributes:
-        arms: whose runs.
+        panels: the arms, from left to right.
         measure: the name of the measure in target.yaml.
 
     Raises:
@@ -28,13 +28,13 @@ class CircleCodes:
     Reference: Davidson et al. (2018), figure 1, https://arxiv.org/abs/1804.00891.
     """
 
-    arms: Sequence[str]
+    panels: Sequence[str]
     measure: str = "circle"
 
     def __call__(self, results: Results) -> Figure:
         """Return the figure."""
         shown = []
-        for arm in self.arms:
+        for arm in self.panels:
             found = results.arrays(arm, f"{self.measure}/codes")
             if not found:
                 raise RunError(f"{arm}: expected codes of {self.measure}, got none")

@@ -10,6 +10,7 @@ from lsgen.data.images.cifar10 import Cifar10
 from lsgen.data.images.digits import Digits
 from lsgen.data.images.fashion_mnist import FashionMnist
 from lsgen.data.images.mnist import Mnist
+from lsgen.data.images.stacked_digits import StackedDigits
 from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
@@ -52,6 +53,7 @@ __all__ = [
     "Source",
     "Split",
     "Sprites",
+    "StackedDigits",
     "Table",
     "TensorSource",
     "TorchvisionImages",

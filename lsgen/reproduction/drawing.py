@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,7 @@ def _target(ax: Axes, name: str, target: Target, attempt: Attempt) -> None:
         np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [0], values, "o", color=ACCENT, markersize=3.5
     )
     ax.plot([-0.3, 0.3], [np.mean(values)] * 2, color=ACCENT, linewidth=1.2)
-    ax.set(title=name, xlim=(-1, 1), xticks=[])
+    ax.set(title=_wrapped(name), xlim=(-1, 1), xticks=[])
     ax.set_xlabel(judge_target(target, attempt).verdict)
     ax.grid(axis="x", visible=False)
 
@@ -121,9 +122,14 @@ def _inequality(ax: Axes, name: str, claim: Claim, inequality: Inequality, attem
         else:
             ax.axhline(side, color=SERIES[place], linewidth=1)
     labels = [_label(side, sides) for side in sides]
-    ax.set(title=name, xlim=(-0.5, 1.5), xticks=[0, 1], xticklabels=labels)
+    ax.set(title=_wrapped(name), xlim=(-0.5, 1.5), xticks=[0, 1], xticklabels=labels)
     ax.set_xlabel(judge_claim(claim, attempt).verdict)
     ax.grid(axis="x", visible=False)
+
+
+def _wrapped(name: str) -> str:
+    """Return a name as words on lines that fit above a panel."""
+    return textwrap.fill(name.replace("_", " "), 19)
 
 
 def _label(side: Side | float, sides: Sequence[Side | float]) -> str:

@@ -14,6 +14,7 @@ from lsgen.likelihoods import FixedGaussian, Gaussian
 from lsgen.reproduction.comparisons.retrained_distances import RetrainedDistances
 from lsgen.reproduction.figures.interpolations import Interpolations
 from lsgen.reproduction.figures.variance_map import VarianceMap
+from lsgen.reproduction.figures.variations import Variations
 from lsgen.reproduction.measures.flatness import Flatness
 from lsgen.reproduction.measures.geodesic_clusters import GeodesicClusters
 from lsgen.reproduction.measures.variance_growth import VarianceGrowth
@@ -155,3 +156,13 @@ def test_interpolations_are_images_along_both_paths():
     np.testing.assert_allclose(shown[0], float(ends[0]), atol=1e-5)
     np.testing.assert_allclose(shown[2], float(ends[2]), atol=1e-5)
     np.testing.assert_allclose(shown[1], float(ends[0] + ends[2]) / 2, atol=1e-5)
+
+
+def test_variations_count_the_pairs():
+    distances = np.array([[1.0, 2.0, 10.0], [3.0, 2.0, 30.0]])
+    results = SimpleNamespace(arrays=lambda arm, metric: {None: distances if "geo" in metric else np.ones((2, 3))})
+    (ax,) = Variations(["distances"], bins=4)(results).axes
+    counts = [np.unique(patch.get_xy()[:, 1]).max() for patch in ax.patches]
+    assert counts == [2, 3]  # sqrt(2) / 2 twice; 0 of all
+    with pytest.raises(ValueError, match="expected the distances of other"):
+        Variations(["other"])(SimpleNamespace(arrays=lambda arm, metric: {}))

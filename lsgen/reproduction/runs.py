@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 from pytorch_lightning import LightningModule
+from torch import Tensor
 
-from lsgen.data import DataModule
+from lsgen.data import DataModule, Split
+from lsgen.data.batches import Observations
 from lsgen.runs import RunDirectory
 
 __all__ = ["Measured", "TrainedRun"]
@@ -37,6 +40,16 @@ class TrainedRun:
     config: Mapping[str, Any]
     directory: RunDirectory
 
+    def probe(self, n: int | None = None, split: Split = "test") -> Observations:
+        """Return n observations of a split drawn at random, or all where there are fewer, on the model's device.
+
+        They are the same for every run on the same data.
+        """
+        most = len(self.data.dataset(split))
+        batch = self.data.probe(most if n is None else min(n, most), split)
+        device = next(self.model.parameters(), torch.empty(0)).device
+        return {name: part.to(device) for name, part in batch.items()}
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -44,14 +57,18 @@ class Measured:
 
     Attributes:
         values: numbers by key.
-        arrays: arrays by key. Under the key of a value stand its parts, one an item (items,), of which it is the mean;
+        arrays: arrays, or tensors on any device, by key. Under the key of a value stand its parts, one an item (items,), of which it is the mean;
             of a comparison (seeds, items).
 
     """
 
     values: Mapping[str, float]
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    arrays: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", {key: float(value) for key, value in self.values.items()})
-        object.__setattr__(self, "arrays", {key: np.asarray(value) for key, value in self.arrays.items()})
+        object.__setattr__(self, "arrays", {key: _array(value) for key, value in self.arrays.items()})
+
+
+def _array(values: ArrayLike | Tensor) -> NDArray[Any]:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

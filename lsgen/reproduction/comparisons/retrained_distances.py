@@ -70,7 +70,7 @@ class RetrainedDistances:
         if not isinstance(space, EncodableLatentSpace):
             raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
         with torch.no_grad():
-            z = space.encode(run.data.probe(2 * self.pairs, "test")["x"]).mean
+            z = space.encode(run.probe(2 * self.pairs)["x"]).mean
             start, end = z.unflatten(0, (2, -1))
             geodesic = distance(immersion(space, self.kind), start, end, self.points, starts=self.starts)
-        return geodesic.double(), torch.linalg.vector_norm(end - start, dim=-1).double()
+        return geodesic.double().cpu(), torch.linalg.vector_norm(end - start, dim=-1).double().cpu()

@@ -49,11 +49,11 @@ class Interpolations:
         if not isinstance(space, EncodableLatentSpace):
             raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
         with torch.no_grad():
-            start, end = space.encode(run.data.probe(2 * self.pairs, "test")["x"]).mean.unflatten(0, (2, -1))
+            start, end = space.encode(run.probe(2 * self.pairs)["x"]).mean.unflatten(0, (2, -1))
             found = geodesic(immersion(space, self.kind), start, end, 4 * (self.steps - 1) + 1)
             rows = torch.stack([paths.linear(start, end, self.steps), found.points[:, ::4]], 1)
             images = space.decode(rows.flatten(0, -2)).mean
-        shown = images.reshape(2 * self.pairs, self.steps, *images.shape[1:]).numpy()
+        shown = images.reshape(2 * self.pairs, self.steps, *images.shape[1:]).cpu().numpy()
         known = found.converged.tolist()
         labels = [name for one in known for name in ("straight", "geodesic" if one else "not converged")]
         with viz.publication(6.5, 0.72 * len(labels), len(labels), self.steps) as (figure, axes):

@@ -69,7 +69,7 @@ class VarianceMap:
         space = run.model.latent_space
         if not isinstance(space, EncodableLatentSpace) or space.dim != 2:
             raise TypeError(f"expected a latent space of dimension 2 with an encoder, got {type(space).__name__}")
-        batch = run.data.probe(min(self.n, len(run.data.dataset("test"))), "test")
+        batch = run.probe(self.n)
         with torch.no_grad():
             z = space.encode(batch["x"]).mean
             grid, x, y = _grid(z, self.points, 1.6)
@@ -77,14 +77,14 @@ class VarianceMap:
             start, end = z[: 2 * self.lines].unflatten(0, (2, -1))
             im = immersion(space, "expected")
             curves = geodesic(im, start, end, 33).points
-        filled = ax.contourf(x.numpy(), y.numpy(), sigma.numpy(), 24, cmap="Greys")
+        filled = ax.contourf(x.cpu().numpy(), y.cpu().numpy(), sigma.cpu().numpy(), 24, cmap="Greys")
         figure.colorbar(filled, ax=ax, label="mean log σ")
         names = batch["label"].unique(return_inverse=True)[1] if "label" in batch else torch.zeros(len(z)).long()
         colours: Any = to_rgba_array([SERIES[int(k) % len(SERIES)] for k in names])
-        ax.scatter(z[:, 0].numpy(), z[:, 1].numpy(), s=3, c=colours, linewidths=0)
+        ax.scatter(z[:, 0].cpu().numpy(), z[:, 1].cpu().numpy(), s=3, c=colours, linewidths=0)
         for line, a, b in zip(curves, start, end, strict=True):
-            ax.plot(*line.T.numpy(), color=INK, linewidth=1)
-            ax.plot(*torch.stack([a, b]).T.numpy(), color=INK, linewidth=0.6, linestyle="--")
+            ax.plot(*line.T.cpu().numpy(), color=INK, linewidth=1)
+            ax.plot(*torch.stack([a, b]).T.cpu().numpy(), color=INK, linewidth=0.6, linestyle="--")
         if run.arm in self.densities:
             self._mixture(ax, im, z, len(names.unique()))
         ax.set(title=run.arm, xlabel="$z_1$", ylabel="$z_2$")
@@ -98,7 +98,14 @@ class VarianceMap:
         with torch.no_grad():
             plane = land_log_density(im, found, grid, points=9) + log_volume(im, grid)
         height = (plane - plane[torch.isfinite(plane)].max()).reshape(len(y), len(x))
-        ax.contour(x.numpy(), y.numpy(), height.numpy(), levels=[-6, -3, -1], colors=[SERIES[4]], linewidths=0.9)
+        ax.contour(
+            x.cpu().numpy(),
+            y.cpu().numpy(),
+            height.cpu().numpy(),
+            levels=[-6, -3, -1],
+            colors=[SERIES[4]],
+            linewidths=0.9,
+        )
 
 
 def _grid(z: Tensor, points: int, factor: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -47,10 +47,10 @@ class Bound:
         model = run.model
         if not isinstance(model, VAE | FittedModel):
             raise TypeError(f"Bound expected a VAE or a FittedModel, got {type(model).__name__}")
-        batch = run.data.probe(self.n, "test")
+        batch = run.probe(self.n)
         with undisturbed(model, self.seed), torch.no_grad():
             model.eval()
-            rows = torch.arange(self.n).split(self.batch_size)
+            rows = torch.arange(len(batch["x"])).split(self.batch_size)
             found = [model.loss({name: part[some] for name, part in batch.items()}).elbo for some in rows]
         elbo = torch.cat(found).double()
         if elbo.isnan().any():
@@ -60,4 +60,4 @@ class Bound:
         name, length = code_length(elbo, model.latent_space, run.data)
         parts = {"nats": -elbo, name: length}
         values = {key: float(part.mean()) for key, part in parts.items()}
-        return Measured(values, {key: part.float().numpy() for key, part in parts.items()})
+        return Measured(values, {key: part.float() for key, part in parts.items()})

@@ -43,11 +43,10 @@ class Categories:
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
         parts = []
-        for n, split in ((min(self.matched, len(run.data.dataset("train"))), "train"), (self.n, "test")):
-            batch = run.data.probe(n, split)  # type: ignore[arg-type]
+        for batch in (run.probe(self.matched, "train"), run.probe(self.n)):
             if "label" not in batch:
                 raise TypeError("Categories expected labelled data, got none with a label")
-            parts.append((_categories(run, batch["x"]), batch["label"]))
+            parts.append((_categories(run, batch["x"]).cpu(), batch["label"].cpu()))
         classes = 1 + max(int(part.max()) for pair in parts for part in pair)
         table = torch.zeros(classes, classes, dtype=torch.long)
         table.index_put_(parts[0], torch.tensor(1), accumulate=True)

@@ -43,10 +43,10 @@ class Circle:
             raise TypeError(f"Circle expected an EmbeddedCircle and a space with an encoder, got {' and '.join(names)}")
         if space.dim != 2:
             raise ValueError(f"Circle expected codes in the plane, got {space.dim} dimensions")
-        test = data.dataset("test")
+        test, device = data.dataset("test"), next(space.parameters()).device
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()
-            z = space.encode(test[torch.arange(len(test))]["x"]).sample().double()
+            z = space.encode(test[torch.arange(len(test))]["x"].to(device)).sample().double().cpu()
         angles = data.angles("test")
         correlation = circular_correlation(torch.atan2(z[:, 1], z[:, 0]), angles).abs()
         length = torch.linalg.vector_norm(z, dim=-1)

@@ -41,11 +41,11 @@ class CodeUsage:
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
         space, counts = run.model.latent_space, torch.zeros(0, dtype=torch.float64)
-        for x in run.data.probe(self.n, "test")["x"].split(self.batch_size):
+        for x in run.probe(self.n)["x"].split(self.batch_size):
             q = space.encode(x) if isinstance(space, EncodableLatentSpace) else None
             if not isinstance(q, Quantised):
                 raise TypeError(f"CodeUsage expected codes of a VectorQuantiser, got {type(space).__name__} with {q}")
-            found = torch.bincount(q.indices.flatten(), minlength=q.entries).double()
+            found = torch.bincount(q.indices.flatten(), minlength=q.entries).double().cpu()
             counts = counts + found if len(counts) else found
         perplexity = float(torch.special.entr(counts / counts.sum()).sum().exp())
         used = float((counts > 0).double().mean())

@@ -52,7 +52,7 @@ class Evidence:
         space = run.model.latent_space
         if not isinstance(space, EncodableLatentSpace):
             raise TypeError(f"Evidence expected a latent space with an encoder, got {type(space).__name__}")
-        x = run.data.probe(self.n, "test")["x"]
+        x = run.probe(self.n)["x"]
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()
             found = [log_evidence(space, part, self.samples, self.chunk_size) for part in x.split(self.batch_size)]
@@ -64,4 +64,4 @@ class Evidence:
             active = ActiveUnits(space.dim)
             active.update(q.mean)
             values["active_units"] = float(active.compute())
-        return Measured(values, {"nll": nll.float().numpy()})
+        return Measured(values, {"nll": nll.float()})

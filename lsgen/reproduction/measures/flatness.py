@@ -48,7 +48,7 @@ class Flatness:
             raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
         im = immersion(space, self.kind)
         with torch.no_grad():
-            z = space.encode(run.data.probe(2 * self.pairs, "test")["x"]).mean
+            z = space.encode(run.probe(2 * self.pairs)["x"]).mean
             start, end = z.unflatten(0, (2, -1))
             found = geodesic(im, start, end, self.points)
             straight = curve_length(im, paths.linear(start, end, 2 * self.points - 1))
@@ -63,4 +63,4 @@ class Flatness:
             "curvature": float(scaled.nanmedian()),
             "converged": float(known.double().mean()),
         }
-        return Measured(values, {"geodesic": length.numpy(), "straight": straight[known].numpy()})
+        return Measured(values, {"geodesic": length, "straight": straight[known]})

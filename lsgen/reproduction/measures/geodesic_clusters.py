@@ -51,22 +51,22 @@ class GeodesicClusters:
         space = run.model.latent_space
         if not isinstance(space, EncodableLatentSpace):
             raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
-        batch = run.data.probe(min(self.n, len(run.data.dataset("test"))), "test")
+        batch = run.probe(self.n)
         if "label" not in batch:
             raise ValueError("expected labelled data, got none")
-        classes, im = batch["label"], immersion(space, self.kind)
+        classes, im = batch["label"].cpu(), immersion(space, self.kind)
         with torch.no_grad():
             z = space.encode(batch["x"]).mean
-        by_graph = graph_distances(im, z, self.neighbours)
+        by_graph = graph_distances(im, z, self.neighbours).cpu()
         values: dict[str, float] = {}
-        for name, distances in (("geodesic", by_graph), ("euclidean", torch.cdist(z.double(), z.double()))):
+        for name, distances in (("geodesic", by_graph), ("euclidean", torch.cdist(z.double(), z.double()).cpu())):
             generator = torch.Generator().manual_seed(0)
             found = kmedoids(distances, len(classes.unique()), restarts=self.restarts, generator=generator)
             agreement = f_measure(found.labels, classes)
             values |= {name: agreement.macro, f"{name}_pairs": agreement.pairs}
         start, end = torch.arange(2 * min(self.checked, len(z) // 2)).unflatten(0, (2, -1))
         with torch.no_grad():
-            exact = distance(im, z[start], z[end], points=17).double()
+            exact = distance(im, z[start], z[end], points=17).double().cpu()
         ratio = by_graph[start, end] / exact
         values |= {
             "graph_excess": float(ratio.nanmean()) - 1,

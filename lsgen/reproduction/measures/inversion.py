@@ -41,11 +41,11 @@ class Inversion:
         space = run.model.latent_space
         if not isinstance(space, EncodableLatentSpace):
             raise TypeError(f"Inversion expected a model with an encoder, got {type(run.model).__name__}")
-        x = run.data.probe(self.n, "test")["x"]
+        x = run.probe(self.n)["x"]
         again = torch.cat([space.decode(space.encode(part).mean).mean for part in x.split(500)])
         parts = {"error": _distances(x, again), "other": _distances(x.roll(-1, 0), again)}
         values = {name: float(distances.double().mean()) for name, distances in parts.items()}
-        return Measured(values, {name: distances.float().numpy() for name, distances in parts.items()})
+        return Measured(values, {name: distances.float() for name, distances in parts.items()})
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:

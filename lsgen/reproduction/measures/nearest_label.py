@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -42,7 +41,7 @@ class NearestLabel:
         """Measure a run."""
         if not isinstance(run.model.latent_space, EncodableLatentSpace):
             raise TypeError(f"NearestLabel expected a model with an encoder, got {type(run.model).__name__}")
-        train, test = (run.data.probe(n, split) for n, split in self._parts(run))
+        train, test = (run.probe(None, "train"), run.probe(self.n))
         if "label" not in test:
             raise TypeError("NearestLabel expected labelled data, got none with a label")
         accuracy = {}
@@ -53,9 +52,6 @@ class NearestLabel:
             nearest = nearest_neighbours(points[1], points[0]).indices[:, 0]
             accuracy[name] = 100 * float((train["label"][nearest] == test["label"]).double().mean())
         return Measured(accuracy)
-
-    def _parts(self, run: TrainedRun) -> tuple[tuple[int, Literal["train", "test"]], ...]:
-        return (len(run.data.dataset("train")), "train"), (self.n, "test")
 
 
 def _points(run: TrainedRun, x: Tensor, name: str) -> Tensor | None:

@@ -73,8 +73,7 @@ class RankCorrelations:
         """Return the score of each run of an arm, from the agreement of its codes with those of the others."""
         if len(members) < 2:
             return [float("nan")] * len(members)
-        data = members[0].data
-        x = data.probe(min(self.observations, len(data.dataset("val"))))["x"]
+        x = members[0].probe(self.observations, "val")["x"]
         encoded = [_encode(run, x) for run in members]
         metric = UDR()
         metric.update(torch.stack([codes for codes, _ in encoded], 1), torch.stack([kl for _, kl in encoded], 1))
@@ -88,7 +87,7 @@ def _encode(run: TrainedRun, x: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(f"expected a model with an encoder, got {run.directory.path}")
     with torch.no_grad():
         q = space.encode(x)
-        return q.mean, kl_per_dimension(q, space.prior())
+        return q.mean.cpu(), kl_per_dimension(q, space.prior()).cpu()
 
 
 def _spearman(first: Sequence[float], second: Sequence[float]) -> float:

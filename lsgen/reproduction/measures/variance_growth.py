@@ -43,10 +43,10 @@ class VarianceGrowth:
         space = run.model.latent_space
         if not isinstance(space, EncodableLatentSpace) or space.dim != 2:
             raise TypeError(f"expected a latent space of dimension 2 with an encoder, got {type(space).__name__}")
-        batch = run.data.probe(min(self.n, len(run.data.dataset("test"))), "test")
-        angle = torch.arange(self.points) * (2 * pi / self.points)
+        batch = run.probe(self.n)
         with torch.no_grad():
             z = space.encode(batch["x"]).mean
+            angle = torch.arange(self.points, device=z.device) * (2 * pi / self.points)
             radius = torch.linalg.vector_norm(z - z.mean(0), dim=-1).max()
             far = z.mean(0) + self.factor * radius * torch.stack([angle.cos(), angle.sin()], -1)
             at_codes, away = (space.decode(x).stddev.flatten(1).double().log().mean(-1) for x in (z, far))

@@ -216,7 +216,7 @@ def _store(
     import numpy as np
 
     file.parent.mkdir(exist_ok=True)
-    np.savez_compressed(file.with_suffix(".npz"), **found.arrays)  # type: ignore[arg-type]
+    np.savez_compressed(file.with_suffix(".npz"), **found.arrays)
     write_json(file, {"settings": settings, "values": dict(found.values), **spent})
     opener.seconds += spent["seconds"]
     opener.cpu_seconds += spent["cpu_seconds"]

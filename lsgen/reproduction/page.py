@@ -15,6 +15,7 @@ __all__ = ["claim_rows", "latest", "overview", "overview_rows", "results_page", 
 
 _MARKS = {"read": "", "quoted": " (as others quote it)", "unverified": " (unverified, from memory)"}
 _LONGEST = 60
+_NOT_OF_THE_PAPER = ("logger", "report")  # settings that change where numbers go and nothing else
 
 
 def verdicts(attempt: Attempt) -> dict[str, str]:
@@ -60,7 +61,7 @@ def overview_rows(paper: Paper) -> list[list[str]]:
         rows = [[name, _published(target), ""] for name, target in document.targets.items()]
         rows += [[name, "", ""] for name in document.claims]
         return [[paper.name, *row, NOT_RUN, ""] for row in rows]
-    minutes = f"{attempt.cpu_minutes:.0f}"
+    minutes = _minutes(attempt)
     rows = [[name, published, obtained, verdict] for name, published, obtained, _, verdict in target_rows(attempt)]
     for name, claim in attempt.claims.items():
         found = judge_claim(claim, attempt)
@@ -91,7 +92,7 @@ def overview(papers: Sequence[Paper], setting: str, results: str) -> str:
             shown += ". No run is recorded."
         else:
             where = results.format(name=paper.name)
-            shown += f", [results]({where}): preset `{attempt.preset}`, {attempt.cpu_minutes:.0f} CPU minutes."
+            shown += f", [results]({where}): preset `{attempt.preset}`, {_minutes(attempt)} minutes."
         lines += ["", f"`lsgen reproduce {paper.name}`. {shown}", ""]
         rows = [row[1:-1] for row in overview_rows(paper)]
         lines += [*_table(["target or claim", "published", "obtained", "verdict"], rows), ""]
@@ -111,9 +112,8 @@ def results_page(paper: Paper, recorded: Sequence[Attempt], attempt: Attempt, fi
     document = paper.document
     lines = [f"# {document.title}", "", f"{document.authors} ({document.year}), <{document.url}>. {document.claim}", ""]
     lines += [
-        f"`lsgen reproduce {paper.name} --preset {attempt.preset}`: {attempt.cpu_minutes:.0f} minutes of the processor "
-        f"for training and measuring ({attempt.minutes:.0f} on the clock, one after another, other work beside it "
-        f"included), {attempt.machine}. {_order(attempt)}",
+        f"`lsgen reproduce {paper.name} --preset {attempt.preset}`: {_minutes(attempt)} minutes of training and "
+        f"measuring, one run after another on one thread, {attempt.machine}. {_order(attempt)}",
         "",
         f"Data: {attempt.data.fidelity}" + (f" ({attempt.data.reason})." if attempt.data.reason else "."),
         "",
@@ -140,9 +140,16 @@ def results_page(paper: Paper, recorded: Sequence[Attempt], attempt: Attempt, fi
         *_table(["arm", "seed", "state", "steps", "seconds", "CPU seconds"], _run_rows(attempt)),
         "",
     ]
-    lines += ["## Attempts", "", *_table(["attempt", "preset", "CPU minutes", "verdicts"], _attempt_rows(recorded)), ""]
+    lines += ["## Attempts", "", *_table(["attempt", "preset", "minutes", "verdicts"], _attempt_rows(recorded)), ""]
     lines += [", ".join(f"{name} {version}" for name, version in attempt.versions.items()) + "."]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _minutes(attempt: Attempt) -> str:
+    """Return minutes of the processor; on the clock, other work beside it included, if some run did not record them."""
+    if all(run.cpu_seconds is not None for run in attempt.runs if run.state == "finished"):
+        return f"{attempt.cpu_minutes:.0f}"
+    return f"{attempt.minutes:.0f} (on the clock)"
 
 
 def _order(attempt: Attempt) -> str:
@@ -166,6 +173,8 @@ def _deviations(attempt: Attempt) -> list[str]:
     for arm in arms:
         first = next(run for run in attempt.runs if run.arm == arm)
         for key, (there, here) in first.deviations.items():
+            if key.split(".")[0] in _NOT_OF_THE_PAPER:
+                continue
             by_setting.setdefault((key, _text(there), _text(here)), []).append(arm)
     if not by_setting:
         return ["None."]
@@ -191,7 +200,7 @@ def _attempt_rows(recorded: Sequence[Attempt]) -> list[list[str]]:
     rows = []
     for one in sorted(recorded, key=lambda one: one.time):
         text = "; ".join(f"{name}: {verdict}" for name, verdict in verdicts(one).items())
-        rows.append([one.name, one.preset, f"{one.cpu_minutes:.0f}", text])
+        rows.append([one.name, one.preset, _minutes(one), text])
     return rows
 
 

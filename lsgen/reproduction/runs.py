@@ -57,8 +57,8 @@ class Measured:
 
     Attributes:
         values: numbers by key.
-        arrays: arrays, or tensors on any device, by key. Under the key of a value stand its parts, one an item (items,), of which it is the mean;
-            of a comparison (seeds, items).
+        arrays: arrays, or tensors on any device, by key. Under the key of a value stand its parts, one an item
+            (items,), of which it is the mean; of a comparison (seeds, items).
 
     """
 

@@ -51,9 +51,11 @@ def run(x, fn, likelihood, label=None, scale=1.0, seed=0):
     space = EncodableLatentSpace(Encoder(scale), Map(fn), likelihood, StandardNormal(2)).eval()
     batch = {"x": x} | ({} if label is None else {"label": label})
     data = SimpleNamespace(
-        dataset=lambda split: x, probe=lambda n, split: {name: part[:n] for name, part in batch.items()}
+        dataset=lambda split: x, probe=lambda n, split="test": {name: part[:n] for name, part in batch.items()}
     )
-    return TrainedRun("arm", seed, SimpleNamespace(latent_space=space), data, {}, SimpleNamespace())
+    return TrainedRun(
+        "arm", seed, SimpleNamespace(latent_space=space, parameters=space.parameters), data, {}, SimpleNamespace()
+    )
 
 
 def codes(n, seed=0):

@@ -282,7 +282,7 @@ def _list() -> int:
     from lsgen.reproduction.paper import Paper, papers
 
     rows = [row for folder in papers() for row in overview_rows(Paper.read(folder))]
-    print_table(["paper", "target or claim", "published", "obtained", "verdict", "CPU minutes"], rows, keys=2)
+    print_table(["paper", "target or claim", "published", "obtained", "verdict", "minutes"], rows, keys=2)
     return OK
 
 

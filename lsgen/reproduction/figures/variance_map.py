@@ -77,7 +77,7 @@ class VarianceMap:
             start, end = z[: 2 * self.lines].unflatten(0, (2, -1))
             im = immersion(space, "expected")
             curves = geodesic(im, start, end, 33).points
-        filled = ax.contourf(x.cpu().numpy(), y.cpu().numpy(), sigma.cpu().numpy(), 24, cmap="Greys")
+        filled = ax.contourf(*(part.cpu().numpy() for part in (x, y, sigma)), 24, cmap="Greys")
         figure.colorbar(filled, ax=ax, label="mean log σ")
         names = batch["label"].unique(return_inverse=True)[1] if "label" in batch else torch.zeros(len(z)).long()
         colours: Any = to_rgba_array([SERIES[int(k) % len(SERIES)] for k in names])
@@ -98,21 +98,15 @@ class VarianceMap:
         with torch.no_grad():
             plane = land_log_density(im, found, grid, points=9) + log_volume(im, grid)
         height = (plane - plane[torch.isfinite(plane)].max()).reshape(len(y), len(x))
-        ax.contour(
-            x.cpu().numpy(),
-            y.cpu().numpy(),
-            height.cpu().numpy(),
-            levels=[-6, -3, -1],
-            colors=[SERIES[4]],
-            linewidths=0.9,
-        )
+        plotted = (part.cpu().numpy() for part in (x, y, height))
+        ax.contour(*plotted, levels=[-6, -3, -1], colors=[SERIES[4]], linewidths=0.9)
 
 
 def _grid(z: Tensor, points: int, factor: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return codes (points^2, 2) of a grid around codes, row by row from below, and its two axes."""
     low, high = z.amin(0), z.amax(0)
     middle, half = (low + high) / 2, factor * (high - low) / 2
-    t = torch.linspace(-1, 1, points)
+    t = torch.linspace(-1, 1, points, device=z.device)
     x, y = (middle[i] + half[i] * t for i in range(2))
     v, u = torch.meshgrid(y, x, indexing="ij")
     return torch.stack([u, v], -1).flatten(0, 1), x, y

@@ -14,7 +14,7 @@ from lsgen.data.images.stacked_digits import StackedDigits
 from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
-from lsgen.data.sampler import OrderedBatches, Position, Request, ShuffledBatches
+from lsgen.data.sampler import MixedBatches, OrderedBatches, Position, Request, ShuffledBatches
 from lsgen.data.tables.table import Table
 from lsgen.data.toys.branching import BranchingDiffusion
 from lsgen.data.toys.embedded_circle import EmbeddedCircle
@@ -43,6 +43,7 @@ __all__ = [
     "Loading",
     "Missing",
     "MissingValues",
+    "MixedBatches",
     "Mnist",
     "Observations",
     "OrderedBatches",

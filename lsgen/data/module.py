@@ -18,8 +18,8 @@ from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import Encoding, Values
 from lsgen.data.loading import Loading
-from lsgen.data.sampler import OrderedBatches, Position, ShuffledBatches
-from lsgen.data.transforms import BatchTransform
+from lsgen.data.sampler import MixedBatches, OrderedBatches, Position, ShuffledBatches
+from lsgen.data.transforms import BatchTransform, HiddenLabels
 
 __all__ = ["DataModule", "Split"]
 
@@ -32,7 +32,8 @@ class DataModule(LightningDataModule, ABC):
     """Abstract data set with splits "train", "val" and "test".
 
     A batch is {"x": float32 (B, *shape)} and, where the data have them, "label" int64 (B,), -1 where it is not known,
-    and "factors" int64 (B, K); on demand "observed" bool and "pair" float32, (B, *shape): see `lsgen.data.transforms`.
+    and "factors" int64 (B, K); on demand "observed" bool and "pair" float32, (B, *shape), and "weight" float32 (B,):
+    see `lsgen.data.transforms`.
     Which observations are held out, and the random draws for them, depend on `split_seed` alone, so that runs with
     different seeds are judged on the same images. The order of training and the draws in it depend on `seed`.
 
@@ -219,9 +220,12 @@ class DataModule(LightningDataModule, ABC):
 
     def _training_batches(self) -> ShuffledBatches:
         data, least = self.dataset("train"), self._least_batch(training=True)
-        return ShuffledBatches(
-            data, self.batch_size, self.seed, self._start, *self._ranks, self.loading.drop_last, least
-        )
+        options = (self.batch_size, self.seed, self._start, *self._ranks, self.loading.drop_last, least)
+        for hidden in data.transforms:
+            if isinstance(hidden, HiddenLabels) and hidden.share is not None:
+                known = hidden.known[data.rows.to(torch.int64)]
+                return MixedBatches(known.nonzero()[:, 0], hidden.share, (~known).nonzero()[:, 0], *options)
+        return ShuffledBatches(data, *options)
 
     def _ordered(self, split: Split) -> OrderedBatches:
         least = self._least_batch(training=split == "train")

@@ -21,7 +21,7 @@ from torch.utils.data import DistributedSampler, SequentialSampler
 
 from lsgen.data.draws import Purpose, stream
 
-__all__ = ["OrderedBatches", "Position", "Request", "ShuffledBatches"]
+__all__ = ["MixedBatches", "OrderedBatches", "Position", "Request", "ShuffledBatches"]
 
 
 class Request(NamedTuple):
@@ -131,6 +131,61 @@ class ShuffledBatches(_Batches):
     def order(self, epoch: int) -> Tensor:
         """Return the permutation of an epoch."""
         return torch.randperm(len(self.dataset), generator=stream(self.seed, Purpose.ORDER, epoch))  # type: ignore[arg-type]
+
+
+class MixedBatches(ShuffledBatches):
+    """Batches for training of which some observations are a fixed share, however few they are.
+
+    They are spread evenly over the order, one after another in a new order whenever all have been. An epoch is once all
+    other observations.
+
+    Args:
+        chosen: positions of these observations, int64 (n,).
+        share: their share of every batch, in (0, 1).
+        others: positions of all others, int64 (M,).
+        batch_size: observations in a batch, on each process.
+        seed: seed of the order.
+        start: where the order begins.
+        rank: number of this process.
+        world_size: number of processes.
+        drop_last: whether only full batches are made.
+        least: see `ShuffledBatches`.
+
+    """
+
+    def __init__(
+        self,
+        chosen: Tensor,
+        share: float,
+        others: Tensor,
+        batch_size: int,
+        seed: int,
+        start: Position | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = False,
+        least: int = 1,
+    ) -> None:
+        self.chosen, self.share, self.others = chosen, share, others
+        taken = (~self._own(int((len(others) + 1) / (1 - share)) + 2)).cumsum(0)
+        length = int((taken <= len(others)).sum())
+        super().__init__(range(length), batch_size, seed, start, rank, world_size, drop_last, least)
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the positions of an epoch, int64."""
+        own = self._own(len(self.dataset))  # type: ignore[arg-type]
+        order = torch.empty(len(own), dtype=torch.int64)
+        generator = stream(self.seed, Purpose.ORDER, epoch)
+        order[~own] = self.others[torch.randperm(len(self.others), generator=generator)]
+        count, n = int(own.sum()), len(self.chosen)
+        rounds = [self.chosen[torch.randperm(n, generator=generator)] for _ in range(-(-count // n))]
+        order[own] = torch.cat([*rounds, self.chosen[:0]])[:count]
+        return order
+
+    def _own(self, length: int) -> Tensor:
+        """Return which places of an order are for the chosen ones, bool (length,); the k-th ends past k/share."""
+        passed = (torch.arange(length + 1, dtype=torch.float64) * self.share + 1e-9).floor()
+        return passed[1:] > passed[:-1]
 
 
 class OrderedBatches(_Batches, SequentialSampler):  # type: ignore[misc]

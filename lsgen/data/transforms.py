@@ -61,11 +61,22 @@ class Labels:
     Attributes:
         known: training observations whose label is known; all where it is None.
         classes: labels of the classes that are kept, of every split; all where it is None.
+        share: share of every training batch whose label is known; as they come where it is None. It needs `known`.
+
+    Raises:
+        ValueError: the share is not between 0 and 1, or there is one and all labels are known.
 
     """
 
     known: int | None = None
     classes: Sequence[int] | None = None
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.share is not None and (self.known is None or not 0 < self.share < 1):
+            raise ValueError(
+                f"expected a share in (0, 1) of a number of known labels, got {self.share} of {self.known}"
+            )
 
     @classmethod
     def of(cls, labelled: int | Labels | None, classes: int = 10) -> Labels:
@@ -171,18 +182,23 @@ def missing_values(shape: Sequence[int], missing: float | Missing, seed: int) ->
 class HiddenLabels:
     """Sets "label" to -1 (unknown) except for a number of training observations, balanced over the classes.
 
+    With a share, `lsgen.data.MixedBatches` draws those with a label so often that they are this share s of every
+    batch, and "weight", float32 (B,), is n/(N s) for those, else (1 - n/N)/(1 - s), for n known labels of N: a weighted
+    average over a batch has the expectation of an average over the data.
+
     Args:
         labels: labels of all rows of the source, (N,).
         rows: rows of the training split.
         known: how many keep their label.
         seed: seed of the choice.
+        share: share of every batch whose label is known, or None.
 
     Raises:
         ValueError: known is not between one for each class and the number of rows.
 
     """
 
-    def __init__(self, labels: Tensor, rows: Tensor, known: int, seed: int) -> None:
+    def __init__(self, labels: Tensor, rows: Tensor, known: int, seed: int, share: float | None = None) -> None:
         shuffled = rows[torch.randperm(len(rows), generator=stream(seed, Purpose.LABEL))].to(torch.int64)
         own = labels[shuffled]
         classes = len(own.unique())
@@ -194,10 +210,18 @@ class HiddenLabels:
             turn[own == value] = torch.arange(int((own == value).sum()))
         self.known = torch.zeros(len(labels), dtype=torch.bool)
         self.known[shuffled[turn.argsort(stable=True)[:known]]] = True
+        self.share, self.part = share, known / len(rows)
+        if share is not None and known == len(rows):
+            raise ValueError(f"expected fewer known labels than the {known} observations for a share of them, got all")
 
     def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
-        """Return the labels."""
-        return {"label": torch.where(self.known[rows], batch["label"], -1)}
+        """Return the labels and, with a share, the weights."""
+        known = self.known[rows]
+        label = {"label": torch.where(known, batch["label"], -1)}
+        if self.share is None:
+            return label
+        weights = self.part / self.share, (1 - self.part) / (1 - self.share)
+        return label | {"weight": torch.where(known, *weights).to(torch.float32)}
 
 
 class Pairs:

@@ -6,6 +6,7 @@
 | "label"    | classes, integers (B,); -1 where one is not known, if that is allowed  | models of classes         |
 | "pair"     | observations (B, *shape)                                               | models of pairs           |
 | "observed" | bool (B, *shape); what is not observed may hold anything, such as NaN  | models of missing values  |
+| "weight"   | numbers (B,) by which the terms of an observation are multiplied       | models of classes, if any |
 
 A tensor x, (x,) and (x, label) are taken for such a mapping; what else a mapping holds is left alone. Entries, shapes
 and types are known on the host. Values are judged by evidence: of each observation the few numbers that tell of all of

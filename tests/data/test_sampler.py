@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DistributedSampler
 
-from lsgen.data import OrderedBatches, Position, ShuffledBatches
+from lsgen.data import MixedBatches, OrderedBatches, Position, ShuffledBatches
 
 SHAPES = [
     (100, 10, 1),
@@ -143,3 +143,29 @@ def test_impossible_batches_are_refused():
         ShuffledBatches(range(5), 8, 0, drop_last=True)
     with pytest.raises(ValueError, match=r"at least 3 observations .* on 3 process"):
         OrderedBatches(range(2), 8, world_size=3)
+
+
+@pytest.mark.parametrize(("world", "share"), [(1, 0.3), (3, 0.5), (2, 0.04)])
+def test_chosen_observations_are_a_fixed_share_of_every_batch(world, share):
+    chosen, others = torch.arange(0, 100, 14), torch.tensor([i for i in range(100) if i % 14])
+    ranks = [MixedBatches(chosen, share, others, 10, 4, rank=rank, world_size=world) for rank in range(world)]
+    drawn = [list(rank) for rank in ranks]
+    assert {len(batches) for batches in drawn} == {len(ranks[0])}
+    for request in (request for batches in drawn for request in batches):
+        count = int(torch.isin(request.indices, chosen).sum())
+        assert abs(count - share * len(request.indices)) < 1
+    counts = torch.bincount(torch.cat([indices(batches) for batches in drawn]), minlength=100)
+    assert set(counts[others].tolist()) == {1}
+    assert int(counts[chosen].max() - counts[chosen].min()) <= 1
+
+
+def test_a_mixed_order_depends_on_seed_and_epoch_and_resumes():
+    def order(seed=4, start=None, epoch=1):
+        batches = MixedBatches(torch.arange(5), 0.25, torch.arange(5, 60), 8, seed, start)
+        batches.set_epoch(epoch)
+        return indices(batches)
+
+    assert torch.equal(order(), order())
+    assert not torch.equal(order(), order(seed=5))
+    assert not torch.equal(order(), order(epoch=2))
+    assert torch.equal(order(start=Position(1, 3)), order()[24:])

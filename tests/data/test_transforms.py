@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lsgen.data import Digits, Missing, Sprites, Table
+from lsgen.data import Digits, Labels, Missing, Sprites, Table
 from lsgen.data.factors.sprites import FACTOR_SIZES, render
 from lsgen.data.sampler import Request
 from lsgen.data.transforms import MissingValues
@@ -78,6 +78,20 @@ def test_known_labels_are_spread_over_the_classes(known: int) -> None:
     assert bool((data.dataset("val")[rows[:100]]["label"] >= 0).all())
 
 
+def test_weights_undo_that_labelled_observations_are_drawn_more_often() -> None:
+    share = 7 * 57 / (1200 + 7 * 57)  # each of 57 labelled observations seven times beside the other 1200
+    data = Digits(labelled=Labels(57, share=share), batch_size=80)
+    batches = list(data.train_dataloader())
+    for batch in batches:
+        count = int((batch["label"] >= 0).sum())
+        assert abs(count - share * len(batch["x"])) < 1
+    weight, x = (torch.cat([batch[key] for batch in batches]).double() for key in ("weight", "x"))
+    whole = Digits().dataset("train")[torch.arange(1257)]["x"].double()
+    torch.testing.assert_close((weight[:, None, None, None] * x).mean(0), whole.mean(0), rtol=1e-6, atol=1e-7)
+    assert "weight" not in next(iter(data.val_dataloader()))
+    assert "weight" not in next(iter(Digits(labelled=57).train_dataloader()))
+
+
 @pytest.mark.parametrize("changes", [1, 3, 0])
 def test_partners_share_all_but_the_stated_factors(changes: int) -> None:
     data = Sprites(pairs=changes)
@@ -135,5 +149,9 @@ def test_impossible_options_are_refused() -> None:
         Digits(labelled=5).dataset("train")
     with pytest.raises(ValueError, match="expected pairs between 0 and 5, the number of factors, got 6"):
         Sprites(pairs=6)
-    with pytest.raises(ValueError, match="expected a table out of breast_cancer, diabetes, iris, wine, got 'yeast'"):
-        Table(name="yeast")
+    with pytest.raises(ValueError, match=r"expected a table out of breast_cancer, .*, yeast, got 'abalone'"):
+        Table(name="abalone")
+    with pytest.raises(ValueError, match=r"expected a share in \(0, 1\) of a number of known labels, got 0.5 of None"):
+        Labels(share=0.5)
+    with pytest.raises(ValueError, match="expected fewer known labels than the 1257 observations for a share of them"):
+        Digits(labelled=Labels(1257, share=0.5)).dataset("train")

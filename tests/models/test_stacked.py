@@ -8,6 +8,7 @@ from lsgen.latent import EncodableLatentSpace, LadderDecoder, StackedPosterior, 
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics.evidence import log_evidence
+from lsgen.models.losses import Losses
 from lsgen.models.vae import StackedSemiSupervised
 from lsgen.nn import ClassEncoder, MLPDecoder, MLPEncoder
 
@@ -109,3 +110,18 @@ def test_densities_are_in_single_precision_where_the_networks_run_in_half() -> N
     with torch.autocast("cpu", dtype=torch.bfloat16):
         upper, losses = space.posterior.upper(torch.randn(B, d1)), StackedSemiSupervised()(space, batch, 0)
     assert upper.given.loc.dtype == upper.log_classes.dtype == losses.reconstruction.dtype == torch.float32
+
+
+def test_weights_multiply_every_term_of_an_observation() -> None:
+    space, x, label = _space(), _x(), torch.tensor([0, 1, 2, -1, -1, 0])
+    weight = torch.linspace(0.2, 3.0, B, dtype=torch.float64)
+
+    def losses(**more: Tensor) -> Losses:
+        torch.manual_seed(0)
+        return StackedSemiSupervised(2.0)(space, {"x": x, "label": label, **more}, 0)
+
+    single = [losses(weight=row).loss for row in torch.eye(B, dtype=torch.float64)]
+    torch.testing.assert_close(losses(weight=weight).loss, (weight * torch.stack(single)).sum())
+    torch.testing.assert_close(losses().loss, torch.stack(single).sum())
+    torch.testing.assert_close(losses(weight=weight).reconstruction, weight * losses().reconstruction)
+    torch.testing.assert_close(losses(weight=weight).kl, weight[:, None] * losses().kl)

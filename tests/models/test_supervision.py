@@ -57,7 +57,7 @@ def test_divergence_of_class_and_code_is_its_expectation() -> None:
     assert bool(((sampled.mean(0) - kl_divergence(q, p)).abs() < error).all())
 
 
-def _by_hand(space: EncodableLatentSpace, x: Tensor, label: Tensor, alpha: float) -> Tensor:
+def _by_hand(space: EncodableLatentSpace, x: Tensor, label: Tensor, alpha: float, weight: Tensor) -> Tensor:
     q = space.encode(x)
     codes = q.every_class()
     total = torch.zeros((), dtype=torch.float64)
@@ -69,9 +69,10 @@ def _by_hand(space: EncodableLatentSpace, x: Tensor, label: Tensor, alpha: float
             bounds.append(fit - log(K) - divergence)
         weights = q.log_classes[n].exp()
         if label[n] >= 0:
-            total = total - bounds[label[n]] - alpha * q.log_classes[n, label[n]]
+            term = bounds[label[n]] + alpha * q.log_classes[n, label[n]]
         else:
-            total = total - (weights * torch.stack(bounds)).sum() - Categorical(weights).entropy()
+            term = (weights * torch.stack(bounds)).sum() + Categorical(weights).entropy()
+        total = total - weight[n] * term
     return total / B
 
 
@@ -81,7 +82,14 @@ def test_bounds_of_labelled_and_unlabelled_observations() -> None:
     torch.manual_seed(0)
     losses = SemiSupervised(alpha=3.0)(space, {"x": x, "label": label}, 0)
     torch.manual_seed(0)
-    torch.testing.assert_close(losses.loss, _by_hand(space, x, label, 3.0))
+    torch.testing.assert_close(losses.loss, _by_hand(space, x, label, 3.0, torch.ones(B)))
+    weight = torch.linspace(0.2, 3.0, B, dtype=torch.float64)
+    torch.manual_seed(0)
+    weighted = SemiSupervised(alpha=3.0)(space, {"x": x, "label": label, "weight": weight}, 0)
+    torch.manual_seed(0)
+    torch.testing.assert_close(weighted.loss, _by_hand(space, x, label, 3.0, weight))
+    torch.testing.assert_close(weighted.reconstruction, weight * losses.reconstruction)
+    torch.testing.assert_close(weighted.scalars["classification"], losses.scalars["classification"])
     known = label >= 0
     guess = space.encode(x).log_classes.argmax(-1)
     assert losses.scalars["accuracy"].item() == pytest.approx((guess == label)[known].double().mean().item())

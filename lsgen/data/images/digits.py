@@ -73,9 +73,10 @@ class Digits(DataModule):
     def build(self, split: Split) -> BatchDataset:
         """Return the digits of a split."""
         transforms: list[BatchTransform] = []
-        if self.labels.known is not None and split == "train":
+        known, share = self.labels.known, self.labels.share
+        if known is not None and split == "train":
             labels = self._source.tensors["label"]
-            transforms.append(HiddenLabels(labels, self._rows["train"], self.labels.known, self.split_seed))
+            transforms.append(HiddenLabels(labels, self._rows["train"], known, self.split_seed, share))
         if self._gaps is not None:
             rows = self._rows["train"]
             transforms.append(self._gaps.fit(self.subset(self._source, rows, "val")[torch.arange(len(rows))]["x"]))

@@ -93,7 +93,8 @@ class TorchvisionImages(DataModule):
         rows = random_split(len(train), {"val_size": self.val_size}, self.split_seed)
         known, labels = self.labels.known, train.tensors["label"]
         hidden = split == "train" and known is not None
-        transforms = [HiddenLabels(labels, rows["train"], known or 0, self.split_seed)] if hidden else []
+        share = self.labels.share
+        transforms = [HiddenLabels(labels, rows["train"], known or 0, self.split_seed, share)] if hidden else []
         return self.subset(train, rows[split], split, flip=self.flip, transforms=transforms)
 
     def _part(self, train: bool) -> TensorSource:

@@ -6,8 +6,10 @@ r"""M2: a semi-supervised VAE with a class and a continuous code for every obser
     loss = -1/B ( sum_labelled L(x, y) + sum_unlabelled U(x) + alpha sum_labelled log q(y|x) )
 
 and p(z|y) in the place of p(z) where the prior is a `ClassConditionalNormal`. A label of -1 says that the class is not
-known. Where every observation is labelled this is a conditional VAE with its classifier trained beside it: sampling and
-traversals at a chosen class are those of its latent space.
+known. Where batches have a "weight", every term of an observation is multiplied by it: that undoes in expectation that
+labelled ones are drawn more often than others, as they should be where batches would else hold hardly any. Where every
+observation is labelled this is a conditional VAE with its classifier trained beside it: sampling and traversals at a
+chosen class are those of its latent space.
 
 Reference: Kingma, Rezende, Mohamed & Welling (2014), equations 6 to 9, https://arxiv.org/abs/1406.5298.
 """
@@ -41,7 +43,7 @@ _EXPECTED = (
     "SemiSupervised expected a ClassPosterior and a prior Product([StandardNormal, OneHot]) or ClassConditionalNormal"
 )
 
-__all__ = ["ClassBounds", "SemiSupervised", "accuracy", "class_bounds"]
+__all__ = ["ClassBounds", "SemiSupervised", "accuracy", "class_bounds", "weights_of"]
 
 
 class SemiSupervised(Objective):
@@ -95,7 +97,7 @@ class SemiSupervised(Objective):
 
 @dataclass(frozen=True)
 class ClassBounds:
-    """The bounds of M2 for every observation of a batch, in nats, (B,) each.
+    """The bounds of M2 for every observation of a batch, in nats, (B,) each, times its weight if it has one.
 
     Attributes:
         reconstruction: -log p(x|z, y), averaged over the classes where y is not known.
@@ -123,7 +125,7 @@ def class_bounds(q: ClassCodes, p: Joint | NormalGivenClass, every: Tensor, batc
         q: q(y|x) q(z|x, y), of batch shape (B,).
         p: p(z) p(y) or p(z|y) p(y).
         every: -log p(x|z, y) for every class, (B, K).
-        batch: with "label", (B,) integers, -1 where the class is not known.
+        batch: with "label", (B,) integers, -1 where the class is not known, and perhaps "weight", (B,).
 
     Raises:
         ValueError: the batch has no labels.
@@ -142,7 +144,13 @@ def class_bounds(q: ClassCodes, p: Joint | NormalGivenClass, every: Tensor, batc
         "classification": classification.detach().sum() / known.sum().clamp(min=1),
         "accuracy": accuracy(q, label),
     }
-    return ClassBounds((weights * every).sum(-1), kl, classification, scalars)
+    weight = weights_of(batch)
+    return ClassBounds(weight * (weights * every).sum(-1), weight * kl, weight * classification, scalars)
+
+
+def weights_of(batch: Mapping[str, Tensor]) -> Tensor | float:
+    """Return the "weight" of every observation of a batch, (B,), or 1."""
+    return batch.get("weight", 1.0)
 
 
 def accuracy(q: ClassCodes, label: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ r"""M1+M2: a class model (M2) of the codes that a variational autoencoder (M1) g
     M1:    -log p(x|z_1) + KL( q(z_1|x) || N(0, I) ),    z_1 ~ q(z_1|x)
     M2:    the loss of `SemiSupervised` with z_1 in the place of x, and p(z_1|z_2, y) in that of p(x|z, y)
 
-    loss = M1 + M2,    no gradient of M2 through z_1.
+    loss = M1 + M2,    no gradient of M2 through z_1; every term times the "weight" of its observation, if it has one.
 
 The paper trains M1 to its end and then M2 on its codes; here both learn side by side, each from its own loss alone.
 Classes are told from the mean of q(z_1|x), once M2 has learned from draws of it; that is what the accuracy counts.
@@ -35,7 +35,7 @@ from lsgen.models import parts
 from lsgen.models.losses import Losses
 from lsgen.models.schedules import Schedule, as_schedule
 from lsgen.models.vae.objective import Objective
-from lsgen.models.vae.supervision.semi_supervised import accuracy, class_bounds
+from lsgen.models.vae.supervision.semi_supervised import accuracy, class_bounds, weights_of
 
 __all__ = ["StackedSemiSupervised"]
 
@@ -88,15 +88,16 @@ class StackedSemiSupervised(Objective):
                 "Product([StandardNormal, OneHot, StandardNormal])"
             )
         z1 = q.lower.rsample()
-        reconstruction = -space.likelihood(decoder.bottom(z1).to(z1.dtype)).log_prob(batch["x"])
-        standard = kl_divergence(q.lower, Normal(torch.zeros_like(z1), torch.ones_like(z1))).sum(-1)
+        weight = weights_of(batch)
+        reconstruction = -weight * space.likelihood(decoder.bottom(z1).to(z1.dtype)).log_prob(batch["x"])
+        standard = weight * kl_divergence(q.lower, Normal(torch.zeros_like(z1), torch.ones_like(z1))).sum(-1)
         lower = q.posterior.upper(z1.detach())
         mean, scale = decoder.below(lower.every_class())
         every = -Normal(mean, scale, validate_args=False).log_prob(z1.detach()).sum(-1).T
         bounds = class_bounds(lower, Joint(p.parts[:2]), every, batch)
         alpha = self.alpha(step)
         loss = (reconstruction + standard + bounds.negative_bound + alpha * bounds.classification).mean()
-        kl = q.lower.log_prob(z1).sum(-1).detach() + bounds.negative_bound.detach()
+        kl = (weight * q.lower.log_prob(z1).sum(-1)).detach() + bounds.negative_bound.detach()
         with torch.no_grad():
             right = accuracy(q.posterior.upper(q.lower.loc), batch["label"])
         scalars = {**bounds.scalars, "accuracy": right}

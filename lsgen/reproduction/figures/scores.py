@@ -21,7 +21,7 @@ class Scores:
     """Draws a panel for each metric, with a row for each arm: a dot for each run and a line at their mean.
 
     Attributes:
-        arms: from the top down.
+        rows: arms, from the top down.
         metrics: final metrics of the runs.
 
     Raises:
@@ -29,23 +29,23 @@ class Scores:
 
     """
 
-    arms: Sequence[str]
+    rows: Sequence[str]
     metrics: Sequence[str]
 
     def __call__(self, results: Results) -> Figure:
         """Return the figure."""
-        finals = [[last_metrics(run.directory.metrics_file) for run in results.runs(arm)] for arm in self.arms]
+        finals = [[last_metrics(run.directory.metrics_file) for run in results.runs(arm)] for arm in self.rows]
         for metric in self.metrics:
             if not all(metric in final for runs in finals for final in runs):
                 raise RunError(f"expected {metric} among the metrics of every run")
-        width, height = min(6.5, 1.2 + 2.2 * len(self.metrics)), 0.6 + 0.17 * len(self.arms)
+        width, height = min(6.5, 1.2 + 2.2 * len(self.metrics)), 0.6 + 0.17 * len(self.rows)
         with viz.publication(width, height, 1, len(self.metrics)) as (figure, axes):
             for ax, metric in zip(axes, self.metrics, strict=True):
                 for row, runs in enumerate(finals):
                     values = [final[metric] for final in runs]
                     ax.plot(values, [row] * len(values), "o", color=ACCENT, markersize=3)
                     ax.plot([np.mean(values)] * 2, [row - 0.35, row + 0.35], color=SERIES[0], linewidth=1)
-                shown = self.arms if ax is axes[0] else []
-                ax.set(xlabel=metric.rpartition("/")[2], ylim=(len(self.arms) - 0.5, -0.5))
+                shown = self.rows if ax is axes[0] else []
+                ax.set(xlabel=metric.rpartition("/")[2], ylim=(len(self.rows) - 0.5, -0.5))
                 ax.set_yticks(range(len(shown)), shown)
             return figure

@@ -94,6 +94,8 @@ def test_variance_growth_of_a_standard_deviation_of_the_radius():
     found = VarianceGrowth()(run(x, decoder, Gaussian((2,)))).values
     assert found["ratio"] == pytest.approx(np.exp(6 - 2), rel=1e-4)
     assert found["smallest"] == pytest.approx(np.exp(6 - 2), rel=1e-4)
+    collapsed = VarianceGrowth()(run(x, decoder, Gaussian((2,)), scale=0.01)).values
+    assert np.isnan([collapsed["ratio"], collapsed["smallest"]]).all()
 
 
 def test_a_plane_is_flat_and_the_sphere_is_not():

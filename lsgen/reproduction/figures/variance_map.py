@@ -92,11 +92,11 @@ class VarianceMap:
 
     def _mixture(self, ax: Axes, im: Immersion, z: Tensor, components: int) -> None:
         generator = torch.Generator().manual_seed(0)
-        options: dict[str, Any] = {"samples": 16, "steps": 4, "points": 9, "restarts": 1, "max_iterations": 6}
+        options: dict[str, Any] = {"samples": 16, "steps": 4, "points": 17, "restarts": 1, "max_iterations": 6}
         found = land(im, z[: self.fitted], components, **options, generator=generator)
         grid, x, y = _grid(z, self.density_points, 1.1)
         with torch.no_grad():
-            plane = land_log_density(im, found, grid, points=9) + log_volume(im, grid)
+            plane = land_log_density(im, found, grid, points=17) + log_volume(im, grid)
         height = (plane - plane[torch.isfinite(plane)].max()).reshape(len(y), len(x))
         plotted = (part.cpu().numpy() for part in (x, y, height))
         ax.contour(*plotted, levels=[-6, -3, -1], colors=[SERIES[4]], linewidths=0.9)

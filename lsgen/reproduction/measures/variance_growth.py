@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import pi
+from math import nan, pi
 
 import torch
 
@@ -19,12 +19,14 @@ class VarianceGrowth:
 
     Far is a circle about the mean of the codes, of a multiple of the radius that holds all of them. Keys: ratio, the
     geometric mean of the standard deviation over pixels and points of the circle, over that at the codes; smallest, the
-    least such ratio of a point of the circle.
+    least such ratio of a point of the circle. Both are NaN where codes vary less than `least_variance` in a dimension:
+    codes on top of each other have no far side.
 
     Attributes:
         n: test observations, no more than there are.
         factor: radius of the circle over that of the codes.
         points: of the circle.
+        least_variance: of posterior means in each dimension; 0.01 is what makes a unit active.
 
     Reference: Arvanitidis, Hansen & Hauberg, "Latent space oddity" (2018), section 4.1 and figure 4.
     """
@@ -32,6 +34,7 @@ class VarianceGrowth:
     n: int = 2000
     factor: float = 2.0
     points: int = 64
+    least_variance: float = 0.01
 
     def __call__(self, run: TrainedRun) -> Measured:
         """Return the growth of a run.
@@ -47,6 +50,8 @@ class VarianceGrowth:
         with torch.no_grad():
             z = space.encode(batch["x"]).mean
             angle = torch.arange(self.points, device=z.device) * (2 * pi / self.points)
+            if bool((z.var(0) < self.least_variance).any()):
+                return Measured({"ratio": nan, "smallest": nan})
             radius = torch.linalg.vector_norm(z - z.mean(0), dim=-1).max()
             far = z.mean(0) + self.factor * radius * torch.stack([angle.cos(), angle.sin()], -1)
             at_codes, away = (space.decode(x).stddev.flatten(1).double().log().mean(-1) for x in (z, far))

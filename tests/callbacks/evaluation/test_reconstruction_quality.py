@@ -22,6 +22,12 @@ from lsgen.runs.keys import find
 SHAPE, KEY = (1, 8, 8), "reconstruction/quality/"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch) -> None:
+    """Run where nothing is kept: without a run directory, arrays go into the current one."""
+    monkeypatch.chdir(tmp_path)
+
+
 class Brightness(PerceptualDistance):
     """The difference of mean brightness."""
 

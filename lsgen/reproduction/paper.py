@@ -67,9 +67,12 @@ class Paper:
             document = read(Document, read_yaml(file), where)
         except (OSError, ValueError) as error:
             raise RunError(f"cannot read {file}: {error}") from error
-        parts = (document.measures, document.comparisons, document.figures)
-        made = [tuple(_instrument(name, node, where) for name, node in part.items()) for part in parts]
-        paper = cls(folder.name, folder, document, *made)
+        measures, comparisons = (
+            tuple(_instrument(name, node, where) for name, node in part.items())
+            for part in (document.measures, document.comparisons)
+        )
+        figures = tuple(_instrument(name, node, where, of_runs=False) for name, node in document.figures.items())
+        paper = cls(folder.name, folder, document, measures, comparisons, figures)
         paper._check(where)
         return paper
 
@@ -184,9 +187,11 @@ def find_paper(name: str) -> Paper:
     return Paper.read(known[name])
 
 
-def _instrument(name: str, node: Mapping[str, Any], where: str) -> Instrument:
+def _instrument(name: str, node: Mapping[str, Any], where: str, *, of_runs: bool = True) -> Instrument:
+    """Return what a mapping describes; the arms of a figure, which asks for runs itself, are its own argument."""
     options = dict(node)
-    target, arms, presets = options.pop("_target_", None), options.pop("arms", None), options.pop("presets", {})
+    target, presets = options.pop("_target_", None), options.pop("presets", {})
+    arms = options.pop("arms", None) if of_runs else None
     if not isinstance(target, str):
         raise RunError(f"{where}: {name}: expected _target_, the name of a class, got {target!r}")
     if not set(presets) <= set(PRESETS):

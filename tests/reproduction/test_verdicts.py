@@ -166,6 +166,13 @@ def test_commits_are_asked_whether_the_targets_stood_before_the_runs(tmp_path):
     assert committed_first(paper, ["0" * 40]) is None
 
 
+def test_the_arms_of_a_figure_are_its_own_argument(tmp_path):
+    parts = {"_target_": "mine.It", "arms": ["a"], "n": 3, "presets": {"smoke": {"n": 1}}}
+    paper = _paper(tmp_path / "it", measures={"m": parts}, figures={"f": parts})
+    assert (paper.measures[0].arms, paper.measures[0].config("smoke")) == (("a",), {"_target_": "mine.It", "n": 1})
+    assert paper.figures[0].config("cpu") == {"_target_": "mine.It", "arms": ["a"], "n": 3}
+
+
 def test_what_a_preset_sets_beats_the_arm_and_what_the_arm_sets_for_it_both(tmp_path):
     arms = {
         "a": {

@@ -11,9 +11,9 @@ from torch import nn
 from lsgen.data import Digits
 from lsgen.latent import EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.reproduction.measures.decoupling import Decoupling
 from lsgen.reproduction.comparisons.explained_variance import ExplainedVariance, explained_variance
 from lsgen.reproduction.comparisons.rank_correlations import RankCorrelations
+from lsgen.reproduction.measures.decoupling import Decoupling
 from lsgen.reproduction.runs import TrainedRun
 
 SHAPE, D = (1, 8, 8), 5

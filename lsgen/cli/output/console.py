@@ -20,9 +20,14 @@ _HINTS = (
 )
 
 
+_LIGHTNING = ("pytorch_lightning", "lightning_fabric")
+
+
 @contextmanager
 def messages(file: Path | None) -> Iterator[None]:
     """Log to `file` (INFO and above) and standard error (warnings) within the context.
+
+    Lightning writes to standard error by itself if it was imported where nothing was logged; not so within the context.
 
     Args:
         file: appended to; None where only standard error is wanted.
@@ -30,6 +35,9 @@ def messages(file: Path | None) -> Iterator[None]:
     """
     root = logging.getLogger()
     former_handlers, former_level = root.handlers[:], root.level
+    own = [(logger, logger.handlers, logger.propagate) for logger in map(logging.getLogger, _LIGHTNING)]
+    for logger, _, _ in own:
+        logger.handlers, logger.propagate = [], True
     root.handlers = [_console(), *([_file(file)] if file else [])]
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
@@ -43,6 +51,8 @@ def messages(file: Path | None) -> Iterator[None]:
         for handler in root.handlers:
             handler.close()
         root.handlers, root.level = former_handlers, former_level
+        for logger, handlers, propagate in own:
+            logger.handlers, logger.propagate = handlers, propagate
 
 
 def _file(path: Path) -> logging.Handler:

@@ -29,7 +29,8 @@ def hooks(monkeypatch):
 def test_every_model_is_in_the_navigation_and_the_overview(hooks, monkeypatch):
     config = load_config(str(ROOT / "docs" / "mkdocs.yml"))
     monkeypatch.setattr(config.plugins, "_current_plugin", "hooks", raising=False)
-    added = [file.src_uri for file in hooks.on_files(Files([]), config)]
+    files = [file.src_uri for file in hooks.on_files(Files([]), config)]
+    added = [name for name in files if name.startswith("gallery/")]
     entries = next(entry["Models"] for entry in config.nav if "Models" in entry)
     paths = [path for entry in entries for path in entry.values()]
     assert sorted(paths) == sorted(["gallery/index.md", *(f"gallery/{name}.md" for name in MODELS)])
@@ -42,6 +43,18 @@ def test_every_model_is_in_the_navigation_and_the_overview(hooks, monkeypatch):
         sorted(re.findall(r"^\| \[.+\]\((\w+)\.md\) \| .+ \|$", hooks.on_page_markdown(index, page=page), re.M))
         == MODELS
     )
+
+
+def test_every_paper_has_a_page_in_the_navigation(hooks, monkeypatch):
+    config = load_config(str(ROOT / "docs" / "mkdocs.yml"))
+    monkeypatch.setattr(config.plugins, "_current_plugin", "hooks", raising=False)
+    added = {file.src_uri for file in hooks.on_files(Files([]), config)}
+    entries = next(entry["Reproduced papers"] for entry in config.nav if "Reproduced papers" in entry)
+    paths = {path for entry in entries for path in entry.values()}
+    names = {file.parent.name for file in (ROOT / "experiments").glob("*/target.yaml")}
+    assert paths == {"papers/index.md", *(f"papers/{name}.md" for name in names)}
+    assert paths <= added
+    assert {name for name in added if name.endswith(".png") and name.startswith("papers/")}
 
 
 def test_a_page_made_from_a_config_says_what_the_model_is_built_of(hooks):

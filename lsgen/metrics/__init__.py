@@ -2,8 +2,8 @@
 
 from lsgen.metrics.aggregate_posterior import AggregatePosterior
 from lsgen.metrics.amortisation import AmortisationGap
+from lsgen.metrics.angles import circular_correlation
 from lsgen.metrics.annealed import Annealed, annealed_log_evidence
-from lsgen.metrics.circular_correlation import circular_correlation
 from lsgen.metrics.enumerated import enumerated_log_evidence
 from lsgen.metrics.evidence import Evidence, NegativeLogLikelihood, log_evidence
 from lsgen.metrics.likelihood import ActiveUnits, EvidenceLowerBound, bits_per_dimension

@@ -15,7 +15,7 @@ from lsgen.nn import MLPDecoder
 from lsgen.nn.adversarial.bigan import BiGANCritic, BiGANEncoder, BiGANGenerator
 from lsgen.nn.adversarial.critics import MLPCritic
 from lsgen.reproduction.measures.categories import Categories
-from lsgen.reproduction.measures.inversion import Inversion
+from lsgen.reproduction.measures.inversion import ReconstructionDistance
 from lsgen.reproduction.measures.nearest_label import NearestLabel
 from lsgen.reproduction.runs import TrainedRun
 
@@ -91,7 +91,7 @@ def test_nearest_labels_are_those_of_scikit_learn() -> None:
 
 def test_reconstructions_are_compared_with_their_own_and_with_another_observation() -> None:
     run = run_of(bigan())
-    measured = Inversion(n=50)(run)
+    measured = ReconstructionDistance(n=50)(run)
     x = run.data.probe(50, "test")["x"]
     with torch.no_grad():
         again = run.model(x).flatten(1).double().numpy()

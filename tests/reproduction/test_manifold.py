@@ -10,7 +10,7 @@ from torch import nn
 
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli
-from lsgen.reproduction.figures.manifold import Manifold
+from lsgen.reproduction.figures.manifold import DecodedManifold
 from lsgen.runs import RunError
 
 
@@ -27,7 +27,7 @@ def _results(dim):
 
 
 def test_images_lie_where_their_codes_have_their_quantiles():
-    ax = Manifold("plane", points=3)(_results(2)).axes[0]
+    ax = DecodedManifold("plane", points=3)(_results(2)).axes[0]
     picture = np.asarray(ax.images[0].get_array())[..., 0].reshape(3, 2, 3)  # row, coordinate, column
     shown = np.round(255 / (1 + np.exp(-norm.ppf([1 / 6, 1 / 2, 5 / 6]))))
     np.testing.assert_array_equal(picture[:, 0], np.broadcast_to(shown, (3, 3)))
@@ -37,4 +37,4 @@ def test_images_lie_where_their_codes_have_their_quantiles():
 
 def test_other_dimensions_are_refused():
     with torch.no_grad(), pytest.raises(RunError, match="plane: expected a latent space of 2 dimensions"):
-        Manifold("plane")(_results(3))
+        DecodedManifold("plane")(_results(3))

@@ -11,9 +11,9 @@ from torch import nn
 from lsgen.data import Digits
 from lsgen.latent import EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.reproduction.comparisons.explained_variance import ExplainedVariance, explained_variance
 from lsgen.reproduction.comparisons.rank_correlations import RankCorrelations
-from lsgen.reproduction.measures.decoupling import Decoupling
+from lsgen.reproduction.comparisons.variance_shares import ExplainedVariance, explained_variance
+from lsgen.reproduction.measures.decoupling import ClassDecoupling
 from lsgen.reproduction.runs import TrainedRun
 
 SHAPE, D = (1, 8, 8), 5
@@ -113,7 +113,7 @@ def test_a_generator_whose_class_hangs_on_one_dimension_is_decoupled_and_one_of_
         space = LatentSpace(_Picture(pictures, dims), FixedGaussian(SHAPE), StandardNormal(8)).eval()
         run = _run(tmp_path, "arm", 0, SimpleNamespace(latent_space=space), x=1)
         before = torch.get_rng_state()
-        found.append(Decoupling(n=16, classifier_steps=60, iterations=3, n_class=4)(run).values)
+        found.append(ClassDecoupling(n=16, classifier_steps=60, iterations=3, n_class=4)(run).values)
         assert torch.equal(torch.get_rng_state(), before)
     one, all_of_them = found
     assert one["hoyer"] == pytest.approx(1, abs=1e-6)

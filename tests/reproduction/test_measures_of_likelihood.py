@@ -17,7 +17,7 @@ from lsgen.models.vae import ELBO, VQVAE
 from lsgen.nn import MLPDecoder, MLPEncoder
 from lsgen.reproduction.measures.bound import Bound
 from lsgen.reproduction.measures.code_usage import CodeUsage
-from lsgen.reproduction.measures.evidence import Evidence
+from lsgen.reproduction.measures.evidence import HeldOutEvidence
 from lsgen.reproduction.runs import TrainedRun
 
 SHAPE, N = (1, 8, 8), 7
@@ -46,7 +46,7 @@ def test_evidence_of_every_observation_is_that_of_the_normal_distribution_that_i
     weight, mean = decoder.weight.detach().numpy(), decoder.bias.detach().numpy()
     marginal = multivariate_normal(mean, weight @ weight.T + sigma**2 * np.eye(64))
     before = torch.get_rng_state()
-    found = Evidence(samples=5, n=N, batch_size=3, chunk_size=2)(_run(model, data))
+    found = HeldOutEvidence(samples=5, n=N, batch_size=3, chunk_size=2)(_run(model, data))
     assert torch.equal(torch.get_rng_state(), before)
     expected = -marginal.logpdf(data.probe(N, "test")["x"].flatten(1).numpy())
     np.testing.assert_allclose(found.arrays["nll"], expected, rtol=1e-6)
@@ -60,7 +60,7 @@ def test_units_whose_posterior_ignores_the_observation_are_not_active():
     with torch.no_grad():
         encoder.layers[0].weight[2:] = 0.0
     model = VAE(encoder, decoder, Bernoulli(SHAPE), StandardNormal(4), ELBO())
-    found = Evidence(samples=1, n=50)(_run(model, Digits(binarise="threshold")))
+    found = HeldOutEvidence(samples=1, n=50)(_run(model, Digits(binarise="threshold")))
     assert found.values["active_units"] == 2
 
 
@@ -117,9 +117,9 @@ def test_what_cannot_be_measured_is_refused(quantised):
     with pytest.raises(TypeError, match="CodeUsage expected codes of a VectorQuantiser"):
         CodeUsage(n=2)(_run(vae, data))
     with pytest.raises(TypeError, match="expected a posterior with a density"):
-        Evidence(samples=1, n=2)(quantised)
+        HeldOutEvidence(samples=1, n=2)(quantised)
     with pytest.raises(TypeError, match="Bound expected a VAE"):
         Bound(n=2)(_run(nn.Identity(), data))
-    for measure in (Evidence, Bound, CodeUsage):
+    for measure in (HeldOutEvidence, Bound, CodeUsage):
         with pytest.raises(ValueError, match="at least 1, got"):
             measure(n=0)

@@ -12,11 +12,11 @@ from lsgen.latent import LatentSpace
 from lsgen.reproduction.drawing import Results
 from lsgen.runs import RunError
 
-__all__ = ["Manifold"]
+__all__ = ["DecodedManifold"]
 
 
 @dataclass(frozen=True)
-class Manifold:
+class DecodedManifold:
     """Draws decoded means on a square grid, whose places are carried to codes by the inverse distribution of the prior.
 
     The places are the middles of points x points cells of the unit square; the codes at them are the quantiles of each

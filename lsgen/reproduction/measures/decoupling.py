@@ -17,13 +17,13 @@ from lsgen.metrics.decoupling import class_sensitivities, sparsities
 from lsgen.metrics.quality import DatasetClassifier
 from lsgen.reproduction.runs import Measured, TrainedRun
 
-__all__ = ["Decoupling"]
+__all__ = ["ClassDecoupling"]
 
 _trained: list[tuple[Any, DatasetClassifier]] = []  # the last classifier, with what it was trained on
 
 
 @dataclass(frozen=True)
-class Decoupling:
+class ClassDecoupling:
     """Measures the sparsity of the dependence of class probabilities on latent dimensions.
 
     Attributes:
@@ -53,7 +53,7 @@ class Decoupling:
         """
         space = run.model.latent_space
         if not isinstance(space, LatentSpace):
-            raise TypeError(f"Decoupling expected a model with a latent space, got {type(run.model).__name__}")
+            raise TypeError(f"ClassDecoupling expected a model with a latent space, got {type(run.model).__name__}")
         classifier = self._classifier(run)
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)

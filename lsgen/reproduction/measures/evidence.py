@@ -12,11 +12,11 @@ from lsgen.latent import EncodableLatentSpace, Euclidean
 from lsgen.metrics import ActiveUnits, log_evidence
 from lsgen.reproduction.runs import Measured, TrainedRun
 
-__all__ = ["Evidence"]
+__all__ = ["HeldOutEvidence"]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class HeldOutEvidence:
     """Estimates log p(x) of test observations, the same ones for every run, and counts active units.
 
     Its keys are `nll`, the negative log-likelihood in nats per observation, with that of each observation, and
@@ -51,7 +51,7 @@ class Evidence:
         """Measure a run."""
         space = run.model.latent_space
         if not isinstance(space, EncodableLatentSpace):
-            raise TypeError(f"Evidence expected a latent space with an encoder, got {type(space).__name__}")
+            raise TypeError(f"HeldOutEvidence expected a latent space with an encoder, got {type(space).__name__}")
         x = run.probe(self.n)["x"]
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()

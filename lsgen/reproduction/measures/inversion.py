@@ -10,11 +10,11 @@ from torch import Tensor
 from lsgen.latent import EncodableLatentSpace
 from lsgen.reproduction.runs import Measured, TrainedRun
 
-__all__ = ["Inversion"]
+__all__ = ["ReconstructionDistance"]
 
 
 @dataclass(frozen=True)
-class Inversion:
+class ReconstructionDistance:
     """Measures the Euclidean distance of test observations from their reconstructions, in units of the data.
 
     The keys are `error`, ‖x - G(E(x))‖, and `other`, ‖x' - G(E(x))‖ of another test observation x', the next one; both
@@ -40,7 +40,7 @@ class Inversion:
         """Measure a run."""
         space = run.model.latent_space
         if not isinstance(space, EncodableLatentSpace):
-            raise TypeError(f"Inversion expected a model with an encoder, got {type(run.model).__name__}")
+            raise TypeError(f"ReconstructionDistance expected a model with an encoder, got {type(run.model).__name__}")
         x = run.probe(self.n)["x"]
         again = torch.cat([space.decode(space.encode(part).mean).mean for part in x.split(500)])
         parts = {"error": _distances(x, again), "other": _distances(x.roll(-1, 0), again)}

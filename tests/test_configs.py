@@ -55,7 +55,8 @@ def composition(choice):
         for other in others:
             if composed(f"{kind}={other}")[1].get(group) == name:
                 return (f"{kind}={other}",)
-    return (choice,)
+    of_a_gan = group == "net" and "\ncritic:" in (TREE / "net" / f"{name}.yaml").read_text()
+    return ("model=gan", choice) if of_a_gan else (choice,)
 
 
 @pytest.fixture

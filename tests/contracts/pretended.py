@@ -41,8 +41,10 @@ B = 6
 NOT_RUN: dict[str, str] = {
     # class -> the reason
     "AmortisedDistance": "no part of a model; it is run below",
+    "GatedLinear": "layers that experiments alone choose; they are run below",
     "MissingnessNetwork": "a model of the mask in place of SelfMasking; see tests/models/test_not_miwae.py",
     "Regulariser": "what all penalties derive from",
+    "StudentTPosterior": "a posterior that an experiment alone chooses; it is run below",
     "Styles": "a latent space derived from a trained generator; it is sampled below",
 }
 
@@ -105,7 +107,7 @@ def fitting(choice: str) -> Any:
     group, name = choice.split("=")
     if (TREE / "experiment" / f"{name}_digits.yaml").is_file():
         return composed(f"experiment={name}_digits")
-    for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae"]:
+    for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae", "bigan"]:
         for data in ("digits", "cifar10", "sprites"):
             config = composed(f"data={data}", f"model={model}", *([choice] if group == "net" else []))
             with suppress(InstantiationException, ValueError):

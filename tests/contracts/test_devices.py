@@ -35,7 +35,15 @@ from torchmetrics import Metric
 
 from lsgen.geometry import Immersion, immersion
 from lsgen.geometry.jets import propagate
-from lsgen.latent import EncodableLatentSpace, ImplicitPrior, LatentSpace, Point, Space, StandardNormal
+from lsgen.latent import (
+    EncodableLatentSpace,
+    ImplicitPrior,
+    LatentSpace,
+    Point,
+    Space,
+    StandardNormal,
+    StudentTPosterior,
+)
 from lsgen.likelihoods import Bernoulli, ClosedFormLikelihood, FixedGaussian, FlatLikelihood, Gaussian, Likelihood
 from lsgen.likelihoods.mixed import Mixed
 from lsgen.models import LatentModel, Losses
@@ -43,7 +51,7 @@ from lsgen.models.amortised import AmortisedDistance
 from lsgen.models.divergence import kl_terms
 from lsgen.models.gan import AdversarialModel, style_space
 from lsgen.models.gan.styles import Styles
-from lsgen.nn import ConvDecoder, MLPDecoder
+from lsgen.nn import ConvDecoder, MLPDecoder, MLPEncoder
 
 
 @pytest.fixture
@@ -118,6 +126,15 @@ def test_networks_that_no_model_chooses_run() -> None:
                 on_cuda(space.encode(batch["x"]).mean)
             if isinstance(model, AdversarialModel):
                 on_cuda(*model.critic_terms(batch, None).values(), *model.generator_terms(batch, 1).values())
+
+
+def test_parts_that_experiments_alone_choose_run() -> None:
+    encoder, posterior = MLPEncoder((1, 4, 4), 2, (8,), nn.Identity, heads=3, gated=True), StudentTPosterior()
+    with pretended():
+        moved(encoder, CUDA)
+        moved(posterior, CUDA)
+        q = posterior(encoder(torch.empty(B, 1, 4, 4, device=CUDA)))
+        on_cuda(q.mean, q.rsample(), q.log_prob(q.rsample()))
 
 
 def test_styles_are_drawn() -> None:

@@ -53,9 +53,8 @@ def latest(paper: Paper) -> Attempt | None:
     return max(attempts(paper), key=lambda one: one.time, default=None)
 
 
-def overview_rows(paper: Paper) -> list[list[str]]:
+def overview_rows(paper: Paper, attempt: Attempt | None) -> list[list[str]]:
     """Return a row for each target and claim: paper, name, published, obtained, verdict, minutes."""
-    attempt = latest(paper)
     if attempt is None:
         document = paper.document
         rows = [[name, _published(target), ""] for name, target in document.targets.items()]
@@ -94,7 +93,7 @@ def overview(papers: Sequence[Paper], setting: str, results: str) -> str:
             where = results.format(name=paper.name)
             shown += f", [results]({where}): preset `{attempt.preset}`, {_minutes(attempt)} minutes."
         lines += ["", f"`lsgen reproduce {paper.name}`. {shown}", ""]
-        rows = [row[1:-1] for row in overview_rows(paper)]
+        rows = [row[1:-1] for row in overview_rows(paper, attempt)]
         lines += [*_table(["target or claim", "published", "obtained", "verdict"], rows), ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -130,7 +130,7 @@ def test_an_attempt_comes_back_as_it_was_written(tmp_path):
     assert read.targets == paper.document.targets
     assert read.claims == paper.document.claims
     assert "10 ± 1 (n = 3) | ±0.5 | reproduced" in results_page(paper, [read], read, ["targets"])
-    assert [row[4] for row in overview_rows(paper)] == ["reproduced", "not run"]
+    assert [row[4] for row in overview_rows(paper, read)] == ["reproduced", "not run"]
 
 
 def test_an_attempt_is_judged_by_the_targets_of_its_time(tmp_path):

@@ -278,10 +278,11 @@ def _show(paper: Paper, attempt: Attempt) -> None:
 
 def _list() -> int:
     from lsgen.cli.output.tables import print_table
-    from lsgen.reproduction.page import overview_rows
+    from lsgen.reproduction.page import latest, overview_rows
     from lsgen.reproduction.paper import Paper, papers
 
-    rows = [row for folder in papers() for row in overview_rows(Paper.read(folder))]
+    every = [Paper.read(folder) for folder in papers()]
+    rows = [row for paper in every for row in overview_rows(paper, latest(paper))]
     print_table(["paper", "target or claim", "published", "obtained", "verdict", "minutes"], rows, keys=2)
     return OK
 

@@ -18,6 +18,7 @@ from pytorch_lightning import Trainer
 from lsgen.cli import main
 from lsgen.cli.config.construction import build, instantiate, verify
 from lsgen.cli.config.frozen_config import freeze, references, thaw
+from lsgen.cli.config.open_shape import fill_shape
 from lsgen.cli.config.overlay import check_overlay, new_keys
 from lsgen.cli.config.schema import check_shape
 from lsgen.cli.errors import UsageError
@@ -41,6 +42,7 @@ def composed(*overrides):
         choices = dict(config.hydra.runtime.choices)
         job = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
         job.run.update({"id": "abc12345", "name": "test", "group": "test"})
+        fill_shape(job)
         frozen = freeze(job)
         check_shape(frozen, references(job))
     return frozen, choices

@@ -38,7 +38,7 @@ class DataModule(LightningDataModule, ABC):
     different seeds are judged on the same images. The order of training and the draws in it depend on `seed`.
 
     Args:
-        shape: shape of one observation that the configuration states.
+        shape: shape of one observation that the configuration states; None for that of the data.
         provides: the shape that the data have.
         encoding: stored values -> x.
         batch_size: observations in a batch, on each process.
@@ -59,7 +59,7 @@ class DataModule(LightningDataModule, ABC):
 
     def __init__(
         self,
-        shape: Sequence[int],
+        shape: Sequence[int] | None,
         provides: Sequence[int],
         encoding: Encoding,
         batch_size: int,
@@ -67,7 +67,7 @@ class DataModule(LightningDataModule, ABC):
         loading: Loading,
     ) -> None:
         super().__init__()
-        self.shape = tuple(int(size) for size in shape)
+        self.shape = tuple(int(size) for size in (provides if shape is None else shape))
         if self.shape != tuple(provides):
             raise ValueError(f"expected shape {tuple(provides)}, which {self._name} provides, got {self.shape}")
         if batch_size < 1:

@@ -1,4 +1,7 @@
-"""Preparation of a composed config for a run directory: it is checked, resolved and named, without heavy imports."""
+"""Preparation of a composed config for a run directory: it is checked, resolved and named.
+
+Nothing heavy is imported, unless the config leaves the shape of the data open.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from lsgen.cli.config.compose import Composed
 from lsgen.cli.config.frozen_config import freeze, references, resolving
 from lsgen.cli.config.names import folder, identify
+from lsgen.cli.config.open_shape import fill_shape
 from lsgen.cli.config.overlay import check_overlay, drop_deselected
 from lsgen.cli.config.schema import check_shape
 from lsgen.cli.config.targets import check_names
@@ -41,13 +45,14 @@ def prepare(
     """Check a composed config and resolve it.
 
     Args:
-        composed: the config; its run's name, id and group and its seed are filled in.
+        composed: the config; its run's name, id and group, its seed and the shape of its data are filled in.
         sweep: the name of the sweep that the run belongs to, if any.
         run_id: the id of the run where its config gives none; a new one unless given.
         here: the `surroundings` that runs prepared together share.
 
     Raises:
-        UsageError: the config has keys that nothing knows, or names what it may not.
+        UsageError: the config has keys that nothing knows, names what it may not, or leaves open a shape that its data
+            do not tell.
 
     """
     from omegaconf import OmegaConf
@@ -56,6 +61,7 @@ def prepare(
         identify(composed, sweep, run_id)
         if composed.config.get("seed") is None and not OmegaConf.is_missing(composed.config, "seed"):
             composed.config.seed = randbelow(2**31)
+    fill_shape(composed.config)
     config = freeze(composed.config)
     if composed.overlay is not None:
         drop_deselected(config, composed.overlay_alone)

@@ -58,7 +58,7 @@ class DSprites(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (1, SIZE, SIZE),
+        shape: Sequence[int] | None = (1, SIZE, SIZE),
         root: str = "data",
         batch_size: int = 64,
         seed: int = 0,

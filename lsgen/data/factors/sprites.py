@@ -107,7 +107,7 @@ class Sprites(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (1, SIZE, SIZE),
+        shape: Sequence[int] | None = (1, SIZE, SIZE),
         batch_size: int = 64,
         seed: int = 0,
         train_size: int | float | None = None,
@@ -117,7 +117,7 @@ class Sprites(DataModule):
         correlation: Correlation | None = None,
         loading: Loading = Loading(),
     ) -> None:
-        size = SIZE // 2 if tuple(shape)[1:] == (SIZE // 2, SIZE // 2) else SIZE
+        size = SIZE // 2 if tuple(shape or ())[1:] == (SIZE // 2, SIZE // 2) else SIZE
         super().__init__(shape, (1, size, size), AsStored(2), batch_size, seed, loading)
         self._render = partial(render, size=size)
         total, held_out = prod(FACTOR_SIZES), {"val_size": val_size, "test_size": test_size}

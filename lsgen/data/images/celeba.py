@@ -61,7 +61,7 @@ class CelebA(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (3, 64, 64),
+        shape: Sequence[int] | None = (3, 64, 64),
         root: str = "data",
         download: bool = False,
         crop: int = 148,
@@ -74,7 +74,7 @@ class CelebA(DataModule):
         if not 1 <= crop <= WIDTH:
             raise ValueError(f"expected crop between 1 and {WIDTH} pixels, got {crop}")
         encoding = image_encoding(256, dequantise)
-        square = (3, int(shape[-1]), int(shape[-1]))
+        square = (3, 64, 64) if shape is None else (3, int(shape[-1]), int(shape[-1]))
         super().__init__(shape, square, encoding, batch_size, seed, loading)
         self.root, self.download, self.crop, self.flip = data_root(root), download, crop, flip
         if not download:

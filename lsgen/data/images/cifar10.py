@@ -42,7 +42,7 @@ class Cifar10(TorchvisionImages):
 
     def __init__(
         self,
-        shape: Sequence[int] = (3, 32, 32),
+        shape: Sequence[int] | None = (3, 32, 32),
         root: str = "data",
         download: bool = False,
         val_size: int | float = 5_000,

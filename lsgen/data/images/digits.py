@@ -43,7 +43,7 @@ class Digits(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (1, 8, 8),
+        shape: Sequence[int] | None = (1, 8, 8),
         batch_size: int = 64,
         seed: int = 0,
         val_size: int | float = 180,

@@ -47,7 +47,7 @@ class FashionMnist(TorchvisionImages):
 
     def __init__(
         self,
-        shape: Sequence[int] = (1, 28, 28),
+        shape: Sequence[int] | None = (1, 28, 28),
         root: str = "data",
         download: bool = False,
         val_size: int | float = 5_000,

@@ -48,7 +48,7 @@ class StackedDigits(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (3, 28, 28),
+        shape: Sequence[int] | None = (3, 28, 28),
         digits: str = "mnist",
         root: str = "data",
         download: bool = False,

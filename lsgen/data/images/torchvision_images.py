@@ -55,7 +55,7 @@ class TorchvisionImages(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int],
+        shape: Sequence[int] | None,
         encoding: Encoding,
         root: str,
         download: bool,

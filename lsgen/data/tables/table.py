@@ -58,7 +58,7 @@ class Table(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (30,),
+        shape: Sequence[int] | None = (30,),
         name: str = "breast_cancer",
         missing: float | Missing = 0.0,
         val_size: int | float = 0.1,

@@ -55,7 +55,7 @@ class BranchingDiffusion(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (50,),
+        shape: Sequence[int] | None = (50,),
         depth: int = 6,
         children: int = 2,
         siblings: int = 5,

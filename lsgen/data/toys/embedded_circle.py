@@ -54,7 +54,7 @@ class EmbeddedCircle(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (100,),
+        shape: Sequence[int] | None = (100,),
         concentration: float = 10.0,
         noise: float = 0.1,
         train_size: int = 5_000,

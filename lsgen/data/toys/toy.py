@@ -43,7 +43,7 @@ class Toy(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] = (2,),
+        shape: Sequence[int] | None = (2,),
         name: str = "eight_gaussians",
         noise: float | None = None,
         train_size: int = 50_000,

@@ -1,0 +1,53 @@
+"""The shape of observations where a config leaves it open: the data are built and asked.
+
+Networks, likelihoods and models read `${data.shape}`. If that is null, it means what the data have, and is filled in
+before anything is resolved, so that the frozen config of a run states it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lsgen.cli.config.frozen_config import escaped, resolving
+from lsgen.cli.errors import UsageError
+
+__all__ = ["fill_shape"]
+
+_found: dict[str, list[int]] = {}  # of the data that this process has asked, such as the jobs of a sweep
+
+
+def fill_shape(config: DictConfig) -> None:
+    """Fill in `data.shape` if it is null.
+
+    Args:
+        config: a composed config; changed.
+
+    Raises:
+        UsageError: the data cannot be built, with the sentence they give, or have no `shape`.
+
+    """
+    data = config.get("data")
+    if not isinstance(data, DictConfig) or "shape" not in data or OmegaConf.is_missing(data, "shape"):
+        return
+    with resolving():
+        if data.shape is not None:
+            return
+        options: Any = OmegaConf.to_container(data, resolve=True, throw_on_missing=True)
+    key = json.dumps({name: value for name, value in options.items() if name != "seed"}, sort_keys=True, default=str)
+    if key not in _found:
+        _found[key] = _shape(options)
+    data.shape = list(_found[key])
+
+
+def _shape(options: dict[str, Any]) -> list[int]:
+    from lsgen.cli.config.construction import instantiate, verify_part
+
+    part = OmegaConf.create({"data": escaped(options)}).data
+    verify_part(part, "data")
+    data = instantiate(part, "data")
+    if not isinstance(shape := getattr(data, "shape", None), tuple):
+        raise UsageError(f"expected data.shape, which is null, from the data, and {type(data).__name__} has none")
+    return [int(size) for size in shape]

@@ -1,0 +1,47 @@
+"""A shape that a config leaves open is that of the data, for everything that reads it."""
+
+import pytest
+from sklearn.datasets import load_wine
+
+from lsgen.cli.application import compose_and_run
+from lsgen.cli.config.preparation import prepare
+from lsgen.cli.errors import UsageError
+
+
+def prepared(*overrides):
+    found = []
+
+    def job(composed):
+        try:
+            found.append(prepare(composed, None).config)
+        except UsageError as error:
+            found.append(error)
+
+    compose_and_run(overrides, "sweep", job)
+    return found[0]
+
+
+def test_an_open_shape_is_filled_in_before_networks_read_it():
+    config = prepared("data=table", "data.name=wine", "data.shape=null")
+    columns = load_wine().data.shape[1]
+    assert config["data"]["shape"] == [columns]
+    assert config["model"]["encoder"]["shape"] == config["model"]["decoder"]["shape"] == [columns]
+    assert prepared("data=sprites", "data.shape=null")["data"]["shape"] == [1, 64, 64]
+
+
+def test_a_stated_shape_is_left_to_the_data_to_refuse():
+    assert prepared("data=table", "data.name=wine", "data.shape=[4]")["data"]["shape"] == [4]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (("data.name=wines",), "data: expected a table out of .*, got 'wines'"),
+        (("+data.colour=red",), "unknown config key 'data.colour'"),
+        (("data.name=???",), r"cannot be resolved: Missing mandatory value: .*name"),
+        (("data._target_=torch.nn.Identity",), "expected data.shape, .* from the data, and Identity has none"),
+    ],
+)
+def test_data_that_cannot_tell_their_shape_are_refused(overrides, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        raise prepared("data=table", "data.shape=null", *overrides)

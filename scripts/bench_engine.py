@@ -1,7 +1,8 @@
 """Training through lsgen's whole engine against a bare PyTorch loop of the same model on the same batches.
 
 The engine is Lightning with every callback and logger of a default run: seeding, guard, metrics, checkpoints,
-progress, metrics.csv. The two alternate within one process; a row gives the median over the rounds.
+progress, metrics.csv. They alternate within one process; a row gives the median over the rounds. What a step costs
+beyond the arithmetic is also measured in a trainer of Lightning with nothing of lsgen but model and batches.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from time import perf_counter
 from typing import Any, Literal
 
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from torch import Tensor
 
@@ -54,40 +55,68 @@ class Stopwatch(Callback):
     ) -> None:
         """Note the time."""
         now = perf_counter()
-        if pl_module.generator_steps == self.warm:
+        if trainer.global_step == self.warm:
             self.started = now
-        self.steps, self.seconds = pl_module.generator_steps - self.warm, now - self.started
+        self.steps, self.seconds = trainer.global_step - self.warm, now - self.started
+
+
+class Plain(LightningModule):
+    """Any user's module: the same objective, and none of the hooks of lsgen."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.objective, self.space = model.objective, model.latent_space
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam as the bare loop has it."""
+        return torch.optim.Adam(self.parameters(), lr=1e-3, fused=True)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Return the loss."""
+        loss: Tensor = self.objective(self.space, batch, self.global_step).loss
+        return loss
 
 
 def engine_step(
     model: VAE, data: RandomImages, steps: int, warm: int, precision: Literal["32-true", "bf16-mixed"] = "32-true"
 ) -> float:
     """Return the seconds of a training step through the engine."""
-    watch = Stopwatch(warm)
     model.generator_steps, model.max_steps = 0, warm + steps + 1
-    with tempfile.TemporaryDirectory() as run_dir, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as run_dir:
+        callbacks = [
+            Seeding(0),
+            FiniteLoss(),
+            LikelihoodMetrics(),
+            Progress(console=Console(file=StringIO(), force_terminal=True)),
+            Checkpoint(),
+        ]
+        options: dict[str, Any] = {"max_epochs": -1, "logger": CSVLogger(run_dir), "precision": precision}
+        return _seconds(model, data, warm, callbacks, default_root_dir=run_dir, **options)
+
+
+def lightning_step(model: VAE, data: RandomImages, steps: int, warm: int) -> float:
+    """Return the seconds of a training step of a plain module in a trainer without anything that can be left out."""
+    options = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+    return _seconds(Plain(model), data, warm, [], max_steps=warm + steps + 1, max_epochs=-1, **options)
+
+
+def _seconds(
+    module: LightningModule, data: RandomImages, warm: int, callbacks: list[Callback], **options: Any
+) -> float:
+    watch = Stopwatch(warm)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = Trainer(
-            default_root_dir=run_dir,
             accelerator="cpu",
             devices=1,
-            precision=precision,
-            max_epochs=-1,
-            logger=CSVLogger(run_dir),
-            callbacks=[
-                Seeding(0),
-                FiniteLoss(),
-                LikelihoodMetrics(),
-                Progress(console=Console(file=StringIO(), force_terminal=True)),
-                Checkpoint(),
-                watch,
-            ],
+            callbacks=[*callbacks, watch],
             limit_val_batches=0,
             num_sanity_val_steps=0,
             enable_model_summary=False,
             use_distributed_sampler=False,
+            **options,
         )
-        trainer.fit(model, data)
+        trainer.fit(module, data)
     return watch.seconds / watch.steps
 
 
@@ -122,14 +151,13 @@ def conv64() -> VAE:
     return VAE(Conv64Encoder(shape, 10), Conv64Decoder(10, shape), Bernoulli(shape), StandardNormal(10), ELBO())
 
 
-def compare(build: Callable[[], VAE], shape: tuple[int, ...], batch: int, steps: int) -> tuple[float, float]:
-    """Return the median seconds of a step, bare and through the engine."""
+def compare(build: Callable[[], VAE], shape: tuple[int, ...], batch: int, steps: int) -> tuple[float, float, float]:
+    """Return the median seconds of a step: in a bare loop, in a plain trainer of Lightning, through the engine."""
     data = RandomImages(shape, 40 * batch, batch)
-    bare, engine = [], []
-    for _ in range(ROUNDS):
-        bare.append(bare_step(build(), data, steps, steps // 4))
-        engine.append(engine_step(build(), data, steps, steps // 4))
-    return statistics.median(bare), statistics.median(engine)
+    ways = (bare_step, lightning_step, engine_step)
+    found = [[way(build(), data, steps, steps // 4) for way in ways] for _ in range(ROUNDS)]
+    bare, lightning, engine = (statistics.median(seconds) for seconds in zip(*found, strict=True))
+    return bare, lightning, engine
 
 
 def rows() -> list[dict[str, Any]]:
@@ -139,7 +167,7 @@ def rows() -> list[dict[str, Any]]:
         ("conv64, batch 64", conv64, (1, 64, 64), 64, 24),
         ("MLP, batch 512", mlp, (1, 28, 28), 512, 60),
     ):
-        bare, engine = compare(build, shape, batch, steps)
+        bare, lightning, engine = compare(build, shape, batch, steps)
         found.append(
             {
                 "work": f"training images/s, {name}",
@@ -147,18 +175,18 @@ def rows() -> list[dict[str, Any]]:
                 "ratio": bare / engine,
                 "target": ">= 0.9",
                 "met": bare / engine >= 0.9,
-                "note": f"{batch / engine:.0f} images/s",
+                "note": f"{batch / engine:.0f} images/s; a plain trainer of Lightning: {bare / lightning:.3g}",
             }
         )
-    bare, engine = compare(lambda: small(), (1, 8, 8), 64, 400)
+    bare, lightning, engine = compare(lambda: small(), (1, 8, 8), 64, 400)
     found.append(
         {
             "work": "overhead of a step, ms (tiny MLP, batch 64)",
             "bound_or_peer": "bare PyTorch loop of the same model",
             "ratio": 1e3 * (engine - bare),
-            "target": "<= 1.5",
-            "met": 1e3 * (engine - bare) <= 1.5,
-            "note": f"{1e3 * engine:.2f} ms against {1e3 * bare:.2f} ms a step",
+            "target": "<= 1.0",
+            "met": 1e3 * (engine - bare) <= 1.0,
+            "note": f"{1e3 * bare:.2f} ms bare, {1e3 * lightning:.2f} ms in a plain trainer, {1e3 * engine:.2f} ms",
         }
     )
     return found

@@ -22,6 +22,7 @@ from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.config.searchpath import SHIPPED, config_options, register
 from lsgen.cli.errors import UsageError
 from lsgen.cli.refusals.explain import explanation
+from lsgen.cli.sweeps.launch import Launch
 from lsgen.runs import flatten
 
 __all__ = ["compose_and_run"]
@@ -32,7 +33,9 @@ _MANY = 12  # names that are too many for a sentence which has a better one to o
 _INFOS = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
-def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Composed], Any]) -> list[int]:
+def compose_and_run(
+    arguments: Sequence[str], sweep_dir: str, job: Callable[[Composed], Any], launch: Launch | None = None
+) -> list[int]:
     """Compose a config with Hydra and run `job` on it, once or for every job of a sweep.
 
     Args:
@@ -40,6 +43,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
         sweep_dir: where a sweep goes; used with `-m` only.
         job: called with each composed config, under the process's own sys.argv and environment. What it raises
             goes through Hydra, so it had better not.
+        launch: what is asked of a sweep.
 
     Returns:
         The numbers of the jobs in the sweep's directory, where a launcher of lsgen took the place of `job`.
@@ -73,6 +77,7 @@ def compose_and_run(arguments: Sequence[str], sweep_dir: str, job: Callable[[Com
 
     launched: list[int] = []
     task.outside, task.launched = outside, launched  # type: ignore[attr-defined]
+    task.launch = launch or Launch()  # type: ignore[attr-defined]
     hydra_environment = {**own_environment, "HYDRA_FULL_ERROR": "1", "LSGEN_SWEEP_DIR": sweep_dir}
     try:
         with environment(hydra_environment), _argv([own_argv[0], *arguments]):
@@ -162,6 +167,8 @@ def _sentence(error: BaseException, arguments: Sequence[str] = ()) -> str:
     text = "\n".join(dict.fromkeys(str(cause).strip() for cause in causes))
     if unknown := re.search(r"Could not override '([^']+)'|delete from config. '([^']+)' does not exist", text):
         key = unknown[1] or unknown[2]
+        if key == "hydra.sweeper.zip":
+            return "zip= pairs the lists of hydra/sweeper=grid and listed; no other sweeper knows it"
         adding = f"; write +{key} if its class takes it" if unknown[1] and "." in key else ""
         hint = _suggestion(key, arguments) or adding
         return f"unknown config key {key!r}{hint} (`lsgen train --cfg job` prints all keys)"

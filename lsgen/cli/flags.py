@@ -12,7 +12,7 @@ from typing import Any
 from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.errors import UsageError
 
-__all__ = ["assignments", "device_of", "only_run", "places", "take"]
+__all__ = ["assignments", "device_of", "only_run", "places", "take", "take_switches"]
 
 _ON_CHECKPOINTS = ("checkpoint", "device")
 
@@ -43,6 +43,39 @@ def take(arguments: Sequence[str], names: Iterable[str]) -> tuple[dict[str, str]
         if not value:
             raise UsageError(f"expected {name}=VALUE, got nothing after the =")
         taken[name] = value
+    return taken, rest
+
+
+def take_switches(
+    arguments: Sequence[str], switches: Collection[str], valued: Collection[str] = ()
+) -> tuple[dict[str, str], list[str]]:
+    """Split flags with dashes off.
+
+    Args:
+        arguments: the command line.
+        switches: flags without a value, such as "--wait".
+        valued: flags that take one, as `--hours 8` or `--hours=8`.
+
+    Returns:
+        The values by flag, of those given; and the remaining arguments.
+
+    Raises:
+        UsageError: a flag lacks its value.
+
+    """
+    taken: dict[str, str] = {}
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        name, separator, value = argument.partition("=")
+        if argument in switches:
+            taken[argument] = ""
+        elif name in valued:
+            taken[name] = value if separator else next(left, "")
+            if not taken[name]:
+                raise UsageError(f"expected {name} VALUE, got nothing after it")
+        else:
+            rest.append(argument)
     return taken, rest
 
 

@@ -20,7 +20,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from lsgen.cli.errors import FAILURE, INTERRUPTED, OK
-from lsgen.cli.ranks import is_first_process
+from lsgen.cli.ranks import is_first_process, processes
+from lsgen.cli.sweeps.best_run import link_best
+from lsgen.cli.sweeps.terms import skipped, stopped_in_time
 from lsgen.cli.task import execute
 from lsgen.runs import Job, RunDirectory, Sweep, now, redact
 
@@ -101,9 +103,11 @@ def _run(sweep: Sweep, job: Job) -> int:
     if not _wait_for_lock(run):
         print(f"running  {run.path}: another process trains it", flush=True)
         return OK
-    if run.status()["state"] == "finished":
-        print(f"finished {run.path}: nothing is left to train", flush=True)
+    if (state := run.status()["state"]) in ("finished", "pruned"):
+        print(f"{state:<8} {run.path}: nothing is left to train", flush=True)
         return OK
+    if skipped(sweep, job):
+        return OK if processes(run) == 1 else FAILURE  # srun ends the others, which wait for this one
     run.record_attempt(
         {
             "time": now(),
@@ -113,12 +117,17 @@ def _run(sweep: Sweep, job: Job) -> int:
             "overrides": {},
         }
     )
-    with _stopping():
+    with _stopping(), stopped_in_time(sweep) as over:
         try:
             code = execute(run)
         except _Stopped as stop:
             run.set_status("interrupted")
             code = int(stop.code or FAILURE)
+    if code == OK:
+        link_best(sweep)
+    if code > INTERRUPTED and over.is_set():
+        print(f"stopped  {run.path}: the hours of the sweep are over", flush=True)
+        return FAILURE
     if code > INTERRUPTED and _array_task() is not None:
         _requeue(run)
     return code

@@ -2,7 +2,7 @@
 
 config.yaml        the resolved config, frozen before anything ran; never written again
 provenance.json    where the run came from, and every attempt at it
-status.json        created, running, finished, failed or interrupted, with the steps reached
+status.json        created, running, finished, pruned (by a search), failed or interrupted, with the steps reached
 metrics.csv        every logged scalar, one row a log call
 train.log          what the libraries had to say
 checkpoints/       last.ckpt, best.ckpt
@@ -12,6 +12,7 @@ geometry/          <checkpoint>.json, by `lsgen geometry`
 agreement/         <checkpoint>.json, by `lsgen agree`
 wandb/             the W&B run, offline unless asked
 report.html        everything on one page
+earlier/           what attempts left before the run was started anew
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ __all__ = ["MEASUREMENTS", "RunDirectory"]
 
 MEASUREMENTS = ("evaluation", "geometry", "agreement")  # folders of numbers that verbs measure
 
-_STATES = ("created", "running", "finished", "failed", "interrupted")
+_LASTING = ("config.yaml", "provenance.json", ".lock", "earlier")  # of a run that starts anew
+_STATES = ("created", "running", "finished", "pruned", "failed", "interrupted")
 
 
 class RunDirectory:
@@ -221,6 +223,22 @@ class RunDirectory:
             return True
         except OSError:
             return False
+
+    def set_aside(self) -> Path:
+        """Move all that attempts at this run left to a folder in it, so that it starts anew, and return the folder.
+
+        Raises:
+            RunError: another process trains this run.
+
+        """
+        with self.lock():
+            place = self.path / "earlier" / now().replace(":", "-")
+            place.mkdir(parents=True)
+            for entry in list(self.path.iterdir()):
+                if entry.name not in _LASTING:
+                    entry.rename(place / entry.name)
+            self.set_status("created")
+        return place
 
     def discard(self) -> None:
         """Remove the files of a run that never took a step; files from before `create` are kept.

@@ -34,7 +34,8 @@ def find_runs(patterns: Iterable[str | Path]) -> list[RunDirectory]:
         runs = [path for place in places for path in _below(place)]
         if not runs:
             raise RunError(f"expected runs (directories that hold config.yaml) at {pattern}, found none")
-        found |= {os.path.realpath(path): RunDirectory(path) for path in runs}
+        for path in sorted(runs, key=os.path.islink):  # a link, such as SWEEP/best, gives way to the run itself
+            found.setdefault(os.path.realpath(path), RunDirectory(path))
     return sorted(found.values(), key=lambda run: str(run.path))
 
 

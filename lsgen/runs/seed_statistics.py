@@ -21,9 +21,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Group", "Interval", "Statistics", "SweepTable", "aggregate", "best_groups", "over_seeds", "statistics"]
+__all__ = [
+    "STATISTICS",
+    "Group",
+    "Interval",
+    "Statistics",
+    "SweepTable",
+    "aggregate",
+    "best_groups",
+    "over_seeds",
+    "statistics",
+]
 
-_STATISTICS = ("mean", "std", "ci_low", "ci_high")
+STATISTICS = ("mean", "std", "ci_low", "ci_high", "min", "max")
+_SHOWN = STATISTICS[:4]  # unless others are asked for
 _SIGNIFICANCE = 0.05
 
 
@@ -44,6 +55,8 @@ class Statistics:
         std: their standard deviation with n - 1.
         ci_low: lower end of the 95 % confidence interval of the mean.
         ci_high: upper end.
+        min: the smallest value.
+        max: the largest value.
 
     """
 
@@ -51,6 +64,8 @@ class Statistics:
     std: float
     ci_low: float
     ci_high: float
+    min: float
+    max: float
 
 
 @dataclass
@@ -86,6 +101,8 @@ class SweepTable:
         best: places in `groups` of the best setting and of those that the test does not tell from it.
         judge: the metric that decides on them; None where nothing was compared.
         over: what is aggregated over.
+        statistics: of `STATISTICS`, those that a table for machines has.
+        asked: whether they were asked for, so that a table for readers has a column for each too.
 
     """
 
@@ -95,11 +112,13 @@ class SweepTable:
     best: frozenset[int]
     judge: str | None
     over: str
+    statistics: tuple[str, ...] = _SHOWN
+    asked: bool = False
 
     @property
     def columns(self) -> list[str]:
         """The names of all columns."""
-        return [*self.keys, "n", "failed", *(f"{metric}_{name}" for metric in self.metrics for name in _STATISTICS)]
+        return [*self.keys, "n", "failed", *(f"{metric}_{name}" for metric in self.metrics for name in self.statistics)]
 
     def rows(self) -> list[list[Any]]:
         """Return the values of all columns; None where there are too few runs."""
@@ -107,7 +126,7 @@ class SweepTable:
 
     def _row(self, group: Group) -> list[Any]:
         found = [group.statistics(metric) for metric in self.metrics]
-        numbers = [getattr(one, name) for one in found for name in _STATISTICS]
+        numbers = [getattr(one, name) for one in found for name in self.statistics]
         kept = [value if isfinite(value) else None for value in numbers]
         return [*(group.keys[key] for key in self.keys), group.n, group.failed, *kept]
 
@@ -141,7 +160,7 @@ def aggregate(
 
 
 def statistics(values: Sequence[float]) -> Statistics:
-    """Return the mean of values with its 95 % confidence interval, and their standard deviation.
+    """Return the mean of values with its 95 % confidence interval, their standard deviation, and their range.
 
     Example:
         >>> statistics([2.0, 4.0]).mean
@@ -149,11 +168,12 @@ def statistics(values: Sequence[float]) -> Statistics:
 
     """
     if not values:
-        return Statistics(nan, nan, nan, nan)
+        return Statistics(nan, nan, nan, nan, nan, nan)
     if len(values) == 1:
-        return Statistics(float(values[0]), nan, nan, nan)
+        return Statistics(float(values[0]), nan, nan, nan, float(values[0]), float(values[0]))
     mean, low, high = over_seeds(values)
-    return Statistics(mean, float(np.std(np.asarray(values, dtype=np.float64), ddof=1)), low, high)
+    std = float(np.std(np.asarray(values, dtype=np.float64), ddof=1))
+    return Statistics(mean, std, low, high, float(min(values)), float(max(values)))
 
 
 def over_seeds(scores: Sequence[float], level: float = 0.95) -> Interval:

@@ -31,7 +31,8 @@ from lsgen.runs.origin import new_id, now
 
 __all__ = ["STATES", "Job", "Sweep"]
 
-STATES = ("queued", "running", "preempted", "done", "failed", "stopped")
+STATES = ("queued", "running", "preempted", "done", "pruned", "failed", "stopped", "skipped")
+_ENDED = {"finished": "done", "pruned": "pruned"}
 
 
 @dataclass(frozen=True)
@@ -179,17 +180,20 @@ class Sweep:
                 work are found here.
 
         Returns:
-            "queued", "running", "preempted" (interrupted, its state saved, and queued again), "done", "failed", or
-            "stopped": neither done nor failed, and nobody is going to run it unless told.
+            "queued", "running", "preempted" (interrupted, its state saved, and queued again), "done", "pruned" (ended
+            early by a search), "failed", or, where nobody is going to run it unless told, "skipped" (its turn came and
+            the terms of the launch kept it from being run) or "stopped".
 
         """
         scheduled, claims = dict(queue or {}), self._claimed()
 
         def state(job: Job) -> str:
             run, queued = self.run(job), scheduled.get(job.number)
-            written = run.status()["state"]
+            status = run.status()
+            written = "skipped" if "skipped" in status else status["state"]
             if queued is None and job.number in claims:
-                ended = written in ("failed", "interrupted") and run.status_file.stat().st_mtime_ns > claims[job.number]
+                had_its_turn = written in ("failed", "interrupted", "skipped")
+                ended = had_its_turn and run.status_file.stat().st_mtime_ns > claims[job.number]
                 queued = None if ended else "queued"
             return self._state(run, written, queued)
 
@@ -198,13 +202,13 @@ class Sweep:
 
     @staticmethod
     def _state(run: RunDirectory, written: str, queued: str | None) -> str:
-        if written == "finished":
-            return "done"
+        if written in _ENDED:
+            return _ENDED[written]
         if queued == "running" or (written == "running" and run.is_locked()):
             return "running"
         if queued is not None:
             return "preempted" if written in ("interrupted", "running") else "queued"
-        return "failed" if written == "failed" else "stopped"
+        return written if written in ("failed", "skipped") else "stopped"
 
     @contextmanager
     def lock(self) -> Iterator[None]:

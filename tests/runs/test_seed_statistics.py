@@ -91,3 +91,31 @@ def test_what_cannot_be_paired_is_not_called_equal():
     one, other = group([5.0, 6.0]), Group({}, values={"m": {8: 4.0, 9: 5.0}})
     assert best_groups([one, other], "m") == {0}
     assert best_groups([Group({}), Group({})], "m") == set()
+
+
+def test_the_range_of_values_is_shown_where_it_is_asked_for(tmp_path):
+    from lsgen.cli.errors import UsageError
+    from lsgen.cli.output.table_formats import FORMATS, legend
+    from lsgen.cli.sweeps.tabulation import sweep_table
+    from lsgen.runs import RunDirectory, Sweep
+
+    sweep = Sweep.create(tmp_path / "s")
+    for number, value in enumerate([3.0, 1.0, 2.0, 7.0]):
+        overrides = [f"beta={number // 3}", f"seed={number}"]
+        sweep.add(overrides, run=f"{number:03d}", code="x")
+        config = {"beta": number // 3, "seed": number}
+        run = RunDirectory.create(sweep.path / f"{number:03d}", config, {"id": f"{number}"})
+        run.set_status("finished", metrics={"val/elbo": value})
+    sweep.save()
+    table = sweep_table(str(tmp_path / "s"), {"statistics": "std,min,max"})
+    assert table.columns == ["beta", "n", "failed", "val/elbo_std", "val/elbo_min", "val/elbo_max"]
+    assert table.rows() == [[0, 3, 0, 1.0, 1.0, 3.0], [1, 1, 0, None, 7.0, 7.0]]
+    assert FORMATS["csv"](table).splitlines()[1:] == ["0,3,0,1,1,3", "1,1,0,,7,7"]
+    assert FORMATS["rich"](table)[0] == table.columns
+    assert r"0 & 3 & 0 & $1$ & $1$ & $3$ \\" in FORMATS["latex"](table)
+    assert legend(table).startswith("standard deviation, smallest value, largest value over seed")
+    assert sweep_table(str(tmp_path / "s"), {}).columns[3:] == [
+        f"val/elbo_{x}" for x in ("mean", "std", "ci_low", "ci_high")
+    ]
+    with pytest.raises(UsageError, match="got 'median'"):
+        sweep_table(str(tmp_path / "s"), {"statistics": "median"})

@@ -14,8 +14,10 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from lsgen.cli.errors import OK
+from lsgen.cli.sweeps.terms import skipped
 from lsgen.runs import Job, Sweep
 
 __all__ = ["BlockingLauncher", "JobLauncher", "Scheduler", "job_command", "job_environment", "run_job"]
@@ -25,7 +27,14 @@ _NOT_INHERITED = ("LSGEN_RUN_DIR", "LSGEN_SWEEP_DIR", "LOCAL_RANK", "NODE_RANK",
 
 @dataclass(frozen=True)
 class JobLauncher(ABC):  # noqa: B024 (its two kinds have the abstract methods)
-    """Abstract launcher of the jobs of a sweep; its fields are the keys of its yaml."""
+    """Abstract launcher of the jobs of a sweep; its fields are the keys of its yaml.
+
+    Attributes:
+        restarts_jobs: whether a job whose process dies, or its node, is started again without being told to.
+
+    """
+
+    restarts_jobs: ClassVar[bool] = False
 
     def queue(self, sweep: Sweep) -> dict[int, str]:
         """Return "queued" or "running" for the jobs that a scheduler holds."""
@@ -87,7 +96,9 @@ def job_environment(sweep: Sweep, job: Job) -> dict[str, str]:
 
 
 def run_job(sweep: Sweep, job: Job, more: Mapping[str, str] | None = None) -> int:
-    """Run one job in its own process, with its output in a log file, and return its exit code."""
+    """Run one job in its own process, with its output in a log file, and return its exit code, 0 if it is skipped."""
+    if skipped(sweep, job):
+        return OK
     sweep.logs.mkdir(exist_ok=True)
     with open(sweep.logs / f"{job.number:03d}.log", "ab") as log:
         return subprocess.call(

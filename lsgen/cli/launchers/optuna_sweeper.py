@@ -25,7 +25,8 @@ from lsgen.cli.config.schema import MAX_SEED
 from lsgen.cli.errors import UsageError
 from lsgen.cli.launchers.optuna_space import as_override, distribution, one_of
 from lsgen.cli.sweeps.jobs import JobComposer
-from lsgen.runs import redact
+from lsgen.cli.sweeps.terms import skip_reason
+from lsgen.runs import Sweep, redact
 
 __all__ = ["OptunaSweeper"]
 
@@ -99,9 +100,15 @@ class OptunaSweeper(Sweeper):
         study = self._study()
         study.sampler = sampler(len(study.trials))
         while batch := self._next(study, space, fixed):
-            returns = self.launcher.launch([job for _, job in batch], initial_job_idx=batch[0][0])
-            for (number, _), returned in zip(batch, returns, strict=True):
-                self._tell(study, number, returned.return_value or {})
+            self.launcher.launch([job for _, job in batch], initial_job_idx=batch[0][0])
+            sweep = Sweep.open(self.config.hydra.sweep.dir)
+            over = skip_reason(sweep)
+            for number, overrides in batch:
+                if (job := sweep.find(overrides)) is not None:
+                    self._tell(study, number, sweep.run(job).status(), over is not None)
+            if over is not None:
+                print(f"search   ends: {over}; the same command goes on with it", flush=True)
+                break
         self._conclude(study)
 
     def _next(self, study: Any, space: Mapping[str, Any], fixed: Sequence[str]) -> list[tuple[int, list[str]]]:
@@ -123,9 +130,13 @@ class OptunaSweeper(Sweeper):
             batch.append((new.number, job))
         return batch[: self.n_jobs]
 
-    def _tell(self, study: Any, number: int, metrics: Mapping[str, float]) -> None:
+    def _tell(self, study: Any, number: int, status: Mapping[str, Any], over: bool) -> None:
+        """Tell a study how a trial ended, unless the terms of the launch cut it short and it can go on."""
         from optuna.trial import TrialState
 
+        if over and status["state"] in ("created", "interrupted"):
+            return
+        metrics = status.get("metrics", {})
         if metrics and self.metric not in metrics:
             raise UsageError(
                 f"expected hydra.sweeper.metric among the final metrics {', '.join(metrics)}, got {self.metric!r}"

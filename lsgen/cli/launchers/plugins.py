@@ -15,20 +15,23 @@ from typing import Any
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
-from lsgen.cli.compat import grid
+from lsgen.cli.config.monitors import check_metric
+from lsgen.cli.config.preparation import prepare
 from lsgen.cli.errors import UsageError
 from lsgen.cli.launchers.base import JobLauncher
 from lsgen.cli.launchers.optuna_sweeper import OptunaSweeper
 from lsgen.cli.launchers.submission import KINDS, start
 from lsgen.cli.launchers.wait import wait_for
+from lsgen.cli.sweeps.best_run import name_criterion
 from lsgen.cli.sweeps.jobs import JobComposer, freeze_jobs
+from lsgen.cli.sweeps.pairing import combinations
 from lsgen.runs import Sweep
 
 __all__ = ["Grid", "HydraLauncher", "Listed", "register_plugins"]
@@ -63,7 +66,10 @@ class HydraLauncher(Launcher):
         with self.task_function.outside():
             sweep = Sweep.create(self.config.hydra.sweep.dir)
             wanted = [list(overrides) for overrides in job_overrides]
-            start(sweep, self.launcher, lambda: freeze_jobs(sweep, self.composer, wanted), ("stopped",))
+            self._name_best(sweep, wanted)
+            terms = self.task_function.launch.terms
+            freeze = lambda: freeze_jobs(sweep, self.composer, wanted)
+            start(sweep, self.launcher, freeze, ("stopped", "skipped"), terms)
             jobs = [job for overrides in wanted if (job := sweep.find(overrides)) is not None]
             self.task_function.launched.extend(job.number for job in jobs)
             if self.config.hydra.sweeper._target_ not in [f"{_PACKAGE}.{one.__name__}" for one in (Grid, Listed)]:
@@ -72,6 +78,25 @@ class HydraLauncher(Launcher):
         for returned, job in zip(returns, jobs, strict=True):
             returned.return_value = sweep.run(job).status().get("metrics")
         return returns
+
+    def _name_best(self, sweep: Sweep, wanted: Sequence[Sequence[str]]) -> None:
+        """Note what decides on the best run: what the command line says, else what a search is after.
+
+        Raises:
+            UsageError: no run will have that metric.
+
+        """
+        asked, sweeper = self.task_function.launch.best, self.config.hydra.sweeper
+        if asked is None and "metric" in sweeper and "direction" in sweeper:
+            asked = str(sweeper.metric), sweeper.direction == "maximize"
+        elif asked is not None:
+            composed = self.composer.compose(wanted[0], 0)
+            check_metric("best=", asked[0], OmegaConf.create(prepare(composed, None).config))
+        if asked is not None:
+            with sweep.lock():
+                sweep.reload()
+                name_criterion(sweep, *asked)
+                sweep.save()
 
 
 class _Planned(Sweeper):
@@ -86,16 +111,34 @@ class _Planned(Sweeper):
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
+    def parsed(self, arguments: list[str]) -> list[Override]:
+        """Return the arguments as Hydra's grammar reads them.
 
-class Grid(_Planned):
-    """Sweeper over every combination of the comma-separated values."""
+        Raises:
+            UsageError: a swept key has no finite list of values.
 
-    def sweep(self, arguments: list[str]) -> Any:
-        """Launch the grid; the launcher composes each job before it starts any, so none is composed twice."""
+        """
         parsed = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         for one in parsed:
             _check_values_to_try(one)
-        return [self.launcher.launch(grid(parsed), initial_job_idx=0)]
+        return list(parsed)
+
+
+class Grid(_Planned):
+    """Sweeper over every combination of the comma-separated values.
+
+    Args:
+        zip: groups of keys whose values go together instead.
+
+    """
+
+    def __init__(self, zip: Sequence[Sequence[str]] = ()) -> None:
+        self.groups = [list(keys) for keys in zip]
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Launch the grid; the launcher composes each job before it starts any, so none is composed twice."""
+        parsed = self.parsed(arguments)
+        return [self.launcher.launch(combinations(parsed, self.groups), initial_job_idx=0)]
 
 
 class Listed(_Planned):
@@ -103,14 +146,16 @@ class Listed(_Planned):
 
     Args:
         file: JSON or YAML, a list of jobs, each a list of overrides.
+        zip: groups of keys of the command line whose values go together instead of in every combination.
 
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, zip: Sequence[Sequence[str]] = ()) -> None:
         self.file = file
+        self.groups = [list(keys) for keys in zip]
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Launch the jobs; what the command line sets, it sets in each.
+        """Launch the jobs; what the command line sets, it sets in each, and what it sweeps, it sweeps for each.
 
         Raises:
             UsageError: the file cannot be read or holds anything else.
@@ -124,7 +169,11 @@ class Listed(_Planned):
         listed = isinstance(jobs, list) and all(isinstance(job, list) for job in jobs)
         if not listed or not all(isinstance(override, str) for job in jobs for override in job):
             raise UsageError(f"expected a list of jobs, each a list of overrides such as seed=1, in {self.file}")
-        return [self.launcher.launch([[*job, *arguments] for job in jobs], initial_job_idx=0)]
+        parsed = self.parsed(arguments)
+        fixed = [text for text, one in zip(arguments, parsed, strict=True) if not one.is_sweep_override()]
+        swept = combinations([one for one in parsed if one.is_sweep_override()], self.groups)
+        every = [[*job, *fixed, *more] for job in jobs for more in swept]
+        return [self.launcher.launch(every, initial_job_idx=0)]
 
 
 def _check_values_to_try(override: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from lsgen.cli.errors import UsageError
 from lsgen.cli.launchers.base import BlockingLauncher, run_job
@@ -27,6 +27,8 @@ class Ray(BlockingLauncher):
         max_retries: how often Ray starts a job again whose node died; it goes on from its last checkpoint.
 
     """
+
+    restarts_jobs: ClassVar[bool] = True
 
     address: str | None = None
     num_cpus: float = 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lsgen.cli.errors import UsageError
 from lsgen.cli.launchers.base import Scheduler, code_path, working_directory
@@ -33,6 +33,8 @@ srun --kill-on-bad-exit=1 {prefix}{python} -m lsgen.cli sweep job {sweep} $(($1 
 @dataclass(frozen=True)
 class Slurm(Scheduler):
     """Submits all jobs that need the same nodes as one array. conf/hydra/launcher/slurm.yaml explains the keys."""
+
+    restarts_jobs: ClassVar[bool] = True
 
     partition: str | None = None
     account: str | None = None

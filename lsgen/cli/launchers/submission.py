@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from lsgen.cli.launchers.base import BlockingLauncher, JobLauncher, Scheduler
@@ -12,6 +12,7 @@ from lsgen.cli.launchers.local import Local
 from lsgen.cli.launchers.pool import Joblib
 from lsgen.cli.launchers.ray_tasks import Ray
 from lsgen.cli.launchers.slurm import Slurm
+from lsgen.cli.sweeps.terms import Terms
 from lsgen.runs import Job, RunError, Sweep
 
 __all__ = ["KINDS", "describe", "launcher_of", "queue_of", "start"]
@@ -47,7 +48,11 @@ def queue_of(sweep: Sweep) -> dict[int, str]:
 
 
 def start(
-    sweep: Sweep, launcher: JobLauncher, choose: Callable[[], Sequence[Job]], states: Sequence[str]
+    sweep: Sweep,
+    launcher: JobLauncher,
+    choose: Callable[[], Sequence[Job]],
+    states: Sequence[str],
+    terms: Terms | None = None,
 ) -> tuple[list[Job], list[str]]:
     """Start the chosen jobs that are in one of the given states; return these and the states of all jobs.
 
@@ -56,6 +61,7 @@ def start(
         launcher: what runs the jobs; a blocking one has run them when this returns.
         choose: called with the sweep's lock held and the sweep up to date.
         states: such as ("stopped",).
+        terms: of this launch; none unless given.
 
     Raises:
         UsageError: the launcher refuses.
@@ -68,6 +74,7 @@ def start(
             now = sweep.states(queue_of(sweep))
             todo = [job for job in chosen if now[job.number] in states]
             sweep.about["launcher"] = describe(launcher)
+            sweep.about["terms"] = replace(terms or Terms(), killed_is_failed=not launcher.restarts_jobs).record()
             if isinstance(launcher, Scheduler):
                 kinds = {*sweep.about.get("schedulers", []), type(launcher).__name__}
                 sweep.about["schedulers"] = sorted(kinds)

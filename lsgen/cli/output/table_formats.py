@@ -15,6 +15,15 @@ from lsgen.runs.seed_statistics import Group, SweepTable
 
 __all__ = ["FORMATS", "legend", "parquet"]
 
+_ALL = "mean ± standard deviation [95 % confidence interval of the mean]"
+_MEANINGS = {
+    "mean": "mean",
+    "std": "standard deviation",
+    "ci_low": "lower end of the mean's 95 % confidence interval",
+    "ci_high": "its upper end",
+    "min": "smallest value",
+    "max": "largest value",
+}
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
@@ -48,16 +57,21 @@ def as_rich(table: SweepTable) -> tuple[list[str], list[list[str]]]:
 
     rows = []
     for place, group in enumerate(table.groups):
-        cells = [_text(value, 6) for value in (*group.keys.values(), group.n, group.failed)]
-        cells = [escape(cell) for cell in (*cells, *(_statistics(group, metric) for metric in table.metrics))]
+        if table.asked:
+            cells = [_text(value, 6) for value in table.rows()[place]]
+        else:
+            cells = [_text(value, 6) for value in (*group.keys.values(), group.n, group.failed)]
+            cells += [_statistics(group, metric) for metric in table.metrics]
+        cells = [escape(cell) for cell in cells]
         rows.append([f"[bold]{cell}[/bold]" for cell in cells] if place in table.best else cells)
-    return [*table.keys, "n", "failed", *table.metrics], rows
+    return table.columns if table.asked else [*table.keys, "n", "failed", *table.metrics], rows
 
 
 def legend(table: SweepTable) -> str:
     """Return a sentence that explains the cells of `as_rich`."""
     judged = f"; bold: the best {table.judge}, and what paired t-tests do not tell from it" if table.judge else ""
-    return f"mean ± standard deviation [95 % confidence interval of the mean] over {table.over}{judged}"
+    shown = ", ".join(map(_MEANINGS.__getitem__, table.statistics)) if table.asked else _ALL
+    return f"{shown} over {table.over}{judged}"
 
 
 def _statistics(group: Group, metric: str) -> str:
@@ -72,9 +86,12 @@ def _statistics(group: Group, metric: str) -> str:
 def as_latex(table: SweepTable) -> str:
     """Return the table for LaTeX's booktabs: mean and standard deviation, and the interval, of every metric."""
     head = [*table.keys, "n", "failed", *(name for metric in table.metrics for name in (metric, "95 % CI"))]
+    kinds = "rc" * len(table.metrics)
+    if table.asked:
+        head, kinds = table.columns, "r" * len(table.metrics) * len(table.statistics)
     lines = [
         r"% \usepackage{booktabs}",
-        rf"\begin{{tabular}}{{{'l' * len(table.keys)}rr{'rc' * len(table.metrics)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(table.keys)}rr{kinds}}}",
         r"\toprule",
         " & ".join(map(_escaped, head)) + r" \\",
         r"\midrule",
@@ -82,7 +99,8 @@ def as_latex(table: SweepTable) -> str:
     for place, group in enumerate(table.groups):
         cells = [_escaped(_text(group.keys[key], 6)) for key in table.keys] + [str(group.n), str(group.failed)]
         for metric in table.metrics:
-            cells += _latex_cells(group, metric, place in table.best and metric == table.judge)
+            bold = place in table.best and metric == table.judge
+            cells += _latex_numbers(group, metric, table, bold) if table.asked else _latex_cells(group, metric, bold)
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
     if table.judge:
@@ -99,6 +117,15 @@ def _latex_cells(group: Group, metric: str, bold: bool) -> list[str]:
     if found.std != found.std:
         return [f"${mean}$", ""]
     return [rf"${mean} \pm {found.std:.2g}$", f"$[{found.ci_low:.4g}, {found.ci_high:.4g}]$"]
+
+
+def _latex_numbers(group: Group, metric: str, table: SweepTable, bold: bool) -> list[str]:
+    """Return a cell for each statistic that was asked for, the mean of a best row in bold."""
+    found = group.statistics(metric)
+    numbers = [(name, getattr(found, name)) for name in table.statistics]
+    cells = [(name, "" if value != value else f"{value:.4g}") for name, value in numbers]
+    marked = [rf"\mathbf{{{cell}}}" if bold and cell and name == "mean" else cell for name, cell in cells]
+    return [f"${cell}$" if cell else "" for cell in marked]
 
 
 def _escaped(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.config.schema import did_you_mean
@@ -10,7 +11,7 @@ from lsgen.cli.errors import UsageError
 from lsgen.runs import RunDirectory, Sweep, index
 from lsgen.runs.keys import find, main_metrics
 from lsgen.runs.scaling import SCALING_EFFICIENCY, add_scaling_efficiency
-from lsgen.runs.seed_statistics import SweepTable, aggregate, best_groups
+from lsgen.runs.seed_statistics import STATISTICS, SweepTable, aggregate, best_groups
 
 if TYPE_CHECKING:
     from lsgen.viz import Pixels
@@ -26,15 +27,15 @@ def sweep_table(path: str, options: Mapping[str, str]) -> SweepTable:
 
     Args:
         path: its directory.
-        options: `by`, `over`, `metrics` and `best`, as the usage of `lsgen table` says.
+        options: `by`, `over`, `metrics`, `best` and `statistics`, as the usage of `lsgen table` says.
 
     Raises:
-        UsageError: a key or metric is asked for that no run has.
+        UsageError: a key or metric is asked for that no run has, or an unknown statistic.
 
     """
     sweep = Sweep.open(path)
     rows = index([RunDirectory(sweep.path / job.run) for job in sweep.jobs])
-    over = options.get("over", "seed")
+    over, shown = options.get("over", "seed"), _statistics(options)
     add_scaling_efficiency(rows, [key for key in sweep.swept() if key != over])
     known = {key for row in rows for key in row}
     keys = _asked(options["by"], known) if "by" in options else _swept(sweep, rows, over)
@@ -42,7 +43,18 @@ def sweep_table(path: str, options: Mapping[str, str]) -> SweepTable:
     judge, largest = _deciding_metric(options.get("best"), metrics, known)
     groups = aggregate(rows, keys, [*dict.fromkeys([*metrics, *([judge] if judge else [])])], over)
     best = best_groups(groups, judge, largest) if judge and len(groups) > 1 else set()
-    return SweepTable(tuple(keys), tuple(metrics), tuple(groups), frozenset(best), judge, over)
+    table = SweepTable(tuple(keys), tuple(metrics), tuple(groups), frozenset(best), judge, over)
+    return replace(table, statistics=shown, asked=True) if shown else table
+
+
+def _statistics(options: Mapping[str, str]) -> tuple[str, ...]:
+    asked = tuple(name for name in options.get("statistics", "").split(",") if name)
+    for name in asked:
+        if name not in STATISTICS:
+            raise UsageError(
+                f"expected --statistics among {', '.join(STATISTICS)}, got {name!r}{did_you_mean(name, STATISTICS)}"
+            )
+    return asked
 
 
 def _swept(sweep: Sweep, rows: Sequence[Mapping[str, Any]], over: str) -> list[str]:

@@ -59,6 +59,8 @@ def definition(
     if not parameters:
         raise UsageError("expected something to sweep, such as model.objective.beta=1,4,16, got none")
     fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
+    if paired := next((one for one in fixed if one.startswith("zip=")), None):
+        raise UsageError(f"W&B combines every value with every other, got {paired}: use `lsgen train -m {paired}`")
     if (secret := next((one for one in fixed if redact(one) != one), None)) is not None:
         raise UsageError(f"{secret.partition('=')[0]} looks like a secret, and the definition is sent to W&B")
     # The agent sets WANDB_RUN_ID and WANDB_SWEEP_ID, from which the run takes its id; it talks to the server.

@@ -16,7 +16,7 @@ from lsgen.runs.keys import main_metrics
 __all__ = ["columns_of", "rows_of", "run"]
 
 _USAGE = """usage: lsgen table SWEEP [--by KEY,...] [--over KEY] [--metrics KEY,...] [--best [-]KEY] [--plot KEY]
-                   [--format rich|csv|md|latex|parquet] [--output FILE]
+                   [--statistics NAME,...] [--format rich|csv|md|latex|parquet] [--output FILE]
        lsgen table RUNS ... [--columns KEY,...] [--sort [-]KEY] [--format rich|csv|md] [--runs]
 
 The first form has a row for each setting of a sweep: the swept keys, the number of runs that finished (n) and failed,
@@ -27,6 +27,7 @@ on the screen, in four (METRIC_mean, METRIC_std, METRIC_ci_low, METRIC_ci_high) 
   --over      what is aggregated over (default seed); tests pair runs by it
   --metrics   metrics to show; the main ones unless given. scaling_efficiency where the sweep varies the number of
               processes: images per second over those of as many single processes
+  --statistics  what is told of every metric, a column each: mean, std, min, max, ci_low, ci_high
   --best      the metric that decides which row is best (-KEY: the smallest); the ELBO, or the first, unless given. Bold
               in rich, md and latex are the best row and those that paired t-tests over seeds, with Holm's correction
               at 5 %, do not tell from it
@@ -43,7 +44,7 @@ The second form has a row for each run. RUNS are run directories, directories of
 
   lsgen table sweeps/beta --metrics test/elbo --format latex
   lsgen table runs --columns model.objective.beta,seed,test/elbo --sort -test/elbo"""
-_OF_SWEEPS = ("by", "over", "metrics", "best", "plot")
+_OF_SWEEPS = ("by", "over", "metrics", "statistics", "best", "plot")
 _OPTIONS = ("columns", "sort", "format", "output", *_OF_SWEEPS)
 _KINDS = ("rich", "csv", "md", "latex", "parquet")
 _NOT_SETTINGS = ("run", "id", "state", "created", "overrides", "error", "step", "epoch")

@@ -16,7 +16,11 @@ from lsgen.cli.config.compose import Composed
 from lsgen.cli.config.names import as_text
 from lsgen.cli.config.preparation import FrozenRun, prepare
 from lsgen.cli.errors import BAD_INPUT, FAILURE, INTERRUPTED, OK, UsageError, complain
-from lsgen.cli.flags import take
+from lsgen.cli.flags import take, take_switches
+from lsgen.cli.sweeps.best_run import criterion
+from lsgen.cli.sweeps.launch import Launch
+from lsgen.cli.sweeps.pairing import paired_keys, zip_option
+from lsgen.cli.sweeps.terms import Terms
 from lsgen.runs import RunDirectory, RunError, Sweep, new_id
 
 __all__ = ["run"]
@@ -32,6 +36,12 @@ about, `--hydra-help` lists Hydra's own flags (-m, --config-dir, --config-name, 
   -m sweep_dir=PATH    a sweep: every combination of comma-separated values is a run of its own below PATH. What is
                    submitted is frozen, code included; launching the same sweep again starts only what is missing.
                    hydra/launcher=local (default), joblib, slurm or ray; --wait returns when all jobs have ended
+      zip=[KEY,KEY]             pair these lists, the first value with the first, and so on, instead of combining them
+      --stop-at-first-failure   once a job has failed no other starts; those that run are let end
+      --hours N                 no job starts that cannot end in that time from now (as others of the sweep took), and
+                                what runs at its end saves and stops; `lsgen sweep retry` takes up what is left
+      best=[-]KEY               SWEEP/best leads to the finished run with the largest KEY (-KEY: the smallest); the
+                                largest val/elbo, or the metric of a search, unless given
 
 Groups (the first names in ./conf and in the directories of LSGEN_CONF shadow those that ship with lsgen):
 
@@ -40,8 +50,15 @@ _EXAMPLES = """
   lsgen train experiment=vae_digits
   lsgen train data=sprites model=beta_vae model.objective.beta=8 trainer=gpu
   lsgen train -m model=vae,beta_vae seed=0,1,2
+  lsgen train -m model.prior.dim=2,8,32 data.batch_size=64,128,256 'zip=[model.prior.dim,data.batch_size]' seed=0,1
   lsgen train -m hydra/launcher=slurm sweep_dir=sweeps/beta model.objective.beta=1,4,16 seed=0,1,2
   lsgen train resume=runs/NAME model.max_steps=20000"""
+
+
+_LAUNCHERS_OF_LSGEN = (
+    "expected hydra/launcher to be local, joblib, slurm or ray for --stop-at-first-failure, --hours and best=, "
+    "which other launchers do not mind"
+)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -51,16 +68,20 @@ def run(arguments: Sequence[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(_help())
         return OK
-    flags, rest = take([argument for argument in arguments if argument != "--wait"], ("run_dir", "sweep_dir", "resume"))
+    switches, rest = take_switches(arguments, ("--wait", "--stop-at-first-failure"), ("--hours",))
+    flags, rest = take(rest, ("run_dir", "sweep_dir", "resume", "best"))
+    paired = [paired_keys(argument.removeprefix("zip=")) for argument in rest if argument.startswith("zip=")]
+    rest = [argument for argument in rest if not argument.startswith("zip=")]
     _check_flags(flags, rest)
-    wait = "--wait" in arguments
-    if wait and not ("-m" in rest or "--multirun" in rest):
-        raise UsageError("--wait waits for the jobs of a sweep: give -m with it")
+    if not ("-m" in rest or "--multirun" in rest):
+        for flag in (*switches, *(["best="] if "best" in flags else []), *(["zip="] if paired else [])):
+            raise UsageError(f"{flag} is about the jobs of a sweep: give -m with it")
     if "resume" in flags:
         from lsgen.cli.resuming import resume
 
         return resume(flags["resume"], rest)
-    return _launch(flags, rest, wait)
+    launch = Launch(Terms.given(switches), criterion(flags["best"]) if "best" in flags else None)
+    return _launch(flags, [*rest, *([zip_option(paired)] if paired else [])], launch, "--wait" in switches)
 
 
 def _check_flags(flags: Mapping[str, str], rest: Sequence[str]) -> None:
@@ -77,13 +98,15 @@ def _check_flags(flags: Mapping[str, str], rest: Sequence[str]) -> None:
         )
 
 
-def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
+def _launch(flags: Mapping[str, str], rest: Sequence[str], launch: Launch, wait: bool) -> int:
     """Compose and run one job, or every job of a sweep; a job that fails does not keep others from running."""
     codes: list[int] = []
     sweep_dir = flags.get("sweep_dir", f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}_sweep_{new_id()}")
 
     def job(composed: Composed) -> int:
         try:
+            if launch.asks:
+                raise UsageError(_LAUNCHERS_OF_LSGEN)
             directory = create(composed, flags.get("run_dir"), sweep_dir)
             codes.append(_execute(directory, discard=composed.number is None))
         except (UsageError, RunError) as error:
@@ -96,7 +119,7 @@ def _launch(flags: Mapping[str, str], rest: Sequence[str], wait: bool) -> int:
 
     fresh = [place for place in (Path(sweep_dir), *Path(sweep_dir).absolute().parents) if not place.exists()]
     try:
-        launched = compose_and_run(as_text(rest), sweep_dir, job)
+        launched = compose_and_run(as_text(rest), sweep_dir, job, launch)
     except Exception:
         if fresh and Path(sweep_dir).is_dir() and not _has_jobs(Path(sweep_dir)):
             shutil.rmtree(sweep_dir)

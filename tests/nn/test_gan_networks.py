@@ -30,6 +30,20 @@ def test_dcgan_has_the_layers_of_the_paper() -> None:
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in critic.features) == 3
 
 
+def test_dcgan_with_a_fully_connected_layer_has_the_layers_of_infogan() -> None:
+    """On MNIST: 74-1024-6272 and two transposed convolutions; two convolutions and 6272-1024-1, no bias before BN."""
+    generator = 74 * 1024 + 2 * 1024 + 1024 * 6272 + 2 * 128 + 128 * 64 * 16 + 2 * 64 + 64 * 16 + 1
+    assert _parameters(DCGANGenerator(74, (1, 28, 28), hidden=1024)) == generator
+    critic = 64 * 16 + 64 + 64 * 128 * 16 + 2 * 128 + 6272 * 1024 + 2 * 1024 + 1024 + 1
+    net = DCGANCritic((1, 28, 28), hidden=1024)
+    assert _parameters(net) == critic
+    plain = DCGANCritic((1, 28, 28), hidden=1024, batch_norm=False)
+    assert _parameters(plain) == critic - 2 * 128 + 128 - 2 * 1024 + 1024
+    assert not any(isinstance(layer, nn.BatchNorm1d) for layer in plain.modules())
+    x = DCGANGenerator(5, (1, 8, 8), width=4, hidden=6)(torch.randn(3, 5))
+    assert DCGANCritic((1, 8, 8), width=4, minibatch_std=True, hidden=6).features(x).shape == (3, 6)
+
+
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)])
 def test_dcgan_shapes(shape: tuple[int, int, int]) -> None:
     x = DCGANGenerator(5, shape, width=4)(torch.randn(2, 5))

@@ -65,7 +65,7 @@ def test_categories_are_matched_with_classes() -> None:
 def test_categories_need_a_model_that_recognises_some() -> None:
     prior = StandardNormal(2)
     plain = GAN(MLPDecoder(2, SHAPE, (8,)), MLPCritic(SHAPE, (8,)), FixedGaussian(SHAPE), prior, NonSaturating())
-    with pytest.raises(TypeError, match="expected a GAN with MutualInformation about classes, got GAN"):
+    with pytest.raises(TypeError, match="expected a GAN that recognises classes, got GAN"):
         Categories(n=10)(run_of(plain))
 
 

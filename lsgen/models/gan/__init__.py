@@ -19,7 +19,7 @@ from lsgen.models.gan.regularisers.base import (
 from lsgen.models.gan.regularisers.consistency import Consistency, GeneratedConsistency, LatentConsistency
 from lsgen.models.gan.regularisers.gradients import R1, R2, GradientPenalty, LocalGradientPenalty
 from lsgen.models.gan.regularisers.hessian_penalty import HessianPenalty
-from lsgen.models.gan.regularisers.info import MutualInformation
+from lsgen.models.gan.regularisers.info import MutualInformation, SharedMutualInformation
 from lsgen.models.gan.regularisers.infomax import ContrastiveTask
 from lsgen.models.gan.regularisers.lecam import LeCam
 from lsgen.models.gan.regularisers.orthogonality import Orthogonality
@@ -68,6 +68,7 @@ __all__ = [
     "RescaledGenerator",
     "RotationTask",
     "ScoreRegulariser",
+    "SharedMutualInformation",
     "SimilarityLoss",
     "Updates",
     "Wasserstein",

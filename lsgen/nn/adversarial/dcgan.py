@@ -30,6 +30,7 @@ class DCGANGenerator(nn.Module):
         shape: shape of one image, (C, S, S), S = 4 * 2^n or 7 * 2^n.
         width: channels in front of the last layer.
         activation: constructor of the activation; a smooth one gives the generator curvature.
+        hidden: units of a fully connected layer in front of all, as InfoGAN has one of 1,024; None has none.
 
     Raises:
         ValueError: S is no such number.
@@ -37,13 +38,21 @@ class DCGANGenerator(nn.Module):
     """
 
     def __init__(
-        self, dim: int, shape: Sequence[int], width: int = 64, activation: Callable[[], nn.Module] = nn.ReLU
+        self,
+        dim: int,
+        shape: Sequence[int],
+        width: int = 64,
+        activation: Callable[[], nn.Module] = nn.ReLU,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
         self.dim, self.heads = dim, 1
         bottom, doublings = _bottom(shape)
         channels = [width * 2**i for i in reversed(range(doublings))]
-        layers: list[nn.Module] = [nn.Linear(dim, channels[0] * bottom**2, bias=False)]
+        layers: list[nn.Module] = []
+        if hidden is not None:
+            layers += [nn.Linear(dim, hidden, bias=False), nn.BatchNorm1d(hidden), activation()]
+        layers.append(nn.Linear(dim if hidden is None else hidden, channels[0] * bottom**2, bias=False))
         layers += [nn.Unflatten(1, (channels[0], bottom, bottom)), nn.BatchNorm2d(channels[0]), activation()]
         for inputs, outputs in pairwise(channels):
             up = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
@@ -67,6 +76,7 @@ class DCGANCritic(nn.Module):
         batch_norm: whether all layers but the first and the last are followed by batch normalisation.
         spectral: whether every layer is spectrally normalised.
         minibatch_std: whether the last features see how diverse the images are, by a `MinibatchStd`.
+        hidden: units of a fully connected layer in front of the score, as InfoGAN has one of 1,024; None has none.
 
     Raises:
         ValueError: S is no such number, or both normalisations are asked for.
@@ -80,6 +90,7 @@ class DCGANCritic(nn.Module):
         batch_norm: bool = True,
         spectral: bool = False,
         minibatch_std: bool = False,
+        hidden: int | None = None,
     ) -> None:
         super().__init__()
         if batch_norm and spectral:
@@ -88,6 +99,11 @@ class DCGANCritic(nn.Module):
         if minibatch_std:
             self.features.insert(len(self.features) - 1, MinibatchStd())
             size += _bottom(shape)[0] ** 2
+        if hidden is not None:
+            self.features.append(nn.Linear(size, hidden, bias=not batch_norm))
+            self.features.extend([nn.BatchNorm1d(hidden)] if batch_norm else [])
+            self.features.append(nn.LeakyReLU(0.2))
+            size = hidden
         self.score = nn.Linear(size, 1)
         _initialise(self)
         if spectral:
@@ -159,5 +175,5 @@ def _initialise(net: nn.Module) -> None:
             nn.init.normal_(layer.weight, 0.0, 0.02)
             if layer.bias is not None:
                 torch.nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1.0, 0.02)

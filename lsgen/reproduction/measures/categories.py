@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from lsgen.models.gan import GAN, MutualInformation
+from lsgen.models.gan import GAN, MutualInformation, SharedMutualInformation
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["Categories"]
@@ -59,9 +59,10 @@ class Categories:
 def _categories(run: TrainedRun, x: Tensor) -> Tensor:
     """Return the most likely category of observations in data units, (N,)."""
     model = run.model
-    recognisers = [one for one in getattr(model, "regularisers", ()) if isinstance(one, MutualInformation)]
+    kinds = MutualInformation | SharedMutualInformation
+    recognisers = [one for one in getattr(model, "regularisers", ()) if isinstance(one, kinds)]
     if not isinstance(model, GAN) or not recognisers or not recognisers[0].classes:
-        raise TypeError(f"Categories expected a GAN with MutualInformation about classes, got {type(model).__name__}")
+        raise TypeError(f"Categories expected a GAN that recognises classes, got {type(model).__name__}")
     info = recognisers[0]
-    guesses = [info.recogniser(model.decoder.inverse(part))[:, : info.classes] for part in x.split(500)]
+    guesses = [info.guess(model.critic, model.decoder.inverse(part))[:, : info.classes] for part in x.split(500)]
     return torch.cat(guesses).argmax(1)

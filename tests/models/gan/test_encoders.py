@@ -11,7 +11,17 @@ from torch.nn.functional import softplus
 from lsgen.latent import EncodableLatentSpace, MixtureOfNormals, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.gan import GAN, VAEGAN, BiGAN, Hinge, LeastSquares, MutualInformation, NonSaturating, Wasserstein
+from lsgen.models.gan import (
+    GAN,
+    VAEGAN,
+    BiGAN,
+    Hinge,
+    LeastSquares,
+    MutualInformation,
+    NonSaturating,
+    SharedMutualInformation,
+    Wasserstein,
+)
 from lsgen.models.gan.losses import AdversarialLoss
 from lsgen.models.gan.vae_gan import SimilarityLoss
 from lsgen.nn.adversarial.critics import MLPCritic, MLPPairCritic
@@ -123,6 +133,42 @@ def test_the_recogniser_is_trained_with_the_generator() -> None:
     assert set(terms) == {"adversarial", "mutual_information"}
     gradients = torch.autograd.grad(terms["mutual_information"], [recogniser.weight, gan.generator.weight])
     assert all(g.abs().max() > 0 for g in gradients)
+
+
+def _shared(critic: nn.Module, **changes: float) -> tuple[GAN, SharedMutualInformation]:
+    torch.manual_seed(0)
+    info, prior = SharedMutualInformation(classes=4, hidden=5, **changes), Product([StandardNormal(2), OneHot(4)])
+    return GAN(nn.Linear(6, 3), critic, FixedGaussian((3,)), prior, NonSaturating(), [info]), info
+
+
+def test_a_recogniser_on_the_critics_features_is_trained_with_the_critic_by_generated_observations_alone() -> None:
+    gan, info = _shared(MLPCritic((3,), [7]), weight=2.0, generator_weight=3.0)
+    critic, generator = ({id(p) for p in player} for player in gan.players())
+    assert {id(p) for p in info.recogniser.parameters()} < critic
+    assert not critic & generator
+    for part, weight in (("critic_terms", 2.0), ("generator_terms", 3.0)):
+        torch.manual_seed(1)
+        z = gan.codes(6)
+        torch.manual_seed(1)
+        terms = getattr(gan, part)({"x": torch.full_like(X, torch.nan)}, 0)
+        logits = info.recogniser(gan.critic.features(gan.generator(z)))
+        expected = weight * nn.functional.cross_entropy(logits, z[:, 2:].argmax(1))
+        torch.testing.assert_close(terms["shared_mutual_information"], expected)
+        trunk = torch.autograd.grad(terms["shared_mutual_information"], gan.critic.features[1].weight)[0]
+        assert trunk.abs().max() > 0
+    assert info.guess(gan.critic, X).shape == (6, 4)
+
+
+def test_a_shared_recogniser_needs_features_a_hidden_layer_and_codes_that_it_can_recognise() -> None:
+    with pytest.raises(TypeError, match="SharedMutualInformation expected a critic with features and a score, such as"):
+        _shared(nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)))
+    with pytest.raises(ValueError, match="expected a hidden layer of at least 1 unit, got 0"):
+        SharedMutualInformation(hidden=0)
+    with pytest.raises(TypeError, match="SharedMutualInformation expected a prior whose codes end in a OneHot of 4"):
+        GAN(
+            nn.Linear(6, 3), MLPCritic((3,), [4]), FixedGaussian((3,)), StandardNormal(6), NonSaturating(),
+            [SharedMutualInformation(classes=4)],
+        )  # fmt: skip
 
 
 def test_parts_that_do_not_fit_are_refused() -> None:

@@ -9,7 +9,9 @@ from lsgen.data.images.celeba import CelebA
 from lsgen.data.images.cifar10 import Cifar10
 from lsgen.data.images.digits import Digits
 from lsgen.data.images.fashion_mnist import FashionMnist
+from lsgen.data.images.image_folder import ImageFolder
 from lsgen.data.images.mnist import Mnist
+from lsgen.data.images.pictures import Pictures
 from lsgen.data.images.stacked_digits import StackedDigits
 from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.loading import Loading
@@ -39,6 +41,7 @@ __all__ = [
     "FashionMnist",
     "Grey",
     "HiddenLabels",
+    "ImageFolder",
     "Labels",
     "Loading",
     "Missing",
@@ -48,6 +51,7 @@ __all__ = [
     "Observations",
     "OrderedBatches",
     "Pairs",
+    "Pictures",
     "Position",
     "Request",
     "ShuffledBatches",

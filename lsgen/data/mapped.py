@@ -1,0 +1,214 @@
+r"""Decoded pictures in one file, mapped into memory: any number of processes share its pages.
+
+    "lsgen pictures\n\0" | length of the header, uint64 | header, JSON | zeros up to a page | bytes (N, C, H, W)
+
+The header holds a digest of what the pictures were made of, by which a file that is out of date is found.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from lsgen.data.batches import Observations
+
+__all__ = ["MappedPictures", "PictureCache", "Shape"]
+
+_MAGIC = b"lsgen pictures\n\0"
+_PAGE = 4096
+_THREADS = 16
+
+Decoded = NDArray[np.uint8]
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PictureCache:
+    """A file of decoded pictures.
+
+    Attributes:
+        file: where it is.
+        digest: what the pictures are made of: the same digest, the same bytes.
+        shape: (C, H, W).
+        total: how many pictures there are, broken ones included.
+        kept: whether the file holds the pictures; else only the numbers of the broken ones.
+        advice: how to put it elsewhere, for an error.
+
+    """
+
+    file: Path
+    digest: str
+    shape: Shape
+    total: int
+    kept: bool
+    advice: str
+
+    def require_place(self) -> None:
+        """Refuse a place that cannot be written to, unless the file is there already.
+
+        Raises:
+            PermissionError: the directory cannot be made or written to.
+
+        """
+        place = next(path for path in (self.file.parent, *self.file.parents) if path.exists())
+        if not (place.is_dir() and os.access(place, os.W_OK)) and self.header() is None:
+            raise PermissionError(
+                f"expected to write decoded pictures to {self.file.parent}, and {place} cannot be written to: "
+                f"{self.advice}"
+            )
+
+    def header(self) -> dict[str, Any] | None:
+        """Return the header if the file is there, whole and up to date."""
+        try:
+            with open(self.file, "rb") as file:
+                if file.read(len(_MAGIC)) != _MAGIC:
+                    return None
+                (length,) = struct.unpack("<Q", file.read(8))
+                header: dict[str, Any] = json.loads(file.read(length))
+                size = os.fstat(file.fileno()).st_size
+        except (FileNotFoundError, NotADirectoryError, ValueError, struct.error):
+            return None
+        whole = size == header["offset"] + header["count"] * prod(self.shape) * self.kept
+        return header if whole and header["digest"] == self.digest else None
+
+    def build(self, decode: Callable[[int], Decoded], skipped: type[Exception] | None = None) -> dict[str, Any]:
+        """Return the header, of a file that is made first unless it is there; one process makes it, others wait.
+
+        Args:
+            decode: number of a picture -> bytes (C, H, W).
+            skipped: error of `decode` at which a picture is left out; none is where it is None.
+
+        Raises:
+            OSError: there is no room, or no permission to write.
+            Exception: what `decode` raises.
+
+        """
+        if (found := self.header()) is not None:
+            return found
+        self.require_place()
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(self.file.parent / ".lock", self.file):
+            return self.header() or self._write(decode, skipped)
+
+    def _write(self, decode: Callable[[int], Decoded], skipped: type[Exception] | None) -> dict[str, Any]:
+        needed = self.total * prod(self.shape) * self.kept
+        if (free := shutil.disk_usage(self.file.parent).free) < needed:
+            raise OSError(
+                f"expected {needed / 1e9:.1f} GB for decoded pictures in {self.file.parent}, got {free / 1e9:.1f} GB: "
+                f"{self.advice}"
+            )
+        part, broken = self.file.with_suffix(".part"), list[int]()
+        room = _room(self.total * (len(str(self.total)) + 2) if skipped else 0)
+        with open(part, "wb") as file:
+            file.seek(room)
+            for number, values in enumerate(_decoded(decode, self.total, skipped or (), self.file)):
+                if values is None:
+                    broken.append(number)
+                elif self.kept:
+                    file.write(values.tobytes())
+            header: dict[str, Any] = {
+                "digest": self.digest,
+                "shape": self.shape,
+                "count": self.total - len(broken),
+                "broken": broken,
+                "offset": room,
+            }
+            text = json.dumps(header).encode()
+            file.seek(0)
+            file.write(_MAGIC + struct.pack("<Q", len(text)) + text)
+            file.truncate(room + header["count"] * prod(self.shape) * self.kept)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.file)
+        return header
+
+
+class MappedPictures:
+    """A source of pictures that lie in a file, mapped into memory and read as they are asked for.
+
+    Args:
+        file: made by `PictureCache`.
+        header: its header.
+        label: classes of the pictures, int64 (N,), if there are any.
+
+    """
+
+    def __init__(self, file: Path, header: dict[str, Any], label: Tensor | None) -> None:
+        self.file, self.offset, self.label = file, int(header["offset"]), label
+        self.shape = (int(header["count"]), *(int(size) for size in header["shape"]))
+        self._pages  # noqa: B018  a file that is replaced later stays what it is now
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __call__(self, rows: Tensor) -> Observations:
+        """Copy the rows."""
+        x = torch.from_numpy(np.take(self._pages, rows.numpy(), axis=0))
+        return {"x": x} if self.label is None else {"x": x, "label": self.label[rows]}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the pages out for another process, which maps the file itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_pages"}
+
+    @cached_property
+    def _pages(self) -> np.ndarray:
+        pages: np.ndarray = np.memmap(self.file, np.uint8, "r", self.offset, self.shape)
+        return pages.view(np.ndarray)
+
+
+def _room(numbers: int) -> int:
+    """Return the bytes before the pictures, for a header with a list of numbers that takes some bytes."""
+    return -(-(len(_MAGIC) + 8 + 512 + numbers) // _PAGE) * _PAGE
+
+
+def _decoded(
+    decode: Callable[[int], Decoded], total: int, skipped: type[Exception] | tuple[()], file: Path
+) -> Iterator[Decoded | None]:
+    """Yield all pictures in order, None for a broken one, with a bar; a few are held in memory together."""
+
+    def one(number: int) -> Decoded | None:
+        try:
+            return decode(number)
+        except skipped:
+            return None
+
+    threads = min(_THREADS, len(os.sched_getaffinity(0)))
+    console = Console(stderr=True)
+    waiting = iter(range(total))
+    if console.is_terminal:
+        waiting = iter(track(waiting, f"Decoding pictures into {file.parent}", total, console=console))
+    else:
+        console.print(f"Decoding {total} pictures into {file.parent}", soft_wrap=True)
+    with ThreadPoolExecutor(threads) as pool:
+        while chunk := list(islice(waiting, 32 * threads)):
+            yield from pool.map(one, chunk)
+
+
+@contextmanager
+def _locked(lock: Path, file: Path) -> Iterator[None]:
+    with open(lock, "a", encoding="ascii") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            Console(stderr=True).print(f"Waiting for another process that writes {file.parent}", soft_wrap=True)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield

@@ -34,11 +34,16 @@ class GatedLinear(nn.Module):
         return out
 
 
-def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module], gated: bool) -> nn.Sequential:
+def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module], gated: bool, silent: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width, following in pairwise(sizes[:-1]):
         layers += [GatedLinear(width, following, activation)] if gated else [nn.Linear(width, following), activation()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+    net = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+    if silent:
+        first = net[0].layers if isinstance(net[0], GatedLinear) else net[0]
+        with torch.no_grad():
+            first.weight[:, -silent:] = 0  # type: ignore[operator]
+    return net
 
 
 class MLPEncoder(nn.Module):
@@ -51,6 +56,7 @@ class MLPEncoder(nn.Module):
         activation: constructor of the activation between layers.
         heads: posterior parameters per latent dimension.
         gated: whether the outputs of a hidden layer are scaled by gates; see `GatedLinear`.
+        silent: how many of the last inputs have weights of 0 at first, so that the net has to learn from them.
 
     """
 
@@ -62,10 +68,11 @@ class MLPEncoder(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
         heads: int = 2,
         gated: bool = False,
+        silent: int = 0,
     ) -> None:
         super().__init__()
         self.dim, self.heads = dim, heads
-        self.layers = _layers([prod(shape), *hidden, heads * dim], activation, gated)
+        self.layers = _layers([prod(shape), *hidden, heads * dim], activation, gated, silent)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return posterior parameters (N, heads * dim)."""
@@ -83,6 +90,7 @@ class MLPDecoder(nn.Module):
         activation: constructor of the activation between layers.
         heads: raw outputs per data channel, as the likelihood asks.
         gated: whether the outputs of a hidden layer are scaled by gates; see `GatedLinear`.
+        silent: how many of the last inputs have weights of 0 at first, so that the net has to learn from them.
 
     """
 
@@ -94,11 +102,12 @@ class MLPDecoder(nn.Module):
         activation: Callable[[], nn.Module] = nn.ReLU,
         heads: int = 1,
         gated: bool = False,
+        silent: int = 0,
     ) -> None:
         super().__init__()
         self.dim, self.heads = dim, heads
         self.shape = (heads * shape[0], *shape[1:])
-        self.layers = _layers([dim, *hidden, prod(self.shape)], activation, gated)
+        self.layers = _layers([dim, *hidden, prod(self.shape)], activation, gated, silent)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return raw outputs (N, heads * shape[0], *shape[1:])."""

@@ -22,7 +22,11 @@ def _space() -> EncodableLatentSpace:
     posterior = StackedPosterior(ClassEncoder((d1,), d2, K, hidden=[6], activation=nn.Tanh), d2, K, d1)
     prior = Product([StandardNormal(d2), OneHot(K), StandardNormal(d1)])
     encoder = MLPEncoder((D,), d1, hidden=[6], activation=nn.Tanh)
-    return EncodableLatentSpace(encoder, decoder, FixedGaussian((D,)), prior, posterior).double()
+    space = EncodableLatentSpace(encoder, decoder, FixedGaussian((D,)), prior, posterior).double()
+    with torch.no_grad():
+        for parameter in posterior.parameters():  # classes alike, as at the start of training, would hide mistakes
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    return space
 
 
 def _x() -> Tensor:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
-from lsgen.latent import ClassPosterior, EncodableLatentSpace, StandardNormal
+from lsgen.latent import ClassCodes, ClassPosterior, EncodableLatentSpace, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.models.vae import ELBO, AdaGVAE, SemiSupervised
 from lsgen.models.vae.supervision.ada_gvae import share
-from lsgen.nn import MLPDecoder, MLPEncoder
+from lsgen.nn import ClassEncoder, MLPDecoder, MLPEncoder
 
 D, d, K, B = 6, 2, 3, 8
 
@@ -45,6 +45,38 @@ def test_codes_are_distributed_as_class_and_normal() -> None:
     torch.testing.assert_close(c.var(0), q.variance, rtol=0.2, atol=0.02)
     deviation = c[..., :d].std(0) / 4000**0.5
     assert bool(((c[..., :d].mean(0) - q.mean[:, :d]).abs() < 5 * deviation).all())
+
+
+def test_one_draw_for_every_class_has_its_law_and_the_noise_of_the_others() -> None:
+    given = Normal(torch.randn(4000, K, d), torch.rand(4000, K, d) + 0.5)
+    codes = ClassCodes(torch.zeros(4000, K), given).every_class()
+    assert torch.equal(codes[..., d:], torch.eye(K)[:, None].expand(K, 4000, K))
+    noise = (codes[..., :d].movedim(0, 1) - given.loc) / given.scale
+    torch.testing.assert_close(noise, noise[:, :1].expand(-1, K, -1))
+    assert bool((noise.mean((0, 1)).abs() < 5 / 4000**0.5).all())
+    assert bool(((noise[:, 0].T.cov() - torch.eye(d)).abs() < 5 * (2 / 4000) ** 0.5).all())
+
+
+def test_class_encoder_is_two_perceptrons_one_of_which_takes_the_class() -> None:
+    torch.manual_seed(0)
+    encoder = ClassEncoder((2, 3), d, K, hidden=[5, 4], activation=nn.Tanh).double()
+    x, q = _x(), ClassPosterior(d, K)(encoder(_x()))
+    torch.testing.assert_close(q.log_classes, torch.full((B, K), -log(K)).double())
+    torch.testing.assert_close(q.given.loc, q.given.loc[:, :1].expand(B, K, d))
+    with torch.no_grad():
+        encoder.of_class.normal_()
+        encoder.logits.layers[-1].weight.normal_()
+    q = ClassPosterior(d, K)(encoder(x.unflatten(1, (2, 3))))
+    first, _, second, _, third = encoder.logits.layers
+    logits = third(torch.tanh(second(torch.tanh(first(x)))))
+    torch.testing.assert_close(q.log_classes, logits - logits.logsumexp(-1, keepdim=True))
+    weights = torch.cat([encoder.of_observation.weight, encoder.of_class.T], 1)
+    for y in range(K):
+        both = torch.cat([x, torch.eye(K, dtype=x.dtype)[y].expand(B, K)], 1)
+        hidden = torch.tanh(both @ weights.T + encoder.of_observation.bias)
+        mean, log_variance = encoder.following[3](torch.tanh(encoder.following[1](hidden))).split(d, -1)
+        torch.testing.assert_close(q.given.loc[:, y], mean)
+        torch.testing.assert_close(q.given.scale[:, y], (log_variance / 2).exp())
 
 
 def test_divergence_of_class_and_code_is_its_expectation() -> None:

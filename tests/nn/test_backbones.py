@@ -50,6 +50,21 @@ def test_mlp_shapes() -> None:
     assert [type(layer) for layer in decoder.layers] == [nn.Linear, nn.ReLU, nn.Linear]
 
 
+@pytest.mark.parametrize("gated", [False, True])
+def test_silent_inputs_are_learned_from_and_do_not_matter_at_first(gated: bool) -> None:
+    torch.manual_seed(0)
+    for net in (
+        MLPEncoder((5,), 2, [7], nn.Tanh, gated=gated, silent=2),
+        MLPDecoder(5, (4,), [7], gated=gated, silent=2),
+    ):
+        first, second = torch.randn(2, 3, 5)
+        mixed = torch.cat([first[:, :3], second[:, 3:]], 1)
+        assert torch.equal(net(first), net(mixed))
+        assert not torch.allclose(net(first), net(second))
+        net(first).square().sum().backward()
+        assert bool(next(net.parameters()).grad[:, 3:].any())
+
+
 @pytest.mark.parametrize("activation", [nn.Identity, nn.Tanh])
 def test_gates_scale_the_outputs_of_every_hidden_layer(activation: type[nn.Module]) -> None:
     torch.manual_seed(0)

@@ -80,8 +80,13 @@ class ClassCodes(Distribution):
         return torch.cat([z, weights * (1 - weights)], -1)
 
     def every_class(self) -> Tensor:
-        """Return one reparameterised code for every class, (K, B, d + K)."""
-        z = self.given.rsample()
+        """Return one reparameterised code for every class, (K, B, d + K).
+
+        All classes of an observation have the same noise: differences between classes, from which q(y|x) learns, are
+        then free of it, and expectations of sums over classes are what they are with noise for each.
+        """
+        loc, scale = self.given.loc, self.given.scale
+        z = loc + scale * torch.randn_like(loc[..., :1, :])
         y = torch.eye(self.classes, dtype=z.dtype, device=z.device).expand(*z.shape[:-1], self.classes)
         return torch.cat([z, y], -1).movedim(-2, 0)
 

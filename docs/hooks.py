@@ -5,7 +5,10 @@ of its README, its results and their figures.
 
 A page docs/pages/gallery/NAME.md is written by hand: a title, a line `<!-- section: SECTION -->` with one of the
 headings of the overview, and a first paragraph that says in one sentence what the model is. A model in conf/model
-that has no such page gets one that is made of its config: the comment at its head and the parts that it is built of.
+that has no such page gets one that is made of its config: the comment at its head, the parts that it is built of, and
+its picture gallery/images/NAME.png, which `scripts/gallery` draws.
+
+The list of public names in the reference is made of the doors of the rooms.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from inspect import getdoc
+from inspect import getdoc, isclass, isfunction
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -25,6 +29,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from omegaconf import OmegaConf
 
+import lsgen
 from lsgen.reproduction.paper import Paper
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,11 +101,15 @@ def made(path: Path) -> str:
     targets = list(dict.fromkeys(target for target in _targets(model) if target.startswith("lsgen.")))
     rows = [f"| `{target.removeprefix('lsgen.')}` | {_sentence(target)} |" for target in targets]
     section = GANS if any(target.startswith("lsgen.models.gan.") for target in targets) else OTHERS
+    drawn = (GALLERY / "images" / f"{path.stem}.png").is_file()
+    small = (ROOT / "conf" / "experiment" / f"{path.stem}_digits.yaml").is_file()
+    composed = f"experiment={path.stem}_digits" if small else f"model={path.stem} data=digits model.max_steps=2000"
     return "\n".join(
         [
             f"# {path.stem}\n\n<!-- section: {section} -->\n",
             f"{' '.join(lines) or _sentence(targets[0])}\n",
-            f"    lsgen train model={path.stem} data=digits\n",
+            f"    lsgen train {composed}\n",
+            f"![what it makes of the digits](images/{path.stem}.png)\n" if drawn else "",
             "## Parts\n",
             "| part | |\n|---|---|",
             *rows,
@@ -123,9 +132,11 @@ def _targets(node: Any) -> Iterator[str]:
 def _sentence(target: str) -> str:
     """Return the first sentence of what a class or function says about itself."""
     module, _, name = target.rpartition(".")
-    return (
-        (getdoc(getattr(import_module(module), name)) or "").partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-    )
+    return _first_sentence(getattr(import_module(module), name))
+
+
+def _first_sentence(thing: Any) -> str:
+    return (getdoc(thing) or "").partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -165,8 +176,30 @@ def _papers(files: Files, config: MkDocsConfig) -> list[dict[str, str]]:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put a table of its models below every heading of the overview."""
-    return overview(markdown) if page.file.src_uri == "gallery/index.md" else markdown
+    """Put the models below the headings of their overview, and the public names below the title of theirs."""
+    if page.file.src_uri == "gallery/index.md":
+        return overview(markdown)
+    return markdown + names() if page.file.src_uri == "reference/index.md" else markdown
+
+
+def names() -> str:
+    """Return a table of the public names of every room that has a door, linked to what the reference says of them."""
+    tables = []
+    for found in walk_packages(lsgen.__path__, "lsgen."):
+        if not found.ispkg or found.name.startswith(("lsgen.conf", "lsgen.experiments")):
+            continue
+        door = import_module(found.name)
+        shown = [name for name in getattr(door, "__all__", ()) if _documented(getattr(door, name))]
+        if shown:
+            rows = [f"| [`{name}`][{found.name}.{name}] | {_first_sentence(getattr(door, name))} |" for name in shown]
+            tables.append(
+                "\n".join([f"\n## {found.name}\n", _first_sentence(door), "\n| name | |\n|---|---|", *rows, ""])
+            )
+    return "\n".join(tables)
+
+
+def _documented(thing: Any) -> bool:
+    return (isclass(thing) or isfunction(thing)) and bool(getdoc(thing))
 
 
 def overview(markdown: str) -> str:
@@ -174,7 +207,19 @@ def overview(markdown: str) -> str:
     found = pages()
 
     def table(heading: re.Match[str]) -> str:
-        rows = [f"| [{page.title}]({page.name}.md) | {page.summary} |" for page in found if page.section == heading[1]]
-        return "" if not rows else "\n".join([heading[0], "", "| model | in one sentence |", "|---|---|", *rows, ""])
+        rows = [
+            f"| [{page.title}]({page.name}.md) | {page.summary} | {_thumbnail(page)} |"
+            for page in found
+            if page.section == heading[1]
+        ]
+        return (
+            "" if not rows else "\n".join([heading[0], "", "| model | in one sentence | |", "|---|---|---|", *rows, ""])
+        )
 
     return re.sub(r"^## (.+)$", table, markdown, flags=re.MULTILINE)
+
+
+def _thumbnail(page: Page) -> str:
+    if not (GALLERY / "images" / f"{page.name}.png").is_file():
+        return ""
+    return f"[![{page.title}](images/{page.name}.png){{ width=240 loading=lazy }}]({page.name}.md)"

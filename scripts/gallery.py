@@ -1,19 +1,19 @@
 """Run the experiments of the model gallery and put their pictures and numbers into its pages.
 
-A page docs/pages/gallery/NAME.md names its experiment in an indented line `lsgen train experiment=NAME`; what stands
-after its marker is written here, the rest by hand:
+A page docs/pages/gallery/NAME.md names its run in an indented line `lsgen train ...`; what stands after its marker is
+written here, the rest by hand:
 
     <!-- measured: FIGURE; KEY, KEY, ... -->
 
 FIGURE is a log key of an image, such as traversal/axes, and each KEY a column of metrics.csv; the bound, its terms and
-the active units on the test set are given in any case.
+the active units on the test set are given in any case. A model without a page is trained on the digits, and its
+picture alone is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,9 +23,11 @@ from PIL import Image
 
 from lsgen.runs import last_metrics
 
-PAGES = Path(__file__).resolve().parent.parent / "docs" / "pages" / "gallery"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "docs"))
+from hooks import GALLERY, Page, pages
+
 MARKER = re.compile(r"^<!-- measured: ([\w/]+);(.*)-->\n", re.MULTILINE)
-COMMAND = re.compile(r"^    lsgen train experiment=(\w+)$", re.MULTILINE)
+COMMAND = re.compile(r"^    lsgen train (.+)$", re.MULTILINE)
 ALWAYS = {
     "test/elbo": "ELBO on the test set, nats",
     "test/reconstruction": "−log p(x\\|z) on the test set, nats",
@@ -35,18 +37,21 @@ ALWAYS = {
 LARGEST, WIDEST = 100_000, 800
 
 
-def pages(names: list[str]) -> list[Path]:
-    """Return the pages with a marker, or those named."""
-    known = {path.stem: path for path in sorted(PAGES.glob("*.md")) if MARKER.search(path.read_text())}
+def chosen(names: list[str]) -> list[Page]:
+    """Return the pages with a marker and those that are made, or those named."""
+    known = {page.name: page for page in pages() if MARKER.search(page.text) or not _file(page).is_file()}
     if unknown := set(names) - set(known):
         raise SystemExit(f"expected pages out of {', '.join(known)}, got {', '.join(sorted(unknown))}")
     return [known[name] for name in names or known]
 
 
-def train(experiment: str, run: Path) -> None:
-    """Train an experiment into a run directory."""
-    command = ["lsgen", "train", f"experiment={experiment}", f"run_dir={run}", "logger=csv", "report=false"]
-    subprocess.run(command, check=True)
+def _file(page: Page) -> Path:
+    return GALLERY / f"{page.name}.md"
+
+
+def train(composed: list[str], run: Path) -> None:
+    """Train into a run directory."""
+    subprocess.run(["lsgen", "train", *composed, f"run_dir={run}", "logger=csv", "report=false"], check=True)
 
 
 def picture(run: Path, key: str, target: Path) -> None:
@@ -73,38 +78,37 @@ def table(run: Path, keys: list[str]) -> str:
     return "\n".join(["| measured | |", "|---|---|", f"| generator steps | {steps:,} |", *lines]) + "\n"
 
 
-def write(page: Path, run: Path) -> None:
-    """Renew what stands after the marker of a page."""
-    text = page.read_text()
-    found = MARKER.search(text)
-    assert found is not None
+def write(page: Page, run: Path) -> None:
+    """Renew what stands after the marker of a page, or the picture alone of a page that is made."""
+    (GALLERY / "images").mkdir(exist_ok=True)
+    image, found = GALLERY / "images" / f"{page.name}.png", MARKER.search(page.text)
+    if found is None:
+        axes = run / "figures" / "traversal" / "axes"
+        picture(run, "traversal/axes" if axes.is_dir() else "sample/grid", image)
+        return
     key, keys = found[1], [name.strip() for name in found[2].split(",") if name.strip()]
-    (PAGES / "images").mkdir(exist_ok=True)
-    picture(run, key, PAGES / "images" / f"{page.stem}.png")
-    figure = f"![{key.replace('/', ', ')}](images/{page.stem}.png)"
-    page.write_text(f"{text[: found.end()]}\n{figure}\n\n{table(run, keys)}")
+    picture(run, key, image)
+    figure = f"![{key.replace('/', ', ')}](images/{image.name})"
+    _file(page).write_text(f"{page.text[: found.end()]}\n{figure}\n\n{table(run, keys)}")
 
 
 def main() -> int:
     """Run and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="pages, by the name of the model; all by default")
-    parser.add_argument("--runs", type=Path, help="directory of finished runs, by experiment, that are not run again")
+    parser.add_argument("--runs", type=Path, help="directory of finished runs, by model, that are not run again")
     arguments = parser.parse_args()
-    for page in pages(arguments.names):
-        command = COMMAND.search(page.read_text())
+    for page in chosen(arguments.names):
+        command = COMMAND.search(page.text)
         if command is None:
-            raise SystemExit(f"expected a line `lsgen train experiment=NAME` in {page}, found none")
-        done = arguments.runs / command[1] if arguments.runs else None
+            raise SystemExit(f"expected a line `lsgen train ...` in gallery/{page.name}.md, found none")
+        done = arguments.runs / page.name if arguments.runs else None
         if done is not None and (done / "metrics.csv").is_file():
             write(page, done)
             continue
-        folder = Path(tempfile.mkdtemp())
-        try:
-            train(command[1], folder / "run")
-            write(page, folder / "run")
-        finally:
-            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory() as folder:
+            train(command[1].split(), Path(folder) / "run")
+            write(page, Path(folder) / "run")
     return 0
 
 

@@ -2,11 +2,16 @@
 
 import re
 import sys
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+import lsgen.geometry
+import lsgen.metrics.disentanglement
+import lsgen.nn
 
 pytest.importorskip("mkdocs", reason="the documentation is built by the extra `docs`")
 from mkdocs.config import load_config
@@ -40,9 +45,30 @@ def test_every_model_is_in_the_navigation_and_the_overview(hooks, monkeypatch):
     page = SimpleNamespace(file=SimpleNamespace(src_uri="gallery/index.md"))
     index = (ROOT / "docs" / "pages" / "gallery" / "index.md").read_text()
     assert (
-        sorted(re.findall(r"^\| \[.+\]\((\w+)\.md\) \| .+ \|$", hooks.on_page_markdown(index, page=page), re.M))
+        sorted(re.findall(r"^\| \[.+?\]\((\w+)\.md\) \| .+ \|$", hooks.on_page_markdown(index, page=page), re.M))
         == MODELS
     )
+
+
+def test_every_model_has_a_picture_in_the_overview(hooks):
+    index = (ROOT / "docs" / "pages" / "gallery" / "index.md").read_text()
+    drawn = re.findall(
+        r"\[!\[.+?\]\(images/(\w+)\.png\)\{ width=\d+ loading=lazy \}\]\(\1\.md\) \|$", hooks.overview(index), re.M
+    )
+    assert sorted(drawn) == MODELS
+
+
+def test_the_list_of_public_names_is_that_of_the_doors(hooks):
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="reference/index.md"))
+    listed = set(
+        re.findall(
+            r"^\| \[`\w+`\]\[([\w.]+)\] \| \S.* \|$", hooks.on_page_markdown("# Every public name\n", page=page), re.M
+        )
+    )
+    for room in (lsgen.geometry, lsgen.metrics.disentanglement, lsgen.nn):
+        names = [name for name in room.__all__ if callable(getattr(room, name))]
+        assert {f"{room.__name__}.{name}" for name in names} <= listed
+    assert not {name for name in listed if not hasattr(import_module(name.rpartition(".")[0]), name.rpartition(".")[2])}
 
 
 def test_every_paper_has_a_page_in_the_navigation(hooks, monkeypatch):
@@ -63,7 +89,7 @@ def test_a_page_made_from_a_config_says_what_the_model_is_built_of(hooks):
     }
     assert (pages["iwae"].section, pages["wgan_gp"].section) == ("More models", "Adversarial networks")
     assert "| `models.gan.Wasserstein` | " in pages["wgan_gp"].text
-    assert "    lsgen train model=iwae data=digits\n" in pages["iwae"].text
+    assert "    lsgen train experiment=iwae_digits\n" in pages["iwae"].text
     assert pages["iwae"].summary
 
 

@@ -10,10 +10,10 @@ from lsgen.nn.made import MADE
 from lsgen.nn.missingness import MissingnessNetwork, SelfMasking
 from lsgen.nn.mlp import GatedLinear, MLPDecoder, MLPEncoder
 from lsgen.nn.pixelcnn import PixelCNN
-from lsgen.nn.rbf import RBFDecoder, RBFPrecision
+from lsgen.nn.rbf import Precision, RBFDecoder, RBFPrecision
 from lsgen.nn.residual_ladder import BottleneckBlock, ResidualLadderEncoder
 from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
-from lsgen.nn.staged_rbf import StagedRBFDecoder
+from lsgen.nn.staged_rbf import MLPPrecision, StagedRBFDecoder
 
 __all__ = [
     "MADE",
@@ -31,10 +31,12 @@ __all__ = [
     "Gyroplanes",
     "MLPDecoder",
     "MLPEncoder",
+    "MLPPrecision",
     "MissingnessNetwork",
     "MobiusDecoder",
     "MobiusLinear",
     "PixelCNN",
+    "Precision",
     "RBFDecoder",
     "RBFPrecision",
     "ResNetDecoder",

@@ -20,6 +20,7 @@ https://arxiv.org/abs/1710.11379.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -28,10 +29,42 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
-__all__ = ["RBFDecoder", "RBFPrecision"]
+__all__ = ["Precision", "RBFDecoder", "RBFPrecision", "checked_errors"]
 
 
-class RBFPrecision(nn.Module):
+class Precision(nn.Module, ABC):
+    """Abstract network of precisions: codes (N, dim) -> precisions (N, *shape), positive everywhere.
+
+    Attributes:
+        dim: latent dimension d.
+        shape: shape of one observation.
+
+    """
+
+    dim: int
+    shape: tuple[int, ...]
+
+    @property
+    @abstractmethod
+    def too_few_codes(self) -> int:
+        """The largest number of codes that it cannot be fitted to."""
+
+    @abstractmethod
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the precisions at codes."""
+
+    @abstractmethod
+    def fit(self, codes: Tensor, squared_errors: Tensor) -> Tensor:
+        """Fit it to codes (N, d) and squared errors (N, *shape) of a fixed mean.
+
+        Returns:
+            The negative log-likelihood before every step and after the last, in nats per observation, up to the
+            constant D/2 log(2 pi).
+
+        """
+
+
+class RBFPrecision(Precision):
     """Codes (N, dim) -> precisions (N, *shape), positive everywhere.
 
     Args:
@@ -72,6 +105,11 @@ class RBFPrecision(nn.Module):
         self.log_weight = nn.Parameter(torch.zeros(prod(self.shape), centres))
         self.placed = False
         self.register_load_state_dict_post_hook(_loaded)
+
+    @property
+    def too_few_codes(self) -> int:
+        """The number of centres, all of which would be codes."""
+        return len(self.centres)
 
     def basis(self, z: Tensor) -> Tensor:
         """Return v(z), of shape (N, K).
@@ -134,7 +172,7 @@ class RBFPrecision(nn.Module):
 
         """
         self.place(codes, seed)
-        errors = self._errors(codes, squared_errors)
+        errors = checked_errors(self, codes, squared_errors)
         average = errors.mean()
         self.zeta.copy_(1 / (average * self.largest**2))
         self.log_weight.fill_(-average.log())
@@ -167,14 +205,6 @@ class RBFPrecision(nn.Module):
         if not bool(torch.isfinite(codes).all()):
             raise ValueError("expected finite codes, got values that are not")
 
-    def _errors(self, codes: Tensor, squared_errors: Tensor) -> Tensor:
-        if tuple(squared_errors.shape) != (len(codes), *self.shape):
-            expected = (len(codes), *self.shape)
-            raise ValueError(f"expected squared errors of shape {expected}, got {tuple(squared_errors.shape)}")
-        if not bool((squared_errors >= 0).all()) or not bool(squared_errors.any()):
-            raise ValueError("expected squared errors that are at least 0 and not all 0, got others")
-        return squared_errors.flatten(1)
-
 
 class RBFDecoder(nn.Module):
     """Codes (N, dim) -> the heads (mu, log sigma) of a Gaussian, the mean from a network and sigma from a precision.
@@ -190,7 +220,7 @@ class RBFDecoder(nn.Module):
 
     heads = 2
 
-    def __init__(self, mean: nn.Module, precision: RBFPrecision, frozen: bool = True) -> None:
+    def __init__(self, mean: nn.Module, precision: Precision, frozen: bool = True) -> None:
         super().__init__()
         self.dim, self.mean, self.precision = precision.dim, mean, precision
         if frozen:
@@ -199,6 +229,21 @@ class RBFDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Return raw outputs (N, 2 * shape[0], *shape[1:])."""
         return torch.cat([self.mean(z), -0.5 * self.precision(z).log()], 1)
+
+
+def checked_errors(precision: Precision, codes: Tensor, squared_errors: Tensor) -> Tensor:
+    """Return squared errors as (N, D).
+
+    Raises:
+        ValueError: they have another shape than (N, *shape) for codes (N, d), are negative or all zero.
+
+    """
+    expected = (len(codes), *precision.shape)
+    if tuple(squared_errors.shape) != expected:
+        raise ValueError(f"expected squared errors of shape {expected}, got {tuple(squared_errors.shape)}")
+    if not bool((squared_errors >= 0).all()) or not bool(squared_errors.any()):
+        raise ValueError("expected squared errors that are at least 0 and not all 0, got others")
+    return squared_errors.flatten(1)
 
 
 def _loaded(module: RBFPrecision, _: Any) -> None:

@@ -1,15 +1,71 @@
-"""A decoder with a constant standard deviation until a network of radial basis functions is fitted."""
+"""A decoder with a constant standard deviation until a network of precisions is fitted, and a perceptron for that."""
 
 from __future__ import annotations
 
-from math import log
+from collections.abc import Callable, Sequence
+from math import log, prod
 
 import torch
 from torch import Tensor, nn
 
-from lsgen.nn.rbf import RBFDecoder, RBFPrecision
+from lsgen.nn.mlp import MLPDecoder
+from lsgen.nn.rbf import Precision, RBFDecoder, checked_errors
 
-__all__ = ["StagedRBFDecoder"]
+__all__ = ["MLPPrecision", "StagedRBFDecoder"]
+
+
+class MLPPrecision(Precision):
+    """A perceptron for the logarithm of the precision, which is free to grow or to fall away from the codes.
+
+    Fitting makes it constant, the inverse of the average squared error; gradients teach it where errors differ.
+
+    Args:
+        dim: latent dimension d.
+        shape: shape of one observation.
+        hidden: widths of the hidden layers.
+        activation: constructor of the activation between layers.
+
+    Reference: Arvanitidis, Hansen & Hauberg, "Latent space oddity" (2018), section 4.1, for what it lacks,
+    https://arxiv.org/abs/1710.11379.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        shape: Sequence[int],
+        hidden: Sequence[int] = (64,),
+        activation: Callable[[], nn.Module] = nn.Softplus,
+    ) -> None:
+        super().__init__()
+        self.dim, self.shape = dim, tuple(int(size) for size in shape)
+        self.log_precision = MLPDecoder(dim, self.shape, hidden, activation)
+
+    @property
+    def too_few_codes(self) -> int:
+        """0."""
+        return 0
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the precisions, (N, *shape)."""
+        out: Tensor = self.log_precision(z).exp()
+        return out
+
+    @torch.no_grad()
+    def fit(self, codes: Tensor, squared_errors: Tensor) -> Tensor:
+        """Make it the constant of greatest likelihood, see `Precision.fit`.
+
+        Raises:
+            ValueError: the errors have another shape, are negative or all zero.
+
+        """
+        errors = checked_errors(self, codes, squared_errors)
+        average = errors.mean()
+        last: nn.Linear = self.log_precision.layers[-1]  # type: ignore[assignment]
+        beta = self(codes).flatten(1)
+        before = (beta * errors - beta.log()).double().sum(1).mean() / 2
+        last.weight.zero_()
+        last.bias.fill_(-average.log())
+        return torch.stack([before, (1 + average.double().log()) * prod(self.shape) / 2])
 
 
 class StagedRBFDecoder(nn.Module):
@@ -34,7 +90,7 @@ class StagedRBFDecoder(nn.Module):
 
     fitted: Tensor
 
-    def __init__(self, mean: nn.Module, precision: RBFPrecision, sigma: float = 0.1, heads: int = 2) -> None:
+    def __init__(self, mean: nn.Module, precision: Precision, sigma: float = 0.1, heads: int = 2) -> None:
         super().__init__()
         if not sigma > 0:
             raise ValueError(f"expected a standard deviation sigma > 0, got {sigma}")
@@ -65,7 +121,7 @@ class StagedRBFDecoder(nn.Module):
         return torch.cat([mean, torch.full_like(mean, log(self.sigma))], 1)
 
     def fit(self, codes: Tensor, squared_errors: Tensor) -> Tensor:
-        """Fit the precision network, see `RBFPrecision.fit`; the centres come from k-means with seed 0.
+        """Fit the precision network, see `RBFPrecision.fit` and `MLPPrecision.fit`.
 
         Args:
             codes: codes (N, d).

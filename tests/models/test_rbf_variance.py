@@ -1,5 +1,7 @@
 """The two stages of the RBF-variance VAE: who learns when, what is fitted, and that uncertainty grows off the data."""
 
+from math import log, pi
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from lsgen.geometry import immersion, metric
 from lsgen.latent import EncodableLatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian, Gaussian
 from lsgen.models.vae import ELBO, RBFVariance
-from lsgen.nn import MLPDecoder, MLPEncoder, RBFPrecision, StagedRBFDecoder
+from lsgen.nn import MLPDecoder, MLPEncoder, MLPPrecision, RBFPrecision, StagedRBFDecoder
 
 D, d, B = 3, 2, 20
 
@@ -126,5 +128,27 @@ def test_the_precision_waits_for_more_codes_than_centres() -> None:
         objective(space, {"x": torch.rand(1, D, dtype=torch.float64)}, step)
     objective(space, {"x": torch.rand(1, D, dtype=torch.float64)}, centres + 1)
     assert space.decoder.fitted
-    with pytest.raises(ValueError, match=f"expected more observations than the {centres} centres, got {centres}"):
+    with pytest.raises(ValueError, match=f"expected more observations than {centres}, one a centre, got {centres}"):
         RBFVariance(fit_at=1, observations=centres).check(_space())
+
+
+def test_a_perceptron_starts_from_the_best_constant_and_alone_learns() -> None:
+    torch.manual_seed(0)
+    mean, precision = MLPDecoder(d, (D,), hidden=[8]), MLPPrecision(d, (D,), hidden=[6])
+    space = EncodableLatentSpace(
+        MLPEncoder((D,), d, hidden=[8]), StagedRBFDecoder(mean, precision), Gaussian((D,)), StandardNormal(d)
+    ).double()
+    objective = RBFVariance(fit_at=2, observations=40)
+    for step in range(2):
+        objective(space, {"x": _x()}, step)
+    codes, errors = torch.cat(objective._codes), torch.cat(objective._errors)
+    normal = torch.distributions.Normal(0.0, precision(codes).rsqrt())
+    before = -normal.log_prob(errors.sqrt()).sum(-1).mean() - D / 2 * log(2 * pi)
+    objective(space, {"x": _x()}, 2).loss.backward()
+    torch.testing.assert_close(space.decode(torch.randn(5, d).double()).variance, errors.mean().expand(5, D))
+    learning = {name for name, p in space.named_parameters() if p.grad is not None and bool(p.grad.any())}
+    assert learning == {f"decoder.both.precision.log_precision.layers.2.{name}" for name in ("weight", "bias")}
+    history = MLPPrecision(d, (D,), hidden=[6]).double().fit(codes, errors)
+    constant = torch.distributions.Normal(0.0, errors.mean().sqrt())
+    torch.testing.assert_close(history[1], -constant.log_prob(errors.sqrt()).sum(-1).mean() - D / 2 * log(2 * pi))
+    assert history[1] < before

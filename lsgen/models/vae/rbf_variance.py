@@ -65,9 +65,9 @@ class RBFVariance(Objective):
         super().check(space)
         if not isinstance(space.decoder, StagedRBFDecoder):
             raise TypeError(f"RBFVariance expected a StagedRBFDecoder, got {type(space.decoder).__name__}")
-        centres = len(space.decoder.both.precision.centres)
-        if self.observations <= centres:
-            raise ValueError(f"expected more observations than the {centres} centres, got {self.observations}")
+        least = space.decoder.both.precision.too_few_codes
+        if self.observations <= least:
+            raise ValueError(f"expected more observations than {least}, one a centre, got {self.observations}")
 
     def forward(self, space: EncodableLatentSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return reconstruction + KL, and fit the precision once its step has come.
@@ -80,7 +80,7 @@ class RBFVariance(Objective):
         if not isinstance(decoder, StagedRBFDecoder):
             raise TypeError(f"RBFVariance expected a StagedRBFDecoder, got {type(decoder).__name__}")
         learning = self.training and torch.is_grad_enabled()
-        enough = sum(map(len, self._codes)) > len(decoder.both.precision.centres)
+        enough = sum(map(len, self._codes)) > decoder.both.precision.too_few_codes
         if learning and not decoder.is_fitted and step >= self.fit_at and enough:
             decoder.fit(torch.cat(self._codes), torch.cat(self._errors))
             if torch.distributed.is_available() and torch.distributed.is_initialized():

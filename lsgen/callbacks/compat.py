@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import StochasticWeightAveraging
 from pytorch_lightning.loops.fit_loop import _FitLoop as FitLoop
 
 __all__ = [
     "FitLoop",
     "accumulates",
     "add_batches_that_stepped",
+    "averaged_model",
+    "averaging_is_under_way",
     "batches_that_stepped",
     "can_stop_early",
     "counts_steps",
     "dump_checkpoint",
     "file_writer",
+    "has_averaged",
     "validates_this_epoch",
 ]
 
@@ -57,6 +61,23 @@ def validates_this_epoch(trainer: Trainer) -> bool:
 def dump_checkpoint(trainer: Trainer) -> dict[str, Any]:
     """Return the content of a checkpoint of the trainer's current state."""
     return trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+
+
+def averaged_model(averaging: StochasticWeightAveraging) -> LightningModule:
+    """Return the model that holds the averaged weights; before the first average, a copy of the model at the start."""
+    average = averaging._average_model
+    assert average is not None
+    return average
+
+
+def has_averaged(averaging: StochasticWeightAveraging) -> bool:
+    """Return whether weights have been averaged, in this attempt or in one that it goes on from."""
+    return averaging._initialized or averaging._init_n_averaged > 0
+
+
+def averaging_is_under_way(averaging: StochasticWeightAveraging, epoch: int) -> bool:
+    """Return whether a resumed run goes on within an epoch whose start was averaged in the former attempt."""
+    return not averaging._initialized and averaging._init_n_averaged > 0 and averaging._latest_update_epoch == epoch
 
 
 def file_writer(experiment: Any) -> Any:

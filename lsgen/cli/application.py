@@ -169,6 +169,8 @@ def _sentence(error: BaseException, arguments: Sequence[str] = ()) -> str:
         key = unknown[1] or unknown[2]
         if key == "hydra.sweeper.zip":
             return "zip= pairs the lists of hydra/sweeper=grid and listed; no other sweeper knows it"
+        if "/" in key and config_options(key):
+            return f"nothing is chosen from {key} yet: write +{key}=NAME or +{key}=[NAME,NAME] with {_names(key)}"
         adding = f"; write +{key} if its class takes it" if unknown[1] and "." in key else ""
         hint = _suggestion(key, arguments) or adding
         return f"unknown config key {key!r}{hint} (`lsgen train --cfg job` prints all keys)"
@@ -185,6 +187,10 @@ def _sentence(error: BaseException, arguments: Sequence[str] = ()) -> str:
             lines[0] = f"cannot read the argument {argument!r}: {lines[0]}"
     dropped = ("object_type=", "reference_type=", "full_key:", "Set the environment variable", "See https://hydra.cc")
     return "; ".join(dict.fromkeys(line for line in lines if not line.startswith(dropped)))
+
+
+def _names(group: str) -> str:
+    return ", ".join(config_options(group))
 
 
 def _suggestion(key: str, arguments: Sequence[str]) -> str:

@@ -33,6 +33,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from lsgen.callbacks.compat import dump_checkpoint
+from lsgen.callbacks.engine.averaging import accompany_averaging
 from lsgen.callbacks.engine.checkpoint_io import LAST, AtomicCheckpointIO, plain, read_checkpoint, require_place
 from lsgen.callbacks.engine.clock import bind_clock, continue_loggers, generator_steps
 from lsgen.callbacks.engine.finite_loss import NonFiniteError
@@ -150,6 +151,7 @@ class Checkpoint(LightningCheckpoint):
         EndingLoop.take_over(trainer.fit_loop)
         if not any(isinstance(callback, _FirstAtTheEnd) for callback in trainer.callbacks):  # type: ignore[attr-defined]
             trainer.callbacks = [_FirstAtTheEnd(self), *trainer.callbacks]  # type: ignore[attr-defined]
+        accompany_averaging(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that the state can be saved before training does any work, and handle signals."""

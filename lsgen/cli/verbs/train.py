@@ -48,6 +48,7 @@ Groups (the first names in ./conf and in the directories of LSGEN_CONF shadow th
 """
 _EXAMPLES = """
   lsgen train experiment=vae_digits
+  lsgen train experiment=vae_digits +callbacks/lightning=[early_stopping,monitors]
   lsgen train data=sprites model=beta_vae model.objective.beta=8 trainer=gpu
   lsgen train -m model=vae,beta_vae seed=0,1,2
   lsgen train -m model.prior.dim=2,8,32 data.batch_size=64,128,256 'zip=[model.prior.dim,data.batch_size]' seed=0,1

@@ -29,9 +29,10 @@ from torch import Tensor, nn
 from lsgen.callbacks.engine.clock import generator_steps
 from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.logging.sink import Sink
-from lsgen.callbacks.probes import Probe, fixed_probe
+from lsgen.callbacks.probes import Probe, fixed_probe, observations_of
 from lsgen.data import DataModule, Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.models.contract import as_numbers
 from lsgen.models.gan.styles import style_space
 from lsgen.models.loaders import require_validation_batches
 
@@ -47,7 +48,8 @@ class Turns:
     Attributes:
         at_end: whether there is one more at the end of training.
         seed: seed of the random numbers within a turn.
-        probes: observations (N, *shape) to look at; fixed ones from the validation data if None.
+        probes: observations (N, *shape) to look at; if None, fixed ones from the validation data, else from the
+            training data: the beginning of the data set, or of a stream its first batch.
 
     """
 
@@ -198,8 +200,12 @@ class PeriodicCallback(Observer, ABC):
             self._find_probe(trainer, self.check(pl_module))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Note the step before this batch."""
+        """Note the step before this batch, and take its first observations where there are no others to look at."""
         self._before = generator_steps(trainer, pl_module)
+        encodes = isinstance(getattr(pl_module, "latent_space", None), EncodableLatentSpace)
+        if self.wanted and self._probe is None and trainer.is_global_zero and encodes:
+            found = observations_of(batch).first(self.wanted)
+            self._probe = Probe(found.x.detach().clone(), None if found.label is None else found.label.clone())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -237,17 +243,10 @@ class PeriodicCallback(Observer, ABC):
         self._spent += perf_counter() - start
 
     def _find_probe(self, trainer: Trainer, space: LatentSpace) -> None:
-        if not self.wanted:
-            return
-        if self._probe is None:
+        """Take fixed observations from what is there; of a stream for training alone, from its first batch."""
+        if self.wanted and self._probe is None:
             with undisturbed(space, self.seed):
                 self._probe = fixed_probe(trainer, self.wanted)
-        if self._probe is None and isinstance(space, EncodableLatentSpace):
-            raise ValueError(
-                f"{type(self).__name__} expected a data module with `probe`, a validation loader or a map-style "
-                "training set to take fixed observations from, got no validation observations: pass "
-                "turns=Turns(probes=...)"
-            )
 
 
 class LatentCallback(PeriodicCallback):
@@ -287,5 +286,6 @@ def undisturbed(module: nn.Module, seed: int) -> Iterator[None]:
 def _on(space: LatentSpace, probe: Probe) -> Probe:
     """Return the probe on the device, and in the floating-point type, of the space."""
     like = next(space.parameters(), None)
-    x = probe.x if like is None else probe.x.to(like.device, like.dtype)
-    return Probe(x, probe.label)
+    if like is None:
+        return probe
+    return Probe(as_numbers(probe.x, space.likelihood, like.dtype).to(like.device, like.dtype), probe.label)

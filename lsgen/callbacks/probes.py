@@ -41,7 +41,8 @@ def observations_of(batch: Any) -> Probe:
 
     Args:
         batch: a mapping with the key "x", a tensor, or a sequence whose first item is the tensor (and whose
-            second, where it is an integer for every observation, is the label).
+            second, where it is an integer for every observation, is the label). A NaN that a mapping says is
+            not "observed" is returned as 0, as models of missing values see it.
 
     Raises:
         TypeError: the batch is none of these.
@@ -50,6 +51,8 @@ def observations_of(batch: Any) -> Probe:
     x, label = batch, None
     if isinstance(batch, Mapping):
         x, label = batch.get("x"), batch.get("label")
+        if isinstance(observed := batch.get("observed"), Tensor) and isinstance(x, Tensor):
+            x = x.masked_fill(~observed & x.isnan(), 0.0)
     elif isinstance(batch, list | tuple) and batch:
         x, label = batch[0], batch[1] if len(batch) > 1 else None
     if not isinstance(x, Tensor) or not x.dim():
@@ -67,7 +70,7 @@ def fixed_probe(trainer: Trainer, n: int) -> Probe | None:
     They come from the data module's `probe`, else from the beginning of the validation data, else from that of
     the training data: in the order of the data set, past any sampler, so that no iterator or generator that
     training uses moves. Where there are fewer than n, all are returned; None where there are no such data, as
-    with nothing but a training loader over an iterable data set.
+    with nothing but a training loader over an iterable data set, which is read once.
     """
     data: Any = getattr(trainer, "datamodule", None)
     return _own_probe(data, n) if _has_probes(data) else _first(trainer.val_dataloaders, trainer.train_dataloader, n)

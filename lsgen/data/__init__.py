@@ -1,5 +1,6 @@
 """Data sets as Lightning data modules that own shape, values, splits, ground-truth factors and the order of batches."""
 
+from lsgen.data.arrays.arrays import Arrays
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
 from lsgen.data.factors.correlation import Correlation
@@ -24,6 +25,7 @@ from lsgen.data.toys.toy import Toy
 from lsgen.data.transforms import BatchTransform, HiddenLabels, Labels, Missing, MissingValues, Pairs
 
 __all__ = [
+    "Arrays",
     "AsStored",
     "BatchDataset",
     "BatchTransform",

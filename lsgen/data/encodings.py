@@ -17,13 +17,13 @@ stochastic binarisation is that of Salakhutdinov & Murray (ICML 2008, static) an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["AsStored", "Binarise", "Dequantise", "Encoding", "Grey", "Values", "image_encoding"]
+__all__ = ["AsStored", "Binarise", "Dequantise", "Encoding", "Grey", "Standardise", "Values", "image_encoding"]
 
 Uniform = Callable[[int], Tensor]
 
@@ -90,6 +90,46 @@ class AsStored(Encoding):
         return stored.to(torch.float32)
 
 
+class Standardise(Encoding):
+    """Numbers with mean 0 and standard deviation 1 over the training data, each dimension or each channel by itself.
+
+    Attributes:
+        mean: means of a row (D,), or of the channels of an image (C, 1, 1), float64; those of `fit`.
+        scale: their standard deviations; 1 where there is no variation.
+
+    """
+
+    values = Values(None)
+
+    def __init__(self) -> None:
+        self.mean, self.scale = torch.zeros(()), torch.ones(())
+
+    def fit(self, parts: Callable[[], Iterable[Tensor]]) -> None:
+        """Take means and deviations from the training data, of which NaN are left out.
+
+        Args:
+            parts: gives the data anew, some rows (B, *shape) at a time.
+
+        """
+
+        def mean(of: Callable[[Tensor], Tensor]) -> Tensor:
+            total = count = torch.zeros((), dtype=torch.float64)
+            for part in parts():
+                over = [0, *range(2, part.ndim)] if part.ndim > 2 else [0]
+                numbers = of(part.double())
+                total = total + numbers.nansum(over, keepdim=True)[0]
+                count = count + (~numbers.isnan()).sum(over, keepdim=True)[0]
+            return total / count.clamp(min=1)
+
+        center = mean(lambda part: part)
+        variance = mean(lambda part: (part - center).square())
+        self.mean, self.scale = center, torch.where(variance > 0, variance.sqrt(), 1.0)
+
+    def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
+        """Return (v - mean) / scale."""
+        return ((stored - self.mean) / self.scale).to(torch.float32)
+
+
 class Grey(Encoding):
     """Levels scaled to [0, 1]."""
 
@@ -136,7 +176,7 @@ class Binarise(Encoding):
     def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
         """Return [v / (L - 1) >= 1/2] or [u < v / (L - 1)]."""
         if self.mode == "threshold":
-            return (stored.to(torch.int16) * 2 >= self.top).to(torch.float32)
+            return (stored.to(torch.int32) * 2 >= self.top).to(torch.float32)
         noise = uniform(stored[0].numel()).view(stored.shape)
         return (noise.mul_(self.top) < stored).to(torch.float32)
 

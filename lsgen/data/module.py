@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Sequence
 from inspect import signature
 from math import prod
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -54,8 +54,8 @@ class DataModule(LightningDataModule, ABC):
 
     """
 
-    factor_names: ClassVar[tuple[str, ...]] = ()
-    factor_sizes: ClassVar[tuple[int, ...]] = ()
+    factor_names: tuple[str, ...] = ()
+    factor_sizes: tuple[int, ...] = ()
 
     def __init__(
         self,

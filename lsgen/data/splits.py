@@ -1,15 +1,18 @@
-"""Random splits of a data set into disjoint parts."""
+"""Splits of a data set into disjoint parts: at random, by whole groups, or as a column says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lsgen.data.draws import Purpose, stream
 
-__all__ = ["random_split", "resolve_size"]
+__all__ = ["group_split", "named_split", "random_split", "resolve_size"]
 
 
 def resolve_size(size: int | float, total: int, name: str) -> int:
@@ -60,3 +63,61 @@ def random_split(
     names = [name.removesuffix("_size") for name in sizes]
     parts = order.split([*sizes.values(), train, rest - train])
     return dict(zip([*names, "train"], parts, strict=False))
+
+
+def group_split(groups: NDArray[Any], held_out: Mapping[str, int | float], seed: int) -> dict[str, Tensor]:
+    """Split observations at random into "train" and the parts held out, such that no group is torn apart.
+
+    Groups are taken in random order, each by the first part that half of it still fits into; a part that gets none so
+    takes the smallest that is left.
+
+    Args:
+        groups: the group of each observation, (N,), numbers or text.
+        held_out: size of each further part, by the option that names it ("val_size" makes the part "val"), of which
+            as many observations are held out as whole groups allow.
+        seed: seed of the split.
+
+    Returns:
+        Disjoint indices, int32, each part in ascending order.
+
+    Raises:
+        ValueError: a size is out of range, or there are too few groups for every part to get one.
+
+    """
+    sizes = {name.removesuffix("_size"): resolve_size(size, len(groups), name) for name, size in held_out.items()}
+    names, member, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    wanted = [part for part, size in sizes.items() if size]
+    if len(names) < len(wanted) + 1:
+        raise ValueError(f"expected at least {len(wanted) + 1} groups, one for each split, got {len(names)}")
+    part_of = np.full(len(names), "train", dtype=object)
+    order = torch.randperm(len(names), generator=stream(seed, Purpose.SPLIT)).tolist()
+    filled = dict.fromkeys(wanted, 0)
+    for group in order[:-1]:
+        part = next((part for part in wanted if filled[part] + counts[group] / 2 <= sizes[part]), None)
+        if part is not None:
+            part_of[group] = part
+            filled[part] += int(counts[group])
+    for part in [part for part in wanted if not filled[part]]:  # every group was too large: it gets the smallest
+        rest = [group for group in order if part_of[group] == "train"]
+        part_of[min(rest, key=lambda group: counts[group])] = part
+    parts = part_of[member]
+    return {part: torch.from_numpy(np.flatnonzero(parts == part)).to(torch.int32) for part in [*sizes, "train"]}
+
+
+def named_split(names: NDArray[Any]) -> dict[str, Tensor]:
+    """Split observations as a column says.
+
+    Args:
+        names: "train", "val" or "test" for each observation, (N,).
+
+    Returns:
+        Disjoint indices, int32, each part in ascending order.
+
+    Raises:
+        ValueError: another name occurs, or nothing is left for training.
+
+    """
+    found = sorted({str(name) for name in names.tolist()})
+    if not set(found) <= {"train", "val", "test"} or "train" not in found:
+        raise ValueError(f"expected splits that are called train, val and test, got {', '.join(found[:8])}")
+    return {part: torch.from_numpy(np.flatnonzero(names == part)).to(torch.int32) for part in ("val", "test", "train")}

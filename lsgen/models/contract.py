@@ -8,7 +8,8 @@
 | "observed" | bool (B, *shape); what is not observed may hold anything, such as NaN  | models of missing values  |
 | "weight"   | numbers (B,) by which the terms of an observation are multiplied       | models of classes, if any |
 
-A tensor x, (x,) and (x, label) are taken for such a mapping; what else a mapping holds is left alone. Entries, shapes
+A tensor x, (x,) and (x, label) are taken for such a mapping; what else a mapping holds is left alone. Images in bytes
+are scaled from 0-255 to [0, 1]. Entries, shapes
 and types are known on the host. Values are judged by evidence: of each observation the few numbers that tell of all of
 them, such as the least and the greatest. Gathering it reads nothing from the device.
 """
@@ -25,10 +26,35 @@ from torch import Tensor
 
 from lsgen.likelihoods import Likelihood
 
-__all__ = ["AllowedRange", "Contract", "ValueCheck"]
+__all__ = ["AllowedRange", "Contract", "ValueCheck", "as_numbers", "takes_greys"]
 
 _KINDS = {"label": torch.int64, "observed": torch.bool}  # others are of the type of the weights
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def as_numbers(x: Tensor, likelihood: Likelihood, dtype: torch.dtype) -> Tensor:
+    """Return observations in a floating-point type; images in bytes are scaled from 0-255 to [0, 1].
+
+    They are not scaled where the likelihood takes whole numbers only, such as counts; whole numbers of another kind or
+    shape are returned as they are, for the contract to refuse.
+
+    Args:
+        x: observations (B, *shape).
+        likelihood: what they are observations of.
+        dtype: that of the weights.
+
+    """
+    if x.is_floating_point():
+        return x.to(dtype)
+    if x.dtype != torch.uint8 or x.ndim != 4 or len(likelihood.shape) != 3:
+        return x
+    x = x.to(dtype)
+    return x.div_(255) if takes_greys(likelihood) else x
+
+
+def takes_greys(likelihood: Likelihood) -> bool:
+    """Return whether a likelihood takes the grey levels of images of bytes, scaled to [0, 1]."""
+    return bool(likelihood.in_support(torch.full((1, *likelihood.shape), 128 / 255)).all())
 
 
 @dataclass(frozen=True)
@@ -126,7 +152,7 @@ class Contract:
         )
 
     def take(self, batch: Any, dtype: torch.dtype) -> Mapping[str, Tensor]:
-        """Return a batch as a mapping, floating-point observations in the type of the weights.
+        """Return a batch as a mapping, its observations as `as_numbers` in the type of the weights.
 
         Raises:
             TypeError: it is nothing that can be taken for a batch, or an entry is of another kind of number.
@@ -138,8 +164,8 @@ class Contract:
         taken = dict(self.entries(batch))
         for name in self.names:
             value = taken.get(name)
-            if isinstance(value, Tensor) and name in ("x", "pair") and value.is_floating_point():
-                taken[name] = value.to(dtype)
+            if isinstance(value, Tensor) and name in ("x", "pair"):
+                taken[name] = as_numbers(value, self.likelihood, dtype)
             elif isinstance(value, Tensor) and name == "label" and value.dtype in _WHOLE:
                 taken[name] = value.to(torch.int64)
         self.check(taken, dtype)

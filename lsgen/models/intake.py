@@ -20,7 +20,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.models.compat import BatchNorm
-from lsgen.models.contract import Contract, ValueCheck
+from lsgen.models.contract import Contract, ValueCheck, takes_greys
 from lsgen.models.loaders import check_batch_sizes, is_read_after, require_validation_batches
 from lsgen.models.verdicts import Place, Verdicts, on_host
 from lsgen.nn.adversarial.critics import MinibatchStd
@@ -112,7 +112,9 @@ class BatchIntake(LightningModule, ABC):
             came, kept = self._contract.entries(batch)["x"].dtype, taken["x"].dtype
             if came != kept:
                 self._cast_was_told = True
-                rank_zero_warn(f"The batches are of {came}: they are cast to {kept}.")
+                scaled = came == torch.uint8 and takes_greys(self._contract.likelihood)
+                how = ", scaled from 0-255 to [0, 1]" if scaled else ""
+                rank_zero_warn(f"The batches are of {came}: they are cast to {kept}{how}.")
         labels = self._contract.labels
         if labels is not None and on_host(taken["label"]) and not bool(labels.allows(taken["label"])):
             self._verdicts.add(self._place(), [ValueCheck(labels, taken["label"])])

@@ -24,6 +24,7 @@ from lsgen.latent import ClassPosterior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, Beta, FixedGaussian, Likelihood, Mixed, Poisson
 from lsgen.models import VAE, LinearModel
+from lsgen.models.contract import Contract
 from lsgen.models.gan import GAN, NonSaturating
 from lsgen.models.vae import ELBO, WAEMMD, AdaGVAE, BetaTCVAE, MissingDataIWAE, Objective, SemiSupervised
 from lsgen.nn import ClassEncoder, MLPDecoder, MLPEncoder
@@ -201,6 +202,20 @@ def test_other_float_types_are_cast_and_told_once(tmp_path: Path, dtype: torch.d
     assert sum("are cast to" in str(one.message) for one in told) == 1
     assert model.generator_steps == 4
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_images_of_bytes_are_scaled_and_told_once_but_counts_are_not(tmp_path: Path) -> None:
+    shape, levels = (1, 2, 3), torch.arange(256, dtype=torch.uint8).repeat(3).view(-1, 1, 2, 3)
+    grey = Contract("ELBO", Bernoulli(shape)).take([levels, torch.zeros(128)], torch.float32)["x"]
+    assert torch.equal(grey.flatten(), torch.arange(256).repeat(3) / 255)
+    counts = Contract("ELBO", Poisson(shape)).take(levels, torch.float32)["x"]
+    assert torch.equal(counts.flatten(), torch.arange(256.0).repeat(3))
+    encoder, decoder = MLPEncoder(shape, 2, hidden=[4]), MLPDecoder(2, shape, hidden=[4])
+    model = VAE(encoder, decoder, Bernoulli(shape), StandardNormal(2), ELBO(), max_steps=4)
+    with pytest.warns(UserWarning, match=r"of torch.uint8: .* torch.float32, scaled from 0-255 to \[0, 1\]") as told:
+        _trainer(tmp_path).fit(model, DataLoader(TensorDataset(levels), batch_size=32))
+    assert sum("are cast to" in str(one.message) for one in told) == 1
+    assert model.generator_steps == 4
 
 
 def test_double_precision_keeps_double_batches(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ class Checkpoint(LightningCheckpoint):
             took more than 5 % of the time since; None saves by the other rules only. The end of training, and a
             value that is the best so far, are always saved.
         monitor: logged validation value that decides on best.ckpt, such as "val/elbo"; None keeps no best.ckpt, "auto"
-            takes the `criterion` of the model, if it has one. A value that is NaN or infinite is never the best, and is
-            told.
+            takes the `criterion` of the model, if it has one and the data have a validation loader. A value that is NaN
+            or infinite is never the best, and is told.
         mode: "max" or "min": what is best; "max" unless given. The criterion of a model brings its own.
         dirpath: where to save; the folder `checkpoints` in the trainer's `default_root_dir` unless given.
         config: plain containers to store under "config", such as the resolved config of the run.
@@ -160,6 +160,8 @@ class Checkpoint(LightningCheckpoint):
             if isinstance(trainer.datamodule, DataModule):  # type: ignore[attr-defined]
                 warnings.filterwarnings("ignore", "You're resuming from a checkpoint that ended before the epoch ended")
         require_validation_batches(trainer)
+        if self._automatic and not trainer.fit_loop.epoch_loop.val_loop._data_source.is_defined():
+            self.monitor = None
         if self.monitor is not None and not trainer.enable_validation:
             raise ValueError(
                 f"expected validations, whose {self.monitor} decides on {BEST}, got none: let the trainer validate, or "

@@ -98,10 +98,20 @@ def test_nothing_to_train_on(engine: ModuleType, tmp_path: Path) -> None:
         _fit(engine, tmp_path, Digits(batch_size=5000, loading=Loading(drop_last=True)))
 
 
+class NoValidation(Images):
+    val_dataloader = LightningDataModule.val_dataloader
+
+
 def test_a_monitored_value_that_no_validation_will_give(engine: ModuleType, tmp_path: Path) -> None:
     """There would be no best checkpoint."""
     with pytest.raises(ValueError, match=r"validations, whose val/elbo decides on best.ckpt, got none: .*null"):
         _fit(engine, tmp_path, Images(), Checkpoint(monitor="val/elbo"), limit_val_batches=0)
+    automatic = Checkpoint(monitor="auto")
+    with pytest.raises(ValueError, match="validations, whose val/elbo decides"):
+        _fit(engine, tmp_path, Images(), automatic, limit_val_batches=0)
+    assert _fit(engine, tmp_path, NoValidation(), automatic).generator_steps == 4  # data that have none at all
+    assert not list(tmp_path.rglob("best.ckpt"))
+    assert list(tmp_path.rglob("last.ckpt"))
 
 
 class NoTest(Images):

@@ -103,8 +103,6 @@ def test_one_that_wants_no_observations_asks_for_no_data(tmp_path, toys):
     toys.fit(tmp_path, [blind], data=stream)
     assert blind.seen
     assert set(blind.seen) == {None}
-    with pytest.raises(ValueError, match="expected a data module with `probe`, a validation loader or a map-style"):
-        toys.fit(tmp_path, [Spy(every_n_steps=3)], data=stream)
 
 
 def test_training_is_bitwise_the_same_with_and_without_callbacks(tmp_path, toys):
@@ -209,6 +207,12 @@ def test_a_stream_is_read_for_validation_and_never_for_training(toys):
     assert fixed_probe(_trainer(stream), 6) is None
 
 
+def test_values_that_are_not_observed_are_looked_at_as_models_of_them_do():
+    x = torch.tensor([[1.0, torch.nan], [2.0, 3.0]])
+    found = observations_of({"x": x, "observed": torch.tensor([[True, False], [False, True]])})
+    assert found.x.tolist() == [[1.0, 0.0], [2.0, 3.0]]
+
+
 def test_a_data_module_with_probe_is_asked_first(toys):
     x = toys.images(7)
 
@@ -223,10 +227,12 @@ def test_a_data_module_with_probe_is_asked_first(toys):
     assert len(fixed_probe(_trainer(data=Data()), 100)) == 7
 
 
-def test_without_any_observations_a_space_with_encoder_is_refused_and_given_ones_are_used(tmp_path, toys):
+def test_of_a_training_stream_alone_the_first_batch_is_looked_at_and_given_ones_come_first(tmp_path, toys):
     stream = DataLoader(_Stream(toys.images(8)), 4)
-    with pytest.raises(ValueError, match=r"Spy expected a data module with `probe`.*pass turns="):
-        toys.fit(tmp_path, [Spy(1)], data=stream)
+    spy = Spy(1)
+    toys.fit(tmp_path, [spy], data=stream)
+    assert len(spy.seen) > 2
+    assert all(torch.equal(seen[4].x, toys.images(8)[:4]) for seen in spy.seen)
     spy = Spy(1, turns=Turns(probes=toys.images(3)))
     toys.fit(tmp_path, [spy], data=stream)
     assert torch.equal(spy.seen[0][4].x, toys.images(3))

@@ -1,0 +1,230 @@
+"""Files of every format give what was written into them; splits, classes and refusals."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lsgen.data import Arrays, Loading
+
+N = 40
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (N, 6, 5, 3), dtype=np.uint8)
+TABLE = RNG.normal(size=(N, 3))
+NAMES = np.array([["cat", "dog", ""][i % 3] for i in range(N)])
+
+
+def rows(data, split):
+    dataset = data.dataset(split)
+    return dataset.rows.long(), dataset[torch.arange(len(dataset))]
+
+
+def everything(data):
+    """Return all observations of a data set in the order of its file, by entry."""
+    parts = [rows(data, split) for split in ("train", "val", "test")]
+    order = torch.cat([part for part, _ in parts]).argsort()
+    return {name: torch.cat([batch[name] for _, batch in parts])[order] for name in parts[0][1]}
+
+
+def write(path, arrays):
+    if path.suffix == ".npy":
+        np.save(path, arrays["x"])
+    elif path.name.endswith("packed.npz"):
+        np.savez_compressed(path, **arrays)
+    elif path.suffix == ".npz":
+        np.savez(path, **arrays)
+    elif path.suffix == ".pt":
+        torch.save({name: torch.from_numpy(values) for name, values in arrays.items()}, path)
+    elif path.suffix == ".h5":
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            for name, values in arrays.items():
+                file[name] = values
+    else:
+        columns = {f"c{k}": arrays["x"][:, k] for k in range(arrays["x"].shape[1])}
+        columns |= {name: values for name, values in arrays.items() if name != "x"}
+        if path.suffix == ".csv":
+            with path.open("w", newline="") as file:
+                writer = csv.writer(file, delimiter=";")
+                writer.writerow(columns)
+                writer.writerows(zip(*columns.values(), strict=True))
+        else:
+            pa = pytest.importorskip("pyarrow")
+            from pyarrow.parquet import write_table
+
+            write_table(pa.table(columns), path)
+    return str(path)
+
+
+FORMATS = ["a.npy", "a.npz", "packed.npz", "a.pt", "a.h5", "a.csv", "a.parquet"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_back_what_was_written(name, tmp_path):
+    labels = np.arange(N) % 4
+    data = Arrays(path=write(tmp_path / name, {"x": TABLE, "label": labels}))
+    found = everything(data)
+    assert data.shape == (3,)
+    assert found["x"].dtype == torch.float32
+    torch.testing.assert_close(found["x"], torch.from_numpy(TABLE).float(), rtol=1e-6, atol=0)
+    assert name == "a.npy" or torch.equal(found["label"], torch.from_numpy(labels))
+    shuffled = torch.tensor([7, 3, 7, 0])
+    assert torch.equal(data.dataset("train")[shuffled]["x"], rows(data, "train")[1]["x"][shuffled])
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "packed.npz", "a.pt", "a.h5"])
+def test_images_of_bytes_are_scaled_and_get_their_channels_first(name, tmp_path):
+    data = Arrays(path=write(tmp_path / name, {"x": IMAGES}))
+    assert data.shape == (3, 6, 5)
+    assert data.values.levels == 256
+    expected = torch.from_numpy(IMAGES).double().permute(0, 3, 1, 2) / 255
+    torch.testing.assert_close(everything(data)["x"].double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.pt"])
+def test_what_can_be_mapped_is_not_read(name, tmp_path):
+    data = Arrays(path=write(tmp_path / name, {"x": IMAGES[..., :1]}))
+    assert data.shape == (1, 6, 5)
+    data.dataset("train")
+    assert str(tmp_path / name) in Path("/proc/self/maps").read_text()
+
+
+def test_grey_images_columns_and_other_levels(tmp_path):
+    black = write(tmp_path / "b.npy", {"x": (IMAGES[..., 0] > 99).astype(np.uint8)})
+    with pytest.raises(ValueError, match=r"bytes from 0 to 255 .*b.npy, got none above 1: data.numbers.levels=2"):
+        Arrays(path=black).dataset("val")
+    data = Arrays(path=black, numbers={"levels": 2})
+    assert (data.shape, data.values.kind) == ((1, 6, 5), "binary")
+    assert torch.equal(everything(data)["x"][:, 0], torch.from_numpy(IMAGES[..., 0] > 99).float())
+    path = write(tmp_path / "c.csv", {"x": TABLE, "label": NAMES})
+    assert Arrays(path=path, keys={"x": "c1"}).shape == (1,)
+    chosen = everything(Arrays(path=path, keys={"x": ["c2", "c0"]}))["x"]
+    torch.testing.assert_close(chosen, torch.from_numpy(TABLE[:, [2, 0]]).float(), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.h5", "a.csv", "a.parquet"])
+def test_classes_of_text_keep_their_names_and_empty_ones_are_unknown(name, tmp_path):
+    labels = NAMES.astype("S") if name == "a.h5" else NAMES
+    data = Arrays(path=write(tmp_path / name, {"x": TABLE, "label": labels}))
+    expected = [{"cat": 0, "dog": 1, "": -1}[one] for one in NAMES.tolist()]
+    assert everything(data)["label"].tolist() == expected
+    assert data.label_names == ("cat", "dog")
+
+
+def test_factors_are_numbered_by_their_values(tmp_path):
+    factors = np.stack([np.arange(N) % 3 * 10.5, np.arange(N) % 2 - 1.0], 1)
+    data = Arrays(path=write(tmp_path / "a.npz", {"images": IMAGES, "factors": factors, "y": np.arange(N)}))
+    assert (data.factor_names, data.factor_sizes) == (("factor_0", "factor_1"), (3, 2))
+    assert everything(data)["factors"].tolist() == [[i % 3, i % 2] for i in range(N)]
+    path = write(tmp_path / "a.csv", {"x": TABLE[:, :1], "size": factors[:, 0], "sex": NAMES})
+    data = Arrays(path=path, keys={"factors": ["sex", "size"]})
+    assert (data.shape, data.factor_names, data.factor_sizes) == ((1,), ("sex", "size"), (3, 3))
+
+
+def test_columns_are_standardised_by_the_training_rows_alone(tmp_path):
+    constant = np.column_stack([TABLE * [1, 100, 1e-3] + 7, np.full(N, 3.0)])
+    data = Arrays(path=write(tmp_path / "a.npy", {"x": constant}), numbers={"standardise": True})
+    chosen, batch = rows(data, "train")
+    torch.testing.assert_close(batch["x"].mean(0), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(batch["x"].std(0, correction=0), torch.tensor([1.0, 1, 1, 0]))
+    seen = torch.from_numpy(constant)[chosen]
+    chosen, batch = rows(data, "val")
+    expected = (torch.from_numpy(constant)[chosen] - seen.mean(0))[:, :3] / seen.std(0, correction=0)[:3]
+    torch.testing.assert_close(batch["x"][:, :3], expected.float())
+    images = Arrays(path=write(tmp_path / "b.npy", {"x": IMAGES}), numbers={"standardise": True})
+    x = rows(images, "train")[1]["x"].double()
+    torch.testing.assert_close(x.mean((0, 2, 3)), torch.zeros(3).double(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(x.var((0, 2, 3), correction=0), torch.ones(3).double())
+
+
+def test_a_nan_is_refused_with_its_place_or_a_value_that_is_missing(tmp_path):
+    gaps = TABLE.copy()
+    gaps[17, 1] = gaps[3, 2] = np.nan
+    path = write(tmp_path / "a.csv", {"x": gaps})
+    with pytest.raises(ValueError, match=r'a.csv \(data.missing=mask .*got nan in row 3, column "c2"'):
+        Arrays(path=path).dataset("val")
+    found = everything(Arrays(path=path, missing="mask", numbers={"standardise": True}))
+    assert torch.equal(found["observed"], torch.from_numpy(~np.isnan(gaps)))
+    seen = Arrays(path=path, missing="mask", numbers={"standardise": True}, splits={"val_size": 0, "test_size": 0})
+    x = everything(seen)["x"].numpy()
+    np.testing.assert_allclose(x, (gaps - np.nanmean(gaps, 0)) / np.nanstd(gaps, 0), rtol=1e-5, atol=1e-6)
+    gaps[5] = np.inf
+    with pytest.raises(ValueError, match=r"finite numbers .*, got inf in row 5"):
+        Arrays(path=write(tmp_path / "a.npy", {"x": gaps}), missing="mask").dataset("train")
+
+
+def test_groups_are_never_torn_apart_and_a_column_decides(tmp_path):
+    patients = np.array(["p", "q", "r", "s", "t"])[np.arange(N) * 5 // N]
+    path = write(tmp_path / "a.npz", {"x": TABLE, "patient": patients})
+    found = []
+    for seed in range(4):
+        data = Arrays(path=path, splits={"group": "patient"}, loading=Loading(split_seed=seed))
+        parts = {split: set(patients[rows(data, split)[0]]) for split in ("train", "val", "test")}
+        assert sorted(patient for part in parts.values() for patient in part) == ["p", "q", "r", "s", "t"]
+        assert len(parts["val"]) == len(parts["test"]) == 1  # a tenth of the rows is less than a group
+        found.append(frozenset(parts["val"]))
+    assert len(set(found)) > 1
+    split = np.array(["train", "test", "val", "train"])[np.arange(N) % 4]
+    data = Arrays(path=write(tmp_path / "b.csv", {"x": TABLE, "fold": split}), splits={"column": "fold"})
+    assert data.shape == (3,)
+    assert rows(data, "val")[0].tolist() == list(range(2, N, 4))
+    assert rows(data, "train")[0].tolist() == [i for i in range(N) if i % 4 in (0, 3)]
+
+
+def test_splits_in_files_of_their_own(tmp_path):
+    train = write(tmp_path / "a.npz", {"x": TABLE[:20], "label": NAMES[:20]})
+    test = write(tmp_path / "t.npz", {"x": TABLE[20:], "label": np.array(["eel"] * 20)})
+    data = Arrays(path=train, splits={"test_path": test, "val_size": 4})
+    assert [len(data.dataset(split)) for split in ("train", "val", "test")] == [16, 4, 20]
+    torch.testing.assert_close(rows(data, "test")[1]["x"], torch.from_numpy(TABLE[20:]).float())
+    assert data.label_names == ("cat", "dog", "eel")
+    assert set(rows(data, "test")[1]["label"].tolist()) == {2}
+    other = write(tmp_path / "b.npz", {"x": TABLE[:, :2], "label": NAMES})
+    with pytest.raises(ValueError, match=r"rows of shape \(3,\) in .*b.npz, as in .*a.npz, got \(2,\)"):
+        Arrays(path=train, splits={"val_path": other})
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ({"a": TABLE, "b": IMAGES}, {}, r"keys.x to say which .*a \(40, 3\) of float64, b \(40, 6, 5, 3\) of uint8"),
+        ({"x": TABLE, "y": NAMES, "label": NAMES}, {}, "keys.label to choose between label and y"),
+        ({"x": TABLE}, {"keys": {"label": "kind"}}, r'the label "kind" among x \(40, 3\) of float64 in'),
+        ({"x": TABLE, "y": NAMES[:7]}, {}, r'expected 40 rows in "y" \(label\), .* got 7'),
+        ({"x": TABLE, "y": TABLE[:, 0]}, {}, 'classes that are whole numbers from 0 or text in "y", got .* in row 0'),
+        ({"x": NAMES}, {}, "observations that are real numbers .*, got <U3"),
+        ({"x": TABLE}, {"keys": {"lable": "y"}}, "keys to be a mapping with some of x, label, factors, got lable"),
+        ({"x": TABLE}, {"missing": "drop"}, 'missing to be "refuse" or "mask", got \'drop\''),
+        ({"x": TABLE}, {"numbers": {"dequantise": True}}, "data.numbers.levels, as the data are float64 and not bytes"),
+        ({"x": TABLE}, {"numbers": {"levels": 4}}, "whole numbers below 4 in .*, got .* in row 0, position"),
+        ({"x": TABLE}, {"numbers": {"levels": 4, "standardise": True}}, "standardise without levels"),
+        ({"x": TABLE}, {"splits": {"column": "x", "group": "x"}}, "splits to have column or group, got both"),
+        ({"x": TABLE, "g": NAMES}, {"splits": {"column": "g"}}, "splits that are called train, val and test, got , ca"),
+        ({"x": TABLE[:, 0], "g": np.zeros(N)}, {"splits": {"group": "g"}}, "at least 3 groups, .* got 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_a_sentence(arrays, options, message, tmp_path):
+    path = write(tmp_path / "a.npz", arrays)
+    with pytest.raises(ValueError, match=message):
+        Arrays(path=path, **options).dataset("train")
+
+
+def test_files_that_are_none_are_refused_in_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"ends in .npy, .npz, .pt, .h5, .csv, .parquet, got a.txt"):
+        Arrays(path="a.txt")
+    for name in ("a.npy", "a.csv"):
+        with pytest.raises(FileNotFoundError, match=f"a file of arrays, found nothing at .*{name}"):
+            Arrays(path=str(tmp_path / name))
+    (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(ValueError, match=r"arrays data in .*b.npz, got what is cut short, damaged"):
+        Arrays(path=str(tmp_path / "b.npz"))
+    (tmp_path / "c.csv").write_text("1,2\n3,4\n")
+    with pytest.raises(ValueError, match=r"first line of .*c.csv to name its columns"):
+        Arrays(path=str(tmp_path / "c.csv"))
+    (tmp_path / "d.csv").write_text("a,b\n3,4\n5\n")
+    with pytest.raises(ValueError, match="row 1 has 1 cells for 2 columns"):
+        Arrays(path=str(tmp_path / "d.csv")).dataset("train")
+    (tmp_path / "e.csv").write_text("a,name\n3,me\n5,you\n")
+    with pytest.raises(ValueError, match=r'numbers in column "name" of .*e.csv, got \[\'me\'\]: data.keys.x lists'):
+        Arrays(path=str(tmp_path / "e.csv")).dataset("train")

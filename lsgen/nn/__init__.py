@@ -14,6 +14,7 @@ from lsgen.nn.rbf import Precision, RBFDecoder, RBFPrecision
 from lsgen.nn.residual_ladder import BottleneckBlock, ResidualLadderEncoder
 from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
 from lsgen.nn.staged_rbf import MLPPrecision, StagedRBFDecoder
+from lsgen.nn.wae import WAEDecoder, WAEEncoder
 
 __all__ = [
     "MADE",
@@ -44,4 +45,6 @@ __all__ = [
     "ResidualLadderEncoder",
     "SelfMasking",
     "StagedRBFDecoder",
+    "WAEDecoder",
+    "WAEEncoder",
 ]

@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from lsgen.nn import ConvDecoder, ConvEncoder, GridDecoder, GridEncoder, ResNetDecoder, ResNetEncoder
+from lsgen.nn import (
+    ConvDecoder,
+    ConvEncoder,
+    GridDecoder,
+    GridEncoder,
+    ResNetDecoder,
+    ResNetEncoder,
+    WAEDecoder,
+    WAEEncoder,
+)
 
 PAIRS = [(ConvEncoder, ConvDecoder), (ResNetEncoder, ResNetDecoder)]
 
@@ -76,3 +85,32 @@ def test_images_of_other_sizes_are_refused() -> None:
         ConvEncoder((1, 28, 28), 3, (8, 16, 32))
     with pytest.raises(ValueError, match="multiple of 4 x 4 = 16, got 20"):
         GridDecoder(20, (1, 16, 16))
+
+
+def test_the_networks_of_a_wae_have_the_layers_of_its_authors() -> None:
+    """On CelebA: 128, 256, 512 and 1024 channels of 5 x 5 filters, 64 codes; back from 8 x 8 by one layer less."""
+    filters = 25 * (3 * 128 + 128 * 256 + 256 * 512 + 512 * 1024)
+    encoder = filters + 2 * (128 + 256 + 512 + 1024) + (1024 * 16 + 1) * 64
+    filters = 25 * (1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3)
+    decoder = (64 + 1) * 1024 * 64 + filters + 2 * (512 + 256 + 128) + 3
+    with torch.device("meta"):
+        nets = WAEEncoder((3, 64, 64), 64, 1024, heads=1), WAEDecoder(64, (3, 64, 64), 1024)
+    assert [sum(p.numel() for p in net.parameters()) for net in nets] == [encoder, decoder]
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_a_wae_goes_down_and_up_again_and_ends_between_0_and_1(layers: int) -> None:
+    torch.manual_seed(0)
+    code = WAEEncoder((3, 32, 32), 5, 8, layers)(torch.rand(4, 3, 32, 32))
+    assert code.shape == (4, 10)
+    bounded, raw = (WAEDecoder(10, (3, 32, 32), 8, layers, 2, bounded=one) for one in (True, False))
+    raw.load_state_dict(bounded.state_dict())
+    out = bounded(100 * code)
+    assert out.shape == (4, 6, 32, 32)
+    torch.testing.assert_close(out, raw(100 * code).sigmoid())
+
+
+def test_images_that_do_not_halve_so_often_are_refused_by_a_wae() -> None:
+    for build in (lambda: WAEEncoder((1, 8, 8), 2, 8), lambda: WAEDecoder(2, (1, 8, 8), 8)):
+        with pytest.raises(ValueError, match="with S a multiple of 16, got"):
+            build()

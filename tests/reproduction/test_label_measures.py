@@ -78,7 +78,8 @@ def bigan() -> BiGAN:
 def test_nearest_labels_are_those_of_scikit_learn() -> None:
     run, n = run_of(bigan()), 200
     encoder = run.model.latent_space.encoder
-    found = NearestLabel(n=n)(run).values
+    measured = NearestLabel(n=n)(run)
+    found = measured.values
     train, test = (run.data.probe(k, s) for k, s in ((len(run.data.dataset("train")), "train"), (n, "test")))
     maps = {"codes": encoder, "features": encoder.features, "pixels": nn.Flatten()}
     assert set(found) == set(maps)
@@ -87,6 +88,7 @@ def test_nearest_labels_are_those_of_scikit_learn() -> None:
             a, b = (of(batch["x"]).double().numpy() for batch in (train, test))
         nearest = KNeighborsClassifier(1, algorithm="brute").fit(a, train["label"].numpy())
         assert found[name] == pytest.approx(100 * nearest.score(b, test["label"].numpy()))
+        assert measured.arrays[name].tolist() == (100.0 * (nearest.predict(b) == test["label"].numpy())).tolist()
 
 
 def test_reconstructions_are_compared_with_their_own_and_with_another_observation() -> None:

@@ -19,7 +19,7 @@ class NearestLabel:
     """Measures the accuracy, in percent, of classification by the nearest of all training observations.
 
     Its keys are `codes`, in Euclidean distances of the means of q(z|x), `features`, of what the encoder gives as
-    `features`, if it does, and `pixels`, of the observations themselves.
+    `features`, if it does, and `pixels`, of the observations themselves. Their parts are 0 and 100.
 
     Attributes:
         n: test observations, drawn at random.
@@ -44,14 +44,14 @@ class NearestLabel:
         train, test = (run.probe(None, "train"), run.probe(self.n))
         if "label" not in test:
             raise TypeError("NearestLabel expected labelled data, got none with a label")
-        accuracy = {}
+        right = {}
         for name in ("codes", "features", "pixels"):
             points = [_points(run, batch["x"], name) for batch in (train, test)]
             if points[0] is None or points[1] is None:
                 continue
             nearest = nearest_neighbours(points[1], points[0]).indices[:, 0]
-            accuracy[name] = 100 * float((train["label"][nearest] == test["label"]).double().mean())
-        return Measured(accuracy)
+            right[name] = 100.0 * (train["label"][nearest] == test["label"])
+        return Measured({name: float(parts.double().mean()) for name, parts in right.items()}, right)
 
 
 def _points(run: TrainedRun, x: Tensor, name: str) -> Tensor | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lsgen.data import DataModule, Split
 from lsgen.data.batches import Observations
+from lsgen.latent import EncodableLatentSpace
 from lsgen.runs import RunDirectory
 
 __all__ = ["Measured", "TrainedRun"]
@@ -39,6 +40,19 @@ class TrainedRun:
     data: DataModule
     config: Mapping[str, Any]
     directory: RunDirectory
+
+    @property
+    def encodable_space(self) -> EncodableLatentSpace:
+        """The latent space of its model, with an encoder.
+
+        Raises:
+            TypeError: there is no encoder.
+
+        """
+        space = self.model.latent_space
+        if not isinstance(space, EncodableLatentSpace):
+            raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
+        return space
 
     def probe(self, n: int | None = None, split: Split = "test") -> Observations:
         """Return n observations of a split drawn at random, or all where there are fewer, on the model's device.

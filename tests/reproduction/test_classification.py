@@ -12,6 +12,7 @@ from lsgen.latent import (
     ClassPosterior,
     EncodableLatentSpace,
     LadderDecoder,
+    LatentSpace,
     OneHot,
     Posterior,
     Product,
@@ -51,6 +52,15 @@ def _run(encoder: nn.Module, decoder: nn.Module, prior: Product, posterior: Post
     space = EncodableLatentSpace(encoder, decoder, FixedGaussian((1, 8, 8)), prior, posterior)
     model = SimpleNamespace(latent_space=space, device=torch.device("cpu"))
     return TrainedRun("arm", 0, model, Digits(labelled=Labels(40, share=0.5)), {}, SimpleNamespace())  # type: ignore[arg-type]
+
+
+def test_a_model_without_encoder_is_refused() -> None:
+    prior, decoder = Product([StandardNormal(1), OneHot(10)]), MLPDecoder(11, (1, 8, 8), [4])
+    run = _run(Halves(False), decoder, prior, ClassPosterior(1, 10))
+    assert run.encodable_space is run.model.latent_space
+    run.model.latent_space = LatentSpace(MLPDecoder(1, (1, 8, 8), [4]), FixedGaussian((1, 8, 8)), StandardNormal(1))
+    with pytest.raises(TypeError, match="expected a latent space with an encoder, got LatentSpace"):
+        Classification(n=1)(run)
 
 
 @pytest.mark.parametrize("stacked", [False, True])

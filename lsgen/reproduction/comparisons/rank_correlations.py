@@ -18,7 +18,6 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics.disentanglement import UDR
 from lsgen.models.divergence import kl_per_dimension
 from lsgen.reproduction.runs import Measured, TrainedRun
@@ -49,7 +48,8 @@ class RankCorrelations:
         """Return the correlations, NaN where a column is constant or fewer than three runs have both.
 
         Raises:
-            ValueError: a run lacks a metric, or has no encoder.
+            ValueError: a run lacks a metric.
+            TypeError: a run has no encoder.
 
         """
         columns: dict[str, list[float]] = {key: [] for key in (*self.unsupervised, *self.scores, "udr")}
@@ -82,9 +82,7 @@ class RankCorrelations:
 
 def _encode(run: TrainedRun, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the means (N, d) of the posteriors and their divergences from the prior, (N, d)."""
-    space = run.model.latent_space
-    if not isinstance(space, EncodableLatentSpace):
-        raise ValueError(f"expected a model with an encoder, got {run.directory.path}")
+    space = run.encodable_space
     with torch.no_grad():
         q = space.encode(x)
         return q.mean.cpu(), kl_per_dimension(q, space.prior()).cpu()

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry import distance, immersion
-from lsgen.latent import EncodableLatentSpace
 from lsgen.reproduction.runs import Measured, TrainedRun
 from lsgen.reproduction.significance import STATISTICS
 
@@ -66,9 +65,7 @@ class RetrainedDistances:
 
     def _distances(self, run: TrainedRun) -> tuple[Tensor, Tensor]:
         """Return geodesic and Euclidean distances (pairs,) in double precision."""
-        space = run.model.latent_space
-        if not isinstance(space, EncodableLatentSpace):
-            raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
+        space = run.encodable_space
         with torch.no_grad():
             z = space.encode(run.probe(2 * self.pairs)["x"]).mean
             start, end = z.unflatten(0, (2, -1))

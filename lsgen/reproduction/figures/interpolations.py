@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lsgen import viz
 from lsgen.geometry import geodesic, immersion
-from lsgen.latent import EncodableLatentSpace, paths
+from lsgen.latent import paths
 from lsgen.reproduction.drawing import Results
 
 __all__ = ["Interpolations"]
@@ -45,9 +45,7 @@ class Interpolations:
 
         """
         run = results.runs(self.arm)[0]
-        space = run.model.latent_space
-        if not isinstance(space, EncodableLatentSpace):
-            raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
+        space = run.encodable_space
         with torch.no_grad():
             start, end = space.encode(run.probe(2 * self.pairs)["x"]).mean.unflatten(0, (2, -1))
             found = geodesic(immersion(space, self.kind), start, end, 4 * (self.steps - 1) + 1)

@@ -15,7 +15,6 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.geometry import Immersion, geodesic, immersion, log_volume
 from lsgen.geometry.statistics import land, land_log_density
-from lsgen.latent import EncodableLatentSpace
 from lsgen.reproduction.drawing import Results
 from lsgen.reproduction.runs import TrainedRun
 from lsgen.viz.style import INK, SERIES
@@ -66,9 +65,9 @@ class VarianceMap:
             return figure
 
     def _draw(self, figure: Figure, ax: Axes, run: TrainedRun) -> None:
-        space = run.model.latent_space
-        if not isinstance(space, EncodableLatentSpace) or space.dim != 2:
-            raise TypeError(f"expected a latent space of dimension 2 with an encoder, got {type(space).__name__}")
+        space = run.encodable_space
+        if space.dim != 2:
+            raise TypeError(f"expected a latent space of dimension 2, got {space.dim}")
         batch = run.probe(self.n)
         with torch.no_grad():
             z = space.encode(batch["x"]).mean

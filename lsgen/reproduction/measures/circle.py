@@ -8,7 +8,6 @@ import torch
 
 from lsgen.callbacks.base import undisturbed
 from lsgen.data import EmbeddedCircle
-from lsgen.latent import EncodableLatentSpace
 from lsgen.metrics import circular_correlation
 from lsgen.reproduction.runs import Measured, TrainedRun
 
@@ -37,10 +36,9 @@ class Circle:
 
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
-        data, space = run.data, run.model.latent_space
-        if not isinstance(data, EmbeddedCircle) or not isinstance(space, EncodableLatentSpace):
-            names = type(data).__name__, type(space).__name__
-            raise TypeError(f"Circle expected an EmbeddedCircle and a space with an encoder, got {' and '.join(names)}")
+        data, space = run.data, run.encodable_space
+        if not isinstance(data, EmbeddedCircle):
+            raise TypeError(f"Circle expected an EmbeddedCircle, got {type(data).__name__}")
         if space.dim != 2:
             raise ValueError(f"Circle expected codes in the plane, got {space.dim} dimensions")
         test, device = data.dataset("test"), next(space.parameters()).device

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lsgen.latent import ClassCodes, EncodableLatentSpace, StackedCodes
+from lsgen.latent import ClassCodes, StackedCodes
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["Classification"]
@@ -60,8 +60,7 @@ class Classification:
 
 
 def _guess(run: TrainedRun, x: Tensor) -> Tensor:
-    space = run.model.latent_space
-    q = space.encode(x.to(run.model.device)) if isinstance(space, EncodableLatentSpace) else None
+    q = run.encodable_space.encode(x.to(run.model.device))
     if isinstance(q, StackedCodes):
         q = q.posterior.upper(q.lower.loc)
     if not isinstance(q, ClassCodes):

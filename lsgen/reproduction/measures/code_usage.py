@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from lsgen.latent import EncodableLatentSpace
 from lsgen.latent.discrete.quantised import Quantised
 from lsgen.reproduction.runs import Measured, TrainedRun
 
@@ -40,9 +39,9 @@ class CodeUsage:
     @torch.no_grad()
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
-        space, counts = run.model.latent_space, torch.zeros(0, dtype=torch.float64)
+        space, counts = run.encodable_space, torch.zeros(0, dtype=torch.float64)
         for x in run.probe(self.n)["x"].split(self.batch_size):
-            q = space.encode(x) if isinstance(space, EncodableLatentSpace) else None
+            q = space.encode(x)
             if not isinstance(q, Quantised):
                 raise TypeError(f"CodeUsage expected codes of a VectorQuantiser, got {type(space).__name__} with {q}")
             found = torch.bincount(q.indices.flatten(), minlength=q.entries).double().cpu()

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Independent
 
 from lsgen.callbacks.base import undisturbed
-from lsgen.latent import EncodableLatentSpace, Euclidean
+from lsgen.latent import Euclidean
 from lsgen.metrics import ActiveUnits, log_evidence
 from lsgen.reproduction.runs import Measured, TrainedRun
 
@@ -49,9 +49,7 @@ class HeldOutEvidence:
 
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
-        space = run.model.latent_space
-        if not isinstance(space, EncodableLatentSpace):
-            raise TypeError(f"HeldOutEvidence expected a latent space with an encoder, got {type(space).__name__}")
+        space = run.encodable_space
         x = run.probe(self.n)["x"]
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from lsgen.geometry import curve_length, geodesic, immersion, scalar_curvature
-from lsgen.latent import EncodableLatentSpace, paths
+from lsgen.latent import paths
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["Flatness"]
@@ -43,9 +43,7 @@ class Flatness:
             ValueError: no geodesic converged.
 
         """
-        space = run.model.latent_space
-        if not isinstance(space, EncodableLatentSpace):
-            raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
+        space = run.encodable_space
         im = immersion(space, self.kind)
         with torch.no_grad():
             z = space.encode(run.probe(2 * self.pairs)["x"]).mean

@@ -9,7 +9,6 @@ import torch
 
 from lsgen.geometry import distance, immersion
 from lsgen.geometry.statistics import f_measure, graph_distances, kmedoids
-from lsgen.latent import EncodableLatentSpace
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["GeodesicClusters"]
@@ -48,9 +47,7 @@ class GeodesicClusters:
             ValueError: the data have no labels.
 
         """
-        space = run.model.latent_space
-        if not isinstance(space, EncodableLatentSpace):
-            raise TypeError(f"expected a latent space with an encoder, got {type(space).__name__}")
+        space = run.encodable_space
         batch = run.probe(self.n)
         if "label" not in batch:
             raise ValueError("expected labelled data, got none")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lsgen.latent import EncodableLatentSpace
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["ReconstructionDistance"]
@@ -38,9 +37,7 @@ class ReconstructionDistance:
     @torch.no_grad()
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
-        space = run.model.latent_space
-        if not isinstance(space, EncodableLatentSpace):
-            raise TypeError(f"ReconstructionDistance expected a model with an encoder, got {type(run.model).__name__}")
+        space = run.encodable_space
         x = run.probe(self.n)["x"]
         again = torch.cat([space.decode(space.encode(part).mean).mean for part in x.split(500)])
         parts = {"error": _distances(x, again), "other": _distances(x.roll(-1, 0), again)}

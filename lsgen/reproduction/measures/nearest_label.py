@@ -39,14 +39,13 @@ class NearestLabel:
     @torch.no_grad()
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
-        if not isinstance(run.model.latent_space, EncodableLatentSpace):
-            raise TypeError(f"NearestLabel expected a model with an encoder, got {type(run.model).__name__}")
+        space = run.encodable_space
         train, test = (run.probe(None, "train"), run.probe(self.n))
         if "label" not in test:
             raise TypeError("NearestLabel expected labelled data, got none with a label")
         right = {}
         for name in ("codes", "features", "pixels"):
-            points = [_points(run, batch["x"], name) for batch in (train, test)]
+            points = [_points(space, batch["x"], name) for batch in (train, test)]
             if points[0] is None or points[1] is None:
                 continue
             nearest = nearest_neighbours(points[1], points[0]).indices[:, 0]
@@ -54,9 +53,7 @@ class NearestLabel:
         return Measured({name: float(parts.double().mean()) for name, parts in right.items()}, right)
 
 
-def _points(run: TrainedRun, x: Tensor, name: str) -> Tensor | None:
-    space = run.model.latent_space
-    assert isinstance(space, EncodableLatentSpace)
+def _points(space: EncodableLatentSpace, x: Tensor, name: str) -> Tensor | None:
     if name == "pixels":
         return x.flatten(1)
     if name == "codes":

@@ -7,7 +7,6 @@ from math import nan, pi
 
 import torch
 
-from lsgen.latent import EncodableLatentSpace
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["VarianceGrowth"]
@@ -43,9 +42,9 @@ class VarianceGrowth:
             TypeError: the latent space has no encoder, or more than two dimensions.
 
         """
-        space = run.model.latent_space
-        if not isinstance(space, EncodableLatentSpace) or space.dim != 2:
-            raise TypeError(f"expected a latent space of dimension 2 with an encoder, got {type(space).__name__}")
+        space = run.encodable_space
+        if space.dim != 2:
+            raise TypeError(f"expected a latent space of dimension 2, got {space.dim}")
         batch = run.probe(self.n)
         with torch.no_grad():
             z = space.encode(batch["x"]).mean

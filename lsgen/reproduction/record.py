@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +114,24 @@ class Attempt:
     judged: Mapping[str, Any]
     arrays: Mapping[tuple[str | None, int | None, str], NDArray[Any]] = field(default_factory=dict)
 
+    @cached_property
+    def _document(self) -> _Judged:
+        return read(_Judged, dict(self.judged), self.name)
+
     @property
     def data(self) -> Data:
         """How near the data are to those of the paper."""
-        return read(_Judged, dict(self.judged), self.name).data
+        return self._document.data
 
     @property
     def targets(self) -> Mapping[str, Target]:
         """The published numbers as they stood when the attempt was made."""
-        return read(_Judged, dict(self.judged), self.name).targets
+        return self._document.targets
 
     @property
     def claims(self) -> Mapping[str, Claim]:
         """The claims as they stood when the attempt was made."""
-        return read(_Judged, dict(self.judged), self.name).claims
+        return self._document.claims
 
     def values_of(self, side: Side) -> dict[int | None, float]:
         """Return a quantity by seed; of a comparison the one value under None; empty if it was not measured."""
@@ -147,7 +152,8 @@ class Attempt:
 
         """
         place = folder / f"{self.name}.json"
-        content = {key: value for key, value in vars(self).items() if key not in ("arrays", "runs", "name")}
+        kept = (one.name for one in fields(self) if one.name not in ("arrays", "runs", "name"))
+        content = {key: getattr(self, key) for key in kept}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_json(place, {**content, "runs": [asdict(run) for run in self.runs]})

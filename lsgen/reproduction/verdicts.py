@@ -124,9 +124,9 @@ def _by_items(inequality: Inequality, claim: Claim, attempt: Attempt) -> Inequal
     seeds = [seed for seed in by_seed[0] if all(seed in one for one in by_seed)]
     if not seeds:
         return InequalityVerdict(math.nan, math.nan, "no items of seeds in common")
+    stacked = iter([_stacked(one, seeds) for one in by_seed])
     smaller, larger = (
-        _stacked(attempt.items_of(side), seeds) if isinstance(side, Side) else side
-        for side in (inequality.smaller, inequality.larger)
+        next(stacked) if isinstance(side, Side) else side for side in (inequality.smaller, inequality.larger)
     )
     try:
         p = pigeonhole_bootstrap(smaller, larger, inequality.margin, claim.statistic)
@@ -134,7 +134,7 @@ def _by_items(inequality: Inequality, claim: Claim, attempt: Attempt) -> Inequal
         return InequalityVerdict(math.nan, math.nan, str(error))
     of = STATISTICS[claim.statistic]
     low, high = (side if isinstance(side, float) else float(of(side)) for side in (smaller, larger))
-    n, m = _stacked(by_seed[0], seeds).shape
+    n, m = next(side.shape for side in (smaller, larger) if not isinstance(side, float))
     return InequalityVerdict(high - low, p, f"{n} seeds x {m} items")
 
 

@@ -36,6 +36,7 @@ class Preset:
     Attributes:
         seeds: of every arm.
         overrides: Hydra overrides of all arms, by key.
+        arms: the arms that it runs; all if None.
         minutes: measured time of all arms together, with measuring.
         machine: where that was measured, in words.
 
@@ -43,6 +44,7 @@ class Preset:
 
     seeds: tuple[int, ...]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    arms: tuple[str, ...] | None = None
     minutes: float | None = None
     machine: str = ""
 

@@ -85,7 +85,10 @@ class Paper:
         for instrument in (*self.measures, *self.comparisons):
             for arm in instrument.arms or ():
                 self._check_arm(arm, f"{where}: {instrument.name}")
-        for name, side in self._sides():
+        for name, preset in document.presets.items():
+            for arm in preset.arms or ():
+                self._check_arm(arm, f"{where}: presets.{name}")
+        for name, side in self.sides_by_name():
             if side.arm is not None:
                 self._check_arm(side.arm, f"{where}: {name}")
             elif side.metric.partition("/")[0] not in {one.name for one in self.comparisons}:
@@ -98,7 +101,8 @@ class Paper:
         if arm not in self.document.arms:
             raise RunError(f"{where}: expected an arm among {', '.join(self.document.arms)}, got {arm!r}")
 
-    def _sides(self) -> Iterable[tuple[str, Side]]:
+    def sides_by_name(self) -> Iterable[tuple[str, Side]]:
+        """Yield what the targets and claims compare, each with the name of its target or claim."""
         for name, target in self.document.targets.items():
             yield name, target.side
         for name, claim in self.document.claims.items():
@@ -115,7 +119,7 @@ class Paper:
         known = [*self.document.targets, *self.document.claims]
         if only is not None and only not in known:
             raise RunError(f"expected a target or claim among {', '.join(known)}, got {only!r}")
-        return [side for name, side in self._sides() if only in (None, name)]
+        return [side for name, side in self.sides_by_name() if only in (None, name)]
 
     def needed_arms(self, only: str | None = None) -> list[str]:
         """Return the arms that a target or claim needs; all of them unless one is named."""
@@ -129,11 +133,19 @@ class Paper:
             needed |= {arm for arm in of if arm is not None}
         return [arm for arm in self.document.arms if arm in needed]
 
+    def arms(self, preset: str) -> list[str]:
+        """Return the arms that a preset runs."""
+        chosen = self.document.presets[preset].arms
+        return [arm for arm in self.document.arms if chosen is None or arm in chosen]
+
     def jobs(self, preset: str, arms: Iterable[str]) -> list[PlannedRun]:
-        """Return the runs of some arms: what the preset sets beats the arm, and what the arm sets for it, both."""
-        general = self.document.presets[preset]
+        """Return the runs of those arms that a preset runs.
+
+        What the preset sets beats the arm, and what the arm sets for the preset beats both.
+        """
+        general, chosen = self.document.presets[preset], self.arms(preset)
         found = []
-        for name in arms:
+        for name in (arm for arm in arms if arm in chosen):
             arm = self.document.arms[name]
             own = arm.presets.get(preset, ArmPreset())
             settings = {"experiment": arm.experiment, **arm.overrides, **general.overrides, **own.overrides}

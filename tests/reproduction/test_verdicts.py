@@ -166,6 +166,13 @@ def test_commits_are_asked_whether_the_targets_stood_before_the_runs(tmp_path):
     assert committed_first(paper, ["0" * 40]) is None
 
 
+def test_an_attempt_is_read_once_and_written_without_what_was_read(tmp_path):
+    attempt = _attempt([], data={"fidelity": "reduced", "reason": "small"}, targets=PAPER["targets"])
+    assert attempt.targets is attempt.targets
+    assert attempt.data.reason == "small"
+    assert Attempt.open(attempt.write(tmp_path), []) == attempt
+
+
 def test_the_arms_of_a_figure_are_its_own_argument(tmp_path):
     parts = {"_target_": "mine.It", "arms": ["a"], "n": 3, "presets": {"smoke": {"n": 1}}}
     paper = _paper(tmp_path / "it", measures={"m": parts}, figures={"f": parts})
@@ -187,6 +194,13 @@ def test_what_a_preset_sets_beats_the_arm_and_what_the_arm_sets_for_it_both(tmp_
     assert [job.overrides[1:3] for job in paper.jobs("paper", ["a"])] == [("x=1", "y=1")] * 3
 
 
+def test_a_preset_runs_the_arms_that_it_names(tmp_path):
+    paper = _paper(tmp_path / "it", presets={**PAPER["presets"], "smoke": {"seeds": [0], "arms": ["b"]}})
+    assert (paper.arms("cpu"), paper.arms("smoke")) == (["a", "b"], ["b"])
+    assert [job.arm for job in paper.jobs("smoke", paper.needed_arms("better"))] == ["b"]
+    assert paper.jobs("smoke", paper.needed_arms("nll")) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -196,6 +210,10 @@ def test_what_a_preset_sets_beats_the_arm_and_what_the_arm_sets_for_it_both(tmp_
         ({"data": {"fidelity": "reduced"}}, "expected a reason"),
         ({"presets": {"cpu": {"seeds": [0]}}}, "expected the presets paper, cpu, smoke"),
         ({"presets": {**PAPER["presets"], "cpu": {"seeds": [1, 1]}}}, "expected distinct seeds"),
+        (
+            {"presets": {**PAPER["presets"], "cpu": {"seeds": [1], "arms": ["d"]}}},
+            "expected an arm among a, b, got 'd'",
+        ),
         ({"targets": {"t": {**PAPER["targets"]["nll"], "arm": "c"}}}, "expected an arm among a, b, got 'c'"),
         ({"targets": {"t": {**PAPER["targets"]["nll"], "arm": None}}}, "expected an arm for 'test/nll'"),
         ({"targets": {"t": {**PAPER["targets"]["nll"], "tolerance": "wide"}}}, "tolerance: expected a number"),

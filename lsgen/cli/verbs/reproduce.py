@@ -70,6 +70,8 @@ def run(arguments: Sequence[str]) -> int:
         return _list()
     order = _order(arguments)
     jobs = order.paper.jobs(order.preset, order.paper.needed_arms(order.only))
+    if not jobs:
+        raise UsageError(f"expected a preset that runs an arm of {order.only}, got {order.preset}, which runs none")
     return _reproduce(order, jobs)
 
 
@@ -159,8 +161,8 @@ def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: O
             raise UsageError(f"{paper.name}: expected {missing[0]} of {arm}, which its runs do not have{hint}")
     there, compared = {arm for arm, _, _ in opener.places()}, dict[str, list[str]]()
     for instrument in paper.comparisons:
-        arms = list(instrument.arms or paper.document.arms)
-        if there.issuperset(arms):
+        arms = [arm for arm in paper.arms(order.preset) if arm in (instrument.arms or paper.document.arms)]
+        if arms and there.issuperset(arms):
             compared[instrument.name] = arms
             one = compare(instrument, order.preset, opener, arms, sweep)
             values |= {f"{instrument.name}/{key}": value for key, value in one.values.items()}

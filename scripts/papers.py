@@ -1,7 +1,7 @@
 """The pages of reproduced papers, from their targets and recorded results: verdicts are computed, never typed.
 
-python scripts/papers.py           write experiments/README.md and experiments/*/results/results.md
-python scripts/papers.py --check   end with 1 if a page is not what targets and results say
+    python scripts/papers.py           write experiments/README.md and experiments/*/results/results.md
+    python scripts/papers.py --check   end with 1 if a page is not what targets and results say
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """The pages of reproduced papers, from their targets and recorded results: verdicts are computed, never typed.
 
+Verdicts follow from `lsgen.reproduction.verdicts`. Run from anywhere:
+
     python scripts/papers.py           write experiments/README.md and experiments/*/results/results.md
     python scripts/papers.py --check   end with 1 if a page is not what targets and results say
 """

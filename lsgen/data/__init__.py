@@ -3,8 +3,14 @@
 from lsgen.data.arrays.arrays import Arrays
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
+from lsgen.data.factors.cars3d import Cars3D
+from lsgen.data.factors.coloured_sprites import ColouredSprites
 from lsgen.data.factors.correlation import Correlation
 from lsgen.data.factors.dsprites import DSprites
+from lsgen.data.factors.factor_images import FactorImages
+from lsgen.data.factors.mpi3d import MPI3D
+from lsgen.data.factors.shapes3d import Shapes3D
+from lsgen.data.factors.small_norb import SmallNorb
 from lsgen.data.factors.sprites import Sprites
 from lsgen.data.images.celeba import CelebA
 from lsgen.data.images.cifar10 import Cifar10
@@ -15,6 +21,7 @@ from lsgen.data.images.mnist import Mnist
 from lsgen.data.images.pictures import Pictures
 from lsgen.data.images.stacked_digits import StackedDigits
 from lsgen.data.images.torchvision_images import TorchvisionImages
+from lsgen.data.images.torchvision_set import TorchvisionSet
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sampler import MixedBatches, OrderedBatches, Position, Request, ShuffledBatches
@@ -25,14 +32,17 @@ from lsgen.data.toys.toy import Toy
 from lsgen.data.transforms import BatchTransform, HiddenLabels, Labels, Missing, MissingValues, Pairs
 
 __all__ = [
+    "MPI3D",
     "Arrays",
     "AsStored",
     "BatchDataset",
     "BatchTransform",
     "Binarise",
     "BranchingDiffusion",
+    "Cars3D",
     "CelebA",
     "Cifar10",
+    "ColouredSprites",
     "Correlation",
     "DSprites",
     "DataModule",
@@ -40,6 +50,7 @@ __all__ = [
     "Digits",
     "EmbeddedCircle",
     "Encoding",
+    "FactorImages",
     "FashionMnist",
     "Grey",
     "HiddenLabels",
@@ -56,7 +67,9 @@ __all__ = [
     "Pictures",
     "Position",
     "Request",
+    "Shapes3D",
     "ShuffledBatches",
+    "SmallNorb",
     "Source",
     "Split",
     "Sprites",
@@ -64,6 +77,7 @@ __all__ = [
     "Table",
     "TensorSource",
     "TorchvisionImages",
+    "TorchvisionSet",
     "Toy",
     "Values",
 ]

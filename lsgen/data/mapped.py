@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor
 
 from lsgen.data.batches import Observations
 
-__all__ = ["MappedPictures", "PictureCache", "Shape"]
+__all__ = ["MappedPictures", "PictureCache", "Shape", "decoded"]
 
 _MAGIC = b"lsgen pictures\n\0"
 _PAGE = 4096
@@ -90,16 +90,15 @@ class PictureCache:
         whole = size == header["offset"] + header["count"] * prod(self.shape) * self.kept
         return header if whole and header["digest"] == self.digest else None
 
-    def build(self, decode: Callable[[int], Decoded], skipped: type[Exception] | None = None) -> dict[str, Any]:
+    def build(self, pictures: Callable[[], Iterable[Decoded | None]]) -> dict[str, Any]:
         """Return the header, of a file that is made first unless it is there; one process makes it, others wait.
 
         Args:
-            decode: number of a picture -> bytes (C, H, W).
-            skipped: error of `decode` at which a picture is left out; none is where it is None.
+            pictures: gives all in order, bytes (C, H, W) or several together (n, C, H, W), None for a broken one.
 
         Raises:
+            ValueError: there are more or fewer pictures than there should be.
             OSError: there is no room, or no permission to write.
-            Exception: what `decode` raises.
 
         """
         if (found := self.header()) is not None:
@@ -107,24 +106,29 @@ class PictureCache:
         self.require_place()
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self.file.parent / ".lock", self.file):
-            return self.header() or self._write(decode, skipped)
+            return self.header() or self._write(pictures)
 
-    def _write(self, decode: Callable[[int], Decoded], skipped: type[Exception] | None) -> dict[str, Any]:
+    def _write(self, pictures: Callable[[], Iterable[Decoded | None]]) -> dict[str, Any]:
         needed = self.total * prod(self.shape) * self.kept
         if (free := shutil.disk_usage(self.file.parent).free) < needed:
             raise OSError(
                 f"expected {needed / 1e9:.1f} GB for decoded pictures in {self.file.parent}, got {free / 1e9:.1f} GB: "
                 f"{self.advice}"
             )
-        part, broken = self.file.with_suffix(".part"), list[int]()
-        room = _room(self.total * (len(str(self.total)) + 2) if skipped else 0)
-        with open(part, "wb") as file:
+        part, broken, done = self.file.with_suffix(".part"), list[int](), 0
+        room = _room(self.total * (len(str(self.total)) + 2))
+        with open(part, "wb") as file, _bar(self.total, self.file.parent) as advance:
             file.seek(room)
-            for number, values in enumerate(_decoded(decode, self.total, skipped or (), self.file)):
+            for values in pictures():
+                number = 1 if values is None else values.size // prod(self.shape)
                 if values is None:
-                    broken.append(number)
+                    broken.append(done)
                 elif self.kept:
                     file.write(values.tobytes())
+                done += number
+                advance(number)
+            if done != self.total:
+                raise ValueError(f"expected {self.total} pictures, got {done}")
             header: dict[str, Any] = {
                 "digest": self.digest,
                 "shape": self.shape,
@@ -133,9 +137,9 @@ class PictureCache:
                 "offset": room,
             }
             text = json.dumps(header).encode()
+            file.truncate(room + header["count"] * prod(self.shape) * self.kept)
             file.seek(0)
             file.write(_MAGIC + struct.pack("<Q", len(text)) + text)
-            file.truncate(room + header["count"] * prod(self.shape) * self.kept)
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.file)
@@ -148,12 +152,12 @@ class MappedPictures:
     Args:
         file: made by `PictureCache`.
         header: its header.
-        label: classes of the pictures, int64 (N,), if there are any.
+        entries: what belongs to the pictures, such as "label" and "factors", (N, ...).
 
     """
 
-    def __init__(self, file: Path, header: dict[str, Any], label: Tensor | None) -> None:
-        self.file, self.offset, self.label = file, int(header["offset"]), label
+    def __init__(self, file: Path, header: dict[str, Any], **entries: Tensor) -> None:
+        self.file, self.offset, self.entries = file, int(header["offset"]), entries
         self.shape = (int(header["count"]), *(int(size) for size in header["shape"]))
         self._pages  # noqa: B018  a file that is replaced later stays what it is now
 
@@ -163,7 +167,7 @@ class MappedPictures:
     def __call__(self, rows: Tensor) -> Observations:
         """Copy the rows."""
         x = torch.from_numpy(np.take(self._pages, rows.numpy(), axis=0))
-        return {"x": x} if self.label is None else {"x": x, "label": self.label[rows]}
+        return {"x": x, **{name: values[rows] for name, values in self.entries.items()}}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the pages out for another process, which maps the file itself."""
@@ -180,27 +184,43 @@ def _room(numbers: int) -> int:
     return -(-(len(_MAGIC) + 8 + 512 + numbers) // _PAGE) * _PAGE
 
 
-def _decoded(
-    decode: Callable[[int], Decoded], total: int, skipped: type[Exception] | tuple[()], file: Path
+def decoded(
+    decode: Callable[[int], Decoded], total: int, skipped: type[Exception] | None = None
 ) -> Iterator[Decoded | None]:
-    """Yield all pictures in order, None for a broken one, with a bar; a few are held in memory together."""
+    """Yield pictures in order, decoded by several threads; a few are held in memory together.
+
+    Args:
+        decode: number of a picture -> bytes (C, H, W).
+        total: how many there are.
+        skipped: error of `decode` at which None is yielded instead.
+
+    """
+    caught = () if skipped is None else (skipped,)
 
     def one(number: int) -> Decoded | None:
         try:
             return decode(number)
-        except skipped:
+        except caught:
             return None
 
     threads = min(_THREADS, len(os.sched_getaffinity(0)))
-    console = Console(stderr=True)
     waiting = iter(range(total))
-    if console.is_terminal:
-        waiting = iter(track(waiting, f"Decoding pictures into {file.parent}", total, console=console))
-    else:
-        console.print(f"Decoding {total} pictures into {file.parent}", soft_wrap=True)
     with ThreadPoolExecutor(threads) as pool:
         while chunk := list(islice(waiting, 32 * threads)):
             yield from pool.map(one, chunk)
+
+
+@contextmanager
+def _bar(total: int, place: Path) -> Iterator[Callable[[int], None]]:
+    """Give what advances a bar on a terminal; elsewhere one line is printed."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"Decoding {total} pictures into {place}", soft_wrap=True)
+        yield lambda number: None
+        return
+    with Progress(console=console) as progress:
+        task = progress.add_task(f"Decoding pictures into {place}", total=total)
+        yield lambda number: progress.advance(task, number)
 
 
 @contextmanager

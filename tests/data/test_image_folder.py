@@ -13,7 +13,7 @@ from PIL import Image
 
 from lsgen.data import ImageFolder, Loading, Pictures
 from lsgen.data.images.pictures import BrokenPicture, pixels_of, read_picture
-from lsgen.data.mapped import PictureCache
+from lsgen.data.mapped import PictureCache, decoded
 
 RNG = np.random.default_rng(0)
 
@@ -284,19 +284,22 @@ def cache(tmp_path, total=6, **changes):
 
 
 def test_one_process_decodes_while_others_wait(tmp_path):
-    decoded, headers = [], []
+    seen, headers = [], []
 
     def decode(number):
-        decoded.append(number)
+        seen.append(number)
         time.sleep(0.02)
         return np.full((1, 2, 2), number, np.uint8)
 
-    threads = [threading.Thread(target=lambda: headers.append(cache(tmp_path).build(decode))) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: headers.append(cache(tmp_path).build(lambda: decoded(decode, 6))))
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(decoded) == list(range(6))
+    assert sorted(seen) == list(range(6))
     assert len(headers) == 3
     assert all(header["count"] == 6 for header in headers)
 
@@ -308,9 +311,15 @@ def test_an_interrupted_run_leaves_nothing_that_is_taken_for_whole(tmp_path):
         return np.zeros((1, 2, 2), np.uint8)
 
     with pytest.raises(KeyError):
-        cache(tmp_path).build(decode)
+        cache(tmp_path).build(lambda: decoded(decode, 6))
     assert cache(tmp_path).header() is None
-    assert cache(tmp_path).build(lambda number: np.zeros((1, 2, 2), np.uint8))["count"] == 6
+    with pytest.raises(ValueError, match="expected 6 pictures, got 5"):
+        cache(tmp_path).build(lambda: [np.zeros((5, 1, 2, 2), np.uint8)])
+    assert cache(tmp_path).header() is None
+    assert (
+        cache(tmp_path).build(lambda: [np.zeros((4, 1, 2, 2), np.uint8)] + [np.zeros((1, 2, 2), np.uint8)] * 2)["count"]
+        == 6
+    )
     assert cache(tmp_path, digest="of others").header() is None
     assert [path.name for path in sorted((tmp_path / "made").iterdir())] == [".lock", "few.pictures"]
 
@@ -335,4 +344,4 @@ def test_places_that_cannot_be_written_to(folder, monkeypatch):
 def test_no_room_is_said_before_anything_is_decoded(tmp_path):
     large = cache(tmp_path, shape=(3, 10**6, 10**6))
     with pytest.raises(OSError, match=r"expected 18000.0 GB for decoded pictures in .*: choose another place"):
-        large.build(lambda number: pytest.fail("decoded"))
+        large.build(lambda: pytest.fail("decoded"))

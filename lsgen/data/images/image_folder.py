@@ -28,7 +28,7 @@ from lsgen.data.images.pictures import (
     shape_of,
 )
 from lsgen.data.loading import Loading
-from lsgen.data.mapped import MappedPictures, PictureCache, Shape
+from lsgen.data.mapped import MappedPictures, PictureCache, Shape, decoded
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
@@ -108,7 +108,7 @@ class ImageFolder(DataModule):
     def prepare_data(self) -> None:
         """Decode the pictures in one process, unless they are decoded already or as they come."""
         if self._cache is not None:
-            self._cache.build(self._decode, self._skipped)
+            self._cache.build(self._decoded)
 
     def build(self, split: Split) -> BatchDataset:
         """Return the pictures of a split."""
@@ -118,7 +118,7 @@ class ImageFolder(DataModule):
     def _broken(self) -> list[int]:
         if self._cache is None:
             return []
-        found: list[int] = self._cache.build(self._decode, self._skipped)["broken"]
+        found: list[int] = self._cache.build(self._decoded)["broken"]
         if found:
             names = ", ".join(str(self._files.names[number]) for number in found[:3])
             more = ", ..." if len(found) > 3 else ""
@@ -137,10 +137,10 @@ class ImageFolder(DataModule):
 
     @cached_property
     def _source(self) -> Source:
-        label = torch.from_numpy(self._files.labels[self._numbers]) if self.classes else None
+        entries = {"label": torch.from_numpy(self._files.labels[self._numbers])} if self.classes else {}
         if self._cache is not None and self._kept:
-            return MappedPictures(self._cache.file, self._cache.build(self._decode, self._skipped), label)
-        return _Decoding(self._folder, self._files.names[self._numbers], label, self.shape, self.pictures)
+            return MappedPictures(self._cache.file, self._cache.build(self._decoded), **entries)
+        return _Decoding(self._folder, self._files.names[self._numbers], entries, self.shape, self.pictures)
 
     def _first(self) -> Shape:
         """Return the shape of the first picture that can be read."""
@@ -162,6 +162,9 @@ class ImageFolder(DataModule):
         digest = hashlib.sha256(settings.encode() + self._files.digest).hexdigest()
         return PictureCache(place / f"{name}.pictures", digest, shape, len(self._files), self._kept, _ADVICE)
 
+    def _decoded(self) -> Iterator[NDArray[np.uint8] | None]:
+        return decoded(self._decode, len(self._files), self._skipped)
+
     def _decode(self, number: int) -> NDArray[np.uint8]:
         return read_picture(self._folder / str(self._files.names[number]), self.shape, self.pictures)  # type: ignore[arg-type]
 
@@ -170,9 +173,14 @@ class _Decoding:
     """A source of pictures that are decoded when they are asked for."""
 
     def __init__(
-        self, folder: Path, names: NDArray[np.str_], label: Tensor | None, shape: Sequence[int], pictures: Pictures
+        self,
+        folder: Path,
+        names: NDArray[np.str_],
+        entries: Mapping[str, Tensor],
+        shape: Sequence[int],
+        pictures: Pictures,
     ) -> None:
-        self.folder, self.names, self.label, self.shape, self.pictures = folder, names, label, shape, pictures
+        self.folder, self.names, self.entries, self.shape, self.pictures = folder, names, entries, shape, pictures
 
     def __len__(self) -> int:
         return len(self.names)
@@ -180,8 +188,7 @@ class _Decoding:
     def __call__(self, rows: Tensor) -> Observations:
         files = [self.folder / str(self.names[row]) for row in rows.tolist()]
         x = np.stack([read_picture(file, self.shape, self.pictures) for file in files])  # type: ignore[arg-type]
-        found = {"x": torch.from_numpy(x)}
-        return found if self.label is None else {**found, "label": self.label[rows]}
+        return {"x": torch.from_numpy(x), **{name: values[rows] for name, values in self.entries.items()}}
 
 
 @dataclass(frozen=True)

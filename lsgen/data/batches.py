@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lsgen.data.augmentation import augmentation_draws
 from lsgen.data.draws import Purpose, key, uniform
 from lsgen.data.encodings import Encoding
 from lsgen.data.sampler import Request
@@ -61,6 +62,7 @@ class BatchDataset(Dataset[Observations]):
         flip: whether half of the images, chosen anew in every epoch, are mirrored left to right.
         part: number of the source, where a data set has several; the same row of two sources draws differently.
         transforms: applied to a batch once it is encoded, in this order.
+        augmented: seed for "draw", int64 (B,), which batches asked by a loader bring where it is not None.
 
     """
 
@@ -74,10 +76,11 @@ class BatchDataset(Dataset[Observations]):
         flip: bool = False,
         part: int = 0,
         transforms: Sequence[BatchTransform] = (),
+        augmented: int | None = None,
     ) -> None:
         self.source, self.rows, self.encoding, self.seed = source, rows, encoding, seed
         self.redrawn, self.flip, self.part = redrawn, flip, part
-        self.transforms = tuple(transforms)
+        self.transforms, self.augmented = tuple(transforms), augmented
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -92,6 +95,8 @@ class BatchDataset(Dataset[Observations]):
             batch["x"] = torch.where(mirrored, batch["x"].flip(-1), batch["x"])
         for transform in self.transforms:
             batch |= transform(batch, rows, epoch)
+        if self.augmented is not None and isinstance(request, Request):
+            batch["draw"] = augmentation_draws(self.augmented, epoch, rows)
         return batch
 
     def _uniform(self, rows: Tensor, purpose: Purpose, epoch: int) -> Callable[[int], Tensor]:

@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     LABEL = 7
     PAIR = 8
     FACTORS = 9
+    AUGMENTATION = 10
 
 
 def key(seed: int, *path: int) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 __all__ = ["Loading"]
 
@@ -14,6 +17,8 @@ class Loading:
     Attributes:
         num_workers: processes that prepare batches; 0 prepares them in the training process.
         drop_last: whether training leaves out the last batch of an epoch if it is not full.
+        augment: transforms of a training image (C, H, W), such as those of `torchvision.transforms.v2`, one after the
+            other; see `lsgen.data.augmentation`.
         split_seed: seed of the splits and of all random draws that every run must share.
 
     Raises:
@@ -23,6 +28,7 @@ class Loading:
 
     num_workers: int = 0
     drop_last: bool = False
+    augment: Sequence[Callable[[Tensor], Tensor]] | None = None
     split_seed: int = 0
 
     def __post_init__(self) -> None:

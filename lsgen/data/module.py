@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lsgen.data.augmentation import Augmentation
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import Encoding, Values
@@ -76,6 +77,9 @@ class DataModule(LightningDataModule, ABC):
             raise ValueError(f"expected a seed of at least 0, got {seed}")
         self.encoding = encoding
         self.batch_size, self.seed, self.loading = batch_size, seed, loading
+        if loading.augment and len(self.shape) != 3:
+            raise ValueError(f"expected images (C, H, W) for data.loading.augment, got observations {self.shape}")
+        self._augmentation, self._draws = Augmentation(loading.augment or ()), list[int]()
         self._splits: dict[str, BatchDataset] = {}
         self._start = Position()
 
@@ -96,7 +100,8 @@ class DataModule(LightningDataModule, ABC):
         training = split == "train"
         redrawn = training and self.encoding.redrawn
         seed = self.seed if redrawn or (training and flip) else self.split_seed
-        return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part, transforms)
+        augmented = self.seed if training and self.loading.augment else None
+        return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part, transforms, augmented)
 
     @property
     def split_seed(self) -> int:
@@ -146,7 +151,7 @@ class DataModule(LightningDataModule, ABC):
         of the data module changes batches.
         """
         hooks = ("on_before_batch_transfer", "on_after_batch_transfer")
-        if any(getattr(type(self), hook) is not getattr(LightningDataModule, hook) for hook in hooks):
+        if any(getattr(type(self), hook) is not getattr(DataModule, hook) for hook in hooks):
             return
         for split in [split for split in get_args(Split) if split not in apart_from]:
             data = self._splits.get(split, ())
@@ -178,6 +183,18 @@ class DataModule(LightningDataModule, ABC):
     def test_dataloader(self) -> DataLoader[Observations]:
         """Return the batches of the test split."""
         return self._loader("test", self._ordered("test"))
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Take the seeds of the augmentation off a training batch."""
+        if not (isinstance(batch, dict) and "draw" in batch):
+            self._draws = []
+            return batch
+        self._draws = batch["draw"].tolist()
+        return {name: value for name, value in batch.items() if name != "draw"}
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment a training batch on the device."""
+        return {**batch, "x": self._augmentation(batch["x"], self._draws)} if self._draws else batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the order of training, with the settings that the order depends on."""
@@ -220,6 +237,11 @@ class DataModule(LightningDataModule, ABC):
 
     def _training_batches(self) -> ShuffledBatches:
         data, least = self.dataset("train"), self._least_batch(training=True)
+        if self.loading.augment and (kept := {"pair", "observed", "factors"} & data[torch.arange(1)].keys()):
+            raise ValueError(
+                f'expected no data.loading.augment for {self._name}, whose batches have "{min(kept)}" that augmented '
+                "images would contradict"
+            )
         options = (self.batch_size, self.seed, self._start, *self._ranks, self.loading.drop_last, least)
         for hidden in data.transforms:
             if isinstance(hidden, HiddenLabels) and hidden.share is not None:

@@ -45,10 +45,15 @@ class CutAt(Callback):
             raise Cut
 
 
-def data(workers=0):
+def data(workers=0, augment=None):
     # 1,797 - 1,497 = 300 images in batches of 64: five batches an epoch, the last one smaller.
     return Digits(
-        batch_size=64, seed=3, val_size=97, test_size=1400, binarise="dynamic", loading=Loading(num_workers=workers)
+        batch_size=64,
+        seed=3,
+        val_size=97,
+        test_size=1400,
+        binarise="dynamic",
+        loading=Loading(num_workers=workers, augment=augment),
     )
 
 
@@ -67,16 +72,16 @@ def trainer(tmp_path, *callbacks):
     )
 
 
-def cut_and_resume(tmp_path, hook, batches, workers):
+def cut_and_resume(tmp_path, hook, batches, workers, augment=None):
     whole = Recorder()
-    trainer(tmp_path).fit(whole, data())
+    trainer(tmp_path).fit(whole, data(0, augment))
     path = tmp_path / "cut.ckpt"
     first = Recorder()
     with pytest.raises(Cut):
-        trainer(tmp_path, CutAt(hook, batches, path)).fit(first, data(workers))
+        trainer(tmp_path, CutAt(hook, batches, path)).fit(first, data(workers, augment))
     torch.manual_seed(99)
     second = Recorder()
-    trainer(tmp_path).fit(second, data(workers), ckpt_path=path)
+    trainer(tmp_path).fit(second, data(workers, augment), ckpt_path=path)
     return whole.seen, first.seen, second.seen
 
 
@@ -108,6 +113,19 @@ def test_resumed_run_sees_what_the_uninterrupted_one_would_have_seen(tmp_path, h
     assert len(whole) == 5 * EPOCHS
     assert len(first) == batches
     assert same(whole, first + second)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_resumed_run_sees_the_same_augmented_images(tmp_path):
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    whole, first, second = cut_and_resume(tmp_path, "on_train_batch_end", 8, 0, [v2.RandomCrop(8, padding=2)])
+    assert same(whole, first + second)
+    assert {x.shape[1:] for _, x, _ in whole} == {(1, 8, 8)}
+    plain = data()
+    plain._training_batches().set_epoch(0)
+    stored = next(iter(plain.train_dataloader()))
+    assert torch.equal(stored["label"], whole[0][2])
+    assert not torch.equal(stored["x"], whole[0][1])
 
 
 @pytest.mark.slow

@@ -45,6 +45,7 @@ _ALLOWED = (
     "torch.nn",
     "torch.optim",
     "torchmetrics",
+    "torchvision.transforms.v2",
 )
 _FORBIDDEN = ("pytorch_lightning.strategies.launchers", "torch.nn.parallel", "torchmetrics.utilities")
 _LOOKUPS = {"hydra.utils.get_class", "hydra.utils.get_method", "hydra.utils.get_object"}
@@ -95,7 +96,8 @@ def resolve(key: str, node: Mapping[str, Any]) -> Any:
     home = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', None)}"
     if isinstance(found, ModuleType) or not callable(found):
         raise UsageError(f"{key}: expected a class or function as _target_, got {name} ({type(found).__name__})")
-    if not allowed(home):
+    exported = ".".join(part for part in home.split(".") if not part.startswith("_")) == name  # by the package it is in
+    if not (allowed(home) or exported):
         raise _refusal(f"{name}, which is {home}", key)
     return found
 

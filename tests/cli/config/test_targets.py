@@ -106,3 +106,14 @@ def test_checking_names_imports_nothing_heavy():
         "check_names({'a': {'_target_': 'torch.nn.SiLU'}}); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_what_a_package_exports_from_its_private_modules_counts_as_its_own():
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    assert resolve("a", {"_target_": "torchvision.transforms.v2.RandomCrop"}) is v2.RandomCrop
+    for name in (
+        "torchvision.transforms.v2._geometry.RandomCrop",
+        "torchvision.transforms.v2.functional._misc.torch.load",
+    ):
+        with pytest.raises(UsageError, match="is not among what a config may call"):
+            resolve("a", {"_target_": name})

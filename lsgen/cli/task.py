@@ -36,6 +36,7 @@ class _Progress:
     parts: RunObjects | None = None
     start: int = 0
     announced: bool = True
+    state: str = "finished"
     earlier: Mapping[str, float] = field(default_factory=dict)
     began: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
     metrics: dict[str, float] = field(default_factory=dict)
@@ -184,6 +185,7 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
     from lsgen.cli.config.construction import build, verify
     from lsgen.cli.config.monitors import check_monitors
     from lsgen.cli.config.rehearsal import rehearse, rehearse_weights
+    from lsgen.cli.sweeps.trials import pruning_of
 
     frozen = directory.config()
     config = thaw(frozen, directory.overrides())
@@ -195,6 +197,8 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
     _announce(directory, progress)
     if config.test:
         parts.trainer.callbacks.append(HeldOutCheck())  # type: ignore[attr-defined]
+    if (pruning := pruning_of(directory)) is not None:
+        parts.trainer.callbacks.append(pruning)  # type: ignore[attr-defined]
     checkpoint = _checkpoint(directory, progress)
     parts.trainer.fit(parts.model, datamodule=parts.data, ckpt_path=checkpoint)
     if parts.trainer.interrupted:
@@ -202,7 +206,10 @@ def _train(directory: RunDirectory, progress: _Progress) -> None:
     if progress.steps == 0:
         raise UsageError(_no_step(config.trainer))
     progress.metrics = _numbers(parts.trainer.callback_metrics)
-    if config.test:
+    if pruning is not None and pruning.pruned:
+        progress.state = "pruned"
+        print(f"pruned   after {progress.steps} generator steps", flush=True)
+    elif config.test:
         for measure in (parts.trainer.validate, parts.trainer.test):
             measure(parts.model, datamodule=parts.data, verbose=False)
             progress.metrics |= _numbers(parts.trainer.callback_metrics)
@@ -265,7 +272,7 @@ def _finish(directory: RunDirectory, progress: _Progress) -> None:
     assert progress.parts is not None
     epochs, told = progress.parts.trainer.current_epoch, progress.problems
     told |= {**progress.times, "metrics": progress.metrics}
-    directory.set_status("finished", generator_steps=progress.steps, epochs=epochs, **told)
+    directory.set_status(progress.state, generator_steps=progress.steps, epochs=epochs, **told)
 
 
 def _show(

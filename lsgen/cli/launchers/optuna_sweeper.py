@@ -6,7 +6,6 @@ directory stands, with the same parameters, and is told to the study once.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -25,12 +24,11 @@ from lsgen.cli.config.schema import MAX_SEED
 from lsgen.cli.errors import UsageError
 from lsgen.cli.launchers.optuna_space import as_override, distribution, one_of
 from lsgen.cli.sweeps.jobs import JobComposer
+from lsgen.cli.sweeps.studies import OVERRIDES, make_pruner, open_storage
 from lsgen.cli.sweeps.terms import skip_reason
 from lsgen.runs import Sweep, redact
 
 __all__ = ["OptunaSweeper"]
-
-_JOB = "lsgen:overrides"
 
 
 class OptunaSweeper(Sweeper):
@@ -51,8 +49,9 @@ class OptunaSweeper(Sweeper):
         seed: int | None = 0,
         sampler: str = "TPESampler",
         sampler_options: Mapping[str, Any] | None = None,
+        pruner: str | Mapping[str, Any] | None = None,
     ) -> None:
-        given = {key: value for key, value in locals().items() if key not in ("self", "sampler_options")}
+        given = {key: value for key, value in locals().items() if key not in ("self", "sampler_options", "pruner")}
         check_values("hydra.sweeper", OptunaSweeper, given)
         for name, value in (("n_trials", n_trials), ("n_jobs", n_jobs)):
             if value < 1:
@@ -64,6 +63,11 @@ class OptunaSweeper(Sweeper):
         self.metric, self.direction, self.n_trials, self.n_jobs = metric, direction, n_trials, n_jobs
         self.storage, self.study_name, self.seed, self.sampler = storage, study_name, seed, sampler
         self.sampler_options: Any = OmegaConf.to_container(OmegaConf.create(dict(sampler_options or {})))
+        self.pruner: Any = pruner if pruner is None or isinstance(pruner, str) else dict(pruner)
+        if pruner is not None and not metric.startswith("val/"):
+            raise UsageError(f"expected hydra.sweeper.metric of validations, val/..., for a pruner, got {metric!r}")
+        if pruner is not None and storage is not None and redact(storage) != storage:
+            raise UsageError("hydra.sweeper.pruner keeps the storage in sweep.json: name one without a password")
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
         """Keep Hydra's context, task function and config.
@@ -93,11 +97,14 @@ class OptunaSweeper(Sweeper):
         parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(arguments)
         fixed = [str(one.input_line) for one in parsed if not one.is_sweep_override()]
         sampler = self._sampler()
+        if self.pruner is not None:
+            make_pruner(self.pruner)
         space = {one.get_key_element(): distribution(one) for one in parsed if one.is_sweep_override()}
         if not space:
             raise UsageError("expected something to search, such as model.objective.beta='interval(1,8)', got none")
         self._check_metric([*fixed, *(f"{key}={as_override(one_of(values))}" for key, values in space.items())])
         study = self._study()
+        self._record()
         study.sampler = sampler(len(study.trials))
         while batch := self._next(study, space, fixed):
             self.launcher.launch([job for _, job in batch], initial_job_idx=batch[0][0])
@@ -111,6 +118,15 @@ class OptunaSweeper(Sweeper):
                 break
         self._conclude(study)
 
+    def _record(self) -> None:
+        """Write into sweep.json what trials have to know of the search."""
+        sweep = Sweep.create(self.config.hydra.sweep.dir)
+        with sweep.lock():
+            sweep.reload()
+            search = {name: getattr(self, name) for name in ("metric", "pruner", "study_name")}
+            sweep.about["search"] = {**search, "storage": None if self.pruner is None else self.storage}
+            sweep.save()
+
     def _next(self, study: Any, space: Mapping[str, Any], fixed: Sequence[str]) -> list[tuple[int, list[str]]]:
         """Return numbers and overrides of the trials to run now: those cut short first, then new ones."""
         from optuna.trial import TrialState
@@ -118,15 +134,15 @@ class OptunaSweeper(Sweeper):
         unfinished = [trial for trial in study.trials if trial.state == TrialState.RUNNING]
         batch = []
         for trial in unfinished:
-            if _JOB in trial.user_attrs:
-                batch.append((trial.number, list(trial.user_attrs[_JOB])))
+            if OVERRIDES in trial.user_attrs:
+                batch.append((trial.number, list(trial.user_attrs[OVERRIDES])))
             else:  # killed before it had all of its parameters
                 study.tell(trial.number, state=TrialState.FAIL)
-        ended = sum(trial.state == TrialState.COMPLETE or _JOB in trial.user_attrs for trial in study.trials)
+        ended = sum(trial.state == TrialState.COMPLETE or OVERRIDES in trial.user_attrs for trial in study.trials)
         for _ in range(min(self.n_jobs - len(batch), self.n_trials - ended)):
             new = study.ask(space)
             job = [*fixed, *(f"{key}={as_override(value)}" for key, value in new.params.items())]
-            new.set_user_attr(_JOB, job)
+            new.set_user_attr(OVERRIDES, job)
             batch.append((new.number, job))
         return batch[: self.n_jobs]
 
@@ -135,6 +151,9 @@ class OptunaSweeper(Sweeper):
         from optuna.trial import TrialState
 
         if over and status["state"] in ("created", "interrupted"):
+            return
+        if status["state"] == "pruned":
+            study.tell(number, state=TrialState.PRUNED)
             return
         metrics = status.get("metrics", {})
         if metrics and self.metric not in metrics:
@@ -180,16 +199,11 @@ class OptunaSweeper(Sweeper):
 
         """
         import optuna
-        import optuna.storages.journal
 
         journal = Path(self.config.hydra.sweep.dir) / "optuna.journal"
         place = redact(self.storage or str(journal))
         try:
-            storage: Any = self.storage
-            if storage is None:
-                journal.parent.mkdir(parents=True, exist_ok=True)
-                backend = optuna.storages.journal.JournalFileBackend(os.fspath(journal))
-                storage = optuna.storages.JournalStorage(backend)
+            storage: Any = open_storage(self.storage, journal.parent)
             about: dict[str, Any] = {"study_name": self.study_name, "direction": self.direction, "load_if_exists": True}
             study = optuna.create_study(storage=storage, **about)
         except Exception as error:  # the driver of a database raises nearly anything

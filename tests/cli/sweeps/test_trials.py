@@ -1,0 +1,93 @@
+"""Trials of a search that are ended early."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+import torch
+
+from lsgen.cli import sweep_job
+from lsgen.cli.launchers.local import Local
+from lsgen.runs import Sweep, index
+from lsgen.runs.seed_statistics import aggregate
+
+optuna = pytest.importorskip("optuna")
+
+SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "model.optimizer.lr=choice(1e-3)", "seed=range(0,9)")
+SEARCH += ("data.batch_size=256", "trainer.check_val_every_n_epoch=1", "model.max_steps=15")
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Have the launcher on this machine run its jobs in this process, whose signals are put back."""
+
+    def run(self, sweep, jobs):
+        for job in jobs:
+            sweep_job.run_jobs(str(sweep.path), [job.number])
+
+    monkeypatch.setattr(Local, "run", run)
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+def test_bad_trials_end_early_and_are_pruned_everywhere(lsgen, small, tmp_path, here):
+    """A threshold that no second validation passes ends every trial but those that started when none was asked for."""
+    options = "hydra.sweeper.pruner={kind:ThresholdPruner,lower:0,n_warmup_steps:2}"
+    outcome = lsgen(
+        "train", "-m", *small, *SEARCH[:-2], *SEARCH[-2:], "hydra.sweeper.n_trials=2", options, "sweep_dir=s"
+    )
+    assert outcome.code == 0, outcome.err
+    sweep = Sweep.open(tmp_path / "s")
+    assert sweep.states() == ["pruned", "pruned"]
+    runs = [sweep.run(job) for job in sweep.jobs]
+    assert [run.status()["generator_steps"] for run in runs] == [10, 10]  # two validations, of five steps each
+    assert all("val/elbo" in run.status()["metrics"] for run in runs)
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "s" / "optuna.journal"))
+    study = optuna.load_study(study_name="lsgen", storage=optuna.storages.JournalStorage(backend))
+    assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]
+    for trial, run in zip(study.trials, runs, strict=True):
+        assert list(trial.intermediate_values) == [1, 2]
+        assert trial.value == pytest.approx(run.status()["metrics"]["val/elbo"])
+    rows = index(runs)
+    assert [row["state"] for row in rows] == ["pruned", "pruned"]
+    (group,) = aggregate(rows, [], ["val/elbo"])
+    assert (group.n, group.failed, group.values) == (0, 0, {})
+    assert "2 pruned" in lsgen("sweep", "status", "s").out
+    assert not (tmp_path / "s" / "best").exists()
+    assert lsgen("sweep", "retry", "s").out.startswith("nothing failed")
+    lsgen("train", *small, *SEARCH[-3:], "seed=1", "run_dir=whole")
+    seed = runs[0].config()["seed"]
+    lsgen("sweep", "retry", "s", f"status=pruned and seed={seed}")
+    assert sorted(sweep.states()) == ["done", "pruned"]
+    lsgen("train", *small, *SEARCH[-3:], "model.optimizer.lr=1e-3", f"seed={seed}", "run_dir=never_pruned")
+    one, other = (
+        torch.load(place / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for place in (runs[0].path, tmp_path / "never_pruned")
+    )
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (("hydra.sweeper.pruner=MedianPrunner",), "to be a class of optuna.pruners, got 'MedianPrunner'"),
+        (("hydra.sweeper.pruner={kind:MedianPruner,foo:1}",), "unexpected keyword argument 'foo'"),
+        (
+            ("hydra.sweeper.pruner=MedianPruner", "hydra.sweeper.metric=test/elbo"),
+            "expected hydra.sweeper.metric of val",
+        ),
+        (
+            ("hydra.sweeper.pruner=MedianPruner", "hydra.sweeper.storage=postgresql://me:secret@host/db"),
+            "keeps the storage in sweep.json",
+        ),
+    ],
+)
+def test_a_pruner_is_checked_before_the_first_trial(overrides, sentence, lsgen, small, tmp_path):
+    outcome = lsgen("train", "-m", *small, *SEARCH, *overrides, "sweep_dir=s")
+    assert outcome.code == 2
+    assert sentence in outcome.err
+    assert "secret" not in outcome.err
+    assert not list(tmp_path.glob("s/*/config.yaml"))

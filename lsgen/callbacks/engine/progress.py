@@ -13,6 +13,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from lsgen.callbacks.engine.clock import generator_steps, images_seen
+from lsgen.callbacks.engine.notebook import NotebookBar, notebook_bar
 from lsgen.callbacks.engine.observer import Observer
 from lsgen.models import Losses
 from lsgen.models.loaders import is_read_after
@@ -27,7 +28,7 @@ class Progress(Observer, ProgressBar):
 
     On an accelerator the ELBO is that of the last batch after which a row was logged, as reading it more often would
     make training wait. It is Lightning's progress bar: the trainer adds none of its own beside it. Where the output is
-    no terminal it prints a line now and then, the first and the last step included.
+    no terminal it prints a line now and then, the first and the last step included; a notebook gets a bar in its cell.
 
     Args:
         refresh_seconds: time between two updates of the bar.
@@ -49,6 +50,7 @@ class Progress(Observer, ProgressBar):
         self.console = console
         self._enabled = True
         self._bar: Bar | None = None
+        self._notebook: NotebookBar | None = None
         self._total: int | None = None
         self._next = self._since = 0.0
         self._images = 0
@@ -88,6 +90,8 @@ class Progress(Observer, ProgressBar):
             )
             self._bar.add_task("training", total=self._total, text="", completed=generator_steps(trainer, pl_module))
             self._bar.start()
+        else:
+            self._notebook = notebook_bar(self._total)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -131,10 +135,13 @@ class Progress(Observer, ProgressBar):
             parts.append(f"{(images - self._images) / (now - self._since):,.0f} images/s")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=step, text="  ".join(parts))
+        elif self._notebook is not None:
+            self._notebook.update(step, "  ".join(parts))
         else:
             self._console().print("  ".join(parts), highlight=False)
         self._since, self._images = now, images or 0
-        self._next = now + (self.line_seconds if self._bar is None else self.refresh_seconds)
+        in_place = self._bar is not None or self._notebook is not None
+        self._next = now + (self.refresh_seconds if in_place else self.line_seconds)
 
     def _read_elbo(self, losses: Losses) -> None:
         self._words = f"elbo {losses.elbo.mean().item():.2f}"

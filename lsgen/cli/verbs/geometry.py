@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, places, take
+from lsgen.cli.inspecting import GEOMETRY, collector, geometry_looks, named_inspection
+from lsgen.cli.named_objects import is_named
 from lsgen.runs import (
     Quantity,
     RunDirectory,
@@ -32,6 +33,7 @@ __all__ = ["measure", "run"]
 
 _USAGE = """usage: lsgen geometry RUN ... [checkpoint=last|best|PATH] [device=cpu|cuda] [kind=fisher|euclidean|expected]
                       [pairs=N] [points=N] [starts=N] [observations=N] [plane_points=N]
+       lsgen geometry FILE.py:NAME [x=FILE.npy|FILE.py:NAME] [run_dir=PATH] ...
 
 Measure the geometry of a trained run's latent space: spectrum, volume, curvature, geodesics, Frechet means, distances.
 Pictures go into RUN/figures, numbers into RUN/geometry/CHECKPOINT.json, both into RUN/report.html.
@@ -48,10 +50,15 @@ Pictures go into RUN/figures, numbers into RUN/geometry/CHECKPOINT.json, both in
 Of several runs, those that were measured with the same settings are not measured again; the coefficient of variation of
 distances over runs that differ in their seed only is shown, here and by `lsgen table`.
 
+A latent space of your own (`lsgen.wrap`), or a model with one, is named as FILE.py:NAME, and the file is executed;
+x= are observations for its encoder, run_dir= is where pictures, numbers and the report go (default runs/FILE_NAME).
+
   lsgen geometry runs/NAME
+  lsgen geometry model.py:space kind=euclidean
   lsgen geometry 'runs/sweep/*'"""
-_COUNTS = {"pairs": 4, "points": 17, "starts": 2, "observations": 8, "plane_points": 32}
+_COUNTS = tuple(name for name in GEOMETRY if name != "kind")
 _KNOWN = ("checkpoint", "device", "kind", *_COUNTS)
+_OF_OWN = ("x", "run_dir")  # of FILE.py:NAME alone
 _SHOWN = ("geometry", "geodesics", "distances")  # sections of the registry of log keys
 
 
@@ -60,6 +67,10 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or "-h" in arguments or "--help" in arguments:
         print(_USAGE)
         return OK
+    if len(own := [argument for argument in arguments if is_named(argument)]) == 1:
+        flags, rest = take([argument for argument in arguments if argument != own[0]], (*_KNOWN[1:], *_OF_OWN))
+        places(rest, (*_KNOWN[1:], *_OF_OWN))
+        return _of_own(own[0], flags, rest)
     flags, rest = take(arguments, _KNOWN)
     settings = _settings(flags)
     device, checkpoint = device_of(flags), flags.get("checkpoint", "last")
@@ -74,6 +85,18 @@ def run(arguments: Sequence[str]) -> int:
         _show(directory, record["metrics"])
     if len(runs) > 1:
         _compare(runs, directory.checkpoint(checkpoint).stem)
+    return OK
+
+
+def _of_own(name: str, flags: Mapping[str, str], rest: Sequence[str]) -> int:
+    """Measure a latent space of the user's own file."""
+    if rest:
+        raise UsageError(f"expected FILE.py:NAME alone, got {' '.join(rest)} beside it")
+    settings = _settings(flags)
+    inspection = named_inspection(name, flags)
+    measured = inspection.geometry(**settings)
+    inspection.report()
+    _show(RunDirectory(inspection.directory), measured)
     return OK
 
 
@@ -109,7 +132,7 @@ def measure(
     chosen = {**_settings({}), **(settings or {})}
     directory.check_version()
     file = directory.checkpoint(checkpoint)
-    looks = _callbacks(chosen)
+    looks = geometry_looks(chosen)
     with run_variables(directory), messages(None):
         record = _measured(directory, file, device, looks, tell)
     record["settings"] = chosen
@@ -121,7 +144,7 @@ def measure(
 
 
 def _settings(flags: Mapping[str, str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {"kind": flags.get("kind", "fisher"), **_COUNTS}
+    settings: dict[str, Any] = {**GEOMETRY, "kind": flags.get("kind", "fisher")}
     if settings["kind"] not in ("fisher", "euclidean", "expected"):
         raise UsageError(f"expected kind=fisher, kind=euclidean or kind=expected, got {settings['kind']!r}")
     for name in set(flags) & set(_COUNTS):
@@ -141,32 +164,12 @@ def _runs(found: Sequence[str]) -> list[RunDirectory]:
     return find_runs(found)
 
 
-def _callbacks(settings: Mapping[str, Any]) -> dict[str, LatentCallback]:
-    """Return the callbacks that measure, by a name for the user."""
-    from lsgen.callbacks import GeodesicSearch, LatentDistances, LatentGeodesics, LatentGeometry, PlaneGrid
-
-    kind, points, starts, grid = (settings[name] for name in ("kind", "points", "starts", "plane_points"))
-    finely = GeodesicSearch(max_axes=None, tol=1e-3, max_iterations=100)
-    among = replace(finely, starts=starts, neighbours=10)
-    pairs, observations = settings["pairs"], settings["observations"]
-    try:
-        return {
-            "spectrum, volume, curvature": LatentGeometry(kind=kind, plane_points=grid),
-            "geodesics": LatentGeodesics(kind=kind, pairs=pairs, points=points, plane=PlaneGrid(grid), search=among),
-            "distances, Fréchet means": LatentDistances(
-                kind=kind, observations=observations, points=points, search=finely
-            ),
-        }
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 def _measured(
     directory: RunDirectory, file: Path, device: str, looks: Mapping[str, LatentCallback], tell: Any
 ) -> dict[str, Any]:
     from lsgen.callbacks.logging.sink import Sink
     from lsgen.cli.loading import opened
-    from lsgen.cli.verbs.traverse import collector, probe_for, refuse_unsuited
+    from lsgen.cli.verbs.traverse import probe_for, refuse_unsuited
 
     model, data, step = opened(directory, file, device)
     for look in looks.values():

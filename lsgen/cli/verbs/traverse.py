@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.errors import OK, UsageError
-from lsgen.cli.flags import assignments, device_of, only_run, take
+from lsgen.cli.flags import assignments, device_of, only_run, places, take
+from lsgen.cli.inspecting import collector, named_inspection
+from lsgen.cli.named_objects import is_named
 from lsgen.runs import Quantity, RunDirectory, grouped, in_reading_order
 
 if TYPE_CHECKING:
     from lsgen.callbacks.base import LatentCallback
     from lsgen.callbacks.probes import Probe
 
-__all__ = ["collector", "probe_for", "refuse_unsuited", "run", "traverse_run"]
+__all__ = ["probe_for", "refuse_unsuited", "run", "traverse_run"]
 
 _USAGE = """usage: lsgen traverse RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [callbacks.NAME.KEY=VALUE ...]
+       lsgen traverse FILE.py:NAME [x=FILE.npy|FILE.py:NAME] [device=cpu|cuda] [run_dir=PATH]
 
 Draw the traversals, interpolations, geometry, reconstructions and samples of a trained run again, into RUN/figures,
 with the callbacks of the run's config.
@@ -26,8 +29,13 @@ with the callbacks of the run's config.
   callbacks.NAME.KEY=VALUE  another setting for a callback, with or without the + that `lsgen train` wants before a key
                             which no config has; the frozen config stays as it is
 
+A latent space of your own (`lsgen.wrap`), or a model with one, is named as FILE.py:NAME, and the file is executed;
+x= are observations for its encoder, run_dir= is where pictures and the report go (default runs/FILE_NAME).
+
+  lsgen traverse model.py:space
   lsgen traverse runs/NAME checkpoint=best callbacks.traversal.sigmas=2.5"""
 
+_OF_OWN = ("x", "device", "run_dir")
 _SHOWN = ("q05", "q50", "q95")
 
 
@@ -36,10 +44,11 @@ def run(arguments: Sequence[str]) -> int:
     if not arguments or "-h" in arguments or "--help" in arguments:
         print(_USAGE)
         return OK
+    if own := [argument for argument in arguments if is_named(argument)]:
+        return _of_own(own[0], [argument for argument in arguments if argument != own[0]])
     plain = [argument.lstrip("+") if argument.startswith("+") else argument for argument in arguments]
     flags, rest = take(plain, ("checkpoint", "device"))
-    places = [argument for argument in rest if not argument.startswith("callbacks.")]
-    place = only_run(places)
+    place = only_run([argument for argument in rest if not argument.startswith("callbacks.")])
     directory = RunDirectory.open(place)
     settings = [argument for argument in rest if argument.startswith("callbacks.")]
     parts = {f"callbacks.{name}." for name in directory.config()["callbacks"]}
@@ -47,6 +56,18 @@ def run(arguments: Sequence[str]) -> int:
     changes = assignments(settings, theirs or {part.removesuffix(".") for part in parts})
     scalars = traverse_run(directory, flags.get("checkpoint", "last"), device_of(flags), changes)
     _show(directory, scalars)
+    return OK
+
+
+def _of_own(name: str, arguments: Sequence[str]) -> int:
+    """Draw a latent space of the user's own file."""
+    flags, rest = take(arguments, _OF_OWN)
+    if places(rest, _OF_OWN):
+        raise UsageError(f"expected FILE.py:NAME alone, got {' '.join(rest)} beside it")
+    inspection = named_inspection(name, flags)
+    pictures = inspection.traversal()
+    print(f"figures  {inspection.directory / 'figures'}  ({', '.join(pictures)})")
+    print(f"report   {inspection.report().path}")
     return OK
 
 
@@ -146,24 +167,6 @@ def _latent_callbacks(config: Any) -> Iterator[LatentCallback]:
         raise UsageError("expected a run whose config has a latent-space callback such as LatentTraversal, got none")
     for name, part in found.items():
         yield instantiate(part, f"callbacks.{name}")
-
-
-def collector() -> Any:
-    """Return a logger that keeps scalars in `scalars`."""
-    from pytorch_lightning.loggers.logger import DummyLogger
-
-    class Collector(DummyLogger):
-        log_all = True
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.scalars: dict[str, float] = {}
-
-        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-            """Keep the numbers."""
-            self.scalars |= {key: float(value) for key, value in metrics.items()}
-
-    return Collector()
 
 
 def _show(directory: RunDirectory, scalars: Mapping[str, float]) -> None:

@@ -14,7 +14,7 @@ from lsgen.runs.seed_statistics import aggregate
 
 optuna = pytest.importorskip("optuna")
 
-SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "model.optimizer.lr=choice(1e-3)", "seed=range(0,9)")
+SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "seed=range(0,9)")
 SEARCH += ("data.batch_size=256", "trainer.check_val_every_n_epoch=1", "model.max_steps=15")
 
 
@@ -34,35 +34,32 @@ def here(monkeypatch):
 
 
 def test_bad_trials_end_early_and_are_pruned_everywhere(lsgen, small, tmp_path, here):
-    """A threshold that no second validation passes ends every trial but those that started when none was asked for."""
+    """A threshold that no value passes ends every trial after its second validation."""
     options = "hydra.sweeper.pruner={kind:ThresholdPruner,lower:0,n_warmup_steps:2}"
-    outcome = lsgen(
-        "train", "-m", *small, *SEARCH[:-2], *SEARCH[-2:], "hydra.sweeper.n_trials=2", options, "sweep_dir=s"
-    )
+    outcome = lsgen("train", "-m", *small, *SEARCH, options, "sweep_dir=s")
     assert outcome.code == 0, outcome.err
     sweep = Sweep.open(tmp_path / "s")
-    assert sweep.states() == ["pruned", "pruned"]
+    assert sweep.states() == ["pruned"]
     runs = [sweep.run(job) for job in sweep.jobs]
-    assert [run.status()["generator_steps"] for run in runs] == [10, 10]  # two validations, of five steps each
+    assert [run.status()["generator_steps"] for run in runs] == [10]  # two validations, of five steps each
     assert all("val/elbo" in run.status()["metrics"] for run in runs)
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "s" / "optuna.journal"))
     study = optuna.load_study(study_name="lsgen", storage=optuna.storages.JournalStorage(backend))
-    assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]
+    assert [trial.state.name for trial in study.trials] == ["PRUNED"]
     for trial, run in zip(study.trials, runs, strict=True):
         assert list(trial.intermediate_values) == [1, 2]
         assert trial.value == pytest.approx(run.status()["metrics"]["val/elbo"])
     rows = index(runs)
-    assert [row["state"] for row in rows] == ["pruned", "pruned"]
+    assert [row["state"] for row in rows] == ["pruned"]
     (group,) = aggregate(rows, [], ["val/elbo"])
     assert (group.n, group.failed, group.values) == (0, 0, {})
-    assert "2 pruned" in lsgen("sweep", "status", "s").out
+    assert "1 pruned" in lsgen("sweep", "status", "s").out
     assert not (tmp_path / "s" / "best").exists()
     assert lsgen("sweep", "retry", "s").out.startswith("nothing failed")
-    lsgen("train", *small, *SEARCH[-3:], "seed=1", "run_dir=whole")
     seed = runs[0].config()["seed"]
-    lsgen("sweep", "retry", "s", f"status=pruned and seed={seed}")
-    assert sorted(sweep.states()) == ["done", "pruned"]
-    lsgen("train", *small, *SEARCH[-3:], "model.optimizer.lr=1e-3", f"seed={seed}", "run_dir=never_pruned")
+    lsgen("sweep", "retry", "s", "status=pruned")
+    assert sweep.states() == ["done"]
+    lsgen("train", *small, *SEARCH[-3:], f"seed={seed}", "run_dir=never_pruned")
     one, other = (
         torch.load(place / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         for place in (runs[0].path, tmp_path / "never_pruned")
@@ -77,7 +74,7 @@ def test_bad_trials_end_early_and_are_pruned_everywhere(lsgen, small, tmp_path, 
         (("hydra.sweeper.pruner={kind:MedianPruner,foo:1}",), "unexpected keyword argument 'foo'"),
         (
             ("hydra.sweeper.pruner=MedianPruner", "hydra.sweeper.metric=test/elbo"),
-            "expected hydra.sweeper.metric of val",
+            "metric of validations",
         ),
         (
             ("hydra.sweeper.pruner=MedianPruner", "hydra.sweeper.storage=postgresql://me:secret@host/db"),

@@ -1,0 +1,240 @@
+"""A latent space from a decoder of one's own: any module or function, TorchScript, an exported program, ONNX.
+
+    space = lsgen.wrap(decoder, dim=2, likelihood=Bernoulli((1, 28, 28)))
+
+The decoder gives what the likelihood takes, such as logits for a Bernoulli; only the shape of its outputs is adapted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from lsgen.latent.families.points import Deterministic
+from lsgen.latent.posteriors import DiagonalNormal, Posterior
+from lsgen.latent.priors import Prior, StandardNormal
+from lsgen.latent.space import EncodableLatentSpace, LatentSpace
+from lsgen.likelihoods import Bernoulli, Likelihood
+
+__all__ = ["has_derivatives", "wrap"]
+
+_Part = nn.Module | Callable[[Tensor], Any] | str | Path
+_TRIED = 64  # codes that the decoder is tried on
+
+
+class _Decoder(nn.Module):
+    """Codes (N, d) to raw outputs (N, heads * C, ...), by another module or function."""
+
+    def __init__(self, decode: nn.Module | Callable[[Tensor], Any], raw_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.decode, self.raw_shape = decode, raw_shape
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return the raw outputs in the likelihood's shape."""
+        found: Tensor = self.decode(z)
+        return found.reshape(len(z), *self.raw_shape)
+
+
+class _Encoder(nn.Module):
+    """Observations (N, *shape) to raw outputs (N, heads * d), by another module or function."""
+
+    def __init__(self, encode: nn.Module | Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.encode = encode
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return mean and log variance beside each other, or the code."""
+        found = self.encode(x)
+        if isinstance(found, Distribution):
+            return torch.cat([found.mean, 2 * found.stddev.log()], -1)
+        if isinstance(found, tuple | list):
+            return torch.cat(list(found[:2]), -1)
+        raw: Tensor = found
+        return raw
+
+
+def wrap(
+    decoder: _Part,
+    *,
+    dim: int,
+    likelihood: Likelihood | type[Likelihood],
+    encoder: _Part | None = None,
+    prior: Prior | None = None,
+) -> LatentSpace:
+    """Return a latent space that decodes with any module or function.
+
+    Modules are put into eval mode.
+
+    Args:
+        decoder: maps codes (N, d) to the likelihood's raw outputs, of any shape with as many numbers: logits for a
+            Bernoulli, means for a Gaussian of fixed variance, the first head of all channels first. Or a file:
+            TorchScript (.pt, .ts), a saved `torch.export` program (.pt2), or ONNX (.onnx; pip install 'lsgen[onnx]').
+        dim: the dimension d of codes.
+        likelihood: p(x|h), which knows the shape of an observation; or its class, whose shape is then that of the
+            outputs.
+        encoder: maps observations (N, *shape) to (mean, log variance), each (N, d), to both beside each other (N, 2 d),
+            to a diagonal normal distribution, or to points (N, d). A file as above.
+        prior: of the codes; standard normal unless given.
+
+    Returns:
+        The space; one that encodes where there is an encoder.
+
+    Raises:
+        ValueError: outputs do not have the size that the likelihood or the posterior takes, or the prior another
+            dimension.
+        TypeError: outputs are no tensor of floats, or a part is of another kind.
+        ImportError: a file needs a package that is not installed.
+
+    Example:
+        >>> from lsgen.likelihoods import FixedGaussian
+        >>> space = wrap(torch.nn.Linear(2, 3), dim=2, likelihood=FixedGaussian((3,)))
+        >>> space.decode(torch.zeros(5, 2)).mean.shape
+        torch.Size([5, 3])
+
+    """
+    prior = StandardNormal(dim) if prior is None else prior
+    if prior.dim != dim:
+        raise ValueError(f"expected a prior of the dimension {dim}, got {type(prior).__name__} of {prior.dim}")
+    decode = _part("decoder", decoder)
+    device = _device(decode)
+    prior = prior.to(device)
+    with torch.no_grad():
+        z = prior().sample((_TRIED,))
+        h = _floats("decoder", decode(z), f"codes {tuple(z.shape)}")
+    family = likelihood if isinstance(likelihood, Likelihood) else _family(likelihood, h)
+    if len(h) != _TRIED or h[0].numel() != prod(family.raw_shape):
+        raise ValueError(
+            f"expected a decoder that gives {type(family).__name__} of shape {family.shape} its raw outputs "
+            f"({_TRIED}, {', '.join(map(str, family.raw_shape))}) at codes {tuple(z.shape)}, got {tuple(h.shape)}"
+        )
+    _warn(family, h, decode, z)
+    wrapped = _Decoder(decode, family.raw_shape)
+    family = family.to(device)
+    if encoder is None:
+        return LatentSpace(wrapped, family, prior).eval()
+    encode = _Encoder(_part("encoder", encoder))
+    return EncodableLatentSpace(encode, wrapped, family, prior, _posterior(encode, family, dim, device)).eval()
+
+
+def has_derivatives(space: LatentSpace) -> bool:
+    """Return whether derivatives of the decoder reach its codes, which the geometry of a space is made of."""
+    with torch.enable_grad():
+        return _flows(space.decoder, space.prior().sample((2,)))
+
+
+def _part(name: str, part: _Part) -> nn.Module | Callable[[Tensor], Any]:
+    if isinstance(part, str | Path):
+        part = _read(Path(part))
+    if isinstance(part, nn.Module):
+        return part.eval()
+    if not callable(part):
+        raise TypeError(f"expected {name} to be a module, a function or a file, got {type(part).__name__}")
+    return part
+
+
+def _read(file: Path) -> nn.Module | Callable[[Tensor], Any]:
+    """Return the module in a file; a saved program as a function, as it has no modes.
+
+    Raises:
+        ValueError: the file is of no known kind, holds something else, or an operation that cannot be converted.
+        ImportError: an ONNX file is read without onnx2torch.
+
+    """
+    if not file.is_file():
+        raise ValueError(f"expected the file of a decoder or an encoder, got no file at {file}")
+    if file.suffix == ".onnx":
+        try:
+            from onnx2torch import convert
+        except ImportError as error:
+            raise ImportError(
+                "an ONNX file is turned into a module with derivatives by onnx2torch: pip install 'lsgen[onnx]'"
+            ) from error
+        try:
+            module: nn.Module = convert(str(file))
+        except NotImplementedError as error:
+            raise ValueError(
+                f"onnx2torch cannot convert an operation in {file}; most are known as torch.onnx.export writes "
+                f"them with opset_version=17: {error}"
+            ) from error
+        return module
+    try:
+        if file.suffix == ".pt2":
+            program = torch.export.load(str(file)).module()
+            return lambda given: program(given)
+        if file.suffix in (".pt", ".pth", ".ts"):
+            scripted: nn.Module = torch.jit.load(str(file), map_location="cpu")
+            return scripted
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(f"expected TorchScript or a saved program in {file}, not a checkpoint: {reason}") from error
+    raise ValueError(f"expected a file .pt, .ts, .pt2 or .onnx, got {file}")
+
+
+def _family(kind: type[Likelihood], h: Tensor) -> Likelihood:
+    if not (isinstance(kind, type) and issubclass(kind, Likelihood)):
+        raise TypeError(f"expected likelihood to be a Likelihood or its class, got {kind!r}")
+    shape, heads = tuple(h.shape[1:]), kind.heads
+    if not shape or shape[0] % heads:
+        raise ValueError(
+            f"expected outputs with {heads} heads for each channel of {kind.__name__}, got {tuple(h.shape)}"
+        )
+    return kind((shape[0] // heads, *shape[1:]))
+
+
+def _floats(name: str, found: Any, given: str) -> Tensor:
+    if not isinstance(found, Tensor) or not found.is_floating_point():
+        got = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
+        raise TypeError(f"expected the {name} to return a tensor of floats at {given}, got {got}")
+    return found
+
+
+def _flows(decode: Any, z: Tensor) -> bool:
+    """Return whether outputs depend on codes for autograd."""
+    try:
+        found = decode(z.clone().requires_grad_())
+    except (RuntimeError, TypeError):  # as of a function that asks a tensor for its NumPy array
+        return False
+    return bool(found.requires_grad)
+
+
+def _warn(family: Likelihood, h: Tensor, decode: Any, z: Tensor) -> None:
+    if isinstance(family, Bernoulli) and bool((h >= 0).all() and (h <= 1).all()):
+        warnings.warn(
+            "all outputs of the decoder are in [0, 1], as if they were probabilities; Bernoulli takes logits: "
+            "wrap(lambda z: decoder(z).logit(1e-6), ...)",
+            stacklevel=3,
+        )
+    with torch.enable_grad():
+        if not _flows(decode, z[:2]):
+            warnings.warn(
+                "no derivatives of the decoder reach its codes: traversals and samples work, but geometry needs them",
+                stacklevel=3,
+            )
+
+
+def _posterior(encode: _Encoder, family: Likelihood, dim: int, device: torch.device) -> Posterior:
+    x = torch.zeros(2, *family.shape, device=device)
+    with torch.no_grad():
+        raw = _floats("encoder", encode(x), f"observations {tuple(x.shape)}")
+    if raw.shape == (2, 2 * dim):
+        return DiagonalNormal()
+    if raw.shape == (2, dim):
+        return Deterministic()
+    raise ValueError(
+        f"expected an encoder with outputs (2, {dim}), or a mean and a log variance of that shape, at observations "
+        f"{tuple(x.shape)}, got {tuple(raw.shape)} in all"
+    )
+
+
+def _device(part: Any) -> torch.device:
+    if isinstance(part, nn.Module):
+        for tensor in (*part.parameters(), *part.buffers()):
+            return tensor.device
+    return torch.device("cpu")

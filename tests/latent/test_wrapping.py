@@ -1,0 +1,152 @@
+"""Latent spaces of decoders of any kind: the geometry is that of the map, whatever computes it."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Independent, Normal
+
+from lsgen.geometry import immersion, scalar_curvature
+from lsgen.latent import EncodableLatentSpace, StandardNormal
+from lsgen.latent.wrapping import has_derivatives, wrap
+from lsgen.likelihoods import Bernoulli, FixedGaussian, Gaussian
+
+
+class Paraboloid(nn.Module):
+    """(x, y) -> (x, y, x^2 + y^2), whose Gaussian curvature is 4 / (1 + 4 r^2)^2."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.cat([z, z.square().sum(1, keepdim=True)], 1)
+
+
+def _file(kind, place):
+    z = torch.zeros(3, 2)
+    if kind == "scripted":
+        torch.jit.script(Paraboloid()).save(str(place / "d.pt"))
+        return place / "d.pt"
+    if kind == "traced":
+        torch.jit.trace(Paraboloid(), z).save(str(place / "d.ts"))
+        return str(place / "d.ts")
+    if kind == "exported":
+        program = torch.export.export(Paraboloid(), (z,), dynamic_shapes=({0: torch.export.Dim("n")},))
+        torch.export.save(program, place / "d.pt2")
+        return place / "d.pt2"
+    pytest.importorskip("onnx2torch")
+    axes = {"z": {0: "n"}, "h": {0: "n"}}
+    names = {"input_names": ["z"], "output_names": ["h"], "dynamic_axes": axes}
+    torch.onnx.export(Paraboloid(), (z,), str(place / "d.onnx"), dynamo=False, opset_version=17, **names)
+    return place / "d.onnx"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["module", "function", "scripted", "traced", "exported", "onnx"])
+def test_the_curvature_of_a_paraboloid_whatever_computes_it(kind, tmp_path):
+    decoder = Paraboloid().train() if kind == "module" else lambda z: Paraboloid()(z)
+    if kind not in ("module", "function"):
+        decoder = _file(kind, tmp_path)
+    space = wrap(decoder, dim=2, likelihood=FixedGaussian((3,)))
+    z = torch.tensor([[0.0, 0.0], [0.5, -0.25], [1.0, 1.0]])
+    found = scalar_curvature(immersion(space), z)
+    assert found == pytest.approx((8 / (1 + 4 * z.square().sum(1)).square()).tolist(), rel=1e-4)
+    assert has_derivatives(space)
+    assert space.sample(4).shape == (4, 3)
+
+
+def test_outputs_are_brought_into_the_shape_of_an_observation():
+    weight = torch.randn(2, 2 * 48)
+    decode = lambda z: z @ weight
+    space = wrap(decode, dim=2, likelihood=Gaussian((3, 4, 4)))
+    z = torch.randn(5, 2)
+    expected = Gaussian((3, 4, 4))(decode(z).reshape(5, 6, 4, 4))
+    assert torch.equal(space.decode(z).mean, expected.mean)
+    assert space.decode(z).mean.shape == (5, 3, 4, 4)
+    by_class = wrap(lambda z: decode(z).reshape(-1, 6, 4, 4), dim=2, likelihood=Gaussian)
+    assert by_class.likelihood.shape == (3, 4, 4)
+    assert torch.equal(by_class.decode(z).mean, expected.mean)
+
+
+def test_encoders_give_their_posterior_in_any_of_the_usual_forms():
+    mean, log_variance = nn.Linear(3, 2), nn.Linear(3, 2)
+    x = torch.randn(7, 3)
+    pair = lambda x: (mean(x), log_variance(x))
+    forms = (
+        pair,
+        lambda x: torch.cat(pair(x), 1),
+        lambda x: Independent(Normal(mean(x), (log_variance(x) / 2).exp()), 1),
+    )
+    for encoder in forms:
+        space = wrap(Paraboloid(), dim=2, likelihood=FixedGaussian((3,)), encoder=encoder)
+        assert isinstance(space, EncodableLatentSpace)
+        torch.testing.assert_close(space.encode(x).mean, mean(x))
+        torch.testing.assert_close(space.encode(x).variance, log_variance(x).exp())
+    points = wrap(Paraboloid(), dim=2, likelihood=FixedGaussian((3,)), encoder=mean)
+    assert torch.equal(points.encode(x).mean, mean(x))
+
+
+@pytest.mark.parametrize(
+    ("decoder", "options", "sentence"),
+    [
+        (Paraboloid(), {"likelihood": FixedGaussian((4,))}, r"raw outputs \(64, 4\) at codes \(64, 2\), got \(64, 3\)"),
+        (Paraboloid(), {"likelihood": Gaussian}, "2 heads for each channel of Gaussian"),
+        (Paraboloid(), {"likelihood": "bernoulli"}, "a Likelihood or its class, got 'bernoulli'"),
+        (Paraboloid(), {"prior": StandardNormal(3)}, "a prior of the dimension 2, got StandardNormal of 3"),
+        (Paraboloid(), {"encoder": nn.Linear(3, 3)}, r"got \(2, 3\) in all"),
+        (lambda z: (z, z), {}, r"a tensor of floats at codes \(64, 2\), got tuple"),
+        (lambda z: z.long(), {}, "got a tensor of torch.int64"),
+        (lambda z: z.sum(0), {}, r"got \(2,\)"),
+        (7, {}, "to be a module, a function or a file, got int"),
+        ("none.pt", {}, "got no file at none.pt"),
+    ],
+)
+def test_what_cannot_be_wrapped_is_refused(decoder, options, sentence):
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        wrap(decoder, **{"dim": 2, "likelihood": FixedGaussian((3,)), **options})
+
+
+def test_files_that_hold_something_else_are_refused(tmp_path, monkeypatch):
+    torch.save({"state_dict": {}}, tmp_path / "c.pt")
+    (tmp_path / "d.onnx").write_bytes(b"")
+    (tmp_path / "d.h5").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"TorchScript or a saved program .* not a checkpoint"):
+        wrap(tmp_path / "c.pt", dim=2, likelihood=FixedGaussian((3,)))
+    with pytest.raises(ValueError, match=r"a file .pt, .ts, .pt2 or .onnx, got .*d.h5"):
+        wrap(tmp_path / "d.h5", dim=2, likelihood=FixedGaussian((3,)))
+    monkeypatch.setitem(sys.modules, "onnx2torch", None)
+    with pytest.raises(ImportError, match=r"pip install 'lsgen\[onnx\]'"):
+        wrap(tmp_path / "d.onnx", dim=2, likelihood=FixedGaussian((3,)))
+
+
+def test_probabilities_and_missing_derivatives_are_told():
+    with pytest.warns(UserWarning, match="as if they were probabilities"):
+        wrap(lambda z: z.sigmoid(), dim=2, likelihood=Bernoulli((2,)))
+    with pytest.warns(UserWarning, match="geometry needs them"):
+        space = wrap(lambda z: torch.from_numpy(z.numpy() ** 2), dim=2, likelihood=FixedGaussian((2,)))
+    assert not has_derivatives(space)
+
+
+def test_a_notebook_gets_a_bar_that_is_updated_in_place(monkeypatch):
+    from lsgen.callbacks.engine import notebook
+
+    shown = []
+
+    class Handle:
+        def update(self, html):
+            shown.append(html)
+
+    display = types.ModuleType("IPython.display")
+    display.HTML = str
+    display.display = lambda html, display_id: shown.append(html) or Handle()
+    shell = types.ModuleType("IPython")
+    shell.display, shell.get_ipython = display, lambda: types.SimpleNamespace(kernel=None)
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    bar = notebook.notebook_bar(4)
+    bar.update(3, "a < b")
+    assert ['value="0" max="4"' in shown[0], 'value="3" max="4"' in shown[1]] == [True, True]
+    assert "a &lt; b" in shown[1]
+    shell.get_ipython = lambda: None  # a terminal
+    assert notebook.notebook_bar(4) is None

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
-from lsgen.cli.compat import grid
 from lsgen.cli.errors import UsageError
 
 __all__ = ["combinations", "paired_keys", "zip_option"]
@@ -47,6 +46,8 @@ def combinations(overrides: Sequence[Any], groups: Sequence[Sequence[str]] = ())
         UsageError: a key is not swept or in two groups, or lists that go together differ in length.
 
     """
+    from lsgen.cli.compat import grid  # with Hydra, which no help text waits for
+
     rows = [grid([one]) for one in overrides]
     swept = {_name(one.get_key_element()): place for place, one in enumerate(overrides) if one.is_sweep_override()}
     group_of = {place: tuple(places) for places in _places(groups, swept, rows) for place in places}

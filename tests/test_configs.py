@@ -109,13 +109,14 @@ def lacks_weights(member):
 class StandIn(DataModule):
     """Random observations of a shape, such as a likelihood can explain."""
 
-    def __init__(self, shape, normal):
+    def __init__(self, shape, normal, counts=False):
         super().__init__(shape, shape, AsStored(None), 2, 0, Loading())
-        self.normal = normal
+        self.normal, self.counts = normal, counts
 
     def build(self, split):
         generator = torch.Generator().manual_seed(0)
         x = (torch.randn if self.normal else torch.rand)(2, *self.shape, generator=generator)
+        x = (3 * x.abs()).floor() if self.counts else x
         return self.subset(TensorSource(x=x), torch.arange(2), split)
 
 
@@ -125,7 +126,8 @@ def test_every_data_set_brings_a_network_and_a_likelihood_that_fit(name, run_dir
     frozen, choices = composed(f"data={name}")
     assert choices["net"] == ("mlp" if prod(frozen["data"]["shape"]) < 100 else choices["net"])
     model = instantiate(thaw(frozen).model, "model")
-    data = StandIn(frozen["data"]["shape"], normal=len(frozen["data"]["shape"]) == 1)
+    shape = frozen["data"]["shape"]
+    data = StandIn(shape, normal=len(shape) == 1, counts=choices["likelihood"] == "poisson")
     options = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(accelerator="cpu", fast_dev_run=1, **options)
     trainer.fit(model, data)

@@ -16,6 +16,7 @@ from lsgen.data.images.celeba import CelebA
 from lsgen.data.images.cifar10 import Cifar10
 from lsgen.data.images.digits import Digits
 from lsgen.data.images.fashion_mnist import FashionMnist
+from lsgen.data.images.hugging_face import HuggingFace
 from lsgen.data.images.image_folder import ImageFolder
 from lsgen.data.images.mnist import Mnist
 from lsgen.data.images.pictures import Pictures
@@ -25,7 +26,9 @@ from lsgen.data.images.torchvision_set import TorchvisionSet
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sampler import MixedBatches, OrderedBatches, Position, Request, ShuffledBatches
+from lsgen.data.tables.counted_cells import CountedCells
 from lsgen.data.tables.table import Table
+from lsgen.data.text.bag_of_words import BagOfWords, Words
 from lsgen.data.toys.branching import BranchingDiffusion
 from lsgen.data.toys.embedded_circle import EmbeddedCircle
 from lsgen.data.toys.toy import Toy
@@ -35,6 +38,7 @@ __all__ = [
     "MPI3D",
     "Arrays",
     "AsStored",
+    "BagOfWords",
     "BatchDataset",
     "BatchTransform",
     "Binarise",
@@ -44,6 +48,7 @@ __all__ = [
     "Cifar10",
     "ColouredSprites",
     "Correlation",
+    "CountedCells",
     "DSprites",
     "DataModule",
     "Dequantise",
@@ -54,6 +59,7 @@ __all__ = [
     "FashionMnist",
     "Grey",
     "HiddenLabels",
+    "HuggingFace",
     "ImageFolder",
     "Labels",
     "Loading",
@@ -80,4 +86,5 @@ __all__ = [
     "TorchvisionSet",
     "Toy",
     "Values",
+    "Words",
 ]

@@ -1,0 +1,207 @@
+"""Sets of the package datasets of Hugging Face: local files and folders, or a name of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lsgen.data.batches import BatchDataset, Observations, TensorSource
+from lsgen.data.encodings import AsStored, Encoding
+from lsgen.data.images.pictures import Pictures, pixels_of, shape_of
+from lsgen.data.loading import Loading
+from lsgen.data.module import DataModule, Split
+from lsgen.data.splits import random_split
+
+__all__ = ["HuggingFace"]
+
+_NAMES = {"train": ("train",), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
+_BUILDERS = {".parquet": "parquet", ".arrow": "arrow"}
+
+
+class HuggingFace(DataModule):
+    """Pictures (C, H, W), or numbers of one shape, of a column of a set of Hugging Face.
+
+    Columns stay in Arrow's files, mapped into memory; pictures are decoded whenever they are asked for: use
+    num_workers. Other columns are arrays of numbers, which are taken as they are. The splits are those called "train",
+    "validation" and "test"; what there is none of is held out of the training split at random.
+
+    Args:
+        shape: shape of one observation; None for that of the data.
+        path: a file .parquet or .arrow, a folder of such files, of pictures, or one that `save_to_disk` wrote, or a
+            name of the hub, which is downloaded; the digits of scikit-learn where it is None.
+        name: the configuration of a set that has several.
+        columns: which columns are "x" and "label"; what is left out is the only column of pictures, or the one called
+            "x", and the only column of classes, or the one called "label".
+        pictures: how pictures become observations, `Pictures` or its options.
+        val_size: observations held out for validation, a number or a fraction, if there is no such split.
+        test_size: observations held out for the test, likewise.
+        batch_size: observations in a batch, on each process.
+        seed: seed of the order of training and of the random draws in it.
+        loading: workers, left-over batches and the seed of the splits.
+
+    Attributes:
+        classes: names of the labels 0, 1, ..., where they are known.
+
+    Raises:
+        ValueError: an option is out of its range, or there is no such column.
+        FileNotFoundError: there is nothing at the path, and no such name on the hub.
+        ImportError: the package datasets is not installed.
+
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | None = None,
+        path: str | None = None,
+        name: str | None = None,
+        columns: Mapping[str, str | None] = {"x": None, "label": None},
+        pictures: Pictures | Mapping[str, Any] = Pictures(),
+        val_size: int | float = 0.1,
+        test_size: int | float = 0.1,
+        batch_size: int = 64,
+        seed: int = 0,
+        loading: Loading = Loading(),
+    ) -> None:
+        if unknown := set(columns) - {"x", "label"}:
+            raise ValueError(f"expected columns for x and label, got {', '.join(sorted(unknown))}")
+        self.pictures = Pictures.of(pictures)
+        self.classes: tuple[str, ...] = ()
+        self._sources: dict[str, _Rows | TensorSource] = {}
+        own: tuple[int, ...]
+        encoding: Encoding
+        if path is None:
+            self._sources["train"], own, encoding = _digits(), (1, 8, 8), AsStored(None)
+        else:
+            own, encoding = self._find(_loaded(path, name), columns)
+        super().__init__(shape, own, encoding, batch_size, seed, loading)
+        for source in self._sources.values():
+            if isinstance(source, _Rows):
+                source.shape = self.shape
+        sizes = {"val_size": val_size, "test_size": test_size}
+        missing = {option: size for option, size in sizes.items() if option.removesuffix("_size") not in self._sources}
+        self._rows = random_split(len(self._sources["train"]), missing, self.split_seed)
+
+    def build(self, split: Split) -> BatchDataset:
+        """Return the observations of a split."""
+        own = split if split in self._sources else "train"
+        source: Any = self._sources[own]
+        rows = self._rows[split] if split in self._rows else torch.arange(len(source))
+        flip = self.pictures.flip and isinstance(source, _Rows) and source.pictures is not None
+        return self.subset(source, rows, split, flip, part=get_args(Split).index(own))
+
+    def _find(self, splits: Mapping[str, Any], columns: Mapping[str, str | None]) -> tuple[tuple[int, ...], Encoding]:
+        """Find the columns in all splits, and return shape and encoding."""
+        features = splits["train"].features
+        kinds = {column: type(feature).__name__ for column, feature in features.items()}
+        x = _column("x", columns.get("x"), kinds, "Image")
+        label = _column("label", columns.get("label"), kinds, "ClassLabel")
+        if x is None:
+            raise ValueError(
+                f"expected one column of pictures or one called x out of {', '.join(kinds)}: data.columns.x names it"
+            )
+        self.classes = tuple(getattr(features[label], "names", None) or ()) if label else ()
+        drawn = kinds[x] == "Image"
+        for split, data in splits.items():
+            self._sources[split] = _Rows(data, x, label, self.pictures if drawn else None)
+        if not len(splits["train"]):
+            raise ValueError("expected observations in the training split, got none")
+        first = splits["train"][0][x]
+        if drawn:
+            return self.pictures.shape(shape_of(first)), self.pictures.encoding()
+        return tuple(_numbers([first], x).shape[1:]), AsStored(None)
+
+
+class _Rows:
+    """A source of rows of an Arrow table, pictures or numbers."""
+
+    def __init__(self, data: Any, x: str, label: str | None, pictures: Pictures | None) -> None:
+        self.data = data.select_columns([x] if label is None else [x, label])
+        self.x, self.label, self.pictures = x, label, pictures
+        self.shape: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __call__(self, rows: Tensor) -> Observations:
+        found = self.data[rows.tolist()]
+        if self.pictures is None:
+            x = _numbers(found[self.x], self.x)
+            if tuple(x.shape[1:]) != self.shape:
+                raise ValueError(f"expected {self.x!r} of shape {self.shape} in every row, got {tuple(x.shape[1:])}")
+        else:
+            images = [pixels_of(image, self.shape, self.pictures) for image in found[self.x]]  # type: ignore[arg-type]
+            x = torch.from_numpy(np.stack(images))
+        batch = {"x": x}
+        if self.label is not None:
+            batch["label"] = _labels(found[self.label], self.label)
+        return batch
+
+
+def _column(what: str, named: str | None, kinds: Mapping[str, str], kind: str) -> str | None:
+    """Return the column that is named, or the only one of a kind, or the one called as what it is."""
+    if named is not None and named not in kinds:
+        raise ValueError(f"expected columns.{what} out of {', '.join(kinds)}, got {named!r}")
+    of_kind = [column for column, found in kinds.items() if found == kind]
+    if named is not None:
+        return named
+    return of_kind[0] if len(of_kind) == 1 else what if what in kinds else None
+
+
+def _numbers(rows: Sequence[Any], column: str) -> Tensor:
+    try:
+        x = np.asarray(rows)
+    except ValueError:  # rows of different lengths
+        x = np.asarray(None)
+    if x.dtype.kind not in "fiub" or x.ndim < 2:
+        raise ValueError(f"expected pictures, or arrays of numbers of one shape, in the column {column!r}")
+    return torch.from_numpy(x.astype(np.float32))
+
+
+def _labels(rows: Sequence[Any], column: str) -> Tensor:
+    known = [-1 if label is None else label for label in rows]
+    if not all(isinstance(label, int) and not isinstance(label, bool) for label in known):
+        raise ValueError(f"expected classes or whole numbers in the column {column!r}, got {known[0]!r}")
+    return torch.tensor(known, dtype=torch.int64)
+
+
+def _digits() -> TensorSource:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x = torch.from_numpy(digits.images[:, None] / 16).to(torch.float32)
+    return TensorSource(x=x, label=torch.from_numpy(digits.target).to(torch.int64))
+
+
+def _loaded(path: str, name: str | None) -> dict[str, Any]:
+    """Return the splits "train", "val" and "test" of a set, as far as it has them."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise ImportError("expected the package datasets: pip install 'lsgen[datasets]'") from error
+    local = Path(path).expanduser()
+    if local.is_file():
+        if local.suffix not in _BUILDERS:
+            raise ValueError(f"expected a file {' or '.join(_BUILDERS)}, or a folder, got {local}")
+        found = datasets.load_dataset(_BUILDERS[local.suffix], data_files=str(local))
+    elif any((local / marker).is_file() for marker in ("dataset_dict.json", "state.json")):
+        found = datasets.load_from_disk(str(local))
+    else:
+        place = str(local) if local.is_dir() else path
+        try:
+            found = datasets.load_dataset(place, name)
+        except (FileNotFoundError, ConnectionError, OSError) as error:
+            said = " ".join(str(error).split())
+            raise FileNotFoundError(f"expected a file, a folder or a name of the hub, got {path!r}: {said}") from error
+    if isinstance(found, datasets.Dataset):
+        found = {"train": found}
+    splits = {own: found[other] for own, names in _NAMES.items() for other in names if other in found}
+    if "train" not in splits:
+        if len(found) > 1:
+            raise ValueError(f"expected a split called train, got {', '.join(found)}")
+        splits = {"train": next(iter(found.values()))}
+    return splits

@@ -1,0 +1,93 @@
+"""Sets of Hugging Face from local files, as they were written."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lsgen.data import HuggingFace, Loading
+
+RNG = np.random.default_rng(0)
+
+
+def bytes_of(batch):
+    return (batch["x"] * 255).round().to(torch.uint8).numpy()
+
+
+def read(data, split):
+    dataset = data.dataset(split)
+    return dataset[torch.argsort(dataset.rows)]
+
+
+@pytest.fixture
+def datasets(tmp_path, monkeypatch):
+    found = pytest.importorskip("datasets", reason="pip install 'lsgen[datasets]'")
+    monkeypatch.setattr(found.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    found.disable_progress_bars()
+    return found
+
+
+def pictures(datasets, count):
+    """Return pictures in colour with a class, and the set of them."""
+    values, labels = RNG.integers(0, 256, (count, 5, 4, 3), dtype=np.uint8), [number % 2 for number in range(count)]
+    features = datasets.Features({"img": datasets.Image(), "kind": datasets.ClassLabel(names=["cat", "dog"])})
+    rows = {"img": [Image.fromarray(picture) for picture in values], "kind": labels}
+    return values, datasets.Dataset.from_dict(rows, features=features)
+
+
+def test_pictures_and_classes_of_a_parquet_file(tmp_path, datasets):
+    values, written = pictures(datasets, 9)
+    written.to_parquet(str(tmp_path / "few.parquet"))
+    data = HuggingFace(path=str(tmp_path / "few.parquet"), val_size=2, test_size=3, batch_size=2)
+    assert (data.shape, data.classes) == ((3, 5, 4), ("cat", "dog"))
+    for split in ("train", "val", "test"):
+        batch, rows = read(data, split), data.dataset(split).rows.sort().values
+        assert np.array_equal(bytes_of(batch), values[rows].transpose(0, 3, 1, 2))
+        assert torch.equal(batch["label"], rows % 2)
+    smaller = HuggingFace(path=str(tmp_path / "few.parquet"), pictures={"size": 2, "channels": 1})
+    assert read(smaller, "train")["x"].shape[1:] == (1, 2, 2)
+    worker = HuggingFace(path=str(tmp_path / "few.parquet"), val_size=2, test_size=3, batch_size=2, loading=Loading(1))
+    for mine, theirs in zip(data.train_dataloader(), worker.train_dataloader(), strict=True):
+        assert torch.equal(mine["x"], theirs["x"])
+
+
+def test_splits_of_a_folder_that_was_saved(tmp_path, datasets):
+    parts = {name: pictures(datasets, count) for name, count in (("train", 6), ("validation", 3), ("test", 2))}
+    datasets.DatasetDict({name: part[1] for name, part in parts.items()}).save_to_disk(str(tmp_path / "saved"))
+    data = HuggingFace(path=str(tmp_path / "saved"))
+    for split, name in (("train", "train"), ("val", "validation"), ("test", "test")):
+        assert np.array_equal(bytes_of(read(data, split)), parts[name][0].transpose(0, 3, 1, 2))
+
+
+def test_numbers_of_one_shape(tmp_path, datasets):
+    values = RNG.normal(size=(8, 3)).astype(np.float32)
+    columns = {"x": values.tolist(), "label": list(range(8)), "other": [[0]] * 7 + [[0, 1]], "word": ["a"] * 8}
+    datasets.Dataset.from_dict(columns).to_parquet(str(tmp_path / "data.parquet"))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "data.parquet").rename(tmp_path / "folder" / "train.parquet")
+    path = str(tmp_path / "folder")
+    data = HuggingFace(path=path, val_size=2, test_size=0)
+    batch = read(data, "train")
+    rows = data.dataset("train").rows.sort().values
+    assert np.array_equal(batch["x"].numpy(), values[rows])
+    assert torch.equal(batch["label"], rows.to(torch.int64))
+    for x, label, sentence in (
+        (None, "word", "expected classes or whole numbers in the column 'word', got 'a'"),
+        ("y", None, "expected columns.x out of x, label, other, word, got 'y'"),
+        ("word", None, "expected pictures, or arrays of numbers of one shape, in the column 'word'"),
+        ("x", "word", "expected classes or whole numbers in the column 'word', got 'a'"),
+        ("other", None, "expected pictures, or arrays of numbers of one shape, in the column 'other'"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            read(HuggingFace(path=path, columns={"x": x, "label": label}, val_size=0, test_size=0), "train")
+
+
+def test_what_is_not_there(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="expected columns for x and label, got y"):
+        HuggingFace(columns={"y": "z"})
+    assert HuggingFace().dataset("val")[torch.arange(5)]["x"].shape == (5, 1, 8, 8)
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ImportError, match=r"expected the package datasets: pip install 'lsgen\[datasets\]'"):
+        HuggingFace(path=str(tmp_path))

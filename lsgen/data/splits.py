@@ -81,7 +81,7 @@ def group_split(groups: NDArray[Any], held_out: Mapping[str, int | float], seed:
         Disjoint indices, int32, each part in ascending order.
 
     Raises:
-        ValueError: a size is out of range, or there are too few groups for every part to get one.
+        ValueError: a size is out of range, there are too few groups, or other parts leave none for one of them.
 
     """
     sizes = {name.removesuffix("_size"): resolve_size(size, len(groups), name) for name, size in held_out.items()}
@@ -99,6 +99,9 @@ def group_split(groups: NDArray[Any], held_out: Mapping[str, int | float], seed:
             filled[part] += int(counts[group])
     for part in [part for part in wanted if not filled[part]]:  # every group was too large: it gets the smallest
         rest = [group for group in order if part_of[group] == "train"]
+        if len(rest) == 1:
+            words = " and ".join(f"{name} = {size}" for name, size in held_out.items())
+            raise ValueError(f"expected sizes that leave one of {len(names)} groups for each split, got {words}")
         part_of[min(rest, key=lambda group: counts[group])] = part
     parts = part_of[member]
     return {part: torch.from_numpy(np.flatnonzero(parts == part)).to(torch.int32) for part in [*sizes, "train"]}

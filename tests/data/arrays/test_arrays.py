@@ -112,6 +112,12 @@ def test_classes_of_text_keep_their_names_and_empty_ones_are_unknown(name, tmp_p
     assert data.label_names == ("cat", "dog")
 
 
+def test_labels_may_lie_in_a_file_of_their_own(tmp_path):
+    path, labels = (write(tmp_path / f"{name}.npy", {"x": x}) for name, x in (("a", TABLE), ("b", NAMES)))
+    data = Arrays(path=path, keys={"label": labels})
+    assert everything(data)["label"].tolist() == [i % 3 if i % 3 < 2 else -1 for i in range(N)]
+
+
 def test_factors_are_numbered_by_their_values(tmp_path):
     factors = np.stack([np.arange(N) % 3 * 10.5, np.arange(N) % 2 - 1.0], 1)
     data = Arrays(path=write(tmp_path / "a.npz", {"images": IMAGES, "factors": factors, "y": np.arange(N)}))
@@ -201,6 +207,11 @@ def test_splits_in_files_of_their_own(tmp_path):
         ({"x": TABLE}, {"numbers": {"levels": 4, "standardise": True}}, "standardise without levels"),
         ({"x": TABLE}, {"splits": {"column": "x", "group": "x"}}, "splits to have column or group, got both"),
         ({"x": TABLE, "g": NAMES}, {"splits": {"column": "g"}}, "splits that are called train, val and test, got , ca"),
+        (
+            {"x": TABLE, "g": np.arange(N) % 3},
+            {"splits": {"group": "g", "val_size": 0.9, "test_size": 0.05}},
+            "sizes that leave one of 3 groups for each split, got val_size = 0.9 and test_size = 0.05",
+        ),
         ({"x": TABLE[:, 0], "g": np.zeros(N)}, {"splits": {"group": "g"}}, "at least 3 groups, .* got 1"),
     ],
 )

@@ -70,7 +70,8 @@ def wrap(
 ) -> LatentSpace:
     """Return a latent space that decodes with any module or function.
 
-    Modules are put into eval mode.
+    Modules are put into eval mode. Codes have the precision and the device of the decoder's parameters, or, for a
+    function, those of the prior.
 
     Args:
         decoder: maps codes (N, d) to the likelihood's raw outputs, of any shape with as many numbers: logits for a
@@ -103,8 +104,9 @@ def wrap(
     if prior.dim != dim:
         raise ValueError(f"expected a prior of the dimension {dim}, got {type(prior).__name__} of {prior.dim}")
     decode = _part("decoder", decoder)
-    device = _device(decode)
-    prior = prior.to(device)
+    like = _tensor_of(decode) if isinstance(decode, nn.Module) else None
+    like = next((one for one in (like, _tensor_of(prior)) if one is not None), torch.zeros(()))
+    prior = prior.to(like.device, like.dtype)
     with torch.no_grad():
         z = prior().sample((_TRIED,))
         h = _floats("decoder", decode(z), f"codes {tuple(z.shape)}")
@@ -116,11 +118,11 @@ def wrap(
         )
     _warn(family, h, decode, z)
     wrapped = _Decoder(decode, family.raw_shape)
-    family = family.to(device)
+    family = family.to(like.device, like.dtype)
     if encoder is None:
         return LatentSpace(wrapped, family, prior).eval()
     encode = _Encoder(_part("encoder", encoder))
-    return EncodableLatentSpace(encode, wrapped, family, prior, _posterior(encode, family, dim, device)).eval()
+    return EncodableLatentSpace(encode, wrapped, family, prior, _posterior(encode, family, dim, like)).eval()
 
 
 def has_derivatives(space: LatentSpace) -> bool:
@@ -219,8 +221,8 @@ def _warn(family: Likelihood, h: Tensor, decode: Any, z: Tensor) -> None:
             )
 
 
-def _posterior(encode: _Encoder, family: Likelihood, dim: int, device: torch.device) -> Posterior:
-    x = torch.zeros(2, *family.shape, device=device)
+def _posterior(encode: _Encoder, family: Likelihood, dim: int, like: Tensor) -> Posterior:
+    x = torch.zeros(2, *family.shape, device=like.device, dtype=like.dtype)
     with torch.no_grad():
         raw = _floats("encoder", encode(x), f"observations {tuple(x.shape)}")
     if raw.shape == (2, 2 * dim):
@@ -233,8 +235,7 @@ def _posterior(encode: _Encoder, family: Likelihood, dim: int, device: torch.dev
     )
 
 
-def _device(part: Any) -> torch.device:
-    if isinstance(part, nn.Module):
-        for tensor in (*part.parameters(), *part.buffers()):
-            return tensor.device
-    return torch.device("cpu")
+def _tensor_of(module: nn.Module) -> Tensor | None:
+    """Return a parameter or buffer of floats of a module; None if it has none."""
+    every = (*module.parameters(), *module.buffers())
+    return next((tensor for tensor in every if tensor.is_floating_point()), None)

@@ -87,6 +87,15 @@ def test_encoders_give_their_posterior_in_any_of_the_usual_forms():
     assert torch.equal(points.encode(x).mean, mean(x))
 
 
+def test_codes_have_the_precision_of_the_decoder():
+    decoder = nn.Linear(2, 3).double()
+    space = wrap(decoder, dim=2, likelihood=FixedGaussian((3,)), encoder=nn.Linear(3, 4).double())
+    assert space.sample(2).dtype == torch.float64
+    assert space.encode(torch.zeros(1, 3).double()).mean.dtype == torch.float64
+    of_prior = wrap(lambda z: decoder(z), dim=2, likelihood=FixedGaussian((3,)), prior=StandardNormal(2).double())
+    assert of_prior.sample(2).dtype == torch.float64
+
+
 @pytest.mark.parametrize(
     ("decoder", "options", "sentence"),
     [

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 import torch
 
-from lsgen.cli import sweep_job
-from lsgen.cli.launchers.local import Local
 from lsgen.runs import Sweep, index
 from lsgen.runs.seed_statistics import aggregate
 
@@ -18,27 +14,16 @@ SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "seed=range(0,9)")
 SEARCH += ("data.batch_size=256", "trainer.check_val_every_n_epoch=1", "model.max_steps=15")
 
 
-@pytest.fixture
-def here(monkeypatch):
-    """Have the launcher on this machine run its jobs in this process, whose signals are put back."""
-
-    def run(self, sweep, jobs):
-        for job in jobs:
-            sweep_job.run_jobs(str(sweep.path), [job.number])
-
-    monkeypatch.setattr(Local, "run", run)
-    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
-    yield
-    for number, handler in former.items():
-        signal.signal(number, handler)
-
-
 def test_bad_trials_end_early_and_are_pruned_everywhere(lsgen, small, tmp_path, here):
     """A threshold that no value passes ends every trial after its second validation."""
     options = "hydra.sweeper.pruner={kind:ThresholdPruner,lower:0,n_warmup_steps:2}"
+    outcome = lsgen("train", "-m", *small, *SEARCH, options, "sweep_dir=s", "--hours", "1e-9")
+    assert outcome.code == 1
+    sweep = Sweep.open(tmp_path / "s")
+    assert sweep.states() == ["skipped"]  # and the trial waits
     outcome = lsgen("train", "-m", *small, *SEARCH, options, "sweep_dir=s")
     assert outcome.code == 0, outcome.err
-    sweep = Sweep.open(tmp_path / "s")
+    sweep.reload()
     assert sweep.states() == ["pruned"]
     runs = [sweep.run(job) for job in sweep.jobs]
     assert [run.status()["generator_steps"] for run in runs] == [10]  # two validations, of five steps each
@@ -59,6 +44,7 @@ def test_bad_trials_end_early_and_are_pruned_everywhere(lsgen, small, tmp_path, 
     seed = runs[0].config()["seed"]
     lsgen("sweep", "retry", "s", "status=pruned")
     assert sweep.states() == ["done"]
+    assert (tmp_path / "s" / "best").resolve() == runs[0].path.resolve()
     lsgen("train", *small, *SEARCH[-3:], f"seed={seed}", "run_dir=never_pruned")
     one, other = (
         torch.load(place / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]

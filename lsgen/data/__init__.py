@@ -1,6 +1,7 @@
 """Data sets as Lightning data modules that own shape, values, splits, ground-truth factors and the order of batches."""
 
 from lsgen.data.arrays.arrays import Arrays
+from lsgen.data.audio.audio_folder import AudioFolder
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
 from lsgen.data.factors.cars3d import Cars3D
@@ -38,6 +39,7 @@ __all__ = [
     "MPI3D",
     "Arrays",
     "AsStored",
+    "AudioFolder",
     "BagOfWords",
     "BatchDataset",
     "BatchTransform",

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.data.batches import BatchDataset, Observations, Source
@@ -122,7 +122,7 @@ class ImageFolder(DataModule):
         if found:
             names = ", ".join(str(self._files.names[number]) for number in found[:3])
             more = ", ..." if len(found) > 3 else ""
-            rank_zero_info(f"{len(found)} of {len(self._files)} pictures are broken and left out: {names}{more}")
+            rank_zero_warn(f"{len(found)} of {len(self._files)} pictures are broken and left out: {names}{more}.")
         if len(found) == len(self._files):
             raise ValueError(f"expected pictures in {self._folder}, got {len(found)} files of which all are broken")
         return found

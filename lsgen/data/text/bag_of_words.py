@@ -30,7 +30,7 @@ class Words:
     Attributes:
         most: how many words are counted, the most frequent ones of the training documents; all where it is None.
         least_documents: training documents that a word must occur in.
-        token: regular expression of a word; two letters or digits or more where it is `\b\w\w+\b`.
+        pattern: regular expression of a word; two letters or digits or more where it is `\b\w\w+\b`.
         lowercase: whether capital letters are made small first.
         stop_words: words that are not counted: "english" for the list of scikit-learn, a list, or None.
 
@@ -41,7 +41,7 @@ class Words:
 
     most: int | None = 2000
     least_documents: int = 2
-    token: str = r"\b\w\w+\b"
+    pattern: str = r"\b\w\w+\b"
     lowercase: bool = True
     stop_words: str | Sequence[str] | None = None
 
@@ -53,11 +53,11 @@ class Words:
         if isinstance(self.stop_words, str) and self.stop_words != "english":
             raise ValueError(f'expected stop_words "english", a list of words or null, got {self.stop_words!r}')
         try:
-            groups = re.compile(self.token).groups
+            groups = re.compile(self.pattern).groups
         except re.error as error:
-            raise ValueError(f"expected a regular expression as token, got {self.token!r}: {error}") from error
+            raise ValueError(f"expected a regular expression as pattern, got {self.pattern!r}: {error}") from error
         if groups > 1:
-            raise ValueError(f"expected a token with at most one group in brackets, got {self.token!r}")
+            raise ValueError(f"expected a pattern with at most one group in brackets, got {self.pattern!r}")
 
     @classmethod
     def of(cls, options: Words | Mapping[str, Any]) -> Words:
@@ -139,7 +139,7 @@ class BagOfWords(DataModule):
             else list(words.stop_words)
         )
         counter = CountVectorizer(
-            lowercase=words.lowercase, stop_words=stop_words, token_pattern=words.token, dtype=np.int32
+            lowercase=words.lowercase, stop_words=stop_words, token_pattern=words.pattern, dtype=np.int32
         )
         try:
             counts = counter.fit_transform(training)
@@ -154,7 +154,7 @@ class BagOfWords(DataModule):
         total = np.where(often, np.asarray(counts.sum(0)).ravel(), 0)
         chosen = np.argsort(-total, kind="stable")[: min(words.most or len(total), int(often.sum()))]
         return CountVectorizer(
-            lowercase=words.lowercase, token_pattern=words.token, dtype=np.int32, vocabulary=sorted(found[chosen])
+            lowercase=words.lowercase, token_pattern=words.pattern, dtype=np.int32, vocabulary=sorted(found[chosen])
         )
 
     @cached_property

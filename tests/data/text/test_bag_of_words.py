@@ -40,7 +40,7 @@ def test_words_are_counted_as_by_hand(lines):
 
 
 def test_the_most_frequent_words_of_another_kind(lines):
-    words = {"most": 2, "token": r"[a-zA-Z]+", "lowercase": False, "stop_words": ["dog"]}
+    words = {"most": 2, "pattern": r"[a-zA-Z]+", "lowercase": False, "stop_words": ["dog"]}
     data = BagOfWords(path=str(lines), words=words, val_size=1, test_size=0)
     training = [[line for line in LINES if line][row] for row in data.dataset("train").rows.tolist()]
     total = Counter(word for text in training for word in re.findall("[a-zA-Z]+", text) if word != "dog")
@@ -84,9 +84,9 @@ def test_counts_stay_sparse():
     [
         ({"most": 0}, "expected most and least_documents of at least 1, got 0 and 2"),
         ({"least_documents": 99}, "expected words that occur in 99 of 18 training documents, got none"),
-        ({"token": "["}, r"expected a regular expression as token, got '\['"),
-        ({"token": "(a)(b)"}, r"expected a token with at most one group in brackets"),
-        ({"token": "xyzzy"}, "expected words in .*lines.txt, got none"),
+        ({"pattern": "["}, r"expected a regular expression as pattern, got '\['"),
+        ({"pattern": "(a)(b)"}, r"expected a pattern with at most one group in brackets"),
+        ({"pattern": "xyzzy"}, "expected words in .*lines.txt, got none"),
         ({"stop_words": "german"}, 'expected stop_words "english", a list of words or null'),
         ({"stem": True}, "expected options of words out of most, .*, got 'stem'"),
     ],

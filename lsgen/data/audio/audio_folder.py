@@ -1,0 +1,171 @@
+"""A folder of sound files of one's own, cut into windows of one length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lsgen.data.batches import BatchDataset, Observations
+from lsgen.data.encodings import AsStored
+from lsgen.data.files import reading
+from lsgen.data.loading import Loading
+from lsgen.data.module import DataModule, Split
+from lsgen.data.splits import random_split
+
+__all__ = ["AudioFolder"]
+
+SUFFIXES = (".aif", ".aiff", ".flac", ".ogg", ".wav")
+CLIPS, SECONDS, RATE = 120, 0.5, 8000  # of the example
+
+
+class AudioFolder(DataModule):
+    """Windows of sound (window,), one channel with values in [-1, 1]; the label is the first folder of the file.
+
+    Files .wav, .flac, .ogg and .aiff are taken, in folders as deep as they are, and their channels averaged. A file
+    gives as many whole windows as fit; what is left at its end is not used, and a file shorter than a window is filled
+    up with zeros. Windows of one file are never in two splits. Sound is read whenever it is asked for.
+
+    Args:
+        shape: (window,).
+        path: the folder; 120 tones of three kinds, half a second each, where it is None.
+        rate: samples a second, of every file, as nothing is resampled; that of the first file where it is None.
+        window: samples of a window.
+        hop: samples from the beginning of a window to that of the next; as many as a window has where it is None.
+        val_size: files held out for validation, a number or a fraction.
+        test_size: files held out for the test, a number or a fraction.
+        batch_size: observations in a batch, on each process.
+        seed: seed of the order of training.
+        loading: workers, left-over batches and the seed of the splits.
+
+    Attributes:
+        rate: samples a second.
+        classes: names of the folders that are the labels 0, 1, ...; empty if there are none.
+
+    Raises:
+        ValueError: an option is out of its range, there are no files, a damaged one, or one of another rate.
+        FileNotFoundError: there is no such folder.
+        ImportError: the package soundfile is not installed.
+
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] | None = None,
+        path: str | None = None,
+        rate: int | None = None,
+        window: int = 512,
+        hop: int | None = None,
+        val_size: int | float = 0.1,
+        test_size: int | float = 0.1,
+        batch_size: int = 64,
+        seed: int = 0,
+        loading: Loading = Loading(),
+    ) -> None:
+        step = window if hop is None else hop
+        if window < 1 or step < 1:
+            raise ValueError(f"expected a window and a hop of at least 1 sample, got {window} and {step}")
+        super().__init__(shape, (window,), AsStored(None), batch_size, seed, loading)
+        clips, owners, lengths, self.rate = _tones() if path is None else _list(Path(path).expanduser(), rate)
+        if rate not in (None, self.rate):
+            raise ValueError(f"expected a rate of {self.rate}, that of the example, got {rate}")
+        self.classes = tuple(sorted(set(owners)))
+        counts = np.maximum(1, (np.asarray(lengths) - window) // step + 1)
+        clip = np.repeat(np.arange(len(clips)), counts)
+        first = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)) * step
+        label = np.array([self.classes.index(owner) for owner in owners])[clip] if self.classes else None
+        self._source = _Windows(clips, clip, first, window, label)
+        files = random_split(len(clips), {"val_size": val_size, "test_size": test_size}, loading.split_seed)
+        self._rows = {name: torch.from_numpy(np.isin(clip, part.numpy()).nonzero()[0]) for name, part in files.items()}
+
+    def build(self, split: Split) -> BatchDataset:
+        """Return the windows of a split."""
+        return self.subset(self._source, self._rows[split], split)
+
+
+class _Windows:
+    """A source of windows of clips, which are files or sounds (samples,) in memory."""
+
+    def __init__(
+        self,
+        clips: Sequence[Path] | Sequence[NDArray[np.float32]],
+        clip: NDArray[np.int64],
+        first: NDArray[np.int64],
+        window: int,
+        label: NDArray[np.int64] | None,
+    ) -> None:
+        self.clips, self.clip, self.first, self.window, self.label = clips, clip, first, window, label
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def __call__(self, rows: Tensor) -> Observations:
+        chosen = rows.numpy()
+        x = np.zeros((len(chosen), self.window), np.float32)
+        for sound, clip, first in zip(x, self.clip[chosen], self.first[chosen], strict=True):
+            samples = self._read(self.clips[clip], int(first))
+            sound[: len(samples)] = samples
+        batch = {"x": torch.from_numpy(x)}
+        return batch if self.label is None else {**batch, "label": torch.from_numpy(self.label[chosen])}
+
+    def _read(self, clip: Path | NDArray[np.float32], first: int) -> NDArray[Any]:
+        if isinstance(clip, np.ndarray):
+            return clip[first : first + self.window]
+        import soundfile
+
+        with reading("audio", clip):
+            samples: NDArray[Any] = soundfile.read(clip, self.window, first, dtype="float32", always_2d=True)[0]
+        return samples.mean(1)
+
+
+Clips = tuple[Sequence[Any], list[str], list[int], int]
+
+
+def _list(folder: Path, rate: int | None) -> Clips:
+    """Return files, their classes if there are folders, their lengths and their rate."""
+    try:
+        import soundfile
+    except ImportError as error:
+        raise ImportError("expected the package soundfile, which reads sound: pip install 'lsgen[audio]'") from error
+    if not folder.is_dir():
+        raise FileNotFoundError(f"expected a folder of sound files at {folder}, found nothing")
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    if not files:
+        raise ValueError(f"expected files {', '.join(SUFFIXES)} below {folder}, got none")
+    owners = [file.relative_to(folder).parts[0] if file.parent != folder else "" for file in files]
+    if "" in owners and len(set(owners)) > 1:
+        stray = files[owners.index("")].name
+        raise ValueError(f"expected each file below {folder} in the folder of its class, or none, got {stray} in none")
+    lengths = []
+    for file in files:
+        with reading("audio", file):
+            told = soundfile.info(str(file))
+        rate = told.samplerate if rate is None else rate
+        if told.samplerate != rate:
+            raise ValueError(f"expected {rate} samples a second, got {told.samplerate} in {file}: resample it")
+        lengths.append(int(told.frames))
+    assert rate is not None
+    return files, [] if "" in owners else owners, lengths, rate
+
+
+def _tones() -> Clips:
+    """Return tones of 100 to 1000 Hz and of three kinds, of random pitch, loudness and phase."""
+    rng, time = np.random.default_rng(0), np.arange(int(SECONDS * RATE)) / RATE
+    kinds = {
+        "sawtooth": lambda turn: 2 * (turn % 1) - 1,
+        "sine": lambda turn: np.sin(2 * pi * turn),
+        "square": lambda turn: np.where(turn % 1 < 0.5, 1.0, -1.0),
+    }
+    clips, owners = [], []
+    for number in range(CLIPS):
+        owner = list(kinds)[number % len(kinds)]
+        pitch, loudness, phase = 100 * 10 ** rng.random(), rng.uniform(0.2, 1), rng.random()
+        clips.append((loudness * kinds[owner](pitch * time + phase)).astype(np.float32))
+        owners.append(owner)
+    return clips, owners, [len(clip) for clip in clips], RATE

@@ -1,0 +1,82 @@
+"""Windows of sound files, as they were written."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import wavfile
+
+from lsgen.data import AudioFolder, Loading
+
+RNG = np.random.default_rng(0)
+LENGTHS = {"low/a.wav": 10, "low/deep/b.wav": 7, "high/c.wav": 3, "high/d.wav": 4}
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    """Write files of 16 bits and two channels, and return what they hold in [-1, 1), one channel."""
+    pytest.importorskip("soundfile", reason="pip install 'lsgen[audio]'")
+    written = {}
+    for name, length in LENGTHS.items():
+        values = RNG.integers(-(2**15), 2**15, (length, 2), dtype=np.int16)
+        (tmp_path / "sounds" / name).parent.mkdir(parents=True, exist_ok=True)
+        wavfile.write(tmp_path / "sounds" / name, 8000, values)
+        written[name] = (values / 2**15).mean(1)
+    return tmp_path / "sounds", written
+
+
+def test_windows_of_every_file(sounds):
+    folder, written = sounds
+    data = AudioFolder(path=str(folder), window=4, hop=3, val_size=0, test_size=0)
+    assert (data.shape, data.rate, data.classes) == ((4,), 8000, ("high", "low"))
+    expected = []
+    for name in sorted(LENGTHS):
+        sound = written[name] if len(written[name]) >= 4 else np.append(written[name], 0)
+        expected += [(name.startswith("low"), sound[first : first + 4]) for first in range(0, len(sound) - 3, 3)]
+    train = data.dataset("train")
+    batch = train[torch.argsort(train.rows)]
+    assert batch["label"].tolist() == [label for label, _ in expected]
+    np.testing.assert_allclose(batch["x"], [sound for _, sound in expected], atol=1e-6)
+
+
+def test_windows_of_a_file_are_in_one_split(sounds):
+    data = AudioFolder(path=str(sounds[0]), window=2, val_size=1, test_size=1, batch_size=2)
+    source = data.dataset("train").source
+    files = [set(source.clip[data.dataset(split).rows.numpy()]) for split in ("train", "val", "test")]
+    assert [len(part) for part in files] == [2, 1, 1]
+    assert len(set.union(*files)) == 4
+    assert sum(len(data.dataset(split)) for split in ("train", "val", "test")) == 5 + 3 + 1 + 2
+    worker = AudioFolder(path=str(sounds[0]), window=2, val_size=1, test_size=1, batch_size=2, loading=Loading(1))
+    for mine, theirs in zip(data.train_dataloader(), worker.train_dataloader(), strict=True):
+        assert torch.equal(mine["x"], theirs["x"])
+
+
+def test_files_that_do_not_fit(sounds):
+    folder = sounds[0]
+    with pytest.raises(ValueError, match=r"expected 16000 samples a second, got 8000 in .*c\.wav: resample it"):
+        AudioFolder(path=str(folder), rate=16000)
+    (folder / "low" / "e.flac").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"expected the audio data in .*e\.flac, got what is cut short"):
+        AudioFolder(path=str(folder))
+    (folder / "stray.wav").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"in the folder of its class, or none, got stray\.wav in none"):
+        AudioFolder(path=str(folder))
+
+
+def test_tones_without_a_file_or_the_package(tmp_path, monkeypatch):
+    """The strongest frequency of every tone is its pitch, between 100 and 1000 Hz."""
+    data = AudioFolder(window=4000, val_size=20, test_size=20)
+    batch = data.dataset("train")[torch.arange(50)]
+    strongest = torch.fft.rfft(batch["x"]).abs()[:, 1:].argmax(1) + 1
+    assert ((strongest * 2 >= 98) & (strongest * 2 <= 1002)).all()
+    assert set(batch["label"].tolist()) == {0, 1, 2}
+    square = batch["x"][batch["label"] == 2]
+    torch.testing.assert_close(square.abs(), square.abs().amax(1, keepdim=True).expand_as(square))
+    with pytest.raises(ValueError, match="expected a rate of 8000, that of the example, got 44100"):
+        AudioFolder(rate=44100)
+    with pytest.raises(ValueError, match="expected a window and a hop of at least 1 sample, got 512 and 0"):
+        AudioFolder(hop=0)
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(ImportError, match=r"expected the package soundfile, .*: pip install 'lsgen\[audio\]'"):
+        AudioFolder(path=str(tmp_path))

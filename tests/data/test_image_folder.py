@@ -4,12 +4,14 @@ import os
 import pickle
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pytorch_lightning import LightningModule, Trainer
 
 from lsgen.data import ImageFolder, Loading, Pictures
 from lsgen.data.images.pictures import BrokenPicture, pixels_of, read_picture
@@ -135,7 +137,8 @@ def test_the_class_is_the_first_folder_however_deep_the_files_lie(tmp_path):
     }
     (tmp_path / "pets" / "cat" / "notes.txt").write_text("no picture")
     (tmp_path / "pets" / "cat" / "again").symlink_to(tmp_path / "pets", target_is_directory=True)
-    data = ImageFolder(path=str(tmp_path / "pets"), val_size=0, test_size=0)
+    options = {"path": str(tmp_path / "pets"), "val_size": 0, "test_size": 0}
+    data = ImageFolder(**options)
     assert (data.shape, data.classes) == ((3, 4, 4), ("cat", "dog"))
     train = data.dataset("train")
     order = ["cat/a.png", "cat/x/y/b.BMP", "dog/a.png"]
@@ -143,6 +146,9 @@ def test_the_class_is_the_first_folder_however_deep_the_files_lie(tmp_path):
     assert batch["label"].tolist() == [0, 0, 1]
     expected = [written[name].transpose(2, 0, 1) for name in order]
     assert np.array_equal((batch["x"] * 255).round().numpy(), expected)
+    (tmp_path / "pets" / "cat" / "c.png").symlink_to(tmp_path / "nothing.png")
+    with pytest.raises(FileNotFoundError, match=r"c\.png"):
+        ImageFolder(**options)
 
 
 def test_folders_that_are_called_train_val_and_test_are_the_splits(tmp_path):
@@ -251,6 +257,55 @@ def test_batches_are_the_same_with_and_without_decoded_pictures(folder):
     for mine, theirs, there in zip(*(list(data.train_dataloader()) for data in (kept, loose, workers)), strict=True):
         assert mine.keys() == theirs.keys() == {"x", "label"}
         assert all(torch.equal(mine[name], theirs[name]) and torch.equal(mine[name], there[name]) for name in mine)
+
+
+class Recorder(LightningModule):
+    """Write down every batch of training, and end the run after some, with a checkpoint."""
+
+    def __init__(self, last=None, path=None):
+        super().__init__()
+        self.weight, self.seen = torch.nn.Parameter(torch.zeros(())), []
+        self.last, self.path = last, path
+
+    def training_step(self, batch, batch_idx):
+        self.seen.append(batch["x"].clone())
+        return self.weight * batch["x"].mean()
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        if len(self.seen) == self.last:
+            self.trainer.save_checkpoint(self.path)
+            raise KeyboardInterrupt
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_interrupted_training_goes_on_with_the_batches_it_lacks(folder, tmp_path, kept):
+    def data(workers):
+        pictures, loading = {"size": 4, "dequantise": True, "flip": True}, Loading(num_workers=workers)
+        held_out = {"val_size": 3, "test_size": 4}
+        return ImageFolder(path=str(folder), pictures=pictures, cache=kept, batch_size=3, loading=loading, **held_out)
+
+    def run(model, workers=0, checkpoint=None):
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = Trainer(
+            max_epochs=3,
+            accelerator="cpu",
+            enable_model_summary=False,
+            limit_val_batches=0,
+            default_root_dir=tmp_path,
+            **quiet,
+        )
+        with suppress(KeyboardInterrupt, SystemExit):
+            trainer.fit(model, datamodule=data(workers), ckpt_path=checkpoint)
+        return model.seen
+
+    whole, path = run(Recorder()), tmp_path / "cut.ckpt"
+    assert len(whole) == 3 * 5
+    first, rest = run(Recorder(7, path)), run(Recorder(), 1, path)
+    assert len(first) == 7
+    assert torch.equal(torch.cat(first + rest), torch.cat(whole))
 
 
 def test_decoded_pictures_are_found_again_and_made_anew_where_something_changed(folder):

@@ -246,8 +246,8 @@ def _walk(folder: Path, top: Path, above: frozenset[str] = frozenset()) -> Itera
             continue
         if entry.is_dir():
             yield from _walk(Path(entry.path), top, above | {own})
-        elif entry.is_file():
-            told = entry.stat()
+        else:
+            told = entry.stat()  # a link to nothing is an error that names it
             yield os.path.relpath(entry.path, top), told.st_size, told.st_mtime_ns
 
 

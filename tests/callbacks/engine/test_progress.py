@@ -49,3 +49,21 @@ def test_the_trainer_adds_no_bar_of_its_own(engine: ModuleType, tmp_path: Path) 
     assert isinstance(trainer.progress_bar_callback, Progress)
     with pytest.raises(ValueError, match="expected times above 0 s, got 0 and 10"):
         Progress(refresh_seconds=0)
+
+
+def test_a_notebook_gets_one_bar_instead_of_lines(
+    engine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What shows it is tested beside it; here is told every step, and the last one once more at the end."""
+    seen: list[tuple[int, str]] = []
+    totals: list[int | None] = []
+
+    class Bar:
+        def update(self, completed: int, text: str) -> None:
+            seen.append((completed, text))
+
+    monkeypatch.setattr("lsgen.callbacks.engine.progress.notebook_bar", lambda total: totals.append(total) or Bar())
+    assert _shown(engine, tmp_path, terminal=False, max_steps=5, monitor=None) == ""
+    assert totals == [5]
+    assert [step for step, _ in seen] == [1, 2, 3, 4, 5, 5]
+    assert seen[-1][1].startswith("step 5/5  epoch 1  elbo -")

@@ -10,6 +10,14 @@ from lsgen.cli import sweep_job
 from lsgen.cli.launchers.local import Local
 
 
+@pytest.fixture
+def small():
+    """Return the arguments of a run of six steps, without an overlay that every composition would check."""
+    few = ("model.max_steps=6", "data.batch_size=512", "trainer.check_val_every_n_epoch=1")
+    plain = ("callbacks=engine", "logger=csv", "report=false", "test=false", "trainer.log_every_n_steps=1")
+    return ("data=digits", "model=vae", "model.encoder.hidden=[16]", "model.decoder.hidden=[16]", *plain, *few)
+
+
 @pytest.fixture(autouse=True)
 def _no_copies(monkeypatch):
     """Copy no code: jobs run the code of the tests."""

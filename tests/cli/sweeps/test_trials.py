@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from lsgen.runs import Sweep, index
 from lsgen.runs.seed_statistics import aggregate
@@ -41,16 +40,10 @@ def test_bad_trials_end_early_and_are_pruned_everywhere(lsgen, small, tmp_path, 
     assert "1 pruned" in lsgen("sweep", "status", "s").out
     assert not (tmp_path / "s" / "best").exists()
     assert lsgen("sweep", "retry", "s").out.startswith("nothing failed")
-    seed = runs[0].config()["seed"]
     lsgen("sweep", "retry", "s", "status=pruned")
     assert sweep.states() == ["done"]
     assert (tmp_path / "s" / "best").resolve() == runs[0].path.resolve()
-    lsgen("train", *small, *SEARCH[-3:], f"seed={seed}", "run_dir=never_pruned")
-    one, other = (
-        torch.load(place / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        for place in (runs[0].path, tmp_path / "never_pruned")
-    )
-    assert all(torch.equal(one[name], other[name]) for name in other)
+    assert runs[0].status()["generator_steps"] == 15
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from lsgen.data.augmentation import Augmentation
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import Encoding, Values
-from lsgen.data.loading import Loading
+from lsgen.data.loading import Loading, return_memory
 from lsgen.data.sampler import MixedBatches, OrderedBatches, Position, ShuffledBatches
 from lsgen.data.transforms import BatchTransform, HiddenLabels
 
@@ -270,5 +270,6 @@ class DataModule(LightningDataModule, ABC):
             num_workers=self.loading.num_workers,
             persistent_workers=self.loading.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=return_memory,
             generator=stream(self.seed, Purpose.ORDER),
         )

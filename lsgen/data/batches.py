@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from copy import copy
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from lsgen.data.transforms import BatchTransform
 __all__ = ["BatchDataset", "Observations", "Source", "TensorSource"]
 
 Observations = dict[str, Tensor]
+Part = TypeVar("Part")
 
 
 class Source(Protocol):
@@ -37,6 +39,7 @@ class TensorSource:
 
     def __init__(self, **tensors: Tensor) -> None:
         self.tensors = tensors
+        self._copies: dict[torch.device, TensorSource] = {}
 
     def __len__(self) -> int:
         return len(self.tensors["x"])
@@ -44,6 +47,12 @@ class TensorSource:
     def __call__(self, rows: Tensor) -> Observations:
         """Gather the rows."""
         return {name: tensor[rows] for name, tensor in self.tensors.items()}
+
+    def to(self, device: torch.device) -> TensorSource:
+        """Return the copy on a device that takes rows from there; the same one in every call."""
+        if device not in self._copies:
+            self._copies[device] = TensorSource(**{name: tensor.to(device) for name, tensor in self.tensors.items()})
+        return self._copies[device]
 
 
 class BatchDataset(Dataset[Observations]):
@@ -99,5 +108,28 @@ class BatchDataset(Dataset[Observations]):
             batch["draw"] = augmentation_draws(self.augmented, epoch, rows)
         return batch
 
+    def to(self, device: torch.device) -> BatchDataset:
+        """Return this split on a device, for positions that are there.
+
+        Tensors among the attributes of the encoding and of the transforms are moved with it.
+
+        Raises:
+            TypeError: the source is not in memory.
+
+        """
+        if not isinstance(self.source, TensorSource):
+            raise TypeError(f"expected a TensorSource to move to {device}, got {type(self.source).__name__}")
+        new = copy(self)
+        new.source, new.rows, new.encoding = self.source.to(device), self.rows.to(device), _moved(self.encoding, device)
+        new.transforms = tuple(_moved(transform, device) for transform in self.transforms)
+        return new
+
     def _uniform(self, rows: Tensor, purpose: Purpose, epoch: int) -> Callable[[int], Tensor]:
         return lambda size: uniform(key(self.seed, purpose, epoch, self.part), rows, size)
+
+
+def _moved(part: Part, device: torch.device) -> Part:
+    """Return a copy of a part whose tensors lie on a device."""
+    new = copy(part)
+    vars(new).update({name: value.to(device) for name, value in vars(part).items() if isinstance(value, Tensor)})
+    return new

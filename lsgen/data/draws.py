@@ -23,9 +23,9 @@ from torch import Tensor
 
 __all__ = ["Purpose", "key", "stream", "uniform"]
 
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB)))
-_LAST_SHIFT = np.uint64(31)
+_GAMMA = 0x9E3779B97F4A7C15
+_MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+_LAST_SHIFT = 31
 
 
 class Purpose(IntEnum):
@@ -59,21 +59,41 @@ def uniform(state: int, rows: Tensor, size: int) -> Tensor:
 
     Args:
         state: 64 bits from `key`.
-        rows: identities of the observations, int64 (B,).
+        rows: identities of the observations, int64 (B,), on any device.
         size: columns D.
 
     Returns:
-        Numbers float32 (B, D), multiples of 2^-24.
+        Numbers float32 (B, D), multiples of 2^-24, on the device of the rows: the same bits on each.
 
     """
+    return _by_numpy(state, rows, size) if rows.device.type == "cpu" else _by_torch(state, rows, size)
+
+
+def _by_numpy(state: int, rows: Tensor, size: int) -> Tensor:
+    # On a CPU 1.1 to 1.5 times as fast as what follows.
     start: NDArray[np.uint64] = rows.numpy().astype(np.uint64)
     start = start * np.uint64(size) + np.uint64(1)
     counter: NDArray[np.uint64] = np.add.outer(start, np.arange(size, dtype=np.uint64))
-    counter *= _GAMMA
+    counter *= np.uint64(_GAMMA)
     counter += np.uint64(state)
     for shift, factor in _MIX:
-        counter ^= counter >> shift
-        counter *= factor
-    counter ^= counter >> _LAST_SHIFT
+        counter ^= counter >> np.uint64(shift)
+        counter *= np.uint64(factor)
+    counter ^= counter >> np.uint64(_LAST_SHIFT)
     counter >>= np.uint64(40)
     return torch.from_numpy(counter.astype(np.float32)).mul_(2.0**-24)
+
+
+def _by_torch(state: int, rows: Tensor, size: int) -> Tensor:
+    # In int64, whose products and sums wrap like those of uint64; a shift brings copies of the sign, which are cut off.
+    first = rows * _signed(size * _GAMMA) + _signed(state + _GAMMA)
+    counter = first.unsqueeze(1) + torch.arange(size, device=rows.device) * _signed(_GAMMA)
+    for shift, factor in _MIX:
+        counter.bitwise_xor_((counter >> shift).bitwise_and_(2 ** (64 - shift) - 1)).mul_(_signed(factor))
+    counter.bitwise_xor_((counter >> _LAST_SHIFT).bitwise_and_(2 ** (64 - _LAST_SHIFT) - 1))
+    return counter.bitwise_right_shift_(40).bitwise_and_(2**24 - 1).to(torch.float32).mul_(2.0**-24)
+
+
+def _signed(number: int) -> int:
+    """Return the int64 with the last 64 bits of a number."""
+    return (number + 2**63) % 2**64 - 2**63

@@ -154,7 +154,8 @@ class Dequantise(Encoding):
     def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
         """Return (v + u) / L, kept strictly between the ends of its level whatever the rounding."""
         noise = uniform(stored[0].numel()).view(stored.shape).clamp_(2.0**-24, 1 - 2.0**-16)
-        return noise.add_(stored).div_(self.levels)
+        # Divided by a tensor: a number would be inverted first on a GPU, which rounds otherwise.
+        return noise.add_(stored).div_(noise.new_full((), self.levels))
 
 
 class Binarise(Encoding):

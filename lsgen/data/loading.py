@@ -22,22 +22,30 @@ class Loading:
         drop_last: whether training leaves out the last batch of an epoch if it is not full.
         augment: transforms of a training image (C, H, W), such as those of `torchvision.transforms.v2`, one after the
             other; see `lsgen.data.augmentation`.
+        on_device: whether observations in memory lie on the device that trains, where batches are then gathered and
+            encoded; each process has its own copy. Batches are the same.
         split_seed: seed of the splits and of all random draws that every run must share.
 
     Raises:
-        ValueError: num_workers or split_seed is negative.
+        ValueError: num_workers or split_seed is negative, or data on the device would have workers.
 
     """
 
     num_workers: int = 0
     drop_last: bool = False
     augment: Sequence[Callable[[Tensor], Tensor]] | None = None
+    on_device: bool = False
     split_seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("num_workers", "split_seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"expected {name} of at least 0, got {getattr(self, name)}")
+        if self.on_device and self.num_workers:
+            raise ValueError(
+                f"expected data.loading.num_workers of 0 with data.loading.on_device, which leaves them no work, "
+                f"got {self.num_workers}"
+            )
 
 
 def return_memory(worker: int) -> None:

@@ -117,13 +117,19 @@ class DataModule(LightningDataModule, ABC):
         """Return a split, built when it is first asked for.
 
         Raises:
-            ValueError: there is no such split.
+            ValueError: there is no such split, or it is to lie on the device and is not in memory.
 
         """
         if split not in get_args(Split):
             raise ValueError(f'expected a split out of "train", "val" and "test", got {split!r}')
         if split not in self._splits:
-            self._splits[split] = self.build(split)
+            data = self.build(split)
+            if self.loading.on_device and not isinstance(data.source, TensorSource):
+                raise ValueError(
+                    f"expected no data.loading.on_device for {self._name}, whose observations are not in memory but "
+                    "read or made when a batch asks for them"
+                )
+            self._splits[split] = data
         return self._splits[split]
 
     def probe(self, n: int, split: Split = "val") -> Observations:
@@ -263,13 +269,17 @@ class DataModule(LightningDataModule, ABC):
         return int(demand(training)) if callable(demand) else 1
 
     def _loader(self, split: Split, batches: ShuffledBatches | OrderedBatches) -> DataLoader[Observations]:
+        data, pinned = self.dataset(split), torch.cuda.is_available()
+        if self.loading.on_device:
+            batches.device = torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+            data, pinned = data.to(batches.device), False
         return DataLoader(
-            self.dataset(split),
+            data,
             batch_size=None,
             sampler=batches,
             num_workers=self.loading.num_workers,
             persistent_workers=self.loading.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pinned,
             worker_init_fn=return_memory,
             generator=stream(self.seed, Purpose.ORDER),
         )

@@ -39,6 +39,7 @@ class Position(NamedTuple):
 
 
 class _Batches(DistributedSampler[Any], ABC):
+    # Requests lie on `device`, to which the order of an epoch is moved as a whole.
     # A DistributedSampler, so that a trainer that would wrap a foreign sampler for its processes leaves this one.
 
     def __init__(self, data: Sized, batch_size: int, rank: int, world_size: int, drop_last: bool, least: int) -> None:
@@ -46,7 +47,7 @@ class _Batches(DistributedSampler[Any], ABC):
         if batch_size < least:
             needed = "" if least == 1 else ", the smallest batch that the model can work on"
             raise ValueError(f"expected a batch_size of at least {least}{needed}, got {batch_size}")
-        self.batch_size, self.least = batch_size, least
+        self.batch_size, self.least, self.device = batch_size, least, torch.device("cpu")
         self._sizes = self._batch_sizes(len(data))
 
     def _batch_sizes(self, observations: int) -> list[int]:
@@ -78,7 +79,7 @@ class _Batches(DistributedSampler[Any], ABC):
         return self._batches(self.order(epoch), epoch, start)
 
     def _batches(self, order: Tensor, epoch: int, start: int) -> Iterator[Request]:
-        batches = order[: sum(self._sizes)].split(self._sizes)[self.rank :: self.num_replicas]
+        batches = order[: sum(self._sizes)].to(self.device).split(self._sizes)[self.rank :: self.num_replicas]
         yield from (Request(indices, epoch) for indices in batches[start:])
 
     @abstractmethod

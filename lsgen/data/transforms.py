@@ -100,7 +100,10 @@ class Labels:
 
 
 class BatchTransform(Protocol):
-    """Protocol of a transform of a batch: (batch, rows (B,), epoch) -> entries that are added or replaced."""
+    """Protocol of a transform of a batch: (batch, rows (B,), epoch) -> entries that are added or replaced.
+
+    All of them lie on one device, to which tensors among its attributes have been moved; so must the entries.
+    """
 
     def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
         """Return the entries."""

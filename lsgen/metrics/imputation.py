@@ -88,21 +88,21 @@ def score_imputation(
     """Return "rmse", "mse" and, if there are draws, "coverage" and "width" of an imputation.
 
     Args:
-        x: the truth, (B, *shape).
+        x: the truth, (B, *shape); missing values whose truth is NaN, as nobody knows it, are left out.
         observed: boolean, (B, *shape).
         mean: expectations, (B, *shape).
         draws: draws, (n, B, *shape), or None.
         level: probability of the central interval.
 
     Raises:
-        ValueError: nothing is missing, or level is not between 0 and 1.
+        ValueError: nothing is missing whose truth is known, or level is not between 0 and 1.
 
     """
     if not 0 < level < 1:
         raise ValueError(f"expected a level in (0, 1), got {level}")
-    missing = ~observed
+    missing = ~observed & ~x.isnan()
     if not bool(missing.any()):
-        raise ValueError("expected missing values to judge an imputation by, got none")
+        raise ValueError("expected missing values with a known truth to judge an imputation by, got none")
     truth = x[missing]
     mse = (mean[missing] - truth).square().mean()
     scores = {"rmse": mse.sqrt().item(), "mse": mse.item()}
@@ -141,7 +141,7 @@ def compare_imputations(
     Args:
         space: a latent space whose model was trained on what is observed of the training observations.
         train: observations (N, *shape) and what is observed of them, boolean, for methods without a latent space.
-        test: observations (B, *shape) with their truth, and the mask of their observed values.
+        test: observations (B, *shape) with their truth, NaN where it is not known, and the mask of observed values.
         draws: draws of every method.
         level: probability of the central interval.
         samples: codes for every observation in importance sampling.
@@ -169,6 +169,11 @@ def compare_imputations(
     x, observed = test
     scores = {}
     for name in methods:
-        known[name].fit(*train)
-        scores[name] = score_imputation(x, observed, *known[name](x, observed, draws), level)
+        known[name].fit(_without_nan(train[0]), train[1])
+        filled = known[name](_without_nan(x), observed, draws)
+        scores[name] = score_imputation(x, observed, *filled, level)
     return scores
+
+
+def _without_nan(x: Tensor) -> Tensor:
+    return torch.where(x.isnan(), 0.0, x)

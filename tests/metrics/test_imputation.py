@@ -27,6 +27,24 @@ def _data(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return x, observed
 
 
+def test_gaps_whose_truth_nobody_knows_are_left_out() -> None:
+    x, observed = _data(60)
+    unknown = ~observed & (torch.arange(60) % 2 == 0).unsqueeze(1)
+    assert bool(unknown.any())
+    methods = ("mean", "knn", "pca")
+    space = LinearModel((D,), 2).latent_space
+    holes = torch.where(unknown, torch.nan, x)
+    found = compare_imputations(space, (holes, observed), (holes, observed), 5, methods=methods)
+    for name, imputer in (("knn", NeighbourImputer()), ("pca", PrincipalComponents())):
+        imputer.fit(x, observed)
+        mean, _ = imputer(x, observed, 5)
+        judged = ~observed & ~unknown
+        assert found[name]["mse"] == pytest.approx((mean - x)[judged].square().mean().item())
+    assert all(value == value for row in found.values() for value in row.values())
+    with pytest.raises(ValueError, match="missing values with a known truth"):
+        score_imputation(torch.where(observed, x, torch.nan), observed, x, None)
+
+
 def test_scores_of_exact_draws_are_those_of_the_normal() -> None:
     torch.manual_seed(0)
     n, draws = 4000, 39
@@ -153,7 +171,9 @@ def test_all_methods_are_compared_on_the_same_gaps() -> None:
 
 def test_nothing_to_judge_is_refused() -> None:
     x, _ = _data(5)
-    with pytest.raises(ValueError, match="expected missing values to judge an imputation by, got none"):
+    with pytest.raises(
+        ValueError, match="expected missing values with a known truth to judge an imputation by, got none"
+    ):
         score_imputation(x, torch.ones_like(x).bool(), x, x[None])
     with pytest.raises(ValueError, match=r"expected a level in \(0, 1\), got 1"):
         score_imputation(x, torch.zeros_like(x).bool(), x, x[None], 1.0)

@@ -30,6 +30,8 @@ __all__ = ["Imputations"]
 class Imputations(PeriodicCallback):
     """Compares imputations of held-out observations with gaps; batches must have "observed".
 
+    Gaps whose truth is NaN are filled in the picture and left out of the comparison.
+
     Args:
         every_n_steps: see `PeriodicCallback`.
         every_n_epochs: see `PeriodicCallback`.
@@ -43,7 +45,8 @@ class Imputations(PeriodicCallback):
         turns: see `PeriodicCallback`.
 
     Raises:
-        ValueError: a number is out of its range; when training starts, the data have no gaps.
+        ValueError: a number is out of its range; when training starts, the data have no gaps, or none whose truth is
+            known.
         TypeError: when training starts, the data are no `lsgen.data.DataModule`, or a method or the picture needs
             densities that the latent space has not.
 
@@ -83,6 +86,12 @@ class Imputations(PeriodicCallback):
         batches = [train[torch.arange(len(train))], held_out[torch.arange(min(self.n, len(held_out)))]]
         if "observed" not in batches[0]:
             raise ValueError('Imputations expected batches with "observed", got none: set data.missing')
+        held_out_x, seen = batches[1]["x"], batches[1]["observed"]
+        if not bool((~seen & ~held_out_x.isnan()).any()):
+            raise ValueError(
+                f"Imputations expected gaps in the {self.split} observations whose true values are known, to compare "
+                "with, got none: gaps of a file (data.missing=mask) have no truth"
+            )
         space = self.check(pl_module)
         assert isinstance(space, EncodableLatentSpace)
         if not NEED_DENSITIES.isdisjoint(self.methods) or len(space.likelihood.shape) > 1:
@@ -102,6 +111,7 @@ class Imputations(PeriodicCallback):
 
     def _draw(self, space: EncodableLatentSpace, x: Tensor, observed: Tensor, sink: Sink) -> None:
         x, observed = x[: self.columns], observed[: self.columns]
+        x = torch.where(x.isnan(), x[observed].mean(), x)
         bounds = viz.value_range(x)
         filled = impute(space, x, observed, self.samples, 1)
         holes = torch.where(observed, x, sum(bounds) / 2)

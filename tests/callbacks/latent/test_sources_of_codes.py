@@ -10,7 +10,7 @@ from torch import Tensor
 from lsgen.callbacks import Decoding
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.latent.samples import Samples
-from lsgen.data import Digits
+from lsgen.data import Arrays, Digits
 from lsgen.latent import Deterministic, HypersphericalUniform, StandardNormal, samplers
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.models import VAE
@@ -84,3 +84,12 @@ def test_imputations_are_compared_on_held_out_gaps(tmp_path) -> None:
 def test_data_without_gaps_are_refused_before_any_work(tmp_path) -> None:
     with pytest.raises(ValueError, match=r'Imputations expected batches with "observed", got none: set data.missing'):
         _trainer(tmp_path, Imputations()).fit(_autoencoder(), Digits())
+
+
+def test_gaps_without_a_truth_are_refused_before_any_work(tmp_path) -> None:
+    x = torch.rand(40, *SHAPE)
+    x[:, :, 2] = torch.nan
+    torch.save(x, tmp_path / "x.pt")
+    data = Arrays(path=str(tmp_path / "x.pt"), missing="mask")
+    with pytest.raises(ValueError, match=r"Imputations expected gaps in the val observations whose true values are"):
+        _trainer(tmp_path, Imputations()).fit(_autoencoder(), data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import randbelow
 from typing import Any
 
@@ -21,6 +22,8 @@ from lsgen.cli.config.targets import check_names
 from lsgen.runs import provenance
 
 __all__ = ["FrozenRun", "prepare"]
+
+_PATHS = ("path", "val_path", "test_path", "picture", "label", "cache")  # keys of data with paths of the user
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def prepare(
     """Check a composed config and resolve it.
 
     Args:
-        composed: the config; its run's name, id and group, its seed and the shape of its data are filled in.
+        composed: the config; its run's name, id and group, its seed and the shape of its data are filled in. Relative
+            paths of data become absolute, so that the run can be resumed from anywhere.
         sweep: the name of the sweep that the run belongs to, if any.
         run_id: the id of the run where its config gives none; a new one unless given.
         here: the `surroundings` that runs prepared together share.
@@ -68,6 +72,19 @@ def prepare(
         check_overlay(config, composed.without_overlay(), composed.overlay)
     check_shape(config, references(composed.config))
     check_names(config)
+    _make_absolute(config.get("data"))
     about = config["run"]
     origin = provenance(about["id"], config["seed"], sys.argv, composed.choices, composed.overrides, here)
     return FrozenRun(f"{folder(about['name'])}_{folder(about['id'])}", config, origin)
+
+
+def _make_absolute(data: Any) -> None:
+    """Replace what names a file or directory from the present one; names of a hub and values of the machine stay."""
+    if not isinstance(data, dict):
+        return
+    for key, value in data.items():
+        _make_absolute(value)
+        if key not in _PATHS or not isinstance(value, str) or value.startswith(("~", "${")):
+            continue
+        if key == "cache" or (Path(value).is_file() if key == "label" else Path(value).exists()):
+            data[key] = str(Path.cwd() / value)

@@ -76,7 +76,8 @@ class Group:
         keys: what they have in common, by name.
         n: runs that finished.
         failed: runs that failed.
-        values: metric -> seed -> value, of the runs that finished; values that are not finite are left out.
+        values: metric -> seed, or seed and further keys -> value, of the runs that finished; values that are not
+            finite are left out.
 
     """
 
@@ -132,7 +133,11 @@ class SweepTable:
 
 
 def aggregate(
-    rows: Iterable[Mapping[str, Any]], by: Sequence[str], metrics: Sequence[str], over: str = "seed"
+    rows: Iterable[Mapping[str, Any]],
+    by: Sequence[str],
+    metrics: Sequence[str],
+    over: str = "seed",
+    beside: Sequence[str] = (),
 ) -> list[Group]:
     """Group rows of `index`, in the order in which the groups first appear.
 
@@ -141,6 +146,7 @@ def aggregate(
         by: keys that tell groups apart.
         metrics: keys to collect.
         over: the key that tells the runs of a group apart, by which tests pair them.
+        beside: further keys that do.
 
     """
     groups: dict[str, Group] = {}
@@ -152,10 +158,13 @@ def aggregate(
         if row.get("state") != "finished":
             continue
         group.n += 1
+        own = tuple(repr(row.get(key)) for key in beside)
+        run = (row.get(over, group.n), *own) if own else row.get(over, group.n)
         for metric in metrics:
             value = row.get(metric)
             if isinstance(value, int | float) and isfinite(value):
-                group.values.setdefault(metric, {})[row.get(over, group.n)] = float(value)
+                values = group.values.setdefault(metric, {})
+                values[(run, group.n) if run in values else run] = float(value)  # every run counts
     return list(groups.values())
 
 

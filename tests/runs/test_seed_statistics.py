@@ -119,3 +119,19 @@ def test_the_range_of_values_is_shown_where_it_is_asked_for(tmp_path):
     ]
     with pytest.raises(UsageError, match="got 'median'"):
         sweep_table(str(tmp_path / "s"), {"statistics": "median"})
+
+
+def test_every_run_counts_where_settings_that_are_not_shown_share_seeds():
+    """Two models, whose runs differ in beta too: pairs are of one beta and one seed, whatever has failed."""
+    every = [(model, beta, seed) for model in "ab" for beta in (1, 2) for seed in (0, 1)]
+    rows = [
+        {"state": "finished", "model": model, "beta": beta, "seed": seed, "m": 10.0 * beta + seed + (model == "b")}
+        for model, beta, seed in every
+        if (model, beta, seed) != ("a", 1, 0)
+    ]
+    first, second = groups = aggregate(rows, ["model"], ["m"], beside=["beta"])
+    assert (first.n, second.n) == (3, 4)
+    assert first.statistics("m").mean == (11 + 20 + 21) / 3
+    assert second.statistics("m").mean == (11 + 12 + 21 + 22) / 4
+    assert best_groups(groups, "m") == {1}  # by one in every pair
+    assert sorted(aggregate(rows, [], ["m"])[0].values["m"].values()) == sorted(row["m"] for row in rows)

@@ -41,7 +41,8 @@ def sweep_table(path: str, options: Mapping[str, str]) -> SweepTable:
     keys = _asked(options["by"], known) if "by" in options else _swept(sweep, rows, over)
     metrics = _asked(options["metrics"], known) if "metrics" in options else _measured(rows)
     judge, largest = _deciding_metric(options.get("best"), metrics, known)
-    groups = aggregate(rows, keys, [*dict.fromkeys([*metrics, *([judge] if judge else [])])], over)
+    judged = [*dict.fromkeys([*metrics, *([judge] if judge else [])])]
+    groups = aggregate(rows, keys, judged, over, [key for key in _swept(sweep, rows, over) if key not in keys])
     best = best_groups(groups, judge, largest) if judge and len(groups) > 1 else set()
     table = SweepTable(tuple(keys), tuple(metrics), tuple(groups), frozenset(best), judge, over)
     return replace(table, statistics=shown, asked=True) if shown else table

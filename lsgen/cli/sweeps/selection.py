@@ -5,8 +5,8 @@
     one         = "not" one | "(" either ")" | comparison
     comparison  = KEY ("=" | "==" | "!=") VALUE {"," VALUE} | KEY ("<" | "<=" | ">" | ">=") NUMBER
 
-KEY is a config key, a config group, a metric, `status` or `job`; VALUE is a word or text in quotes. Nothing of it is
-evaluated as code.
+KEY is a config key, a config group, a metric, `status` or `job`; VALUE is a word, text in quotes, or a list in brackets.
+Nothing of it is evaluated as code.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from lsgen.runs.sweep import STATES
 __all__ = ["selected"]
 
 _Condition = Callable[[Mapping[str, Any]], bool]
-_TOKEN = re.compile(r"\s*(?:(<=|>=|==|!=|[=<>(),])|'([^']*)'|\"([^\"]*)\"|([^\s<>=!(),'\"]+))")
+_TOKEN = re.compile(r"\s*(?:(<=|>=|==|!=|[=<>(),])|'([^']*)'|\"([^\"]*)\"|(\[[^]]*\]|[^\s<>=!(),'\"]+))")
 _ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_WORDS = {"true": True, "false": False, "null": None}
+_WORDS = {"true": True, "false": False, "null": None, "none": None}
 _DEEPEST = 50  # parentheses and negations within each other
 
 
@@ -123,26 +123,26 @@ class _Parser:
             return lambda row: _is_number(row.get(name)) and bool(compare(row[name], bound))
         if not sign.is_mark("=", "==", "!="):
             raise self.refusal(f"expected =, !=, <, <=, > or >= after {name}, got {sign.text or 'the end'!r}")
-        values = [self.value()]
+        values = [self.operand()]
         while self.peek().is_mark(","):
             self.take()
-            values.append(self.value())
+            values.append(self.operand())
         if name == "status":
-            self.states |= {str(value) for value in values}
+            self.states |= {value.text for value in values}
         wanted = sign.text != "!="
-        return lambda row: any(_same(row.get(name), value) for value in values) == wanted
+        return lambda row: any(_is(row.get(name), value) for value in values) == wanted
 
     def number(self, name: str, sign: str) -> float:
-        value = self.value()
+        value = _read(self.operand().text)
         if not _is_number(value):
             raise self.refusal(f"expected a number after {name}{sign}, got {value!r}")
         return float(value)
 
-    def value(self) -> Any:
+    def operand(self) -> _Token:
         token = self.take()
         if token.kind not in ("word", "text"):
             raise self.refusal(f"expected a value, got {token.text or 'the end'!r}")
-        return token.text if token.kind == "text" else _read(token.text)
+        return token
 
 
 def selected(sweep: Sweep, states: Sequence[str], text: str) -> list[Job]:
@@ -174,8 +174,8 @@ def selected(sweep: Sweep, states: Sequence[str], text: str) -> list[Job]:
 
 
 def _read(word: str) -> Any:
-    if word in _WORDS:
-        return _WORDS[word]
+    if word.lower() in _WORDS:
+        return _WORDS[word.lower()]
     for kind in (int, float):
         try:
             return kind(word)
@@ -188,9 +188,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _same(found: Any, value: Any) -> bool:
-    if _is_number(found) and _is_number(value):
-        return bool(found == value)
-    if isinstance(value, str):
-        return found is not None and str(found) == value
-    return type(found) is type(value) and bool(found == value)
+def _is(found: Any, value: _Token) -> bool:
+    """Return whether a run's value is what an expression names; text is what it looks like, in quotes or not."""
+    read = _read(value.text)
+    if isinstance(found, str) or (read is None and value.kind == "text"):
+        return bool(found == value.text) and (read is not None or value.kind == "text")
+    if isinstance(found, list | Mapping):
+        return "".join(str(found).split()) == "".join(value.text.split())
+    if _is_number(found) and _is_number(read):
+        return bool(found == read or (found != found and read != read))  # NaN is NaN here
+    return type(found) is type(read) and bool(found == read)

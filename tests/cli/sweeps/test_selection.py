@@ -76,3 +76,43 @@ def test_what_is_no_expression_is_refused(text, sentence, sweep):
     with pytest.raises(UsageError) as told:
         selected(sweep, STATES, text)
     assert sentence in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name=0012", [0]),
+        ("name=12", []),
+        ("tag=1", [0]),
+        ("hidden=[10,20]", [0]),
+        ("hidden='[10, 20]', [30]", [0, 1]),
+        ("flag='true'", [0]),
+        ("flag=False", [1]),
+        ("model.rate=None", [0]),
+        ("word=null", [1]),
+        ("word='null'", [0]),
+        ("word='none'", []),
+        ("val/elbo=nan", [1]),
+        ("not val/elbo!=nan", [1]),
+        ("txt='a=b and (c)'", [0]),
+        ("größe=1e-3", [0]),
+        ('größe=.001,"0.01"', [0, 1]),
+    ],
+)
+def test_a_value_is_chosen_however_it_is_written(text, expected, odd):
+    assert [job.number for job in selected(odd, ["done", "done"], text)] == expected
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """Return a sweep of two jobs whose values look like others."""
+    sweep = Sweep.create(tmp_path_factory.mktemp("odd") / "s")
+    first = {"name": "0012", "tag": "1", "hidden": [10, 20], "flag": True, "model": {"rate": None}, "word": "null"}
+    other = {"name": "x", "tag": "2", "hidden": [30], "flag": False, "model": {"rate": 2.0}, "word": None}
+    texts = {"größe": 0.001, "txt": "a=b and (c)"}, {"größe": 0.01, "txt": "a"}
+    for number, config in enumerate((first | texts[0], other | texts[1])):
+        sweep.add([f"seed={number}"], run=f"{number:03d}", code="x")
+        run = RunDirectory.create(sweep.path / f"{number:03d}", config, {"id": "x"})
+        run.set_status("finished", metrics={"val/elbo": (-1.0, float("nan"))[number]})
+    sweep.save()
+    return sweep

@@ -60,7 +60,7 @@ def take_switches(
         The values by flag, of those given; and the remaining arguments.
 
     Raises:
-        UsageError: a flag lacks its value.
+        UsageError: a flag lacks its value, or is given two.
 
     """
     taken: dict[str, str] = {}
@@ -71,9 +71,12 @@ def take_switches(
         if argument in switches:
             taken[argument] = ""
         elif name in valued:
-            taken[name] = value if separator else next(left, "")
-            if not taken[name]:
+            given = value if separator else next(left, "")
+            if not given:
                 raise UsageError(f"expected {name} VALUE, got nothing after it")
+            if name in taken:
+                raise UsageError(f"{name} is given twice: {taken[name]} and {given}")
+            taken[name] = given
         else:
             rest.append(argument)
     return taken, rest

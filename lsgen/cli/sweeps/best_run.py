@@ -44,6 +44,8 @@ def name_criterion(sweep: Sweep, metric: str, largest: bool) -> None:
 def link_best(sweep: Sweep) -> Best | None:
     """Have SWEEP/best lead to the best finished run, and return it; None, and no link, where there is none.
 
+    A directory or file of that name, such as a copy of a sweep has where links were followed, is left as it is.
+
     Runs are judged by the metrics with which they finished. A sweep that names no metric is judged by the largest
     val/elbo if all of its finished runs have one. Of several that are equally good the first job is taken.
     """
@@ -55,6 +57,8 @@ def link_best(sweep: Sweep) -> Best | None:
                 link.unlink()
             return None
         if link.is_symlink() and os.readlink(link) == found.run.path.name:
+            return found
+        if link.exists() and not link.is_symlink():
             return found
         partial = sweep.path / f".{_LINK}.{os.getpid()}"
         with suppress(FileNotFoundError):

@@ -43,12 +43,16 @@ def combinations(overrides: Sequence[Any], groups: Sequence[Sequence[str]] = ())
         groups: keys whose values go together, the first with the first, and so on; any number of such groups.
 
     Raises:
-        UsageError: a key is not swept or in two groups, or lists that go together differ in length.
+        UsageError: a key is not swept, swept twice or in two groups, or lists that go together differ in length.
 
     """
     from lsgen.cli.compat import grid  # with Hydra, which no help text waits for
 
     rows = [grid([one]) for one in overrides]
+    lists = [_name(one.get_key_element()) for one in overrides if one.is_sweep_override()]
+    for key in (key for keys in groups for key in keys):
+        if lists.count(_name(key)) > 1:
+            raise UsageError(f"expected one list for {key}, which zip= names, got {lists.count(_name(key))}")
     swept = {_name(one.get_key_element()): place for place, one in enumerate(overrides) if one.is_sweep_override()}
     group_of = {place: tuple(places) for places in _places(groups, swept, rows) for place in places}
     factors = []

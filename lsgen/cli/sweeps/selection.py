@@ -5,8 +5,8 @@
     one         = "not" one | "(" either ")" | comparison
     comparison  = KEY ("=" | "==" | "!=") VALUE {"," VALUE} | KEY ("<" | "<=" | ">" | ">=") NUMBER
 
-KEY is a config key, a config group, a metric, `status` or `job`; VALUE is a word, text in quotes, or a list in brackets.
-Nothing of it is evaluated as code.
+KEY is a config key, a config group, a metric, `status` or `job`; VALUE is a word, text in quotes, or a list in
+brackets. Nothing of it is evaluated as code.
 """
 
 from __future__ import annotations

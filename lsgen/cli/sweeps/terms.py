@@ -129,7 +129,7 @@ def stopped_in_time(sweep: Sweep) -> Iterator[threading.Event]:
         over.set()
         os.kill(os.getpid(), signal.SIGUSR2)
 
-    timer = threading.Timer(max(0.0, until - time.time()), stop)
+    timer = threading.Timer(min(max(0.0, until - time.time()), threading.TIMEOUT_MAX), stop)
     timer.daemon = True
     timer.start()
     try:

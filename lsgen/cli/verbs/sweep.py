@@ -79,7 +79,9 @@ def conclude(sweep: Sweep, numbers: Sequence[int]) -> int:
     states = [every[number] for number in sorted(set(numbers))]
     print(f"sweep    {sweep.path}  {summary(states)}", flush=True)
     if (best := link_best(sweep)) is not None:
-        print(f"best     {sweep.path / 'best'} -> {best.run.path.name}  {best.metric} {best.value:.6g}", flush=True)
+        link = sweep.path / "best"
+        place = f"{link} -> {best.run.path.name}" if link.is_symlink() else f"{best.run.path} ({link} is no link)"
+        print(f"best     {place}  {best.metric} {best.value:.6g}", flush=True)
     lost = sum(state in _RETRIED for state in states)
     if lost:
         print(f"again    lsgen sweep retry {shlex.quote(str(sweep.path))}")

@@ -38,6 +38,7 @@ def test_paired_lists_are_walked_together_and_all_others_combined():
         ("a=1 b=2", [["a", "b"]], "swept keys, none, got 'a'"),
         ("a=1,2 b=3,4 c=5,6", [["a", "b"], ["b", "c"]], "each key in one zip= once"),
         ("a=1,2 b=3,4", [["a", "a"]], "each key in one zip= once"),
+        ("a=1,2 a=5,6 b=3,4", [["a", "b"]], "expected one list for a, which zip= names, got 2"),
     ],
 )
 def test_what_cannot_be_paired_is_refused(text, groups, sentence):
@@ -87,6 +88,7 @@ def test_the_jobs_of_a_sweep_record_their_pairs(lsgen, small, tmp_path, launched
         (("--hours", "3"), "--hours is about the jobs of a sweep"),
         (("-m", "--hours", "-1", "seed=0,1"), "expected --hours above 0, got -1"),
         (("-m", "--hours=soon", "seed=0,1"), "expected --hours to be a number, got 'soon'"),
+        (("-m", "--hours=1", "--hours", "2", "seed=0,1"), "--hours is given twice: 1 and 2"),
         (("-m", "seed=0,1", "best=val/elfo"), "did you mean val/elbo?"),
         (("-m", "hydra/sweeper=basic", "seed=0,1", "data.seed=0,1", "zip=[seed,data.seed]"), "zip= pairs the lists of"),
         (("-m", "hydra/launcher=basic", "hydra/sweeper=basic", "--hours=1"), "which other launchers do not mind"),

@@ -13,7 +13,7 @@ import torch
 from lsgen.cli import sweep_job
 from lsgen.cli.launchers.base import run_job
 from lsgen.cli.sweeps.best_run import link_best, name_criterion
-from lsgen.cli.sweeps.terms import Terms, skip_reason
+from lsgen.cli.sweeps.terms import Terms, skip_reason, stopped_in_time
 from lsgen.runs import RunDirectory, Sweep, find_runs
 
 HOUR = 3600 * 10**9
@@ -192,8 +192,23 @@ def test_the_best_run_is_linked_by_metric_and_direction(sweep):
     assert link.resolve() == runs[0].path.resolve()
     runs[0].set_aside()
     assert link_best(sweep).run.path == runs[3].path
+    for copied in (link.mkdir, lambda: link.write_text("notes")):  # as where links were followed
+        link.unlink() if link.is_symlink() else link.rmdir()
+        copied()
+        assert link_best(sweep).run.path == runs[3].path
+        assert not link.is_symlink()
+    assert link.read_text() == "notes"
+    link.unlink()
     del sweep.about["best"]
     runs[0].set_status("finished", metrics={"train/loss": 1.0})  # this sweep has no value that all its runs have
     assert link_best(sweep) is None
     assert not link.is_symlink()
     assert find_runs([sweep.path])[0].path == runs[0].path
+
+
+def test_hours_beyond_any_clock_end_nothing(sweep):
+    sweep.about["terms"] = Terms(hours=1e308).record()
+    with stopped_in_time(sweep) as over:
+        time.sleep(0.01)
+        assert not over.is_set()
+        assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]

@@ -255,6 +255,11 @@ def inspect(space: Any, x: Any = None, directory: str | Path | None = None) -> I
         raise UsageError(
             f"expected observations (N, {', '.join(map(str, found.likelihood.shape))}), got {tuple(probe.x.shape)}"
         )
+    if probe is not None and not (len(probe.x) and bool(probe.x.isfinite().all())):
+        got = "NaN or infinity" if len(probe.x) else "none"
+        raise UsageError(f"expected observations of finite numbers, got {got} among {tuple(probe.x.shape)}")
+    if directory is not None and Path(directory).exists() and not Path(directory).is_dir():
+        raise UsageError(f"expected a directory for what is found, got the file {directory}")
     if probe is None and isinstance(found, EncodableLatentSpace):
         found = LatentSpace(found.decoder, found.likelihood, found.prior)
     temporary = None if directory is not None else tempfile.TemporaryDirectory(prefix="lsgen-")

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, Normal
 
 from lsgen.latent.families.points import Deterministic
 from lsgen.latent.posteriors import DiagonalNormal, Posterior
@@ -53,9 +53,14 @@ class _Encoder(nn.Module):
         """Return mean and log variance beside each other, or the code."""
         found = self.encode(x)
         if isinstance(found, Distribution):
-            return torch.cat([found.mean, 2 * found.stddev.log()], -1)
+            normal = found.base_dist if isinstance(found, Independent) else found
+            if not isinstance(normal, Normal):
+                raise TypeError(f"expected a diagonal normal distribution, got {type(normal).__name__}")
+            return torch.cat([normal.mean, 2 * normal.stddev.log()], -1)
         if isinstance(found, tuple | list):
-            return torch.cat(list(found[:2]), -1)
+            if len(found) != 2:  # which of three is the mean differs from one library to another
+                raise TypeError(f"expected a mean and a log variance, got {len(found)} parts")
+            return torch.cat(list(found), -1)
         raw: Tensor = found
         return raw
 
@@ -70,8 +75,8 @@ def wrap(
 ) -> LatentSpace:
     """Return a latent space that decodes with any module or function.
 
-    Modules are put into eval mode. Codes have the precision and the device of the decoder's parameters, or, for a
-    function, those of the prior.
+    Modules are put into eval mode, and so is the module whose method is given, such as `vae.decode`. Codes have the
+    precision and the device of the decoder's parameters, or, for a function, those of the prior.
 
     Args:
         decoder: maps codes (N, d) to the likelihood's raw outputs, of any shape with as many numbers: logits for a
@@ -88,8 +93,8 @@ def wrap(
         The space; one that encodes where there is an encoder.
 
     Raises:
-        ValueError: outputs do not have the size that the likelihood or the posterior takes, or the prior another
-            dimension.
+        ValueError: outputs are not finite or do not have the size that the likelihood or the posterior takes, a part
+            does not take what it is given, or the prior has another dimension.
         TypeError: outputs are no tensor of floats, or a part is of another kind.
         ImportError: a file needs a package that is not installed.
 
@@ -100,23 +105,29 @@ def wrap(
         torch.Size([5, 3])
 
     """
+    if not isinstance(dim, int) or isinstance(dim, bool):
+        raise TypeError(f"expected a whole number as dim, got {dim!r}")
     prior = StandardNormal(dim) if prior is None else prior
+    if not isinstance(prior, Prior):
+        raise TypeError(f"expected prior to be a Prior, got {type(prior).__name__}")
     if prior.dim != dim:
         raise ValueError(f"expected a prior of the dimension {dim}, got {type(prior).__name__} of {prior.dim}")
     decode = _part("decoder", decoder)
-    like = _tensor_of(decode) if isinstance(decode, nn.Module) else None
+    owner = _module_of(decode)
+    like = None if owner is None else _tensor_of(owner)
     like = next((one for one in (like, _tensor_of(prior)) if one is not None), torch.zeros(()))
     prior = prior.to(like.device, like.dtype)
     with torch.no_grad():
         z = prior().sample((_TRIED,))
-        h = _floats("decoder", decode(z), f"codes {tuple(z.shape)}")
+        h = _outputs("decoder", decode, "codes", z)
+        few = _outputs("decoder", decode, "codes", z[:2])
     family = likelihood if isinstance(likelihood, Likelihood) else _family(likelihood, h)
     if len(h) != _TRIED or h[0].numel() != prod(family.raw_shape):
         raise ValueError(
             f"expected a decoder that gives {type(family).__name__} of shape {family.shape} its raw outputs "
             f"({_TRIED}, {', '.join(map(str, family.raw_shape))}) at codes {tuple(z.shape)}, got {tuple(h.shape)}"
         )
-    _warn(family, h, decode, z)
+    _warn(family, h, few, decode, z)
     wrapped = _Decoder(decode, family.raw_shape)
     family = family.to(like.device, like.dtype)
     if encoder is None:
@@ -134,11 +145,17 @@ def has_derivatives(space: LatentSpace) -> bool:
 def _part(name: str, part: _Part) -> nn.Module | Callable[[Tensor], Any]:
     if isinstance(part, str | Path):
         part = _read(Path(part))
-    if isinstance(part, nn.Module):
-        return part.eval()
     if not callable(part):
         raise TypeError(f"expected {name} to be a module, a function or a file, got {type(part).__name__}")
+    if (module := _module_of(part)) is not None:
+        module.eval()
     return part
+
+
+def _module_of(part: Any) -> nn.Module | None:
+    """Return a module, or the module whose method is given; None for any other function."""
+    owner = part if isinstance(part, nn.Module) else getattr(part, "__self__", None)
+    return owner if isinstance(owner, nn.Module) else None
 
 
 def _read(file: Path) -> nn.Module | Callable[[Tensor], Any]:
@@ -190,10 +207,19 @@ def _family(kind: type[Likelihood], h: Tensor) -> Likelihood:
     return kind((shape[0] // heads, *shape[1:]))
 
 
-def _floats(name: str, found: Any, given: str) -> Tensor:
+def _outputs(name: str, part: Callable[[Tensor], Any], what: str, inputs: Tensor) -> Tensor:
+    """Return what a part gives at inputs, or say in one sentence why that is nothing to work with."""
+    given = f"{what} {tuple(inputs.shape)}"
+    try:
+        found = part(inputs)
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"the {name} does not take {given} of {inputs.dtype} on {inputs.device}: {said}") from error
     if not isinstance(found, Tensor) or not found.is_floating_point():
         got = f"a tensor of {found.dtype}" if isinstance(found, Tensor) else type(found).__name__
         raise TypeError(f"expected the {name} to return a tensor of floats at {given}, got {got}")
+    if not bool(found.isfinite().all()):
+        raise ValueError(f"expected finite outputs of the {name} at {given}, got values that are not")
     return found
 
 
@@ -206,7 +232,14 @@ def _flows(decode: Any, z: Tensor) -> bool:
     return bool(found.requires_grad)
 
 
-def _warn(family: Likelihood, h: Tensor, decode: Any, z: Tensor) -> None:
+def _warn(family: Likelihood, h: Tensor, few: Tensor, decode: Any, z: Tensor) -> None:
+    alike = torch.finfo(h.dtype).eps ** 0.5
+    if few.shape != h[:2].shape or not torch.allclose(few, h[:2], alike, alike * float(h.abs().max())):
+        warnings.warn(
+            "the decoder gives other outputs at the same codes beside fewer others, as a module in train mode does: "
+            "wrap the module itself, which is put into eval mode, or call eval() first",
+            stacklevel=3,
+        )
     if isinstance(family, Bernoulli) and bool((h >= 0).all() and (h <= 1).all()):
         warnings.warn(
             "all outputs of the decoder are in [0, 1], as if they were probabilities; Bernoulli takes logits: "
@@ -224,7 +257,7 @@ def _warn(family: Likelihood, h: Tensor, decode: Any, z: Tensor) -> None:
 def _posterior(encode: _Encoder, family: Likelihood, dim: int, like: Tensor) -> Posterior:
     x = torch.zeros(2, *family.shape, device=like.device, dtype=like.dtype)
     with torch.no_grad():
-        raw = _floats("encoder", encode(x), f"observations {tuple(x.shape)}")
+        raw = _outputs("encoder", encode, "observations", x)
     if raw.shape == (2, 2 * dim):
         return DiagonalNormal()
     if raw.shape == (2, dim):

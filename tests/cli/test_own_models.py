@@ -67,7 +67,7 @@ def test_without_derivatives_pictures_are_drawn_and_geometry_says_what_it_needs(
         view.geometry()
 
 
-def test_a_module_of_a_third_party_is_looked_at_with_its_observations():
+def test_a_module_of_a_third_party_is_looked_at_with_its_observations(tmp_path):
     class Theirs(nn.Module):
         def __init__(self):
             super().__init__()
@@ -83,6 +83,12 @@ def test_a_module_of_a_third_party_is_looked_at_with_its_observations():
     assert any(key.startswith("reconstruction/") for key in view.traversal(points=3))
     with pytest.raises(UsageError, match=r"expected observations \(N, 1, 4, 4\), got \(12, 4\)"):
         lsgen.inspect(Theirs(), x[:, 0, 0])
+    for bad, got in ((x[:0], "none among"), (torch.full_like(x, torch.nan), "NaN or infinity")):
+        with pytest.raises(UsageError, match=f"finite numbers, got {got}"):
+            lsgen.inspect(Theirs(), bad)
+    (tmp_path / "notes").touch()
+    with pytest.raises(UsageError, match="expected a directory for what is found, got the file"):
+        lsgen.inspect(Theirs(), directory=tmp_path / "notes")
     with pytest.raises(UsageError, match="a space without an encoder"):
         lsgen.inspect(lsgen.wrap(nn.Linear(2, 3), dim=2, likelihood=FixedGaussian((3,))), torch.zeros(2, 3))
     with pytest.raises(UsageError, match="a latent space or a model with a latent_space, got Linear"):

@@ -8,7 +8,7 @@ import types
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, Laplace, Normal
 
 from lsgen.geometry import immersion, scalar_curvature
 from lsgen.latent import EncodableLatentSpace, StandardNormal
@@ -108,6 +108,22 @@ def test_codes_have_the_precision_of_the_decoder():
         (lambda z: z.long(), {}, "got a tensor of torch.int64"),
         (lambda z: z.sum(0), {}, r"got \(2,\)"),
         (7, {}, "to be a module, a function or a file, got int"),
+        (
+            nn.Linear(3, 3),
+            {},
+            r"the decoder does not take codes \(64, 2\) of torch.float32 on cpu: mat1 and mat2 shapes",
+        ),
+        (lambda z: z @ torch.ones(2, 3).double(), {}, "the decoder does not take codes .* of torch.float32"),
+        (lambda z: z.new_full((len(z), 3), float("nan")), {}, "finite outputs of the decoder"),
+        (
+            Paraboloid(),
+            {"encoder": lambda x: (x[:, :2],) * 3},
+            r"observations \(2, 3\) .* a mean and a log variance, got 3",
+        ),
+        (Paraboloid(), {"encoder": lambda x: Laplace(x[:, :2], 1.0)}, "a diagonal normal distribution, got Laplace"),
+        (Paraboloid(), {"encoder": nn.Linear(4, 2)}, r"the encoder does not take observations \(2, 3\)"),
+        (Paraboloid(), {"dim": 2.0}, "expected a whole number as dim, got 2.0"),
+        (Paraboloid(), {"prior": "normal"}, "expected prior to be a Prior, got str"),
         ("none.pt", {}, "got no file at none.pt"),
     ],
 )
@@ -135,6 +151,31 @@ def test_probabilities_and_missing_derivatives_are_told():
     with pytest.warns(UserWarning, match="geometry needs them"):
         space = wrap(lambda z: torch.from_numpy(z.numpy() ** 2), dim=2, likelihood=FixedGaussian((2,)))
     assert not has_derivatives(space)
+
+
+class _Autoencoder(nn.Module):
+    """A decoder that is a method, and differs between train and eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 3))
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        return self.layers(z)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_method_of_a_module_is_decoded_with_in_eval_mode_and_its_precision():
+    model = _Autoencoder().double().train()
+    space = wrap(model.decode, dim=2, likelihood=FixedGaussian((3,)))
+    assert not model.training
+    assert space.sample(2).dtype == torch.float64
+
+
+def test_a_function_whose_outputs_depend_on_the_batch_is_told_of():
+    for layers in (_Autoencoder().layers[:2], nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.9))):
+        with pytest.warns(UserWarning, match="other outputs at the same codes"):
+            wrap(lambda z, layers=layers: layers.train()(z), dim=2, likelihood=FixedGaussian)
 
 
 def test_a_notebook_gets_a_bar_that_is_updated_in_place(monkeypatch):

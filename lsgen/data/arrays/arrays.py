@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lsgen.data.arrays.entries import ArrayFile, Keys, classes_of, options_of
-from lsgen.data.arrays.stored import Rows
+from lsgen.data.arrays.stored import SUFFIXES, Rows
 from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored, Encoding, Standardise, image_encoding
 from lsgen.data.loading import Loading
@@ -99,10 +99,13 @@ class Numbers:
     dequantise: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("standardise", "dequantise"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"expected data.numbers.{name} to be true or false, got {getattr(self, name)!r}")
         if self.standardise and (self.levels is not None or self.binarise != "none" or self.dequantise):
             raise ValueError("expected data.numbers.standardise without levels, binarise and dequantise, got both")
-        if self.levels is not None and self.levels < 2:
-            raise ValueError(f"expected data.numbers.levels of at least 2, got {self.levels}")
+        if self.levels is not None and not (isinstance(self.levels, int) and self.levels >= 2):
+            raise ValueError(f"expected data.numbers.levels to be a whole number of at least 2, got {self.levels!r}")
 
     def encoding(self, dtype: np.dtype[Any]) -> tuple[Encoding, int | None]:
         """Return the encoding of numbers of a type, with their levels."""
@@ -189,7 +192,13 @@ class Arrays(DataModule):
 
     @cached_property
     def _rows(self) -> dict[str, Tensor]:
-        return self._division.rows(self._files["train"], self.split_seed)
+        main, group = self._files["train"], self._division.group
+        for name, file in self._files.items():
+            if name != "train" and group is not None and group in file.arrays:
+                shared = np.intersect1d(main.column(group, "splits.group"), file.column(group, "splits.group"))
+                if len(shared):
+                    raise ValueError(f"expected groups of their own in {file.path}, got {shared[0]} in {main.path} too")
+        return self._division.rows(main, self.split_seed)
 
     def _source(self, name: str) -> _Stored:
         if name not in self._sources:
@@ -220,16 +229,21 @@ class Arrays(DataModule):
     def _factors(self) -> tuple[tuple[str, ...], tuple[int, ...], list[Tensor]]:
         files, names = list(self._files.values()), self._files["train"].factors
         columns = [names] if isinstance(names, str) else list(names or ())
-        parts = [np.column_stack([file.column(name, "factors") for name in columns]) for file in files]
-        whole = np.concatenate(parts)
-        if whole.ndim != 2:
-            raise ValueError(f"expected factors (N, K) in {files[0].path}, got shape {whole.shape}")
-        if len(columns) < whole.shape[1]:
-            columns = [f"factor_{k}" for k in range(whole.shape[1])]
-        found = [np.unique(column, return_inverse=True) for column in whole.T]
+        parts = [[file.column(name, "factors") for name in columns] for file in files]
+        if (shapes := {part.shape[1:] for row in parts for part in row}) and (
+            max(map(len, shapes)) > 1 or len(shapes) > 1
+        ):
+            raise ValueError(f"expected factors (N, K) in {files[0].path}, got rows of shape {sorted(shapes)}")
+        tables = [[column for part in row for column in np.atleast_2d(part.T)] for row in parts]
+        whole = [np.concatenate(column) for column in zip(*tables, strict=True)]
+        if any(column.dtype.kind == "f" and np.isnan(column).any() for column in whole):
+            raise ValueError(f"expected a value of every factor in {files[0].path}, got NaN")
+        if len(columns) < len(whole):
+            columns = [f"factor_{k}" for k in range(len(whole))]
+        found = [np.unique(column, return_inverse=True) for column in whole]
         classes = torch.from_numpy(np.stack([places for _, places in found], 1)).to(torch.int64)
         sizes = tuple(len(values) for values, _ in found)
-        return tuple(columns), sizes, list(classes.split([len(part) for part in parts]))
+        return tuple(columns), sizes, list(classes.split([len(file) for file in files]))
 
 
 def _files(path: str | None, keys: Keys, division: Splits) -> dict[str, ArrayFile]:
@@ -242,6 +256,13 @@ def _files(path: str | None, keys: Keys, division: Splits) -> dict[str, ArrayFil
     files = {"train": main}
     for split, own in division.paths.items():
         if own is not None:
+            if main.label is not None and Path(main.label).suffix in SUFFIXES:
+                raise ValueError(
+                    f"expected the label of {path} and {own} by one name that both hold, as files of their own are "
+                    f"split, got data.keys.label={main.label}, a file"
+                )
+            if any(Path(own).expanduser().resolve() == file.path.resolve() for file in files.values()):
+                raise ValueError(f"expected a file of its own for data.splits.{split}_path, got {own} twice")
             one = ArrayFile(Path(own).expanduser(), Keys(main.x, main.label, main.factors), others)
             if one.shape != main.shape:
                 raise ValueError(f"expected rows of shape {main.shape} in {own}, as in {path}, got {one.shape}")
@@ -311,6 +332,7 @@ class _Inspection:
                 raise ValueError(f"expected bytes from 0 to 255 in {self.file.path}, got none above 1: {advice}")
             return
         for start, x in self._chunks():
+            self._require_precision(x, slice(start, start + len(x)))
             wrong = self._wrong(x)
             if bool(wrong.any()):
                 row, *place = wrong.nonzero()[0].tolist()
@@ -323,6 +345,22 @@ class _Inspection:
         rows = max(1, _CHUNK // prod(self.source.x.shape[1:]))
         for start in range(0, len(self.source), rows):
             yield start, self.source.numbers(slice(start, start + rows))
+
+    def _require_precision(self, x: Tensor, rows: slice) -> None:
+        """Refuse numbers that differ as stored and no longer in float32."""
+        if self.source.kind != np.float32 or self.source.x.dtype.itemsize < 4 or len(x) < 2:
+            return
+        stored = np.asarray(self.source.x[rows])
+        vary = self.source.arrange(torch.from_numpy(np.ascontiguousarray(stored != stored[:1])))
+        lost = vary.any(0) & (x == x[:1]).all(0)
+        if bool(lost.any()):
+            place = tuple(lost.nonzero()[0].tolist())
+            names = self.file.columns
+            where = f'column "{names[place[0]]}"' if names is not None else f"position {place}"
+            raise ValueError(
+                f"expected numbers in {self.file.path} that differ in float32, got some around {x[(0, *place)]:.9g} "
+                f"that become equal, {where}: data.numbers.standardise=true subtracts their mean first"
+            )
 
     def _wrong(self, x: Tensor) -> Tensor:
         wrong = ~x.float().isfinite() if self.levels is None else (x < 0) | (x >= self.levels) | (x != x.round())

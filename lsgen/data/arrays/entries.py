@@ -50,6 +50,12 @@ class Keys:
     label: str | None = None
     factors: str | Sequence[str] | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            names = [value] if isinstance(value, str) or name == "label" else value
+            if value is not None and not (names and all(isinstance(one, str) for one in names)):
+                raise ValueError(f"expected data.keys.{name} to be a name or null, got {value!r}")
+
     @classmethod
     def of(cls, given: Self | Mapping[str, Any]) -> Self:
         """Return the keys that a mapping gives."""
@@ -87,6 +93,8 @@ class ArrayFile:
         self.x = keys.x if keys.x is not None else self._observations([name for name in names if name not in taken])
         for name in [self.x] if isinstance(self.x, str) else self.x:
             self._known(names, name, "x")
+        if self._arrays is not None:
+            self._require_rows()
         self.columns = list(self.x) if not isinstance(self.x, str) else [self.x] if self.table else None
 
     @property
@@ -129,12 +137,17 @@ class ArrayFile:
             values = np.asarray(next(iter(others.values()))[:])
         else:
             self._known(list(self.arrays), name, role)
-            values = np.asarray(self.arrays[name][:])
-        if len(values) != len(self):
-            raise ValueError(f'expected {len(self)} rows in "{name}" ({role}), one an observation, got {len(values)}')
+            values = np.asarray(self.arrays[name][:] if self.arrays[name].shape else self.arrays[name])
+        if not values.ndim or len(values) != len(self):
+            raise ValueError(f'expected {len(self)} rows in "{name}" ({role}), one an observation, got {values.size}')
         if values.dtype.kind in "OS":
             values = np.array([_text(value) for value in values.tolist()])
         return values
+
+    def _require_rows(self) -> None:
+        for name in [self.x] if isinstance(self.x, str) else self.x:
+            if 0 in (shape := tuple(self._array(name).shape)) or not shape:
+                raise ValueError(f"expected observations (N, ...) in {self.path}, got {name} of shape {shape}")
 
     def __len__(self) -> int:
         return self._array(self.x if isinstance(self.x, str) else self.x[0]).shape[0]
@@ -160,6 +173,11 @@ class ArrayFile:
 
     def _observations(self, rest: list[str]) -> str | list[str]:
         """Return what the observations must be."""
+        if unnamed := [name for name in rest if not name or name.startswith(("Unnamed: ", "__index_level_"))]:
+            raise ValueError(
+                f'expected names of all columns of {self.path}, got "{unnamed[0]}", as of an index that was written '
+                "with them: data.keys.x lists the columns that are observations"
+            )
         if self.table and rest:
             return rest
         likely = [name for name in ("x", "images", "data") if name in rest]
@@ -205,8 +223,9 @@ def classes_of(values: Sequence[NDArray[Any]], what: str) -> tuple[list[Tensor],
     if whole.dtype.kind not in "fiub":
         raise ValueError(f"expected classes that are whole numbers or text in {what}, got {whole.dtype}")
     numbers = np.where(np.isnan(whole), -1, whole) if whole.dtype.kind == "f" else whole
-    if (numbers != np.round(numbers)).any() or (numbers < -1).any():
-        row = int(((numbers != np.round(numbers)) | (numbers < -1)).argmax())
+    wrong = (numbers != np.round(numbers)) | (numbers < -1) | (numbers >= 2**31)
+    if wrong.any():
+        row = int(wrong.argmax())
         raise ValueError(
             f"expected classes that are whole numbers from 0 or text in {what}, got {whole[row]} in row {row}"
         )

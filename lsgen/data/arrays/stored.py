@@ -83,7 +83,7 @@ def column_names(path: Path) -> list[str]:
 
         with reading("arrays", path):
             return list(read_schema(path).names)
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with reading("arrays", path), path.open(newline="", encoding="utf-8-sig") as file:
         names = [name.strip() for name in next(_lines(file), [])]
     if not names or any(_is_number(name) for name in names) or len(set(names)) < len(names):
         raise ValueError(f"expected the first line of {path} to name its columns, each differently, got {names}")
@@ -160,7 +160,13 @@ def _csv(path: Path) -> Mapping[str, Rows]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = _lines(file)
         next(lines)
+        blank = False
         for number, line in enumerate(lines):
+            if not line or (len(line) < len(names) and not "".join(line).strip()):
+                blank = True  # as a line at the end may be
+                continue
+            if blank:
+                raise ValueError(f"there are blank lines before row {number}")
             if len(line) != len(names):
                 raise ValueError(f"row {number} has {len(line)} cells for {len(names)} columns")
             for column, cell in zip(cells, line, strict=True):

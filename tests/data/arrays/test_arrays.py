@@ -126,6 +126,9 @@ def test_factors_are_numbered_by_their_values(tmp_path):
     path = write(tmp_path / "a.csv", {"x": TABLE[:, :1], "size": factors[:, 0], "sex": NAMES})
     data = Arrays(path=path, keys={"factors": ["sex", "size"]})
     assert (data.shape, data.factor_names, data.factor_sizes) == ((1,), ("sex", "size"), (3, 3))
+    path = write(tmp_path / "b.csv", {"x": TABLE[:, :1], "size": np.arange(N) % 12, "sex": NAMES})  # 10 after 9
+    found = everything(Arrays(path=path, keys={"factors": ["sex", "size"]}))["factors"]
+    assert found[:, 1].tolist() == [i % 12 for i in range(N)]
 
 
 def test_columns_are_standardised_by_the_training_rows_alone(tmp_path):
@@ -239,3 +242,83 @@ def test_files_that_are_none_are_refused_in_a_sentence(tmp_path):
     (tmp_path / "e.csv").write_text("a,name\n3,me\n5,you\n")
     with pytest.raises(ValueError, match=r'numbers in column "name" of .*e.csv, got \[\'me\'\]: data.keys.x lists'):
         Arrays(path=str(tmp_path / "e.csv")).dataset("train")
+
+
+# what newcomers have
+
+
+@pytest.mark.parametrize("header", ["", "Unnamed: 0"])
+def test_an_index_among_the_columns_is_no_observation(tmp_path, header):
+    (tmp_path / "own.csv").write_text(f"{header},a\n" + "".join(f"{i},{i % 3}\n" for i in range(20)))
+    with pytest.raises(ValueError, match=r"as of an index that was written with them: data.keys.x lists"):
+        Arrays(path=str(tmp_path / "own.csv"))
+    assert everything(Arrays(path=str(tmp_path / "own.csv"), keys={"x": ["a"]}))["x"][:4, 0].tolist() == [0, 1, 2, 0]
+
+
+def test_blank_lines_at_the_end_of_a_table_are_left_out_and_others_refused(tmp_path):
+    lines = [f"{i},{i % 3}\n" for i in range(20)]
+    (tmp_path / "own.csv").write_text("a,b\n" + "".join(lines) + "\n  \n")
+    assert everything(Arrays(path=str(tmp_path / "own.csv")))["x"][:, 0].tolist() == list(range(20))
+    (tmp_path / "own.csv").write_text("a,b\n" + "\n".join(lines))
+    with pytest.raises(ValueError, match="blank lines before row 2"):
+        Arrays(path=str(tmp_path / "own.csv")).dataset("train")
+    (tmp_path / "own.csv").write_bytes(b"\xff\xfea,b\n")
+    with pytest.raises(ValueError, match=r"own\.csv, got what is cut short, damaged or something else"):
+        Arrays(path=str(tmp_path / "own.csv"))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": np.zeros((0, 4), np.uint8)}, r"\(N, ...\) in .*, got x of shape \(0, 4\)"),
+        ({"x": np.zeros((20, 0))}, r"got x of shape \(20, 0\)"),
+        ({"x": np.float64(3)}, r"got x of shape \(\)"),
+        ({"x": TABLE, "label": np.int64(3)}, 'expected 40 rows in "label"'),
+        ({"x": TABLE, "label": np.where(np.arange(N) == 7, np.inf, 1)}, "got inf in row 7"),
+        ({"x": TABLE, "label": np.full(N, 2**64 - 1, np.uint64)}, "in row 0"),
+        ({"x": TABLE, "factors": np.where(TABLE > 0, np.nan, 1)}, "a value of every factor"),
+        ({"x": 2**40 + np.arange(N * 3).reshape(N, 3)}, r"become equal, position \(0,\): data.numbers.standardise"),
+        ({"x": 1e9 + np.where(np.arange(3) == 2, TABLE, 0)}, r"become equal, position \(2,\)"),
+    ],
+)
+def test_arrays_that_would_give_wrong_numbers_are_refused(tmp_path, arrays, said):
+    np.savez(tmp_path / "own.npz", **arrays)
+    with pytest.raises(ValueError, match=said):
+        Arrays(path=str(tmp_path / "own.npz")).dataset("train")
+
+
+def test_large_numbers_that_are_standardised_keep_their_differences(tmp_path):
+    np.save(tmp_path / "own.npy", 2**40 + np.arange(N))
+    x = everything(Arrays(path=str(tmp_path / "own.npy"), numbers={"standardise": True}))["x"][:, 0]
+    assert torch.allclose(x.diff(), x.diff()[0])
+    assert x.diff()[0] > 0.05
+
+
+def test_files_of_their_own_do_not_share_labels_rows_or_groups(tmp_path):
+    x, y, own = (str(tmp_path / f"{name}.npy") for name in ("x", "y", "own"))
+    for file, values in ((x, TABLE), (y, np.arange(N)), (own, TABLE)):
+        np.save(file, values)
+    with pytest.raises(ValueError, match=r"expected the label of .* by one name that both hold"):
+        Arrays(path=x, keys={"label": y}, splits={"test_path": own})
+    with pytest.raises(ValueError, match=r"a file of its own for data.splits.test_path, got .* twice"):
+        Arrays(path=x, splits={"test_path": x})
+    np.savez(tmp_path / "a.npz", x=TABLE, patient=np.arange(N) // 4)
+    np.savez(tmp_path / "b.npz", x=TABLE, patient=np.arange(N) // 4 + 9)
+    data = Arrays(path=str(tmp_path / "a.npz"), splits={"group": "patient", "test_path": str(tmp_path / "b.npz")})
+    with pytest.raises(ValueError, match=r"groups of their own in .*, got 9 in"):
+        data.dataset("train")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"numbers": {"levels": 2.5}},
+        {"numbers": {"levels": "many"}},
+        {"numbers": {"standardise": "no"}},
+        {"keys": {"x": []}},
+        {"keys": {"label": 3}},
+    ],
+)
+def test_options_of_another_type_are_refused(options):
+    with pytest.raises(ValueError, match=r"expected data\.(numbers|keys)\.\w+ to be"):
+        Arrays(**options)

@@ -83,12 +83,12 @@ class PictureCache:
                 if file.read(len(_MAGIC)) != _MAGIC:
                     return None
                 (length,) = struct.unpack("<Q", file.read(8))
-                header: dict[str, Any] = json.loads(file.read(length))
                 size = os.fstat(file.fileno()).st_size
-        except (FileNotFoundError, NotADirectoryError, ValueError, struct.error):
+                header: dict[str, Any] = json.loads(file.read(min(length, size)))
+            whole = size == header["offset"] + header["count"] * prod(self.shape) * self.kept
+            return header if whole and header["digest"] == self.digest else None
+        except (FileNotFoundError, NotADirectoryError, ValueError, LookupError, TypeError, struct.error):
             return None
-        whole = size == header["offset"] + header["count"] * prod(self.shape) * self.kept
-        return header if whole and header["digest"] == self.digest else None
 
     def build(self, pictures: Callable[[], Iterable[Decoded | None]]) -> dict[str, Any]:
         """Return the header, of a file that is made first unless it is there; one process makes it, others wait.

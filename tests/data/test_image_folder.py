@@ -167,8 +167,8 @@ def test_folders_that_are_called_train_val_and_test_are_the_splits(tmp_path):
     assert levels["test"] == {40, 41, 42}
     assert len(levels["val"]) == 4
     assert levels["train"] | levels["val"] == set(range(50, 60))
-    save(tmp_path / "valid" / "a" / "0.png", np.zeros((2, 2), np.uint8))
-    assert ImageFolder(path=str(tmp_path), cache=False).classes == ("test", "train", "valid")
+    save(tmp_path / "other" / "a" / "0.png", np.zeros((2, 2), np.uint8))
+    assert ImageFolder(path=str(tmp_path), cache=False).classes == ("other", "test", "train")
 
 
 def test_folders_that_are_no_data_are_refused(tmp_path):
@@ -401,3 +401,58 @@ def test_no_room_is_said_before_anything_is_decoded(tmp_path):
     large = cache(tmp_path, shape=(3, 10**6, 10**6))
     with pytest.raises(OSError, match=r"expected 18000.0 GB for decoded pictures in .*: choose another place"):
         large.build(lambda: pytest.fail("decoded"))
+
+
+# what newcomers have
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "validation"), ("Train", "Test"), ("train", "valid", "test"), ("val", "test")]
+)
+def test_folders_that_are_nearly_called_as_splits_are_no_classes(tmp_path, names):
+    for name in names:
+        save(tmp_path / "own" / name / "cat" / "0.png", colours(4, 4))
+    with pytest.raises(ValueError, match="called train, val and test, train among them, got"):
+        ImageFolder(path=str(tmp_path / "own"))
+
+
+def test_a_name_that_is_no_utf8_is_read(tmp_path):
+    values = [save(tmp_path / "own" / f"{i}.png", colours(4, 4)) for i in range(10)]
+    os.rename(bytes(tmp_path / "own" / "9.png"), bytes(tmp_path / "own") + b"/9\xff.png")
+    data = ImageFolder(path=str(tmp_path / "own"), val_size=0, test_size=0)
+    data.prepare_data()
+    dataset = data.dataset("train")
+    x = dataset[dataset.rows.argsort()]["x"][:, 0]
+    torch.testing.assert_close(x, torch.from_numpy(np.stack(values)) / 255)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "exif"])
+def test_a_first_picture_that_is_broken_is_told_or_left_out(tmp_path, damage):
+    for i in range(5):
+        save(tmp_path / "own" / f"{i}.png", colours(30, 30))
+    first = tmp_path / "own" / "0.png"
+    if damage == "exif":
+        save(first, colours(30, 30), exif=b"XX")
+    else:
+        first.write_bytes(first.read_bytes()[:400])
+    with pytest.raises(BrokenPicture, match=r"0\.png, got what is cut short, damaged"):
+        ImageFolder(path=str(tmp_path / "own"))
+    data = ImageFolder(path=str(tmp_path / "own"), broken="skip", val_size=1, test_size=1)
+    with pytest.warns(UserWarning, match="1 of 5 pictures are broken"):
+        assert len(data.dataset("train")) == 2
+
+
+@pytest.mark.parametrize("header", [b"\xff" * 8, (2).to_bytes(8, "little") + b"{}", (2).to_bytes(8, "little") + b"[]"])
+def test_a_damaged_header_of_decoded_pictures_means_that_they_are_made_anew(tmp_path, header):
+    cache = PictureCache(tmp_path / "own.pictures", "digest", (1, 2, 2), 3, True, "advice")
+    made = cache.build(lambda: [colours(3, 1, 2, 2)])
+    whole = bytearray(cache.file.read_bytes())
+    whole[16 : 16 + len(header)] = header
+    cache.file.write_bytes(whole)
+    assert cache.header() is None
+    assert cache.build(lambda: [colours(3, 1, 2, 2)]) == made
+
+
+def test_a_word_where_true_or_false_should_be_is_refused():
+    with pytest.raises(ValueError, match="flip to be true or false, got 'no'"):
+        Pictures(flip="no")

@@ -121,6 +121,8 @@ class _Windows:
 
         with reading("audio", clip):
             samples: NDArray[Any] = soundfile.read(clip, self.window, first, dtype="float32", always_2d=True)[0]
+        if not np.isfinite(samples).all():
+            raise ValueError(f"expected finite numbers in {clip}, got NaN or an infinite one after sample {first}")
         return samples.mean(1)
 
 
@@ -135,7 +137,8 @@ def _list(folder: Path, rate: int | None) -> Clips:
         raise ImportError("expected the package soundfile, which reads sound: pip install 'lsgen[audio]'") from error
     if not folder.is_dir():
         raise FileNotFoundError(f"expected a folder of sound files at {folder}, found nothing")
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.name[0] != ".")
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    files = sorted(file for file in found if not any(part[0] == "." for part in file.relative_to(folder).parts))
     if not files:
         raise ValueError(f"expected files {', '.join(SUFFIXES)} below {folder}, got none")
     owners = [file.relative_to(folder).parts[0] if file.parent != folder else "" for file in files]
@@ -149,6 +152,8 @@ def _list(folder: Path, rate: int | None) -> Clips:
         rate = told.samplerate if rate is None else rate
         if told.samplerate != rate:
             raise ValueError(f"expected {rate} samples a second, got {told.samplerate} in {file}: resample it")
+        if told.frames < 1:
+            raise ValueError(f"expected sound in {file}, got no sample: remove it")
         lengths.append(int(told.frames))
     assert rate is not None
     return files, [] if "" in owners else owners, lengths, rate

@@ -36,6 +36,7 @@ __all__ = ["Broken", "ImageFolder"]
 
 Broken = Literal["refuse", "skip"]
 
+_LIKE_SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 _ADVICE = "name another directory by data.cache=DIRECTORY, or decode pictures as they come by data.cache=false"
 
 
@@ -218,6 +219,12 @@ def _list(folder: Path) -> _Files:
     parts = list(get_args(Split))
     by_folder = {name[0] if len(name) > 1 else "" for name in names}
     split = by_folder <= set(parts) and "train" in by_folder
+    alike = {name.lower() for name in by_folder}
+    if not split and len(by_folder) > 1 and alike <= _LIKE_SPLITS and alike & {"train", "training", "val", "test"}:
+        raise ValueError(
+            f"expected the folders of the splits below {folder} to be called train, val and test, train among them, "
+            f"got {', '.join(sorted(by_folder))}: rename them, as they would be classes"
+        )
     below = [name[1:] if split else name for name in names]
     owners = [name[0] if len(name) > 1 else "" for name in below]
     classes = sorted(set(owners))
@@ -227,12 +234,13 @@ def _list(folder: Path) -> _Files:
             f"expected each picture below {folder} in the folder of its class, or none, got {stray} in none"
         )
     number = {name: label for label, name in enumerate(classes)}
+    listing = "\n".join("\0".join(map(str, entry)) for entry in found)
     return _Files(
         np.array([name for name, *_ in found]),
         np.array([number[owner] for owner in owners]),
         np.array([parts.index(name[0]) if split else -1 for name in names]),
         () if classes == [""] else tuple(classes),
-        hashlib.sha256("\n".join("\0".join(map(str, entry)) for entry in found).encode()).digest(),
+        hashlib.sha256(listing.encode(errors="surrogateescape")).digest(),  # names need not be UTF-8
     )
 
 

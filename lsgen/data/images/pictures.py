@@ -60,6 +60,9 @@ class Pictures:
     flip: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("flip", "dequantise"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"expected pictures.{name} to be true or false, got {getattr(self, name)!r}")
         if self.sides is not None and (len(self.sides) != 2 or min(self.sides) < 1):
             raise ValueError(f"expected size as (height, width) or one number of pixels, got {self.size}")
         if self.channels not in (None, 1, 3):
@@ -168,7 +171,7 @@ def read_picture(file: Path, shape: Shape, pictures: Pictures) -> NDArray[np.uin
 
 
 def open_picture(file: Path) -> Image.Image:
-    """Return the picture in a file, not yet decoded.
+    """Return the picture in a file.
 
     Raises:
         BrokenPicture: Pillow cannot read it.
@@ -176,7 +179,13 @@ def open_picture(file: Path) -> Image.Image:
 
     """
     try:
-        return Image.open(file)
+        image = Image.open(file)
+        try:
+            image.getexif()  # which may be broken by itself, and of a .png needs the whole file
+        except BaseException:
+            image.close()
+            raise
+        return image
     except OSError as error:
         if error.errno is not None:  # the disk or the permissions are at fault, not what is in the file
             raise

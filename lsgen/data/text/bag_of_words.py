@@ -168,11 +168,12 @@ def _read(path: Path) -> tuple[list[str], list[str]]:
     if not path.exists():
         raise FileNotFoundError(f"expected documents at {path}, found nothing")
     if path.is_file():
-        texts = [line for line in _text(path).splitlines() if line.strip()]
+        texts = [line for line in _text(path).split("\n") if line.strip()]
         if not texts:
             raise ValueError(f"expected a document a line in {path}, got an empty file")
         return texts, []
-    files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+    found = (file for file in path.rglob("*") if file.suffix.lower() == ".txt" and file.is_file())
+    files = sorted(file for file in found if not any(part[0] == "." for part in file.relative_to(path).parts))
     if not files:
         raise ValueError(f"expected files .txt below {path}, got none")
     owners = [file.relative_to(path).parts[0] if file.parent != path else "" for file in files]

@@ -80,3 +80,18 @@ def test_tones_without_a_file_or_the_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(ImportError, match=r"expected the package soundfile, .*: pip install 'lsgen\[audio\]'"):
         AudioFolder(path=str(tmp_path))
+
+
+def test_empty_files_and_nan_are_refused_and_hidden_folders_left_out(sounds):
+    folder, _ = sounds
+    (folder / ".old").mkdir()
+    wavfile.write(folder / ".old" / "a.wav", 8000, np.zeros(9, np.float32))
+    (folder / "low" / "folder.wav").mkdir()
+    assert AudioFolder(path=str(folder), window=4).classes == ("high", "low")
+    wavfile.write(folder / "low" / "z.wav", 8000, np.array([0, 1, np.nan, 0], np.float32))
+    train = AudioFolder(path=str(folder), window=4, val_size=0, test_size=0).dataset("train")
+    with pytest.raises(ValueError, match=r"expected finite numbers in .*z\.wav, got NaN"):
+        train[torch.arange(len(train))]
+    wavfile.write(folder / "low" / "z.wav", 8000, np.zeros(0, np.float32))
+    with pytest.raises(ValueError, match=r"expected sound in .*z\.wav, got no sample"):
+        AudioFolder(path=str(folder))

@@ -111,3 +111,17 @@ def test_files_that_are_no_documents(tmp_path):
     (tmp_path / "class" / "a.txt").write_text("a")
     with pytest.raises(ValueError, match=r"in the folder of its class, or none, got empty\.txt in none"):
         BagOfWords(path=str(tmp_path))
+
+
+def test_only_line_feeds_end_documents(tmp_path):
+    (tmp_path / "lines.txt").write_bytes("red blue\u2028red\x0cblue\r\nblue red\r\n\r\nred blue".encode())
+    data = BagOfWords(path=str(tmp_path / "lines.txt"), val_size=0, test_size=0)
+    assert counts(data, "train")[1].tolist() == [[2, 2], [1, 1], [1, 1]]
+
+
+def test_documents_in_capitals_are_taken_and_hidden_ones_are_not(tmp_path):
+    for name in ("a/1.txt", "a/2.TXT", "b/3.txt", ".hidden/4.txt", "a/._1.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("red blue")
+    data = BagOfWords(path=str(tmp_path), val_size=0, test_size=0)
+    assert (data.classes, counts(data, "train")[2].sort().values.tolist()) == (("a", "b"), [0, 0, 1])

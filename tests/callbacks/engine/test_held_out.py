@@ -183,7 +183,6 @@ def test_looking_ahead_changes_no_random_number(engine: ModuleType, tmp_path: Pa
 @pytest.mark.parametrize(
     ("callback", "words"),
     [
-        (Reconstructions(), "Reconstructions expected a data module with `probe`.*, got no validation observations"),
         (SampleComparison(CLASSIFIER, real=RealSet(split="val")), "at least 1 observations in the val split, got 0"),
         (SampleComparison(CLASSIFIER, real=RealSet(n=1438)), "at least 1438 observations in the train split, got 1437"),
         (NearestNeighbours(CLASSIFIER), "at least 1 observations in the val split, got 0"),
@@ -193,3 +192,8 @@ def test_callbacks_that_need_a_split(engine: ModuleType, tmp_path: Path, callbac
     """They look at it in their first turn, which may be the end of training."""
     with pytest.raises(ValueError, match=words):
         _fit(engine, tmp_path, Digits(val_size=0), callback, limit_val_batches=0)
+
+
+def test_reconstructions_are_of_the_training_data_where_nothing_is_held_out(engine: ModuleType, tmp_path: Path) -> None:
+    _fit(engine, tmp_path, Digits(val_size=0), Reconstructions(n=4), limit_val_batches=0)
+    assert list((tmp_path / "figures" / "reconstruction" / "grid").glob("*.png"))

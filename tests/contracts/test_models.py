@@ -28,6 +28,7 @@ from lsgen.models.gan import AdversarialModel
 from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
 from lsgen.nn.adversarial.attention import SelfAttention
 from lsgen.nn.adversarial.critics import MinibatchStd
+from lsgen.nn.class_encoder import ClassEncoder
 
 NAMES = members.model_names()
 B = 6
@@ -59,6 +60,9 @@ def _without_gradient(model: torch.nn.Module, parameters: Any) -> list[str]:
 def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
     model = members.model(name)
     batch = _data(model)
+    for part in model.modules():
+        if isinstance(part, ClassEncoder):  # whose logits are 0 at the start, whatever the hidden layers say
+            torch.nn.init.normal_(part.logits.layers[-1].weight)
     if isinstance(model, AdversarialModel):
         _check_players(model, batch)
         return

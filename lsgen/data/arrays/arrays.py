@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -280,10 +280,14 @@ def _example() -> Mapping[str, Rows]:
 def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], Callable[[Tensor], Tensor]]:
     """Return the shape of observations stored as rows of a shape, and what brings rows into it."""
     if len(shape) == 3 and shape[-1] in _CHANNELS and shape[0] not in _CHANNELS:
-        return (shape[-1], *shape[:-1]), lambda x: x.movedim(-1, 1).contiguous()
+        return (shape[-1], *shape[:-1]), _channels_first
     if len(shape) in (0, 2):
-        return (1, *shape), lambda x: x.unsqueeze(1)
-    return shape, lambda x: x
+        return (1, *shape), partial(torch.unsqueeze, dim=1)
+    return shape, torch.Tensor.contiguous
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.movedim(-1, 1).contiguous()
 
 
 class _Stored:

@@ -11,7 +11,7 @@ import csv
 import os
 import zipfile
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -115,12 +115,17 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ro
     if dtype.hasobject:
         raise ValueError(f"{member.filename} holds Python objects")
     if member.compress_type != zipfile.ZIP_STORED or 0 in shape:
-        return _Whole(shape, dtype, lambda: np.load(path)[member.filename.removesuffix(".npy")])
+        return _Whole(shape, dtype, partial(_load, path, member.filename.removesuffix(".npy")))
     with path.open("rb") as file:
         file.seek(member.header_offset + 26)
         name, extra = np.frombuffer(file.read(4), "<u2").tolist()
     offset = member.header_offset + 30 + name + extra + length
     return np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+
+
+def _load(path: Path, name: str) -> NDArray[Any]:
+    loaded: NDArray[Any] = np.load(path)[name]
+    return loaded
 
 
 def _header(content: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -1,6 +1,7 @@
 """Files of every format give what was written into them; splits, classes and refusals."""
 
 import csv
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -322,3 +323,13 @@ def test_files_of_their_own_do_not_share_labels_rows_or_groups(tmp_path):
 def test_options_of_another_type_are_refused(options):
     with pytest.raises(ValueError, match=r"expected data\.(numbers|keys)\.\w+ to be"):
         Arrays(**options)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "packed.npz", "a.pt", "a.h5", "a.csv"])
+@pytest.mark.parametrize("x", [TABLE, IMAGES, IMAGES[..., 0]])
+def test_a_worker_that_is_started_anew_reads_the_same(tmp_path, name, x):
+    if name == "a.csv" and x.ndim > 2:
+        return
+    train = Arrays(path=write(tmp_path / name, {"x": x})).dataset("train")
+    theirs = pickle.loads(pickle.dumps(train))
+    assert torch.equal(theirs[torch.arange(20)]["x"], train[torch.arange(20)]["x"])

@@ -74,10 +74,10 @@ def test_numbers_of_one_shape(tmp_path, datasets):
     assert np.array_equal(batch["x"].numpy(), values[rows])
     assert torch.equal(batch["label"], rows.to(torch.int64))
     for x, label, sentence in (
-        (None, "word", "expected classes or whole numbers in the column 'word', got 'a'"),
+        (None, "word", "expected classes or whole numbers in the column 'word', got Value"),
         ("y", None, "expected columns.x out of x, label, other, word, got 'y'"),
         ("word", None, "expected pictures, or arrays of numbers of one shape, in the column 'word'"),
-        ("x", "word", "expected classes or whole numbers in the column 'word', got 'a'"),
+        ("x", "word", "expected classes or whole numbers in the column 'word', got Value"),
         ("other", None, "expected pictures, or arrays of numbers of one shape, in the column 'other'"),
     ):
         with pytest.raises(ValueError, match=sentence):
@@ -91,3 +91,32 @@ def test_what_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ImportError, match=r"expected the package datasets: pip install 'lsgen\[datasets\]'"):
         HuggingFace(path=str(tmp_path))
+
+
+def test_splits_with_other_columns_and_rows_without_numbers_are_refused(tmp_path, datasets):
+    _, written = pictures(datasets, 6)
+    kind = written.features["kind"]
+    others = {
+        "order": written.cast_column("kind", datasets.ClassLabel(names=kind.names[::-1])),
+        "none": written.remove_columns("kind"),
+    }
+    for name, other in others.items():
+        datasets.DatasetDict(train=written, test=other).save_to_disk(str(tmp_path / name))
+        with pytest.raises(ValueError, match="'kind' of the test split to be that of the training split"):
+            HuggingFace(path=str(tmp_path / name))
+    empty = {"img": [None, Image.new("L", (2, 2)), None], "kind": [0, 1, 0]}
+    first = {"img": [Image.new("L", (2, 2))] * 2 + [None], "kind": [0, 1, 0]}
+    for rows in (empty, first):
+        datasets.Dataset.from_dict(rows, features=written.features).save_to_disk(str(tmp_path / "gaps"))
+        with pytest.raises(ValueError, match="a picture in every row"):
+            HuggingFace(path=str(tmp_path / "gaps"), val_size=0, test_size=0).dataset("train")[torch.arange(3)]
+    for rows, said in (
+        ({"x": [[1.0, float("nan")]] * 9}, "finite numbers"),
+        ({"x": [[1.0]] * 9, "label": ["a"] * 9}, "whole numbers"),
+    ):
+        datasets.Dataset.from_dict(rows).to_parquet(str(tmp_path / "few.parquet"))
+        with pytest.raises(ValueError, match=said):
+            HuggingFace(path=str(tmp_path / "few.parquet"))
+    (tmp_path / "few.parquet").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"few\.parquet, got what is cut short, damaged"):
+        HuggingFace(path=str(tmp_path / "few.parquet"))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lsgen.data.batches import BatchDataset, Observations, TensorSource
 from lsgen.data.encodings import AsStored, Encoding
+from lsgen.data.files import reading
 from lsgen.data.images.pictures import Pictures, pixels_of, shape_of
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
@@ -105,12 +106,22 @@ class HuggingFace(DataModule):
                 f"expected one column of pictures or one called x out of {', '.join(kinds)}: data.columns.x names it"
             )
         self.classes = tuple(getattr(features[label], "names", None) or ()) if label else ()
+        if label and not self.classes and not str(getattr(features[label], "dtype", "")).startswith(("int", "uint")):
+            raise ValueError(f"expected classes or whole numbers in the column {label!r}, got {features[label]}")
         drawn = kinds[x] == "Image"
         for split, data in splits.items():
+            for column in [x] if label is None else [x, label]:
+                if data.features.get(column) != features[column]:
+                    raise ValueError(
+                        f"expected the column {column!r} of the {split} split to be that of the training split, "
+                        f"{features[column]}, got {data.features.get(column)}"
+                    )
             self._sources[split] = _Rows(data, x, label, self.pictures if drawn else None)
         if not len(splits["train"]):
             raise ValueError("expected observations in the training split, got none")
         first = splits["train"][0][x]
+        if drawn and first is None:
+            raise ValueError(f"expected a picture in every row of {x!r}, got none in row 0")
         if drawn:
             return self.pictures.shape(shape_of(first)), self.pictures.encoding()
         return tuple(_numbers([first], x).shape[1:]), AsStored(None)
@@ -133,6 +144,8 @@ class _Rows:
             x = _numbers(found[self.x], self.x)
             if tuple(x.shape[1:]) != self.shape:
                 raise ValueError(f"expected {self.x!r} of shape {self.shape} in every row, got {tuple(x.shape[1:])}")
+        elif None in found[self.x]:
+            raise ValueError(f"expected a picture in every row of {self.x!r}, got none in some")
         else:
             images = [pixels_of(image, self.shape, self.pictures) for image in found[self.x]]  # type: ignore[arg-type]
             x = torch.from_numpy(np.stack(images))
@@ -159,6 +172,8 @@ def _numbers(rows: Sequence[Any], column: str) -> Tensor:
         x = np.asarray(None)
     if x.dtype.kind not in "fiub" or x.ndim < 2:
         raise ValueError(f"expected pictures, or arrays of numbers of one shape, in the column {column!r}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"expected finite numbers in the column {column!r}, got NaN or an infinite one")
     return torch.from_numpy(x.astype(np.float32))
 
 
@@ -187,7 +202,8 @@ def _loaded(path: str, name: str | None) -> dict[str, Any]:
     if local.is_file():
         if local.suffix not in _BUILDERS:
             raise ValueError(f"expected a file {' or '.join(_BUILDERS)}, or a folder, got {local}")
-        found = datasets.load_dataset(_BUILDERS[local.suffix], data_files=str(local))
+        with reading("Hugging Face", local):
+            found = datasets.load_dataset(_BUILDERS[local.suffix], data_files=str(local))
     elif any((local / marker).is_file() for marker in ("dataset_dict.json", "state.json")):
         found = datasets.load_from_disk(str(local))
     else:

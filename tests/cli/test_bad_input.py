@@ -99,6 +99,9 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
         (["table", "nothing"], "expected runs (directories that hold config.yaml) at nothing, found none"),
         (["table"], None),
         (["table", "x", "--sorted"], "expected --columns, --sort, --format, "),
+        (["table", "x", "--best"], "expected --best VALUE, got nothing after it"),
+        (["table", "x", "--metrics", "--by", "seed"], "expected --metrics VALUE, got --by after it"),
+        (["table", "x", "--by", "seed", "--by=beta"], "--by is given twice: seed and beta"),
         (["table", "x", "--format", "pdf"], "expected --format rich, csv, md, latex, parquet, got 'pdf'"),
     ],
 )

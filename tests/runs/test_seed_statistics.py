@@ -119,6 +119,10 @@ def test_the_range_of_values_is_shown_where_it_is_asked_for(tmp_path):
     ]
     with pytest.raises(UsageError, match="got 'median'"):
         sweep_table(str(tmp_path / "s"), {"statistics": "median"})
+    with pytest.raises(UsageError, match="no run has 'sead'; did you mean seed"):
+        sweep_table(str(tmp_path / "s"), {"over": "sead"})
+    twice = sweep_table(str(tmp_path / "s"), {"statistics": "min,max,min", "metrics": "val/elbo,val/elbo"})
+    assert twice.columns[3:] == ["val/elbo_min", "val/elbo_max"]
 
 
 def test_every_run_counts_where_settings_that_are_not_shown_share_seeds():

@@ -38,6 +38,7 @@ def sweep_table(path: str, options: Mapping[str, str]) -> SweepTable:
     over, shown = options.get("over", "seed"), _statistics(options)
     add_scaling_efficiency(rows, [key for key in sweep.swept() if key != over])
     known = {key for row in rows for key in row}
+    over = _asked(over, known)[0] if "over" in options else over
     keys = _asked(options["by"], known) if "by" in options else _swept(sweep, rows, over)
     metrics = _asked(options["metrics"], known) if "metrics" in options else _measured(rows)
     judge, largest = _deciding_metric(options.get("best"), metrics, known)
@@ -49,7 +50,7 @@ def sweep_table(path: str, options: Mapping[str, str]) -> SweepTable:
 
 
 def _statistics(options: Mapping[str, str]) -> tuple[str, ...]:
-    asked = tuple(name for name in options.get("statistics", "").split(",") if name)
+    asked = tuple(dict.fromkeys(name for name in options.get("statistics", "").split(",") if name))
     for name in asked:
         if name not in STATISTICS:
             raise UsageError(
@@ -71,7 +72,7 @@ def _measured(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _asked(text: str, known: set[str]) -> list[str]:
-    keys = [key for key in text.split(",") if key]
+    keys = list(dict.fromkeys(key for key in text.split(",") if key))
     for key in keys:
         if key not in known:
             raise UsageError(f"no run has {key!r}{did_you_mean(key, known)}")

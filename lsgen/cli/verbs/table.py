@@ -152,7 +152,12 @@ def _options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         elif name == "runs":
             options[name] = ""
         elif name in _OPTIONS:
-            options[name] = value if separator else next(rest, "")
+            given = value if separator else next(rest, "")
+            if not given or given.startswith("--"):
+                raise UsageError(f"expected --{name} VALUE, got {given or 'nothing'} after it")
+            if name in options:
+                raise UsageError(f"--{name} is given twice: {options[name]} and {given}")
+            options[name] = given
         else:
             raise UsageError(f"expected --{', --'.join((*_OPTIONS, 'runs'))}, got {argument}")
     if options.get("format", "rich") not in _KINDS:

@@ -18,11 +18,13 @@ from lsgen.cli.errors import UsageError
 __all__ = ["is_named", "named_object", "named_observations"]
 
 _NAMED = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
+_MEANT = re.compile(r"[^=]+\.py(:.*)?")  # a file without a name, or with another thing than a name
 
 
 def is_named(argument: str) -> bool:
-    """Return whether an argument is of the form FILE.py:NAME."""
-    return _NAMED.fullmatch(argument) is not None and not argument.startswith("x=")
+    """Return whether an argument is of the form FILE.py:NAME, or was meant to be."""
+    given = _NAMED.fullmatch(argument) or _MEANT.fullmatch(argument)
+    return given is not None and not argument.startswith("x=") and not Path(argument).is_dir()
 
 
 def named_object(argument: str) -> Any:
@@ -34,7 +36,7 @@ def named_object(argument: str) -> Any:
     """
     found = _NAMED.fullmatch(argument)
     if found is None:
-        raise UsageError(f"expected FILE.py:NAME, got {argument!r}")
+        raise UsageError(f"expected FILE.py:NAME, with the name of an object in the file, got {argument!r}")
     file, name = Path(found[1]), found[2]
     if not file.is_file():
         raise UsageError(f"expected FILE.py:NAME, got {argument!r}, and there is no file {file}")

@@ -131,6 +131,9 @@ def test_the_verbs_look_at_a_space_in_a_file(lsgen, own, tmp_path):
     ("arguments", "sentence"),
     [
         (("traverse", "none.py:space"), "there is no file none.py"),
+        (("traverse", "model.py"), "expected FILE.py:NAME, with the name of an object in the file, got 'model.py'"),
+        (("geometry", "model.py:space()"), "expected FILE.py:NAME, with the name of an object"),
+        (("traverse", "model.py:space", "x=model.py:"), "expected FILE.py:NAME, with the name of an object"),
         (("traverse", "model.py:spice"), "did you mean space?"),
         (("traverse", "model.py:weight"), "got Tensor"),
         (("traverse", "model.py:space", "x=x.txt"), "expected x=FILE.npy or x=FILE.py:NAME, got 'x.txt'"),

@@ -88,6 +88,12 @@ class Paper:
         for name, preset in document.presets.items():
             for arm in preset.arms or ():
                 self._check_arm(arm, f"{where}: presets.{name}")
+            if preset.arms == ():
+                raise RunError(f"{where}: presets.{name}: expected at least one arm, got none")
+            if lacking := set(self.arms(name)) - set(self.arms("paper")):
+                raise RunError(
+                    f"{where}: presets.{name}: expected arms that the preset paper runs, got {min(lacking)!r}"
+                )
         for name, side in self.sides_by_name():
             if side.arm is not None:
                 self._check_arm(side.arm, f"{where}: {name}")

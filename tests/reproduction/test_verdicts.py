@@ -214,6 +214,14 @@ def test_a_preset_runs_the_arms_that_it_names(tmp_path):
             {"presets": {**PAPER["presets"], "cpu": {"seeds": [1], "arms": ["d"]}}},
             "expected an arm among a, b, got 'd'",
         ),
+        (
+            {"presets": {**PAPER["presets"], "smoke": {"seeds": [0], "arms": []}}},
+            "presets.smoke: expected at least one arm",
+        ),
+        (
+            {"presets": {**PAPER["presets"], "paper": {"seeds": [0], "arms": ["a"]}}},
+            "presets.cpu: expected arms that the preset paper runs, got 'b'",
+        ),
         ({"targets": {"t": {**PAPER["targets"]["nll"], "arm": "c"}}}, "expected an arm among a, b, got 'c'"),
         ({"targets": {"t": {**PAPER["targets"]["nll"], "arm": None}}}, "expected an arm for 'test/nll'"),
         ({"targets": {"t": {**PAPER["targets"]["nll"], "tolerance": "wide"}}}, "tolerance: expected a number"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ def resolve_size(size: int | float, total: int, name: str) -> int:
         (180, 360)
 
     """
+    if isinstance(size, bool) or not isinstance(size, Real):
+        raise ValueError(f"expected {name} to be a number of observations or a fraction, got {size!r}")
     if isinstance(size, float):
         if not 0 <= size < 1:
             raise ValueError(f"expected {name} to be a number of observations or a fraction in [0, 1), got {size}")

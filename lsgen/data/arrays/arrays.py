@@ -266,6 +266,9 @@ def _files(path: str | None, keys: Keys, division: Splits) -> dict[str, ArrayFil
             one = ArrayFile(Path(own).expanduser(), Keys(main.x, main.label, main.factors), others)
             if one.shape != main.shape:
                 raise ValueError(f"expected rows of shape {main.shape} in {own}, as in {path}, got {one.shape}")
+            kinds = [None if file.columns is not None else file.observations.dtype.name for file in (main, one)]
+            if kinds[0] != kinds[1] and {"uint8", "bool"} & set(kinds):
+                raise ValueError(f"expected numbers of type {kinds[0]} in {own}, as in {path}, got {kinds[1]}")
             files[split] = one
     return files
 

@@ -201,6 +201,20 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+def _of_one_kind(values: Sequence[NDArray[Any]], what: str) -> list[NDArray[Any]]:
+    """Return classes of several files as text, or all as numbers; a file without any agrees with both."""
+    known = {
+        part.dtype.kind in "US": part
+        for part in values
+        if (part != "" if part.dtype.kind in "US" else part == part).any()
+    }
+    if len(known) > 1:
+        raise ValueError(f"expected classes that are text in every file or numbers in every file in {what}, got both")
+    text = next(iter(known), False)
+    blank = "" if text else np.nan
+    return [part if (part.dtype.kind in "US") == text else np.full(part.shape, blank) for part in values]
+
+
 def classes_of(values: Sequence[NDArray[Any]], what: str) -> tuple[list[Tensor], tuple[str, ...]]:
     """Return classes as integers int64 (N,), with their names if they were none; -1 for NaN and empty text.
 
@@ -212,7 +226,7 @@ def classes_of(values: Sequence[NDArray[Any]], what: str) -> tuple[list[Tensor],
         ValueError: they are numbers that are not whole, or have another dimension.
 
     """
-    whole = np.concatenate(values)
+    whole = np.concatenate(_of_one_kind(values, what))
     if whole.ndim != 1:
         raise ValueError(f"expected one class for each observation in {what}, got shape {whole.shape}")
     lengths = [len(part) for part in values]

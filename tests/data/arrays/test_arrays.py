@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lsgen.data import Arrays, Loading
+from lsgen.data.splits import resolve_size
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -333,3 +334,32 @@ def test_a_worker_that_is_started_anew_reads_the_same(tmp_path, name, x):
     train = Arrays(path=write(tmp_path / name, {"x": x})).dataset("train")
     theirs = pickle.loads(pickle.dumps(train))
     assert torch.equal(theirs[torch.arange(20)]["x"], train[torch.arange(20)]["x"])
+
+
+@pytest.mark.parametrize("label", [np.full(N, np.nan), np.full(N, "")])
+@pytest.mark.parametrize(("classes", "names"), [(np.arange(N) % 3, ()), (np.array(["b", "a"] * (N // 2)), ("a", "b"))])
+def test_a_test_file_without_classes_leaves_those_of_training_as_they_are(tmp_path, classes, names, label):
+    np.savez(tmp_path / "a.npz", x=TABLE, label=classes)
+    np.savez(tmp_path / "b.npz", x=TABLE, label=label)
+    data = Arrays(path=str(tmp_path / "a.npz"), splits={"test_path": str(tmp_path / "b.npz"), "val_size": 0})
+    chosen, batch = rows(data, "train")
+    expected = classes if not names else np.searchsorted(names, classes)
+    assert (data.label_names, batch["label"].tolist()) == (names, expected[chosen].tolist())
+    assert rows(data, "test")[1]["label"].tolist() == [-1] * N
+
+
+def test_files_of_other_types_are_refused(tmp_path):
+    files = {"a": (TABLE, np.arange(N)), "b": (TABLE, NAMES), "c": (TABLE.astype(np.uint8), np.arange(N))}
+    for name, (x, label) in files.items():
+        np.savez(tmp_path / f"{name}.npz", x=x, label=label)
+    path = str(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"numbers in every file in .*, got both"):
+        Arrays(path=path, splits={"test_path": str(tmp_path / "b.npz")}).dataset("train")
+    with pytest.raises(ValueError, match=r"of type float64 in .*c.npz, as in .*a.npz, got uint8"):
+        Arrays(path=path, splits={"test_path": str(tmp_path / "c.npz")})
+
+
+@pytest.mark.parametrize("size", ["a", True, None])
+def test_sizes_of_another_type_are_refused(size):
+    with pytest.raises(ValueError, match="val_size to be a number of observations or a fraction, got"):
+        resolve_size(size, 10, "val_size")

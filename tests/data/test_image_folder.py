@@ -456,3 +456,11 @@ def test_a_damaged_header_of_decoded_pictures_means_that_they_are_made_anew(tmp_
 def test_a_word_where_true_or_false_should_be_is_refused():
     with pytest.raises(ValueError, match="flip to be true or false, got 'no'"):
         Pictures(flip="no")
+    with pytest.raises(ValueError, match="cache to be true, false or a directory, got 'no'"):
+        ImageFolder(cache="no")
+
+
+@pytest.mark.parametrize("options", [{"size": 2.5}, {"size": "64"}, {"size": [8, 2.5]}, {"background": "white"}])
+def test_sizes_and_levels_are_whole_numbers(options):
+    with pytest.raises(ValueError, match="expected whole numbers as size and background"):
+        Pictures(**options)

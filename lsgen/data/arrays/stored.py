@@ -138,6 +138,8 @@ def _pt(path: Path) -> Mapping[str, Rows]:
     import torch
 
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if isinstance(content, tuple) and len(content) > 2:
+        raise ValueError(f"a tuple of {len(content)} is not told apart, {{name: tensor}} is")
     if isinstance(content, list | tuple) and len(content) in (1, 2):
         content = dict(zip(("x", "label"), content, strict=False))
     if not isinstance(content, Mapping):

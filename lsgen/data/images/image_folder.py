@@ -89,6 +89,8 @@ class ImageFolder(DataModule):
     ) -> None:
         if broken not in get_args(Broken):
             raise ValueError(f'expected broken "refuse" or "skip", got {broken!r}')
+        if isinstance(cache, str) and cache.lower() in ("", "no", "off", "yes", "on"):
+            raise ValueError(f"expected cache to be true, false or a directory, got {cache!r}")
         self.pictures, self._skipped, self._kept = (
             Pictures.of(pictures),
             BrokenPicture if broken == "skip" else None,

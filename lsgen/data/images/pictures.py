@@ -63,6 +63,13 @@ class Pictures:
         for name in ("flip", "dequantise"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"expected pictures.{name} to be true or false, got {getattr(self, name)!r}")
+        whole = [self.background]
+        if self.size is not None:
+            whole += [*self.size] if isinstance(self.size, Sequence) else [self.size]
+        if not all(isinstance(number, int) for number in whole):
+            raise ValueError(
+                f"expected whole numbers as size and background of pictures, got {self.size!r} and {self.background!r}"
+            )
         if self.sides is not None and (len(self.sides) != 2 or min(self.sides) < 1):
             raise ValueError(f"expected size as (height, width) or one number of pixels, got {self.size}")
         if self.channels not in (None, 1, 3):

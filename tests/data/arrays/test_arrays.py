@@ -363,3 +363,9 @@ def test_files_of_other_types_are_refused(tmp_path):
 def test_sizes_of_another_type_are_refused(size):
     with pytest.raises(ValueError, match="val_size to be a number of observations or a fraction, got"):
         resolve_size(size, 10, "val_size")
+
+
+def test_a_tuple_of_many_tensors_is_refused(tmp_path):
+    torch.save((torch.ones(20, 3),) * 3, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"a tuple of 3 is not told apart, \{name: tensor\} is"):
+        Arrays(path=str(tmp_path / "a.pt"))

@@ -206,11 +206,25 @@ def test_no_key_becomes_null_by_an_empty_choice():
     assert all(content == {} for group, content in empty.items() if group in ("callbacks", "logger", "experiment"))
 
 
+def shapes(node, place=()):
+    """Yield where a config has the key `shape`, and what stands there."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from [((*place, key), value)] if key == "shape" else shapes(value, (*place, key))
+    elif isinstance(node, list):
+        for value in node:
+            yield from shapes(value, place)
+
+
 def test_the_shape_is_stated_by_the_data_only():
     for path in FILES:
         if path.parent.name != "data":
-            text = (TREE / path).read_text()
-            assert all("${" in line for line in text.splitlines() if line.strip().startswith("shape:")), path
+            stated = [
+                value
+                for place, value in shapes(yaml.safe_load((TREE / path).read_text()))
+                if place != ("data", "shape")
+            ]
+            assert all("${" in str(value) for value in stated), path
 
 
 @pytest.mark.parametrize("choice", LIKELIHOODS)

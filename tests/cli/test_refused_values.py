@@ -73,7 +73,7 @@ def test_a_refused_run_leaves_what_was_there(lsgen, small, tmp_path):
         ("data.batch_size=[1]", "expected data.batch_size to be a whole number (int), got [1]"),
         ("data.loading.drop_last=0", "expected data.loading.drop_last to be true or false, got 0"),
         ("data.binarise=7", "expected data.binarise to be text, got 7: for text, write data.binarise=\"'7'\""),
-        ("data.shape=8", "expected data.shape to be a list of whole numbers, got 8: write [8]"),
+        ("data.shape=8", "expected data.shape to be a list of whole numbers or null, got 8: write [8]"),
         (
             "data.missing=abc",
             "expected data.missing to be a number (float) or a mapping with _target_ (Missing), got 'abc'",

@@ -42,8 +42,10 @@ NOT_RUN: dict[str, str] = {
     # class -> the reason
     "AmortisedDistance": "no part of a model; it is run below",
     "GatedLinear": "layers that experiments alone choose; they are run below",
+    "MLPPrecision": "a precision that an experiment alone chooses; it is run below",
     "MissingnessNetwork": "a model of the mask in place of SelfMasking; see tests/models/test_not_miwae.py",
     "Regulariser": "what all penalties derive from",
+    "SharedMutualInformation": "a term that an experiment alone chooses; it is run below",
     "StudentTPosterior": "a posterior that an experiment alone chooses; it is run below",
     "Styles": "a latent space derived from a trained generator; it is sampled below",
 }

@@ -23,6 +23,7 @@ from pretended import (
     ChecksPass,
     batch_of,
     built,
+    composed,
     fitting,
     moved,
     other_nets,
@@ -51,7 +52,7 @@ from lsgen.models.amortised import AmortisedDistance
 from lsgen.models.divergence import kl_terms
 from lsgen.models.gan import AdversarialModel, style_space
 from lsgen.models.gan.styles import Styles
-from lsgen.nn import ConvDecoder, MLPDecoder, MLPEncoder
+from lsgen.nn import ConvDecoder, MLPDecoder, MLPEncoder, MLPPrecision
 
 
 @pytest.fixture
@@ -135,6 +136,16 @@ def test_parts_that_experiments_alone_choose_run() -> None:
         moved(posterior, CUDA)
         q = posterior(encoder(torch.empty(B, 1, 4, 4, device=CUDA)))
         on_cuda(q.mean, q.rsample(), q.log_prob(q.rsample()))
+    precision = MLPPrecision(2, (1, 4, 4), (8,))
+    with pretended():
+        moved(precision, CUDA)
+        on_cuda(precision(torch.empty(B, 2, device=CUDA)))
+    model = built(composed("experiment=infogan_mnist"))
+    assert isinstance(model, AdversarialModel)
+    with pretended():
+        moved(model, CUDA)
+        batch = {key: value.to(CUDA) for key, value in batch_of(model.latent_space).items()}
+        on_cuda(*model.critic_terms(batch, 0).values(), *model.generator_terms(batch, 0).values())
 
 
 def test_styles_are_drawn() -> None:

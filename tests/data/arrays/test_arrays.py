@@ -369,3 +369,8 @@ def test_a_tuple_of_many_tensors_is_refused(tmp_path):
     torch.save((torch.ones(20, 3),) * 3, tmp_path / "a.pt")
     with pytest.raises(ValueError, match=r"a tuple of 3 is not told apart, \{name: tensor\} is"):
         Arrays(path=str(tmp_path / "a.pt"))
+
+
+def test_a_constant_with_errors_of_rounding_is_no_loss(tmp_path):
+    np.save(tmp_path / "a.npy", np.where(np.arange(N) % 2, 0.1 + 0.2, 0.3))
+    assert everything(Arrays(path=str(tmp_path / "a.npy")))["x"].unique().tolist() == [np.float32(0.3)]

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import StochasticWeightAveraging
 from pytorch_lightning.loops.fit_loop import _FitLoop as FitLoop
+from torch.optim import SGD
+from torch.optim.swa_utils import SWALR
 
 __all__ = [
     "FitLoop",
@@ -20,6 +23,7 @@ __all__ = [
     "averaging_is_under_way",
     "batches_that_stepped",
     "can_stop_early",
+    "check_annealing",
     "counts_steps",
     "dump_checkpoint",
     "file_writer",
@@ -73,6 +77,17 @@ def averaged_model(averaging: StochasticWeightAveraging) -> LightningModule:
 def has_averaged(averaging: StochasticWeightAveraging) -> bool:
     """Return whether weights have been averaged, in this attempt or in one that it goes on from."""
     return averaging._initialized or averaging._init_n_averaged > 0
+
+
+def check_annealing(averaging: StochasticWeightAveraging) -> None:
+    """Refuse an annealing of learning rates that PyTorch would refuse when averaging begins.
+
+    Raises:
+        ValueError: with PyTorch's own words.
+
+    """
+    optimizer = SGD([torch.zeros(1)], lr=1.0)
+    SWALR(optimizer, 1.0, averaging._annealing_epochs, averaging._annealing_strategy)
 
 
 def averaging_is_under_way(averaging: StochasticWeightAveraging, epoch: int) -> bool:

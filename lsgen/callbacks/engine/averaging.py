@@ -24,7 +24,7 @@ def accompany_averaging(trainer: Trainer, pl_module: LightningModule) -> None:
     """Have averaging of weights end and resume as it should, before training starts; without it, do nothing.
 
     Raises:
-        ValueError: the model steps its own optimisers, or has batch normalisation.
+        ValueError: the model steps its own optimisers, or has batch normalisation; or rates cannot be annealed so.
 
     """
     hooks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
@@ -42,6 +42,10 @@ def accompany_averaging(trainer: Trainer, pl_module: LightningModule) -> None:
             "expected a model without batch normalisation for StochasticWeightAveraging, whose passes over the data "
             f"without steps no clock counts, got {name} with it"
         )
+    try:
+        compat.check_annealing(found)
+    except ValueError as error:
+        raise ValueError(f"StochasticWeightAveraging refuses its annealing: {error}") from error
     trainer.callbacks = [_Accompaniment(found), *hooks]  # type: ignore[attr-defined]
 
 

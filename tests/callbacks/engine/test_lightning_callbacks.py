@@ -142,6 +142,13 @@ def test_a_game_is_stopped_early_and_resumes(
         engine.fit(tmp_path / "averaged", extra=[StochasticWeightAveraging(0.01, 2)], monitor=None)
 
 
+@pytest.mark.parametrize(("epochs", "strategy"), [(-1, "cos"), (1.5, "cos"), (2, "exponential")])
+def test_an_annealing_that_there_is_not_is_refused_before_the_first_step(epochs: int, strategy: Any) -> None:
+    average = StochasticWeightAveraging(swa_lrs=0.01, annealing_epochs=epochs, annealing_strategy=strategy)
+    with pytest.raises(ValueError, match="StochasticWeightAveraging refuses its annealing: anneal_"):
+        accompany_averaging(Trainer(accelerator="cpu", callbacks=[average], logger=False), LightningModule())
+
+
 def test_batch_normalisation_cannot_be_averaged() -> None:
     class Normalised(LightningModule):
         def __init__(self) -> None:

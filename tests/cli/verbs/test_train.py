@@ -20,6 +20,11 @@ from lsgen.runs.metrics import last_metrics
 pytestmark = pytest.mark.slow
 
 
+def runs_of(sweep):
+    """Return the runs of a sweep by number; its best run is linked beside them."""
+    return [RunDirectory(path) for path in sorted(sweep.glob("0*_*"))]
+
+
 def files(directory):
     """Return all files of a run with their contents."""
     return {path: path.read_bytes() for path in sorted(Path(directory).rglob("*")) if path.is_file()}
@@ -125,7 +130,7 @@ def test_a_sweep_gives_each_job_its_place_and_survives_a_failing_one(lsgen, tmp_
     outcome = lsgen("train", "-m", *small, "sweep_dir=s=1", "model.prior.dim=2,0,3")
     assert outcome.code == 1
     assert f"{tmp_path}/s=1  2 done, 1 failed" in outcome.out
-    runs = [RunDirectory(path.parent) for path in sorted((tmp_path / "s=1").glob("*/config.yaml"))]
+    runs = runs_of(tmp_path / "s=1")
     assert [run.status()["state"] for run in runs] == ["finished", "failed", "finished"]
     assert [run.config()["model"]["prior"]["dim"] for run in runs] == [2, 0, 3]
     assert "latent dimension of at least 1" in runs[1].status()["error"]
@@ -229,7 +234,7 @@ def test_wandb_knows_the_run_as_its_directory_does(lsgen, small, tmp_path, monke
     arguments = [argument for argument in small if argument not in ("logger=csv", "model.max_steps=6")]
     sweep = ("-m", "run.tags=[first,second]", "model.max_steps=2", "seed=0,1", "sweep_dir=sweep")
     assert lsgen("train", *arguments, *sweep).code == 0
-    runs = [RunDirectory(path.parent) for path in sorted((tmp_path / "sweep").glob("*/config.yaml"))]
+    runs = runs_of(tmp_path / "sweep")
     for run in runs:
         record = read_wandb(run.path)
         assert record.id == run.id
@@ -307,7 +312,7 @@ def test_two_processes_share_one_run_in_a_sweep_too(tmp_path, small):
     process = start(tmp_path, *arguments)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err.decode()
-    runs = [RunDirectory(path.parent) for path in sorted((tmp_path / "s").glob("*/config.yaml"))]
+    runs = runs_of(tmp_path / "s")
     assert [run.status()["state"] for run in runs] == ["finished", "finished"]
     for run in runs:
         assert read_checkpoint(run.checkpoint())["clocks"]["generator_steps"] == 6

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GEOMETRY",
+    "InspectedPictures",
     "Inspection",
     "Measurement",
     "Page",
-    "Pictures",
     "collector",
     "geometry_looks",
     "inspect",
@@ -42,7 +42,7 @@ GEOMETRY: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-class Pictures(Mapping[str, "Image"]):
+class InspectedPictures(Mapping[str, "Image"]):
     """Pictures by log key, such as "traversal/axes"; a notebook shows them.
 
     Args:
@@ -80,7 +80,7 @@ class Measurement(Mapping[str, float]):
 
     """
 
-    def __init__(self, metrics: Mapping[str, float], pictures: Pictures) -> None:
+    def __init__(self, metrics: Mapping[str, float], pictures: InspectedPictures) -> None:
         self.metrics, self.pictures = {key: metrics[key] for key in in_reading_order(metrics)}, pictures
 
     def __getitem__(self, key: str) -> float:
@@ -137,7 +137,7 @@ class Inspection:
         self.space, self.probe, self.directory = space, probe, directory
         self._temporary: Any = None
 
-    def traversal(self, **options: Any) -> Pictures:
+    def traversal(self, **options: Any) -> InspectedPictures:
         """Return traversals of every axis, samples, and reconstructions where there are observations.
 
         Args:
@@ -214,7 +214,7 @@ class Inspection:
         scalars: dict[str, float] = collected.scalars
         return scalars
 
-    def pictures(self, *families: str) -> Pictures:
+    def pictures(self, *families: str) -> InspectedPictures:
         """Return the pictures there are, of some families of keys or of all."""
         found = {}
         root = self.directory / "figures"
@@ -222,7 +222,7 @@ class Inspection:
             key = file.parent.relative_to(root).as_posix() if file.suffix in (".png", ".gif") else ""
             if key and (not families or key.split("/")[0] in families):
                 found[key if file.suffix == ".png" else f"{key} (moving)"] = file
-        return Pictures(found)
+        return InspectedPictures(found)
 
 
 def inspect(space: Any, x: Any = None, directory: str | Path | None = None) -> Inspection:

@@ -20,7 +20,7 @@ from torchmetrics import Metric
 __all__ = ["ActiveUnits", "EvidenceLowerBound", "bits_per_dimension"]
 
 
-class Terms(Protocol):
+class LossTerms(Protocol):
     """The protocol of objects with the terms of a bound for each observation, such as the losses of a model."""
 
     @property
@@ -58,7 +58,7 @@ class EvidenceLowerBound(Metric):
         self.add_state("reconstruction_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("kl_sum", torch.zeros(dim, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, losses: Terms) -> None:
+    def update(self, losses: LossTerms) -> None:
         """Add the terms of one batch."""
         self.observations += len(losses.reconstruction)
         self.reconstruction_sum += losses.reconstruction.sum(dtype=torch.float64)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Loading", "return_memory"]
+__all__ = ["Loading", "chosen_options", "return_memory"]
 
 _MMAP_THRESHOLD, _LARGE = -3, 2**20  # the option of glibc's mallopt, and bytes
 
@@ -57,3 +58,25 @@ def return_memory(worker: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE)
+
+
+def chosen_options(kind: Any, options: Any, name: str) -> Any:
+    """Return a dataclass of options that travel together, from a mapping of some of them or as it is.
+
+    Args:
+        kind: the dataclass.
+        options: an instance of it, or a mapping.
+        name: of the options, for the sentence.
+
+    Raises:
+        ValueError: there is no such option.
+
+    """
+    if isinstance(options, kind):
+        return options
+    chosen: Mapping[str, Any] = options
+    known = [field.name for field in fields(kind)]
+    for option in chosen:
+        if option not in known:
+            raise ValueError(f"expected options of {name} out of {', '.join(known)}, got {option!r}")
+    return kind(**chosen)

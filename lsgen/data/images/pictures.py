@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lsgen.data.encodings import Encoding, image_encoding
+from lsgen.data.loading import chosen_options
 from lsgen.data.mapped import Shape
 
 __all__ = ["BrokenPicture", "Fit", "Pictures", "picture_suffixes", "pixels_of", "read_picture", "shape_of"]
@@ -81,20 +82,15 @@ class Pictures:
         self.encoding()
 
     @classmethod
-    def of(cls, options: Pictures | Mapping[str, Any]) -> Self | Pictures:
+    def of(cls, options: Pictures | Mapping[str, Any]) -> Pictures:
         """Return what a data set's option `pictures` says.
 
         Raises:
             ValueError: there is no such option, or it is out of its range.
 
         """
-        if isinstance(options, Pictures):
-            return options
-        known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise ValueError(f"expected options of pictures out of {', '.join(known)}, got {name!r}")
-        return cls(**options)
+        chosen: Pictures = chosen_options(cls, options, "pictures")
+        return chosen
 
     @property
     def sides(self) -> tuple[int, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 
 from lsgen.data.batches import BatchDataset
 from lsgen.data.encodings import AsStored
-from lsgen.data.loading import Loading
+from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sparse import SparseCounts
 from lsgen.data.splits import random_split
@@ -67,13 +67,8 @@ class Words:
             ValueError: there is no such option, or it is out of its range.
 
         """
-        if isinstance(options, Words):
-            return options
-        known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise ValueError(f"expected options of words out of {', '.join(known)}, got {name!r}")
-        return cls(**options)
+        chosen: Words = chosen_options(cls, options, "words")
+        return chosen
 
 
 class BagOfWords(DataModule):

@@ -22,6 +22,25 @@ import torch
 _NOT_BUILT_FOR_CUDA = ("not linked with support for cuda", "not compiled with CUDA", "torchvision::nms does not exist")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to run each test with one of its cases."""
+    parser.addoption("--one-case", action="store_true", help="run each test with its first case; contracts with all")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out all cases of a test but the first, where that was asked for; members of a contract differ in kind."""
+    if not config.getoption("--one-case"):
+        return
+    seen: set[str] = set()
+    kept, left = [], []
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        (left if test in seen and "contracts" not in item.path.parts else kept).append(item)
+        seen.add(test)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

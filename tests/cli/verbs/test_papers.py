@@ -26,6 +26,7 @@ def trained(tmp_path_factory):
     return place / "sweep"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAPERS)
 def test_everything_of_a_paper_runs(lsgen, trained, name):
     outcome = lsgen("reproduce", name, "--preset", "smoke", f"sweep_dir={trained}")

@@ -80,8 +80,7 @@ def test_close_codes_in_float64(apart):
     agrees(wide, lambda a, b: size(wide, a, b - a), z, z + apart)
 
 
-@pytest.mark.parametrize("surface", [SPHERE, TORUS], ids=["sphere", "torus"])
-@pytest.mark.parametrize("far", [1e4, 1e6])
+@pytest.mark.parametrize(("surface", "far"), [(SPHERE, 1e6), (TORUS, 1e4)], ids=["sphere", "torus"])
 def test_large_images_hide_nothing(surface, far):
     """The same surface a long way from the origin, whose chords float32 rounds to nothing."""
     im = Immersion(lambda z: surface.immersion.fn(z) + far, 2)
@@ -108,7 +107,7 @@ def test_a_map_that_knows_float32_alone():
         agrees(linear, lambda x, y: size(linear, x.float(), (y - x).float()).double(), a, a + apart)
 
 
-@pytest.mark.parametrize("scale", [1e-20, 1e-8, 1e8, 1e18])
+@pytest.mark.parametrize("scale", [1e-20, 1e18])
 def test_neither_small_nor_large_units_matter(scale):
     a = 0.4 * torch.randn(8, 2)
     small = Immersion(lambda z: SPHERE.immersion.fn(z * scale), 2)

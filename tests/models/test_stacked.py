@@ -84,6 +84,31 @@ def test_each_part_learns_from_its_own_loss() -> None:
         assert torch.equal(gradient, second[name]) == lower, name
 
 
+@pytest.mark.parametrize(("step", "first"), [(0, True), (3, True), (4, False)])
+def test_m1_learns_alone_in_the_first_steps_and_m2_alone_after_them(step: int, first: bool) -> None:
+    """Gradients are those of learning side by side, or there are none."""
+    space, batch = _space(), {"x": _x(), "label": torch.tensor([0, 1, 2, -1, -1, 0])}
+
+    def gradients(objective: StackedSemiSupervised) -> tuple[dict[str, Tensor | None], Losses]:
+        space.zero_grad()
+        torch.manual_seed(0)
+        losses = objective(space, batch, step)
+        losses.loss.backward()
+        return {name: p.grad for name, p in space.named_parameters()}, losses
+
+    (both, expected), (found, losses) = (gradients(StackedSemiSupervised(2.0, steps)) for steps in (None, 4))
+    for name, gradient in found.items():
+        learns = name.startswith(("encoder", "decoder.bottom")) == first
+        assert (gradient is not None) == learns, name
+        torch.testing.assert_close(gradient, both[name] if learns else None)
+    torch.testing.assert_close((losses.loss, losses.kl), (expected.loss, expected.kl))
+
+
+def test_a_negative_number_of_first_steps_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected first_steps of at least 0, got -1"):
+        StackedSemiSupervised(first_steps=-1)
+
+
 def test_accuracy_is_that_of_the_mean_of_the_codes() -> None:
     space = _space()
     x = torch.randn(200, D, dtype=torch.float64, generator=torch.Generator().manual_seed(2))

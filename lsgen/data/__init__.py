@@ -22,11 +22,12 @@ from lsgen.data.images.image_folder import ImageFolder
 from lsgen.data.images.mnist import Mnist
 from lsgen.data.images.pictures import Pictures
 from lsgen.data.images.stacked_digits import StackedDigits
+from lsgen.data.images.streaming import Entries, Streaming
 from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.images.torchvision_set import TorchvisionSet
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
-from lsgen.data.sampler import MixedBatches, OrderedBatches, Position, Request, ShuffledBatches
+from lsgen.data.sampler import ChunkedBatches, MixedBatches, OrderedBatches, Position, Request, ShuffledBatches
 from lsgen.data.tables.counted_cells import CountedCells
 from lsgen.data.tables.table import Table
 from lsgen.data.text.bag_of_words import BagOfWords, Words
@@ -47,6 +48,7 @@ __all__ = [
     "BranchingDiffusion",
     "Cars3D",
     "CelebA",
+    "ChunkedBatches",
     "Cifar10",
     "ColouredSprites",
     "Correlation",
@@ -57,6 +59,7 @@ __all__ = [
     "Digits",
     "EmbeddedCircle",
     "Encoding",
+    "Entries",
     "FactorImages",
     "FashionMnist",
     "Grey",
@@ -82,6 +85,7 @@ __all__ = [
     "Split",
     "Sprites",
     "StackedDigits",
+    "Streaming",
     "Table",
     "TensorSource",
     "TorchvisionImages",

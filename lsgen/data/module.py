@@ -248,7 +248,12 @@ class DataModule(LightningDataModule, ABC):
                 f'expected no data.loading.augment for {self._name}, whose batches have "{min(kept)}" that augmented '
                 "images would contradict"
             )
-        options = (self.batch_size, self.seed, self._start, *self._ranks, self.loading.drop_last, least)
+        return self._shuffled(
+            data, (self.batch_size, self.seed, self._start, *self._ranks, self.loading.drop_last, least)
+        )
+
+    def _shuffled(self, data: BatchDataset, options: tuple[Any, ...]) -> ShuffledBatches:
+        """Return the order of training, for its last arguments."""
         for hidden in data.transforms:
             if isinstance(hidden, HiddenLabels) and hidden.share is not None:
                 known = hidden.known[data.rows.to(torch.int64)]

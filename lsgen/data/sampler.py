@@ -12,7 +12,7 @@ not matter that workers prefetch before the trainer announces the epoch, or that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +21,7 @@ from torch.utils.data import DistributedSampler, SequentialSampler
 
 from lsgen.data.draws import Purpose, stream
 
-__all__ = ["MixedBatches", "OrderedBatches", "Position", "Request", "ShuffledBatches"]
+__all__ = ["ChunkedBatches", "MixedBatches", "OrderedBatches", "Position", "Request", "ShuffledBatches"]
 
 
 class Request(NamedTuple):
@@ -187,6 +187,64 @@ class MixedBatches(ShuffledBatches):
         """Return which places of an order are for the chosen ones, bool (length,); the k-th ends past k/share."""
         passed = (torch.arange(length + 1, dtype=torch.float64) * self.share + 1e-9).floor()
         return passed[1:] > passed[:-1]
+
+
+class ChunkedBatches(ShuffledBatches):
+    """Batches for training on data that lie in chunks, of which each reader has its own and few at a time.
+
+    The chunks of an epoch are in random order and shared out among the readers, which are the workers of all processes:
+    worker k of n prepares the batches k, k + n, ... of its process. A reader mixes the observations of some chunks at
+    random and then goes on to the next. Chunks at the ends of its share it has in common with another reader.
+
+    Args:
+        sizes: observations of each chunk, which lie one after another in the data.
+        mixed: chunks that a reader mixes at a time.
+        workers: of each process, at least 1.
+        batch_size: observations in a batch, on each process.
+        seed: seed of the order.
+        start: where the order begins.
+        rank: number of this process.
+        world_size: number of processes.
+        drop_last: whether only full batches are made.
+        least: see `ShuffledBatches`.
+
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        mixed: int,
+        workers: int,
+        batch_size: int,
+        seed: int,
+        start: Position | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        drop_last: bool = False,
+        least: int = 1,
+    ) -> None:
+        self.chunks, self.mixed, self.workers = torch.tensor(sizes), mixed, workers
+        super().__init__(range(sum(sizes)), batch_size, seed, start, rank, world_size, drop_last, least)
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the positions of an epoch, int64."""
+        generator = stream(self.seed, Purpose.ORDER, epoch)
+        chosen = torch.randperm(len(self.chunks), generator=generator)
+        sizes = self.chunks[chosen]
+        place = torch.arange(len(chosen)).repeat_interleave(sizes)  # of the chunk of each position in the new order
+        shift = (self.chunks.cumsum(0) - self.chunks)[chosen] - (sizes.cumsum(0) - sizes)
+        rows, readers = torch.arange(len(place)) + shift[place], self.num_replicas * self.workers
+        parts: list[Tensor] = [rows] * len(self._sizes)
+        begin = 0
+        for reader in range(readers):
+            own = self._sizes[reader::readers]
+            share = slice(begin, begin + sum(own))
+            group = (place[share] - place[share][:1]) // self.mixed
+            among = torch.randperm(len(group), generator=generator)
+            among = among[group[among].argsort(stable=True)]
+            parts[reader::readers] = rows[share][among].split(own)
+            begin = share.stop
+        return torch.cat([*parts, rows[begin:]])
 
 
 class OrderedBatches(_Batches, SequentialSampler):  # type: ignore[misc]

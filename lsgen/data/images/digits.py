@@ -15,7 +15,7 @@ from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 from lsgen.data.transforms import BatchTransform, HiddenLabels, Labels, Missing, missing_values
 
-__all__ = ["Digits"]
+__all__ = ["Digits", "scanned_digits"]
 
 
 class Digits(DataModule):
@@ -81,3 +81,12 @@ class Digits(DataModule):
             rows = self._rows["train"]
             transforms.append(self._gaps.fit(self.subset(self._source, rows, "val")[torch.arange(len(rows))]["x"]))
         return self.subset(self._source, self._rows[split], split, transforms=transforms)
+
+
+def scanned_digits() -> TensorSource:
+    """Return all digits as numbers in [0, 1], the example of sets that have their own files otherwise."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x = torch.from_numpy(digits.images[:, None] / 16).to(torch.float32)
+    return TensorSource(x=x, label=torch.from_numpy(digits.target).to(torch.int64))

@@ -13,6 +13,7 @@ from torch import Tensor
 from lsgen.data.batches import BatchDataset, Observations, TensorSource
 from lsgen.data.encodings import AsStored, Encoding
 from lsgen.data.files import reading
+from lsgen.data.images.digits import scanned_digits
 from lsgen.data.images.pictures import Pictures, pixels_of, shape_of
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
@@ -76,7 +77,7 @@ class HuggingFace(DataModule):
         own: tuple[int, ...]
         encoding: Encoding
         if path is None:
-            self._sources["train"], own, encoding = _digits(), (1, 8, 8), AsStored(None)
+            self._sources["train"], own, encoding = scanned_digits(), (1, 8, 8), AsStored(None)
         else:
             own, encoding = self._find(_loaded(path, name), columns)
         super().__init__(shape, own, encoding, batch_size, seed, loading)
@@ -182,14 +183,6 @@ def _labels(rows: Sequence[Any], column: str) -> Tensor:
     if not all(isinstance(label, int) and not isinstance(label, bool) for label in known):
         raise ValueError(f"expected classes or whole numbers in the column {column!r}, got {known[0]!r}")
     return torch.tensor(known, dtype=torch.int64)
-
-
-def _digits() -> TensorSource:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    x = torch.from_numpy(digits.images[:, None] / 16).to(torch.float32)
-    return TensorSource(x=x, label=torch.from_numpy(digits.target).to(torch.int64))
 
 
 def _loaded(path: str, name: str | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Data sets as Lightning data modules that own shape, values, splits, ground-truth factors and the order of batches."""
 
 from lsgen.data.arrays.arrays import Arrays
-from lsgen.data.audio.audio_folder import AudioFolder
+from lsgen.data.audio.audio_folder import Audible, AudioFolder, Windows
+from lsgen.data.audio.mel import Mel, MelScale
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
 from lsgen.data.factors.cars3d import Cars3D
@@ -40,6 +41,7 @@ __all__ = [
     "MPI3D",
     "Arrays",
     "AsStored",
+    "Audible",
     "AudioFolder",
     "BagOfWords",
     "BatchDataset",
@@ -68,6 +70,8 @@ __all__ = [
     "ImageFolder",
     "Labels",
     "Loading",
+    "Mel",
+    "MelScale",
     "Missing",
     "MissingValues",
     "MixedBatches",
@@ -92,5 +96,6 @@ __all__ = [
     "TorchvisionSet",
     "Toy",
     "Values",
+    "Windows",
     "Words",
 ]

@@ -1,6 +1,6 @@
 """Figures: tensors and arrays in, pixels out. Computes nothing, logs nothing."""
 
-from lsgen.viz.encode import gif, png
+from lsgen.viz.encode import gif, png, wav
 from lsgen.viz.image_grid import animate, grid, in_rows
 from lsgen.viz.images import to_pixels, upscale, value_range
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
@@ -26,4 +26,5 @@ __all__ = [
     "to_pixels",
     "upscale",
     "value_range",
+    "wav",
 ]

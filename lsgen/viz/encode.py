@@ -1,14 +1,17 @@
-"""Pixels as files: PNG, and GIF with one palette shared by all frames."""
+"""Pixels and sound as files: PNG, GIF with one palette shared by all frames, and WAV."""
 
 from __future__ import annotations
 
+import wave
 from io import BytesIO
 
+import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from lsgen.viz.style import Pixels
 
-__all__ = ["gif", "png"]
+__all__ = ["gif", "png", "wav"]
 
 _SAMPLE = 1 << 18
 
@@ -60,3 +63,28 @@ def _palette(frames: Pixels) -> Image.Image:
     entries = (palette.getpalette() or [])[: 254 * 3]
     palette.putpalette([*entries, *[0] * (254 * 3 - len(entries)), 0, 0, 0, 255, 255, 255])
     return palette
+
+
+def wav(sounds: ArrayLike, rate: int, pause: float = 0.2) -> bytes:
+    """Return sounds (N, samples), one after another, as WAV of 16 bits and one channel.
+
+    Args:
+        sounds: values in [-1, 1]; what is beyond is cut off.
+        rate: samples a second.
+        pause: seconds of silence after each.
+
+    Raises:
+        ValueError: the values are not finite or not of two dimensions, or the rate is not positive.
+
+    """
+    values = np.asarray(sounds, dtype=np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all() or rate < 1:
+        raise ValueError(f"expected finite sounds (N, samples) and a positive rate, got {values.shape} and {rate}")
+    values = np.pad(values.clip(-1, 1), ((0, 0), (0, round(pause * rate))))
+    out = BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((values * 32767).round().astype("<i2").tobytes())
+    return out.getvalue()

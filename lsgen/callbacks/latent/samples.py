@@ -13,14 +13,20 @@ from lsgen.callbacks.latent.probe_codes import means, show
 from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.data import Audible
 from lsgen.latent import LatentSpace
 from lsgen.latent.sampling.samplers import CodeSampler
 
 __all__ = ["Samples"]
 
 
+_HEARD = 8  # samples
+
+
 class Samples(LatentCallback):
     """Draws decoded means at fixed draws of codes, so that successive pictures can be compared.
+
+    Of data that can be heard, the sound of the first eight is written too.
 
     Args:
         every_n_steps: see `LatentCallback`.
@@ -54,11 +60,14 @@ class Samples(LatentCallback):
         self.at_least(1, n=n, columns=columns, chunk_size=decoding.chunk_size)
         self.n, self.columns, self.decoding = n, columns, decoding
         self.source = CodeSource(sampler, codes)
+        self._data: Audible | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that the sampler can draw codes of this model before training starts."""
         super().setup(trainer, pl_module, stage)
         self.source.setup(trainer, pl_module)
+        data = getattr(trainer, "datamodule", None)
+        self._data = data if isinstance(data, Audible) else None
 
     @property
     def wanted(self) -> int:
@@ -72,3 +81,5 @@ class Samples(LatentCallback):
         x = means(space, sampler.sample(self.n), self.decoding.chunk_size)
         bounds = self.decoding.bounds or viz.value_range(x if probe is None else probe.x)
         sink.image("sample/grid", viz.grid(viz.in_rows(show(space, x, bounds), self.columns)))
+        if self._data is not None:
+            sink.sound("sample/sound", self._data.sound(x[:_HEARD]).numpy(), self._data.rate)

@@ -5,6 +5,7 @@
 | scalars   |                               | scalars   | scalars         | scalars          |
 | image     | figures/KEY/STEP.png          | Image     | image           |                  |
 | animation | figures/KEY/STEP.gif          | Video     | animated image  |                  |
+| sound     | figures/KEY/STEP.wav          | Audio     | audio           |                  |
 | histogram |                               | Histogram | histogram       |                  |
 | table     |                               | Table     | text (Markdown) |                  |
 | arrays    | figures/KEY/STEP.npz          |           |                 |                  |
@@ -101,6 +102,14 @@ class Sink:
             with tolerant(outlet.logger):
                 outlet.animation(key, path)
 
+    def sound(self, key: str, sounds: ArrayLike, rate: int) -> None:
+        """Write and log sounds (N, samples), one after another, with values in [-1, 1] and `rate` samples a second."""
+        key = self._key(key)
+        path = self._write(key, "wav", viz.wav(sounds, rate))
+        for outlet in self._outlets:
+            with tolerant(outlet.logger):
+                outlet.sound(key, path, rate)
+
     def histogram(self, key: str, values: ArrayLike) -> None:
         """Log the distribution of the finite values, if there are any."""
         key = self._key(key)
@@ -158,6 +167,9 @@ class _Outlet:
     def animation(self, key: str, path: Path) -> None:
         return
 
+    def sound(self, key: str, path: Path, rate: int) -> None:
+        return
+
     def histogram(self, key: str, values: NDArray[np.float64]) -> None:
         return
 
@@ -187,6 +199,20 @@ class _TensorBoardOutlet(_Outlet):
         writer = file_writer(self.logger.experiment)
         writer.add_summary(Summary(value=[Summary.Value(tag=key, image=image)]), self.step)
 
+    def sound(self, key: str, path: Path, rate: int) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        content = path.read_bytes()
+        audio = Summary.Audio(
+            sample_rate=rate,
+            num_channels=1,
+            length_frames=(len(content) - 44) // 2,
+            encoded_audio_string=content,
+            content_type="audio/wav",
+        )
+        writer = file_writer(self.logger.experiment)
+        writer.add_summary(Summary(value=[Summary.Value(tag=key, audio=audio)]), self.step)
+
     def histogram(self, key: str, values: NDArray[np.float64]) -> None:
         self.logger.experiment.add_histogram(key, values, self.step)
 
@@ -211,6 +237,11 @@ class _WandbOutlet(_Outlet):
         from wandb import Video
 
         self.row[key] = Video(str(path), format="gif")
+
+    def sound(self, key: str, path: Path, rate: int) -> None:
+        from wandb import Audio
+
+        self.row[key] = Audio(str(path))
 
     def histogram(self, key: str, values: NDArray[np.float64]) -> None:
         from wandb import Histogram

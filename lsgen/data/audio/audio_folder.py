@@ -1,43 +1,89 @@
-"""A folder of sound files of one's own, cut into windows of one length."""
+"""A folder of sound files of one's own, cut into windows of one length, as they are or as mel spectrograms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import pi
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lsgen.data.audio.mel import Mel, MelScale
 from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored
 from lsgen.data.files import reading
-from lsgen.data.loading import Loading
+from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
-__all__ = ["AudioFolder"]
+__all__ = ["Audible", "AudioFolder", "Windows"]
 
 SUFFIXES = (".aif", ".aiff", ".flac", ".ogg", ".wav")
 CLIPS, SECONDS, RATE = 120, 0.5, 8000  # of the example
 
 
+@runtime_checkable
+class Audible(Protocol):
+    """Data whose observations can be heard.
+
+    Attributes:
+        rate: samples a second.
+
+    """
+
+    rate: int
+
+    def sound(self, x: Tensor) -> Tensor:
+        """Return the sound (B, samples) of observations or of what a model makes of them, values in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows that sound is cut into.
+
+    Attributes:
+        length: samples of a window.
+        hop: samples from the beginning of a window to that of the next; as many as a window has if None.
+        rate: samples a second, of every file, as nothing is resampled; that of the first file if None.
+
+    Raises:
+        ValueError: a window or a hop has no sample.
+
+    """
+
+    length: int = 512
+    hop: int | None = None
+    rate: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or self.step < 1:
+            raise ValueError(f"expected a window and a hop of at least 1 sample, got {self.length} and {self.step}")
+
+    @property
+    def step(self) -> int:
+        """Samples from the beginning of a window to that of the next."""
+        return self.length if self.hop is None else self.hop
+
+
 class AudioFolder(DataModule):
-    """Windows of sound (window,), one channel with values in [-1, 1]; the label is the first folder of the file.
+    """Windows of sound (samples,), one channel with values in [-1, 1], or their mel spectrograms (1, bands, frames).
+
+    The label is the first folder of the file.
 
     Files .wav, .flac, .ogg and .aiff are taken, in folders as deep as they are, and their channels averaged. A file
     gives as many whole windows as fit; what is left at its end is not used, and a file shorter than a window is filled
     up with zeros. Windows of one file are never in two splits. Sound is read whenever it is asked for.
 
     Args:
-        shape: (window,).
+        shape: (samples,), or (1, bands, frames) of spectrograms.
         path: the folder; 120 tones of three kinds, half a second each, where it is None.
-        rate: samples a second, of every file, as nothing is resampled; that of the first file where it is None.
-        window: samples of a window.
-        hop: samples from the beginning of a window to that of the next; as many as a window has where it is None.
+        windows: what files are cut into, `Windows` or its options.
+        mel: whether, and how, windows become mel spectrograms, `Mel` or its options.
         val_size: files held out for validation, a number or a fraction.
         test_size: files held out for the test, a number or a fraction.
         batch_size: observations in a batch, on each process.
@@ -59,28 +105,30 @@ class AudioFolder(DataModule):
         self,
         shape: Sequence[int] | None = None,
         path: str | None = None,
-        rate: int | None = None,
-        window: int = 512,
-        hop: int | None = None,
+        windows: Windows | Mapping[str, Any] = Windows(),
+        mel: Mel | Mapping[str, Any] = Mel(),
         val_size: int | float = 0.1,
         test_size: int | float = 0.1,
         batch_size: int = 64,
         seed: int = 0,
         loading: Loading = Loading(),
     ) -> None:
-        step = window if hop is None else hop
-        if window < 1 or step < 1:
-            raise ValueError(f"expected a window and a hop of at least 1 sample, got {window} and {step}")
-        super().__init__(shape, (window,), AsStored(None), batch_size, seed, loading)
-        clips, owners, lengths, self.rate = _tones() if path is None else _list(Path(path).expanduser(), rate)
-        if rate not in (None, self.rate):
-            raise ValueError(f"expected a rate of {self.rate}, that of the example, got {rate}")
+        cut: Windows = chosen_options(Windows, windows, "windows")
+        bands: Mel = chosen_options(Mel, mel, "mel")
+        window, step = cut.length, cut.step
+        clips, owners, lengths, rate = _tones() if path is None else _list(Path(path).expanduser(), cut.rate)
+        if cut.rate not in (None, rate):
+            raise ValueError(f"expected a rate of {rate}, that of the example, got {cut.rate}")
+        self._scale = None if bands.n_mels is None else MelScale(bands, rate, window)
+        provides = (window,) if self._scale is None else self._scale.shape
+        super().__init__(shape, provides, AsStored(None), batch_size, seed, loading)
+        self.rate = rate
         self.classes = tuple(sorted(set(owners)))
         counts = np.maximum(1, (np.asarray(lengths) - window) // step + 1)
         clip = np.repeat(np.arange(len(clips)), counts)
         first = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)) * step
         label = np.array([self.classes.index(owner) for owner in owners])[clip] if self.classes else None
-        self._source = _Windows(clips, clip, first, window, label)
+        self._source = _Sounds(clips, clip, first, window, label, self._scale)
         files = random_split(len(clips), {"val_size": val_size, "test_size": test_size}, loading.split_seed)
         self._rows = {name: torch.from_numpy(np.isin(clip, part.numpy()).nonzero()[0]) for name, part in files.items()}
 
@@ -88,8 +136,13 @@ class AudioFolder(DataModule):
         """Return the windows of a split."""
         return self.subset(self._source, self._rows[split], split)
 
+    def sound(self, x: Tensor) -> Tensor:
+        """Return the sound (B, samples) of observations; of spectrograms by Griffin-Lim."""
+        found = x if self._scale is None else self._scale.sound(x)
+        return found.detach().cpu().float().clamp(-1, 1)
 
-class _Windows:
+
+class _Sounds:
     """A source of windows of clips, which are files or sounds (samples,) in memory."""
 
     def __init__(
@@ -99,8 +152,10 @@ class _Windows:
         first: NDArray[np.int64],
         window: int,
         label: NDArray[np.int64] | None,
+        scale: MelScale | None,
     ) -> None:
         self.clips, self.clip, self.first, self.window, self.label = clips, clip, first, window, label
+        self.scale = scale
 
     def __len__(self) -> int:
         return len(self.clip)
@@ -111,7 +166,8 @@ class _Windows:
         for sound, clip, first in zip(x, self.clip[chosen], self.first[chosen], strict=True):
             samples = self._read(self.clips[clip], int(first))
             sound[: len(samples)] = samples
-        batch = {"x": torch.from_numpy(x)}
+        sounds = torch.from_numpy(x)
+        batch = {"x": sounds if self.scale is None else self.scale(sounds)}
         return batch if self.label is None else {**batch, "label": torch.from_numpy(self.label[chosen])}
 
     def _read(self, clip: Path | NDArray[np.float32], first: int) -> NDArray[Any]:

@@ -9,7 +9,7 @@ well and is shown under its own name.
 | scalar       | a number                                                                                    |
 | distribution | KEY/q05, /q25, /q50, /q75, /q95: quantiles of the finite values; KEY/not_finite: the others |
 | numbered     | KEY/00, KEY/01, ...: numbers                                                                |
-| others       | image, animation, histogram, table, npz                                                     |
+| others       | image, animation, sound, histogram, table, npz                                              |
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 
 __all__ = ["LEVELS", "Chart", "Entry", "Kind"]
 
-Kind = Literal["scalar", "distribution", "numbered", "image", "animation", "histogram", "table", "npz"]
+Kind = Literal["scalar", "distribution", "numbered", "image", "animation", "sound", "histogram", "table", "npz"]
 
 LEVELS = ("q05", "q25", "q50", "q75", "q95")
 

@@ -187,6 +187,7 @@ ENTRIES: tuple[Entry, ...] = (
     _figure("reconstruction/quality", "", "reconstructions", "the provenance of the Fréchet distance", "npz"),
     _figure("sample/grid", "Samples at fixed draws from the prior", "samples",
         "means of p(x|z) at draws z from the prior, or from another sampler"),
+    _figure("sample/sound", "", "samples", "the first samples of data that can be heard, one after another", "sound"),
     _figure("sample/neighbours/grid", "Nearest training observations of samples", "quality",
         "each row a sample, its nearest training observations and their distances"),
     _figure("sample/neighbours/grid", "", "quality", "the distances, the indices and the provenance", "npz"),

@@ -1,12 +1,19 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import wavfile
 
 from lsgen.callbacks import Decoding, Turns
 from lsgen.callbacks.latent.samples import Samples
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.data import AudioFolder
+from lsgen.latent import LatentSpace, StandardNormal
+from lsgen.likelihoods import FixedGaussian
+from lsgen.nn import MLPDecoder
 
 
 def _picture(tmp_path, step=1):
@@ -48,3 +55,18 @@ def test_the_number_of_codes_decoded_at_a_time_changes_nothing(tmp_path, toys):
 def test_impossible_options_are_refused():
     with pytest.raises(ValueError, match="Samples expected columns of at least 1, got 0"):
         Samples(columns=0)
+
+
+def test_samples_of_sound_can_be_heard(tmp_path):
+    data = AudioFolder(windows={"length": 100})
+    space = LatentSpace(MLPDecoder(2, (100,), (4,)), FixedGaussian((100,)), StandardNormal(2))
+    samples = Samples(n=9, turns=Turns(seed=9))
+    samples.setup(SimpleNamespace(datamodule=data), SimpleNamespace(latent_space=space), "fit")
+    samples.run(space, Probe(data.probe(4)["x"]), Sink(tmp_path, 1))
+    rate, heard = wavfile.read(tmp_path / "figures" / "sample" / "sound" / "00000001.wav")
+    z = torch.randn(9, 2, generator=torch.Generator().manual_seed(9))
+    with torch.no_grad():
+        x = space.decode(z).mean.clamp(-1, 1)[:8]
+    assert rate == data.rate == 8000
+    np.testing.assert_allclose(heard.reshape(8, 100 + 1600)[:, :100] / 32767, x, atol=1e-4)
+    assert (heard.reshape(8, -1)[:, 100:] == 0).all()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from scipy.io import wavfile
 
 from lsgen import callbacks
 from lsgen.callbacks.logging.sink import Sink
@@ -48,6 +49,26 @@ def test_a_logger_of_scalars_gets_them_in_one_row(tmp_path, toys):
     recorder = toys.Recorder()
     _fill(Sink(tmp_path, 500, [recorder]))
     assert recorder.rows == [(500, {"geometry/rank": 3.0, "geometry/log_volume": -1.5})]
+
+
+def test_sound_is_a_file_that_scipy_reads_and_that_loggers_play(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    sounds = np.array([[0.0, 0.5, -1.0], [1.0, 2.0, 0.25]])
+    logger = TensorBoardLogger(tmp_path, name="", version="")
+    Sink(tmp_path, 3, [logger]).sound("sample/sound", sounds, 10)
+    logger.finalize("success")
+    rate, values = wavfile.read(tmp_path / "figures" / "sample" / "sound" / "00000003.wav")
+    assert rate == 10
+    expected = [0, 0.5, -1, 0, 0, 1, 1, 0.25, 0, 0]
+    np.testing.assert_allclose(values / 32767, expected, atol=1 / 32767)
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    (event,) = events.Audio("sample/sound")
+    assert (event.step, event.sample_rate, event.length_frames) == (3, 10, 10)
+    with pytest.raises(ValueError, match=r"expected finite sounds \(N, samples\) and a positive rate, got \(2,\)"):
+        Sink(tmp_path, 3).sound("sample/sound", [0.0, np.nan], 10)
 
 
 def test_csv_gets_scalars(tmp_path):

@@ -28,7 +28,7 @@ def sounds(tmp_path):
 
 def test_windows_of_every_file(sounds):
     folder, written = sounds
-    data = AudioFolder(path=str(folder), window=4, hop=3, val_size=0, test_size=0)
+    data = AudioFolder(path=str(folder), windows={"length": 4, "hop": 3}, val_size=0, test_size=0)
     assert (data.shape, data.rate, data.classes) == ((4,), 8000, ("high", "low"))
     expected = []
     for name in sorted(LENGTHS):
@@ -41,13 +41,15 @@ def test_windows_of_every_file(sounds):
 
 
 def test_windows_of_a_file_are_in_one_split(sounds):
-    data = AudioFolder(path=str(sounds[0]), window=2, val_size=1, test_size=1, batch_size=2)
+    data = AudioFolder(path=str(sounds[0]), windows={"length": 2}, val_size=1, test_size=1, batch_size=2)
     source = data.dataset("train").source
     files = [set(source.clip[data.dataset(split).rows.numpy()]) for split in ("train", "val", "test")]
     assert [len(part) for part in files] == [2, 1, 1]
     assert len(set.union(*files)) == 4
     assert sum(len(data.dataset(split)) for split in ("train", "val", "test")) == 5 + 3 + 1 + 2
-    worker = AudioFolder(path=str(sounds[0]), window=2, val_size=1, test_size=1, batch_size=2, loading=Loading(1))
+    worker = AudioFolder(
+        path=str(sounds[0]), windows={"length": 2}, val_size=1, test_size=1, batch_size=2, loading=Loading(1)
+    )
     for mine, theirs in zip(data.train_dataloader(), worker.train_dataloader(), strict=True):
         assert torch.equal(mine["x"], theirs["x"])
 
@@ -55,7 +57,7 @@ def test_windows_of_a_file_are_in_one_split(sounds):
 def test_files_that_do_not_fit(sounds):
     folder = sounds[0]
     with pytest.raises(ValueError, match=r"expected 16000 samples a second, got 8000 in .*c\.wav: resample it"):
-        AudioFolder(path=str(folder), rate=16000)
+        AudioFolder(path=str(folder), windows={"rate": 16000})
     (folder / "low" / "e.flac").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"expected the audio data in .*e\.flac, got what is cut short"):
         AudioFolder(path=str(folder))
@@ -66,7 +68,7 @@ def test_files_that_do_not_fit(sounds):
 
 def test_tones_without_a_file_or_the_package(tmp_path, monkeypatch):
     """The strongest frequency of every tone is its pitch, between 100 and 1000 Hz."""
-    data = AudioFolder(window=4000, val_size=20, test_size=20)
+    data = AudioFolder(windows={"length": 4000}, val_size=20, test_size=20)
     batch = data.dataset("train")[torch.arange(50)]
     strongest = torch.fft.rfft(batch["x"]).abs()[:, 1:].argmax(1) + 1
     assert ((strongest * 2 >= 98) & (strongest * 2 <= 1002)).all()
@@ -74,9 +76,9 @@ def test_tones_without_a_file_or_the_package(tmp_path, monkeypatch):
     square = batch["x"][batch["label"] == 2]
     torch.testing.assert_close(square.abs(), square.abs().amax(1, keepdim=True).expand_as(square))
     with pytest.raises(ValueError, match="expected a rate of 8000, that of the example, got 44100"):
-        AudioFolder(rate=44100)
+        AudioFolder(windows={"rate": 44100})
     with pytest.raises(ValueError, match="expected a window and a hop of at least 1 sample, got 512 and 0"):
-        AudioFolder(hop=0)
+        AudioFolder(windows={"hop": 0})
     monkeypatch.setitem(sys.modules, "soundfile", None)
     with pytest.raises(ImportError, match=r"expected the package soundfile, .*: pip install 'lsgen\[audio\]'"):
         AudioFolder(path=str(tmp_path))
@@ -87,9 +89,9 @@ def test_empty_files_and_nan_are_refused_and_hidden_folders_left_out(sounds):
     (folder / ".old").mkdir()
     wavfile.write(folder / ".old" / "a.wav", 8000, np.zeros(9, np.float32))
     (folder / "low" / "folder.wav").mkdir()
-    assert AudioFolder(path=str(folder), window=4).classes == ("high", "low")
+    assert AudioFolder(path=str(folder), windows={"length": 4}).classes == ("high", "low")
     wavfile.write(folder / "low" / "z.wav", 8000, np.array([0, 1, np.nan, 0], np.float32))
-    train = AudioFolder(path=str(folder), window=4, val_size=0, test_size=0).dataset("train")
+    train = AudioFolder(path=str(folder), windows={"length": 4}, val_size=0, test_size=0).dataset("train")
     with pytest.raises(ValueError, match=r"expected finite numbers in .*z\.wav, got NaN"):
         train[torch.arange(len(train))]
     wavfile.write(folder / "low" / "z.wav", 8000, np.zeros(0, np.float32))

@@ -4,6 +4,11 @@ from lsgen.nn.adversarial.code_discriminator import CodeDiscriminator
 from lsgen.nn.class_encoder import ClassEncoder
 from lsgen.nn.conv import ConvDecoder, ConvEncoder
 from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
+from lsgen.nn.denoisers.attention import MultiHeadAttention
+from lsgen.nn.denoisers.conditioning import Conditioning, NoiseFeatures
+from lsgen.nn.denoisers.mlp import MLPDenoiser
+from lsgen.nn.denoisers.transformer import DiffusionTransformer
+from lsgen.nn.denoisers.unet import UNet
 from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.hyperbolic import GeodesicDecoder, Gyroplanes, MobiusDecoder, MobiusLinear
 from lsgen.nn.made import MADE
@@ -21,21 +26,26 @@ __all__ = [
     "BottleneckBlock",
     "ClassEncoder",
     "CodeDiscriminator",
+    "Conditioning",
     "Conv64Decoder",
     "Conv64Encoder",
     "ConvDecoder",
     "ConvEncoder",
+    "DiffusionTransformer",
     "GatedLinear",
     "GeodesicDecoder",
     "GridDecoder",
     "GridEncoder",
     "Gyroplanes",
     "MLPDecoder",
+    "MLPDenoiser",
     "MLPEncoder",
     "MLPPrecision",
     "MissingnessNetwork",
     "MobiusDecoder",
     "MobiusLinear",
+    "MultiHeadAttention",
+    "NoiseFeatures",
     "PixelCNN",
     "Precision",
     "RBFDecoder",
@@ -45,6 +55,7 @@ __all__ = [
     "ResidualLadderEncoder",
     "SelfMasking",
     "StagedRBFDecoder",
+    "UNet",
     "WAEDecoder",
     "WAEEncoder",
 ]

@@ -1,0 +1,1 @@
+"""Networks that clean noisy observations, given how noisy they are and, with classes, what they show."""

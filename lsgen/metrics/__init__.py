@@ -7,6 +7,7 @@ from lsgen.metrics.annealed import Annealed, annealed_log_evidence
 from lsgen.metrics.enumerated import enumerated_log_evidence
 from lsgen.metrics.evidence import Evidence, NegativeLogLikelihood, log_evidence
 from lsgen.metrics.likelihood import ActiveUnits, EvidenceLowerBound, bits_per_dimension
+from lsgen.metrics.phases.speciation import SpeciationTime
 from lsgen.metrics.reconstruction import ImageSimilarity
 from lsgen.metrics.regression import FactorRegression
 
@@ -20,6 +21,7 @@ __all__ = [
     "FactorRegression",
     "ImageSimilarity",
     "NegativeLogLikelihood",
+    "SpeciationTime",
     "annealed_log_evidence",
     "bits_per_dimension",
     "circular_correlation",

@@ -1,0 +1,119 @@
+r"""The second-order sampler of EDM, with churn: noise is added before a step that removes more.
+
+With y = x / alpha, s = sigma / alpha and d(y, s) = (y - D) / s, so that the ODE is dy/ds = d,
+
+    s^ = (1 + gamma) s,    y^ = y + sqrt(s^^2 - s^2) noise xi,    h = s' - s^
+
+    y' = y^ + h (d(y^, s^) + d(y^ + h d(y^, s^), s')) / 2
+
+with gamma = min(churn / steps, sqrt 2 - 1) where s lies in [churn_min, churn_max], else 0. It asks twice a step.
+
+Reference: Karras et al. (2022), algorithm 2, https://arxiv.org/abs/2206.00364.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log, sqrt
+
+import torch
+from torch import Tensor
+
+from lsgen.models.diffusion.denoising import Denoise
+from lsgen.models.diffusion.paths import ProbabilityPath
+from lsgen.models.diffusion.samplers.base import (
+    InvertibleSampler,
+    Node,
+    Sampler,
+    Spacing,
+    State,
+    level,
+    noise_like,
+)
+
+__all__ = ["ChurnedHeun", "Heun"]
+
+
+def _heun(denoise: Denoise, y: Tensor, a: Node, b: Node) -> Tensor:
+    """Return y = x / alpha at node b from that at node a."""
+    change = b.ratio - a.ratio
+    slope = (y - denoise(a.alpha * y, level(y, a))) / a.ratio
+    guess = y + change * slope
+    other = (guess - denoise(b.alpha * guess, level(y, b))) / b.ratio
+    return y + change / 2 * (slope + other)
+
+
+@dataclass(frozen=True)
+class Heun(InvertibleSampler):
+    """The deterministic sampler of EDM, of second order."""
+
+    steps: int = 18
+    spacing: Spacing = "sigma"
+
+    def step(
+        self,
+        denoise: Denoise,
+        path: ProbabilityPath,
+        state: State,
+        nodes: Sequence[Node],
+        i: int,
+        generator: torch.Generator | None,
+    ) -> State:
+        """Return the state at node i + 1 from that at node i."""
+        a, b = nodes[i], nodes[i + 1]
+        return State(b.alpha * _heun(denoise, state.x / a.alpha, a, b))
+
+
+@dataclass(frozen=True)
+class ChurnedHeun(Sampler):
+    """The stochastic sampler of EDM.
+
+    Attributes:
+        churn: total amount of noise that is added, in steps' worth.
+        churn_min: sigma / alpha from which on it is added.
+        churn_max: sigma / alpha up to which it is added.
+        inflation: factor of the noise's standard deviation.
+
+    Raises:
+        ValueError: churn is negative, or inflation is not positive; see `Sampler`.
+
+    """
+
+    steps: int = 256
+    spacing: Spacing = "sigma"
+    churn: float = 40.0
+    churn_min: float = 0.05
+    churn_max: float = 50.0
+    inflation: float = 1.003
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.churn >= 0 or not self.inflation > 0:
+            raise ValueError(
+                f"ChurnedHeun expected churn >= 0 and inflation > 0, got {self.churn} and {self.inflation}"
+            )
+
+    def step(
+        self,
+        denoise: Denoise,
+        path: ProbabilityPath,
+        state: State,
+        nodes: Sequence[Node],
+        i: int,
+        generator: torch.Generator | None,
+    ) -> State:
+        """Return the state at node i + 1 from that at node i."""
+        a, b = nodes[i], nodes[i + 1]
+        y = state.x / a.alpha
+        if self.churn and self.churn_min <= a.ratio <= self.churn_max:
+            more = 1 + min(self.churn / self.steps, sqrt(2) - 1)
+            y = y + a.ratio * sqrt(more**2 - 1) * self.inflation * noise_like(y, generator)
+            a = _at(path, -2 * log(more * a.ratio), a)
+        return State(b.alpha * _heun(denoise, y, a, b))
+
+
+def _at(path: ProbabilityPath, log_snr: float, near: Node) -> Node:
+    """Return a node at l, whose time and derivatives are those of another node."""
+    alpha, sigma = path.scales(torch.tensor(log_snr, dtype=torch.float64))
+    return near._replace(log_snr=log_snr, alpha=float(alpha), sigma=float(sigma))

@@ -41,13 +41,22 @@ B = 6
 NOT_RUN: dict[str, str] = {
     # class -> the reason
     "AmortisedDistance": "no part of a model; it is run below",
+    "Conditioning": "a part of the networks of diffusion",
+    "Denoiser": "no model chooses it; it is run below",
+    "DiffusionTransformer": "no model chooses it; it is run below",
+    "EmpiricalDenoiser": "no model chooses it; it is run below",
     "GatedLinear": "layers that experiments alone choose; they are run below",
+    "MLPDenoiser": "no model chooses it; it is run below",
     "MLPPrecision": "a precision that an experiment alone chooses; it is run below",
     "MissingnessNetwork": "a model of the mask in place of SelfMasking; see tests/models/test_not_miwae.py",
+    "MixtureDenoiser": "no model chooses it; it is run below",
+    "MultiHeadAttention": "a part of the networks of diffusion",
+    "NoiseFeatures": "a part of the networks of diffusion",
     "Regulariser": "what all penalties derive from",
     "SharedMutualInformation": "a term that an experiment alone chooses; it is run below",
     "StudentTPosterior": "a posterior that an experiment alone chooses; it is run below",
     "Styles": "a latent space derived from a trained generator; it is sampled below",
+    "UNet": "no model chooses it; it is run below",
 }
 
 

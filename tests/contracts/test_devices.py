@@ -9,7 +9,7 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -49,10 +49,28 @@ from lsgen.likelihoods import Bernoulli, ClosedFormLikelihood, FixedGaussian, Fl
 from lsgen.likelihoods.mixed import Mixed
 from lsgen.models import LatentModel, Losses
 from lsgen.models.amortised import AmortisedDistance
+from lsgen.models.diffusion import Denoiser, EmpiricalDenoiser, LinearLogSNR, MixtureDenoiser, RectifiedFlow
+from lsgen.models.diffusion.samplers import (
+    DDIM,
+    Ancestral,
+    DPMSolver,
+    Euler,
+    Heun,
+    InvertibleSampler,
+    StochasticDDIM,
+)
 from lsgen.models.divergence import kl_terms
 from lsgen.models.gan import AdversarialModel, style_space
 from lsgen.models.gan.styles import Styles
-from lsgen.nn import ConvDecoder, MLPDecoder, MLPEncoder, MLPPrecision
+from lsgen.nn import (
+    ConvDecoder,
+    DiffusionTransformer,
+    MLPDecoder,
+    MLPDenoiser,
+    MLPEncoder,
+    MLPPrecision,
+    UNet,
+)
 
 
 @pytest.fixture
@@ -148,6 +166,31 @@ def test_parts_that_experiments_alone_choose_run() -> None:
         on_cuda(*model.critic_terms(batch, 0).values(), *model.generator_terms(batch, 0).values())
 
 
+def test_denoisers_and_their_samplers_run() -> None:
+    """Networks are asked with classes and guidance; exact denoisers, which have no classes, without."""
+    path, shape = LinearLogSNR(), (1, 8, 8)
+    nets = [MLPDenoiser(shape, 3), UNet(shape, 3, channels=(32, 64)), DiffusionTransformer(shape, 3)]
+    guided = [partial(Denoiser(net, path), label=torch.zeros(B, dtype=torch.int64), guidance=2.0) for net in nets]
+    exact = [MixtureDenoiser(path, torch.zeros(2, *shape), 0.5), EmpiricalDenoiser(path, torch.zeros(5, *shape))]
+    samplers = [DDIM(3), StochasticDDIM(3), Ancestral(3), Euler(3), Heun(3), DPMSolver(3)]
+    flow = RectifiedFlow(coupling="optimal_transport")
+    for sampler in samplers:
+        sampler.nodes(path)  # numbers of the host, found once
+    with pretended():
+        noise, level = torch.empty(B, *shape, device=CUDA), torch.zeros((), device=CUDA)
+        for denoise in [part.func for part in guided] + exact:
+            moved(denoise, CUDA)
+        for part in guided:
+            label = part.keywords["label"].to(CUDA)
+            on_cuda(part.func(noise, level, label), part(noise, level, label=label))
+        for denoise in exact:
+            on_cuda(denoise(noise, level), denoise.log_density(noise, level))
+        for sampler in samplers:
+            on_cuda(sampler(exact[0], path, noise))
+        on_cuda(*(one.invert(exact[0], path, noise) for one in samplers if isinstance(one, InvertibleSampler)))
+        on_cuda(flow.noise(noise))
+
+
 def test_styles_are_drawn() -> None:
     space = style_space(built(fitting("model=stylegan")))
     with pretended():
@@ -227,6 +270,7 @@ UPDATES: dict[str, tuple[tuple[Any, ...], Callable[[Tensor], tuple[Any, ...]]]] 
     "KernelDistance": ((), lambda x: (x, True)),
     "ModeCoverage": ((torch.zeros(4, 8), 0.1), lambda x: (x,)),
     "AmortisationGap": ((2, 0.1, 4, 3), lambda x: (_space(x), x)),
+    "SpeciationTime": ((8,), lambda x: (x,)),
     "NegativeLogLikelihood": ((7, 3), lambda x: (_space(x), x)),
     "PrecisionRecall": ((), lambda x: (x, True)),
     "UDR": ((), lambda x: (x.unsqueeze(1).repeat(1, 3, 1),) * 2),

@@ -52,6 +52,7 @@ class _Parser:
     text: str
     keys: set[str] = field(default_factory=set)
     states: set[str] = field(default_factory=set)
+    ordered: set[str] = field(default_factory=set)
     place: int = 0
     depth: int = 0
 
@@ -120,6 +121,7 @@ class _Parser:
         self.keys.add(name)
         if sign.is_mark(*_ORDERS):
             bound, compare = self.number(name, sign.text), _ORDERS[sign.text]
+            self.ordered.add(name)
             return lambda row: _is_number(row.get(name)) and bool(compare(row[name], bound))
         if not sign.is_mark("=", "==", "!="):
             raise self.refusal(f"expected =, !=, <, <=, > or >= after {name}, got {sign.text or 'the end'!r}")
@@ -154,7 +156,8 @@ def selected(sweep: Sweep, states: Sequence[str], text: str) -> list[Job]:
         text: the expression.
 
     Raises:
-        UsageError: it is none, or names a key that no job has or a state that there is not.
+        UsageError: it is none, or names a key that no job has or a state that there is not, or orders what is no
+            number.
 
     """
     parser = _Parser(text)
@@ -167,6 +170,10 @@ def selected(sweep: Sweep, states: Sequence[str], text: str) -> list[Job]:
     for key in sorted(parser.keys):
         if key not in known:
             raise UsageError(f"no job of {sweep.path} has {key!r}{did_you_mean(key, known)}")
+    for key in sorted(parser.ordered):
+        found = [row[key] for row in rows if row.get(key) is not None]
+        if found and not any(map(_is_number, found)):
+            raise UsageError(f"expected numbers of {key!r} to compare with a number, got {found[0]!r}")
     for state in sorted(parser.states):
         if state not in STATES:
             raise UsageError(f"expected status={', '.join(STATES)}, got {state!r}{did_you_mean(state, STATES)}")

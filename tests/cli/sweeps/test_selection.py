@@ -62,6 +62,8 @@ def test_an_expression_chooses_what_its_words_say(text, rule, sweep):
         ("status=faild", "got 'faild'; did you mean failed?"),
         ("seed", "expected =, !=, <, <=, > or >= after seed, got 'the end'"),
         ("seed>big", "expected a number after seed>, got 'big'"),
+        ("status>1", "expected numbers of 'status' to compare with a number, got "),
+        ("not test<1", "expected numbers of 'test' to compare with a number, got "),
         ("seed=1 model=vae", "expected and, or, or the end, got 'model'"),
         ("(seed=1", "a parenthesis is not closed"),
         ("seed=1)", "got ')'"),

@@ -1,7 +1,7 @@
 """Samplers of diffusion and flow models, one rule a file."""
 
 from lsgen.models.diffusion.samplers.ancestral import Ancestral
-from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, Sampler, Spacing, State
+from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, Sampler, SamplerState, Spacing
 from lsgen.models.diffusion.samplers.ddim import DDIM, StochasticDDIM
 from lsgen.models.diffusion.samplers.dpm_solver import DPMSolver
 from lsgen.models.diffusion.samplers.euler import Euler
@@ -19,7 +19,7 @@ __all__ = [
     "InvertibleSampler",
     "Node",
     "Sampler",
+    "SamplerState",
     "Spacing",
-    "State",
     "StochasticDDIM",
 ]

@@ -21,7 +21,7 @@ import torch
 
 from lsgen.models.diffusion.denoising import Denoise
 from lsgen.models.diffusion.paths import ProbabilityPath
-from lsgen.models.diffusion.samplers.base import Node, Sampler, State, level, noise_like
+from lsgen.models.diffusion.samplers.base import Node, Sampler, SamplerState, level, noise_like
 from lsgen.models.diffusion.samplers.ddim import implicit_step
 
 __all__ = ["Ancestral"]
@@ -52,15 +52,17 @@ class Ancestral(Sampler):
         self,
         denoise: Denoise,
         path: ProbabilityPath,
-        state: State,
+        state: SamplerState,
         nodes: Sequence[Node],
         i: int,
         generator: torch.Generator | None,
-    ) -> State:
+    ) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
         a, b = nodes[i], nodes[i + 1]
         posterior = b.sigma * sqrt(-expm1(a.log_snr - b.log_snr))
         mean = implicit_step(state.x, denoise(state.x, level(state.x, a)), a, b, posterior)
         # Var[x | x'] = (sigma / sigma')^2 Var[x' | x, x_0]
         forward = posterior * a.sigma / b.sigma
-        return State(mean + (posterior if self.variance == "posterior" else forward) * noise_like(mean, generator))
+        return SamplerState(
+            mean + (posterior if self.variance == "posterior" else forward) * noise_like(mean, generator)
+        )

@@ -22,7 +22,7 @@ from torch import Tensor
 from lsgen.models.diffusion.denoising import Denoise
 from lsgen.models.diffusion.paths import ProbabilityPath
 
-__all__ = ["InvertibleSampler", "Node", "Sampler", "Spacing", "State"]
+__all__ = ["InvertibleSampler", "Node", "Sampler", "SamplerState", "Spacing"]
 
 Spacing = Literal["time", "log_snr", "sigma"]
 _RHO = 7.0  # of Karras et al. (2022)
@@ -44,7 +44,7 @@ class Node(NamedTuple):
         return self.sigma / self.alpha
 
 
-class State(NamedTuple):
+class SamplerState(NamedTuple):
     """A state x_t (B, *shape), and the latest denoised one, which rules of several steps look back at."""
 
     x: Tensor
@@ -81,11 +81,11 @@ class Sampler(ABC):
         self,
         denoise: Denoise,
         path: ProbabilityPath,
-        state: State,
+        state: SamplerState,
         nodes: Sequence[Node],
         i: int,
         generator: torch.Generator | None,
-    ) -> State:
+    ) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
 
     def nodes(self, path: ProbabilityPath) -> tuple[Node, ...]:
@@ -111,7 +111,7 @@ class Sampler(ABC):
 
         """
         grid = self.nodes(path) if nodes is None else nodes
-        state = State(x)
+        state = SamplerState(x)
         yield x
         for i in range(len(grid) - 1):
             state = self.step(denoise, path, state, grid, i, generator)

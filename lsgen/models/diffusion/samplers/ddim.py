@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lsgen.models.diffusion.denoising import Denoise
 from lsgen.models.diffusion.paths import ProbabilityPath
-from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, Sampler, State, level, noise_like
+from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, Sampler, SamplerState, level, noise_like
 
 __all__ = ["DDIM", "StochasticDDIM"]
 
@@ -38,13 +38,13 @@ class DDIM(InvertibleSampler):
         self,
         denoise: Denoise,
         path: ProbabilityPath,
-        state: State,
+        state: SamplerState,
         nodes: Sequence[Node],
         i: int,
         generator: torch.Generator | None,
-    ) -> State:
+    ) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
-        return State(implicit_step(state.x, denoise(state.x, level(state.x, nodes[i])), nodes[i], nodes[i + 1]))
+        return SamplerState(implicit_step(state.x, denoise(state.x, level(state.x, nodes[i])), nodes[i], nodes[i + 1]))
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class StochasticDDIM(Sampler):
         self,
         denoise: Denoise,
         path: ProbabilityPath,
-        state: State,
+        state: SamplerState,
         nodes: Sequence[Node],
         i: int,
         generator: torch.Generator | None,
-    ) -> State:
+    ) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
         a, b = nodes[i], nodes[i + 1]
         tau = self.eta * b.sigma * sqrt(1 - exp(a.log_snr - b.log_snr))
         mean = implicit_step(state.x, denoise(state.x, level(state.x, a)), a, b, tau)
-        return State(mean + tau * noise_like(mean, generator))
+        return SamplerState(mean + tau * noise_like(mean, generator))

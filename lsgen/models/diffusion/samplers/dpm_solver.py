@@ -19,7 +19,7 @@ import torch
 
 from lsgen.models.diffusion.denoising import Denoise
 from lsgen.models.diffusion.paths import ProbabilityPath
-from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, Spacing, State, level
+from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, SamplerState, Spacing, level
 
 __all__ = ["DPMSolver"]
 
@@ -35,11 +35,11 @@ class DPMSolver(InvertibleSampler):
         self,
         denoise: Denoise,
         path: ProbabilityPath,
-        state: State,
+        state: SamplerState,
         nodes: Sequence[Node],
         i: int,
         generator: torch.Generator | None,
-    ) -> State:
+    ) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
         a, b = nodes[i], nodes[i + 1]
         found = mixed = denoise(state.x, level(state.x, a))
@@ -47,4 +47,4 @@ class DPMSolver(InvertibleSampler):
         if state.denoised is not None:
             weight = h / (a.log_snr - nodes[i - 1].log_snr)  # 1 / (2 r)
             mixed = found + weight * (found - state.denoised)
-        return State(b.sigma / a.sigma * state.x - b.alpha * expm1(-h) * mixed, found)
+        return SamplerState(b.sigma / a.sigma * state.x - b.alpha * expm1(-h) * mixed, found)

@@ -16,7 +16,7 @@ import torch
 
 from lsgen.models.diffusion.denoising import Denoise
 from lsgen.models.diffusion.paths import ProbabilityPath
-from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, State, level
+from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, SamplerState, level
 
 __all__ = ["Euler"]
 
@@ -29,13 +29,13 @@ class Euler(InvertibleSampler):
         self,
         denoise: Denoise,
         path: ProbabilityPath,
-        state: State,
+        state: SamplerState,
         nodes: Sequence[Node],
         i: int,
         generator: torch.Generator | None,
-    ) -> State:
+    ) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
         a, b = nodes[i], nodes[i + 1]
         denoised = denoise(state.x, level(state.x, a))
         slope = a.dsigma / a.sigma
-        return State(state.x + (b.t - a.t) * (slope * state.x + (a.dalpha - slope * a.alpha) * denoised))
+        return SamplerState(state.x + (b.t - a.t) * (slope * state.x + (a.dalpha - slope * a.alpha) * denoised))

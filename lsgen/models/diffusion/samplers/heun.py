@@ -26,8 +26,8 @@ from lsgen.models.diffusion.samplers.base import (
     InvertibleSampler,
     Node,
     Sampler,
+    SamplerState,
     Spacing,
-    State,
     level,
     noise_like,
 )
@@ -55,14 +55,14 @@ class Heun(InvertibleSampler):
         self,
         denoise: Denoise,
         path: ProbabilityPath,
-        state: State,
+        state: SamplerState,
         nodes: Sequence[Node],
         i: int,
         generator: torch.Generator | None,
-    ) -> State:
+    ) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
         a, b = nodes[i], nodes[i + 1]
-        return State(b.alpha * _heun(denoise, state.x / a.alpha, a, b))
+        return SamplerState(b.alpha * _heun(denoise, state.x / a.alpha, a, b))
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ class ChurnedHeun(Sampler):
         self,
         denoise: Denoise,
         path: ProbabilityPath,
-        state: State,
+        state: SamplerState,
         nodes: Sequence[Node],
         i: int,
         generator: torch.Generator | None,
-    ) -> State:
+    ) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
         a, b = nodes[i], nodes[i + 1]
         y = state.x / a.alpha
@@ -110,7 +110,7 @@ class ChurnedHeun(Sampler):
             more = 1 + min(self.churn / self.steps, sqrt(2) - 1)
             y = y + a.ratio * sqrt(more**2 - 1) * self.inflation * noise_like(y, generator)
             a = _at(path, -2 * log(more * a.ratio), a)
-        return State(b.alpha * _heun(denoise, y, a, b))
+        return SamplerState(b.alpha * _heun(denoise, y, a, b))
 
 
 def _at(path: ProbabilityPath, log_snr: float, near: Node) -> Node:

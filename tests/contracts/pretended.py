@@ -44,7 +44,6 @@ NOT_RUN: dict[str, str] = {
     "Conditioning": "a part of the networks of diffusion",
     "Denoiser": "no model chooses it; it is run below",
     "DiffusionTransformer": "no model chooses it; it is run below",
-    "EmpiricalDenoiser": "no model chooses it; it is run below",
     "GatedLinear": "layers that experiments alone choose; they are run below",
     "MLPDenoiser": "no model chooses it; it is run below",
     "MLPPrecision": "a precision that an experiment alone chooses; it is run below",

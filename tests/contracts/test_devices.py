@@ -49,7 +49,7 @@ from lsgen.likelihoods import Bernoulli, ClosedFormLikelihood, FixedGaussian, Fl
 from lsgen.likelihoods.mixed import Mixed
 from lsgen.models import LatentModel, Losses
 from lsgen.models.amortised import AmortisedDistance
-from lsgen.models.diffusion import Denoiser, EmpiricalDenoiser, LinearLogSNR, MixtureDenoiser, RectifiedFlow
+from lsgen.models.diffusion import Denoiser, LinearLogSNR, MixtureDenoiser, RectifiedFlow
 from lsgen.models.diffusion.samplers import (
     DDIM,
     Ancestral,
@@ -171,7 +171,7 @@ def test_denoisers_and_their_samplers_run() -> None:
     path, shape = LinearLogSNR(), (1, 8, 8)
     nets = [MLPDenoiser(shape, 3), UNet(shape, 3, channels=(32, 64)), DiffusionTransformer(shape, 3)]
     guided = [partial(Denoiser(net, path), label=torch.zeros(B, dtype=torch.int64), guidance=2.0) for net in nets]
-    exact = [MixtureDenoiser(path, torch.zeros(2, *shape), 0.5), EmpiricalDenoiser(path, torch.zeros(5, *shape))]
+    exact = [MixtureDenoiser(path, torch.zeros(2, *shape), 0.5), MixtureDenoiser(path, torch.zeros(5, *shape))]
     samplers = [DDIM(3), StochasticDDIM(3), Ancestral(3), Euler(3), Heun(3), DPMSolver(3)]
     flow = RectifiedFlow(coupling="optimal_transport")
     for sampler in samplers:

@@ -13,7 +13,6 @@ gradients of the data distribution by denoising" (2021), https://arxiv.org/abs/2
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,11 +41,6 @@ class DenoisedPoints:
 
     def __init__(self, denoise: Denoise, shape: Sequence[int]) -> None:
         self.denoise, self.shape = denoise, tuple(shape)
-
-    def belongs_to(self) -> tuple[Any, Any]:
-        """Return the denoiser and what distinguishes this map of it, for the cache of traces."""
-        denoise: Any = self.denoise
-        return getattr(denoise, "__self__", denoise), ("denoised", getattr(denoise, "__name__", ""), self.shape)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the clean observations, flattened."""

@@ -1,6 +1,6 @@
 """Diffusion and flow models: paths, denoisers, samplers and likelihoods, one kind a file."""
 
-from lsgen.models.diffusion.denoising import Denoise, Denoiser, EmpiricalDenoiser, MixtureDenoiser
+from lsgen.models.diffusion.denoising import Denoise, Denoiser, MixtureDenoiser
 from lsgen.models.diffusion.likelihood import Likelihoods, log_likelihood
 from lsgen.models.diffusion.paths import (
     Cosine,
@@ -16,7 +16,6 @@ __all__ = [
     "Cosine",
     "Denoise",
     "Denoiser",
-    "EmpiricalDenoiser",
     "Karras",
     "Likelihoods",
     "LinearLogSNR",

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from lsgen.models.diffusion.paths import ProbabilityPath
 
-__all__ = ["Denoise", "Denoiser", "EmpiricalDenoiser", "MixtureDenoiser", "Prediction", "epsilon", "score", "velocity"]
+__all__ = ["Denoise", "Denoiser", "MixtureDenoiser", "Prediction", "epsilon", "score", "velocity"]
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Prediction = Literal["epsilon", "data", "v", "velocity"]
@@ -101,11 +101,7 @@ class Denoiser(nn.Module):
             ValueError: x has another shape, or there are labels or guidance and no classes, or guidance and no label.
 
         """
-        if x.shape[1:] != self.shape or log_snr.shape not in ((), x.shape[:1]):
-            raise ValueError(
-                f"expected x of shape (B, {', '.join(map(str, self.shape))}) and log_snr of shape () or (B,), "
-                f"got {tuple(x.shape)} and {tuple(log_snr.shape)}"
-            )
+        _check(self.shape, x, log_snr)
         if not self.classes and (label is not None or guidance != 1):
             raise ValueError("expected neither labels nor guidance of a denoiser without classes, got them")
         if guidance != 1 and label is None:
@@ -138,9 +134,12 @@ class Denoiser(nn.Module):
 class MixtureDenoiser(nn.Module):
     """The exact denoiser of a mixture of isotropic Gaussians, without parameters.
 
+    With observations as means and scale 0 it is that of a data set, which a network approaches that is trained on it
+    without end; its samples are the data.
+
     Args:
         path: gives alpha and sigma.
-        means: centres (K, *shape).
+        means: centres (K, *shape); a batch of B is compared with all of them at once, B K numbers.
         scale: their standard deviation, or one of each, (K,); 0 for points.
         weights: their weights, (K,), which are scaled to sum 1; equal unless given.
 
@@ -194,8 +193,7 @@ class MixtureDenoiser(nn.Module):
 
     def _joint(self, x: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return alpha (B or 1, 1), x_t - alpha centre (B, D), Var[x_t | k] and log p(x_t, k), (B, K) both."""
-        if x.shape[1:] != self.shape:
-            raise ValueError(f"expected x of shape (B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}")
+        _check(self.shape, x, log_snr)
         alpha, sigma = (part.reshape(-1, 1) for part in self.path.scales(log_snr))
         flat = x.flatten(1) - alpha * self.centre
         variance = alpha.square() * self.variances + sigma.square()
@@ -205,32 +203,12 @@ class MixtureDenoiser(nn.Module):
         return alpha, flat, variance, self.log_weights - scaled / 2
 
 
-class EmpiricalDenoiser(nn.Module):
-    """The exact denoiser of a data set, whose distribution is a sum of points.
-
-    A network that is trained without end on this data set approaches it; its samples are the data.
-
-    Args:
-        path: gives alpha and sigma.
-        x: observations (N, *shape); a batch of B is compared with all of them at once, B N numbers.
-
-    """
-
-    classes = 0
-
-    def __init__(self, path: ProbabilityPath, x: Tensor) -> None:
-        super().__init__()
-        self.points = MixtureDenoiser(path, x)
-        self.path, self.shape = path, self.points.shape
-
-    def forward(self, x: Tensor, log_snr: Tensor) -> Tensor:
-        """Return E[x_0 | x_t], (B, *shape), at x_t (B, *shape) and l, () or (B,)."""
-        denoised: Tensor = self.points(x, log_snr)
-        return denoised
-
-    def log_density(self, x: Tensor, log_snr: Tensor) -> Tensor:
-        """Return log p(x_t) in nats, (B,), at x_t (B, *shape) and l, () or (B,)."""
-        return self.points.log_density(x, log_snr)
+def _check(shape: tuple[int, ...], x: Tensor, log_snr: Tensor) -> None:
+    if x.shape[1:] != shape or log_snr.shape not in ((), x.shape[:1]):
+        raise ValueError(
+            f"expected x of shape (B, {', '.join(map(str, shape))}) and log_snr of shape () or (B,), "
+            f"got {tuple(x.shape)} and {tuple(log_snr.shape)}"
+        )
 
 
 def _like(value: Tensor, x: Tensor) -> Tensor:

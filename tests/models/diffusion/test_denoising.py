@@ -7,7 +7,6 @@ from torch.distributions import Categorical, MixtureSameFamily, Normal
 
 from lsgen.models.diffusion import (
     Denoiser,
-    EmpiricalDenoiser,
     LinearLogSNR,
     MixtureDenoiser,
     RectifiedFlow,
@@ -111,7 +110,7 @@ def test_velocity_is_the_flow_of_the_density():
 def test_the_denoiser_of_a_data_set_returns_its_points_where_there_is_little_noise():
     torch.manual_seed(0)
     path, points = LinearLogSNR(), torch.randn(20, 1, 4, 4, dtype=f64)
-    denoise = EmpiricalDenoiser(path, points)
+    denoise = MixtureDenoiser(path, points)
     alpha, sigma = path.scales(torch.tensor(8.0, dtype=f64))
     noisy = alpha * points + sigma * torch.randn_like(points)
     torch.testing.assert_close(denoise(noisy, torch.tensor(8.0, dtype=f64)), points)

@@ -12,16 +12,11 @@ Reference: Ho, Jain & Abbeel, "Denoising diffusion probabilistic models" (2020),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import expm1, sqrt
 from typing import Literal
 
-import torch
-
-from lsgen.models.diffusion.denoising import Denoise
-from lsgen.models.diffusion.paths import ProbabilityPath
-from lsgen.models.diffusion.samplers.base import Node, Sampler, SamplerState, level, noise_like
+from lsgen.models.diffusion.samplers.base import Descent, Sampler, SamplerState
 from lsgen.models.diffusion.samplers.ddim import implicit_step
 
 __all__ = ["Ancestral"]
@@ -48,21 +43,11 @@ class Ancestral(Sampler):
         if self.variance not in ("posterior", "forward"):
             raise ValueError(f"Ancestral expected a variance, posterior or forward, got {self.variance!r}")
 
-    def step(
-        self,
-        denoise: Denoise,
-        path: ProbabilityPath,
-        state: SamplerState,
-        nodes: Sequence[Node],
-        i: int,
-        generator: torch.Generator | None,
-    ) -> SamplerState:
+    def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
-        a, b = nodes[i], nodes[i + 1]
+        a, b = descent.nodes[i : i + 2]
         posterior = b.sigma * sqrt(-expm1(a.log_snr - b.log_snr))
-        mean = implicit_step(state.x, denoise(state.x, level(state.x, a)), a, b, posterior)
+        mean = implicit_step(state.x, descent.denoised(state.x, a), a, b, posterior)
         # Var[x | x'] = (sigma / sigma')^2 Var[x' | x, x_0]
         forward = posterior * a.sigma / b.sigma
-        return SamplerState(
-            mean + (posterior if self.variance == "posterior" else forward) * noise_like(mean, generator)
-        )
+        return SamplerState(mean + (posterior if self.variance == "posterior" else forward) * descent.noise(mean))

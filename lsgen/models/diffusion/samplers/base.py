@@ -22,7 +22,7 @@ from torch import Tensor
 from lsgen.models.diffusion.denoising import Denoise
 from lsgen.models.diffusion.paths import ProbabilityPath
 
-__all__ = ["InvertibleSampler", "Node", "Sampler", "SamplerState", "Spacing"]
+__all__ = ["Descent", "InvertibleSampler", "Node", "Sampler", "SamplerState", "Spacing"]
 
 Spacing = Literal["time", "log_snr", "sigma"]
 _RHO = 7.0  # of Karras et al. (2022)
@@ -52,6 +52,32 @@ class SamplerState(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Descent:
+    """What a rule goes by on its way down.
+
+    Attributes:
+        denoise: x_t, l -> D = E[x_0 | x_t].
+        path: the path that D belongs to.
+        nodes: the grid, from noise to data.
+        generator: of random numbers; that of PyTorch where there is none.
+
+    """
+
+    denoise: Denoise
+    path: ProbabilityPath
+    nodes: Sequence[Node]
+    generator: torch.Generator | None = None
+
+    def denoised(self, x: Tensor, node: Node) -> Tensor:
+        """Return D (B, *shape) of states (B, *shape) at a node."""
+        return self.denoise(x, level(x, node))
+
+    def noise(self, x: Tensor) -> Tensor:
+        """Return standard normal numbers of the shape of x."""
+        return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=self.generator)
+
+
+@dataclass(frozen=True)
 class Sampler(ABC):
     """Abstract sampler: `sampler(denoise, path, noise)` returns observations.
 
@@ -77,15 +103,7 @@ class Sampler(ABC):
             raise ValueError(f"{name} expected a spacing, time, log_snr or sigma, got {self.spacing!r}")
 
     @abstractmethod
-    def step(
-        self,
-        denoise: Denoise,
-        path: ProbabilityPath,
-        state: SamplerState,
-        nodes: Sequence[Node],
-        i: int,
-        generator: torch.Generator | None,
-    ) -> SamplerState:
+    def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
 
     def nodes(self, path: ProbabilityPath) -> tuple[Node, ...]:
@@ -110,11 +128,11 @@ class Sampler(ABC):
             nodes: the grid, from noise to data; that of the sampler unless given, such as a part of it.
 
         """
-        grid = self.nodes(path) if nodes is None else nodes
+        descent = Descent(denoise, path, self.nodes(path) if nodes is None else nodes, generator)
         state = SamplerState(x)
         yield x
-        for i in range(len(grid) - 1):
-            state = self.step(denoise, path, state, grid, i, generator)
+        for i in range(len(descent.nodes) - 1):
+            state = self.step(descent, state, i)
             yield state.x
 
     def __call__(
@@ -159,11 +177,6 @@ class InvertibleSampler(Sampler):
 def level(x: Tensor, node: Node) -> Tensor:
     """Return l of a node for each observation of x, (B,)."""
     return x.new_full((len(x),), node.log_snr)
-
-
-def noise_like(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Return standard normal numbers of the shape of x."""
-    return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
 
 
 @lru_cache(maxsize=256)

@@ -10,16 +10,12 @@ Reference: Song, Meng & Ermon, "Denoising diffusion implicit models" (2021), htt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, sqrt
 
-import torch
 from torch import Tensor
 
-from lsgen.models.diffusion.denoising import Denoise
-from lsgen.models.diffusion.paths import ProbabilityPath
-from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, Sampler, SamplerState, level, noise_like
+from lsgen.models.diffusion.samplers.base import Descent, InvertibleSampler, Node, Sampler, SamplerState
 
 __all__ = ["DDIM", "StochasticDDIM"]
 
@@ -34,17 +30,10 @@ def implicit_step(x: Tensor, denoised: Tensor, a: Node, b: Node, tau: float = 0.
 class DDIM(InvertibleSampler):
     """The deterministic implicit sampler, eta = 0."""
 
-    def step(
-        self,
-        denoise: Denoise,
-        path: ProbabilityPath,
-        state: SamplerState,
-        nodes: Sequence[Node],
-        i: int,
-        generator: torch.Generator | None,
-    ) -> SamplerState:
+    def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
-        return SamplerState(implicit_step(state.x, denoise(state.x, level(state.x, nodes[i])), nodes[i], nodes[i + 1]))
+        a, b = descent.nodes[i : i + 2]
+        return SamplerState(implicit_step(state.x, descent.denoised(state.x, a), a, b))
 
 
 @dataclass(frozen=True)
@@ -66,17 +55,9 @@ class StochasticDDIM(Sampler):
         if not 0 <= self.eta <= 1:
             raise ValueError(f"StochasticDDIM expected eta in [0, 1], got {self.eta}")
 
-    def step(
-        self,
-        denoise: Denoise,
-        path: ProbabilityPath,
-        state: SamplerState,
-        nodes: Sequence[Node],
-        i: int,
-        generator: torch.Generator | None,
-    ) -> SamplerState:
+    def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
-        a, b = nodes[i], nodes[i + 1]
+        a, b = descent.nodes[i : i + 2]
         tau = self.eta * b.sigma * sqrt(1 - exp(a.log_snr - b.log_snr))
-        mean = implicit_step(state.x, denoise(state.x, level(state.x, a)), a, b, tau)
-        return SamplerState(mean + tau * noise_like(mean, generator))
+        mean = implicit_step(state.x, descent.denoised(state.x, a), a, b, tau)
+        return SamplerState(mean + tau * descent.noise(mean))

@@ -11,15 +11,10 @@ Reference: Lu et al., "DPM-Solver++" (2022), algorithm 2, https://arxiv.org/abs/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import expm1
 
-import torch
-
-from lsgen.models.diffusion.denoising import Denoise
-from lsgen.models.diffusion.paths import ProbabilityPath
-from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, SamplerState, Spacing, level
+from lsgen.models.diffusion.samplers.base import Descent, InvertibleSampler, SamplerState, Spacing
 
 __all__ = ["DPMSolver"]
 
@@ -31,20 +26,12 @@ class DPMSolver(InvertibleSampler):
     steps: int = 20
     spacing: Spacing = "log_snr"
 
-    def step(
-        self,
-        denoise: Denoise,
-        path: ProbabilityPath,
-        state: SamplerState,
-        nodes: Sequence[Node],
-        i: int,
-        generator: torch.Generator | None,
-    ) -> SamplerState:
+    def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
-        a, b = nodes[i], nodes[i + 1]
-        found = mixed = denoise(state.x, level(state.x, a))
+        a, b = descent.nodes[i : i + 2]
+        found = mixed = descent.denoised(state.x, a)
         h = (b.log_snr - a.log_snr) / 2
         if state.denoised is not None:
-            weight = h / (a.log_snr - nodes[i - 1].log_snr)  # 1 / (2 r)
+            weight = h / (a.log_snr - descent.nodes[i - 1].log_snr)  # 1 / (2 r)
             mixed = found + weight * (found - state.denoised)
         return SamplerState(b.sigma / a.sigma * state.x - b.alpha * expm1(-h) * mixed, found)

@@ -9,14 +9,9 @@ Reference: Liu, Gong & Liu, "Flow straight and fast" (2023), https://arxiv.org/a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
-from lsgen.models.diffusion.denoising import Denoise
-from lsgen.models.diffusion.paths import ProbabilityPath
-from lsgen.models.diffusion.samplers.base import InvertibleSampler, Node, SamplerState, level
+from lsgen.models.diffusion.samplers.base import Descent, InvertibleSampler, SamplerState
 
 __all__ = ["Euler"]
 
@@ -25,17 +20,9 @@ __all__ = ["Euler"]
 class Euler(InvertibleSampler):
     """Euler's rule for the flow, deterministic."""
 
-    def step(
-        self,
-        denoise: Denoise,
-        path: ProbabilityPath,
-        state: SamplerState,
-        nodes: Sequence[Node],
-        i: int,
-        generator: torch.Generator | None,
-    ) -> SamplerState:
+    def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
-        a, b = nodes[i], nodes[i + 1]
-        denoised = denoise(state.x, level(state.x, a))
+        a, b = descent.nodes[i : i + 2]
+        denoised = descent.denoised(state.x, a)
         slope = a.dsigma / a.sigma
         return SamplerState(state.x + (b.t - a.t) * (slope * state.x + (a.dalpha - slope * a.alpha) * denoised))

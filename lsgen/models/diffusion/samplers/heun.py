@@ -13,34 +13,31 @@ Reference: Karras et al. (2022), algorithm 2, https://arxiv.org/abs/2206.00364.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 
 import torch
 from torch import Tensor
 
-from lsgen.models.diffusion.denoising import Denoise
 from lsgen.models.diffusion.paths import ProbabilityPath
 from lsgen.models.diffusion.samplers.base import (
+    Descent,
     InvertibleSampler,
     Node,
     Sampler,
     SamplerState,
     Spacing,
-    level,
-    noise_like,
 )
 
 __all__ = ["ChurnedHeun", "Heun"]
 
 
-def _heun(denoise: Denoise, y: Tensor, a: Node, b: Node) -> Tensor:
+def _heun(descent: Descent, y: Tensor, a: Node, b: Node) -> Tensor:
     """Return y = x / alpha at node b from that at node a."""
     change = b.ratio - a.ratio
-    slope = (y - denoise(a.alpha * y, level(y, a))) / a.ratio
+    slope = (y - descent.denoised(a.alpha * y, a)) / a.ratio
     guess = y + change * slope
-    other = (guess - denoise(b.alpha * guess, level(y, b))) / b.ratio
+    other = (guess - descent.denoised(b.alpha * guess, b)) / b.ratio
     return y + change / 2 * (slope + other)
 
 
@@ -51,18 +48,10 @@ class Heun(InvertibleSampler):
     steps: int = 18
     spacing: Spacing = "sigma"
 
-    def step(
-        self,
-        denoise: Denoise,
-        path: ProbabilityPath,
-        state: SamplerState,
-        nodes: Sequence[Node],
-        i: int,
-        generator: torch.Generator | None,
-    ) -> SamplerState:
+    def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
-        a, b = nodes[i], nodes[i + 1]
-        return SamplerState(b.alpha * _heun(denoise, state.x / a.alpha, a, b))
+        a, b = descent.nodes[i : i + 2]
+        return SamplerState(b.alpha * _heun(descent, state.x / a.alpha, a, b))
 
 
 @dataclass(frozen=True)
@@ -94,23 +83,15 @@ class ChurnedHeun(Sampler):
                 f"ChurnedHeun expected churn >= 0 and inflation > 0, got {self.churn} and {self.inflation}"
             )
 
-    def step(
-        self,
-        denoise: Denoise,
-        path: ProbabilityPath,
-        state: SamplerState,
-        nodes: Sequence[Node],
-        i: int,
-        generator: torch.Generator | None,
-    ) -> SamplerState:
+    def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
-        a, b = nodes[i], nodes[i + 1]
+        a, b = descent.nodes[i : i + 2]
         y = state.x / a.alpha
         if self.churn and self.churn_min <= a.ratio <= self.churn_max:
             more = 1 + min(self.churn / self.steps, sqrt(2) - 1)
-            y = y + a.ratio * sqrt(more**2 - 1) * self.inflation * noise_like(y, generator)
-            a = _at(path, -2 * log(more * a.ratio), a)
-        return SamplerState(b.alpha * _heun(denoise, y, a, b))
+            y = y + a.ratio * sqrt(more**2 - 1) * self.inflation * descent.noise(y)
+            a = _at(descent.path, -2 * log(more * a.ratio), a)
+        return SamplerState(b.alpha * _heun(descent, y, a, b))
 
 
 def _at(path: ProbabilityPath, log_snr: float, near: Node) -> Node:

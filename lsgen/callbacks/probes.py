@@ -12,7 +12,9 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-__all__ = ["Probe", "fixed_probe", "observations_of", "probe_of"]
+from lsgen.models import LatentModel
+
+__all__ = ["Probe", "counts_observed", "fixed_probe", "observations_of", "observed_of", "probe_of"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,16 @@ def observations_of(batch: Any) -> Probe:
         )
     known = isinstance(label, Tensor) and label.shape == x.shape[:1] and not label.is_floating_point()
     return Probe(x, label if known else None)
+
+
+def counts_observed(model: object) -> bool:
+    """Return whether the bound of a model is that of the observed values alone."""
+    return isinstance(model, LatentModel) and "observed" in model.contract().demands
+
+
+def observed_of(model: object, batch: Any) -> Tensor | None:
+    """Return which values of a batch count in the bound of a model, bool (B, *shape); None where all of them do."""
+    return batch["observed"] if counts_observed(model) else None
 
 
 def fixed_probe(trainer: Trainer, n: int) -> Probe | None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torchmetrics import Metric
 
-from lsgen.latent import EncodableLatentSpace
+from lsgen.latent import EncodableLatentSpace, observed_log_prob
 from lsgen.latent.densities import check_density
 
 __all__ = ["Evidence", "NegativeLogLikelihood", "log_evidence"]
@@ -46,8 +46,9 @@ def log_evidence(
     samples: int = 5000,
     chunk_size: int = 100,
     q: Distribution | None = None,
+    observed: Tensor | None = None,
 ) -> Evidence:
-    """Return the importance-sampled evidence of observations (B, *shape).
+    """Return the importance-sampled evidence of observations (B, *shape), or of the values observed in them.
 
     Args:
         space: encoder, prior, decoder and likelihood.
@@ -55,20 +56,25 @@ def log_evidence(
         samples: codes K for every observation.
         chunk_size: codes for every observation that are decoded at once; it bounds the memory.
         q: what codes are drawn from, of batch shape (B,); the encoder's posterior unless given.
+        observed: where given, which values count, bool (B, *shape); the encoder sees zeros for the others, whatever
+            they are, and their likelihood is left out.
 
     Raises:
         ValueError: samples or chunk_size is not positive.
-        TypeError: the prior or the posterior has no density.
+        TypeError: the prior or the posterior has no density, or values are missing and the data dimensions of the
+            likelihood are not independent.
 
     """
     if min(samples, chunk_size) < 1:
         raise ValueError(f"expected samples and chunk_size of at least 1, got {samples} and {chunk_size}")
     check_density(space.prior, space.posterior)
+    x = x if observed is None else torch.where(observed, x, 0.0)
     q, p = space.encode(x) if q is None else q, space.prior()
     first = second = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
     for start in range(0, samples, chunk_size):
         z, decoded = space.draw(q, (min(chunk_size, samples - start),))
-        log_w = (decoded.log_prob(x) + p.log_prob(z) - q.log_prob(z)).double()
+        likelihood = decoded.log_prob(x) if observed is None else observed_log_prob(decoded, x, observed)
+        log_w = (likelihood + p.log_prob(z) - q.log_prob(z)).double()
         first = torch.logaddexp(first, torch.logsumexp(log_w, 0))
         second = torch.logaddexp(second, torch.logsumexp(2 * log_w, 0))
     return Evidence(first - log(samples), torch.exp(2 * first - second))
@@ -102,9 +108,9 @@ class NegativeLogLikelihood(Metric):
         self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("effective", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, space: EncodableLatentSpace, x: Tensor) -> None:
-        """Add observations (B, *shape)."""
-        evidence = log_evidence(space, x, self.samples, self.chunk_size)
+    def update(self, space: EncodableLatentSpace, x: Tensor, observed: Tensor | None = None) -> None:
+        """Add observations (B, *shape), or of each the values observed alone."""
+        evidence = log_evidence(space, x, self.samples, self.chunk_size, observed=observed)
         self.observations += len(x)
         self.total -= evidence.log_evidence.sum()
         self.effective += evidence.effective_samples.sum()

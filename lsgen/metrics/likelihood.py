@@ -124,12 +124,12 @@ class ActiveUnits(Metric):
         return (self.variances > self.threshold).sum()
 
 
-def bits_per_dimension(elbo: Tensor, dimensions: int, levels: int = 1) -> Tensor:
+def bits_per_dimension(elbo: Tensor, dimensions: float, levels: int = 1) -> Tensor:
     r"""Return the bound on the code length of one data dimension, -ELBO / (D ln 2) + log2(levels).
 
     Args:
         elbo: nats per observation.
-        dimensions: the data dimension D.
+        dimensions: the data dimension D; of data with missing values how many are observed on average.
         levels: for a density over dequantised data that were scaled to [0, 1], the number of grey levels; the
             change of variables to the original units adds log2(levels). 1 for a probability mass function.
 

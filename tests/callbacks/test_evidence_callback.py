@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 from torch.utils.data import DataLoader
 
-from lsgen.callbacks import EvidenceMetrics
+from lsgen.callbacks import EvidenceMetrics, LikelihoodMetrics
 from lsgen.latent import Deterministic, StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.metrics import AggregatePosterior
 from lsgen.models import LinearModel
 from lsgen.models.gan import GAN, NonSaturating
-from lsgen.models.vae import VAE, Autoencoder
+from lsgen.models.vae import VAE, Autoencoder, MissingDataIWAE
 from lsgen.nn import MLPDecoder, MLPEncoder
 
 D, d = 5, 2
@@ -25,17 +25,20 @@ def _x(n: int) -> Tensor:
     return torch.randn(n, d, generator=generator) @ mixing + 0.5 * torch.randn(n, D, generator=generator)
 
 
-def _measured(model: nn.Module, x: Tensor, batch_size: int = 20, **options: int) -> dict[str, float]:
+def _measured(
+    model: nn.Module, x: Tensor, batch_size: int = 20, masked: bool = False, **options: int
+) -> dict[str, float]:
     trainer = Trainer(
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[EvidenceMetrics(**options)],
+        callbacks=[LikelihoodMetrics(), EvidenceMetrics(**options)],
     )
-    (values,) = trainer.test(model, DataLoader([{"x": row} for row in x], batch_size), verbose=False)
-    return {key: value for key, value in values.items() if "nll" in key or "aggregate" in key}
+    rows = [{"x": row} | ({"observed": ~row.isnan()} if masked else {}) for row in x]
+    (values,) = trainer.test(model, DataLoader(rows, batch_size), verbose=False)
+    return {key: value for key, value in values.items() if masked or "nll" in key or "aggregate" in key}
 
 
 def test_values_are_those_of_a_linear_gaussian_model() -> None:
@@ -57,6 +60,35 @@ def test_values_are_those_of_a_linear_gaussian_model() -> None:
     for name in ("mutual_information", "marginal_kl", "total_correlation", "dimension_wise_kl"):
         draws = torch.stack([parts[name] for parts in expected])
         assert values[f"test/aggregate/{name}"] == pytest.approx(draws.mean().item(), abs=5 * draws.std().item()), name
+
+
+def test_missing_values_do_not_count() -> None:
+    """The evidence is that of the marginals of what is observed, and a length is divided by what is observed."""
+    x = _x(45)
+    x[torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.4] = torch.nan
+    x[0] = torch.nan
+    torch.manual_seed(0)
+    model = VAE(
+        MLPEncoder((D,), d, [8]),
+        MLPDecoder(d, (D,), []),
+        FixedGaussian((D,)),
+        StandardNormal(d),
+        MissingDataIWAE(samples=5),
+    )
+    values = _measured(model, x, 20, masked=True, samples=20000, n=100)
+    (layer,) = [part for part in model.latent_space.decoder.modules() if isinstance(part, nn.Linear)]
+    covariance = layer.weight @ layer.weight.T + model.latent_space.likelihood(torch.zeros(1, D)).variance.diag_embed()
+    each = []
+    for row in x:
+        seen = ~row.isnan()
+        if seen.any():
+            marginal = MultivariateNormal(layer.bias[seen], covariance[0][seen][:, seen])
+            each.append(marginal.log_prob(row[seen]).item())
+    assert values["test/nll"] == pytest.approx(-sum(each) / len(x), rel=2e-3)
+    length = -values["test/elbo"] * len(x) / int((~x.isnan()).sum())
+    assert values["test/nats_per_dimension"] == pytest.approx(length, rel=1e-6)
+    with pytest.raises(ValueError, match="expected no gap_steps for a model of missing values, got 3"):
+        _measured(model, x, masked=True, gap_steps=3)
 
 
 def test_numbers_repeat_and_leave_the_generator_of_random_numbers_alone() -> None:

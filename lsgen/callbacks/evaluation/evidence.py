@@ -16,7 +16,7 @@ from torchmetrics import MeanMetric
 from lsgen.callbacks.base import undisturbed
 from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.evaluation.aggregate import factorised_normal
-from lsgen.callbacks.probes import observations_of
+from lsgen.callbacks.probes import counts_observed, observations_of, observed_of
 from lsgen.latent import EncodableLatentSpace, PointPosterior
 from lsgen.latent.densities import check_density
 from lsgen.metrics import (
@@ -36,6 +36,8 @@ _PARTS = ("mutual_information", "marginal_kl", "total_correlation", "dimension_w
 class EvidenceMetrics(Observer):
     """Estimates the log-likelihood of test observations and the decomposition of the KL of the bound.
 
+    Of a model of missing values it is the log-likelihood of those that are observed.
+
     Args:
         samples: codes for every observation in importance sampling.
         n: observations, the first of the test set on each process.
@@ -48,7 +50,8 @@ class EvidenceMetrics(Observer):
         seed: seed of the codes.
 
     Raises:
-        ValueError: a number is not positive; when testing starts, there are more codes than most_codes.
+        ValueError: a number is not positive; when testing starts, there are more codes than most_codes, or a model of
+            missing values with temperatures, most_codes or gap_steps, which take complete observations.
         TypeError: when testing starts, the latent space has no encoder, or one without a density, or codes that are to
             be counted and cannot.
 
@@ -85,6 +88,9 @@ class EvidenceMetrics(Observer):
             name = type(space.posterior).__name__
             raise TypeError(f"EvidenceMetrics expected posteriors whose codes carry a gradient for the gap, got {name}")
         check_density(space.prior)
+        for name in ("temperatures", "most_codes", "gap_steps") if counts_observed(pl_module) else ():
+            if (value := getattr(self, name)) is not None:
+                raise ValueError(f"EvidenceMetrics expected no {name} for a model of missing values, got {value}")
         if self.most_codes is not None:
             check_enumerable(space, self.most_codes)
 
@@ -113,15 +119,17 @@ class EvidenceMetrics(Observer):
     ) -> None:
         """Add the observations of a batch until there are enough."""
         x = observations_of(batch).x[: self.n - self._seen]
+        observed = observed_of(pl_module, batch)
         space = pl_module.latent_space
         assert isinstance(space, EncodableLatentSpace)
         self._seen += len(x)
         if len(x):
             with undisturbed(space, self.seed + batch_idx), torch.no_grad():
-                self._add(space.eval(), x)
+                self._add(space.eval(), x, None if observed is None else observed[: len(x)])
 
-    def _add(self, space: EncodableLatentSpace, x: Tensor) -> None:
-        self._nll.update(space, x)
+    def _add(self, space: EncodableLatentSpace, x: Tensor, observed: Tensor | None) -> None:
+        x = x if observed is None else torch.where(observed, x, 0.0)
+        self._nll.update(space, x, observed)
         if self.temperatures is not None:
             with torch.inference_mode(False):  # trainers test in inference mode, and the chains need gradients
                 bound = annealed_log_evidence(space, x.clone(), self.temperatures, self.chains)

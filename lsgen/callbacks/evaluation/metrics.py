@@ -15,10 +15,12 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.utils.hooks import RemovableHandle
+from torchmetrics import MeanMetric
 
 from lsgen.callbacks.engine.clock import bind_clock, continue_loggers, generator_steps, images_seen
 from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.engine.problems import protect_loggers
+from lsgen.callbacks.probes import observed_of
 from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.metrics import ActiveUnits, EvidenceLowerBound, bits_per_dimension
@@ -56,6 +58,7 @@ class LikelihoodMetrics(Observer):
         self._epoch: EvidenceLowerBound | None = None
         self._bound: EvidenceLowerBound | None = None
         self._active: ActiveUnits | None = None
+        self._observed: MeanMetric | None = None
         self._throughput = Throughput()
         self._posterior_means: list[Tensor] = []
         self._tap: RemovableHandle | None = None
@@ -115,7 +118,7 @@ class LikelihoodMetrics(Observer):
         dataloader_idx: int = 0,
     ) -> None:
         """Add the batch."""
-        self._add_evaluation(outputs)
+        self._add_evaluation(pl_module, outputs, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the averages over the validation set."""
@@ -136,7 +139,7 @@ class LikelihoodMetrics(Observer):
         dataloader_idx: int = 0,
     ) -> None:
         """Add the batch."""
-        self._add_evaluation(outputs)
+        self._add_evaluation(pl_module, outputs, batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the averages over the test set."""
@@ -183,7 +186,7 @@ class LikelihoodMetrics(Observer):
         _send(trainer, pl_module, values)
 
     def _begin_evaluation(self, pl_module: LightningModule) -> None:
-        self._bound = self._active = None
+        self._bound = self._active = self._observed = None
         space = getattr(pl_module, "latent_space", None)
         if isinstance(space, EncodableLatentSpace) and self._tap is None:
             self._tap = space.posterior.register_forward_hook(self._note_posterior)
@@ -191,7 +194,7 @@ class LikelihoodMetrics(Observer):
     def _note_posterior(self, module: nn.Module, inputs: Any, posterior: Distribution) -> None:
         self._posterior_means.append(posterior.mean.detach())
 
-    def _add_evaluation(self, losses: Any) -> None:
+    def _add_evaluation(self, pl_module: LightningModule, losses: Any, batch: Any) -> None:
         means, self._posterior_means = self._posterior_means, []
         if not isinstance(losses, Losses):
             return
@@ -202,6 +205,11 @@ class LikelihoodMetrics(Observer):
         self._bound.update(losses)
         if means and means[0].shape == losses.kl.shape:
             self._active.update(means[0])
+        if (observed := observed_of(pl_module, batch)) is not None:
+            if self._observed is None:
+                self._observed = MeanMetric().to(observed.device)
+                self._observed.set_dtype(torch.float64)
+            self._observed.update(observed.flatten(1).sum(1, dtype=torch.float64))
 
     def _end_evaluation(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._tap is not None:
@@ -217,7 +225,9 @@ class LikelihoodMetrics(Observer):
             row.update({f"{stage}/kl_dimension/{i:02d}": value for i, value in enumerate(per_dimension)})
         if self._active is not None and bool(self._active.observations):
             row[f"{stage}/active_units"] = self._active.compute()
-        name, length = code_length(values["elbo"], pl_module.latent_space, trainer.datamodule)  # type: ignore[attr-defined,arg-type]
+        data: Any = getattr(trainer, "datamodule", None)
+        counted = None if self._observed is None else self._observed.compute()
+        name, length = code_length(values["elbo"], space, data, counted)
         _log(trainer, pl_module, {**row, f"{stage}/{name}": length})
 
 
@@ -251,8 +261,10 @@ class Throughput:
         return rate
 
 
-def code_length(elbo: Tensor, space: LatentSpace, data: LightningDataModule | None) -> tuple[str, Tensor]:
-    """Return -ELBO per data dimension as a name and a value.
+def code_length(
+    elbo: Tensor, space: LatentSpace, data: LightningDataModule | None, observed: Tensor | None = None
+) -> tuple[str, Tensor]:
+    """Return -ELBO per data dimension as a name and a value; where values are missing, per observed dimension.
 
     It is `bits_per_dimension` where the likelihood is a probability of discrete data with as many outcomes as the
     data have levels, or a density of dequantised data, for which the change of units is added; everywhere else
@@ -262,15 +274,18 @@ def code_length(elbo: Tensor, space: LatentSpace, data: LightningDataModule | No
         elbo: nats per observation.
         space: gives the likelihood.
         data: tells what the values of an observation are, if it is a `lsgen.data.DataModule`.
+        observed: values that are observed in an observation, on average, where the ELBO is that of these alone; all
+            dimensions count unless given.
 
     """
     likelihood = space.likelihood
+    dimensions = likelihood.dimensions if observed is None else float(observed)
     if isinstance(data, DataModule) and (levels := data.values.levels) is not None:
         if data.values.dequantised and not likelihood.discrete:
-            return "bits_per_dimension", bits_per_dimension(elbo, likelihood.dimensions, levels)
+            return "bits_per_dimension", bits_per_dimension(elbo, dimensions, levels)
         if data.values.discrete and likelihood.discrete and levels == getattr(likelihood, "levels", 2):
-            return "bits_per_dimension", bits_per_dimension(elbo, likelihood.dimensions)
-    return "nats_per_dimension", -elbo / likelihood.dimensions
+            return "bits_per_dimension", bits_per_dimension(elbo, dimensions)
+    return "nats_per_dimension", -elbo / dimensions
 
 
 def _bound_like(losses: Losses) -> EvidenceLowerBound:

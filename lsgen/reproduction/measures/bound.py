@@ -8,6 +8,7 @@ import torch
 
 from lsgen.callbacks.base import undisturbed
 from lsgen.callbacks.evaluation.metrics import code_length
+from lsgen.callbacks.probes import observed_of
 from lsgen.models.fitted import FittedModel
 from lsgen.models.vae import VAE
 from lsgen.reproduction.runs import Measured, TrainedRun
@@ -57,7 +58,9 @@ class Bound:
             raise ValueError(
                 f"Bound expected posteriors with a bound, got {type(model.latent_space.posterior).__name__}"
             )
-        name, length = code_length(elbo, model.latent_space, run.data)
+        observed = observed_of(model, batch)
+        counted = None if observed is None else observed.sum() / len(observed)
+        name, length = code_length(elbo, model.latent_space, run.data, counted)
         parts = {"nats": -elbo, name: length}
         values = {key: float(part.mean()) for key, part in parts.items()}
         return Measured(values, {key: part.float() for key, part in parts.items()})

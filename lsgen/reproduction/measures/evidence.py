@@ -8,6 +8,7 @@ import torch
 from torch.distributions import Independent
 
 from lsgen.callbacks.base import undisturbed
+from lsgen.callbacks.probes import observed_of
 from lsgen.latent import Euclidean
 from lsgen.metrics import ActiveUnits, log_evidence
 from lsgen.reproduction.runs import Measured, TrainedRun
@@ -20,8 +21,9 @@ class HeldOutEvidence:
     """Estimates log p(x) of test observations, the same ones for every run, and counts active units.
 
     Its keys are `nll`, the negative log-likelihood in nats per observation, with that of each observation, and
-    `effective_samples`; and `active_units` where codes lie in flat space and their dimensions are independent given x:
-    those whose posterior mean has a variance above 0.01 over the observations.
+    `effective_samples`; of a model of missing values, they are of what is observed. And `active_units` where codes lie
+    in flat space and their dimensions are independent given x: those whose posterior mean has a variance above 0.01
+    over the observations.
 
     Attributes:
         samples: codes for every observation; with one, `nll` estimates minus the evidence lower bound.
@@ -50,10 +52,17 @@ class HeldOutEvidence:
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
         space = run.encodable_space
-        x = run.probe(self.n)["x"]
+        batch = run.probe(self.n)
+        observed = observed_of(run.model, batch)
+        x = batch["x"] if observed is None else torch.where(observed, batch["x"], 0.0)
+        parts = x.split(self.batch_size)
+        masks = [None] * len(parts) if observed is None else observed.split(self.batch_size)
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()
-            found = [log_evidence(space, part, self.samples, self.chunk_size) for part in x.split(self.batch_size)]
+            found = [
+                log_evidence(space, part, self.samples, self.chunk_size, observed=mask)
+                for part, mask in zip(parts, masks, strict=True)
+            ]
             q = space.encode(x)
         nll = -torch.cat([one.log_evidence for one in found])
         effective = torch.cat([one.effective_samples for one in found])

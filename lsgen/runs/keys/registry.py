@@ -90,8 +90,8 @@ ENTRIES: tuple[Entry, ...] = (
         table=("test",), card=("Active units", "latent dimensions"), chart=Chart("Active axes", "", "validation")),
     *(
         _likelihood(f"{unit}_per_dimension", "code length", f"{unit} per dimension",
-            "−ELBO per data dimension, " + remark, better="lower", summary=True, card=("Code length",
-            f"{unit} per dimension"))
+            "−ELBO per data dimension, of those observed where values are missing, " + remark, better="lower",
+            summary=True, card=("Code length", f"{unit} per dimension"))
         for unit, remark in (
             ("bits", "of discrete data"),
             ("nats", "of continuous data"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import struct
+import sys
 import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -191,3 +192,19 @@ def _seeded(request: pytest.FixtureRequest) -> None:
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002 (the global generator, for what draws from it)
     random.seed(seed)
+
+
+@pytest.fixture(autouse=True)
+def _own_modules(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Forget the modules that a test wrote and imported, so that another may write one of the same name."""
+    yield
+    folder = request.node.funcargs.get("tmp_path")
+    if folder is not None:
+        own = [name for name, module in sys.modules.items() if _file(module).startswith(str(folder))]
+        for name in own:
+            del sys.modules[name]
+
+
+def _file(module: object) -> str:
+    """Return the file of a module, without asking modules that import others when they are asked."""
+    return str(getattr(module, "__dict__", {}).get("__file__"))

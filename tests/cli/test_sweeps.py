@@ -34,7 +34,7 @@ def attempts(sweep):
     return [len(sweep.run(job).provenance()["attempts"]) for job in sweep.jobs]
 
 
-def until(what, seconds=90.0):
+def until(what, seconds=300.0):
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "waited too long"
@@ -161,7 +161,7 @@ def test_optuna_goes_on_after_a_kill(lsgen, small, tmp_path):
     process = subprocess.Popen(
         [*command, "hydra.sweeper.n_trials=3", "sweep_dir=s"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL
     )
-    until(lambda: len(list(tmp_path.glob("s/00?_*/config.yaml"))) == 2)
+    until(lambda: len(list(tmp_path.glob("s/00?_*/config.yaml"))) >= 2)
     process.kill()
     process.wait()
     until(lambda: not any(RunDirectory(p.parent).is_locked() for p in tmp_path.glob("s/00?_*/config.yaml")))

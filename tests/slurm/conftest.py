@@ -70,7 +70,7 @@ class Cluster:
         return self.run("squeue", "-h", "-r", f"--name=lsgen-{sweep.id}", "-o%T").stdout.split()
 
 
-def until(what, seconds=120.0):
+def until(what, seconds=300.0):
     """Wait until `what()` holds."""
     end = time.monotonic() + seconds
     while not what():

@@ -263,7 +263,7 @@ def start(tmp_path, *arguments):
     return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def wait_for(condition, process, seconds=120):
+def wait_for(condition, process, seconds=300):
     until = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()

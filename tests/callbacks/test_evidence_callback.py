@@ -41,6 +41,7 @@ def _measured(
     return {key: value for key, value in values.items() if masked or "nll" in key or "aggregate" in key}
 
 
+@pytest.mark.slow
 def test_values_are_those_of_a_linear_gaussian_model() -> None:
     x = _x(300)
     model = LinearModel((D,), d).fit(x)

@@ -159,6 +159,7 @@ def _judges() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: set[str] = set()
     key_of = Sink._key
@@ -189,6 +190,7 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     assert not lacking, "the registry has keys of geometry that nothing logs"
 
 
+@pytest.mark.slow
 def test_the_demonstration_opens_on_at_most_80_charts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_wandb: Any
 ) -> None:

@@ -120,6 +120,7 @@ def test_one_sentence(arguments, sentence, lsgen, tmp_path, monkeypatch):
     assert outcome.out.count("run      ") == outcome.out.count("removed  "), "where nothing is, was not taken back"
 
 
+@pytest.mark.slow
 def test_a_misspelt_key_in_the_users_overlay(lsgen, tmp_path):
     folder = tmp_path / "conf" / "experiment"
     folder.mkdir(parents=True)
@@ -139,6 +140,7 @@ def test_a_misspelt_key_in_the_users_overlay(lsgen, tmp_path):
     assert not list((tmp_path / "runs").glob("*/*"))
 
 
+@pytest.mark.slow
 def test_a_config_cannot_extend_its_own_list(lsgen, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("def prior(dim):\n    raise SystemExit('called')\n")
     monkeypatch.syspath_prepend(tmp_path)

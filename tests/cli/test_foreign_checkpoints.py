@@ -2,6 +2,7 @@
 
 import zipfile
 
+import pytest
 import torch
 
 DAMAGED = "got a damaged file: cut short or overwritten"
@@ -39,6 +40,7 @@ CASES = (
 )
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_does_not_fit_is_one_sentence(lsgen, trained, tmp_path):
     file = trained / "checkpoints" / "last.ckpt"
     whole, content = file.read_bytes(), torch.load(file, weights_only=True)

@@ -30,6 +30,7 @@ def test_a_value_that_nothing_logs_cannot_be_watched(overrides, sentence, lsgen,
     refused(lsgen("train", *small, *overrides), tmp_path, sentence)
 
 
+@pytest.mark.slow
 def test_what_is_logged_can_be_watched(lsgen, small):
     stop = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/kl_dimension/03}"
     outcome = lsgen("train", *small, "callbacks.checkpoint.monitor=val/active_units", stop, "test=true")

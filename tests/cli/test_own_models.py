@@ -115,6 +115,7 @@ def own(tmp_path):
     (tmp_path / "model.py").write_text(OWN)
 
 
+@pytest.mark.slow
 def test_the_verbs_look_at_a_space_in_a_file(lsgen, own, tmp_path):
     outcome = lsgen("traverse", "model.py:space", "run_dir=out")
     assert outcome.code == 0, outcome.err

@@ -64,6 +64,7 @@ def test_a_search_draws_the_numbers_that_hydra_makes_of_a_range():
         ("hydra.sweeper.metric=test/elbo", "expected hydra.sweeper.metric among what the run will log, val/loss, "),
     ],
 )
+@pytest.mark.slow
 def test_a_search_is_refused_before_its_first_trial(override, sentence, lsgen, small, tmp_path, refused):
     pytest.importorskip("optuna")
     search = ("hydra/sweeper=optuna", "model.objective.beta=interval(1,2)", "sweep_dir=a/s")
@@ -71,6 +72,7 @@ def test_a_search_is_refused_before_its_first_trial(override, sentence, lsgen, s
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_a_study_goes_one_way(lsgen, small, tmp_path, refused):
     optuna = pytest.importorskip("optuna")
     storage = f"sqlite:///{tmp_path}/study.db"

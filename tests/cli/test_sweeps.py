@@ -59,6 +59,7 @@ def test_the_same_sweep_twice_does_no_work_twice(lsgen, small, tmp_path, monkeyp
     assert held == []
 
 
+@pytest.mark.slow
 def test_a_sweep_with_a_bad_config_starts_nothing(lsgen, small, tmp_path):
     outcome = lsgen("train", "-m", *small, "sweep_dir=s", "data=digits,nothing")
     assert outcome.code == 2
@@ -87,6 +88,7 @@ def test_sweep_says_what_it_expects(lsgen, arguments, sentence):
     assert sentence in outcome.err
 
 
+@pytest.mark.slow
 def test_without_slurm_the_launcher_says_so(lsgen, small, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     outcome = lsgen("train", "-m", *small, "hydra/launcher=slurm", "sweep_dir=s", "seed=0,1")
@@ -187,6 +189,7 @@ def test_a_search_says_what_it_expects(lsgen, small):
     assert "expected something to search" in outcome.err
 
 
+@pytest.mark.slow
 def test_agents_of_wandb_get_a_command_that_trains(lsgen, small, tmp_path):
     from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 

@@ -69,6 +69,7 @@ def test_a_series_is_the_first_two_numbers():
             check_version(version, "the run")
 
 
+@pytest.mark.slow
 def test_a_run_says_who_made_it(lsgen, small, tmp_path):
     assert lsgen("train", *small, "run_dir=new", "model.max_steps=1").code == 0
     assert json.loads((tmp_path / "new" / "provenance.json").read_text())["version"] == __version__

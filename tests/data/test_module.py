@@ -130,6 +130,7 @@ print(first, held())
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="an option of glibc")
+@pytest.mark.slow
 def test_workers_return_the_memory_of_large_arrays():
     """160 MB were freed below small arrays that are still in use."""
     done = subprocess.run([sys.executable, "-c", HELD], check=True, capture_output=True, text=True)

@@ -116,6 +116,7 @@ def test_resumed_run_sees_what_the_uninterrupted_one_would_have_seen(tmp_path, h
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_a_resumed_run_sees_the_same_augmented_images(tmp_path):
     v2 = pytest.importorskip("torchvision.transforms.v2")
     whole, first, second = cut_and_resume(tmp_path, "on_train_batch_end", 8, 0, [v2.RandomCrop(8, padding=2)])

@@ -178,6 +178,7 @@ def test_families_whose_log_z_is_a_special_function_or_a_determinant(name, dtype
     torch.testing.assert_close(distance(im, a, b), distance(field, a, b), rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_connection_and_curvature_take_third_derivatives_alone():
     """Gamma_kij = phi_kij / 2 and R_ijkl = (phi_ilm phi_jkm - phi_ikm phi_jlm) / 4, of a learned convex potential."""
     net = nn.Sequential(nn.Linear(3, 12), nn.Softplus(), nn.Flatten()).double().requires_grad_(False)
@@ -279,6 +280,7 @@ def test_exponential_and_logarithm_are_inverse(method):
     torch.testing.assert_close(shot.point, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_transport_along_a_geodesic_takes_its_velocity_along_and_keeps_lengths():
     a, b = gaussians(2, 4)
     v, w = log_map(GAUSSIAN, a, b, 129, tol=1e-8), torch.randn(4, 2, dtype=f64)
@@ -290,6 +292,7 @@ def test_transport_along_a_geodesic_takes_its_velocity_along_and_keeps_lengths()
     torch.testing.assert_close(square, square[:, :1].expand_as(square), rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_statistics_take_it():
     """The Frechet mean does not depend on coordinates: natural ones here, those of the half-plane there."""
     sets = gaussians(2, 6)
@@ -306,6 +309,7 @@ def test_statistics_take_it():
     assert brownian_motion(GAUSSIAN, codes, 1e-3, 4).finite.all()
 
 
+@pytest.mark.slow
 def test_large_latents_need_no_matrix():
     im = HessianMetric(categorical_log_z, 40)
     a, b = torch.randn(2, 3, 40, dtype=f64)

@@ -70,6 +70,7 @@ def test_information_is_that_of_the_embedding(likelihood: Mixed) -> None:
     torch.testing.assert_close(likelihood.join(likelihood.split(h)), h, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_mixed_decoder_has_one_geometry_by_both_routes(likelihood: Mixed) -> None:
     decoder = MLPDecoder(2, likelihood.raw_shape, hidden=[8], activation=nn.Tanh)
     space = LatentSpace(decoder, likelihood, StandardNormal(2)).double()

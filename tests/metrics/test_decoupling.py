@@ -53,6 +53,7 @@ def test_decoupled_and_entangled_generators() -> None:
         torch.testing.assert_close(index(_sensitivity(hadamard)), 0 * ONE.expand(4), atol=1e-12, rtol=0)
 
 
+@pytest.mark.slow
 def test_optimised_weights_find_the_dimensions_of_a_concept() -> None:
     z = torch.randn(200, 4, dtype=torch.float64)
     space = _space(torch.eye(4).double())

@@ -79,6 +79,7 @@ def test_features_of_networks_do_not_depend_on_the_batch() -> None:
     torch.testing.assert_close(extractor(x)[:2], extractor(x[:2]))
 
 
+@pytest.mark.slow
 def test_the_classifier_learns_and_is_the_same_every_time() -> None:
     data = Digits()
     first, second = (DatasetClassifier((1, 8, 8), dim=16, steps=150) for _ in range(2))

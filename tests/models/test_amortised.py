@@ -23,6 +23,7 @@ def fitted():
 
 
 @pytest.mark.parametrize("kind", METRICS)
+@pytest.mark.slow
 def test_it_is_close_to_the_closed_form_at_pairs_it_has_not_seen(fitted, kind):
     made, z = fitted[kind], codes()
     a, b = z[sample_pairs(z, 1000, torch.Generator().manual_seed(2))].unbind(1)

@@ -277,6 +277,7 @@ def test_what_a_data_module_makes_of_a_batch_is_what_is_judged(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("objective", [BetaTCVAE, WAEMMD])
+@pytest.mark.slow
 def test_tuners_that_train_before_the_start_of_a_fit_work(tmp_path: Path, objective: Any) -> None:
     data, model = Table(train=_x(65), val=_x(17)), _vae(objective(), steps=None)
     tuners = [BatchSizeFinder(init_val=2, max_trials=2), LearningRateFinder(num_training_steps=8, update_attr=False)]

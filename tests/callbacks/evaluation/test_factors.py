@@ -67,6 +67,7 @@ def test_scores_are_those_of_the_metrics_on_the_same_codes() -> None:
     assert len([key for key in values if key.startswith("test/disentanglement/")]) == 8 + 3 + 3 + 2 + 10
 
 
+@pytest.mark.slow
 def test_observations_that_the_test_set_lacks_are_those_of_the_validation_set() -> None:
     shape, data = (1, 64, 64), Sprites(val_size=200, test_size=150)
     model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())

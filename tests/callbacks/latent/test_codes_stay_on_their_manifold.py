@@ -125,6 +125,7 @@ def test_geodesics_follow_the_manifold_or_are_left_out(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sphere", "ball"])
+@pytest.mark.slow
 def test_distances_and_means_of_curved_codes_are_measured(name, tmp_path):
     callback = LatentDistances(observations=4, sets=MeanSets(members=3), search=GeodesicSearch(kl_probes=8))
     space = _space(name)

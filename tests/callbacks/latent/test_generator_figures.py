@@ -179,6 +179,7 @@ class Bars(nn.Module):
         return torch.lerp(self.ends[:1], self.ends[1:], t)
 
 
+@pytest.mark.slow
 def test_one_dimension_for_a_class_is_sparse_and_a_shared_one_is_not(tmp_path: Path) -> None:
     data = Digits()
     classifier = DatasetClassifier(SHAPE, dim=16, steps=150)
@@ -207,6 +208,7 @@ def _style_gan(batches: int) -> tuple[GAN, DataLoader]:
     return gan, DataLoader([{"x": torch.rand(SHAPE)} for _ in range(4 * batches)], batch_size=4)
 
 
+@pytest.mark.slow
 def test_spaces_of_styles_are_looked_at_beside_z_under_keys_of_their_own(tmp_path: Path) -> None:
     gan, data = _style_gan(batches=2)
     figures = TraversalFigures(frames=2, plane_points=2)

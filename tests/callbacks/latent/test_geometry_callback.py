@@ -99,6 +99,7 @@ def test_the_sphere_has_its_constant_curvature_everywhere(tmp_path, toys):
     assert np.allclose(arrays["plane_log_volume"], 2 * np.log(2 / (1 + a**2 + b**2) / SIGMA))
 
 
+@pytest.mark.slow
 def test_eigenfunctions_of_a_linear_decoder_are_those_of_a_parallelogram(tmp_path, toys):
     """Of a rectangle (pi m / a)^2 + (pi n / b)^2; of a skewed one the lowest varies along the long diagonal."""
     decoder = nn.Linear(2, 5, dtype=torch.float64)
@@ -138,6 +139,7 @@ def test_segments_of_the_circle_are_arcs_over_chords(tmp_path, toys):
     assert "curvature/plane/q50" not in row, "one dimension has no plane"
 
 
+@pytest.mark.slow
 def test_collapsed_axes_are_counted_and_left_out_of_the_active_subspace(tmp_path, toys):
     decoder = nn.Sequential(_linear(3, rank=2), nn.Tanh())
     encoder = Posterior(scales=[0.2, 0.3, 1.0], factors=[1.0, 1.0, 0.0])
@@ -204,6 +206,7 @@ def test_piecewise_linear_decoders_are_flagged_and_flat(tmp_path, toys, activati
     assert (max(map(abs, _five(row, "curvature/scalar"))) < 1e-9) == bool(flag)
 
 
+@pytest.mark.slow
 def test_it_fires_as_promised_with_finite_values_only(tmp_path, toys):
     callback = LatentGeometry(4, n=4, plane_points=4, detail=GeometryDetail(pairs=2, kl_probes=20))
     _, recorder, _ = toys.fit(tmp_path, [callback])
@@ -221,6 +224,7 @@ def test_it_fires_as_promised_with_finite_values_only(tmp_path, toys):
         assert np.isfinite(list(row.values())).all()
 
 
+@pytest.mark.slow
 def test_training_is_bitwise_the_same_with_and_without_it(tmp_path, toys):
     ends = []
     for name, callbacks in (

@@ -155,6 +155,7 @@ def test_quantiles_are_those_of_the_aggregate_posterior(tmp_path, toys):
     assert all(toys.places(low, toys.enlarged(image)) for image in _decoded(space, z))
 
 
+@pytest.mark.slow
 def test_the_animation_runs_to_and_fro_over_every_axis(tmp_path, toys):
     space, x = toys.space(), toys.images(20)
     LatentTraversal(anchors=3, sigmas=2.0, figures=TraversalFigures(frames=4, fps=10)).run(

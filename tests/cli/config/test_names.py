@@ -46,6 +46,7 @@ def test_text_is_kept_as_it_was_written(texts, tmp_path, monkeypatch):
     assert (Path("runs") / f"2026_{run.folder}").resolve().parent == Path("runs").resolve()
 
 
+@pytest.mark.slow
 def test_every_job_of_a_sweep_has_its_own_text(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     jobs = prepared("-m", "run.name=1e1,010,x", "hydra/launcher=basic", "hydra/sweeper=basic")
@@ -60,6 +61,7 @@ def test_what_is_computed_is_computed_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["name", "tags"])
+@pytest.mark.slow
 def test_a_number_in_a_file_is_refused_for_what_was_written_is_gone(key, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
@@ -109,6 +111,7 @@ def test_a_machine_value_within_text_stays_one(monkeypatch):
     assert thaw(frozen).a == "${x} in /there"
 
 
+@pytest.mark.slow
 def test_a_group_after_a_long_name_is_one_that_wandb_takes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (run,) = prepared(f"run.name={'x' * 200}")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lsgen.cli.application import compose_and_run
 from lsgen.cli.config.preparation import prepare
@@ -14,6 +15,7 @@ def prepared(*overrides):
     return found[0]
 
 
+@pytest.mark.slow
 def test_relative_paths_of_data_are_kept_as_absolute_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("mine.npy", "held_out.npy"):

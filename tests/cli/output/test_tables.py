@@ -55,6 +55,7 @@ def test_markup_is_read_where_it_is_asked_for(monkeypatch, capsys):
         assert "[x]" in out, "heads are text"
 
 
+@pytest.mark.slow
 def test_an_evaluation_names_what_it_measured_and_its_unit(lsgen, trained):
     out = lsgen("evaluate", str(trained)).out
     rows = {line.strip("│ ").split("│")[0].strip(): line for line in out.splitlines()}
@@ -65,6 +66,7 @@ def test_an_evaluation_names_what_it_measured_and_its_unit(lsgen, trained):
     assert '"test/kl_dimension/00"' in metrics.read_text(), "files keep the keys"
 
 
+@pytest.mark.slow
 def test_a_traversal_prints_one_row_for_each_quantity(lsgen, small, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     arguments = [argument for argument in small if not argument.startswith("callbacks")]

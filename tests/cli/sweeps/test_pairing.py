@@ -61,6 +61,7 @@ def launched(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_sweep_record_their_pairs(lsgen, small, tmp_path, launched):
     pairs = ("model.prior.dim=2,3", "data.batch_size=64,128", "seed=0,1", "zip=[model.prior.dim,data.batch_size]")
     lsgen("train", "-m", *small, "sweep_dir=s", *pairs)

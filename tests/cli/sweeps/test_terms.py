@@ -36,6 +36,7 @@ def runs_of(sweep):
     return [sweep.run(job) for job in sweep.jobs]
 
 
+@pytest.mark.slow
 def test_after_a_failure_no_job_starts_and_a_retry_takes_them_up(lsgen, small, tmp_path, here, monkeypatch):
     """The second of three jobs cannot be trained; the retry, in another room, can."""
     good = sweep_job.execute
@@ -93,6 +94,7 @@ class _AfterTheFirstLog:
         pass
 
 
+@pytest.mark.slow
 def test_when_the_time_is_over_what_runs_is_saved_and_the_rest_is_skipped(lsgen, small, tmp_path, here, monkeypatch):
     """The run that the clock cut short goes on to the weights of one that was never stopped."""
     small = (*small, "data.batch_size=64", "trainer.check_val_every_n_epoch=50", "model.prior.dim=2")

@@ -13,6 +13,7 @@ SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "seed=range(0,9)")
 SEARCH += ("data.batch_size=256", "trainer.check_val_every_n_epoch=1", "model.max_steps=15")
 
 
+@pytest.mark.slow
 def test_bad_trials_end_early_and_are_pruned_everywhere(lsgen, small, tmp_path, here):
     """A threshold that no value passes ends every trial after its second validation."""
     options = "hydra.sweeper.pruner={kind:ThresholdPruner,lower:0,n_warmup_steps:2}"

@@ -105,6 +105,7 @@ def _commit(place):
         subprocess.run(["git", *arguments], cwd=place, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_and_measures_nothing_and_records_the_same(lsgen, checkout):
     outcome = lsgen("reproduce", "mine")
     assert outcome.code == 0, outcome.err

@@ -178,6 +178,7 @@ def test_sectional_curvature_depends_on_the_plane_alone():
     assert torch.isnan(sectional_curvature(im, z, u, -2 * u)).all()
 
 
+@pytest.mark.slow
 def test_mean_curvature_within_the_statistical_manifold():
     """The family's own surface is totally geodesic in itself: nothing is left within; a flat family keeps all."""
     z = torch.randn(5, 2, dtype=f64)

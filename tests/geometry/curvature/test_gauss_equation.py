@@ -239,6 +239,7 @@ def test_restriction():
     torch.testing.assert_close(metric(sub, z[:, [0, 2]]), metric(im, z)[:, [0, 2]][:, :, [0, 2]])
 
 
+@pytest.mark.slow
 def test_gradients():
     net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 6)).double()
     im = Immersion(net, 2)

@@ -115,6 +115,7 @@ def compare(im, z):
 
 @pytest.mark.parametrize("d", [1, 3, 4, 6])
 @pytest.mark.parametrize("name", ["bernoulli", "gaussian", "signature"])
+@pytest.mark.slow
 def test_the_mean_curvature_is_the_trace_of_the_second_fundamental_form(name, d):
     im, z = METRICS[name](d), torch.randn(3, d, dtype=f64)
     second, inverse = second_fundamental_form(im, z), torch.linalg.inv(metric(im, z))
@@ -139,6 +140,7 @@ def test_a_linear_decoder_is_flat_and_a_deficient_metric_has_no_curvature():
     assert mean_curvature(flat, z).vector.isnan().all()
 
 
+@pytest.mark.slow
 def test_gradients_and_every_transform(monkeypatch):
     _in_tiles(monkeypatch, 2)
     net, z = network(3, 7, 6), torch.randn(2, 3, dtype=f64)

@@ -113,6 +113,7 @@ def test_the_covariance_of_a_mixture_is_the_derivative_of_its_denoiser() -> None
         posterior_covariance(MIXTURE, x, l[:3])
 
 
+@pytest.mark.slow
 def test_spacetime_has_the_closed_form_of_a_gaussian() -> None:
     im = spacetime_metric(gaussian(1.3), (1,), one)
     path = geodesic(im, A, B, 65)
@@ -162,6 +163,7 @@ def test_spacetime_of_a_gaussian_has_constant_negative_curvature(d: int) -> None
     torch.testing.assert_close(metric(im, z), jacobian.mT @ (inner[..., None] * jacobian), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_spacetime_of_a_mixture_is_the_covariance_of_its_statistics() -> None:
     """Fisher information of an exponential family: Cov[T] of T = (x_0, |x_0|^2), here by quadrature."""
     z = torch.cat([torch.randn(5, 1, dtype=f64), torch.linspace(-1.5, 2, 5, dtype=f64)[:, None]], 1)
@@ -182,6 +184,7 @@ def test_spacetime_of_a_mixture_is_the_covariance_of_its_statistics() -> None:
         torch.testing.assert_close(found, slope.mT @ fisher @ slope, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_divergence_may_be_estimated_and_signs_are_exact_where_the_jacobian_is_diagonal() -> None:
     z = torch.randn(3, 5, dtype=f64)
     probes = torch.randint(0, 2, (2, 4)) * 2.0 - 1
@@ -191,6 +194,7 @@ def test_the_divergence_may_be_estimated_and_signs_are_exact_where_the_jacobian_
         spacetime_metric(gaussian(0.7), (2, 2), probes=probes[:, :3])
 
 
+@pytest.mark.slow
 def test_statistics_and_a_network_take_the_metric_as_it_is() -> None:
     torch.manual_seed(0)
     net = MLPDenoiser((1,), hidden=(8,), embedding=8).double().eval()

@@ -30,6 +30,7 @@ def certificate():
     del sys.modules["bench_certificate"], sys.modules["tori"]
 
 
+@pytest.mark.slow
 def test_distances_on_tori_are_the_least_of_all_windings(certificate):
     """Short geodesics, shot across the cuts of both angles; long ones, of which none is shorter than the distance."""
     surface, tori = reference.torus(2.0, 1.0), sys.modules["tori"]
@@ -51,18 +52,19 @@ def test_distances_on_tori_are_the_least_of_all_windings(certificate):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_nothing_that_has_converged_is_further_than_a_percent_from_the_truth(certificate):
-    """A hundred of the ten thousand problems of scripts/bench_certificate.py, from all families."""
+    """Sixty of the ten thousand problems of scripts/bench_certificate.py, from all families."""
     count = 0
     for name in certificate.FAMILIES:
-        found = certificate.verdicts(name, 0.01, pairs=5, search=False)
+        found = certificate.verdicts(name, 0.01, pairs=3, search=False)
         count += len(found.converged)
         wrong = found.converged & ~(found.solution <= certificate.PROMISE)
         assert not wrong.any(), (name, found.solution[wrong])
         assert name != "tori of circles" or (found.shortest[found.converged] <= certificate.PROMISE).all()
         assert found.converged.double().mean() >= (0.2 if name == "ReLU decoders" else 0.8), name
-    assert count >= 100
+    assert count >= 60
 
 
+@pytest.mark.slow
 def test_codes_whose_chords_rounding_hides_on_finer_grids_alone_are_not_taken_as_close(certificate):
     """Two pairs across a ridge in float32, whose ends and middles are on flat land: the ridge is a fifth of the way."""
     whole = certificate.ridge(certificate.Draw(26_279, 20))
@@ -96,6 +98,7 @@ def far_apart(model, apart):
 
 
 @pytest.mark.parametrize("model", ["ball", "half-plane", "hyperboloid", "gaussian"])
+@pytest.mark.slow
 def test_hyperbolic_distances_up_to_30(model):
     for apart in (12.0, 30.0):
         im, a, b = far_apart(model, apart)
@@ -107,6 +110,7 @@ def test_hyperbolic_distances_up_to_30(model):
         torch.testing.assert_close(found.length, exact, rtol=3e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_a_hyperboloid_by_itself_is_not_refused_for_rounding():
     """Coordinates of 10^8 whose squares cancel to 2: solved or not converged, each pair by itself, never refused."""
     im = Immersion(reference.hyperbolic().immersion.fn, 2, signature=[-1.0, 1.0, 1.0])

@@ -81,6 +81,7 @@ def test_close_codes_in_float64(apart):
 
 
 @pytest.mark.parametrize(("surface", "far"), [(SPHERE, 1e6), (TORUS, 1e4)], ids=["sphere", "torus"])
+@pytest.mark.slow
 def test_large_images_hide_nothing(surface, far):
     """The same surface a long way from the origin, whose chords float32 rounds to nothing."""
     im = Immersion(lambda z: surface.immersion.fn(z) + far, 2)
@@ -89,6 +90,7 @@ def test_large_images_hide_nothing(surface, far):
         agrees(im, surface.distance, a, a + apart * 0.4 * torch.randn(8, 2))
 
 
+@pytest.mark.slow
 def test_large_images_in_float64_are_measured_by_the_metric():
     im = Immersion(lambda z: SPHERE.immersion.fn(z) + 1e13, 2)
     a = 0.4 * torch.randn(4, 2, dtype=f64)
@@ -108,6 +110,7 @@ def test_a_map_that_knows_float32_alone():
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e18])
+@pytest.mark.slow
 def test_neither_small_nor_large_units_matter(scale):
     a = 0.4 * torch.randn(8, 2)
     small = Immersion(lambda z: SPHERE.immersion.fn(z * scale), 2)

@@ -119,6 +119,7 @@ def _point(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian((5,)), FixedGaussian((5,))], ids=lambda x: type(x).__name__)
+@pytest.mark.slow
 def test_a_decoder_of_the_sphere_is_its_decoder_in_a_chart(likelihood):
     decoder = MLPDecoder(3, likelihood.shape, hidden=[12], activation=nn.Tanh, heads=likelihood.heads)
     on = immersion(_space(SPHERE, 3, decoder, likelihood))
@@ -171,6 +172,7 @@ def test_the_flat_torus_is_flat_and_wraps_around():
     torch.testing.assert_close(distance(im, _circles(a), _circles(a)), torch.zeros(20, dtype=f64))
 
 
+@pytest.mark.slow
 def test_the_shortest_of_both_ways_round_each_circle_is_found():
     """A bump stands in the shorter way round the first circle; the truth is the minimum over windings in the plane."""
 
@@ -190,6 +192,7 @@ def test_the_shortest_of_both_ways_round_each_circle_is_found():
     assert bool((found.points[:, 16, 0] < 0).all())
 
 
+@pytest.mark.slow
 def test_codes_of_the_poincare_ball_that_parametrise_gaussians_are_hyperbolic():
     """The Cayley transform onto (mu / sqrt 2, sigma), whose Fisher-Rao metric is twice the hyperbolic one."""
 
@@ -255,6 +258,7 @@ def test_antipodes_have_a_geodesic_of_the_right_length():
     torch.testing.assert_close(found.length, torch.full((8,), pi, dtype=f64), rtol=1e-5, atol=0)
 
 
+@pytest.mark.slow
 def test_alpha_curvature_of_a_sphere_is_that_of_its_chart():
     likelihood = Bernoulli((5,))
     decoder = MLPDecoder(3, likelihood.shape, hidden=[8], activation=nn.Tanh)

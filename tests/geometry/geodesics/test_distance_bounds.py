@@ -124,6 +124,7 @@ def test_bounds_of_products_add_by_their_squares():
     torch.testing.assert_close(members.lower_bound(a, b), each.square().mean(0).sqrt())
 
 
+@pytest.mark.slow
 def test_close_codes_of_float32_have_a_bound_in_float64_or_none():
     space = space_of(Bernoulli((6,)))
     a = torch.randn(5, 2, dtype=f64).float()

@@ -86,10 +86,12 @@ def all_of(im, x, points):
 
 
 @pytest.mark.parametrize("kind", METRICS)
+@pytest.mark.slow
 def test_derivatives_by_the_ends_are_central_differences(kind):
     agree(lambda x: all_of(METRICS[kind], x, 9), ENDS)
 
 
+@pytest.mark.slow
 def test_derivatives_by_the_weights_are_central_differences():
     net = network(5)
     weights = {key: w.detach() for key, w in net.named_parameters()}
@@ -104,6 +106,7 @@ def test_derivatives_by_the_weights_are_central_differences():
     torch.testing.assert_close(grad(lambda w: value(w).sum())(weights["0.weight"]), expected)
 
 
+@pytest.mark.slow
 def test_curves_that_a_finer_grid_tells_have_its_derivatives():
     """Both lead past a hill that 4 segments leap over: points are every second or fourth of those of 8 or 16."""
     ends = torch.tensor([[[-1.0, -0.9]], [[1.0, 0.8]]], dtype=f64)
@@ -160,6 +163,7 @@ def test_close_codes_in_float32_have_derivatives_by_the_route_that_found_them(of
         torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_float32_is_accurate_to_a_few_thousandths_where_chords_are_measured():
     for kind in ("immersion", "network", "torus"):
         im = METRICS[kind] if kind != "network" else Immersion(network(5).float(), 2)
@@ -169,6 +173,7 @@ def test_float32_is_accurate_to_a_few_thousandths_where_chords_are_measured():
         assert (found.double() - exact).abs().max() < 3e-3 * exact.abs().max()
 
 
+@pytest.mark.slow
 def test_equal_codes_move_apart_linearly():
     eye = torch.eye(2, dtype=f64)
     for im in METRICS.values():

@@ -17,6 +17,7 @@ def unit(im, z, e):
 
 
 @pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.slow
 def test_on_a_sphere_both_bounds_are_half_a_great_circle(n):
     """Great circles through the equator that stay away from infinity of the stereographic coordinates."""
     surface, radius = reference.sphere(2.0, n), 2.0
@@ -34,6 +35,7 @@ def test_on_a_sphere_both_bounds_are_half_a_great_circle(n):
 
 
 @pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.slow
 def test_on_a_sphere_whatever_the_code_and_the_direction(n):
     """Half a great circle in all directions, of which some come near infinity of the coordinates."""
     im, z = reference.sphere(1.0, n).immersion, torch.randn(3, n, dtype=f64)
@@ -43,6 +45,7 @@ def test_on_a_sphere_whatever_the_code_and_the_direction(n):
     torch.testing.assert_close(found.lower, exact, rtol=2e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_followed_bounds_from_below_alone():
     """From the centre of stereographic coordinates all geodesics leave them at the antipode, at distance pi."""
     found = conjugate_radius(reference.sphere().immersion, torch.zeros(1, 2, dtype=f64), 4.0, 8, steps=64)
@@ -50,6 +53,7 @@ def test_what_cannot_be_followed_bounds_from_below_alone():
     assert math.pi - 4.0 / 64 < found.lower.item() <= math.pi
 
 
+@pytest.mark.slow
 def test_on_products_the_more_curved_factor_decides():
     """The unit sphere times the hyperbolic plane: pi along the sphere, none along the other factor."""
     sphere, plane = reference.sphere().metric, reference.hyperbolic().metric
@@ -113,6 +117,7 @@ def test_on_an_ellipsoid_the_extreme_curvatures_bound_it():
     assert (found.upper <= math.pi * p * q / r + 1e-3).all()
 
 
+@pytest.mark.slow
 def test_batches_pieces_and_sampled_directions():
     surface = reference.sphere(1.0, 4)
     z = 0.1 * torch.randn(2, 3, 4, dtype=f64)

@@ -31,6 +31,7 @@ def test_the_sphere_focuses_at_pi_once_in_every_direction_across(n):
 
 
 @pytest.mark.parametrize("route", ["immersion", "field"])
+@pytest.mark.slow
 def test_the_distance_is_found_to_its_tolerance(route):
     """pi on the unit sphere of dimension 3, along geodesics that come near the chart's end, of 8 parts and of 32."""
     surface = reference.sphere(1.0, 3)
@@ -54,6 +55,7 @@ def test_fields_are_given_at_equal_times_whatever_the_steps():
         assert (torch.linalg.det(found.rates[0]) - t.cos()).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_geodesic_that_leaves_its_chart_keeps_what_was_found_before():
     """Through the pole of the stereographic chart, at distance pi / 2: nothing is known beyond, and all before."""
     im = reference.sphere().immersion

@@ -30,6 +30,7 @@ def aimed(im):
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("name", SURFACES)
+@pytest.mark.slow
 def test_it_inverts_the_exponential_map_to_fourth_order(name, route):
     """log_a(exp_a(v)) = v and exp_a(log_a(b)) = b, both by the slope between 8 and 32 segments."""
     im = ROUTES[route](SURFACES[name])

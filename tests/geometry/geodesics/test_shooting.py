@@ -30,6 +30,7 @@ def _shots(sign: float, radius: Tensor, length: Tensor, dtype: torch.dtype) -> t
 
 
 @pytest.mark.parametrize(("dtype", "far"), [(f64, 16.0), (torch.float32, 12.0)])
+@pytest.mark.slow
 def test_far_out_in_the_poincare_ball_ends_are_right_or_not_converged(dtype, far):
     ball, length = PoincareBall(), torch.linspace(0.5, far, 6, dtype=f64)
     z, v = _shots(-1.0, (torch.linspace(0, 11, 6, dtype=f64) / 2).tanh(), length, dtype)
@@ -40,6 +41,7 @@ def test_far_out_in_the_poincare_ball_ends_are_right_or_not_converged(dtype, far
     assert (error[found.converged] < 0.02).all()
 
 
+@pytest.mark.slow
 def test_symplectic_steps_that_are_too_long_have_not_converged():
     ball, length = PoincareBall(), torch.linspace(0.5, 12, 6, dtype=f64)
     z, v = _shots(-1.0, (torch.linspace(0, 11, 6, dtype=f64) / 2).tanh(), length, f64)
@@ -52,6 +54,7 @@ def test_symplectic_steps_that_are_too_long_have_not_converged():
 
 
 @pytest.mark.parametrize(("dtype", "slack"), [(f64, 1e-6), (torch.float32, 1e-2)])
+@pytest.mark.slow
 def test_far_from_the_pole_of_a_stereographic_sphere_errors_are_bounded_on_the_sphere(dtype, slack):
     def sphere(z: Tensor) -> Tensor:
         square = z.square().sum(-1, keepdim=True)

@@ -90,6 +90,7 @@ def test_several_starts_leave_a_saddle():
     assert several.lower_bound.item() == 4
 
 
+@pytest.mark.slow
 def test_more_starts_are_never_longer_and_some_are_shorter():
     """A plain with hills at random, which straight starts climb."""
     generator = torch.Generator().manual_seed(0)

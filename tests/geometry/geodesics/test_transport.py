@@ -97,6 +97,7 @@ def test_symplectic_steps_keep_the_momentum_and_are_of_order_four(route):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(4, abs=0.4)
 
 
+@pytest.mark.slow
 def test_symplectic_steps_keep_the_speed_over_long_times():
     """Some way around the torus: the error of the speed stays what it was at first."""
     torus, a = reference.torus(), torch.tensor([[0.0, 0.5]], dtype=f64)

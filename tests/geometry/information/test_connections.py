@@ -114,6 +114,7 @@ def test_the_curvature_of_a_decoder_is_that_of_its_connection(name):
         torch.testing.assert_close(alpha_curvature(manifold, z, alpha), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_opposite_connections_are_dual():
     for likelihood in (Laplace((2,)), Beta((2,)), Categorical((3,), 4)):
         manifold, z = statistical_manifold(_space(likelihood)), torch.randn(4, 2, dtype=f64)
@@ -153,6 +154,7 @@ def _all_gaussians() -> StatisticalManifold:
 
 
 @pytest.mark.parametrize("alpha", [1.0, -0.4])
+@pytest.mark.slow
 def test_exponential_families_have_curvature_in_proportion_and_none_at_both_ends(alpha):
     z = torch.randn(5, 2, dtype=f64)
     for manifold, at in ((exponential_family(GAUSSIANS), _natural(z)), (_all_gaussians(), z)):
@@ -216,6 +218,7 @@ def test_single_precision_agrees_with_double():
         torch.testing.assert_close(found.double(), theirs, rtol=1e-3, atol=1e-3 * theirs.abs().max().item())
 
 
+@pytest.mark.slow
 def test_shapes_and_rank_deficiency_are_per_code():
     manifold = statistical_manifold(_space(Bernoulli((1,))))  # one pixel of two codes: rank 1
     assert alpha_connection(manifold, torch.zeros(2, 0, 2, dtype=f64), 1.0).shape == (2, 0, 2, 2, 2)

@@ -46,6 +46,7 @@ MEMBERS = {
 
 
 @pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.slow
 def test_the_divergence_is_that_of_kullback_and_leibler(name):
     family, theta, made = MEMBERS[name]
     a, b = theta.chunk(2)
@@ -85,6 +86,7 @@ def test_means_that_no_member_has_do_not_converge_alone():
 
 
 @pytest.mark.parametrize("name", ["gaussians", "classes"])
+@pytest.mark.slow
 def test_dual_geodesics_are_straight_in_their_coordinates_and_solve_their_equations(name):
     family, theta, _ = MEMBERS[name]
     start, end = theta[:8].unflatten(0, (2, 4)), theta[8:16].unflatten(0, (2, 4))

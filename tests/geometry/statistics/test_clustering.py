@@ -28,6 +28,7 @@ def test_in_flat_space_it_is_k_means_of_the_image():
     assert f_measure(found.labels, torch.as_tensor(flat.labels_).long())[:2] == (1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_on_the_roll_distances_and_inertia_are_those_of_arcs():
     """Also with a code for every centre, whose distances are all zero."""
     u = torch.cat([torch.linspace(6.0, 7.0, 10, dtype=f64), torch.linspace(12.3, 13.3, 10, dtype=f64)])

@@ -45,6 +45,7 @@ def closest_by_scan(radius, turn, steps=3600):
     return angle, off.square().sum(-1)
 
 
+@pytest.mark.slow
 def test_where_tangent_principal_components_are_wrong():
     """Far out great circles draw together: the tangent space overrates what is far, and picks the other axis."""
     radius, turn = planted()
@@ -64,6 +65,7 @@ def test_where_tangent_principal_components_are_wrong():
     assert float(exact.residuals[0]) == pytest.approx(float(total.min()) / 10, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_hyperbolic_codes_agree_with_closed_forms():
     """sinh(d / s) = sinh(r / s) sin(angle) for curvature -1/s^2, s^2 = 2."""
     surface, s = reference.hyperbolic(), 2**0.5
@@ -81,6 +83,7 @@ def test_hyperbolic_codes_agree_with_closed_forms():
     assert (surface.distance(found.nearest, codes).square().mean() - found.residuals[0]).abs() < 1e-4
 
 
+@pytest.mark.slow
 def test_failure_and_refusals():
     torn = Immersion(lambda z: torch.cat([z, 1 / z[:, :1]], -1), 2)
     codes = torch.tensor([[1.0, 0.0], [-2.0, 0.3], [-1.0, 0.1]], dtype=f64)

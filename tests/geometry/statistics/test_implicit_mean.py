@@ -1,5 +1,6 @@
 """Derivatives of Frechet means and variances against closed forms and central differences."""
 
+import pytest
 import torch
 from torch import nn
 from torch.func import functional_call, grad
@@ -38,6 +39,7 @@ def test_in_flat_space_they_are_those_of_the_average():
             torch.testing.assert_close(a, b)
 
 
+@pytest.mark.slow
 def test_they_are_central_differences_in_codes_and_weights():
     def both(y):
         found = frechet_mean(FIELD, y[:, :2], y[:, 2], **TIGHT)
@@ -85,6 +87,7 @@ def test_a_mean_that_did_not_converge_has_no_derivative_and_spoils_no_other():
     assert slope[0].abs().sum() > 0.1
 
 
+@pytest.mark.slow
 def test_transforms_agree_and_nothing_is_followed_without_need():
     def value(y):
         return frechet_mean(FIELD, y, points=5).mean.sum()

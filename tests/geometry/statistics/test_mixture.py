@@ -60,6 +60,7 @@ def test_the_normaliser_on_the_sphere_is_an_integral_of_sines(variance):
     assert square == pytest.approx(radial(weight, 2) / radial(weight, 0), rel=2e-2)
 
 
+@pytest.mark.slow
 def test_a_ring_around_a_pole_has_the_precision_of_the_closed_form():
     """The likelihood is greatest where E r^2 under the model is the squared radius of the ring."""
     t, radius = 2 * math.pi * torch.arange(6, dtype=f64) / 6, 0.8
@@ -85,6 +86,7 @@ def likelihood(im, codes, mean, covariance, samples):
     return (-(u @ torch.linalg.inv(covariance) * u).sum(-1) / 2 - normaliser).mean().item()
 
 
+@pytest.mark.slow
 def test_the_mean_is_where_the_likelihood_has_no_slope():
     """By central differences, a standard deviation at a time; logarithms that did not turn with it would leave 0.23."""
     im = SPHERE.immersion

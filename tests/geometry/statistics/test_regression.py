@@ -67,6 +67,7 @@ def test_planted_geodesics_are_found(name):
     assert (surface.distance(found.fitted, y) < 1e-3).all()
 
 
+@pytest.mark.slow
 def test_scattered_codes_are_fitted_best():
     """No base and velocity nearby has a smaller sum of squares, by the closed-form distance of the sphere."""
     surface = reference.sphere()
@@ -87,6 +88,7 @@ def test_scattered_codes_are_fitted_best():
     assert found.r_squared == pytest.approx(1 - float(least / (8 * mean.variance)), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_permutation_test_has_its_level_and_power():
     """Of y that does not depend on x p <= 0.2 in about a fifth of the trials; of y that does it is the least."""
     flat, small = Immersion(lambda z: z, 2), 0
@@ -112,6 +114,7 @@ def test_frechet_regression_on_a_great_circle():
     torch.testing.assert_close(found.points, exact, rtol=0, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_frechet_regression_minimises_under_negative_weights():
     surface, y = reference.hyperbolic(), 0.6 * noise(2, 8, 2)
     at = torch.tensor([1.3, -0.9], dtype=f64)
@@ -124,6 +127,7 @@ def test_frechet_regression_minimises_under_negative_weights():
     assert (total(found.points + 0.02 * noise(3, 40, 1, 2)) > total(found.points)).all()
 
 
+@pytest.mark.slow
 def test_failure_is_nan():
     torn = Immersion(lambda z: torch.cat([z, 1 / z[:, :1]], -1), 2)
     y = torch.tensor([[1.0, 0.0], [-2.0, 0.3], [1.5, 0.1], [-1.0, 0.2]], dtype=f64)

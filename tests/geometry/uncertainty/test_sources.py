@@ -107,6 +107,7 @@ def test_independent_members_have_an_energy_that_grows_with_the_square_of_the_se
     torch.testing.assert_close(independent_energy(im, line(4)), 4 * pairs.mean()[None])
 
 
+@pytest.mark.slow
 def test_drawn_members_have_the_exact_energy_on_average() -> None:
     space, decoders = _ensemble(FixedGaussian((3,)))
     im = immersion(space, uncertainty=Ensemble(decoders))

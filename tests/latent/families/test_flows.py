@@ -19,6 +19,7 @@ def _rough(flow: torch.nn.Module) -> torch.nn.Module:
     return flow.double()
 
 
+@pytest.mark.slow
 def test_density_of_the_prior_integrates_to_one() -> None:
     p = _rough(FlowPrior(2))()
     side = torch.linspace(-8, 8, 401, dtype=torch.float64)

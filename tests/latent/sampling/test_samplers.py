@@ -34,6 +34,7 @@ def test_draws_have_the_distribution_of_the_codes(sampler: samplers.CodeSampler)
         assert (f(drawn).mean() - f(codes).mean()).abs() < error
 
 
+@pytest.mark.slow
 def test_a_flow_comes_close_to_the_density_of_the_codes() -> None:
     pytest.importorskip("zuko")
     codes = _codes().float()

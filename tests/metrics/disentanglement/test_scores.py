@@ -189,6 +189,7 @@ def perfect(factors):
     return factors.double() + 0.0
 
 
+@pytest.mark.slow
 def test_a_perfect_code_scores_one():
     factors = sprites(4000)
     codes = perfect(factors)

@@ -134,6 +134,7 @@ def test_symmetry_breaks_at_the_published_scale_and_time() -> None:
 
 
 @pytest.mark.parametrize("amplitude", [1.0, 2.5])
+@pytest.mark.slow
 def test_critical_levels_of_an_exact_denoiser_are_those_of_the_two_points(amplitude: float) -> None:
     denoise = two_classes(torch.tensor([amplitude, 0.0], dtype=f64), 0.0)
     zero, scales = torch.zeros(1, 2, dtype=f64), two_point_scales(amplitude)

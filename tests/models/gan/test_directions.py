@@ -98,6 +98,7 @@ def test_inversion_recovers_codes() -> None:
     torch.testing.assert_close(found.x, space.decode(found.z).mean)
 
 
+@pytest.mark.slow
 def test_the_prior_shrinks_codes_as_ridge_regression_does() -> None:
     layer = _linear()
     x = torch.randn(3, 7, dtype=torch.float64)
@@ -156,6 +157,7 @@ class Quadratics(nn.Module):
         return torch.einsum("na,iab,nb->ni", z, self.H, z) / 2
 
 
+@pytest.mark.slow
 def test_hessian_directions_diagonalise_all_hessians_together() -> None:
     torch.manual_seed(0)
     space = _space(generator := Quadratics())

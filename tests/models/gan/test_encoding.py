@@ -15,6 +15,7 @@ def _space(weight: Tensor) -> LatentSpace:
     return LatentSpace(layer, FixedGaussian((len(weight),)), StandardNormal(weight.shape[1])).eval()
 
 
+@pytest.mark.slow
 def test_an_injective_generator_is_inverted_by_its_pseudo_inverse() -> None:
     torch.manual_seed(0)
     left, right = torch.linalg.qr(torch.randn(5, 3)).Q, torch.linalg.qr(torch.randn(3, 3)).Q
@@ -29,6 +30,7 @@ def test_an_injective_generator_is_inverted_by_its_pseudo_inverse() -> None:
     assert all(p.grad is None and p.requires_grad for p in space.parameters())
 
 
+@pytest.mark.slow
 def test_where_codes_are_lost_the_posterior_is_the_conditional_normal() -> None:
     torch.manual_seed(0)
     W = torch.randn(2, 3)
@@ -49,6 +51,7 @@ def test_observations_off_the_generated_plane_are_projected() -> None:
     torch.testing.assert_close(found.decode(found.encode(x).mean).mean, x @ W @ W.T, atol=0.05, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_fitted_encoder_is_a_start_for_inversion() -> None:
     torch.manual_seed(0)
     W = torch.linalg.qr(torch.randn(4, 2)).Q

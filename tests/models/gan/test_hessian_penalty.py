@@ -41,6 +41,7 @@ def test_coordinates_that_act_one_by_one_cost_nothing() -> None:
     assert HessianPenalty()(generator, z, generator(z)) < 1e-20
 
 
+@pytest.mark.slow
 def test_descent_makes_hessians_diagonal() -> None:
     torch.manual_seed(0)
     generator = Quadratic(_hessians())

@@ -21,6 +21,7 @@ def _shifted(image: Tensor, down: int, right: int) -> Tensor:
     return out
 
 
+@pytest.mark.slow
 def test_translation_shifts_by_up_to_an_eighth_with_zeros_coming_in() -> None:
     moved = DiffAugment(["translation"])(X)
     shifts = {}

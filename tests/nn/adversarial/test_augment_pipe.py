@@ -147,6 +147,7 @@ def test_images_of_half_precision_move_as_those_of_single_precision() -> None:
     assert torch.equal(moved[0], moved[1].to(torch.bfloat16))
 
 
+@pytest.mark.slow
 def test_gradients_of_gradients_exist_for_penalties_on_augmented_images() -> None:
     x = X[:2, :, :4, :4].clone().requires_grad_(True)
 

@@ -28,6 +28,9 @@ from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.images.torchvision_set import TorchvisionSet
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
+from lsgen.data.physics.ising import Ising
+from lsgen.data.physics.parameter_grid import ParameterGrid
+from lsgen.data.physics.tasep import Tasep
 from lsgen.data.sampler import ChunkedBatches, MixedBatches, OrderedBatches, Position, Request, ShuffledBatches
 from lsgen.data.tables.counted_cells import CountedCells
 from lsgen.data.tables.table import Table
@@ -68,6 +71,7 @@ __all__ = [
     "HiddenLabels",
     "HuggingFace",
     "ImageFolder",
+    "Ising",
     "Labels",
     "Loading",
     "Mel",
@@ -79,6 +83,7 @@ __all__ = [
     "Observations",
     "OrderedBatches",
     "Pairs",
+    "ParameterGrid",
     "Pictures",
     "Position",
     "Request",
@@ -91,6 +96,7 @@ __all__ = [
     "StackedDigits",
     "Streaming",
     "Table",
+    "Tasep",
     "TensorSource",
     "TorchvisionImages",
     "TorchvisionSet",

@@ -52,6 +52,7 @@ class PictureCache:
         total: how many pictures there are, broken ones included.
         kept: whether the file holds the pictures; else only the numbers of the broken ones.
         advice: how to put it elsewhere, for an error.
+        making: how they are made, for the bar.
 
     """
 
@@ -61,6 +62,7 @@ class PictureCache:
     total: int
     kept: bool
     advice: str
+    making: str = "Decoding"
 
     def require_place(self) -> None:
         """Refuse a place that cannot be written to, unless the file is there already.
@@ -117,7 +119,7 @@ class PictureCache:
             )
         part, broken, done = self.file.with_suffix(".part"), list[int](), 0
         room = _room(self.total * (len(str(self.total)) + 2))
-        with open(part, "wb") as file, _bar(self.total, self.file.parent) as advance:
+        with open(part, "wb") as file, _bar(self.making, self.total, self.file.parent) as advance:
             file.seek(room)
             for values in pictures():
                 number = 1 if values is None else values.size // prod(self.shape)
@@ -211,15 +213,15 @@ def decoded(
 
 
 @contextmanager
-def _bar(total: int, place: Path) -> Iterator[Callable[[int], None]]:
+def _bar(making: str, total: int, place: Path) -> Iterator[Callable[[int], None]]:
     """Give what advances a bar on a terminal; elsewhere one line is printed."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        console.print(f"Decoding {total} pictures into {place}", soft_wrap=True)
+        console.print(f"{making} {total} pictures into {place}", soft_wrap=True)
         yield lambda number: None
         return
     with Progress(console=console) as progress:
-        task = progress.add_task(f"Decoding pictures into {place}", total=total)
+        task = progress.add_task(f"{making} pictures into {place}", total=total)
         yield lambda number: progress.advance(task, number)
 
 

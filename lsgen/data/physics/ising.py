@@ -83,7 +83,7 @@ class Ising(DataModule):
         lattice = (1, 8, 8) if shape is None else tuple(int(size) for size in shape)
         if len(lattice) != 3 or lattice[0] != 1 or lattice[1] != lattice[2] or lattice[1] < 4 or lattice[1] % 2:
             raise ValueError(
-                f"expected shape (1, L, L), which {self._name} provides, with an even L of at least 4, got {lattice}"
+                f"expected shape (1, L, L with L even and at least 4), which {self._name} provides, got {lattice}"
             )
         super().__init__(lattice, lattice, AsStored(2), batch_size, seed, loading)
         self.grid, self.coordinates, self.update, self.steps = ParameterGrid.of(grid), coordinates, update, steps

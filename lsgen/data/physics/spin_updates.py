@@ -43,7 +43,7 @@ def checkerboard(spins: Spins, coupling: Numbers, field: Numbers, random: np.ran
     """
     up = 1 / (1 + np.exp(-2 * (coupling[:, None] * np.arange(-4, 5, 2) + field[:, None])))
     table, first = up.astype(np.float32).ravel(), (5 * np.arange(len(spins), dtype=np.int32) + 2)[:, None, None]
-    rows, columns = np.indices(spins.shape[1:], sparse=True)
+    rows, columns = np.ogrid[: spins.shape[1], : spins.shape[2]]
     for colour in (0, 1):
         around = sum(np.roll(spins, shift, axis) for axis in (1, 2) for shift in (1, -1))
         drawn = random.random(spins.shape, dtype=np.float32) < table.take(first + around // 2)

@@ -28,7 +28,8 @@ class Tasep(DataModule):
     independent and drawn exactly; they depend on loading.split_seed alone.
 
     Args:
-        shape: (L,), at least 2 sites.
+        shape: (L,) that the configuration states; None for that.
+        sites: L, at least 2.
         grid: box of the rates of entering and of leaving, its nodes, and states at each.
         held_out: states held out for validation and for the test, numbers or fractions.
         batch_size: observations in a batch, on each process.
@@ -47,17 +48,17 @@ class Tasep(DataModule):
 
     def __init__(
         self,
-        shape: Sequence[int] | None = (32,),
+        shape: Sequence[int] | None = None,
+        sites: int = 32,
         grid: ParameterGrid | Mapping[str, Any] = ParameterGrid((0.1, 0.1), (0.9, 0.9)),
         held_out: Sequence[int | float] = (0.1, 0.1),
         batch_size: int = 64,
         seed: int = 0,
         loading: Loading = Loading(),
     ) -> None:
-        sites = (32,) if shape is None else tuple(int(size) for size in shape)
-        if len(sites) != 1 or sites[0] < 2:
-            raise ValueError(f"expected shape (L,), which {self._name} provides, with L of at least 2, got {sites}")
-        super().__init__(sites, sites, AsStored(2), batch_size, seed, loading)
+        if sites < 2:
+            raise ValueError(f"expected at least 2 sites, got {sites}")
+        super().__init__(shape, (sites,), AsStored(2), batch_size, seed, loading)
         self.grid = ParameterGrid.of(grid)
         check_rates(*self.grid.low)
         val_size, test_size = held_out

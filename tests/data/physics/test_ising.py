@@ -92,7 +92,7 @@ def test_many_spins_are_kept_in_a_file(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"shape": (1, 5, 5)}, r"with an even L of at least 4, got \(1, 5, 5\)"),
+        ({"shape": (1, 5, 5)}, r"L even and at least 4\), which Ising provides, got \(1, 5, 5\)"),
         ({"grid": {"low": (0.0, 0.0), "high": (1.0, 1.0)}, "coordinates": "physical"}, "temperatures above 0, got 0.0"),
         ({"grid": {"low": (-0.1, 0.0), "high": (1.0, 1.0)}}, "inverse temperatures of at least 0, got -0.1"),
         ({"grid": {"low": (1.0, 0.0), "high": (1.0, 1.0)}}, "a finite box with low below high"),

@@ -71,7 +71,7 @@ def test_long_systems_can_be_drawn():
 
 
 def test_states_belong_to_their_nodes():
-    data = Tasep((8,), ParameterGrid((0.1, 0.1), (0.9, 0.9), (2, 2), each=500), held_out=(200, 200))
+    data = Tasep(sites=8, grid=ParameterGrid((0.1, 0.1), (0.9, 0.9), (2, 2), each=500), held_out=(200, 200))
     batch = data.dataset("train")[torch.arange(1600)]
     full = batch["x"].mean(1)
     filled = [full[(batch["factors"] == torch.tensor(node)).all(-1)].mean() for node in ((0, 1), (1, 0))]
@@ -82,7 +82,7 @@ def test_states_belong_to_their_nodes():
 def test_impossible_options_are_refused():
     with pytest.raises(ValueError, match=r"expected rates above 0, got 0.0"):
         Tasep(grid={"low": (0.0, 0.1), "high": (1.0, 1.0)})
-    with pytest.raises(ValueError, match=r"expected shape \(L,\)"):
-        Tasep((1,))
+    with pytest.raises(ValueError, match="expected at least 2 sites, got 1"):
+        Tasep(sites=1)
     with pytest.raises(ValueError, match="at least 1 site, got 0"):
         tasep_current(0.5, 0.5, 0)

@@ -127,7 +127,8 @@ def test_every_data_set_brings_a_network_and_a_likelihood_that_fit(name, run_dir
     assert choices["net"] == ("mlp" if prod(frozen["data"]["shape"]) < 100 else choices["net"])
     model = instantiate(thaw(frozen).model, "model")
     shape = frozen["data"]["shape"]
-    data = StandIn(shape, normal=len(shape) == 1, counts=choices["likelihood"] == "poisson")
+    normal = len(shape) == 1 and choices["likelihood"] != "bernoulli"
+    data = StandIn(shape, normal=normal, counts=choices["likelihood"] == "poisson")
     options = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(accelerator="cpu", fast_dev_run=1, **options)
     trainer.fit(model, data)

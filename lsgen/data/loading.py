@@ -69,14 +69,13 @@ def chosen_options(kind: Any, options: Any, name: str) -> Any:
         name: of the options, for the sentence.
 
     Raises:
-        ValueError: there is no such option.
+        ValueError: they are neither, or there is no such option.
 
     """
     if isinstance(options, kind):
         return options
-    chosen: Mapping[str, Any] = options
     known = [field.name for field in fields(kind)]
-    for option in chosen:
-        if option not in known:
-            raise ValueError(f"expected options of {name} out of {', '.join(known)}, got {option!r}")
-    return kind(**chosen)
+    if not isinstance(options, Mapping) or not set(options) <= set(known):
+        got = ", ".join(map(str, options)) if isinstance(options, Mapping) else repr(options)
+        raise ValueError(f"expected {name} to be a mapping with some of {', '.join(known)}, got {got}")
+    return kind(**options)

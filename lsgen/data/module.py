@@ -19,7 +19,7 @@ from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.encodings import Encoding, Values
 from lsgen.data.loading import Loading, return_memory
-from lsgen.data.sampler import MixedBatches, OrderedBatches, Position, ShuffledBatches
+from lsgen.data.sampler import Batching, MixedBatches, OrderedBatches, Position, ShuffledBatches
 from lsgen.data.transforms import BatchTransform, HiddenLabels
 
 __all__ = ["DataModule", "Split"]
@@ -248,17 +248,18 @@ class DataModule(LightningDataModule, ABC):
                 f'expected no data.loading.augment for {self._name}, whose batches have "{min(kept)}" that augmented '
                 "images would contradict"
             )
+        drop_last = self.loading.drop_last
         return self._shuffled(
-            data, (self.batch_size, self.seed, self._start, *self._ranks, self.loading.drop_last, least)
+            data, Batching(self.batch_size, self.seed, self._start, *self._ranks, drop_last=drop_last, least=least)
         )
 
-    def _shuffled(self, data: BatchDataset, options: tuple[Any, ...]) -> ShuffledBatches:
-        """Return the order of training, for its last arguments."""
+    def _shuffled(self, data: BatchDataset, batching: Batching) -> ShuffledBatches:
+        """Return the batches of training."""
         for hidden in data.transforms:
             if isinstance(hidden, HiddenLabels) and hidden.share is not None:
                 known = hidden.known[data.rows.to(torch.int64)]
-                return MixedBatches(known.nonzero()[:, 0], hidden.share, (~known).nonzero()[:, 0], *options)
-        return ShuffledBatches(data, *options)
+                return MixedBatches(known.nonzero()[:, 0], hidden.share, (~known).nonzero()[:, 0], batching)
+        return ShuffledBatches(data, batching)
 
     def _ordered(self, split: Split) -> OrderedBatches:
         least = self._least_batch(training=split == "train")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from torch.utils.data import DistributedSampler, SequentialSampler
 
 from lsgen.data.draws import Purpose, stream
 
-__all__ = ["ChunkedBatches", "MixedBatches", "OrderedBatches", "Position", "Request", "ShuffledBatches"]
+__all__ = ["Batching", "ChunkedBatches", "MixedBatches", "OrderedBatches", "Position", "Request", "ShuffledBatches"]
 
 
 class Request(NamedTuple):
@@ -36,6 +37,30 @@ class Position(NamedTuple):
 
     epoch: int = 0
     batch: int = 0
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How training observations are ordered and cut into batches.
+
+    Attributes:
+        batch_size: observations in a batch, on each process.
+        seed: seed of the order.
+        start: where the order begins.
+        rank: number of this process.
+        world_size: number of processes.
+        drop_last: whether only full batches are made.
+        least: the smallest batch that may be made; to keep to it, a batch may hold up to `least` more than batch_size.
+
+    """
+
+    batch_size: int
+    seed: int
+    start: Position = field(default_factory=Position)
+    rank: int = 0
+    world_size: int = 1
+    drop_last: bool = False
+    least: int = 1
 
 
 class _Batches(DistributedSampler[Any], ABC):
@@ -96,33 +121,17 @@ class ShuffledBatches(_Batches):
 
     Args:
         data: what is indexed.
-        batch_size: observations in a batch, on each process.
-        seed: seed of the order.
-        start: where the order begins.
-        rank: number of this process.
-        world_size: number of processes.
-        drop_last: whether only full batches are made.
-        least: the smallest batch that may be made; to keep to it, a batch may hold up to `least` more than batch_size.
+        batching: how they are ordered and cut into batches.
 
     Raises:
         ValueError: batch_size is below `least`, or there are too few observations for one batch on each process.
 
     """
 
-    def __init__(
-        self,
-        data: Sized,
-        batch_size: int,
-        seed: int,
-        start: Position | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-        drop_last: bool = False,
-        least: int = 1,
-    ) -> None:
-        super().__init__(data, batch_size, rank, world_size, drop_last, least)
-        self.seed = seed
-        self.start = Position() if start is None else start
+    def __init__(self, data: Sized, batching: Batching) -> None:
+        one = batching
+        super().__init__(data, one.batch_size, one.rank, one.world_size, one.drop_last, one.least)
+        self.seed, self.start = one.seed, one.start
 
     def begin(self) -> Position:
         """Return the starting point, or the beginning of the present epoch where that is later."""
@@ -144,33 +153,15 @@ class MixedBatches(ShuffledBatches):
         chosen: positions of these observations, int64 (n,).
         share: their share of every batch, in (0, 1).
         others: positions of all others, int64 (M,).
-        batch_size: observations in a batch, on each process.
-        seed: seed of the order.
-        start: where the order begins.
-        rank: number of this process.
-        world_size: number of processes.
-        drop_last: whether only full batches are made.
-        least: see `ShuffledBatches`.
+        batching: how they are ordered and cut into batches.
 
     """
 
-    def __init__(
-        self,
-        chosen: Tensor,
-        share: float,
-        others: Tensor,
-        batch_size: int,
-        seed: int,
-        start: Position | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-        drop_last: bool = False,
-        least: int = 1,
-    ) -> None:
+    def __init__(self, chosen: Tensor, share: float, others: Tensor, batching: Batching) -> None:
         self.chosen, self.share, self.others = chosen, share, others
         taken = (~self._own(int((len(others) + 1) / (1 - share)) + 2)).cumsum(0)
         length = int((taken <= len(others)).sum())
-        super().__init__(range(length), batch_size, seed, start, rank, world_size, drop_last, least)
+        super().__init__(range(length), batching)
 
     def order(self, epoch: int) -> Tensor:
         """Return the positions of an epoch, int64."""
@@ -200,31 +191,13 @@ class ChunkedBatches(ShuffledBatches):
         sizes: observations of each chunk, which lie one after another in the data.
         mixed: chunks that a reader mixes at a time.
         workers: of each process, at least 1.
-        batch_size: observations in a batch, on each process.
-        seed: seed of the order.
-        start: where the order begins.
-        rank: number of this process.
-        world_size: number of processes.
-        drop_last: whether only full batches are made.
-        least: see `ShuffledBatches`.
+        batching: how they are ordered and cut into batches.
 
     """
 
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        mixed: int,
-        workers: int,
-        batch_size: int,
-        seed: int,
-        start: Position | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-        drop_last: bool = False,
-        least: int = 1,
-    ) -> None:
+    def __init__(self, sizes: Sequence[int], mixed: int, workers: int, batching: Batching) -> None:
         self.chunks, self.mixed, self.workers = torch.tensor(sizes), mixed, workers
-        super().__init__(range(sum(sizes)), batch_size, seed, start, rank, world_size, drop_last, least)
+        super().__init__(range(sum(sizes)), batching)
 
     def order(self, epoch: int) -> Tensor:
         """Return the positions of an epoch, int64."""

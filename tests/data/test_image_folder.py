@@ -118,7 +118,7 @@ def test_other_ratios_are_cropped_padded_or_stretched():
         ({"channels": 4}, "expected channels 1 or 3, or null for those of the first picture, got 4"),
         ({"fit": "cover"}, "expected fit .* got 'cover'"),
         ({"background": 256}, "expected a background between 0 and 255, got 256"),
-        ({"colour": 1}, "expected options of pictures out of size, .*, got 'colour'"),
+        ({"colour": 1}, "expected pictures to be a mapping with some of size, .*, got colour"),
         ({"binarise": "dynamic", "dequantise": True}, "expected dequantise: false or binarise: none"),
     ],
 )

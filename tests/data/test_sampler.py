@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DistributedSampler
 
-from lsgen.data import MixedBatches, OrderedBatches, Position, ShuffledBatches
+from lsgen.data import Batching, MixedBatches, OrderedBatches, Position, ShuffledBatches
 
 SHAPES = [
     (100, 10, 1),
@@ -23,7 +23,8 @@ SHAPES = [
 
 def epochs_of(size, batch_size, world, **options):
     return [
-        ShuffledBatches(range(size), batch_size, 4, rank=rank, world_size=world, **options) for rank in range(world)
+        ShuffledBatches(range(size), Batching(batch_size, 4, rank=rank, world_size=world, **options))
+        for rank in range(world)
     ]
 
 
@@ -55,7 +56,7 @@ def test_no_batch_is_smaller_than_the_model_can_work_on():
     for size, batch_size, world, least in product(range(1, 40), range(1, 7), (1, 2, 3), (1, 2, 3)):
         if batch_size < least or size < least * world:
             with pytest.raises(ValueError, match=r"expected (a batch_size of )?at least"):
-                ShuffledBatches(range(size), batch_size, 4, world_size=world, least=least)
+                ShuffledBatches(range(size), Batching(batch_size, 4, world_size=world, least=least))
             continue
         ranks = epochs_of(size, batch_size, world, least=least)
         drawn = [list(rank) for rank in ranks]
@@ -70,13 +71,13 @@ def test_no_batch_is_smaller_than_the_model_can_work_on():
 
 
 def test_one_process_batches_as_a_data_loader_would():
-    sizes = [len(request.indices) for request in ShuffledBatches(range(100), 30, seed=0)]
+    sizes = [len(request.indices) for request in ShuffledBatches(range(100), Batching(30, seed=0))]
     assert sizes == [30, 30, 30, 10]
 
 
 def test_order_is_a_function_of_seed_and_epoch():
     def order(seed, epoch):
-        batches = ShuffledBatches(range(1000), 10, seed)
+        batches = ShuffledBatches(range(1000), Batching(10, seed))
         batches.set_epoch(epoch)
         return indices(batches).tolist()
 
@@ -91,13 +92,16 @@ def test_order_is_a_function_of_seed_and_epoch():
 
 def test_the_global_generator_is_left_alone():
     before = torch.get_rng_state()
-    list(ShuffledBatches(range(50), 10, seed=0))
+    list(ShuffledBatches(range(50), Batching(10, seed=0)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("batch", range(5))
 def test_a_starting_point_is_the_tail_of_its_epoch_and_leaves_later_epochs_whole(batch):
-    whole, resumed = ShuffledBatches(range(45), 10, 0), ShuffledBatches(range(45), 10, 0, Position(2, batch))
+    whole, resumed = (
+        ShuffledBatches(range(45), Batching(10, 0)),
+        ShuffledBatches(range(45), Batching(10, 0, Position(2, batch))),
+    )
     whole.set_epoch(2)
     expected = [request.indices.tolist() for request in whole][batch:]
     # Workers ask before the trainer has announced the epoch, and may ask again after it has.
@@ -111,14 +115,17 @@ def test_a_starting_point_is_the_tail_of_its_epoch_and_leaves_later_epochs_whole
 
 
 def test_the_end_of_an_epoch_is_the_beginning_of_the_next():
-    whole, resumed = ShuffledBatches(range(45), 10, 0), ShuffledBatches(range(45), 10, 0, Position(2, 5))
+    whole, resumed = (
+        ShuffledBatches(range(45), Batching(10, 0)),
+        ShuffledBatches(range(45), Batching(10, 0, Position(2, 5))),
+    )
     whole.set_epoch(3)
     assert [r.indices.tolist() for r in resumed] == [r.indices.tolist() for r in whole]
     assert {request.epoch for request in resumed} == {3}
 
 
 def test_an_iterator_keeps_the_epoch_it_was_made_in():
-    batches = ShuffledBatches(range(45), 10, 0)
+    batches = ShuffledBatches(range(45), Batching(10, 0))
     iterator = iter(batches)
     batches.set_epoch(1)
     assert {request.epoch for request in iterator} == {0}
@@ -132,15 +139,15 @@ def test_evaluation_ignores_the_epoch():
 
 
 def test_a_trainer_does_not_replace_the_sampler():
-    assert isinstance(ShuffledBatches(range(5), 2, 0), DistributedSampler)
+    assert isinstance(ShuffledBatches(range(5), Batching(2, 0)), DistributedSampler)
     assert isinstance(OrderedBatches(range(5), 2), DistributedSampler)
 
 
 def test_impossible_batches_are_refused():
     with pytest.raises(ValueError, match=r"batch_size of at least 1, got 0"):
-        ShuffledBatches(range(5), 0, 0)
+        ShuffledBatches(range(5), Batching(0, 0))
     with pytest.raises(ValueError, match=r"at least 8 \(drop_last\) observations for batch_size 8 .* got 5"):
-        ShuffledBatches(range(5), 8, 0, drop_last=True)
+        ShuffledBatches(range(5), Batching(8, 0, drop_last=True))
     with pytest.raises(ValueError, match=r"at least 3 observations .* on 3 process"):
         OrderedBatches(range(2), 8, world_size=3)
 
@@ -148,7 +155,7 @@ def test_impossible_batches_are_refused():
 @pytest.mark.parametrize(("world", "share"), [(1, 0.3), (3, 0.5), (2, 0.04)])
 def test_chosen_observations_are_a_fixed_share_of_every_batch(world, share):
     chosen, others = torch.arange(0, 100, 14), torch.tensor([i for i in range(100) if i % 14])
-    ranks = [MixedBatches(chosen, share, others, 10, 4, rank=rank, world_size=world) for rank in range(world)]
+    ranks = [MixedBatches(chosen, share, others, Batching(10, 4, rank=rank, world_size=world)) for rank in range(world)]
     drawn = [list(rank) for rank in ranks]
     assert {len(batches) for batches in drawn} == {len(ranks[0])}
     for request in (request for batches in drawn for request in batches):
@@ -160,8 +167,8 @@ def test_chosen_observations_are_a_fixed_share_of_every_batch(world, share):
 
 
 def test_a_mixed_order_depends_on_seed_and_epoch_and_resumes():
-    def order(seed=4, start=None, epoch=1):
-        batches = MixedBatches(torch.arange(5), 0.25, torch.arange(5, 60), 8, seed, start)
+    def order(seed=4, start=Position(), epoch=1):
+        batches = MixedBatches(torch.arange(5), 0.25, torch.arange(5, 60), Batching(8, seed, start))
         batches.set_epoch(epoch)
         return indices(batches)
 

@@ -9,7 +9,7 @@ from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from torch.utils.data import get_worker_info
 
-from lsgen.data import ChunkedBatches, Loading, Position, Streaming
+from lsgen.data import Batching, ChunkedBatches, Loading, Position, Streaming
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (24, 4, 6, 3), dtype=np.uint8)
@@ -45,7 +45,10 @@ def small(path, **options):
 @pytest.mark.parametrize(("sizes", "batch", "world", "workers"), [((4,) * 9, 5, 1, 1), ((3, 8, 1, 9, 7, 5), 2, 2, 3)])
 def test_readers_go_through_their_own_chunks_a_few_at_a_time(sizes, batch, world, workers):
     of_row = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
-    seen = [list(ChunkedBatches(sizes, 2, workers, batch, 4, rank=rank, world_size=world)) for rank in range(world)]
+    seen = [
+        list(ChunkedBatches(sizes, 2, workers, Batching(batch, 4, rank=rank, world_size=world)))
+        for rank in range(world)
+    ]
     together = torch.cat([request.indices for batches in seen for request in batches])
     assert sorted(together.tolist()) == list(range(sum(sizes)))
     readers = [torch.cat([r.indices for r in part[k::workers]]) for part in seen for k in range(workers) if part[k:]]
@@ -55,16 +58,16 @@ def test_readers_go_through_their_own_chunks_a_few_at_a_time(sizes, batch, world
     for chunks in met:  # two are mixed at a time, and none comes back
         places = {chunk: [k for k, other in enumerate(chunks) if other == chunk] for chunk in chunks}
         assert all(len({*chunks[min(at) : max(at) + 1]}) <= 2 for at in places.values())
-    again = ChunkedBatches(sizes, 2, workers, batch, 4, Position(3, 2), world_size=world)
-    whole = ChunkedBatches(sizes, 2, workers, batch, 4, Position(3), world_size=world)
+    again = ChunkedBatches(sizes, 2, workers, Batching(batch, 4, Position(3, 2), world_size=world))
+    whole = ChunkedBatches(sizes, 2, workers, Batching(batch, 4, Position(3), world_size=world))
     assert [r.indices.tolist() for r in again] == [r.indices.tolist() for r in whole][2:]
-    fewer = list(ChunkedBatches(sizes, 2, workers, batch, 4, drop_last=True))
+    fewer = list(ChunkedBatches(sizes, 2, workers, Batching(batch, 4, drop_last=True)))
     assert {len(request.indices) for request in fewer} == {batch}
 
 
 def test_mixing_is_uniform_within_a_group_of_chunks():
     first = [
-        next(iter(ChunkedBatches((2, 2), 2, 1, 4, seed))).indices.argsort()[0].item() for seed in range(400)
+        next(iter(ChunkedBatches((2, 2), 2, 1, Batching(4, seed)))).indices.argsort()[0].item() for seed in range(400)
     ]  # the place of row 0
     counts = np.bincount(first, minlength=4)
     assert ((counts - 100) ** 2 / 100).sum() < 16.3  # chi-square with 3 degrees of freedom, 0.1 %
@@ -173,7 +176,7 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path, chunks, monkeypa
         Streaming(path="local:/nothing")
     with pytest.raises(ValueError, match=r"expected data\.keys\.x out of x, label, got 'y'"):
         Streaming(path=chunks, keys={"x": "y"})
-    with pytest.raises(ValueError, match="expected options of keys out of x, label, got 'z'"):
+    with pytest.raises(ValueError, match="expected keys to be a mapping with some of x, label, got z"):
         Streaming(path=chunks, keys={"z": "y"})
     with pytest.raises(ValueError, match="expected at least 3 chunks, one for each split, got 2"):
         Streaming(path=write(tmp_path / "two", [np.zeros(3)] * 8))

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsgen.data.arrays.entries import ArrayFile, Keys, classes_of, options_of
+from lsgen.data.arrays.entries import ArrayFile, Keys, classes_of
 from lsgen.data.arrays.stored import SUFFIXES, Rows
 from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored, Encoding, Standardise, image_encoding
-from lsgen.data.loading import Loading
+from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import group_split, named_split, random_split
 
@@ -162,8 +162,8 @@ class Arrays(DataModule):
     ) -> None:
         if missing not in get_args(Gaps):
             raise ValueError(f'expected missing to be "refuse" or "mask", got {missing!r}')
-        self._division: Splits = options_of(Splits, splits, "splits")
-        self._numbers: Numbers = options_of(Numbers, numbers, "numbers")
+        self._division: Splits = chosen_options(Splits, splits, "splits")
+        self._numbers: Numbers = chosen_options(Numbers, numbers, "numbers")
         self._files = _files(path, Keys.of(keys), self._division)
         main = self._files["train"]
         kind = np.dtype(float) if main.columns is not None else main.observations.dtype

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -14,24 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsgen.data.arrays.stored import SUFFIXES, Rows, column_names, is_table, open_arrays
+from lsgen.data.loading import chosen_options
 
-__all__ = ["ArrayFile", "Keys", "classes_of", "options_of"]
-
-
-def options_of(kind: Any, given: Any, name: str) -> Any:
-    """Return a dataclass of options from a mapping of them, or as it is.
-
-    Raises:
-        ValueError: it is neither, or the dataclass has no such option.
-
-    """
-    if isinstance(given, kind):
-        return given
-    known = [field.name for field in fields(kind)]
-    if not isinstance(given, Mapping) or not set(given) <= set(known):
-        got = ", ".join(map(str, given)) if isinstance(given, Mapping) else repr(given)
-        raise ValueError(f"expected {name} to be a mapping with some of {', '.join(known)}, got {got}")
-    return kind(**given)
+__all__ = ["ArrayFile", "Keys", "classes_of"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +44,7 @@ class Keys:
     @classmethod
     def of(cls, given: Self | Mapping[str, Any]) -> Self:
         """Return the keys that a mapping gives."""
-        found: Self = options_of(cls, given, "keys")
+        found: Self = chosen_options(cls, given, "keys")
         return found
 
 

@@ -20,7 +20,7 @@ from lsgen.data.images.digits import scanned_digits
 from lsgen.data.images.pictures import Pictures, pixels_of, shape_of
 from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
-from lsgen.data.sampler import ChunkedBatches, ShuffledBatches
+from lsgen.data.sampler import Batching, ChunkedBatches, ShuffledBatches
 from lsgen.data.splits import group_split
 
 __all__ = ["Entries", "Streaming"]
@@ -164,8 +164,8 @@ class Streaming(DataModule):
         self._chunks["train"] = np.unique(of_row[rows["train"].numpy()], return_counts=True)[1].tolist()
         return rows
 
-    def _shuffled(self, data: BatchDataset, options: tuple[Any, ...]) -> ShuffledBatches:
-        return ChunkedBatches(self._chunks["train"], self.mixed, max(1, self.loading.num_workers), *options)
+    def _shuffled(self, data: BatchDataset, batching: Batching) -> ShuffledBatches:
+        return ChunkedBatches(self._chunks["train"], self.mixed, max(1, self.loading.num_workers), batching)
 
     def _order_key(self) -> dict[str, int]:
         return {**super()._order_key(), "workers": self.loading.num_workers, "mixed": self.mixed}

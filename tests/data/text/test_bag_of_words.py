@@ -88,7 +88,7 @@ def test_counts_stay_sparse():
         ({"pattern": "(a)(b)"}, r"expected a pattern with at most one group in brackets"),
         ({"pattern": "xyzzy"}, "expected words in .*lines.txt, got none"),
         ({"stop_words": "german"}, 'expected stop_words "english", a list of words or null'),
-        ({"stem": True}, "expected options of words out of most, .*, got 'stem'"),
+        ({"stem": True}, "expected words to be a mapping with some of most, .*, got stem"),
     ],
 )
 def test_options_that_make_no_words(lines, words, sentence):

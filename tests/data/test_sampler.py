@@ -167,8 +167,8 @@ def test_chosen_observations_are_a_fixed_share_of_every_batch(world, share):
 
 
 def test_a_mixed_order_depends_on_seed_and_epoch_and_resumes():
-    def order(seed=4, start=Position(), epoch=1):
-        batches = MixedBatches(torch.arange(5), 0.25, torch.arange(5, 60), Batching(8, seed, start))
+    def order(seed=4, epoch=1, **options):
+        batches = MixedBatches(torch.arange(5), 0.25, torch.arange(5, 60), Batching(8, seed, **options))
         batches.set_epoch(epoch)
         return indices(batches)
 

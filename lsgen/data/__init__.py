@@ -31,7 +31,15 @@ from lsgen.data.module import DataModule, Split
 from lsgen.data.physics.ising import Ising
 from lsgen.data.physics.parameter_grid import ParameterGrid
 from lsgen.data.physics.tasep import Tasep
-from lsgen.data.sampler import ChunkedBatches, MixedBatches, OrderedBatches, Position, Request, ShuffledBatches
+from lsgen.data.sampler import (
+    Batching,
+    ChunkedBatches,
+    MixedBatches,
+    OrderedBatches,
+    Position,
+    Request,
+    ShuffledBatches,
+)
 from lsgen.data.tables.counted_cells import CountedCells
 from lsgen.data.tables.table import Table
 from lsgen.data.text.bag_of_words import BagOfWords, Words
@@ -49,6 +57,7 @@ __all__ = [
     "BagOfWords",
     "BatchDataset",
     "BatchTransform",
+    "Batching",
     "Binarise",
     "BranchingDiffusion",
     "Cars3D",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ def wrap(
     """Return a latent space that decodes with any module or function.
 
     Modules are put into eval mode, and so is the module whose method is given, such as `vae.decode`. Codes have the
-    precision and the device of the decoder's parameters, or, for a function, those of the prior.
+    precision and the device of the decoder's parameters, or, for a function, those of the prior. The space has copies
+    of prior and likelihood, so that yours stay as they are.
 
     Args:
         decoder: maps codes (N, d) to the likelihood's raw outputs, of any shape with as many numbers: logits for a
@@ -116,12 +118,12 @@ def wrap(
     owner = _module_of(decode)
     like = None if owner is None else _tensor_of(owner)
     like = next((one for one in (like, _tensor_of(prior)) if one is not None), torch.zeros(()))
-    prior = prior.to(like.device, like.dtype)
+    prior = deepcopy(prior).to(like.device, like.dtype).eval()
     with torch.no_grad():
         z = prior().sample((_TRIED,))
         h = _outputs("decoder", decode, "codes", z)
         few = _outputs("decoder", decode, "codes", z[:2])
-    family = likelihood if isinstance(likelihood, Likelihood) else _family(likelihood, h)
+    family = deepcopy(likelihood) if isinstance(likelihood, Likelihood) else _family(likelihood, h)
     if len(h) != _TRIED or h[0].numel() != prod(family.raw_shape):
         raise ValueError(
             f"expected a decoder that gives {type(family).__name__} of shape {family.shape} its raw outputs "

@@ -11,9 +11,9 @@ from torch import nn
 from torch.distributions import Independent, Laplace, Normal
 
 from lsgen.geometry import immersion, scalar_curvature
-from lsgen.latent import EncodableLatentSpace, StandardNormal
+from lsgen.latent import EncodableLatentSpace, MixtureOfNormals, StandardNormal
 from lsgen.latent.wrapping import has_derivatives, wrap
-from lsgen.likelihoods import Bernoulli, FixedGaussian, Gaussian
+from lsgen.likelihoods import Bernoulli, FixedGaussian, Gaussian, SharedGaussian
 
 
 class Paraboloid(nn.Module):
@@ -94,6 +94,24 @@ def test_codes_have_the_precision_of_the_decoder():
     assert space.encode(torch.zeros(1, 3).double()).mean.dtype == torch.float64
     of_prior = wrap(lambda z: decoder(z), dim=2, likelihood=FixedGaussian((3,)), prior=StandardNormal(2).double())
     assert of_prior.sample(2).dtype == torch.float64
+
+
+def test_prior_and_likelihood_of_the_caller_stay_as_they_are():
+    prior, likelihood, decoder = MixtureOfNormals(2, 3), SharedGaussian((3,)), nn.Linear(2, 3).double()
+    before = [
+        tensor.clone() for part in (prior, likelihood, decoder) for tensor in (*part.parameters(), *part.buffers())
+    ]
+    space = wrap(decoder, dim=2, likelihood=likelihood, prior=prior)
+    with torch.no_grad():
+        for tensor in (*space.prior.buffers(), *space.likelihood.parameters(), *space.likelihood.buffers()):
+            tensor.add_(1)
+    after = [tensor for part in (prior, likelihood, decoder) for tensor in (*part.parameters(), *part.buffers())]
+    assert len(before) > 4
+    assert all(one.dtype == other.dtype and torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    assert prior.training
+    assert likelihood.training
+    assert not decoder.training  # as it is said
+    assert space.prior().sample().dtype == torch.float64
 
 
 @pytest.mark.parametrize(

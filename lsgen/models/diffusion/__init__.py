@@ -1,6 +1,9 @@
 """Diffusion and flow models: paths, denoisers, samplers and likelihoods, one kind a file."""
 
 from lsgen.models.diffusion.denoising import Denoise, Denoiser, MixtureDenoiser
+from lsgen.models.diffusion.diffusion import Diffusion
+from lsgen.models.diffusion.guidance import Guidance
+from lsgen.models.diffusion.levels import NormalLevels, UniformLevels, UniformTimes
 from lsgen.models.diffusion.likelihood import Likelihoods, log_likelihood
 from lsgen.models.diffusion.paths import (
     Cosine,
@@ -16,12 +19,17 @@ __all__ = [
     "Cosine",
     "Denoise",
     "Denoiser",
+    "Diffusion",
+    "Guidance",
     "Karras",
     "Likelihoods",
     "LinearLogSNR",
     "MixtureDenoiser",
+    "NormalLevels",
     "ProbabilityPath",
     "RectifiedFlow",
+    "UniformLevels",
+    "UniformTimes",
     "VarianceExploding",
     "VariancePreserving",
     "log_likelihood",

@@ -15,7 +15,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -26,6 +25,7 @@ from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.models.averaging import WeightAveraged
 from lsgen.models.base import Batch, LatentModel
 from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.gan.space import RescaledGenerator
@@ -36,7 +36,7 @@ from lsgen.models.parts import frozen_parameters
 __all__ = ["AdversarialModel"]
 
 
-class AdversarialModel(LatentModel, ABC):
+class AdversarialModel(WeightAveraged, LatentModel, ABC):
     """Abstract model with a critic and a generator that are trained against each other.
 
     Args:
@@ -50,6 +50,7 @@ class AdversarialModel(LatentModel, ABC):
 
     """
 
+    generative: ClassVar[str] = "generator"
     precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true", "bf16-mixed")
     bounds_evidence: ClassVar[bool] = False
 
@@ -70,31 +71,11 @@ class AdversarialModel(LatentModel, ABC):
         self._trained: list[LatentSpace] = []  # in a list, so that its parts are not registered twice
 
     @property
-    def averaged(self) -> bool:
-        """Whether the latent space decodes with a moving average of the generator."""
-        return self.decoder.generator is not self.generator
-
-    @property
     def decoder(self) -> RescaledGenerator:
         """The decoder of the latent space."""
         decoder = self.latent_space.decoder
         assert isinstance(decoder, RescaledGenerator)
         return decoder
-
-    def separate(self) -> None:
-        """Give the latent space a copy of the generator that training does not touch."""
-        if not self.averaged:
-            self.decoder.generator = deepcopy(self.generator).requires_grad_(False)
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load weights, and separate the averaged generator from the trained one if both are there."""
-        averaged = "latent_space.decoder.generator."
-        pairs = [
-            (value, name.removeprefix(averaged)) for name, value in state_dict.items() if name.startswith(averaged)
-        ]
-        if any(not torch.equal(value, state_dict.get(f"generator.{name}", value)) for value, name in pairs):
-            self.separate()
-        return super().load_state_dict(state_dict, strict, assign)
 
     def contract(self) -> Contract:
         """Return the requirements on a batch: values within the range that the networks are built for."""

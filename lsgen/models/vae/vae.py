@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from typing import Any, cast
 
-import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,10 +14,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from lsgen.latent import EncodableLatentSpace, Posterior, Prior
 from lsgen.latent.families.product import OneHot
 from lsgen.likelihoods import Likelihood
-from lsgen.models.base import Batch, LatentModel, OptimizerFactory
+from lsgen.models.base import Batch, OptimizerFactory
 from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.loaders import training_observations
 from lsgen.models.losses import Losses
+from lsgen.models.optimised import OptimisedModel
 from lsgen.models.regularisers import Penalty
 from lsgen.models.vae.aggregate.adversarial import AdversarialObjective
 from lsgen.models.vae.objective import DataSetObjective, Objective
@@ -27,7 +26,7 @@ from lsgen.models.vae.objective import DataSetObjective, Objective
 __all__ = ["VAE"]
 
 
-class VAE(LatentModel):
+class VAE(OptimisedModel):
     """A variational autoencoder.
 
     Args:
@@ -61,13 +60,10 @@ class VAE(LatentModel):
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         max_steps: int | None = None,
     ) -> None:
-        super().__init__(EncodableLatentSpace(encoder, decoder, likelihood, prior, posterior), max_steps)
+        space = EncodableLatentSpace(encoder, decoder, likelihood, prior, posterior)
+        super().__init__(space, optimizer, scheduler, max_steps)
         objective.check(self.latent_space)
         self.objective = objective
-        self._pending = 0
-        self._latest: dict[str, Tensor] = {}
-        self.optimizer = partial(torch.optim.Adam, lr=1e-3, fused=True) if optimizer is None else optimizer
-        self.scheduler = scheduler
 
     def setup(self, stage: str) -> None:
         """Switch to manual optimisation if the objective has a discriminator.
@@ -114,24 +110,11 @@ class VAE(LatentModel):
 
     def loss(self, batch: Batch) -> Losses:
         """Return the losses of a batch at the current generator step, those of the metric included."""
-        return self._regularised(cast(Losses, self.objective(self.latent_space, batch, self.generator_steps)), batch)
+        return self.regularised(cast(Losses, self.objective(self.latent_space, batch, self.generator_steps)), batch)
 
     def penalties(self, batch: Batch) -> dict[str, Penalty]:
         """Return the penalties on the metric that are due, at codes of what the encoder sees of a batch."""
         return super().penalties({"x": self.objective.seen(batch)}) if self.regularised_by else {}
-
-    def _regularised(self, losses: Losses, batch: Batch) -> Losses:
-        """Return losses with the penalties on the metric; a penalty that is left out keeps its latest value in logs."""
-        found = self.penalties(batch)
-        if not self.regularised_by:
-            return losses
-        if self.training:
-            self._latest.update({name: one.value.detach() for name, one in found.items()})
-        values = self._latest if self.training else {name: one.value.detach() for name, one in found.items()}
-        scalars = {f"regulariser/{name}": value for name, value in values.items()}
-        weights = {f"regulariser/{name}_weight": one.factor for name, one in found.items()}
-        loss = losses.loss + sum(one.term for one in found.values())
-        return replace(losses, loss=loss, weights={**losses.weights, **weights}, scalars={**losses.scalars, **scalars})
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the mean reconstruction of observations (N, *shape), through the posterior mean."""
@@ -139,16 +122,14 @@ class VAE(LatentModel):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss and its detached terms; with an adversary, update both sides as well."""
+        if not isinstance(self.objective, AdversarialObjective):
+            return super().training_step(batch, batch_idx)
         self._pending += len(batch["x"])
-        if isinstance(self.objective, AdversarialObjective):
-            return self._adversarial_step(self.objective, batch)
-        losses = self.loss(batch)
-        self.last_losses = losses.detach()
-        return {"loss": losses.loss, "losses": self.last_losses}
+        return self._adversarial_step(self.objective, batch)
 
     def _adversarial_step(self, objective: AdversarialObjective, batch: Batch) -> dict[str, Any]:
         losses, codes = objective.losses_and_codes(self.latent_space, batch, self.generator_steps)
-        losses = self._regularised(losses, batch)
+        losses = self.regularised(losses, batch)
         adversary_loss = objective.adversary_loss(self.latent_space, codes.detach())
         self.last_losses = losses.detach()
         self.last_losses = replace(
@@ -162,8 +143,7 @@ class VAE(LatentModel):
             optimizer.step()
         if self.scheduler is not None:
             cast(LRScheduler, self.lr_schedulers()).step()
-        self.tick(self._pending)
-        self._pending = 0
+        self.tick_pending()
         return {"loss": losses.loss.detach(), "losses": self.last_losses}
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -171,31 +151,21 @@ class VAE(LatentModel):
         if not self.automatic_optimization:
             self.clip_gradients(optimizer)
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Update the parameters and advance the clocks together, so that every callback sees them agree."""
-        super().optimizer_step(*args, **kwargs)
-        self.tick(self._pending)
-        self._pending = 0
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
-        """Return the losses of a validation batch."""
-        return self._evaluation_step(batch, "val")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
-        """Return the losses of a test batch."""
-        return self._evaluation_step(batch, "test")
+    def learned(self) -> Iterable[nn.Parameter]:
+        """Return all parameters but those of an adversary, which has its own optimiser."""
+        apart = {id(parameter) for parameter in self._adversary.parameters()}
+        return (parameter for parameter in self.parameters() if id(parameter) not in apart)
 
     def configure_optimizers(self) -> Any:
         """Return the optimiser, the scheduler stepped every generator step, and the adversary's optimiser."""
-        adversary = self.objective.discriminator if isinstance(self.objective, AdversarialObjective) else nn.Module()
-        apart = {id(parameter) for parameter in adversary.parameters()}
-        optimizer = self.optimizer(parameter for parameter in self.parameters() if id(parameter) not in apart)
-        config: dict[str, Any] = {"optimizer": optimizer}
-        if self.scheduler is not None:
-            config["lr_scheduler"] = {"scheduler": self.scheduler(optimizer), "interval": "step"}
+        config = super().configure_optimizers()
         if isinstance(self.objective, AdversarialObjective):
-            return [config, {"optimizer": self.objective.optimizer(adversary.parameters())}]
+            return [config, {"optimizer": self.objective.optimizer(self._adversary.parameters())}]
         return config
+
+    @property
+    def _adversary(self) -> nn.Module:
+        return self.objective.discriminator if isinstance(self.objective, AdversarialObjective) else nn.Module()
 
     def _count_observations(self) -> None:
         if not isinstance(self.objective, DataSetObjective):
@@ -207,10 +177,3 @@ class VAE(LatentModel):
                 "give the objective its observations"
             )
         self.objective.prepare(observations)
-
-    def _evaluation_step(self, batch: Batch, stage: str) -> Losses:
-        losses = self.loss(batch)
-        values = {"loss": losses.loss, **losses.scalars}
-        named = {f"{stage}/{name}": value for name, value in values.items()}
-        self.log_dict(named, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
-        return losses

@@ -1,0 +1,193 @@
+"""The diffusion or flow model, assembled from parts: variants are objects passed in, not subclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lsgen.latent import Deterministic, StandardNormal
+from lsgen.likelihoods import FixedGaussian, Likelihood
+from lsgen.models.averaging import WeightAveraged
+from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.contract import AllowedRange, Contract
+from lsgen.models.diffusion.bound import noise_error, prior_term, reconstruction_term
+from lsgen.models.diffusion.denoising import Denoiser
+from lsgen.models.diffusion.guidance import Guidance
+from lsgen.models.diffusion.levels import UniformLevels, evenly_spread
+from lsgen.models.diffusion.paths import ProbabilityPath
+from lsgen.models.diffusion.samplers import Heun, InvertibleSampler, Sampler
+from lsgen.models.diffusion.space import NoiseDecoder, NoiseEncoder, NoiseSpace
+from lsgen.models.diffusion.weightings.base import Weighting
+from lsgen.models.diffusion.weightings.evidence import EvidenceWeighting
+from lsgen.models.gan.space import check_value_range
+from lsgen.models.losses import Losses
+from lsgen.models.optimised import OptimisedModel
+
+__all__ = ["Diffusion"]
+
+
+class Diffusion(WeightAveraged, OptimisedModel):
+    """A diffusion or flow model.
+
+    Its latent space is the noise x_T, which `sampler` turns into observations and back. The loss in training is the
+    weighted error of the denoiser. The ELBO is the variational bound: `reconstruction` is the closed-form term at
+    l_max, `kl` the divergence of all noisy states, the error of the denoiser at w = 1 and the prior term, which is
+    `prior_kl` by itself. In training it is estimated from the levels that the loss draws; in validation and test from
+    levels that are uniform, one for each observation, with the averaged denoiser where there is one. With classes it
+    is a bound on log p(x | label). It is a density in the units of the data, from which `LikelihoodMetrics` makes bits
+    per dimension of data that are dequantised, and nats per dimension of others.
+
+    Args:
+        denoiser: network, path and prediction.
+        weighting: weights and distribution of noise levels in the loss; those of the bound unless given.
+        sampler: x_T -> x_0; 18 steps of Heun's rule unless given.
+        likelihood: N(x_0, sigma^2 I), of which the geometry is made; sigma = 1 unless given.
+        guidance: class conditioning; for denoisers with classes.
+        value_range: data values that -1 and 1 of the denoiser stand for; None where they are the same.
+        optimizer: see `OptimisedModel`.
+        scheduler: see `OptimisedModel`.
+        max_steps: generator steps after which training stops.
+
+    Raises:
+        ValueError: there is guidance and no class, or a class beyond the last; see `LatentSpace`.
+        TypeError: the sampler draws random numbers.
+
+    """
+
+    generative: ClassVar[str] = "denoiser"
+    latent_space: NoiseSpace
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        weighting: Weighting | None = None,
+        sampler: InvertibleSampler | None = None,
+        likelihood: Likelihood | None = None,
+        guidance: Guidance | None = None,
+        value_range: Sequence[float] | None = None,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        max_steps: int | None = None,
+    ) -> None:
+        _check_classes(denoiser.classes, guidance is not None, None if guidance is None else guidance.label)
+        chosen = Heun(denoise_last=False) if sampler is None else sampler
+        if not isinstance(chosen, InvertibleSampler):
+            raise TypeError(f"Diffusion expected a sampler that draws nothing, got {type(chosen).__name__}")
+        decoder = NoiseDecoder(denoiser, chosen, guidance or Guidance(), check_value_range(value_range))
+        family = FixedGaussian(denoiser.shape) if likelihood is None else likelihood
+        if family.shape != denoiser.shape:
+            raise ValueError(f"expected a likelihood of shape {denoiser.shape}, as the denoiser, got {family.shape}")
+        space = NoiseSpace(NoiseEncoder(decoder), decoder, family, StandardNormal(decoder.dim), Deterministic())
+        super().__init__(space, optimizer, scheduler, max_steps)
+        self.denoiser = denoiser
+        self.weighting = EvidenceWeighting() if weighting is None else weighting
+
+    @property
+    def decoder(self) -> NoiseDecoder:
+        """The decoder of the latent space."""
+        decoder = self.latent_space.decoder
+        assert isinstance(decoder, NoiseDecoder)
+        return decoder
+
+    @property
+    def path(self) -> ProbabilityPath:
+        """The path from data to noise."""
+        return self.denoiser.path
+
+    @property
+    def criterion(self) -> tuple[str, str]:
+        """The variational bound on validation data."""
+        return "val/elbo", "max"
+
+    def contract(self) -> Contract:
+        """Return the requirements on a batch: observations, and classes where there are any."""
+        if not self.denoiser.classes:
+            return super().contract()
+        last = self.denoiser.classes - 1
+        words = f"Diffusion expected labels from 0 to {last}, or -1 where the class is not known"
+        return replace(super().contract(), demands=("label",), labels=AllowedRange(words, -1, last))
+
+    def learned(self) -> Iterable[nn.Parameter]:
+        """Return the parameters of the denoiser."""
+        return self.denoiser.parameters()
+
+    def loss(self, batch: Batch) -> Losses:
+        """Return the losses of a batch at the current generator step, those of the metric included."""
+        return self.regularised(self._losses(batch), batch)
+
+    def _losses(self, batch: Batch) -> Losses:
+        path, x = self.path, self.decoder.scaled(batch["x"])
+        levels = self.weighting.levels if self.training else UniformLevels()
+        l = levels.at(path, evenly_spread(len(x), x))
+        noise = path.noise(x) if self.training else torch.randn_like(x)
+        denoiser = self.denoiser if self.training else self.decoder.denoiser
+        label = self._labels(batch)
+        error = noise_error(lambda state, level: denoiser(state, level, label), path, x, noise, l)
+        loss = (self.weighting.factor(path, l, levels) * error).mean()
+        diffusion, prior = error / levels.density(path, l), prior_term(path, x)
+        reconstruction = reconstruction_term(path, x) - self.latent_space.dim * self.decoder.log_scale
+        return Losses(loss, reconstruction, (diffusion + prior)[:, None], {}, {"prior_kl": prior.detach().mean()})
+
+    def _labels(self, batch: Batch) -> Tensor | None:
+        """Return labels (B,), the null class where one is not known or, in training, left out."""
+        classes = self.denoiser.classes
+        if not classes:
+            return None
+        label, dropout = batch["label"], self.decoder.guidance.dropout
+        left_out = label < 0
+        if self.training and dropout:
+            left_out = left_out | (torch.rand(label.shape, device=label.device) < dropout)
+        return torch.where(left_out, classes, label)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return observations (N, *shape) after a round trip through the noise."""
+        return self.latent_space.decode(self.latent_space.encode(x).mean).mean
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        label: int | Tensor | None = None,
+        guidance: float | None = None,
+        sampler: Sampler | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Return n observations, (n, *shape), in the units of the data.
+
+        Args:
+            n: how many.
+            label: one class for all, or classes (n,); that of the latent space unless given.
+            guidance: weight of guidance; that of the model unless given.
+            sampler: any sampler, such as the ancestral one; that of the latent space unless given.
+            generator: of all random numbers, on the device of the model.
+
+        Raises:
+            ValueError: there is a label or guidance and no class, or guidance without a label.
+
+        """
+        decoder = self.decoder
+        given = label is not None or guidance is not None
+        _check_classes(decoder.denoiser.classes, given, label)
+        weight = decoder.guidance.weight if guidance is None else guidance
+        label = decoder.guidance.label if label is None else label
+        if label is None and guidance is not None:
+            raise ValueError(f"expected a label with guidance, got guidance = {guidance} without one")
+        like: Any = next(decoder.denoiser.parameters())
+        noise = torch.randn((n, *decoder.denoiser.shape), dtype=like.dtype, device=like.device, generator=generator)
+        labels = None if label is None else torch.as_tensor(label, device=like.device).expand(n)
+        denoise = decoder.denoise() if labels is None else decoder.denoise(labels, weight)
+        return decoder.unscaled((sampler or decoder.sampler)(denoise, self.path, noise, generator))
+
+
+def _check_classes(classes: int, given: bool, label: int | Tensor | None) -> None:
+    """Refuse options of classes of a denoiser that has none, or a class beyond its last."""
+    if given and not classes:
+        raise ValueError("expected a denoiser with classes for labels and guidance, got one without: give its net some")
+    if isinstance(label, int) and not 0 <= label < classes:
+        raise ValueError(f"expected a class from 0 to {classes - 1}, got {label}")

@@ -1,0 +1,116 @@
+"""The latent space of a diffusion model: the noise that a deterministic sampler turns into an observation.
+
+The sampler is a decoder x_T -> x_0, and the same rule in the other direction an encoder. Either makes the error of a
+rule of its order, so that a round trip is exact up to that, and up to what the last denoising loses where the sampler
+denoises last. With the likelihood N(x_0, sigma^2 I) the metric is J^T J / sigma^2; no noise of that Gaussian is added
+to a sample.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from math import log, prod
+
+from torch import Tensor, nn
+
+from lsgen.latent import EncodableLatentSpace
+from lsgen.models.diffusion.denoising import Denoise, Denoiser
+from lsgen.models.diffusion.guidance import Guidance
+from lsgen.models.diffusion.samplers import InvertibleSampler
+
+__all__ = ["NoiseDecoder", "NoiseEncoder", "NoiseSpace"]
+
+
+class NoiseDecoder(nn.Module):
+    """Noise (N, d) -> observations (N, *shape), by a deterministic sampler.
+
+    Args:
+        denoiser: the denoiser.
+        sampler: the sampler.
+        guidance: class of the observations, and weight of guidance.
+        value_range: data values that -1 and 1 of the denoiser stand for; None where they are the same.
+
+    """
+
+    heads = 1
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        sampler: InvertibleSampler,
+        guidance: Guidance,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.denoiser, self.sampler, self.guidance, self.value_range = denoiser, sampler, guidance, value_range
+        sampler.nodes(denoiser.path)  # numbers of the host, found before anything runs on a device
+
+    @property
+    def dim(self) -> int:
+        """The number d of values of an observation."""
+        return prod(self.denoiser.shape)
+
+    @property
+    def log_scale(self) -> float:
+        """The logarithm of what one unit of the data is for the denoiser."""
+        return 0.0 if self.value_range is None else log(2 / (self.value_range[1] - self.value_range[0]))
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Return observations (N, *shape) in the units of the denoiser."""
+        if self.value_range is None:
+            return x
+        low, high = self.value_range
+        return (x - low) * (2 / (high - low)) - 1
+
+    def unscaled(self, x: Tensor) -> Tensor:
+        """Return observations (N, *shape) in the units of the data."""
+        if self.value_range is None:
+            return x
+        low, high = self.value_range
+        return (x + 1) * ((high - low) / 2) + low
+
+    def denoise(self, label: Tensor | None = None, weight: float = 1.0) -> Denoise:
+        """Return x_t, l -> D for labels (N,), or for none, with guidance of a weight."""
+        return partial(self.denoiser, label=label, guidance=weight) if self.denoiser.classes else self.denoiser
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Return observations (N, *shape) in the units of the data."""
+        noise = z.unflatten(1, self.denoiser.shape)
+        return self.unscaled(self.sampler(self._denoise_like(z), self.denoiser.path, noise))
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Return the noise (N, d) of observations (N, *shape)."""
+        return self.sampler.invert(self._denoise_like(x), self.denoiser.path, self.scaled(x)).flatten(1)
+
+    def _denoise_like(self, x: Tensor) -> Denoise:
+        if self.guidance.label is None:
+            return self.denoise()
+        return self.denoise(x.new_full((len(x),), self.guidance.label).long(), self.guidance.weight)
+
+
+class NoiseEncoder(nn.Module):
+    """Observations (N, *shape) -> noise (N, d), by a sampler that runs in the other direction.
+
+    Args:
+        decoder: the sampler; it is kept without being registered twice.
+
+    """
+
+    heads = 1
+
+    def __init__(self, decoder: NoiseDecoder) -> None:
+        super().__init__()
+        self._decoder = [decoder]
+        self.dim = decoder.dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the noise (N, d)."""
+        return self._decoder[0].inverse(x)
+
+
+class NoiseSpace(EncodableLatentSpace):
+    """The noise at the end of a path; its samples are without further noise."""
+
+    def observe(self, z: Tensor) -> Tensor:
+        """Return the observations (B, *shape) of noise (B, d)."""
+        return self.raw(z)

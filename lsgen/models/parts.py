@@ -1,4 +1,4 @@
-"""Checks of the types of a model's parts before training, and a context that freezes parameters."""
+"""Checks of a model's parts before training, the range of values that networks see, and frozen parameters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeGuard
 
-from torch import nn
+from torch import Tensor, nn
 
 from lsgen.latent import (
     CodebookPrior,
@@ -23,7 +23,17 @@ from lsgen.latent import (
     Quantiser,
 )
 
-__all__ = ["check_discrete", "check_posterior", "check_prior", "check_sizes", "frozen_parameters", "is_product"]
+__all__ = [
+    "check_discrete",
+    "check_posterior",
+    "check_prior",
+    "check_sizes",
+    "check_value_range",
+    "from_unit_range",
+    "frozen_parameters",
+    "is_product",
+    "to_unit_range",
+]
 
 
 def check_posterior(model: str, posterior: Posterior, *, density: bool, factorised: bool = False) -> None:
@@ -112,6 +122,36 @@ def check_sizes(posterior: str, sizes: Sequence[int], prior: Prior) -> None:
     found = list(getattr(prior, "sizes", [prior.dim]))
     if list(sizes) != found:
         raise ValueError(f"expected prior.parts of the dimensions {list(sizes)} of {posterior}, got {found}")
+
+
+def check_value_range(value_range: Sequence[float] | None) -> tuple[float, float] | None:
+    """Return the range as a pair of floats.
+
+    Raises:
+        ValueError: it is not a lower and a higher value.
+
+    """
+    if value_range is None:
+        return None
+    if len(value_range) != 2 or not value_range[0] < value_range[1]:
+        raise ValueError(f"expected a value_range of a lower and a higher value, got {list(value_range)}")
+    return float(value_range[0]), float(value_range[1])
+
+
+def to_unit_range(x: Tensor, value_range: tuple[float, float] | None) -> Tensor:
+    """Return data values as networks see them, in [-1, 1]; as they are where there is no range."""
+    if value_range is None:
+        return x
+    low, high = value_range
+    return (x - low) * (2 / (high - low)) - 1
+
+
+def from_unit_range(x: Tensor, value_range: tuple[float, float] | None) -> Tensor:
+    """Return what networks make, in [-1, 1], as data values: the inverse of `to_unit_range`."""
+    if value_range is None:
+        return x
+    low, high = value_range
+    return (x + 1) * ((high - low) / 2) + low
 
 
 @contextmanager

@@ -25,9 +25,9 @@ from lsgen.models.diffusion.samplers import Heun, InvertibleSampler, Sampler
 from lsgen.models.diffusion.space import NoiseDecoder, NoiseEncoder, NoiseSpace
 from lsgen.models.diffusion.weightings.base import Weighting
 from lsgen.models.diffusion.weightings.evidence import EvidenceWeighting
-from lsgen.models.gan.space import check_value_range
 from lsgen.models.losses import Losses
 from lsgen.models.optimised import OptimisedModel
+from lsgen.models.parts import check_value_range
 
 __all__ = ["Diffusion"]
 

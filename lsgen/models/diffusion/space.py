@@ -17,6 +17,7 @@ from lsgen.latent import EncodableLatentSpace
 from lsgen.models.diffusion.denoising import Denoise, Denoiser
 from lsgen.models.diffusion.guidance import Guidance
 from lsgen.models.diffusion.samplers import InvertibleSampler
+from lsgen.models.parts import from_unit_range, to_unit_range
 
 __all__ = ["NoiseDecoder", "NoiseEncoder", "NoiseSpace"]
 
@@ -57,17 +58,11 @@ class NoiseDecoder(nn.Module):
 
     def scaled(self, x: Tensor) -> Tensor:
         """Return observations (N, *shape) in the units of the denoiser."""
-        if self.value_range is None:
-            return x
-        low, high = self.value_range
-        return (x - low) * (2 / (high - low)) - 1
+        return to_unit_range(x, self.value_range)
 
     def unscaled(self, x: Tensor) -> Tensor:
         """Return observations (N, *shape) in the units of the data."""
-        if self.value_range is None:
-            return x
-        low, high = self.value_range
-        return (x + 1) * ((high - low) / 2) + low
+        return from_unit_range(x, self.value_range)
 
     def denoise(self, label: Tensor | None = None, weight: float = 1.0) -> Denoise:
         """Return x_t, l -> D for labels (N,), or for none, with guidance of a weight."""

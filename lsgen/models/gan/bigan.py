@@ -22,9 +22,9 @@ from lsgen.likelihoods import Likelihood
 from lsgen.models.base import Batch
 from lsgen.models.gan.adversarial import AdversarialModel
 from lsgen.models.gan.losses import AdversarialLoss, NonSaturating
-from lsgen.models.gan.space import EncodableGeneratorSpace, RescaledGenerator, check_value_range
+from lsgen.models.gan.space import EncodableGeneratorSpace, RescaledGenerator
 from lsgen.models.gan.updates import Updates
-from lsgen.models.parts import check_posterior, check_prior
+from lsgen.models.parts import check_posterior, check_prior, check_value_range
 
 __all__ = ["BiGAN"]
 

@@ -26,9 +26,9 @@ from lsgen.models.gan.regularisers.base import (
     ScoreRegulariser,
     Scores,
 )
-from lsgen.models.gan.space import GeneratorSpace, RescaledGenerator, check_value_range, with_class
+from lsgen.models.gan.space import GeneratorSpace, RescaledGenerator, with_class
 from lsgen.models.gan.updates import Updates
-from lsgen.models.parts import check_prior
+from lsgen.models.parts import check_prior, check_value_range
 from lsgen.nn.adversarial.augment import AdaptiveAugment
 from lsgen.nn.adversarial.critics import AuxiliaryCritic
 from lsgen.nn.adversarial.packed import augmented, packs

@@ -6,14 +6,13 @@ is J^T J / sigma^2; no noise of that Gaussian is ever added to a sample.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.models.parts import from_unit_range, to_unit_range
 
-__all__ = ["EncodableGeneratorSpace", "GeneratorSpace", "RescaledGenerator", "check_value_range", "with_class"]
+__all__ = ["EncodableGeneratorSpace", "GeneratorSpace", "RescaledGenerator", "with_class"]
 
 
 class RescaledGenerator(nn.Module):
@@ -34,18 +33,11 @@ class RescaledGenerator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return observations (N, *shape) in data units."""
-        x: Tensor = self.generator(z)
-        if self.value_range is None:
-            return x
-        low, high = self.value_range
-        return (x + 1) * ((high - low) / 2) + low
+        return from_unit_range(self.generator(z), self.value_range)
 
     def inverse(self, x: Tensor) -> Tensor:
         """Return observations in data units as the critic sees them, in [-1, 1]."""
-        if self.value_range is None:
-            return x
-        low, high = self.value_range
-        return (x - low) * (2 / (high - low)) - 1
+        return to_unit_range(x, self.value_range)
 
 
 class GeneratorSpace(LatentSpace):
@@ -67,17 +59,3 @@ class EncodableGeneratorSpace(EncodableLatentSpace):
 def with_class(z: Tensor, label: Tensor, classes: int) -> Tensor:
     """Return codes (N, d), their last coordinates replaced by the one-hot labels (N,) of so many classes."""
     return torch.cat([z[:, :-classes], nn.functional.one_hot(label, classes).to(z.dtype)], 1)
-
-
-def check_value_range(value_range: Sequence[float] | None) -> tuple[float, float] | None:
-    """Return the range as a pair of floats.
-
-    Raises:
-        ValueError: it is not a lower and a higher value.
-
-    """
-    if value_range is None:
-        return None
-    if len(value_range) != 2 or not value_range[0] < value_range[1]:
-        raise ValueError(f"expected a value_range of a lower and a higher value, got {list(value_range)}")
-    return float(value_range[0]), float(value_range[1])

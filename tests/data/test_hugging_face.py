@@ -78,10 +78,32 @@ def test_numbers_of_one_shape(tmp_path, datasets):
         ("y", None, "expected columns.x out of x, label, other, word, got 'y'"),
         ("word", None, "expected pictures, or arrays of numbers of one shape, in the column 'word'"),
         ("x", "word", "expected classes or whole numbers in the column 'word', got Value"),
-        ("other", None, "expected pictures, or arrays of numbers of one shape, in the column 'other'"),
+        ("other", None, r"expected numbers of shape \(1,\) in every row of 'other', got shape \(2,\) in row 7"),
     ):
         with pytest.raises(ValueError, match=sentence):
             read(HuggingFace(path=path, columns={"x": x, "label": label}, val_size=0, test_size=0), "train")
+
+
+def test_gaps_are_found_before_a_batch_is_read(tmp_path, datasets):
+    def refused(rows, sentence, columns=None):
+        datasets.Dataset.from_dict(rows, **(columns or {})).save_to_disk(str(tmp_path / "saved"))
+        data = HuggingFace(path=str(tmp_path / "saved"), val_size=0, test_size=0)
+        with pytest.raises(ValueError, match=sentence):
+            data.dataset("train")
+
+    numbers = RNG.normal(size=(6, 3)).tolist()
+    nested = datasets.Features({"x": datasets.Array2D((2, 2), "float32")})
+    gap, cut = [[*row] for row in numbers], [*numbers[:4], numbers[4][:2], numbers[5]]
+    gap[3][1] = None
+    refused({"x": gap}, r"finite numbers in the column 'x', got nan in row 3 of train, position \(1,\)")
+    gap[3][1] = 1e39
+    refused({"x": gap}, r"got inf in row 3 of train, position \(1,\)")
+    refused({"x": cut}, r"numbers of shape \(3,\) in every row of 'x', got shape \(2,\) in row 4 of train")
+    refused({"x": [*numbers[:5], None]}, "got none in row 5 of train")
+    refused({"x": [[[1.0, float("inf")], [0.0, 0.0]]] * 2}, r"row 0 of train, position \(0, 1\)", {"features": nested})
+    image = Image.new("L", (2, 2))
+    features = datasets.Features({"x": datasets.Image()})
+    refused({"x": [image, image, None]}, "a picture in every row of 'x', got none in row 2", {"features": features})
 
 
 def test_what_is_not_there(tmp_path, monkeypatch):
@@ -116,7 +138,7 @@ def test_splits_with_other_columns_and_rows_without_numbers_are_refused(tmp_path
     ):
         datasets.Dataset.from_dict(rows).to_parquet(str(tmp_path / "few.parquet"))
         with pytest.raises(ValueError, match=said):
-            HuggingFace(path=str(tmp_path / "few.parquet"))
+            HuggingFace(path=str(tmp_path / "few.parquet")).dataset("train")
     (tmp_path / "few.parquet").write_bytes(b"")
     with pytest.raises(ValueError, match=r"few\.parquet, got what is cut short, damaged"):
         HuggingFace(path=str(tmp_path / "few.parquet"))

@@ -17,6 +17,7 @@ from lsgen.data.arrays.entries import ArrayFile, Keys, classes_of
 from lsgen.data.arrays.stored import SUFFIXES, Rows
 from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored, Encoding, Standardise, image_encoding
+from lsgen.data.inspection import refuse_first
 from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import group_split, named_split, random_split
@@ -341,13 +342,7 @@ class _Inspection:
             return
         for start, x in self._chunks():
             self._require_precision(x, slice(start, start + len(x)))
-            wrong = self._wrong(x)
-            if bool(wrong.any()):
-                row, *place = wrong.nonzero()[0].tolist()
-                value = x[(row, *place)].item()
-                names = self.file.columns
-                where = f'column "{names[place[0]]}"' if names is not None else f"position {tuple(place)}"
-                raise ValueError(f"expected {self._expected(value)}, got {value:.6g} in row {start + row}, {where}")
+            refuse_first(self._wrong(x), x, self._expected, partial(self._place, start))
 
     def _chunks(self) -> Iterator[tuple[int, Tensor]]:
         rows = max(1, _CHUNK // prod(self.source.x.shape[1:]))
@@ -364,12 +359,17 @@ class _Inspection:
         lost = self.source.arrange(torch.from_numpy(np.asarray(vary)[None]))[0] & (x == x[:1]).all(0)
         if bool(lost.any()):
             place = tuple(lost.nonzero()[0].tolist())
-            names = self.file.columns
-            where = f'column "{names[place[0]]}"' if names is not None else f"position {place}"
             raise ValueError(
                 f"expected numbers in {self.file.path} that differ in float32, got some around {x[(0, *place)]:.9g} "
-                f"that become equal, {where}: data.numbers.standardise=true subtracts their mean first"
+                f"that become equal, {self._column(*place)}: data.numbers.standardise=true subtracts their mean first"
             )
+
+    def _place(self, start: int, row: int, *place: int) -> str:
+        return f"row {start + row}, {self._column(*place)}"
+
+    def _column(self, *place: int) -> str:
+        names = self.file.columns
+        return f"position {place}" if names is None else f'column "{names[place[0]]}"'
 
     def _wrong(self, x: Tensor) -> Tensor:
         wrong = ~x.float().isfinite() if self.levels is None else (x < 0) | (x >= self.levels) | (x != x.round())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from math import pi
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +18,7 @@ from lsgen.data.audio.mel import Mel, MelScale
 from lsgen.data.batches import BatchDataset, Observations
 from lsgen.data.encodings import AsStored
 from lsgen.data.files import reading
+from lsgen.data.inspection import refuse_first
 from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
@@ -25,6 +27,9 @@ __all__ = ["Audible", "AudioFolder", "Windows"]
 
 SUFFIXES = (".aif", ".aiff", ".flac", ".ogg", ".wav")
 CLIPS, SECONDS, RATE = 120, 0.5, 8000  # of the example
+
+_FLOATS = ("FLOAT", "DOUBLE")
+_BLOCK = 2**20  # samples looked at together
 
 
 @runtime_checkable
@@ -77,7 +82,8 @@ class AudioFolder(DataModule):
 
     Files .wav, .flac, .ogg and .aiff are taken, in folders as deep as they are, and their channels averaged. A file
     gives as many whole windows as fit; what is left at its end is not used, and a file shorter than a window is filled
-    up with zeros. Windows of one file are never in two splits. Sound is read whenever it is asked for.
+    up with zeros. Windows of one file are never in two splits. Sound is read whenever it is asked for; files of
+    floating-point numbers are searched once for any that are not finite.
 
     Args:
         shape: (samples,), or (1, bands, frames) of spectrograms.
@@ -95,7 +101,8 @@ class AudioFolder(DataModule):
         classes: names of the folders that are the labels 0, 1, ...; empty if there are none.
 
     Raises:
-        ValueError: an option is out of its range, there are no files, a damaged one, or one of another rate.
+        ValueError: an option is out of its range, there are no files, a damaged one, or one of another rate; when a
+            split is built, a number is NaN or infinite, with its file and sample.
         FileNotFoundError: there is no such folder.
         ImportError: the package soundfile is not installed.
 
@@ -134,7 +141,14 @@ class AudioFolder(DataModule):
 
     def build(self, split: Split) -> BatchDataset:
         """Return the windows of a split."""
-        return self.subset(self._source, self._rows[split], split)
+        return self.subset(self._inspected, self._rows[split], split)
+
+    @cached_property
+    def _inspected(self) -> _Sounds:
+        for clip in self._source.clips:
+            if isinstance(clip, Path):
+                _refuse_gaps(clip)
+        return self._source
 
     def sound(self, x: Tensor) -> Tensor:
         """Return the sound (B, samples) of observations; of spectrograms by Griffin-Lim."""
@@ -177,9 +191,24 @@ class _Sounds:
 
         with reading("audio", clip):
             samples: NDArray[Any] = soundfile.read(clip, self.window, first, dtype="float32", always_2d=True)[0]
-        if not np.isfinite(samples).all():
-            raise ValueError(f"expected finite numbers in {clip}, got NaN or an infinite one after sample {first}")
         return samples.mean(1)
+
+
+def _refuse_gaps(file: Path) -> None:
+    """Refuse a file with numbers that are not finite, which those of integers or of compressed sound cannot have."""
+    import soundfile
+
+    with reading("audio", file):
+        if soundfile.info(str(file)).subtype not in _FLOATS:
+            return
+        blocks = soundfile.blocks(str(file), _BLOCK, dtype="float32", always_2d=True)
+    for number, block in enumerate(blocks):
+        x = torch.from_numpy(block)
+        refuse_first(~x.isfinite(), x, lambda value: f"finite numbers in {file}", partial(_place, number * _BLOCK))
+
+
+def _place(start: int, sample: int, channel: int) -> str:
+    return f"sample {start + sample} of channel {channel}"
 
 
 Clips = tuple[Sequence[Any], list[str], list[int], int]
@@ -210,6 +239,9 @@ def _list(folder: Path, rate: int | None) -> Clips:
             raise ValueError(f"expected {rate} samples a second, got {told.samplerate} in {file}: resample it")
         if told.frames < 1:
             raise ValueError(f"expected sound in {file}, got no sample: remove it")
+        with reading("audio", file):  # a compressed file that is cut short tells the length that it had
+            if not len(soundfile.read(str(file), 1, int(told.frames) - 1)[0]):
+                raise ValueError(f"of {told.frames} samples the last is not there")
         lengths.append(int(told.frames))
     assert rate is not None
     return files, [] if "" in owners else owners, lengths, rate

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +17,7 @@ from lsgen.data.encodings import AsStored, Encoding
 from lsgen.data.files import reading
 from lsgen.data.images.digits import scanned_digits
 from lsgen.data.images.pictures import Pictures, pixels_of, shape_of
+from lsgen.data.inspection import refuse_first
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
@@ -22,6 +25,7 @@ from lsgen.data.splits import random_split
 __all__ = ["HuggingFace"]
 
 _NAMES = {"train": ("train",), "val": ("validation", "val", "valid", "dev"), "test": ("test",)}
+_CHUNK = 2**22  # numbers looked at together
 _BUILDERS = {".parquet": "parquet", ".arrow": "arrow"}
 
 
@@ -50,7 +54,8 @@ class HuggingFace(DataModule):
         classes: names of the labels 0, 1, ..., where they are known.
 
     Raises:
-        ValueError: an option is out of its range, or there is no such column.
+        ValueError: an option is out of its range, or there is no such column; when a split is built, a row has no
+            picture, or not as many numbers as the first, or one that is NaN or infinite, with its place.
         FileNotFoundError: there is nothing at the path, and no such name on the hub.
         ImportError: the package datasets is not installed.
 
@@ -74,6 +79,7 @@ class HuggingFace(DataModule):
         self.pictures = Pictures.of(pictures)
         self.classes: tuple[str, ...] = ()
         self._sources: dict[str, _Rows | TensorSource] = {}
+        self._inspected: set[str] = set()
         own: tuple[int, ...]
         encoding: Encoding
         if path is None:
@@ -92,6 +98,9 @@ class HuggingFace(DataModule):
         """Return the observations of a split."""
         own = split if split in self._sources else "train"
         source: Any = self._sources[own]
+        if isinstance(source, _Rows) and own not in self._inspected:
+            source.refuse_gaps(own)
+            self._inspected.add(own)
         rows = self._rows[split] if split in self._rows else torch.arange(len(source))
         flip = self.pictures.flip and isinstance(source, _Rows) and source.pictures is not None
         return self.subset(source, rows, split, flip, part=get_args(Split).index(own))
@@ -132,7 +141,8 @@ class _Rows:
     """A source of rows of an Arrow table, pictures or numbers."""
 
     def __init__(self, data: Any, x: str, label: str | None, pictures: Pictures | None) -> None:
-        self.data = data.select_columns([x] if label is None else [x, label])
+        self.data = data.select_columns([x]) if pictures else data.select_columns([x]).with_format("numpy")
+        self.labels = None if label is None else data.select_columns([label])
         self.x, self.label, self.pictures = x, label, pictures
         self.shape: tuple[int, ...] = ()
 
@@ -140,20 +150,51 @@ class _Rows:
         return len(self.data)
 
     def __call__(self, rows: Tensor) -> Observations:
-        found = self.data[rows.tolist()]
+        found = self.data[rows.tolist()][self.x]
         if self.pictures is None:
-            x = _numbers(found[self.x], self.x)
-            if tuple(x.shape[1:]) != self.shape:
-                raise ValueError(f"expected {self.x!r} of shape {self.shape} in every row, got {tuple(x.shape[1:])}")
-        elif None in found[self.x]:
-            raise ValueError(f"expected a picture in every row of {self.x!r}, got none in some")
+            x = torch.from_numpy(np.asarray(found, dtype=np.float32))
         else:
-            images = [pixels_of(image, self.shape, self.pictures) for image in found[self.x]]  # type: ignore[arg-type]
+            images = [pixels_of(image, self.shape, self.pictures) for image in found]  # type: ignore[arg-type]
             x = torch.from_numpy(np.stack(images))
         batch = {"x": x}
-        if self.label is not None:
-            batch["label"] = _labels(found[self.label], self.label)
+        if self.labels is not None:
+            batch["label"] = _labels(self.labels[rows.tolist()][self.label], str(self.label))
         return batch
+
+    def refuse_gaps(self, split: str) -> None:
+        """Refuse rows without a picture, or without numbers of the shape that are finite.
+
+        Raises:
+            ValueError: the first such row.
+
+        """
+        data = self.data if self.pictures is None else self.data.with_format("arrow")
+        rows = max(1, _CHUNK // prod(self.shape)) if self.pictures is None else _CHUNK
+        for start in range(0, len(data), rows):
+            with np.errstate(over="ignore"):  # an infinite number is told with its place
+                found = data[start : start + rows][self.x]
+            if self.pictures is None:
+                self._refuse_numbers(found, start, split)
+            elif found.null_count:
+                row = start + found.is_null().to_pylist().index(True)
+                raise ValueError(f"expected a picture in every row of {self.x!r}, got none in row {row} of {split}")
+
+    def _refuse_numbers(self, found: Any, start: int, split: str) -> None:
+        if isinstance(found, np.ndarray) and found.dtype.kind in "fiub" and found.shape[1:] == self.shape:
+            x = torch.from_numpy(found.astype(np.float32))
+            expected = f"finite numbers in the column {self.x!r}"
+            refuse_first(~x.isfinite(), x, lambda value: expected, partial(_place, start, split))
+            return
+        for row, one in enumerate(found, start):
+            values = np.asarray(one)
+            if values.dtype.kind not in "fiub" or values.shape != self.shape:
+                got = "none" if one is None else f"shape {values.shape}"
+                expected = f"numbers of shape {self.shape} in every row of {self.x!r}"
+                raise ValueError(f"expected {expected}, got {got} in row {row} of {split}")
+
+
+def _place(start: int, split: str, row: int, *place: int) -> str:
+    return f"row {start + row} of {split}, position {place}"
 
 
 def _column(what: str, named: str | None, kinds: Mapping[str, str], kind: str) -> str | None:
@@ -173,8 +214,6 @@ def _numbers(rows: Sequence[Any], column: str) -> Tensor:
         x = np.asarray(None)
     if x.dtype.kind not in "fiub" or x.ndim < 2:
         raise ValueError(f"expected pictures, or arrays of numbers of one shape, in the column {column!r}")
-    if not np.isfinite(x).all():
-        raise ValueError(f"expected finite numbers in the column {column!r}, got NaN or an infinite one")
     return torch.from_numpy(x.astype(np.float32))
 
 

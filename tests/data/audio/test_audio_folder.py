@@ -61,6 +61,13 @@ def test_files_that_do_not_fit(sounds):
     (folder / "low" / "e.flac").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"expected the audio data in .*e\.flac, got what is cut short"):
         AudioFolder(path=str(folder))
+    import soundfile
+
+    soundfile.write(folder / "low" / "e.flac", RNG.uniform(-1, 1, 50000), 8000)
+    whole = (folder / "low" / "e.flac").read_bytes()
+    (folder / "low" / "e.flac").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"expected the audio data in .*e\.flac, got what is cut short"):
+        AudioFolder(path=str(folder))
     (folder / "stray.wav").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"in the folder of its class, or none, got stray\.wav in none"):
         AudioFolder(path=str(folder))
@@ -90,10 +97,16 @@ def test_empty_files_and_nan_are_refused_and_hidden_folders_left_out(sounds):
     wavfile.write(folder / ".old" / "a.wav", 8000, np.zeros(9, np.float32))
     (folder / "low" / "folder.wav").mkdir()
     assert AudioFolder(path=str(folder), windows={"length": 4}).classes == ("high", "low")
-    wavfile.write(folder / "low" / "z.wav", 8000, np.array([0, 1, np.nan, 0], np.float32))
-    train = AudioFolder(path=str(folder), windows={"length": 4}, val_size=0, test_size=0).dataset("train")
-    with pytest.raises(ValueError, match=r"expected finite numbers in .*z\.wav, got NaN"):
-        train[torch.arange(len(train))]
+    long = np.zeros((2**20 + 9, 2), np.float64)
+    long[2**20 + 3, 1] = np.nan
+    for values, place in (
+        (np.array([0, 1, np.inf, 0], np.float32), "inf in sample 2 of channel 0"),
+        (long, "nan in sample 1048579 of channel 1"),
+    ):
+        wavfile.write(folder / "low" / "z.wav", 8000, values)
+        data = AudioFolder(path=str(folder), windows={"length": 4}, val_size=0, test_size=0)
+        with pytest.raises(ValueError, match=rf"expected finite numbers in .*z\.wav, got {place}"):
+            data.dataset("train")
     wavfile.write(folder / "low" / "z.wav", 8000, np.zeros(0, np.float32))
     with pytest.raises(ValueError, match=r"expected sound in .*z\.wav, got no sample"):
         AudioFolder(path=str(folder))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.errors import UsageError
-from lsgen.runs import Job, RunDirectory, Sweep, flatten, read_json, write_json
+from lsgen.runs import Job, RunDirectory, Sweep, flatten, read_json, surroundings, write_json
 
 if TYPE_CHECKING:
     from lsgen.reproduction.document import Instrument
@@ -69,22 +69,23 @@ class Opener:
     """Opens the trained runs of a reproduction, each once.
 
     Args:
-        sweep: the sweep that they are jobs of.
-        done: its finished jobs.
+        places: the finished runs by arm and seed.
         device: where the models go.
 
     Attributes:
         arrays: (ARM, SEED, METRIC) or (None, None, METRIC) -> what measures and comparisons found.
         seconds: on the clock, of all measuring, also of what was measured before.
         cpu_seconds: of the processor.
+        commits: of the code that calculations were made with.
 
     """
 
-    def __init__(self, sweep: Sweep, done: Sequence[tuple[PlannedRun, Job]], device: str) -> None:
-        self._places = {(job.arm, job.seed): sweep.run(of) for job, of in done}
+    def __init__(self, places: Mapping[tuple[str, int], RunDirectory], device: str) -> None:
+        self._places = dict(places)
         self._device, self._open = device, dict[tuple[str, int], "TrainedRun"]()
         self.arrays: dict[tuple[str | None, int | None, str], Any] = {}
         self.seconds = self.cpu_seconds = 0.0
+        self.commits: list[str | None] = []
 
     def of_arm(self, arm: str) -> list[TrainedRun]:
         """Return the finished runs of an arm, by seed."""
@@ -133,14 +134,14 @@ def measure(instrument: Instrument, preset: str, opener: Opener, arm: str, seed:
     return _store(file, settings, found, spent, opener)
 
 
-def compare(instrument: Instrument, preset: str, opener: Opener, arms: Sequence[str], sweep: Sweep) -> Measured:
-    """Measure a quantity of many runs, or read what was measured of the same runs before.
+def compare(instrument: Instrument, preset: str, opener: Opener, arms: Sequence[str], folder: Path) -> Measured:
+    """Measure a quantity of many runs, or of none, or read what was measured of the same runs before.
 
     Raises:
         UsageError: the comparison cannot be made or refuses the runs.
 
     """
-    file = sweep.path / "comparisons" / f"{instrument.name}.json"
+    file = folder / "comparisons" / f"{instrument.name}.json"
     chosen = {arm: [place.path.name for of, _, place in opener.places() if of == arm] for arm in arms}
     settings = {**instrument.config(preset), "runs": chosen}
     if (known := _stored(file, settings, opener)) is not None:
@@ -149,6 +150,8 @@ def compare(instrument: Instrument, preset: str, opener: Opener, arms: Sequence[
     runs = {arm: opener.of_arm(arm) for arm in arms}
     with _timed(instrument.name) as spent, _undisturbed(*(run for every in runs.values() for run in every)):
         found: Measured = call(runs)
+    if not arms:
+        spent["commit"] = None if (git := surroundings()["git"]) is None else git["sha"]
     return _store(file, settings, found, spent, opener)
 
 
@@ -169,9 +172,9 @@ def made(instrument: Instrument, config: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[dict[str, float]]:
+def _timed(what: str) -> Iterator[dict[str, Any]]:
     """Print what is measured, and how long it took; yield a mapping of the seconds, filled in at the end."""
-    began, spent = (time.monotonic(), time.process_time()), dict[str, float]()
+    began, spent = (time.monotonic(), time.process_time()), dict[str, Any]()
     print(f"measure  {what}", flush=True)
     try:
         yield spent
@@ -205,19 +208,24 @@ def _stored(file: Path, settings: Mapping[str, Any], opener: Opener) -> Measured
     with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
         values = {key: math.nan if value is None else value for key, value in content["values"].items()}
         found = Measured(values, {key: arrays[key] for key in arrays.files})
-    opener.seconds += content.get("seconds", 0.0)
-    opener.cpu_seconds += content.get("cpu_seconds", 0.0)
+    _account(content, opener)
     return found
 
 
 def _store(
-    file: Path, settings: Mapping[str, Any], found: Measured, spent: Mapping[str, float], opener: Opener
+    file: Path, settings: Mapping[str, Any], found: Measured, spent: Mapping[str, Any], opener: Opener
 ) -> Measured:
     import numpy as np
 
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(file.with_suffix(".npz"), **found.arrays)
     write_json(file, {"settings": settings, "values": dict(found.values), **spent})
-    opener.seconds += spent["seconds"]
-    opener.cpu_seconds += spent["cpu_seconds"]
+    _account(spent, opener)
     return found
+
+
+def _account(spent: Mapping[str, Any], opener: Opener) -> None:
+    opener.seconds += spent.get("seconds", 0.0)
+    opener.cpu_seconds += spent.get("cpu_seconds", 0.0)
+    if "commit" in spent:
+        opener.commits.append(spent["commit"])

@@ -34,7 +34,7 @@ class Preset:
     """A schedule.
 
     Attributes:
-        seeds: of every arm.
+        seeds: of every arm; none where the paper has no arms.
         overrides: Hydra overrides of all arms, by key.
         arms: the arms that it runs; all if None.
         minutes: measured time of all arms together, with measuring.
@@ -42,14 +42,14 @@ class Preset:
 
     """
 
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)
     arms: tuple[str, ...] | None = None
     minutes: float | None = None
     machine: str = ""
 
     def __post_init__(self) -> None:
-        _check_seeds(self.seeds)
+        _check_distinct(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class ArmPreset:
 
     def __post_init__(self) -> None:
         if self.seeds is not None:
-            _check_seeds(self.seeds)
+            _check_distinct(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Instrument:
     Attributes:
         name: its name in target.yaml.
         target: the class or function that makes it.
-        arms: whose runs it takes; all if None.
+        arms: whose runs it takes; all if None. A comparison of no arm is a calculation, for which nothing is trained.
         options: arguments of its constructor.
         presets: what a preset changes in the arguments.
 
@@ -201,7 +201,7 @@ class Document:
     claim: str
     data: Data
     presets: Mapping[str, Preset]
-    arms: Mapping[str, Arm]
+    arms: Mapping[str, Arm] = field(default_factory=dict)
     measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     comparisons: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     targets: Mapping[str, Target] = field(default_factory=dict)
@@ -209,6 +209,6 @@ class Document:
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def _check_seeds(seeds: tuple[int, ...]) -> None:
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"expected distinct seeds, at least one, got {list(seeds)}")
+def _check_distinct(seeds: tuple[int, ...]) -> None:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"expected distinct seeds, got {list(seeds)}")

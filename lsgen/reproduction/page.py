@@ -111,8 +111,8 @@ def results_page(paper: Paper, recorded: Sequence[Attempt], attempt: Attempt, fi
     document = paper.document
     lines = [f"# {document.title}", "", f"{document.authors} ({document.year}), <{document.url}>. {document.claim}", ""]
     lines += [
-        f"`lsgen reproduce {paper.name} --preset {attempt.preset}`: {_minutes(attempt)} minutes of training and "
-        f"measuring, one run after another on one thread, {attempt.machine}. {_order(attempt)}",
+        f"`lsgen reproduce {paper.name} --preset {attempt.preset}`: {_minutes(attempt)} minutes of "
+        f"{_work(attempt)} on one thread, {attempt.machine}. {_order(attempt)}",
         "",
         f"Data: {attempt.data.fidelity}" + (f" ({attempt.data.reason})." if attempt.data.reason else "."),
         "",
@@ -132,13 +132,10 @@ def results_page(paper: Paper, recorded: Sequence[Attempt], attempt: Attempt, fi
         lines += [""]
     for name in figures:
         lines += [f"![{name}](figures/{name}.png)", ""]
-    lines += ["## Deviations from the paper's configuration", "", *_deviations(attempt), ""]
-    lines += [
-        "## Runs",
-        "",
-        *_table(["arm", "seed", "state", "steps", "seconds", "CPU seconds"], _run_rows(attempt)),
-        "",
-    ]
+    if attempt.runs:
+        heads = ["arm", "seed", "state", "steps", "seconds", "CPU seconds"]
+        lines += ["## Deviations from the paper's configuration", "", *_deviations(attempt), ""]
+        lines += ["## Runs", "", *_table(heads, _run_rows(attempt)), ""]
     lines += ["## Attempts", "", *_table(["attempt", "preset", "minutes", "verdicts"], _attempt_rows(recorded)), ""]
     lines += [", ".join(f"{name} {version}" for name, version in attempt.versions.items()) + "."]
     return "\n".join(lines).rstrip() + "\n"
@@ -149,6 +146,10 @@ def _minutes(attempt: Attempt) -> str:
     if all(run.cpu_seconds is not None for run in attempt.runs if run.state == "finished"):
         return f"{attempt.cpu_minutes:.0f}"
     return f"{attempt.minutes:.0f} (on the clock)"
+
+
+def _work(attempt: Attempt) -> str:
+    return "training and measuring, one run after another" if attempt.runs else "calculation without any training,"
 
 
 def _order(attempt: Attempt) -> str:
@@ -209,8 +210,10 @@ def _published(target: Target) -> str:
 
 
 def _obtained(found: TargetVerdict) -> str:
-    if not found.n:
+    if found.verdict == NOT_RUN:
         return ""
+    if not found.n:
+        return _number(found.mean)
     spread = "" if math.isnan(found.std) else f" ± {_number(found.std, 2)}"
     return f"{_number(found.mean)}{spread} (n = {found.n})"
 

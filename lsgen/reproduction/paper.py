@@ -2,7 +2,8 @@
 
 experiments/PAPER/target.yaml states all of it before anything runs. Each arm is a setting of an experiment; each arm
 and seed is one run, a job of one sweep. A preset changes the schedule of all arms: `paper` is the paper's own, `cpu`
-what the recorded results come from, `smoke` takes seconds and shows that everything works.
+what the recorded results come from, `smoke` takes seconds and shows that everything works. What follows without
+training is a comparison of no arm, a calculation; a paper of such alone has no arms.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Paper:
             raise RunError(f"{where}: expected the presets {', '.join(PRESETS)}, got {', '.join(document.presets)}")
         if not document.targets and not document.claims:
             raise RunError(f"{where}: expected targets or claims, got neither")
+        if self.measures and not document.arms:
+            raise RunError(f"{where}: measures: expected arms whose runs are measured, got none")
         for instrument in (*self.measures, *self.comparisons):
             for arm in instrument.arms or ():
                 self._check_arm(arm, f"{where}: {instrument.name}")
@@ -90,6 +93,10 @@ class Paper:
                 self._check_arm(arm, f"{where}: presets.{name}")
             if preset.arms == ():
                 raise RunError(f"{where}: presets.{name}: expected at least one arm, got none")
+            if document.arms and not preset.seeds:
+                raise RunError(f"{where}: presets.{name}: expected at least one seed, got none")
+            if not document.arms and (preset.seeds or preset.overrides):
+                raise RunError(f"{where}: presets.{name}: expected arms that seeds and overrides are of, got none")
             if lacking := set(self.arms(name)) - set(self.arms("paper")):
                 raise RunError(
                     f"{where}: presets.{name}: expected arms that the preset paper runs, got {min(lacking)!r}"
@@ -131,13 +138,21 @@ class Paper:
         """Return the arms that a target or claim needs; all of them unless one is named."""
         if only is None:
             return list(self.document.arms)
-        needed: set[str] = set()
+        needed = set[str]()
         for side in self.sides(only):
             name = side.metric.partition("/")[0]
             compared = [one for one in self.comparisons if side.arm is None and one.name == name]
-            of = {side.arm} if side.arm is not None else set(compared[0].arms or self.document.arms)
-            needed |= {arm for arm in of if arm is not None}
+            needed |= {side.arm} if side.arm is not None else set(self.compared_arms(compared[0]))
         return [arm for arm in self.document.arms if arm in needed]
+
+    def compared_arms(self, comparison: Instrument) -> tuple[str, ...]:
+        """Return the arms whose runs a comparison takes; none of a calculation."""
+        return tuple(self.document.arms) if comparison.arms is None else comparison.arms
+
+    def calculations(self, only: str | None = None) -> list[Instrument]:
+        """Return the comparisons of no arm that a target or claim needs; all of them unless one is named."""
+        named = {side.metric.partition("/")[0] for side in self.sides(only) if side.arm is None}
+        return [one for one in self.comparisons if not self.compared_arms(one) and (only is None or one.name in named)]
 
     def arms(self, preset: str) -> list[str]:
         """Return the arms that a preset runs."""

@@ -93,8 +93,8 @@ class Attempt:
         compared: comparison -> the arms whose runs it took.
         minutes: on the clock, of all training and measuring one after another.
         cpu_minutes: of the processor.
-        committed_first: whether all runs were submitted with a commit that had these targets and claims; None where
-            there is no repository to ask.
+        committed_first: whether all runs were submitted, and all calculations made, with a commit that had these
+            targets and claims; None where there is no repository to ask.
         judged: the data, targets and claims, as they stood.
         arrays: (ARM, SEED, METRIC) or (None, None, METRIC) -> values of items.
 
@@ -238,7 +238,7 @@ def committed_first(paper: Paper, commits: Sequence[str | None]) -> bool | None:
 
     Args:
         paper: the paper.
-        commits: those that its runs were submitted with.
+        commits: those that its runs were submitted with and its calculations made with.
 
     """
     now, git = judged_by(paper), ["git", "-C", str(paper.folder)]

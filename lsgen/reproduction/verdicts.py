@@ -1,7 +1,8 @@
 """Verdicts on the targets and claims of a paper, by rule from what was measured.
 
 A target is "reproduced" if the data are those of the paper, three seeds or more were run, and their mean is within the
-tolerance of the published value (at least as good counts where the target says so). It is "not reproduced" else.
+tolerance of the published value (at least as good counts where the target says so). It is "not reproduced" else. What
+is calculated without a run has no seeds and needs none.
 A claim is "claim shown" if each of its inequalities holds at 5 % by its test, "claim not shown" else. What was not
 measured is "not run".
 """
@@ -37,7 +38,7 @@ class TargetVerdict:
         why: what decided, in words.
         mean: over seeds; NaN if nothing was measured.
         std: over seeds, with n - 1; NaN if there are fewer than 2.
-        n: seeds.
+        n: seeds; 0 of a calculation, and if nothing was measured.
 
     """
 
@@ -79,6 +80,7 @@ def judge_target(target: Target, attempt: Attempt) -> TargetVerdict:
     mean = float(np.mean(found))
     std = float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
     n = len(found) if target.arm is not None else _seeds_of_comparison(attempt, target.side)
+    calculated = target.arm is None and not n
     off = {"two-sided": abs(mean - target.published), "lower": mean - target.published}.get(
         target.direction, target.published - mean
     )
@@ -88,15 +90,16 @@ def judge_target(target: Target, attempt: Attempt) -> TargetVerdict:
         reasons = ["not finite"]
     if fidelity != "exact":
         reasons.append(f"data {fidelity}" + (", within tolerance" if within else ""))
-    if n < _FEWEST_SEEDS:
+    if n < _FEWEST_SEEDS and not calculated:
         reasons.append(f"{n} seed{'s' if n != 1 else ''}")
-    return TargetVerdict(NOT_REPRODUCED if reasons else REPRODUCED, "; ".join(reasons), mean, std, n)
+    verdict, notes = NOT_REPRODUCED if reasons else REPRODUCED, ["calculated"] if calculated else []
+    return TargetVerdict(verdict, "; ".join(reasons + notes), mean, std, n)
 
 
 def _seeds_of_comparison(attempt: Attempt, side: Side) -> int:
-    """Return the seeds over which a comparison was made: those of its arm with the fewest."""
+    """Return the seeds over which a comparison was made: those of its arm with the fewest; 0 of a calculation."""
     arms = attempt.compared[side.metric.partition("/")[0]]
-    return min(sum(run.arm == arm and run.state == "finished" for run in attempt.runs) for arm in arms)
+    return min((sum(run.arm == arm and run.state == "finished" for run in attempt.runs) for arm in arms), default=0)
 
 
 def judge_claim(claim: Claim, attempt: Attempt) -> ClaimVerdict:

@@ -1,6 +1,7 @@
 """Verdicts by rule."""
 
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,6 +219,9 @@ def test_a_preset_runs_the_arms_that_it_names(tmp_path):
             {"presets": {**PAPER["presets"], "smoke": {"seeds": [0], "arms": []}}},
             "presets.smoke: expected at least one arm",
         ),
+        ({"presets": {**PAPER["presets"], "cpu": {}}}, "presets.cpu: expected at least one seed"),
+        ({"arms": {}}, "presets.paper: expected arms that seeds and overrides are of"),
+        ({"arms": {}, "measures": {"m": {"_target_": "a.B"}}}, "measures: expected arms whose runs are measured"),
         (
             {"presets": {**PAPER["presets"], "paper": {"seeds": [0], "arms": ["a"]}}},
             "presets.cpu: expected arms that the preset paper runs, got 'b'",
@@ -249,3 +253,30 @@ def test_values_are_written_in_the_grammar_of_overrides(value, text):
     (parsed,) = OverridesParser.create().parse_overrides([f"x={text}"])
     got = parsed.value()
     assert str(got) == value if isinstance(value, str) else got == value
+
+
+CALCULATED = {
+    "presets": {"paper": {}, "cpu": {}, "smoke": {}},
+    "arms": {},
+    "comparisons": {"theory": {"_target_": "a.B"}},
+    "targets": {"nll": {**PAPER["targets"]["nll"], "arm": None, "metric": "theory/x"}},
+    "claims": {},
+}
+
+
+def test_what_is_calculated_without_a_run_has_no_seeds_and_needs_none(tmp_path):
+    paper = _paper(tmp_path, **CALCULATED)
+    assert paper.jobs("cpu", paper.needed_arms()) == []
+    assert [one.name for one in paper.calculations("nll")] == ["theory"]
+    judged = {"targets": CALCULATED["targets"]}
+    for value, verdict in ((10.2, "reproduced"), (10.6, "not reproduced")):
+        attempt = replace(_attempt([], values={"theory/x": value}, **judged), compared={"theory": []})
+        found = judge_target(attempt.targets["nll"], attempt)
+        assert (found.verdict, found.n) == (verdict, 0)
+        assert "calculated" in found.why
+        page = results_page(paper, [attempt], attempt, [])
+        assert f"| nll | 10 | {value} | ±0.5 |" in page
+        assert "without any training" in page
+        assert "## Runs" not in page
+    few = replace(_attempt(_runs("a", "x", [1.0]), values={"theory/x": 10.0}, **judged), compared={"theory": ["a"]})
+    assert judge_target(few.targets["nll"], few).why == "1 seed"

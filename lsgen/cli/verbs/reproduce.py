@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lsgen.cli.config.schema import did_you_mean
 from lsgen.cli.errors import FAILURE, INTERRUPTED, OK, UsageError
 from lsgen.cli.flags import device_of, take
-from lsgen.runs import Sweep, index, now, to_json, write_atomically
+from lsgen.runs import RunDirectory, Sweep, index, now, to_json, write_atomically
 
 if TYPE_CHECKING:
     from lsgen.cli.reproducing import Opener
@@ -29,8 +29,9 @@ _USAGE = """usage: lsgen reproduce PAPER [--preset paper|cpu|smoke] [--only NAME
                        [device=cpu|cuda] [hydra/launcher=local|joblib|slurm|ray] [hydra.launcher.KEY=VALUE ...]
        lsgen reproduce --list
 
-Train the runs that the published numbers and claims of a paper need, measure them, and give verdicts by rule. What has
-been trained or measured is not done again: a second call trains nothing. Writes results.md and figures below sweep_dir.
+Train the runs that the published numbers and claims of a paper need, if any, measure, and give verdicts by rule. What
+has been trained or measured is not done again: a second call trains nothing. Writes results.md and figures below
+sweep_dir.
 
   --preset   cpu (default): the schedule of the recorded results; paper: the paper's own, for a GPU; smoke: seconds,
              which show that everything works and nothing else
@@ -70,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
         return _list()
     order = _order(arguments)
     jobs = order.paper.jobs(order.preset, order.paper.needed_arms(order.only))
-    if not jobs:
+    if not jobs and not order.paper.calculations(order.only):
         raise UsageError(f"expected a preset that runs an arm of {order.only}, got {order.preset}, which runs none")
     return _reproduce(order, jobs)
 
@@ -115,17 +116,20 @@ def _order(arguments: Sequence[str]) -> _Order:
 def _reproduce(order: _Order, jobs: Sequence[PlannedRun]) -> int:
     from lsgen.cli.reproducing import Opener, finished_jobs
 
-    code = _train(order, jobs)
-    if code >= INTERRUPTED or not (order.sweep_dir / "sweep.json").exists():
-        return code
-    sweep = Sweep.open(order.sweep_dir)
-    done = finished_jobs(jobs, sweep)
-    if not done:
-        raise UsageError(f"expected at least one finished run in {order.sweep_dir}, got none of {len(jobs)}")
-    opener = Opener(sweep, done, order.device)
+    order.sweep_dir.mkdir(parents=True, exist_ok=True)
+    code, sweep, places = OK, None, dict[tuple[str, int], RunDirectory]()
+    if jobs:
+        code = _train(order, jobs)
+        if code >= INTERRUPTED or not (order.sweep_dir / "sweep.json").exists():
+            return code
+        sweep = Sweep.open(order.sweep_dir)
+        places = {(job.arm, job.seed): sweep.run(of) for job, of in finished_jobs(jobs, sweep)}
+        if not places:
+            raise UsageError(f"expected at least one finished run in {order.sweep_dir}, got none of {len(jobs)}")
+    opener = Opener(places, order.device)
     attempt = _measured(order, jobs, sweep, opener)
     _conclude(order, attempt, opener)
-    return FAILURE if len(done) < len(jobs) or code != OK else OK
+    return FAILURE if len(places) < len(jobs) or code != OK else OK
 
 
 def _train(order: _Order, jobs: Sequence[PlannedRun]) -> int:
@@ -133,14 +137,13 @@ def _train(order: _Order, jobs: Sequence[PlannedRun]) -> int:
     from lsgen.cli.verbs.train import run
     from lsgen.reproduction.paper import grammar
 
-    order.sweep_dir.mkdir(parents=True, exist_ok=True)
     file = order.sweep_dir / "jobs.json"
     write_atomically(file, to_json([list(job.overrides) for job in jobs], indent=2))
     listed = ["hydra/sweeper=listed", f"hydra.sweeper.file={grammar(str(file.absolute()))}"]
     return run(["-m", "--wait", f"sweep_dir={order.sweep_dir}", *listed, *order.hydra])
 
 
-def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: Opener) -> Attempt:
+def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep | None, opener: Opener) -> Attempt:
     """Return what the runs, the measures and the comparisons gave."""
     from lsgen.cli.reproducing import compare, measure
     from lsgen.reproduction.record import Attempt, committed_first, judged_by
@@ -160,14 +163,15 @@ def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: O
             hint = did_you_mean(missing[0], [*row, *found[arm, seed]])
             raise UsageError(f"{paper.name}: expected {missing[0]} of {arm}, which its runs do not have{hint}")
     there, compared = {arm for arm, _, _ in opener.places()}, dict[str, list[str]]()
+    calculated = paper.calculations(order.only)
     for instrument in paper.comparisons:
-        arms = [arm for arm in paper.arms(order.preset) if arm in (instrument.arms or paper.document.arms)]
-        if arms and there.issuperset(arms):
+        arms = [arm for arm in paper.arms(order.preset) if arm in paper.compared_arms(instrument)]
+        if (arms and there.issuperset(arms)) or instrument in calculated:
             compared[instrument.name] = arms
-            one = compare(instrument, order.preset, opener, arms, sweep)
+            one = compare(instrument, order.preset, opener, arms, order.sweep_dir)
             values |= {f"{instrument.name}/{key}": value for key, value in one.values.items()}
             opener.arrays |= {(None, None, f"{instrument.name}/{key}"): x for key, x in one.arrays.items()}
-    runs = _runs(order, jobs, sweep, found)
+    runs = () if sweep is None else _runs(order, jobs, sweep, found)
     stamp = now()
     return Attempt(
         name=f"{stamp[:19].replace(':', '-')}_{order.preset}",
@@ -180,7 +184,7 @@ def _measured(order: _Order, jobs: Sequence[PlannedRun], sweep: Sweep, opener: O
         compared=compared,
         minutes=round((opener.seconds + sum(run.seconds or 0.0 for run in runs)) / 60, 1),
         cpu_minutes=round((opener.cpu_seconds + sum(run.cpu_seconds or 0.0 for run in runs)) / 60, 1),
-        committed_first=committed_first(paper, [run.commit for run in runs]),
+        committed_first=committed_first(paper, [run.commit for run in runs] + opener.commits),
         judged=judged_by(paper),
         arrays=_of_claims(paper.sides(), opener.arrays),
     )

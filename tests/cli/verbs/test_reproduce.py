@@ -40,6 +40,11 @@ class Seeds:
         return Measured({"sum": sum(run.seed for run in runs["a"])})
 
 
+class Theory:
+    def __call__(self, runs):
+        return Measured({"x": -41.0 if not runs else 0.0})
+
+
 class Picture:
     def __call__(self, results):
         with viz.publication() as (figure, axes):
@@ -178,3 +183,32 @@ def test_a_list_of_jobs_that_is_none_is_refused(lsgen, tmp_path, content, said):
     outcome = lsgen("train", "-m", "hydra/sweeper=listed", "hydra.sweeper.file=jobs.yaml", "sweep_dir=s")
     assert outcome.code == 2
     assert said in outcome.err
+
+
+def test_a_paper_without_arms_is_calculated_and_trains_nothing(lsgen, checkout):
+    target = {key: value for key, value in PAPER["targets"]["elbo"].items() if key != "arm"}
+    write_yaml(
+        checkout / "target.yaml",
+        {
+            **PAPER,
+            **{key: {} for key in ("arms", "measures", "claims", "figures")},
+            "data": {"fidelity": "exact"},
+            "presets": {"paper": {}, "cpu": {"minutes": 1}, "smoke": {}},
+            "comparisons": {"theory": {"_target_": "papers_of_mine.Theory"}},
+            "targets": {"elbo": {**target, "metric": "theory/x"}},
+        },
+    )
+    _commit(checkout.parents[1])
+    assert lsgen("reproduce", "mine").out.count("measure  theory") == 1
+    outcome = lsgen("reproduce", "mine", "--record")
+    assert outcome.code == 0, outcome.err
+    assert "measure  " not in outcome.out
+    (record,) = (checkout / "results").glob("*.json")
+    found = json.loads(record.read_text())
+    assert (found["runs"], found["values"], found["compared"]) == ([], {"theory/x": -41}, {"theory": []})
+    page = (checkout / "results" / "results.md").read_text()
+    assert "reproduced (calculated)" in page
+    assert "-41" in lsgen("reproduce", "--list").out
+    assert sorted(file.name for file in Path("reproductions/mine/cpu").iterdir()) == [
+        "comparisons", "figures", "results.md",
+    ]  # fmt: skip

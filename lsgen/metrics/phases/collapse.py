@@ -9,17 +9,21 @@ exceeds that of the noised population by
 
 Below t_C the formula is negative, where Gaussians are apart and the truth is about 0: max(f, 0) / alpha is what a
 measured excess of entropy, (log n + d/2 log(2 pi e Delta) - H) / (d alpha), compares with; H is the entropy of the
-mixture of n Gaussians, an average of its log density over noised observations of its own.
+mixture of n Gaussians, an average of minus its log density over noised observations of its own. With |eps|^2 in the
+place of its mean d the numerator is the average of log sum_i exp((|eps|^2 - |x_t - e^-t x_i|^2 / Delta) / 2), whose
+terms lie between 0, where the point that was noised is the nearest by far, and about log n.
 
 Reference: Biroli, Bonnaire, de Bortoli & Mezard (2024), https://arxiv.org/abs/2402.18491, section 5.
 """
 
 from __future__ import annotations
 
-from math import log, pi
+from math import log
 
 import torch
 from torch import Tensor
+
+from lsgen.metrics.phases.noised_points import log_weights
 
 __all__ = ["collapse_time", "excess_entropy", "measured_excess_entropy"]
 
@@ -68,21 +72,8 @@ def measured_excess_entropy(
         ValueError: points are no table of two or more, or the time is not positive.
 
     """
-    if points.ndim != 2 or len(points) < 2 or not time > 0:
-        raise ValueError(f"expected points (n, d) of n > 1 and a time t > 0, got {tuple(points.shape)} and {time}")
-    n, d = points.shape
-    shrink, noise = torch.tensor([-time, -2 * time], dtype=torch.float64).exp().tolist()
-    noise = 1 - noise
-    centres = points * shrink
-    squares, logs = centres.square().sum(1), []
-    for size in torch.arange(draws).split(chunk_size):
-        chosen = torch.randint(n, (len(size),), generator=generator, device=points.device)
-        eps = torch.randn(len(size), d, generator=generator, dtype=points.dtype, device=points.device)
-        x = centres[chosen] + noise**0.5 * eps
-        apart = x.square().sum(1, keepdim=True) + squares - 2 * x @ centres.T
-        logs.append((-apart.clamp(min=0) / (2 * noise)).double().logsumexp(1))
-    density = torch.cat(logs) - log(n) - d / 2 * log(2 * pi * noise)
-    excess = (log(n) + d / 2 * (1 + log(2 * pi * noise)) + density) / log(n)
+    over = torch.cat([w.logsumexp(1) for w in log_weights(points, time, draws, generator, chunk_size)])
+    excess = over / log(len(points))
     return excess.mean(), excess.std() / draws**0.5
 
 

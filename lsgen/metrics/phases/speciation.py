@@ -26,9 +26,17 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lsgen.metrics.phases.noised_points import log_weights
 from lsgen.metrics.quality.frechet import add_gram, moments_of
 
-__all__ = ["SpeciationTime", "class_agreement", "log_snr_at", "ornstein_uhlenbeck_time", "speciation_time"]
+__all__ = [
+    "SpeciationTime",
+    "class_agreement",
+    "data_agreement",
+    "log_snr_at",
+    "ornstein_uhlenbeck_time",
+    "speciation_time",
+]
 
 
 def ornstein_uhlenbeck_time(log_snr: Tensor) -> Tensor:
@@ -67,6 +75,39 @@ def class_agreement(time: Tensor, separation: float, sigma: float = 1.0) -> Tens
     mass = (-y.square() / 2).exp() * (y[1] - y[0]) / sqrt(2 * pi)
     plus = torch.sigmoid(2 * delta[..., None] * (y + delta[..., None]))
     return (mass * (1 - 2 * plus * (1 - plus))).sum(-1)
+
+
+def data_agreement(
+    points: Tensor,
+    labels: Tensor,
+    time: float,
+    draws: int = 5000,
+    generator: torch.Generator | None = None,
+    chunk_size: int = 256,
+) -> tuple[Tensor, Tensor]:
+    """Return phi(t) of the classes of a data set whose exact denoiser cleans the clones, with its standard error.
+
+    No cloning is needed: the clones of x_t are two draws from p(x_0 | x_t), so that phi is the average over x_t of the
+    sum over classes of p(c | x_t)^2.
+
+    Args:
+        points: observations (n, d), in the scale that they are noised in.
+        labels: their classes (n,), 0 or more.
+        time: t > 0.
+        draws: the number of noised observations.
+        generator: draws them; that of PyTorch where it is not given.
+        chunk_size: noised observations at once, of which each is compared with all points.
+
+    Raises:
+        ValueError: points are no table of two or more, the time is not positive, or labels are others than n.
+
+    """
+    if labels.shape != points.shape[:1]:
+        raise ValueError(f"expected labels ({len(points)},), got {tuple(labels.shape)}")
+    member = torch.nn.functional.one_hot(labels.long()).double()
+    parts = [(w.softmax(1) @ member).square().sum(1) for w in log_weights(points, time, draws, generator, chunk_size)]
+    agreement = torch.cat(parts)
+    return agreement.mean(), agreement.std() / draws**0.5
 
 
 class SpeciationTime(Metric):

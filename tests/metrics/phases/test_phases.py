@@ -22,7 +22,13 @@ from lsgen.metrics.phases.ridges import (
     ridge_test,
     smooth_field,
 )
-from lsgen.metrics.phases.speciation import class_agreement, log_snr_at, ornstein_uhlenbeck_time, speciation_time
+from lsgen.metrics.phases.speciation import (
+    class_agreement,
+    data_agreement,
+    log_snr_at,
+    ornstein_uhlenbeck_time,
+    speciation_time,
+)
 from lsgen.metrics.phases.symmetry_breaking import (
     critical_log_snr,
     linear_schedule_time,
@@ -115,8 +121,15 @@ def test_measured_entropy_follows_the_formula_where_points_are_apart_and_where_t
         found, error = measured_excess_entropy(points, time, 2000, generator)
         theory = excess_entropy(torch.tensor(time), n, d, sigma).clamp(min=0)
         assert abs(found - theory) < 0.05 + 4 * error, time
-    two, _ = measured_excess_entropy(torch.tensor([[0.0], [0.0]]), 1.0, 2000, generator)
-    assert two.item() == pytest.approx(1, abs=0.15)  # two equal points are one Gaussian: all of log n in excess
+    two, _ = measured_excess_entropy(torch.tensor([[0.0], [0.0]]), 1.0, 20, generator)
+    assert two.item() == pytest.approx(1, abs=1e-5)  # two equal points are one Gaussian: all of log n in excess
+    pair, generator = torch.tensor([[-1.0], [1.5]], dtype=f64), torch.Generator().manual_seed(1)
+    found, error = measured_excess_entropy(pair, 0.8, 20_000, generator)  # the entropy of two Gaussians, by quadrature
+    x, noise = torch.linspace(-8, 8, 4001, dtype=f64), 1 - math.exp(-1.6)
+    p = (-((x - math.exp(-0.8) * pair) ** 2) / (2 * noise)).exp().mean(0) / math.sqrt(2 * math.pi * noise)
+    entropy = -torch.trapezoid(p * p.log(), x)
+    excess = 1 + (0.5 * math.log(2 * math.pi * math.e * noise) - entropy) / math.log(2)
+    assert abs(found - excess) < 4 * error < 0.02
     with pytest.raises(ValueError, match=r"expected points \(n, d\) of n > 1 and a time t > 0"):
         measured_excess_entropy(points, 0.0)
 
@@ -262,3 +275,14 @@ def test_float32_is_trusted_down_to_its_steps_and_no_further() -> None:
     assert math.isnan(shifted.trusted)
     with pytest.raises(ValueError, match="widths that decrease"):
         precision_control(torch.sin, centre, (1.0, 1.0))
+
+
+def test_clones_of_two_points_agree_as_the_integral_over_two_gaussians_says() -> None:
+    points, generator = 0.7 + torch.tensor([[-1.5], [1.5]], dtype=f64), torch.Generator().manual_seed(0)
+    for time in (0.3, 0.8, 1.5):
+        found, error = data_agreement(points, torch.tensor([0, 1]), time, 20_000, generator)
+        assert abs(found - class_agreement(torch.tensor(time), 1.5, 0.0)) < 4 * error < 0.02
+    one, _ = data_agreement(points, torch.tensor([0, 0]), 0.8, 10, generator)
+    assert one.item() == pytest.approx(1)
+    with pytest.raises(ValueError, match=r"expected labels \(2,\), got \(1,\)"):
+        data_agreement(points, torch.tensor([0]), 0.8)

@@ -1,0 +1,85 @@
+"""Phase transitions of diffusion models without a trained one."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lsgen.data import Digits
+from lsgen.reproduction.comparisons.class_clones import ClassClones
+from lsgen.reproduction.comparisons.collapse_times import CollapseTimes
+from lsgen.reproduction.comparisons.data_speciation import DataSpeciation
+from lsgen.reproduction.comparisons.symmetry_breaking import SymmetryBreaking
+from lsgen.reproduction.figures.curves import Curves
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+def test_clones_are_compared_with_the_integral():
+    found = ClassClones(dim=16, clones=1000, repeats=2, steps=100)({})
+    assert found.values["theory"] == pytest.approx(0.7752, abs=5e-5)
+    error = math.sqrt(0.775 * 0.225 / 2000)
+    assert abs(found.values["clones"] - found.values["theory"]) < 4 * error
+    assert found.arrays["clones_curve"].shape == found.arrays["deviation"].shape == (2, 9)
+    assert found.values["deviation"] == pytest.approx(found.arrays["deviation"].mean())
+    assert (np.diff(found.arrays["theory_curve"]) > 0).all()  # times run from noise to data
+
+
+def test_the_speciation_time_of_data_is_that_of_their_covariance():
+    found = DataSpeciation(Digits(), classes=(0, 1), each=80, draws=200, times=(0.5, 1.0, 2.0, 6.0))({})
+    split = Digits().dataset("train")
+    batch = split[torch.arange(len(split))]
+    rows = torch.cat([batch["x"].flatten(1)[batch["label"] == label][:80] for label in (0, 1)]).double()
+    top = np.linalg.eigvalsh(np.cov(rows.numpy().T))[-1]
+    assert found.values["eigenvalue"] == pytest.approx(top)
+    assert found.values["time"] == pytest.approx(math.log(top) / 2)
+    agreement = found.arrays["agreement"]
+    assert (np.diff(agreement) < 0).all()
+    assert agreement[-1] == pytest.approx(0.5, abs=0.05)  # far in the noise both classes are as likely
+
+
+def test_measured_entropies_are_near_the_formula():
+    found = CollapseTimes(dims=(64,), observations=1000, draws=400, repeats=2)({})
+    assert found.values["time_64"] == pytest.approx(0.5 * math.log(1 + 1 / (1000 ** (2 / 64) - 1)))
+    assert found.values["away_64"] < 0.06 < found.values["near_64"] + 0.06 < 0.25
+    assert found.arrays["near_64"].shape[0] == 2
+    assert found.values["near_64"] == pytest.approx(found.arrays["near_64"].mean())
+    assert found.arrays["measured_64"].shape[1] == len(found.arrays["times_64"])
+
+
+def test_symmetry_breaks_at_the_closed_form():
+    found = SymmetryBreaking(amplitude=1.4)({})
+    square = 1.4**2
+    assert found.values["theta_drift"] == pytest.approx(math.sqrt(math.sqrt(1 + square**2) - square), rel=1e-8)
+    assert found.values["theta_density"] == pytest.approx(math.sqrt(1 / (1 + square)), rel=1e-8)
+    bend = found.arrays["potential"][:, 99] - 2 * found.arrays["potential"][:, 100] + found.arrays["potential"][:, 101]
+    critical = found.values["theta_drift"]
+    assert all((b > 0) == (s < critical) for b, s in zip(bend, found.arrays["scales"], strict=True) if s != critical)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: ClassClones(times=(0.5,)), "1.0 among them"),
+        (lambda: ClassClones(dim=1), "dim, clones and steps of 2 or more"),
+        (lambda: CollapseTimes(offsets=(0.1,)), "near 0 and away from it"),
+        (lambda: CollapseTimes(draws=1), "draws of 2 or more"),
+        (lambda: DataSpeciation(Digits(), classes=(1,)), "two or more classes"),
+        (lambda: DataSpeciation(Digits(), classes=(0, 1), each=5000)({}), "expected 5000 observations of each"),
+        (lambda: DataSpeciation(Digits(), classes=(1, 8), each=80)({}), "an eigenvalue above 1"),
+        (lambda: Curves({}), "at least one panel"),
+        (lambda: Curves({"a": {"x": "b/c"}}), "x, points or lines"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+def test_data_of_another_kind_are_refused():
+    with pytest.raises(TypeError, match=r"expected a lsgen.data.DataModule, got str"):
+        DataSpeciation("mnist")

@@ -35,7 +35,8 @@ from lsgen.reproduction.paper import Paper
 ROOT = Path(__file__).resolve().parent.parent
 GALLERY = ROOT / "docs" / "pages" / "gallery"
 SECTION = re.compile(r"^<!-- section: (.+) -->$", re.MULTILINE)
-GANS, OTHERS = "Adversarial networks", "More models"
+FAMILIES = {"lsgen.models.gan.": "Adversarial networks", "lsgen.models.diffusion.": "Diffusion and flows"}
+OTHERS = "More models"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def made(path: Path) -> str:
         model = OmegaConf.to_container(compose("train", [f"model={path.stem}", "data=digits"]).model, resolve=False)
     targets = list(dict.fromkeys(target for target in _targets(model) if target.startswith("lsgen.")))
     rows = [f"| `{target.removeprefix('lsgen.')}` | {_sentence(target)} |" for target in targets]
-    section = GANS if any(target.startswith("lsgen.models.gan.") for target in targets) else OTHERS
+    section = next((title for room, title in FAMILIES.items() if any(one.startswith(room) for one in targets)), OTHERS)
     drawn = (GALLERY / "images" / f"{path.stem}.png").is_file()
     small = (ROOT / "conf" / "experiment" / f"{path.stem}_digits.yaml").is_file()
     composed = f"experiment={path.stem}_digits" if small else f"model={path.stem} data=digits model.max_steps=2000"

@@ -57,8 +57,9 @@ def composition(choice):
         for other in others:
             if composed(f"{kind}={other}")[1].get(group) == name:
                 return (f"{kind}={other}",)
-    of_a_gan = group == "net" and "\ncritic:" in (TREE / "net" / f"{name}.yaml").read_text()
-    return ("model=gan", choice) if of_a_gan else (choice,)
+    text = (TREE / "net" / f"{name}.yaml").read_text() if group == "net" else ""
+    families = {"\ncritic:": "gan", "\ndenoiser:": "ddpm"}
+    return next(((f"model={model}", choice) for part, model in families.items() if part in text), (choice,))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from lsgen.callbacks.base import LatentCallback, PeriodicCallback, Turns
 from lsgen.callbacks.engine.checkpoint import Checkpoint
 from lsgen.callbacks.engine.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
-from lsgen.callbacks.engine.ema import GeneratorEMA, Standing
+from lsgen.callbacks.engine.ema import GeneratorEMA, PowerFunctionEMA, Standing, WeightAverage
 from lsgen.callbacks.engine.finite_loss import FiniteLoss, NonFiniteError
 from lsgen.callbacks.engine.held_out import HeldOutCheck, check_split
 from lsgen.callbacks.engine.interrupt import Interrupted
@@ -79,6 +79,7 @@ __all__ = [
     "PerceptualQuality",
     "PeriodicCallback",
     "PlaneGrid",
+    "PowerFunctionEMA",
     "Problems",
     "Progress",
     "RealSet",
@@ -95,6 +96,7 @@ __all__ = [
     "TwoSampleTests",
     "WandbLabels",
     "WandbLogger",
+    "WeightAverage",
     "check_split",
     "newest_checkpoint",
     "problems_of",

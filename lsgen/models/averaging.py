@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar
@@ -10,11 +9,13 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from lsgen.models.base import LatentModel
+
 __all__ = ["WeightAveraged"]
 
 
-class WeightAveraged(nn.Module, ABC):
-    """Abstract part of a model: a network that is trained, which the decoder of the latent space has too.
+class WeightAveraged(LatentModel):
+    """Abstract model with a network that is trained, which the decoder of its latent space has too.
 
     Both are one module until `separate` gives the decoder a copy, which callbacks average.
 

@@ -125,14 +125,17 @@ def config(name: str) -> DictConfig:
     """Return the config of a model on digits, of four generator steps.
 
     It is that of its experiment NAME_digits where there is one; else the model as it stands, with a small network
-    where it leaves the choice of the network to the default.
+    where it leaves the choice of the network to the default, or chooses a U-Net.
     """
     experiment = f"{name}_digits"
     chosen = [f"experiment={experiment}"] if experiment in options("experiment") else [f"model={name}", "data=digits"]
     with initialize_config_module("lsgen.conf", version_base="1.3"):
         composed = compose("train", [*chosen, "model.max_steps=4"], return_hydra_config=True)
-        if composed.hydra.runtime.choices.net == _default_net():
-            composed = compose("train", [*chosen, "model.max_steps=4", "net=mlp"], return_hydra_config=True)
+        small = {_default_net(): "mlp", "unet": "mlp_denoiser"}.get(composed.hydra.runtime.choices.net)
+        if small is not None:
+            composed = compose("train", [*chosen, "model.max_steps=4", f"net={small}"], return_hydra_config=True)
+    if "sampler" in composed.model:
+        composed.model.sampler.steps = 3
     for _, node in _nodes(composed.model, "model"):
         for size in SMALL.keys() & node.keys():
             value = OmegaConf.to_container(node)[size]

@@ -41,21 +41,14 @@ B = 6
 NOT_RUN: dict[str, str] = {
     # class -> the reason
     "AmortisedDistance": "no part of a model; it is run below",
-    "Conditioning": "a part of the networks of diffusion",
-    "Denoiser": "no model chooses it; it is run below",
-    "DiffusionTransformer": "no model chooses it; it is run below",
     "GatedLinear": "layers that experiments alone choose; they are run below",
-    "MLPDenoiser": "no model chooses it; it is run below",
     "MLPPrecision": "a precision that an experiment alone chooses; it is run below",
     "MissingnessNetwork": "a model of the mask in place of SelfMasking; see tests/models/test_not_miwae.py",
     "MixtureDenoiser": "no model chooses it; it is run below",
-    "MultiHeadAttention": "a part of the networks of diffusion",
-    "NoiseFeatures": "a part of the networks of diffusion",
     "Regulariser": "what all penalties derive from",
     "SharedMutualInformation": "a term that an experiment alone chooses; it is run below",
     "StudentTPosterior": "a posterior that an experiment alone chooses; it is run below",
     "Styles": "a latent space derived from a trained generator; it is sampled below",
-    "UNet": "no model chooses it; it is run below",
 }
 
 
@@ -117,7 +110,7 @@ def fitting(choice: str) -> Any:
     group, name = choice.split("=")
     if (TREE / "experiment" / f"{name}_digits.yaml").is_file():
         return composed(f"experiment={name}_digits")
-    for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae", "bigan"]:
+    for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae", "bigan", "ddpm"]:
         for data in ("digits", "cifar10", "sprites"):
             config = composed(f"data={data}", f"model={model}", *([choice] if group == "net" else []))
             with suppress(InstantiationException, ValueError):
@@ -133,6 +126,8 @@ def other_nets() -> list[str]:
 
 
 def built(config: Any) -> LatentModel:
+    if "sampler" in config.model:
+        config.model.sampler.steps = 3
     model: LatentModel = instantiate(config.model)
     if isinstance(model, VAE) and isinstance(model.objective, DataSetObjective):
         model.objective.prepare(1000)

@@ -26,6 +26,7 @@ from lsgen.latent import EncodableLatentSpace, Manifold, PointPosterior
 from lsgen.models import FittedModel, LatentModel
 from lsgen.models.gan import AdversarialModel
 from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
+from lsgen.nn import MLPDenoiser
 from lsgen.nn.adversarial.attention import SelfAttention
 from lsgen.nn.adversarial.critics import MinibatchStd
 from lsgen.nn.class_encoder import ClassEncoder
@@ -63,6 +64,8 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
     for part in model.modules():
         if isinstance(part, ClassEncoder):  # whose logits are 0 at the start, whatever the hidden layers say
             torch.nn.init.normal_(part.logits.layers[-1].weight)
+        if isinstance(part, MLPDenoiser):  # which is 0 at the start
+            torch.nn.init.normal_(part.last.weight)
     if isinstance(model, AdversarialModel):
         _check_players(model, batch)
         return
@@ -73,11 +76,11 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
     assert all(value.ndim == 0 and not value.requires_grad for value in losses.scalars.values())
     if isinstance(model, FittedModel):
         return
-    loss = losses.loss
-    if isinstance(model.objective, AdversarialObjective):
-        played, codes = model.objective.losses_and_codes(model.latent_space, batch, 0)
-        loss = played.loss + model.objective.adversary_loss(model.latent_space, codes.detach())
-    if isinstance(model.objective, RBFVariance):
+    loss, objective = losses.loss, getattr(model, "objective", None)
+    if isinstance(objective, AdversarialObjective):
+        played, codes = objective.losses_and_codes(model.latent_space, batch, 0)
+        loss = played.loss + objective.adversary_loss(model.latent_space, codes.detach())
+    if isinstance(objective, RBFVariance):
         model.generator_steps = 4
         loss = loss + model.loss(batch).loss
     loss.backward()

@@ -23,6 +23,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from lsgen.models import VAE, LatentModel
 from lsgen.models.gan import AdversarialModel
+from lsgen.models.optimised import OptimisedModel
 from lsgen.models.vae import AdversarialObjective
 
 META = torch.device("meta")
@@ -81,10 +82,10 @@ def train(model: LatentModel, callbacks: list[Any], place: Path) -> None:
     descent = partial(torch.optim.SGD, lr=0.1)  # PyTorch's Adam asks what kind of device it is on
     if isinstance(model, AdversarialModel):
         model.updates = replace(model.updates, generator_optimizer=descent, critic_optimizer=descent, n_critic=1)
-    if isinstance(model, VAE):
+    if isinstance(model, OptimisedModel):
         model.optimizer = descent
-        if isinstance(model.objective, AdversarialObjective):
-            model.objective.optimizer = descent
+    if isinstance(model, VAE) and isinstance(model.objective, AdversarialObjective):
+        model.objective.optimizer = descent
     with ExitStack() as modes:
         trainer = Trainer(
             default_root_dir=place, strategy=_Pretended(modes), max_epochs=1, logger=False, callbacks=callbacks,

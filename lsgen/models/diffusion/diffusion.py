@@ -132,7 +132,7 @@ class Diffusion(WeightAveraged, OptimisedModel):
         loss = (self.weighting.factor(path, l, levels) * error).mean()
         diffusion, prior = error / levels.density(path, l), prior_term(path, x)
         reconstruction = reconstruction_term(path, x) - self.latent_space.dim * self.decoder.log_scale
-        return Losses(loss, reconstruction, (diffusion + prior)[:, None], {}, {"prior_kl": prior.detach().mean()})
+        return Losses(loss, reconstruction, (diffusion + prior).unsqueeze(1), {}, {"prior_kl": prior.detach().mean()})
 
     def _labels(self, batch: Batch) -> Tensor | None:
         """Return labels (B,), the null class where one is not known or, in training, left out."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import log, pi
+from math import erfc, log, pi, sqrt
 
 import torch
 from torch import Tensor
@@ -98,17 +98,19 @@ class NormalLevels(NoiseLevels):
         if not self.std > 0:
             raise ValueError(f"NormalLevels expected a standard deviation std > 0, got {self.std}")
 
-    def _share(self, log_snr: float | Tensor, like: Tensor) -> Tensor:
-        """Return the share of log s below -l/2, nothing cut off."""
-        return torch.special.ndtr(torch.as_tensor((-log_snr / 2 - self.mean) / self.std).to(like))
+    def _ends(self, path: ProbabilityPath) -> tuple[float, float]:
+        """Return the shares of log s below those of the ends of the path, nothing cut off."""
+        z = ((-l / 2 - self.mean) / self.std for l in (path.log_snr_max, path.log_snr_min))
+        first, last = (erfc(-one / sqrt(2)) / 2 for one in z)
+        return first, last
 
     def quantile(self, path: ProbabilityPath, u: Tensor) -> Tensor:
         """Return -2 log s at the share u of what is between the ends."""
-        first, last = (self._share(l, u) for l in (path.log_snr_max, path.log_snr_min))
+        first, last = self._ends(path)
         return -2 * (self.mean + self.std * torch.special.ndtri(first + (last - first) * u))
 
     def probability(self, path: ProbabilityPath, log_snr: Tensor) -> Tensor:
         """Return the normal density of l, divided by what is between the ends."""
-        first, last = (self._share(l, log_snr) for l in (path.log_snr_max, path.log_snr_min))
+        first, last = self._ends(path)
         z = (-log_snr / 2 - self.mean) / self.std
         return (-z.square() / 2 - log(2 * self.std) - log(2 * pi) / 2).exp() / (last - first)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.averaging import WeightAveraged
-from lsgen.models.base import Batch, LatentModel
+from lsgen.models.base import Batch
 from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.gan.space import RescaledGenerator
 from lsgen.models.gan.terms import AdversarialLosses
@@ -36,7 +36,7 @@ from lsgen.models.parts import frozen_parameters
 __all__ = ["AdversarialModel"]
 
 
-class AdversarialModel(WeightAveraged, LatentModel, ABC):
+class AdversarialModel(WeightAveraged, ABC):
     """Abstract model with a critic and a generator that are trained against each other.
 
     Args:

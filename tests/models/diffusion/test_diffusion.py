@@ -7,8 +7,11 @@ from math import log, pi
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from torch import nn
+from torch.utils.data import DataLoader
 
+from lsgen.callbacks import Checkpoint, PowerFunctionEMA, Seeding
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.diffusion import Denoiser, Diffusion, Guidance, LinearLogSNR, UniformLevels, VarianceExploding
 from lsgen.models.diffusion.samplers import Ancestral, Heun
@@ -178,3 +181,26 @@ def test_what_does_not_fit_is_refused(make, error, sentence):
 
 def test_the_levels_of_a_weighting_can_be_others():
     assert EDMWeighting(levels=UniformLevels()).levels == UniformLevels()
+
+
+def _fit(path, model, epochs, resume=None):
+    trainer = Trainer(
+        default_root_dir=path, accelerator="cpu", max_epochs=epochs, logger=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[Seeding(0), PowerFunctionEMA(0.2), Checkpoint(every_n_minutes=None)],
+    )  # fmt: skip
+    x = torch.randn(3, 4, 2, generator=torch.Generator().manual_seed(1))
+    rows = DataLoader([{"x": part} for part in x], batch_size=None)
+    trainer.fit(model, rows, ckpt_path=resume, weights_only=True)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_resumed_run_is_bitwise_the_uninterrupted_one_its_average_too(tmp_path):
+    whole, half, resumed = _model(), _model(), _model()
+    _fit(tmp_path / "whole", whole, 2)
+    _fit(tmp_path / "half", half, 1)
+    _fit(tmp_path / "half", resumed, 2, tmp_path / "half" / "checkpoints" / "last.ckpt")
+    assert (resumed.generator_steps, resumed.images_seen) == (6, 24)
+    assert resumed.averaged
+    assert not torch.equal(whole.used.net.last.bias, whole.trained.net.last.bias)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name

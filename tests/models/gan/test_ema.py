@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lsgen.callbacks import Checkpoint, Seeding, read_checkpoint
-from lsgen.callbacks.engine.ema import GeneratorEMA
+from lsgen.callbacks.engine.ema import GeneratorEMA, PowerFunctionEMA
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models.gan import GAN, Hinge, Updates
@@ -72,6 +72,22 @@ def test_the_half_life_is_one() -> None:
     assert GeneratorEMA(1000, ramp_up=0.05).beta(50, 1000) == 0.5
 
 
+@pytest.mark.parametrize("sigma_rel", [0.05, 0.1, 0.25])
+def test_the_width_of_a_power_function_is_a_share_of_the_training(sigma_rel: float) -> None:
+    """The weights that the recursion gives to the history have this standard deviation, whatever the batch size is."""
+    for batch, steps in ((1, 4_000), (50, 3_000)):
+        average, weights = PowerFunctionEMA(sigma_rel), torch.zeros(steps, dtype=torch.float64)
+        for step in range(steps):
+            beta = average.beta(batch, batch * (step + 1))
+            weights[: step + 1] *= beta
+            weights[step] += 1 - beta
+        at = torch.arange(1, steps + 1, dtype=torch.float64) / steps
+        mean = (weights * at).sum()
+        assert float(weights.sum()) == pytest.approx(1)
+        assert float((weights * (at - mean).square()).sum().sqrt()) == pytest.approx(sigma_rel, rel=1e-2)
+        assert average.beta(batch, batch) == 0
+
+
 def test_the_latent_space_samples_from_the_average_and_training_does_not(tmp_path: Path) -> None:
     gan = _gan()
     _fit(tmp_path, gan, GeneratorEMA(half_life=100, ramp_up=None))
@@ -106,7 +122,10 @@ def test_a_resumed_average_is_bitwise_the_uninterrupted_one(tmp_path: Path) -> N
 
 
 def test_what_has_no_generator_to_average_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="GeneratorEMA expected an AdversarialModel, got LightningModule"):
+    with pytest.raises(TypeError, match=r"GeneratorEMA expected a GAN or a diffusion model, .* got LightningModule"):
         GeneratorEMA().setup(Trainer(accelerator="cpu", logger=False), LightningModule(), "fit")
+    for sigma_rel in (-0.1, 0.0, 0.3):
+        with pytest.raises(ValueError, match=r"expected a sigma_rel above 0 and below 0.288, got"):
+            PowerFunctionEMA(sigma_rel)
     with pytest.raises(ValueError, match="expected a half_life above 0 images, got 0"):
         GeneratorEMA(0)

@@ -27,6 +27,8 @@ __all__ = ["AsStored", "Binarise", "Dequantise", "Encoding", "Grey", "Standardis
 
 Uniform = Callable[[int], Tensor]
 
+_ROUNDING = 1e-12  # relative differences that a computation in float64 makes by itself
+
 
 @dataclass(frozen=True)
 class Values:
@@ -95,7 +97,7 @@ class Standardise(Encoding):
 
     Attributes:
         mean: means of a row (D,), or of the channels of an image (C, 1, 1), float64; those of `fit`.
-        scale: their standard deviations; 1 where there is no variation.
+        scale: their standard deviations; 1 where there is no variation beyond the rounding of float64.
 
     """
 
@@ -123,7 +125,8 @@ class Standardise(Encoding):
 
         center = mean(lambda part: part)
         variance = mean(lambda part: (part - center).square())
-        self.mean, self.scale = center, torch.where(variance > 0, variance.sqrt(), 1.0)
+        varies = variance.sqrt() > _ROUNDING * center.abs()
+        self.mean, self.scale = center, torch.where(varies, variance.sqrt(), 1.0)
 
     def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
         """Return (v - mean) / scale."""

@@ -8,7 +8,7 @@ from scipy import stats
 
 from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.draws import key, stream, uniform
-from lsgen.data.encodings import AsStored, Binarise, Dequantise, Grey, Values, image_encoding
+from lsgen.data.encodings import AsStored, Binarise, Dequantise, Grey, Standardise, Values, image_encoding
 from lsgen.data.sampler import Request
 
 ROWS = torch.arange(2000)
@@ -137,3 +137,12 @@ def test_options_are_checked():
 def test_continuous_values_pass_unchanged():
     x = torch.randn(2000, 2, generator=stream(0))
     assert torch.equal(AsStored(None)(x, noise(0)), x)
+
+
+def test_the_rounding_of_a_mean_is_no_variation():
+    """The mean of many times 0.1 is not 0.1, and its distance would become 1."""
+    constant = torch.full((1000, 1), 0.1, dtype=torch.float64)
+    standardise = Standardise()
+    standardise.fit(lambda: constant.split(300))
+    assert standardise.scale.item() == 1
+    assert standardise(torch.tensor([[0.2]]), None).item() == pytest.approx(0.1)

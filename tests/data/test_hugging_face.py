@@ -1,6 +1,7 @@
 """Sets of Hugging Face from local files, as they were written."""
 
 import sys
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -104,6 +105,18 @@ def test_gaps_are_found_before_a_batch_is_read(tmp_path, datasets):
     image = Image.new("L", (2, 2))
     features = datasets.Features({"x": datasets.Image()})
     refused({"x": [image, image, None]}, "a picture in every row of 'x', got none in row 2", {"features": features})
+    refused(
+        {"x": numbers, "label": [0, 1, -7, 0, 1, 0]}, "expected classes from 0 in 'label', got -7 in row 2 of train"
+    )
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    files = [{"bytes": content, "path": None} for content in (buffer.getvalue(), b"nothing")]
+    datasets.Dataset.from_dict({"x": files}, features=features).save_to_disk(str(tmp_path / "broken"))
+    train = HuggingFace(path=str(tmp_path / "broken"), val_size=0, test_size=0).dataset("train")
+    with pytest.raises(ValueError, match="expected a picture in row 1 of the column 'x', got what is cut short"):
+        train[torch.arange(2)]
+    with pytest.raises(ValueError, match="expected columns to be a mapping with some of x, label, got 'x'"):
+        HuggingFace(path=str(tmp_path / "broken"), columns="x")
 
 
 def test_what_is_not_there(tmp_path, monkeypatch):

@@ -460,7 +460,18 @@ def test_a_word_where_true_or_false_should_be_is_refused():
         ImageFolder(cache="no")
 
 
-@pytest.mark.parametrize("options", [{"size": 2.5}, {"size": "64"}, {"size": [8, 2.5]}, {"background": "white"}])
+@pytest.mark.parametrize(
+    "options", [{"size": 2.5}, {"size": True}, {"size": "64"}, {"size": [8, 2.5]}, {"background": "white"}]
+)
 def test_sizes_and_levels_are_whole_numbers(options):
     with pytest.raises(ValueError, match="expected whole numbers as size and background"):
         Pictures(**options)
+
+
+def test_pipes_are_no_pictures(tmp_path):
+    """Nobody would write into one, and opening it would wait for ever."""
+    for number in range(3):
+        Image.fromarray(colours(1, 1, 2, 2)[0, 0]).save(tmp_path / f"{number}.png")
+    os.mkfifo(tmp_path / "z.png")
+    data = ImageFolder(path=str(tmp_path), cache=False, val_size=0, test_size=0)
+    assert len(data.dataset("train")) == 3

@@ -69,12 +69,12 @@ class Splits:
     def rows(self, file: ArrayFile, seed: int) -> dict[str, Tensor]:
         """Return the rows of the main file by split."""
         if self.column is not None:
-            return named_split(file.column(self.column, "splits.column"))
+            return named_split(file.grouping(self.column, "splits.column"))
         own = {split for split, path in self.paths.items() if path is not None}
         sizes = {"val_size": self.val_size, "test_size": self.test_size}
         held_out = {name: 0.1 if size is None else size for name, size in sizes.items() if name[:-5] not in own}
         if self.group is not None:
-            return group_split(file.column(self.group, "splits.group"), held_out, seed)
+            return group_split(file.grouping(self.group, "splits.group"), held_out, seed)
         return random_split(len(file), held_out, seed)
 
 
@@ -240,6 +240,8 @@ class Arrays(DataModule):
         whole = [np.concatenate(column) for column in zip(*tables, strict=True)]
         if any(column.dtype.kind == "f" and np.isnan(column).any() for column in whole):
             raise ValueError(f"expected a value of every factor in {files[0].path}, got NaN")
+        if not whole:
+            raise ValueError(f"expected factors (N, K) in {files[0].path}, got K = 0")
         if len(columns) < len(whole):
             columns = [f"factor_{k}" for k in range(len(whole))]
         found = [np.unique(column, return_inverse=True) for column in whole]
@@ -340,9 +342,14 @@ class _Inspection:
                 advice = "data.numbers.levels=2 takes 0 and 1 for black and white"
                 raise ValueError(f"expected bytes from 0 to 255 in {self.file.path}, got none above 1: {advice}")
             return
+        seen = torch.zeros(self.source.x.shape[1:], dtype=torch.bool)
         for start, x in self._chunks():
+            seen |= ~x.isnan().all(0).view(seen.shape)
             self._require_precision(x, slice(start, start + len(x)))
             refuse_first(self._wrong(x), x, self._expected, partial(self._place, start))
+        if not bool((seen if self.file.columns is not None else seen.any()).all()):
+            where = f' of the column "{self.file.columns[int(seen.int().argmin())]}"' if self.file.columns else ""
+            raise ValueError(f"expected some value{where} in {self.file.path} that is observed, got NaN alone")
 
     def _chunks(self) -> Iterator[tuple[int, Tensor]]:
         rows = max(1, _CHUNK // prod(self.source.x.shape[1:]))
@@ -372,6 +379,8 @@ class _Inspection:
         return f"position {place}" if names is None else f'column "{names[place[0]]}"'
 
     def _wrong(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.uint8:  # which cannot hold more levels itself
+            x = x.to(torch.int32)
         wrong = ~x.float().isfinite() if self.levels is None else (x < 0) | (x >= self.levels) | (x != x.round())
         return wrong & ~x.isnan() if self.missing else wrong
 
@@ -379,4 +388,6 @@ class _Inspection:
         path = self.file.path
         if value != value:
             return f"numbers in {path} (data.missing=mask takes NaN for values that are missing)"
-        return f"finite numbers in {path}" if self.levels is None else f"whole numbers below {self.levels} in {path}"
+        if self.levels is None:
+            return f"finite numbers in {path}, within the range of float32"
+        return f"whole numbers below {self.levels} in {path}"

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lsgen.data.arrays.stored import SUFFIXES, Rows, column_names, is_table, open_arrays
+from lsgen.data.arrays.stored import ABSENT, SUFFIXES, Rows, column_names, is_table, open_arrays
 from lsgen.data.loading import chosen_options
 
 __all__ = ["ArrayFile", "Keys", "classes_of"]
@@ -92,6 +92,7 @@ class ArrayFile:
         """All arrays of the file by name."""
         if self._arrays is None:
             self._arrays = open_arrays(self.path)
+            self._require_rows()
         return self._arrays
 
     @cached_property
@@ -102,9 +103,11 @@ class ArrayFile:
         parts = [self._array(name) for name in self.columns]
         for name, part in zip(self.columns, parts, strict=True):
             if part.dtype.kind not in "fiub" or len(part.shape) != 1:
+                cells = part[:].tolist()
+                row = next((row for row, cell in enumerate(cells) if not _is_number(cell)), 0)
                 raise ValueError(
-                    f'expected numbers in column "{name}" of {self.path}, got {part[:1].tolist()}: data.keys.x lists '
-                    "the columns that are observations"
+                    f'expected numbers in column "{name}" of {self.path}, got {cells[row]!r} in row {row}: data.keys.x '
+                    "lists the columns that are observations"
                 )
         return np.column_stack([np.asarray(part[:]) for part in parts])
 
@@ -126,8 +129,26 @@ class ArrayFile:
         if not values.ndim or len(values) != len(self):
             raise ValueError(f'expected {len(self)} rows in "{name}" ({role}), one an observation, got {values.size}')
         if values.dtype.kind in "OS":
-            values = np.array([_text(value) for value in values.tolist()])
+            try:
+                values = np.array([_text(value) for value in values.tolist()])
+            except UnicodeDecodeError as error:
+                raise ValueError(f'expected text in UTF-8 in "{name}" ({role}), got other bytes: {error}') from error
         return values
+
+    def grouping(self, name: str, role: str) -> NDArray[Any]:
+        """Return the group or the split of every observation, (N,).
+
+        Raises:
+            ValueError: there are none of this name, or not one for each.
+
+        """
+        found = self.column(name, role)
+        if found.ndim != 1:
+            raise ValueError(f'expected one {role} for each row in "{name}", got rows of shape {found.shape[1:]}')
+        absent = found == "" if found.dtype.kind in "US" else found != found
+        if absent.any():
+            raise ValueError(f'expected a {role} for each row in "{name}", got none in row {int(absent.argmax())}')
+        return found
 
     def _require_rows(self) -> None:
         for name in [self.x] if isinstance(self.x, str) else self.x:
@@ -178,6 +199,16 @@ class ArrayFile:
             return ", ".join(names)
         arrays = {name: self._arrays[name] for name in names if name in self._arrays}
         return ", ".join(f"{name} {tuple(array.shape)} of {array.dtype}" for name, array in arrays.items())
+
+
+def _is_number(cell: Any) -> bool:
+    if isinstance(cell, str):
+        try:
+            float(cell)
+        except ValueError:
+            return cell.lower() in ABSENT
+        return True
+    return isinstance(cell, int | float | np.number) and not isinstance(cell, bool)
 
 
 def _text(value: Any) -> str:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from lsgen.data.files import reading
 
-__all__ = ["SUFFIXES", "Rows", "column_names", "is_table", "open_arrays"]
+__all__ = ["ABSENT", "SUFFIXES", "Rows", "column_names", "is_table", "open_arrays"]
 
 _TABLES = (".csv", ".parquet")
 SUFFIXES = (".npy", ".npz", ".pt", ".h5", *_TABLES)
-_ABSENT = ("", "nan", "na", "n/a", "null", "none")
+ABSENT = ("", "nan", "na", "n/a", "null", "none")
 
 
 class Rows(Protocol):
@@ -144,7 +144,17 @@ def _pt(path: Path) -> Mapping[str, Rows]:
         content = dict(zip(("x", "label"), content, strict=False))
     if not isinstance(content, Mapping):
         content = {"x": content}
-    return {str(name): np.asarray(value) for name, value in content.items()}
+    return {str(name): _array_of(value) for name, value in content.items()}
+
+
+def _array_of(value: Any) -> NDArray[Any]:
+    """Return a tensor, or what stands for one, as an array; NumPy has no bfloat16."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        value = value.detach()
+        value = value.float() if value.dtype == torch.bfloat16 else value
+    return np.asarray(value)
 
 
 def _h5(path: Path) -> Mapping[str, Rows]:
@@ -190,7 +200,7 @@ def _lines(file: IO[str]) -> Any:
 def _column(cells: list[str]) -> NDArray[Any]:
     """Return a column as numbers, those that are absent as NaN; as text where a cell is neither."""
     try:
-        return np.array(["nan" if cell.lower() in _ABSENT else cell for cell in cells], dtype=np.str_).astype(float)
+        return np.array(["nan" if cell.lower() in ABSENT else cell for cell in cells], dtype=np.str_).astype(float)
     except ValueError:
         return np.array(cells, dtype=np.str_)
 

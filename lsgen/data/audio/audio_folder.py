@@ -78,7 +78,7 @@ class Windows:
 class AudioFolder(DataModule):
     """Windows of sound (samples,), one channel with values in [-1, 1], or their mel spectrograms (1, bands, frames).
 
-    The label is the first folder of the file.
+    The label is the first folder of the file. Floating-point numbers are taken as they are, beyond 1 where they are.
 
     Files .wav, .flac, .ogg and .aiff are taken, in folders as deep as they are, and their channels averaged. A file
     gives as many whole windows as fit; what is left at its end is not used, and a file shorter than a window is filled

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lsgen.data.batches import BatchDataset, Observations, TensorSource
@@ -74,6 +75,8 @@ class HuggingFace(DataModule):
         seed: int = 0,
         loading: Loading = Loading(),
     ) -> None:
+        if not isinstance(columns, Mapping):
+            raise ValueError(f"expected columns to be a mapping with some of x, label, got {columns!r}")
         if unknown := set(columns) - {"x", "label"}:
             raise ValueError(f"expected columns for x and label, got {', '.join(sorted(unknown))}")
         self.pictures = Pictures.of(pictures)
@@ -129,7 +132,7 @@ class HuggingFace(DataModule):
             self._sources[split] = _Rows(data, x, label, self.pictures if drawn else None)
         if not len(splits["train"]):
             raise ValueError("expected observations in the training split, got none")
-        first = splits["train"][0][x]
+        first = _picture(splits["train"], x, 0)
         if drawn and first is None:
             raise ValueError(f"expected a picture in every row of {x!r}, got none in row 0")
         if drawn:
@@ -150,24 +153,35 @@ class _Rows:
         return len(self.data)
 
     def __call__(self, rows: Tensor) -> Observations:
-        found = self.data[rows.tolist()][self.x]
         if self.pictures is None:
-            x = torch.from_numpy(np.asarray(found, dtype=np.float32))
+            x = torch.from_numpy(np.asarray(self.data[rows.tolist()][self.x], dtype=np.float32))
         else:
-            images = [pixels_of(image, self.shape, self.pictures) for image in found]  # type: ignore[arg-type]
-            x = torch.from_numpy(np.stack(images))
+            x = torch.from_numpy(np.stack([self._pixels(row) for row in rows.tolist()]))
         batch = {"x": x}
         if self.labels is not None:
             batch["label"] = _labels(self.labels[rows.tolist()][self.label], str(self.label))
         return batch
 
+    def _pixels(self, row: int) -> NDArray[np.uint8]:
+        assert self.pictures is not None
+        image = _picture(self.data, self.x, row)
+        try:
+            return pixels_of(image, self.shape, self.pictures)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise ValueError(f"{error} (row {row} of the column {self.x!r})") from error
+
     def refuse_gaps(self, split: str) -> None:
-        """Refuse rows without a picture, or without numbers of the shape that are finite.
+        """Refuse rows without a picture, without numbers of the shape that are finite, or with a class below 0.
 
         Raises:
             ValueError: the first such row.
 
         """
+        if self.labels is not None:
+            known = [-1 if label is None else label for label in self.labels[:][self.label]]
+            if len(known) and min(known) < -1:
+                row = next(row for row, label in enumerate(known) if label < -1)
+                raise ValueError(f"expected classes from 0 in {self.label!r}, got {known[row]} in row {row} of {split}")
         data = self.data if self.pictures is None else self.data.with_format("arrow")
         rows = max(1, _CHUNK // prod(self.shape)) if self.pictures is None else _CHUNK
         for start in range(0, len(data), rows):
@@ -207,12 +221,24 @@ def _column(what: str, named: str | None, kinds: Mapping[str, str], kind: str) -
     return of_kind[0] if len(of_kind) == 1 else what if what in kinds else None
 
 
+def _picture(data: Any, column: str, row: int) -> Any:
+    """Return what a row has, a picture decoded."""
+    try:
+        return data[row][column]
+    except Exception as error:  # a decoder that meets damaged data raises nearly anything
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"expected a picture in row {row} of the column {column!r}, got what is cut short, damaged or something "
+            f"else ({said})"
+        ) from error
+
+
 def _numbers(rows: Sequence[Any], column: str) -> Tensor:
     try:
         x = np.asarray(rows)
     except ValueError:  # rows of different lengths
         x = np.asarray(None)
-    if x.dtype.kind not in "fiub" or x.ndim < 2:
+    if x.dtype.kind not in "fiub" or x.ndim < 2 or 0 in x.shape:
         raise ValueError(f"expected pictures, or arrays of numbers of one shape, in the column {column!r}")
     return torch.from_numpy(x.astype(np.float32))
 
@@ -237,7 +263,8 @@ def _loaded(path: str, name: str | None) -> dict[str, Any]:
         with reading("Hugging Face", local):
             found = datasets.load_dataset(_BUILDERS[local.suffix], data_files=str(local))
     elif any((local / marker).is_file() for marker in ("dataset_dict.json", "state.json")):
-        found = datasets.load_from_disk(str(local))
+        with reading("Hugging Face", local):
+            found = datasets.load_from_disk(str(local))
     else:
         place = str(local) if local.is_dir() else path
         try:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -256,8 +257,9 @@ def _walk(folder: Path, top: Path, above: frozenset[str] = frozenset()) -> Itera
             continue
         if entry.is_dir():
             yield from _walk(Path(entry.path), top, above | {own})
-        else:
-            told = entry.stat()  # a link to nothing is an error that names it
+            continue
+        told = entry.stat()  # a link to nothing is an error that names it
+        if S_ISREG(told.st_mode):  # what is a pipe would be waited for
             yield os.path.relpath(entry.path, top), told.st_size, told.st_mtime_ns
 
 

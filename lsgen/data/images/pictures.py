@@ -67,7 +67,7 @@ class Pictures:
         whole = [self.background]
         if self.size is not None:
             whole += [*self.size] if isinstance(self.size, Sequence) else [self.size]
-        if not all(isinstance(number, int) for number in whole):
+        if not all(isinstance(number, int) and not isinstance(number, bool) for number in whole):
             raise ValueError(
                 f"expected whole numbers as size and background of pictures, got {self.size!r} and {self.background!r}"
             )

@@ -72,6 +72,8 @@ class CountedCells(DataModule):
     ) -> None:
         if path is None and layer is not None:
             raise ValueError(f"expected a layer of a file, got {layer!r} without a path")
+        if isinstance(covariates, str):
+            raise ValueError(f"expected covariates to be a list of columns, got {covariates!r}")
         counts, columns, genes = _drawn() if path is None else _read(Path(path).expanduser(), layer)
         self._counts, self.genes = _checked(counts, path or "the drawn cells", layer), genes
         super().__init__(shape, (self._counts.shape[1],), AsStored(None), batch_size, seed, loading)

@@ -15,6 +15,7 @@ N = 40
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (N, 6, 5, 3), dtype=np.uint8)
 TABLE = RNG.normal(size=(N, 3))
+KINDS = np.array(["cat", "dog"] * (N // 2))
 NAMES = np.array([["cat", "dog", ""][i % 3] for i in range(N)])
 
 
@@ -211,7 +212,14 @@ def test_splits_in_files_of_their_own(tmp_path):
         ({"x": TABLE}, {"numbers": {"levels": 4}}, "whole numbers below 4 in .*, got .* in row 0, position"),
         ({"x": TABLE}, {"numbers": {"levels": 4, "standardise": True}}, "standardise without levels"),
         ({"x": TABLE}, {"splits": {"column": "x", "group": "x"}}, "splits to have column or group, got both"),
-        ({"x": TABLE, "g": NAMES}, {"splits": {"column": "g"}}, "splits that are called train, val and test, got , ca"),
+        ({"x": TABLE, "g": NAMES}, {"splits": {"column": "g"}}, 'a splits.column for each row in "g", got none'),
+        ({"x": TABLE, "g": KINDS}, {"splits": {"column": "g"}}, "splits that are called train, val and test, got ca"),
+        ({"x": TABLE, "g": NAMES}, {"splits": {"group": "g"}}, 'a splits.group for each row in "g", got none in row'),
+        ({"x": TABLE, "g": TABLE}, {"splits": {"group": "g"}}, r"one splits.group for each row in \"g\", .* \(3,\)"),
+        ({"x": TABLE, "factors": TABLE[:, :0]}, {}, r"expected factors \(N, K\) in .*, got K = 0"),
+        ({"x": TABLE, "y": np.array([b"\xff"] * N)}, {}, 'expected text in UTF-8 in "y"'),
+        ({"x": TABLE * np.nan}, {"missing": "mask"}, "expected some value in .* that is observed, got NaN alone"),
+        ({"x": TABLE * 1e300}, {}, "finite numbers in .*, within the range of float32, got -?inf in row 0"),
         (
             {"x": TABLE, "g": np.arange(N) % 3},
             {"splits": {"group": "g", "val_size": 0.9, "test_size": 0.05}},
@@ -242,7 +250,9 @@ def test_files_that_are_none_are_refused_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="row 1 has 1 cells for 2 columns"):
         Arrays(path=str(tmp_path / "d.csv")).dataset("train")
     (tmp_path / "e.csv").write_text("a,name\n3,me\n5,you\n")
-    with pytest.raises(ValueError, match=r'numbers in column "name" of .*e.csv, got \[\'me\'\]: data.keys.x lists'):
+    with pytest.raises(
+        ValueError, match=r'numbers in column "name" of .*e.csv, got \'me\' in row 0: data.keys.x lists'
+    ):
         Arrays(path=str(tmp_path / "e.csv")).dataset("train")
 
 
@@ -374,3 +384,31 @@ def test_a_tuple_of_many_tensors_is_refused(tmp_path):
 def test_a_constant_with_errors_of_rounding_is_no_loss(tmp_path):
     np.save(tmp_path / "a.npy", np.where(np.arange(N) % 2, 0.1 + 0.2, 0.3))
     assert everything(Arrays(path=str(tmp_path / "a.npy")))["x"].unique().tolist() == [np.float32(0.3)]
+
+
+def test_more_levels_than_bytes_have_are_taken(tmp_path):
+    bytes_ = np.arange(240, dtype=np.uint8).reshape(20, 12)
+    np.save(tmp_path / "a.npy", bytes_)
+    data = Arrays(path=str(tmp_path / "a.npy"), numbers={"levels": 300}, splits={"val_size": 0, "test_size": 0})
+    train = data.dataset("train")
+    np.testing.assert_allclose(train[torch.arange(20)]["x"], bytes_[train.rows] / 299, rtol=1e-6)
+
+
+def test_tensors_as_a_training_leaves_them(tmp_path):
+    x = torch.randn(9, 3)
+    for name, tensor in {"bf16": x.bfloat16(), "grad": x.clone().requires_grad_()}.items():
+        torch.save(tensor, tmp_path / f"{name}.pt")
+        train = Arrays(path=str(tmp_path / f"{name}.pt"), splits={"val_size": 0, "test_size": 0}).dataset("train")
+        assert torch.equal(train[torch.arange(9)]["x"], tensor.detach().float()[train.rows])
+
+
+def test_the_first_cell_that_is_no_number_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("p,q\n" + "1,NA\n" * 5 + "1,12%\n" + "1,n\n")
+    with pytest.raises(ValueError, match=r"expected numbers in column \"q\" of .*, got '12%' in row 5: data.keys.x"):
+        Arrays(path=str(tmp_path / "a.csv")).dataset("train")
+    (tmp_path / "b.csv").write_text("p,q\n")
+    with pytest.raises(ValueError, match=r"expected observations \(N, ...\) in .*b.csv, got p of shape \(0,\)"):
+        Arrays(path=str(tmp_path / "b.csv")).dataset("train")
+    (tmp_path / "c.csv").write_text("p,q\n" + "1,NA\n" * 20)
+    with pytest.raises(ValueError, match=r'some value of the column "q" in .* that is observed'):
+        Arrays(path=str(tmp_path / "c.csv"), missing="mask").dataset("train")

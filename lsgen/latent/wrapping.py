@@ -3,6 +3,9 @@
     space = lsgen.wrap(decoder, dim=2, likelihood=Bernoulli((1, 28, 28)))
 
 The decoder gives what the likelihood takes, such as logits for a Bernoulli; only the shape of its outputs is adapted.
+
+A plane of few dimensions in a latent space is a latent space again. Its metric is that of a surface in data space,
+which is curved also where that of the whole space is flat, as it is for the noise of a diffusion model.
 """
 
 from __future__ import annotations
@@ -19,12 +22,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from lsgen.latent.families.points import Deterministic
+from lsgen.latent.manifolds.manifold import Euclidean
 from lsgen.latent.posteriors import DiagonalNormal, Posterior
 from lsgen.latent.priors import Prior, StandardNormal
 from lsgen.latent.space import EncodableLatentSpace, LatentSpace
 from lsgen.likelihoods import Bernoulli, Likelihood
 
-__all__ = ["has_derivatives", "wrap"]
+__all__ = ["has_derivatives", "slice_space", "wrap"]
 
 _Part = nn.Module | Callable[[Tensor], Any] | str | Path
 _TRIED = 64  # codes that the decoder is tried on
@@ -274,3 +278,70 @@ def _tensor_of(module: nn.Module) -> Tensor | None:
     """Return a parameter or buffer of floats of a module; None if it has none."""
     every = (*module.parameters(), *module.buffers())
     return next((tensor for tensor in every if tensor.is_floating_point()), None)
+
+
+class _SliceDecoder(nn.Module):
+    """Coordinates (N, k) of a plane to the raw outputs of a decoder."""
+
+    origin: Tensor
+    basis: Tensor
+
+    def __init__(self, decoder: nn.Module, origin: Tensor, basis: Tensor) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.register_buffer("origin", origin.detach().clone())
+        self.register_buffer("basis", basis.detach().clone())
+
+    @property
+    def dim(self) -> int:
+        """The dimension k of the plane."""
+        return len(self.basis)
+
+    @property
+    def heads(self) -> Any:
+        """The heads of the decoder."""
+        return getattr(self.decoder, "heads", None)
+
+    def forward(self, a: Tensor) -> Tensor:
+        """Return the raw outputs."""
+        raw: Tensor = self.decoder(self.origin + a @ self.basis)
+        return raw
+
+
+def slice_space(space: LatentSpace, origin: Tensor, basis: Tensor) -> LatentSpace:
+    """Return the latent space of the plane through a code along some directions.
+
+    Its prior is N(0, I) in the coordinates of the plane: what a standard normal prior becomes, given that codes lie in
+    the plane, if the basis is orthonormal and the origin is orthogonal to it.
+
+    Args:
+        space: a latent space of codes in flat space.
+        origin: a code (d,).
+        basis: independent directions (k, d), k < d.
+
+    Raises:
+        TypeError: codes lie on a curved manifold, which a plane leaves.
+        ValueError: shapes differ from (d,) and (k, d), values are not finite, or directions depend on each other.
+
+    Example:
+        >>> from lsgen.likelihoods import FixedGaussian
+        >>> whole = LatentSpace(nn.Linear(3, 4), FixedGaussian((4,)), StandardNormal(3))
+        >>> slice_space(whole, torch.zeros(3), torch.eye(3)[:2]).dim
+        2
+
+    """
+    if not isinstance(space.manifold, Euclidean):
+        raise TypeError(f"expected codes in flat space, got those of {space.manifold}, which a plane leaves")
+    d = space.dim
+    if origin.shape != (d,) or basis.ndim != 2 or basis.shape[1] != d or not 1 <= len(basis) < d:
+        raise ValueError(
+            f"expected an origin ({d},) and fewer than {d} directions (k, {d}), "
+            f"got {tuple(origin.shape)} and {tuple(basis.shape)}"
+        )
+    if not bool(origin.isfinite().all() & basis.isfinite().all()):
+        raise ValueError("expected a finite origin and finite directions, got values that are not")
+    if (rank := int(torch.linalg.matrix_rank(basis.double()))) < len(basis):
+        raise ValueError(f"expected independent directions, got {len(basis)} of rank {rank}")
+    prior = StandardNormal(len(basis)).to(origin.device, origin.dtype)
+    sliced = LatentSpace(_SliceDecoder(space.decoder, origin, basis), space.likelihood, prior)
+    return sliced.train(space.training)

@@ -5,10 +5,11 @@ no encoder), and over one plane of z. Quantiles are those of the finite values o
 the others.
 
 Collapsed axes make the metric nearly singular, and curvature divides by it: hence the active subspace, in which
-the other axes are held at their mean. A piecewise linear decoder has no second derivative but in its kinks, which no
-sample point meets: its curvature is that of the likelihood alone, and zero almost everywhere for a Gaussian of
-fixed width; titles say so. Distances are Fisher-Rao distances in closed form, or chords of the flat space where the
-immersion is another than the Fisher one.
+the other axes are held at their mean. Where codes and data have equal dimensions, as in a diffusion model, the metric
+is flat for any weights: `curvature/flat` is 1, and what rounding leaves of its curvature is not logged. A piecewise
+linear decoder has no second derivative but in its kinks, which no sample point meets: its curvature is that of the
+likelihood alone, and zero almost everywhere for a Gaussian of fixed width; titles say so. Distances are Fisher-Rao
+distances in closed form, or chords of the flat space where the immersion is another than the Fisher one.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_pro
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.geometry import Immersion, immersion
+from lsgen.geometry.curvature import fills_flat_space
 from lsgen.geometry.jets import kinks
 from lsgen.latent import Euclidean, LatentSpace
 
@@ -107,13 +109,18 @@ class LatentGeometry(LatentCallback):
     def check(self, pl_module: LightningModule) -> LatentSpace:
         """Refuse a latent space without the immersion asked for, and report which measurements are left out."""
         space = super().check(pl_module)
-        immersion(space, self.kind)
+        im = immersion(space, self.kind)
         if not isinstance(space.manifold, Euclidean):
             rank_zero_info(
                 f"LatentGeometry leaves out the plane, straight paths and sub-spaces of active axes: codes live on "
                 f"{space.manifold}, which straight steps leave."
             )
-        if space.dim > self.detail.max_curvature_axes:
+        if fills_flat_space(im, space.prior().mean[None]):
+            rank_zero_info(
+                f"LatentGeometry leaves out curvature but of slices: {space.dim} dimensions of codes are mapped to as "
+                "many of data, so that the metric is flat, and geodesics decode to straight lines, for any weights."
+            )
+        elif space.dim > self.detail.max_curvature_axes:
             rank_zero_info(
                 f"LatentGeometry leaves out the scalar curvature of all {space.dim} axes, and of the active ones "
                 f"where they are more than max_curvature_axes = {self.detail.max_curvature_axes}; that of the plane is "
@@ -127,7 +134,8 @@ class LatentGeometry(LatentCallback):
         active = active_axes(known, self.kl_threshold)
         found = self._measure(space, im, known, active)
         flat = bool(kinks(im.local, im.lifted(known.z[:1])))
-        sink.scalars(_scalars(found) | {"geometry/active_axes": len(active), "curvature/piecewise_linear": int(flat)})
+        about = {"curvature/piecewise_linear": int(flat), "curvature/flat": int(fills_flat_space(im, known.z))}
+        sink.scalars(_scalars(found) | {"geometry/active_axes": len(active), **about})
         values = found["eigenvalues"]
         sink.histogram("geometry/eigenvalues", values[values > 0].log10().cpu())
         sink.image("geometry/spectrum", _spectrum(found, self.kind))
@@ -136,11 +144,13 @@ class LatentGeometry(LatentCallback):
             arrays["kl"] = known.kl
         if space.dim > 1 and isinstance(space.manifold, Euclidean):
             plane = Plane.of(space, known, self.sigmas, self.plane_points)
-            surface = over_plane(im, plane, self.detail.chunk_size)
+            curved = not (space.dim == 2 and about["curvature/flat"])
+            surface = over_plane(im, plane, curved, self.detail.chunk_size)
             surface |= plane_eigenfunctions(im, plane, _EIGENFUNCTIONS, self.detail.chunk_size)
             tones = surface["plane_eigenvalues"].tolist()
             sink.scalars({f"geometry/laplacian/{i:02d}": x for i, x in enumerate(tones, 1) if np.isfinite(x)})
-            sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
+            if curved:
+                sink.scalars(quantiles("curvature/plane", surface["plane_curvature"]))
             points = plane.coordinates(known.z)
             sink.image("geometry/plane", _maps(surface, plane, known, points, probe, flat))
             if np.isfinite(tones).all():
@@ -151,7 +161,8 @@ class LatentGeometry(LatentCallback):
 
     def _measure(self, space: LatentSpace, im: Immersion, known: ProbeCodes, active: Tensor) -> dict[str, Tensor]:
         z = known.z[: self.n]
-        found = at_probes(im, z, known.covariance, space.dim <= self.detail.max_curvature_axes, self.detail.chunk_size)
+        curved = space.dim <= self.detail.max_curvature_axes and not fills_flat_space(im, z)
+        found = at_probes(im, z, known.covariance, curved, self.detail.chunk_size)
         if len(active) == space.dim:
             names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}
             found |= {alias: found[name] for name, alias in names.items() if name in found}
@@ -201,7 +212,9 @@ def _maps(
     surface: dict[str, Tensor], plane: Plane, known: ProbeCodes, points: Tensor, probe: Probe | None, flat: bool
 ) -> viz.Pixels:
     curvature = "scalar curvature" + (" (piecewise linear: kinks unseen)" if flat else "")
-    maps = {"log-volume": surface["plane_log_volume"], curvature: surface["plane_curvature"]}
+    maps = {"log-volume": surface["plane_log_volume"]}
+    if "plane_curvature" in surface:
+        maps[curvature] = surface["plane_curvature"]
     title = "The surface that the plane of the two most active axes becomes"
     return _over_plane(maps, [curvature], title, plane, known, points, probe)
 

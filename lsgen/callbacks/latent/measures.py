@@ -177,8 +177,10 @@ def on_active_axes(sub: ActiveSubspace, z: Tensor, curved: bool, chunk_size: int
     return {"log_volume_active": volume, "curvature_active": curvature}
 
 
-def over_plane(im: Immersion, plane: Plane, chunk_size: int) -> dict[str, Tensor]:
-    """Return log-volume and scalar curvature (N, N) of the surface onto which the immersion maps the plane."""
+def over_plane(im: Immersion, plane: Plane, curved: bool, chunk_size: int) -> dict[str, Tensor]:
+    """Return log-volume and, if asked for, scalar curvature (N, N) of the surface that the plane is mapped to."""
+    if not curved:
+        return {"plane_log_volume": log_volume(im.restrict(plane.origin, plane.basis), plane.grid(), chunk_size)}
     volume, curvature = volume_and_curvature(im.restrict(plane.origin, plane.basis), plane.grid(), chunk_size)
     return {"plane_log_volume": volume, "plane_curvature": curvature}
 

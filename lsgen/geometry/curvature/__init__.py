@@ -1,6 +1,7 @@
 """Connection and curvature of a metric, and extrinsic curvature of an immersion in its flat space."""
 
 from lsgen.geometry.curvature.extrinsic import MeanCurvature, mean_curvature, second_fundamental_form
+from lsgen.geometry.curvature.flatness import fills_flat_space
 from lsgen.geometry.curvature.gauss_equation import (
     christoffel,
     ricci,
@@ -13,6 +14,7 @@ from lsgen.geometry.curvature.gauss_equation import (
 __all__ = [
     "MeanCurvature",
     "christoffel",
+    "fills_flat_space",
     "mean_curvature",
     "ricci",
     "riemann",

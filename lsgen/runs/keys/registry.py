@@ -265,6 +265,8 @@ ENTRIES: tuple[Entry, ...] = (
         "scalar curvature of the surface which the plane becomes", chart=Chart("Scalar curvature", _MEDIAN, "plane")),
     Entry("curvature/piecewise_linear", "decoder is piecewise linear", "", "geometry",
         meaning="1 where the decoder has ReLU or the like, 0 elsewhere"),
+    Entry("curvature/flat", "metric is flat for any weights", "", "geometry",
+        meaning="1 where codes and data have equal dimensions, so that only slices are curved; 0 elsewhere"),
     _spread("geometry/path_ratio", "straight path over distance", "", "geometry",
         "length of straight segments of z over the distance of their ends", card=("Path ratio",
         "length over distance, median"), chart=Chart("Path length over distance", "straight segments, median",

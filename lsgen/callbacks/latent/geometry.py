@@ -14,6 +14,7 @@ distances in closed form, or chords of the flat space where the immersion is ano
 
 from __future__ import annotations
 
+from math import prod
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -109,13 +110,13 @@ class LatentGeometry(LatentCallback):
     def check(self, pl_module: LightningModule) -> LatentSpace:
         """Refuse a latent space without the immersion asked for, and report which measurements are left out."""
         space = super().check(pl_module)
-        im = immersion(space, self.kind)
+        immersion(space, self.kind)
         if not isinstance(space.manifold, Euclidean):
             rank_zero_info(
                 f"LatentGeometry leaves out the plane, straight paths and sub-spaces of active axes: codes live on "
                 f"{space.manifold}, which straight steps leave."
             )
-        if fills_flat_space(im, space.prior().mean[None]):
+        if prod(space.likelihood.shape) == space.dim:
             rank_zero_info(
                 f"LatentGeometry leaves out curvature but of slices: {space.dim} dimensions of codes are mapped to as "
                 "many of data, so that the metric is flat, and geodesics decode to straight lines, for any weights."

@@ -25,7 +25,8 @@ class DataSpeciation:
     which the share of pairs that agree crosses 0.775. Arrays: `times` in units of t_S, `agreement` and its `error`.
 
     Attributes:
-        data: labelled data; of their training split the first observations of each class are taken, as they lie there.
+        data: labelled data; of their training split the first observations of each class are taken, in the order of
+            the file.
         classes: the labels.
         each: observations of each class.
         draws: noised observations at each time.
@@ -75,7 +76,7 @@ class DataSpeciation:
     def _observations(self) -> tuple[Tensor, Tensor]:
         """Return observations (N, D) and their classes (N,), counted from 0."""
         split = self.data.dataset("train")
-        batch = split[torch.arange(len(split))]
+        batch = split[split.rows.argsort()]
         rows = [(batch["label"] == label).nonzero()[: self.each, 0] for label in self.classes]
         if any(len(of) < self.each for of in rows):
             raise ValueError(

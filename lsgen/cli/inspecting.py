@@ -6,11 +6,11 @@ The verbs `traverse` and `geometry` look in the same way at the models of runs.
 from __future__ import annotations
 
 import base64
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.errors import UsageError
@@ -47,11 +47,12 @@ class InspectedPictures(Mapping[str, "Image"]):
 
     Args:
         files: key -> the file of the picture, PNG or GIF.
+        temporary: the directory that they lie in, which is removed with the last object that holds it.
 
     """
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
-        self.files = dict(files)
+    def __init__(self, files: Mapping[str, Path], temporary: TemporaryDirectory[str] | None = None) -> None:
+        self.files, self._temporary = dict(files), temporary
 
     def __getitem__(self, key: str) -> Image:
         from PIL import Image
@@ -109,11 +110,12 @@ class Page:
 
     Args:
         path: the file.
+        temporary: the directory that it lies in, which is removed with the last object that holds it.
 
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, temporary: TemporaryDirectory[str] | None = None) -> None:
+        self.path, self._temporary = path, temporary
 
     def __repr__(self) -> str:
         return f"Page({str(self.path)!r})"
@@ -135,7 +137,7 @@ class Inspection:
 
     def __init__(self, space: LatentSpace, probe: Probe | None, directory: Path) -> None:
         self.space, self.probe, self.directory = space, probe, directory
-        self._temporary: Any = None
+        self._temporary: TemporaryDirectory[str] | None = None
 
     def traversal(self, **options: Any) -> InspectedPictures:
         """Return traversals of every axis, samples, and reconstructions where there are observations.
@@ -187,7 +189,7 @@ class Inspection:
 
         if not self.pictures():
             self.traversal()
-        return Page(write_report(self.directory))
+        return Page(write_report(self.directory), self._temporary)
 
     def look(self, looks: Mapping[str, LatentCallback]) -> dict[str, float]:
         """Take a turn of each callback, and return the numbers that they log, by key.
@@ -222,7 +224,7 @@ class Inspection:
             key = file.parent.relative_to(root).as_posix() if file.suffix in (".png", ".gif") else ""
             if key and (not families or key.split("/")[0] in families):
                 found[key if file.suffix == ".png" else f"{key} (moving)"] = file
-        return InspectedPictures(found)
+        return InspectedPictures(found, self._temporary)
 
 
 def inspect(space: Any, x: Any = None, directory: str | Path | None = None) -> Inspection:
@@ -232,7 +234,8 @@ def inspect(space: Any, x: Any = None, directory: str | Path | None = None) -> I
         space: a latent space, such as `lsgen.wrap` gives, or a model of any library that has a `latent_space`.
         x: observations (N, *shape) for a space that encodes, as a tensor or a batch (x,), (x, label), {"x": x}; axes
             are then ordered by what they carry, and anchors are encodings.
-        directory: where pictures, numbers and the report go; a temporary one, removed with the object, unless given.
+        directory: where pictures, numbers and the report go; a temporary one, removed with the object and
+            all that it returned, unless given.
 
     Raises:
         UsageError: there is no latent space, or observations cannot be encoded.
@@ -262,7 +265,7 @@ def inspect(space: Any, x: Any = None, directory: str | Path | None = None) -> I
         raise UsageError(f"expected a directory for what is found, got the file {directory}")
     if probe is None and isinstance(found, EncodableLatentSpace):
         found = LatentSpace(found.decoder, found.likelihood, found.prior)
-    temporary = None if directory is not None else tempfile.TemporaryDirectory(prefix="lsgen-")
+    temporary = None if directory is not None else TemporaryDirectory(prefix="lsgen-")
     place = Path(directory) if directory is not None else Path(temporary.name if temporary else ".")
     place.mkdir(parents=True, exist_ok=True)
     inspection = Inspection(found.eval(), probe, place)

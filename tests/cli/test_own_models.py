@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import html
 import re
 from pathlib import Path
@@ -39,6 +40,15 @@ def test_the_three_lines_of_the_documentation_work(tmp_path, monkeypatch):
     inline = page._repr_html_()
     assert html.escape(page.path.read_text(), quote=True) in inline
     assert inline.startswith("<iframe")
+    space.clear()  # a notebook shows the value of a cell when nothing else holds on to where it lies
+    del view
+    gc.collect()
+    assert page._repr_html_() == inline
+    assert pictures["traversal/axes"].size == (width, height)
+    place = page.path
+    del page, pictures
+    gc.collect()
+    assert not place.parent.exists()
 
 
 def test_geometry_is_that_of_the_map_and_a_notebook_shows_it(tmp_path, monkeypatch):

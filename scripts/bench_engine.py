@@ -20,12 +20,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from torch import Tensor
 
-from lsgen.callbacks import Checkpoint, CSVLogger, FiniteLoss, LikelihoodMetrics, Progress, Seeding
+from lsgen.callbacks import Checkpoint, CSVLogger, FiniteLoss, LikelihoodMetrics, PowerFunctionEMA, Progress, Seeding
 from lsgen.data import BatchDataset, DataModule, Loading, Split, TensorSource
 from lsgen.data.encodings import AsStored
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import Bernoulli
 from lsgen.models import VAE
+from lsgen.models.optimised import OptimisedModel
 from lsgen.models.vae import ELBO
 from lsgen.nn import Conv64Decoder, Conv64Encoder, MLPDecoder, MLPEncoder
 
@@ -78,15 +79,21 @@ class Plain(LightningModule):
 
 
 def engine_step(
-    model: VAE, data: RandomImages, steps: int, warm: int, precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    model: OptimisedModel,
+    data: RandomImages,
+    steps: int,
+    warm: int,
+    precision: Literal["32-true", "bf16-mixed"] = "32-true",
+    averaging: bool = False,
 ) -> float:
-    """Return the seconds of a training step through the engine."""
+    """Return the seconds of a training step through the engine, with a moving average of the weights or without."""
     model.generator_steps, model.max_steps = 0, warm + steps + 1
     with tempfile.TemporaryDirectory() as run_dir:
         callbacks = [
             Seeding(0),
             FiniteLoss(),
             LikelihoodMetrics(),
+            *([PowerFunctionEMA()] if averaging else []),
             Progress(console=Console(file=StringIO(), force_terminal=True)),
             Checkpoint(),
         ]

@@ -20,6 +20,7 @@ from lsgen.callbacks.evaluation.factors import FactorMetrics
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
+from lsgen.callbacks.evaluation.ode_likelihood import ODELikelihood
 from lsgen.callbacks.evaluation.options import Neighbourhoods, Paths, RealSet
 from lsgen.callbacks.evaluation.perceptual import PerceptualQuality
 from lsgen.callbacks.evaluation.reconstruction_quality import ReconstructionQuality
@@ -74,6 +75,7 @@ __all__ = [
     "NearestNeighbours",
     "Neighbourhoods",
     "NonFiniteError",
+    "ODELikelihood",
     "Observer",
     "Paths",
     "PerceptualQuality",

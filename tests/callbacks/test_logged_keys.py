@@ -32,6 +32,7 @@ from lsgen.callbacks import (
     Memorisation,
     NearestNeighbours,
     Neighbourhoods,
+    ODELikelihood,
     Paths,
     PerceptualQuality,
     PeriodicCallback,
@@ -53,13 +54,14 @@ from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Halves, NetworkFeatures, Pixels
 from lsgen.models import VAE
+from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
 from lsgen.models.gan import GAN, NonSaturating, sefa
 from lsgen.models.vae import ELBO, MissingDataIWAE
-from lsgen.nn import MLPDecoder, MLPEncoder
+from lsgen.nn import MLPDecoder, MLPDenoiser, MLPEncoder
 from lsgen.runs.keys import ENTRIES, LEVELS, find
 
 DIGITS, SPRITES = (1, 8, 8), (1, 64, 64)
-OF_TESTS = {"LikelihoodMetrics", "FactorMetrics", "EvidenceMetrics"}
+OF_TESTS = {"LikelihoodMetrics", "FactorMetrics", "EvidenceMetrics", "ODELikelihood"}
 
 
 class Everything(Logger):
@@ -175,7 +177,11 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     keys |= _run(tmp_path, _gan(classes=10), Digits(), by_class)
     keys |= _run(tmp_path, _gan(spherical=True), Digits(), LatentGeodesics(pairs=1, points=3))
     keys |= _run(tmp_path, _vae(DIGITS, MissingDataIWAE(2)), Digits(missing=0.5, val_size=20), gaps)
-    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps)}
+    exact = ODELikelihood(2, 1e-2, 1e-2, probes=2)
+    diffusion = Diffusion(Denoiser(MLPDenoiser(DIGITS, hidden=(4,)), LinearLogSNR()))
+    for dequantise in (False, True):
+        keys |= _run(tmp_path, diffusion, Digits(dequantise=dequantise), LikelihoodMetrics(), exact, test=True)
+    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact)}
     shipped = {
         name
         for name in callbacks.__all__

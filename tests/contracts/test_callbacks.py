@@ -24,9 +24,10 @@ from lsgen.latent import OneHot, Prior, Product, StandardNormal
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Pixels
 from lsgen.models import VAE, LatentModel
+from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
 from lsgen.models.gan import GAN, NonSaturating
 from lsgen.models.vae import ELBO
-from lsgen.nn import MLPDecoder, MLPEncoder
+from lsgen.nn import MLPDecoder, MLPDenoiser, MLPEncoder
 from lsgen.nn.adversarial.critics import MLPCritic
 
 SHAPE, STEPS = (1, 8, 8), 4
@@ -75,6 +76,7 @@ def _gan(prior: Prior) -> LatentModel:
 MODELS = {
     "VAE": _vae,
     "GAN": lambda: _gan(StandardNormal(2)),
+    "diffusion": lambda: Diffusion(Denoiser(MLPDenoiser(SHAPE, hidden=(8,)), LinearLogSNR()), max_steps=STEPS),
     "GAN of classes": lambda: _gan(Product([StandardNormal(2), OneHot(10)])),
 }
 DATA: dict[str, dict[str, Any]] = {"plain": {}, "with missing values": {"missing": 0.3}}

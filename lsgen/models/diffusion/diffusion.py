@@ -20,6 +20,7 @@ from lsgen.models.diffusion.bound import noise_error, prior_term, reconstruction
 from lsgen.models.diffusion.denoising import Denoiser
 from lsgen.models.diffusion.guidance import Guidance
 from lsgen.models.diffusion.levels import UniformLevels, evenly_spread
+from lsgen.models.diffusion.likelihood import Likelihoods, log_likelihood
 from lsgen.models.diffusion.paths import ProbabilityPath
 from lsgen.models.diffusion.samplers import Heun, InvertibleSampler, Sampler
 from lsgen.models.diffusion.space import NoiseDecoder, NoiseEncoder, NoiseSpace
@@ -133,6 +134,47 @@ class Diffusion(WeightAveraged, OptimisedModel):
         diffusion, prior = error / levels.density(path, l), prior_term(path, x)
         reconstruction = reconstruction_term(path, x) - self.latent_space.dim * self.decoder.log_scale
         return Losses(loss, reconstruction, (diffusion + prior).unsqueeze(1), {}, {"prior_kl": prior.detach().mean()})
+
+    def log_likelihood(
+        self,
+        x: Tensor,
+        label: Tensor | None = None,
+        rtol: float = 1e-5,
+        atol: float = 1e-5,
+        probes: int | None = None,
+        chunk_size: int = 64,
+    ) -> Likelihoods:
+        """Return log densities of observations (B, *shape) in the units of the data, by the probability-flow ODE.
+
+        An observation is a state at l_max over alpha, so it is the density of observations with the noise that is
+        left there. It is that of `sample` with any exact sampler and no guidance.
+
+        Args:
+            x: observations.
+            label: their classes (B,), -1 where one is not known; none unless given. A model without classes has no use
+                for them.
+            rtol: see `lsgen.models.diffusion.log_likelihood`.
+            atol: see there.
+            probes: see there.
+            chunk_size: see there.
+
+        """
+        decoder, path = self.decoder, self.path
+        denoiser, n = decoder.denoiser, decoder.dim
+        labels = None if label is None or not denoiser.classes else self._known(label)
+
+        def denoise(state: Tensor, level: Tensor) -> Tensor:
+            if labels is None:
+                return denoiser(state, level)
+            return denoiser(state, level, labels.repeat(len(state) // len(labels)))
+
+        alpha = path.scales(x.new_tensor(path.log_snr_max))[0]
+        found = log_likelihood(denoise, path, alpha * decoder.scaled(x), rtol, atol, probes, chunk_size)
+        return replace(found, value=found.value + n * (decoder.log_scale + alpha.log()))
+
+    def _known(self, label: Tensor) -> Tensor:
+        """Return labels (B,), the null class where one is not known."""
+        return torch.where(label < 0, self.denoiser.classes, label)
 
     def _labels(self, batch: Batch) -> Tensor | None:
         """Return labels (B,), the null class where one is not known or, in training, left out."""

@@ -6,6 +6,7 @@ The first entry that matches a key describes it; entries stand in the order in w
 from __future__ import annotations
 
 from lsgen.runs.keys.entry import Chart, Entry, Kind
+from lsgen.runs.keys.ode_likelihood import ODE_LIKELIHOOD
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
 
 __all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
@@ -150,6 +151,7 @@ ENTRIES: tuple[Entry, ...] = (
             ("approximation_gap", "approximation gap", "what the best posterior of the family lacks, from below"),
         )
     ),
+    *ODE_LIKELIHOOD,
     Entry("nll_effective_samples", "effective samples of −log p(x)", "", "evidence", stages=("test",),
         better="higher", meaning="mean effective sample size; a handful of thousands is a poor estimate",
         source="EvidenceMetrics", watched=("test",)),

@@ -3,17 +3,25 @@
 A network that is 0 and predicts v is the exact denoiser of normal data whose standard deviation is `sigma_data`.
 """
 
-from math import log, pi
+from math import exp, log, pi
 
 import pytest
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lsgen.callbacks import Checkpoint, PowerFunctionEMA, Seeding
+from lsgen.callbacks import Checkpoint, ODELikelihood, PowerFunctionEMA, Seeding
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.diffusion import Denoiser, Diffusion, Guidance, LinearLogSNR, UniformLevels, VarianceExploding
+from lsgen.models.diffusion import (
+    Denoiser,
+    Diffusion,
+    Guidance,
+    LinearLogSNR,
+    RectifiedFlow,
+    UniformLevels,
+    VarianceExploding,
+)
 from lsgen.models.diffusion.samplers import Ancestral, Heun
 from lsgen.models.diffusion.weightings import EDMWeighting
 from lsgen.nn import MLPDenoiser
@@ -83,6 +91,30 @@ def test_it_decodes_noise_by_the_sampler_and_encodes_by_its_inversion():
         torch.testing.assert_close(space.observe(z), x)
     assert space.decode(z).stddev.unique() == 0.3
     assert {name for name, _ in model.latent_space.encoder.named_parameters()} == set()
+
+
+def test_likelihoods_are_those_of_the_noised_data_in_their_units(tmp_path):
+    """Exact: the ODE starts in a normal distribution and ends in one, but for what the prior lacks at l_min."""
+    path = RectifiedFlow(log_snr_max=4, log_snr_min=-14)
+    model = _model(path, value_range=(-3.0, 1.0)).double().eval()
+    seen = D * torch.randn(20, 2, dtype=f64)
+    variance = D**2 + exp(-path.log_snr_max)
+    expected = -(seen.square() / variance + log(2 * pi * variance)).sum(1) / 2 - 2 * log(2)
+    found = model.log_likelihood(2 * seen - 1, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.value, expected, rtol=0, atol=3e-4)
+    rows = DataLoader([{"x": part} for part in (2 * seen - 1).split(8)], batch_size=None)
+    trainer = Trainer(default_root_dir=tmp_path, accelerator="cpu", logger=False, callbacks=[ODELikelihood(12)])
+    measured = trainer.test(model, rows, verbose=False)[0]
+    assert measured["test/nll_ode"] == pytest.approx(-float(expected[:12].mean()), abs=1e-3)
+    assert measured["test/nll_ode_nats_per_dimension"] == pytest.approx(-float(expected[:12].mean()) / 2, abs=1e-3)
+    trainer = Trainer(
+        default_root_dir=tmp_path, accelerator="cpu", logger=False, callbacks=[ODELikelihood(4, probes=2)]
+    )
+    estimated = trainer.test(model, rows, verbose=False)[0]
+    assert estimated["test/nll_ode"] == pytest.approx(-float(expected[:4].mean()), abs=1e-3)
+    assert estimated["test/nll_ode_error"] == pytest.approx(0, abs=1e-3)  # D is isotropic here
+    with pytest.raises(TypeError, match="ODELikelihood expected a Diffusion model, got LightningModule"):
+        ODELikelihood().setup(trainer, LightningModule(), "test")
 
 
 class Labelled(nn.Module):

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from lsgen.data import Digits
+from lsgen.data import Digits, Ising, ParameterGrid, Tasep
+from lsgen.data.physics.ising_exact import enumerated_ising, ising_statistics
+from lsgen.data.physics.tasep_exact import tasep_log_probabilities
+from lsgen.models.exponential import PotentialFit
 from lsgen.reproduction.comparisons.class_clones import ClassClones
 from lsgen.reproduction.comparisons.collapse_times import CollapseTimes
 from lsgen.reproduction.comparisons.data_speciation import DataSpeciation
 from lsgen.reproduction.comparisons.symmetry_breaking import SymmetryBreaking
+from lsgen.reproduction.comparisons.thermodynamics import Thermodynamics
 from lsgen.reproduction.figures.curves import Curves
 
 
@@ -83,3 +87,41 @@ def test_what_cannot_be_measured_is_refused(make, said):
 def test_data_of_another_kind_are_refused():
     with pytest.raises(TypeError, match=r"expected a lsgen.data.DataModule, got str"):
         DataSpeciation("mnist")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        Ising((1, 4, 4), grid=ParameterGrid((0.2, -0.3), (0.4, 0.3), (3, 3), 100), held_out=(0, 0), steps=4),
+        Tasep(sites=3, grid=ParameterGrid((0.3, 0.3), (0.7, 0.8), (3, 3), 100), held_out=(0, 0)),
+    ],
+)
+def test_free_energies_are_learned_in_parts(data):
+    fit = PotentialFit(width=3, grid=4, steps=8)
+    found = Thermodynamics(data, parts=2, components=2, steps=20, inner=1.0, potential=fit)({})
+    for way in ("convex", "mean", "pca"):
+        slopes = found.arrays[f"{way}_slopes"]
+        assert slopes.shape == (2, 9)
+        assert found.values[f"{way}_slopes"] == pytest.approx(float(slopes.mean()))
+        assert found.values[f"{way}_slopes_quartered"] == pytest.approx(float(slopes.mean()) / 4)
+        assert 0 < found.values[f"{way}_first"] ** 2 < found.values[f"{way}_slopes"]
+    assert 0 < found.values["convex_fisher"] < 1
+    exact = found.arrays["exact_map"]
+    if isinstance(data, Ising):
+        t = torch.tensor([found.arrays["first"][1], found.arrays["second"][1]], dtype=torch.float64)
+        weights = (ising_statistics(enumerated_ising(4)) @ t).softmax(0)
+        g = torch.cov(ising_statistics(enumerated_ising(4)).T, aweights=weights, correction=0)
+        assert float(exact[1, 1]) == pytest.approx(float(g.logdet()))
+    else:  # by differences of the divergence
+        step = 1e-3
+        u = torch.tensor([found.arrays["first"][1], found.arrays["second"][1]], dtype=torch.float64)
+        moved = u + step * torch.tensor([[0.0, 0], [1, 0], [0, 1], [1, 1]]).double()
+        p = tasep_log_probabilities(moved.sigmoid(), 3)
+        kl = lambda i: float((p[0].exp() * (p[0] - p[i])).sum()) * 2 / step**2
+        a, b, c = kl(1), kl(2), kl(3)
+        assert float(exact[1, 1]) == pytest.approx(math.log(a * b - ((c - a - b) / 2) ** 2), abs=0.05)
+
+
+def test_other_data_have_no_exact_answers():
+    with pytest.raises(TypeError, match="Ising or Tasep"):
+        Thermodynamics(Digits())

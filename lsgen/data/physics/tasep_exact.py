@@ -27,7 +27,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["check_rates", "draw_tasep", "limiting_current", "tasep_current", "tasep_log_partition"]
+__all__ = [
+    "check_rates",
+    "draw_tasep",
+    "limiting_current",
+    "tasep_current",
+    "tasep_log_partition",
+    "tasep_log_probabilities",
+]
 
 Numbers = NDArray[np.float64]
 
@@ -100,6 +107,34 @@ def limiting_current(alpha: float, beta: float) -> float:
     check_rates(alpha, beta)
     least = min(alpha, beta, 0.5)
     return least * (1 - least)
+
+
+def tasep_log_probabilities(rates: Tensor, sites: int) -> Tensor:
+    """Return the logarithms of the stationary probabilities of all states, float64 (G, 2^L).
+
+    The bits of the number of a state are its sites, the first of them the lowest. Differentiable.
+
+    Args:
+        rates: (alpha, beta) above 0, (G, 2).
+        sites: L, from 1 to 16.
+
+    Raises:
+        ValueError: there are too few or too many sites.
+
+    """
+    if not 1 <= sites <= 16:
+        raise ValueError(f"expected 1 to 16 sites whose states are counted, got {sites}")
+    alpha, beta = rates.double().unbind(-1)
+    vectors = torch.zeros(len(rates), 1, sites + 1, dtype=torch.float64)
+    vectors[..., 0] = 1
+    for _ in range(sites):
+        full = vectors.flip(-1).cumsum(-1).flip(-1)
+        full = torch.cat([full[..., :1] / beta[:, None, None], full[..., 1:]], -1)
+        empty = torch.cat([torch.zeros_like(vectors[..., :1]), vectors[..., :-1]], -1)
+        vectors = torch.stack([empty, full], 2).flatten(1, 2)
+    left = alpha[:, None] ** -torch.arange(sites + 1)
+    weights = (vectors * left[:, None]).sum(-1)
+    return (weights / weights.sum(1, keepdim=True)).log()
 
 
 def draw_tasep(alpha: Tensor, beta: Tensor, sites: int, random: np.random.Generator) -> Tensor:

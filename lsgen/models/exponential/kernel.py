@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import comb
 from typing import Literal, get_args
 
+import numpy as np
 import torch
+from scipy.interpolate import RBFInterpolator
 from torch import Tensor
 
 from lsgen.models.exponential.bregman import BregmanEstimator
@@ -31,16 +34,25 @@ Kernel = Literal["gaussian", "chord"]
 class _ByKernel(LogPosterior):
     """Log posteriors at the nodes, interpolated between them."""
 
-    def __init__(self, samples: FamilySamples, owner: KernelPosterior, rows: Tensor) -> None:
+    def __init__(self, samples: FamilySamples, owner: KernelPosterior) -> None:
         self.samples, self.owner = samples, owner
-        self.seen, self.node = owner.encode(samples.x[rows]), samples.node[rows]
-        counts = self.node.bincount(minlength=len(samples.nodes))
-        if int(counts.min()) < 1:
-            raise ValueError("expected samples of every node among those compared: raise `most`")
-        self.counts = counts.double()
+        compared, self.rest = samples.halves(2)
+        node = samples.node[compared]
+        order = node.argsort(stable=True)
+        counts = node.bincount(minlength=len(samples.nodes))
+        rank = torch.arange(len(order)) - (counts.cumsum(0) - counts)[node[order]]
+        chosen = compared[order[rank < max(1, owner.most // len(counts))]]
+        self.seen, self.node = owner.encode(samples.x[chosen]), samples.node[chosen]
+        self.counts = self.node.bincount(minlength=len(counts)).double()
+
+    def mean(self, samples: FamilySamples, t: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Return the means over the samples that none is compared with."""
+        if samples is not self.samples:
+            return super().mean(samples, t, rows)
+        return super().mean(samples, t, self.rest if rows is None else rows[torch.isin(rows, self.rest)])
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return the log posterior, by inverse distance from the nodes between them."""
+        """Return the log posterior, by a spline between the nodes."""
         found = []
         for part in self.owner.encode(x).split(256):
             distance = torch.cdist(part, self.seen)
@@ -53,10 +65,11 @@ class _ByKernel(LogPosterior):
         return torch.cat(found) @ self._weights(t).T
 
     def _weights(self, t: Tensor) -> Tensor:
-        u, nodes = self.samples.scaled(t), self.samples.scaled(self.samples.nodes)
-        near, which = torch.cdist(u, nodes).topk(min(2**self.samples.dim, len(nodes)), largest=False)
-        share = 1 / near.clamp(min=1e-9).square()
-        return torch.zeros(len(u), len(nodes), dtype=torch.float64).scatter_(1, which, share / share.sum(1, True))
+        """Return the weights (M, G) of values at the nodes in a cubic spline."""
+        u, nodes = self.samples.scaled(t).numpy(), self.samples.scaled(self.samples.nodes).numpy()
+        degree = 2 if len(nodes) > comb(self.samples.dim + 2, 2) else 1
+        spline = RBFInterpolator(nodes, np.eye(len(nodes)), kernel="cubic", degree=degree)
+        return torch.from_numpy(spline(u))
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,7 @@ class KernelPosterior(PosteriorSource):
         features: samples (N, *shape) -> features (N, e).
         scale: of distances in the kernel.
         kernel: "gaussian" or "chord".
-        most: samples that each is compared with, as many from every node.
+        most: samples that each of the others is compared with, as many from every node, of half of them.
 
     Raises:
         ValueError: the kernel is none of these, or a number is not positive.
@@ -91,16 +104,15 @@ class KernelPosterior(PosteriorSource):
             return self.features(x).double().reshape(len(x), -1)
 
     def fit(self, samples: FamilySamples) -> LogPosterior:
-        """Return the posterior by the first samples of every node.
+        """Return the posterior by comparison with half of the samples of every node.
 
         Raises:
-            ValueError: a node has none.
+            ValueError: a node has less than 4 samples.
 
         """
-        order = samples.node.argsort(stable=True)
-        start = samples.counts.cumsum(0).long() - samples.counts.long()
-        each = max(1, self.most // len(samples.nodes))
-        return _ByKernel(samples, self, order[torch.arange(len(order)) - start[samples.node[order]] < each])
+        if int(samples.counts.min()) < 4:
+            raise ValueError(f"expected at least 4 samples at every node, got {int(samples.counts.min())}")
+        return _ByKernel(samples, self)
 
 
 def scale_sensitivity(

@@ -91,8 +91,8 @@ class PotentialFit:
 
     """
 
-    width: int = 16
-    grid: int = 16
+    width: int = 12
+    grid: int = 12
     steps: int = 200
     restarts: int = 1
     seed: int = 0

@@ -107,12 +107,13 @@ class FamilySamples:
         """
         return _means(values, self.node if rows is None else self.node[rows], len(self.nodes))
 
-    def halves(self) -> tuple[Tensor, Tensor]:
-        """Return the rows of every second observation of each node, and those of the others."""
+    def halves(self, run: int = 1) -> tuple[Tensor, Tensor]:
+        """Return the rows of one half of the observations of each node and those of the other, in turns of a length."""
         order = self.node.argsort(stable=True)
         rank = torch.empty_like(order)
         rank[order] = torch.arange(len(order), device=order.device)
-        return (rank % 2 == 0).nonzero()[:, 0], (rank % 2 == 1).nonzero()[:, 0]
+        first = rank // run % 2 == 0
+        return first.nonzero()[:, 0], (~first).nonzero()[:, 0]
 
     def scaled(self, t: Tensor) -> Tensor:
         """Return parameters (..., d) in units in which the box is [-1, 1]^d."""

@@ -6,7 +6,13 @@ import torch
 from scipy.linalg import null_space
 
 from lsgen.data import ParameterGrid, Tasep
-from lsgen.data.physics.tasep_exact import draw_tasep, limiting_current, tasep_current, tasep_log_partition
+from lsgen.data.physics.tasep_exact import (
+    draw_tasep,
+    limiting_current,
+    tasep_current,
+    tasep_log_partition,
+    tasep_log_probabilities,
+)
 
 RATES = [(0.3, 0.8), (0.6, 0.2), (0.25, 0.25), (0.9, 0.7)]
 
@@ -86,3 +92,12 @@ def test_impossible_options_are_refused():
         Tasep(sites=1)
     with pytest.raises(ValueError, match="at least 1 site, got 0"):
         tasep_current(0.5, 0.5, 0)
+
+
+@pytest.mark.parametrize("sites", [1, 2, 5])
+def test_probabilities_of_all_states_solve_the_master_equation(sites):
+    found = tasep_log_probabilities(torch.tensor(RATES), sites).exp()
+    for rates, row in zip(RATES, found, strict=True):
+        np.testing.assert_allclose(row, stationary(*rates, sites), rtol=1e-6, atol=1e-12)
+    with pytest.raises(ValueError, match="1 to 16 sites"):
+        tasep_log_probabilities(torch.tensor(RATES), 17)

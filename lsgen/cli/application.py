@@ -133,7 +133,8 @@ def _flags_first(arguments: Sequence[str]) -> list[str]:
         argument = rest.pop(0)
         name, separator, value = argument.removeprefix("--").partition("=")
         if argument.startswith("--") and separator and f"--{name}" not in {*_WITH_VALUE, "--info"}:
-            raise UsageError(f"unknown flag --{name}: groups and keys go without dashes, {name}={value}")
+            hint = did_you_mean(f"--{name}", ("--hours", "--stop-at-first-failure", "--wait"))
+            raise UsageError(f"unknown flag --{name}{hint or f': groups and keys go without dashes, {name}={value}'}")
         (flags if argument.startswith("-") else overrides).append(argument)
         takes_next = argument in _WITH_VALUE or (argument in ("--info", "-i") and rest and rest[0] in _INFOS)
         if takes_next and rest:

@@ -60,7 +60,7 @@ def take_switches(
         The values by flag, of those given; and the remaining arguments.
 
     Raises:
-        UsageError: a flag lacks its value, or is given two.
+        UsageError: a flag lacks its value, or is given two, or one that it does not take.
 
     """
     taken: dict[str, str] = {}
@@ -68,8 +68,10 @@ def take_switches(
     left = iter(arguments)
     for argument in left:
         name, separator, value = argument.partition("=")
-        if argument in switches:
-            taken[argument] = ""
+        if name in switches:
+            if separator:
+                raise UsageError(f"expected {name} without a value, got {argument}")
+            taken[name] = ""
         elif name in valued:
             given = value if separator else next(left, "")
             if not given:

@@ -136,7 +136,7 @@ class _Parser:
 
     def number(self, name: str, sign: str) -> float:
         value = _read(self.operand().text)
-        if not _is_number(value):
+        if not (_is_number(value) and value == value):
             raise self.refusal(f"expected a number after {name}{sign}, got {value!r}")
         return float(value)
 

@@ -45,7 +45,7 @@ class Terms:
 
     def __post_init__(self) -> None:
         if self.hours is not None and not (isfinite(self.hours) and self.hours > 0):
-            raise UsageError(f"expected --hours above 0, got {self.hours:g}")
+            raise UsageError(f"expected a finite number of --hours above 0, got {self.hours:g}")
 
     @classmethod
     def given(cls, flags: dict[str, str]) -> Terms:

@@ -66,7 +66,8 @@ def run(arguments: Sequence[str]) -> int:
         known = ", ".join((*admitted, *valued))
         raise UsageError(f"unknown flag {unknown[0]} of `lsgen sweep {what}`{f': it has {known}' if known else ''}")
     if not rest or len(rest) > (2 if what == "retry" else 1):
-        raise UsageError(f"expected one directory of a sweep, got {' '.join(rest) or 'none'}")
+        also = ", and at most one expression, in quotes" if what == "retry" and rest else ""
+        raise UsageError(f"expected one directory of a sweep{also}, got {' '.join(rest) or 'none'}")
     return action(Sweep.open(rest[0]), flags, *rest[1:])
 
 

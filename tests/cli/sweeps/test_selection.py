@@ -58,6 +58,7 @@ def test_an_expression_chooses_what_its_words_say(text, rule, sweep):
     ("text", "sentence"),
     [
         ("", "expected a key, got 'the end'"),
+        ("val/elbo<nan", "expected a number after val/elbo<, got nan"),
         ("sead>2", "has 'sead'; did you mean seed?"),
         ("status=faild", "got 'faild'; did you mean failed?"),
         ("seed", "expected =, !=, <, <=, > or >= after seed, got 'the end'"),

@@ -41,6 +41,7 @@ B = 6
 NOT_RUN: dict[str, str] = {
     # class -> the reason
     "AmortisedDistance": "no part of a model; it is run below",
+    "FirstStage": "another model's latent space; see tests/models/diffusion/test_first_stage.py",
     "GatedLinear": "layers that experiments alone choose; they are run below",
     "MLPPrecision": "a precision that an experiment alone chooses; it is run below",
     "MissingnessNetwork": "a model of the mask in place of SelfMasking; see tests/models/test_not_miwae.py",

@@ -31,7 +31,7 @@ class ODELikelihood(Observer):
 
     Raises:
         ValueError: a number is not positive, or there is one probe.
-        TypeError: when testing starts, the model is no `Diffusion`.
+        TypeError: when testing starts, the model is no `Diffusion`, or learns the codes of a first stage.
 
     """
 
@@ -56,6 +56,8 @@ class ODELikelihood(Observer):
         """Refuse other models, before any work starts."""
         if not isinstance(pl_module, Diffusion):
             raise TypeError(f"ODELikelihood expected a Diffusion model, got {type(pl_module).__name__}")
+        if pl_module.decoder.first_stage is not None:
+            raise TypeError("ODELikelihood expected a model of observations, got one of the codes of a first stage")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reset the averages."""

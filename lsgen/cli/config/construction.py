@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from lsgen.cli.config.first_stage import load_first_stage
 from lsgen.cli.config.frozen_config import escaped
 from lsgen.cli.config.schema import check_shape, check_signatures, with_options
 from lsgen.cli.config.targets import check_names, resolve
@@ -68,6 +69,7 @@ def build(
     data = instantiate(config.data, "data")
     seed_everything(config.seed, verbose=False)
     model = instantiate(config.model, "model")
+    load_first_stage(model)
     _regularise(model, config.get("regulariser") or {})
     hooks = _members(config.callbacks, "callbacks", frozen, callbacks)
     if config.trainer.get("enable_checkpointing") is not False and callbacks("lsgen.callbacks.Checkpoint"):

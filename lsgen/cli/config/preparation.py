@@ -13,6 +13,7 @@ from secrets import randbelow
 from typing import Any
 
 from lsgen.cli.config.compose import Composed
+from lsgen.cli.config.first_stage import fill_first_stage
 from lsgen.cli.config.frozen_config import freeze, references, resolving
 from lsgen.cli.config.names import folder, identify
 from lsgen.cli.config.open_shape import fill_shape
@@ -70,6 +71,7 @@ def prepare(
     if composed.overlay is not None:
         drop_deselected(config, composed.overlay_alone)
         check_overlay(config, composed.without_overlay(), composed.overlay)
+    fill_first_stage(config)
     check_shape(config, references(composed.config))
     check_names(config)
     _make_absolute(config.get("data"))

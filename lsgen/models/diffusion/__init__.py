@@ -2,6 +2,7 @@
 
 from lsgen.models.diffusion.denoising import Denoise, Denoiser, MixtureDenoiser
 from lsgen.models.diffusion.diffusion import Diffusion
+from lsgen.models.diffusion.first_stage import FirstStage
 from lsgen.models.diffusion.guidance import Guidance
 from lsgen.models.diffusion.levels import NormalLevels, UniformLevels, UniformTimes
 from lsgen.models.diffusion.likelihood import Likelihoods, log_likelihood
@@ -20,6 +21,7 @@ __all__ = [
     "Denoise",
     "Denoiser",
     "Diffusion",
+    "FirstStage",
     "Guidance",
     "Karras",
     "Likelihoods",

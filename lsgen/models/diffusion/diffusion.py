@@ -18,6 +18,7 @@ from lsgen.models.base import Batch, OptimizerFactory
 from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.diffusion.bound import noise_error, prior_term, reconstruction_term
 from lsgen.models.diffusion.denoising import Denoiser
+from lsgen.models.diffusion.first_stage import FirstStage
 from lsgen.models.diffusion.guidance import Guidance
 from lsgen.models.diffusion.levels import UniformLevels, evenly_spread
 from lsgen.models.diffusion.likelihood import Likelihoods, log_likelihood
@@ -51,12 +52,16 @@ class Diffusion(WeightAveraged, OptimisedModel):
         likelihood: N(x_0, sigma^2 I), of which the geometry is made; sigma = 1 unless given.
         guidance: class conditioning; for denoisers with classes.
         value_range: data values that -1 and 1 of the denoiser stand for; None where they are the same.
+        first_stage: a trained model whose codes are learned in place of observations, of about unit variance; it brings
+            its own likelihood. The bound is that of the observations.
         optimizer: see `OptimisedModel`.
         scheduler: see `OptimisedModel`.
         max_steps: generator steps after which training stops.
 
     Raises:
-        ValueError: there is guidance and no class, or a class beyond the last; see `LatentSpace`.
+        ValueError: there is guidance and no class, or a class beyond the last; a part has another shape than the
+            denoiser; there is a likelihood or a value_range beside a first stage; when training starts, the weights of
+            the first stage are not there.
         TypeError: the sampler draws random numbers.
 
     """
@@ -72,6 +77,7 @@ class Diffusion(WeightAveraged, OptimisedModel):
         likelihood: Likelihood | None = None,
         guidance: Guidance | None = None,
         value_range: Sequence[float] | None = None,
+        first_stage: FirstStage | None = None,
         optimizer: OptimizerFactory | None = None,
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         max_steps: int | None = None,
@@ -80,10 +86,8 @@ class Diffusion(WeightAveraged, OptimisedModel):
         chosen = Heun(denoise_last=False) if sampler is None else sampler
         if not isinstance(chosen, InvertibleSampler):
             raise TypeError(f"Diffusion expected a sampler that draws nothing, got {type(chosen).__name__}")
-        decoder = NoiseDecoder(denoiser, chosen, guidance or Guidance(), check_value_range(value_range))
-        family = FixedGaussian(denoiser.shape) if likelihood is None else likelihood
-        if family.shape != denoiser.shape:
-            raise ValueError(f"expected a likelihood of shape {denoiser.shape}, as the denoiser, got {family.shape}")
+        decoder = NoiseDecoder(denoiser, chosen, guidance or Guidance(), check_value_range(value_range), first_stage)
+        family = _family(denoiser, first_stage, likelihood, value_range)
         space = NoiseSpace(NoiseEncoder(decoder), decoder, family, StandardNormal(decoder.dim), Deterministic())
         super().__init__(space, optimizer, scheduler, max_steps)
         self.denoiser = denoiser
@@ -118,12 +122,19 @@ class Diffusion(WeightAveraged, OptimisedModel):
         """Return the parameters of the denoiser."""
         return self.denoiser.parameters()
 
+    def on_fit_start(self) -> None:
+        """Refuse a first stage without its weights."""
+        super().on_fit_start()
+        stage = self.decoder.first_stage
+        if stage is not None and not stage.filled:
+            raise ValueError(f"expected the weights of the first stage in {stage.checkpoint}, which is not there")
+
     def loss(self, batch: Batch) -> Losses:
         """Return the losses of a batch at the current generator step, those of the metric included."""
         return self.regularised(self._losses(batch), batch)
 
     def _losses(self, batch: Batch) -> Losses:
-        path, x = self.path, self.decoder.scaled(batch["x"])
+        path, (x, reconstruction, divergence) = self.path, self._clean(batch["x"])
         levels = self.weighting.levels if self.training else UniformLevels()
         l = levels.at(path, evenly_spread(len(x), x))
         noise = path.noise(x) if self.training else torch.randn_like(x)
@@ -132,8 +143,17 @@ class Diffusion(WeightAveraged, OptimisedModel):
         error = noise_error(lambda state, level: denoiser(state, level, label), path, x, noise, l)
         loss = (self.weighting.factor(path, l, levels) * error).mean()
         diffusion, prior = error / levels.density(path, l), prior_term(path, x)
-        reconstruction = reconstruction_term(path, x) - self.latent_space.dim * self.decoder.log_scale
-        return Losses(loss, reconstruction, (diffusion + prior).unsqueeze(1), {}, {"prior_kl": prior.detach().mean()})
+        kl = (divergence + diffusion + prior).unsqueeze(1)
+        return Losses(loss, reconstruction, kl, {}, {"prior_kl": prior.detach().mean()})
+
+    def _clean(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor | float]:
+        """Return x_0 (B, *shape) with the reconstruction (B,), and what the first stage adds to the divergence."""
+        stage = self.decoder.first_stage
+        if stage is None:
+            clean = self.decoder.scaled(x)
+            return clean, reconstruction_term(self.path, clean) - self.latent_space.dim * self.decoder.log_scale, 0.0
+        z, reconstruction, log_posterior = stage.encoded(x)
+        return z, reconstruction, log_posterior + reconstruction_term(self.path, z)
 
     def log_likelihood(
         self,
@@ -158,7 +178,12 @@ class Diffusion(WeightAveraged, OptimisedModel):
             probes: see there.
             chunk_size: see there.
 
+        Raises:
+            TypeError: the model learns codes of a first stage: observations have no density of this kind.
+
         """
+        if self.decoder.first_stage is not None:
+            raise TypeError("expected a model of observations for their density by the ODE, got one with a first stage")
         decoder, path = self.decoder, self.path
         denoiser, n = decoder.denoiser, decoder.dim
         labels = None if label is None or not denoiser.classes else self._known(label)
@@ -200,7 +225,7 @@ class Diffusion(WeightAveraged, OptimisedModel):
         sampler: Sampler | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return n observations, (n, *shape), in the units of the data.
+        """Return n observations, (n, *shape), in the units of the data; with a first stage the means of its p(x|z).
 
         Args:
             n: how many.
@@ -224,7 +249,21 @@ class Diffusion(WeightAveraged, OptimisedModel):
         noise = torch.randn((n, *decoder.denoiser.shape), dtype=like.dtype, device=like.device, generator=generator)
         labels = None if label is None else torch.as_tensor(label, device=like.device).expand(n)
         denoise = decoder.denoise() if labels is None else decoder.denoise(labels, weight)
-        return decoder.unscaled((sampler or decoder.sampler)(denoise, self.path, noise, generator))
+        x = (sampler or decoder.sampler)(denoise, self.path, noise, generator)
+        return decoder.unscaled(x) if decoder.first_stage is None else decoder.first_stage.space.decode(x).mean
+
+
+def _family(
+    denoiser: Denoiser, first_stage: FirstStage | None, likelihood: Likelihood | None, value_range: object
+) -> Likelihood:
+    """Return the likelihood of a latent space: that of the first stage, the one given, or a Gaussian."""
+    if first_stage is not None:
+        if likelihood is not None or value_range is not None:
+            raise ValueError("expected neither a likelihood nor a value_range beside a first stage, which has its own")
+        return first_stage.space.likelihood
+    if likelihood is not None and likelihood.shape != denoiser.shape:
+        raise ValueError(f"expected a likelihood of shape {denoiser.shape}, as the denoiser, got {likelihood.shape}")
+    return FixedGaussian(denoiser.shape) if likelihood is None else likelihood
 
 
 def _check_classes(classes: int, given: bool, label: int | Tensor | None) -> None:

@@ -3,7 +3,7 @@
 The sampler is a decoder x_T -> x_0, and the same rule in the other direction an encoder. Either makes the error of a
 rule of its order, so that a round trip is exact up to that, and up to what the last denoising loses where the sampler
 denoises last. With the likelihood N(x_0, sigma^2 I) the metric is J^T J / sigma^2; no noise of that Gaussian is added
-to a sample.
+to a sample. With a first stage x_0 is a code, which the first stage decodes with its own likelihood.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lsgen.latent import EncodableLatentSpace
 from lsgen.models.diffusion.denoising import Denoise, Denoiser
+from lsgen.models.diffusion.first_stage import FirstStage
 from lsgen.models.diffusion.guidance import Guidance
 from lsgen.models.diffusion.samplers import InvertibleSampler
 from lsgen.models.parts import from_unit_range, to_unit_range
@@ -30,10 +31,12 @@ class NoiseDecoder(nn.Module):
         sampler: the sampler.
         guidance: class of the observations, and weight of guidance.
         value_range: data values that -1 and 1 of the denoiser stand for; None where they are the same.
+        first_stage: what decodes and encodes where the denoiser works on codes.
+
+    Raises:
+        ValueError: the codes of the first stage have another shape than the denoiser.
 
     """
-
-    heads = 1
 
     def __init__(
         self,
@@ -41,8 +44,14 @@ class NoiseDecoder(nn.Module):
         sampler: InvertibleSampler,
         guidance: Guidance,
         value_range: tuple[float, float] | None = None,
+        first_stage: FirstStage | None = None,
     ) -> None:
         super().__init__()
+        if first_stage is not None and denoiser.shape != (first_stage.space.dim,):
+            codes = (first_stage.space.dim,)
+            raise ValueError(f"expected a denoiser of shape {codes}, as codes of the first stage, got {denoiser.shape}")
+        self.first_stage = first_stage
+        self.heads = 1 if first_stage is None else first_stage.space.likelihood.heads
         self.denoiser, self.sampler, self.guidance, self.value_range = denoiser, sampler, guidance, value_range
         sampler.nodes(denoiser.path)  # numbers of the host, found before anything runs on a device
 
@@ -69,13 +78,14 @@ class NoiseDecoder(nn.Module):
         return partial(self.denoiser, label=label, guidance=weight) if self.denoiser.classes else self.denoiser
 
     def forward(self, z: Tensor) -> Tensor:
-        """Return observations (N, *shape) in the units of the data."""
-        noise = z.unflatten(1, self.denoiser.shape)
-        return self.unscaled(self.sampler(self._denoise_like(z), self.denoiser.path, noise))
+        """Return raw outputs (N, heads * C, ...) of the first stage, or observations (N, *shape) without one."""
+        x = self.sampler(self._denoise_like(z), self.denoiser.path, z.unflatten(1, self.denoiser.shape))
+        return self.unscaled(x) if self.first_stage is None else self.first_stage.space.raw(x)
 
     def inverse(self, x: Tensor) -> Tensor:
         """Return the noise (N, d) of observations (N, *shape)."""
-        return self.sampler.invert(self._denoise_like(x), self.denoiser.path, self.scaled(x)).flatten(1)
+        clean = self.scaled(x) if self.first_stage is None else self.first_stage.space.encode(x).mean
+        return self.sampler.invert(self._denoise_like(x), self.denoiser.path, clean).flatten(1)
 
     def _denoise_like(self, x: Tensor) -> Denoise:
         if self.guidance.label is None:
@@ -107,5 +117,7 @@ class NoiseSpace(EncodableLatentSpace):
     """The noise at the end of a path; its samples are without further noise."""
 
     def observe(self, z: Tensor) -> Tensor:
-        """Return the observations (B, *shape) of noise (B, d)."""
-        return self.raw(z)
+        """Return the observations (B, *shape) of noise (B, d); with a first stage they are drawn from its p(x|z)."""
+        decoder = self.decoder
+        assert isinstance(decoder, NoiseDecoder)
+        return self.raw(z) if decoder.first_stage is None else super().observe(z)

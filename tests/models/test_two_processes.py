@@ -1,4 +1,4 @@
-"""A VAE with a discriminator of its own over two processes: the averaged gradients of both, for either side."""
+"""Two processes: the averaged gradients of a VAE and of its discriminator, and a likelihood by the ODE."""
 
 import importlib.util
 import os
@@ -51,3 +51,5 @@ def test_two_processes_take_the_steps_of_their_averaged_gradients(tmp_path: Path
     for name, value in _by_hand(_script()).items():
         assert torch.equal(first["weights"][name], second["weights"][name])
         torch.testing.assert_close(first["weights"][name], value, atol=1e-6, rtol=1e-5, msg=name)
+    log_densities = -(_script().batches()[0].square() + torch.tensor(2 * torch.pi).log()).sum(1) / 2
+    assert first["nll"] == second["nll"] == pytest.approx(-float(log_densities.mean()), abs=2e-3)

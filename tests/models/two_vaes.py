@@ -1,4 +1,7 @@
-"""Train a small FactorVAE on one or two processes and save what came of it: `python two_vaes.py DEVICES PATH`."""
+"""Train a small FactorVAE on one or two processes, measure a likelihood, and save what came of it.
+
+python two_vaes.py DEVICES PATH
+"""
 
 import os
 import sys
@@ -9,11 +12,13 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lsgen.callbacks import ODELikelihood
 from lsgen.latent import StandardNormal
 from lsgen.likelihoods import FixedGaussian
 from lsgen.models import VAE
+from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
 from lsgen.models.vae import FactorVAE
-from lsgen.nn import CodeDiscriminator, MLPDecoder, MLPEncoder
+from lsgen.nn import CodeDiscriminator, MLPDecoder, MLPDenoiser, MLPEncoder
 
 D, d, STEPS, B = 4, 2, 5, 8
 
@@ -45,15 +50,19 @@ def main(devices: int, path: str) -> None:
     """Give every process its part of the same batches."""
     rank = int(os.environ.get("LOCAL_RANK", 0))
     parts = [{"x": batch.chunk(devices)[rank]} for batch in batches()]
-    trainer = Trainer(
-        accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_epochs=1, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        use_distributed_sampler=False, callbacks=[_SeededSteps()],
+    trainer = partial(
+        Trainer, accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_epochs=1,
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        use_distributed_sampler=False,
     )  # fmt: skip
     model = build()
-    trainer.fit(model, DataLoader(parts, batch_size=None))
+    trainer(callbacks=[_SeededSteps()]).fit(model, DataLoader(parts, batch_size=None))
     clocks = [model.generator_steps, model.images_seen]
-    torch.save({"weights": model.state_dict(), "clocks": clocks}, f"{path}.{rank}")
+    # one that has learned nothing, which is the exact model of standard normal data
+    flow = Diffusion(Denoiser(MLPDenoiser((D,), hidden=(4,), embedding=4), LinearLogSNR(), "v", 1.0))
+    share = DataLoader([{"x": batches()[0].split([6, 2])[rank]}], batch_size=None)
+    nll = trainer(callbacks=[ODELikelihood()]).test(flow, share, verbose=False)[0]["test/nll_ode"]
+    torch.save({"weights": model.state_dict(), "clocks": clocks, "nll": nll}, f"{path}.{rank}")
 
 
 if __name__ == "__main__":

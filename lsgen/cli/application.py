@@ -183,7 +183,8 @@ def _sentence(error: BaseException, arguments: Sequence[str] = ()) -> str:
     lines = [line.strip() for line in text.split("Config search path")[0].splitlines() if line.strip()]
     if argument := getattr(error, "override", None):  # of its parser
         if lines[0].startswith("Lexer"):
-            return f"cannot read the argument {argument!r}: expected KEY=VALUE as Hydra writes keys and values"
+            expected = "KEY=VALUE as Hydra writes keys and values, other text in quotes"
+            return f"cannot read the argument {argument!r}: expected {expected}"
         if argument not in lines[0]:
             lines[0] = f"cannot read the argument {argument!r}: {lines[0]}"
     dropped = ("object_type=", "reference_type=", "full_key:", "Set the environment variable", "See https://hydra.cc")

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from numbers import Integral, Real
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
 __all__ = ["Loading", "chosen_options", "return_memory"]
 
+_NUMBERS: Mapping[Any, Any] = {int: Integral, float: Real}
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
 _MMAP_THRESHOLD, _LARGE = -3, 2**20  # the option of glibc's mallopt, and bytes
 
 
@@ -69,7 +73,7 @@ def chosen_options(kind: Any, options: Any, name: str) -> Any:
         name: of the options, for the sentence.
 
     Raises:
-        ValueError: they are neither, or there is no such option.
+        ValueError: they are neither, there is no such option, or its value is of another type.
 
     """
     if isinstance(options, kind):
@@ -78,4 +82,35 @@ def chosen_options(kind: Any, options: Any, name: str) -> Any:
     if not isinstance(options, Mapping) or not set(options) <= set(known):
         got = ", ".join(map(str, options)) if isinstance(options, Mapping) else repr(options)
         raise ValueError(f"expected {name} to be a mapping with some of {', '.join(known)}, got {got}")
+    hints = get_type_hints(kind)
+    for option, value in options.items():
+        if not _fits(value, hints[option]):
+            raise ValueError(f"expected data.{name}.{option} to be {_described(hints[option])}, got {value!r}")
     return kind(**options)
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the only one."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value is of a type; true and false are no numbers, and text is no list."""
+    for kind in _kinds(hint):
+        if get_origin(kind) is Literal:
+            found = isinstance(value, str)  # the dataclass says which
+        elif get_origin(kind) is Sequence:
+            found = isinstance(value, Sequence) and not isinstance(value, str)
+            found = found and all(_fits(one, get_args(kind)[0]) for one in value)
+        elif kind in _NUMBERS:
+            found = isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
+        else:
+            found = kind is Any or isinstance(value, kind)
+        if found:
+            return True
+    return False
+
+
+def _described(hint: Any) -> str:
+    words = [_WORDS.get(kind) or ("a list" if get_origin(kind) is Sequence else "text") for kind in _kinds(hint)]
+    return " or ".join(words)

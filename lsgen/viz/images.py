@@ -1,7 +1,8 @@
 """Observations as pixels: tensors in the range of the data -> uint8 images.
 
 Images of one or three channels are shown as they are, those of any other number of channels with their
-channels side by side, and vectors as profiles: one bar per entry, drawn from the bottom up.
+channels side by side, and vectors as profiles: one bar per entry, drawn from the bottom up. Of a vector with more
+than 512 entries each column shows the range of those that fall into it, as waveforms are shown.
 What is not finite is magenta.
 """
 
@@ -17,7 +18,7 @@ from lsgen.viz.style import Pixels
 
 __all__ = ["to_pixels", "upscale", "value_range"]
 
-_PROFILE = 48
+_PROFILE, _WIDEST = 48, 512
 _NOT_FINITE = (214, 0, 147)
 
 
@@ -68,9 +69,26 @@ def upscale(pixels: Pixels, smallest: int = 48) -> Pixels:
     return pixels if factor == 1 else pixels.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
+def _ranges(values: Tensor) -> Tensor:
+    """Return bytes (B, D) as (B, _PROFILE, _WIDEST): bright from the least to the largest of each column."""
+    step = 255 / (_PROFILE - 1)
+    height = torch.arange(_PROFILE - 1, -1, -1, device=values.device)[:, None] * step
+    low, high = _least(values).unsqueeze(-2), 255 - _least(255 - values).unsqueeze(-2).float()
+    return torch.where((height >= low - step / 2) & (height <= high + step / 2), 255, 24).byte()
+
+
+def _least(values: Tensor) -> Tensor:
+    """Return the least of the bytes (B, D) that fall into each column, (B, _WIDEST)."""
+    flat = -values.reshape(-1, 1, values.shape[-1]).float()
+    pooled = -torch.nn.functional.adaptive_max_pool1d(flat, _WIDEST)
+    return pooled.view(*values.shape[:-1], _WIDEST).byte()
+
+
 def _laid_out(values: Tensor, event: int, bars: bool = True) -> Pixels:
     """Return bytes (B, *shape) in the layout of images, (B, H, W, 3)."""
-    if event == 1:
+    if event == 1 and values.shape[-1] > _WIDEST:
+        values = _ranges(values) if bars else _least(values).unsqueeze(-2).expand(*values.shape[:-1], _PROFILE, -1)
+    elif event == 1:
         wide = values.repeat_interleave(max(1, _PROFILE // values.shape[-1]), dim=-1).unsqueeze(-2)
         height = torch.arange(_PROFILE - 1, -1, -1, device=values.device)[:, None] * (255 / (_PROFILE - 1))
         values = torch.where(height <= wide, 255, 24).byte() if bars else wide.expand(*wide.shape[:-2], _PROFILE, -1)

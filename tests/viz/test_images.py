@@ -69,3 +69,16 @@ def test_bad_input_is_refused_with_a_sentence():
         viz.to_pixels(torch.zeros(1, 2, 2), event=3, bounds=(1.0, 0.0))
     with pytest.raises(ValueError, match="expected observations of 1 to 3 dimensions"):
         viz.to_pixels(torch.zeros(2), event=3)
+
+
+def test_a_long_vector_is_shown_by_the_range_of_every_column():
+    """Sixteen thousand samples of a tone whose loudness grows: the bright part grows with it, and NaN is not hidden."""
+    time = torch.linspace(0, 1, 16384)
+    pixels = viz.to_pixels(time * torch.sin(20000 * time), event=1, bounds=(-1.0, 1.0))
+    assert pixels.shape[1] == 512
+    bright = (pixels[..., 0] == 255).sum(0)
+    expected = torch.linspace(0, 1, 512).numpy() * (pixels.shape[0] - 1)
+    assert abs(bright - expected).max() <= 3
+    time[8000] = torch.nan
+    magenta = (viz.to_pixels(time, event=1) == (214, 0, 147)).all(-1)
+    assert magenta.all(0).sum() == magenta.any(0).sum() == 1

@@ -65,7 +65,7 @@ class FactorMetrics(Observer):
         metric.update(codes, factors)
         values = metric.compute()
         row = {
-            f"test/factor/{name}/{key}": values[key][i]
+            f"test/factor/{name}/{key}": values[key].reshape(-1)[i]  # a metric drops the dimension of a single number
             for i, name in enumerate(data.factor_names)
             for key in ("r2", "r2_single")
         }

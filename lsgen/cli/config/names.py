@@ -20,6 +20,7 @@ from lsgen.runs import new_id
 __all__ = ["as_text", "folder", "identify"]
 
 _TEXTS = ("name", "id", "group", "job_type")
+_BEYOND_ASCII = re.compile(r"[^=]+=(?=.*[^\x00-\x7f])[^\[\](){}'\"$\\]*$")
 _NAMING = re.compile(rf"\+*run\.({'|'.join(_TEXTS)}|tags)=(?!\[?\s*['\"]|\w+\(.*\)$|.*\$\{{)", re.DOTALL)
 _LONGEST_GROUP = 128  # characters, as W&B takes no more
 _LONGEST = 80  # bytes of a name or an id within the name of a directory, which holds 255
@@ -66,16 +67,17 @@ def folder(text: str) -> str:
 
 
 def as_text(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command line with quotes around names of a run, which Hydra would parse otherwise.
+    """Return the arguments of a command line with quotes around text that Hydra would parse otherwise, or not at all.
 
-    Values in quotes, with interpolations, and sweeps such as `choice(a,b)` stay as they are.
+    That are names of a run, and values with characters beyond ASCII, such as paths. Values in quotes, with
+    interpolations, and sweeps such as `choice(a,b)` stay as they are.
 
     Example:
-        >>> as_text(["run.name=1e5,x", "run.tags=[007,a=b]", "seed=1"])
-        ["run.name='1e5','x'", "run.tags=['007','a=b']", 'seed=1']
+        >>> as_text(["run.name=1e5,x", "run.tags=[007,a=b]", "seed=1", "data.path=größe a.npy"])
+        ["run.name='1e5','x'", "run.tags=['007','a=b']", 'seed=1', "data.path='größe a.npy'"]
 
     """
-    return [_quoted(argument) if _NAMING.match(argument) else argument for argument in arguments]
+    return [_quoted(one) if _NAMING.match(one) or _BEYOND_ASCII.match(one) else one for one in arguments]
 
 
 def _quoted(argument: str) -> str:

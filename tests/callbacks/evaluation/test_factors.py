@@ -6,9 +6,9 @@ from pytorch_lightning import Trainer
 from torch import nn
 
 from lsgen.callbacks import FactorMetrics
-from lsgen.data import Correlation, Digits, Sprites
+from lsgen.data import Correlation, CountedCells, Digits, Sprites
 from lsgen.latent import StandardNormal
-from lsgen.likelihoods import Bernoulli
+from lsgen.likelihoods import Bernoulli, Poisson
 from lsgen.metrics.disentanglement import disentanglement_metrics
 from lsgen.models.vae import ELBO, VAE
 from lsgen.nn import Conv64Decoder, MLPDecoder, MLPEncoder
@@ -113,6 +113,12 @@ def test_one_observation_has_no_scores_and_is_no_error() -> None:
     values = _measure(model, Sprites(), n=1)
     assert "test/factor/posX/r2" in values
     assert not [key for key in values if key.startswith("test/disentanglement/")]
+
+
+def test_a_single_factor_has_its_regression() -> None:
+    shape = (60,)
+    model = VAE(MLPEncoder(shape, 2), MLPDecoder(2, shape), Poisson(shape), StandardNormal(2), ELBO())
+    assert "test/factor/batch/r2" in _measure(model, CountedCells(covariates=["batch"]))
 
 
 def test_data_without_factors_are_left_alone() -> None:

@@ -88,6 +88,9 @@ def test_counts_stay_sparse():
         ({"pattern": "(a)(b)"}, r"expected a pattern with at most one group in brackets"),
         ({"pattern": "xyzzy"}, "expected words in .*lines.txt, got none"),
         ({"stop_words": "german"}, 'expected stop_words "english", a list of words or null'),
+        ({"most": 2.5}, "expected data.words.most to be a whole number or null, got 2.5"),
+        ({"lowercase": "yes"}, "expected data.words.lowercase to be true or false, got 'yes'"),
+        ({"stop_words": [1]}, r"expected data.words.stop_words to be text or a list or null, got \[1\]"),
         ({"stem": True}, "expected words to be a mapping with some of most, .*, got stem"),
     ],
 )

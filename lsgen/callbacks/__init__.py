@@ -21,8 +21,9 @@ from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
 from lsgen.callbacks.evaluation.ode_likelihood import ODELikelihood
-from lsgen.callbacks.evaluation.options import Neighbourhoods, Paths, RealSet
+from lsgen.callbacks.evaluation.options import Cloning, Neighbourhoods, Paths, RealSet
 from lsgen.callbacks.evaluation.perceptual import PerceptualQuality
+from lsgen.callbacks.evaluation.phase_transitions import PhaseTransitions
 from lsgen.callbacks.evaluation.reconstruction_quality import ReconstructionQuality
 from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
 from lsgen.callbacks.evaluation.sample_tests import Memorisation, TwoSampleTests
@@ -50,6 +51,7 @@ __all__ = [
     "CSVLogger",
     "Checkpoint",
     "ClassComparison",
+    "Cloning",
     "CollapseWatch",
     "Decoding",
     "Decoupling",
@@ -80,6 +82,7 @@ __all__ = [
     "Paths",
     "PerceptualQuality",
     "PeriodicCallback",
+    "PhaseTransitions",
     "PlaneGrid",
     "PowerFunctionEMA",
     "Problems",

@@ -14,6 +14,7 @@ from lsgen import callbacks
 from lsgen.callbacks import (
     AggregateMetrics,
     ClassComparison,
+    Cloning,
     CollapseWatch,
     Decoupling,
     EvidenceMetrics,
@@ -36,6 +37,7 @@ from lsgen.callbacks import (
     Paths,
     PerceptualQuality,
     PeriodicCallback,
+    PhaseTransitions,
     PlaneGrid,
     RealSet,
     ReconstructionQuality,
@@ -48,7 +50,7 @@ from lsgen.callbacks import (
 )
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
-from lsgen.data import DataModule, Digits, Sprites
+from lsgen.data import DataModule, Digits, Sprites, Toy
 from lsgen.latent import HypersphericalUniform, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
@@ -181,7 +183,10 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     diffusion = Diffusion(Denoiser(MLPDenoiser(DIGITS, hidden=(4,)), LinearLogSNR()))
     for dequantise in (False, True):
         keys |= _run(tmp_path, diffusion, Digits(dequantise=dequantise), LikelihoodMetrics(), exact, test=True)
-    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact)}
+    phases = PhaseTransitions(n=20, cloning=Cloning(4, 4, 2))
+    toy = Toy(train_size=20, val_size=4, test_size=4, batch_size=4)
+    keys |= _run(tmp_path, Diffusion(Denoiser(MLPDenoiser((2,), hidden=(4,)), LinearLogSNR())), toy, phases)
+    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact, phases)}
     shipped = {
         name
         for name in callbacks.__all__

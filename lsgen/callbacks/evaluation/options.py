@@ -11,7 +11,7 @@ from torch import Tensor, device
 from lsgen.data import DataModule, Split
 from lsgen.metrics.quality import FeatureExtractor, Halves, real_features
 
-__all__ = ["Neighbourhoods", "Paths", "RealSet"]
+__all__ = ["Cloning", "Neighbourhoods", "Paths", "RealSet"]
 
 
 @dataclass(frozen=True)
@@ -76,3 +76,19 @@ class Paths:
     eps: float = 1e-4
     ends: bool = False
     discard: float = 0.01
+
+
+@dataclass(frozen=True)
+class Cloning:
+    """Sizes of the cloning experiment.
+
+    Attributes:
+        pairs: trajectories, each of which is cloned.
+        steps: of the sampler, evenly spaced in l.
+        branches: noise levels at which clones part.
+
+    """
+
+    pairs: int = 256
+    steps: int = 60
+    branches: int = 12

@@ -30,7 +30,10 @@ Step = Callable[[Tensor, Tensor, Tensor, torch.Generator | None], Tensor]
 
 
 class CloneAgreement(NamedTuple):
-    """Levels (K,) at which clones were made, the share of pairs that agree (K,), and its standard error (K,)."""
+    """Levels (K,) at which clones were made, the share of pairs that agree (K,), and its standard error (K,).
+
+    Of several classifications at once, both are (K, C).
+    """
 
     log_snr: Tensor
     agreement: Tensor
@@ -63,7 +66,7 @@ def clone_agreement(
 
     Args:
         step: `step(x, level, following, generator)` moves observations from one l to a greater one, at random.
-        classify: end points (N, *shape) -> classes (N,).
+        classify: end points (N, *shape) -> classes (N,), or those of several classifications (N, C).
         start: observations at levels[0] (N, *shape).
         levels: l (S,), increasing from noise to data.
         branches: the indices among levels at which clones part.
@@ -89,7 +92,7 @@ def clone_agreement(
             x, at = moved(x, at, branch), branch
             ends = moved(torch.cat([x, x]), branch, len(levels) - 1)
             one, other = classify(ends).chunk(2)
-            shares[branch] = (one == other).double().mean()
+            shares[branch] = (one == other).double().mean(0)
     agreement = torch.stack([shares[branch] for branch in branches])
     error = (agreement * (1 - agreement) / len(start)).sqrt()
     return CloneAgreement(levels[list(branches)], agreement, error)

@@ -79,7 +79,7 @@ def class_agreement(time: Tensor, separation: float, sigma: float = 1.0) -> Tens
 
 def data_agreement(
     points: Tensor,
-    labels: Tensor,
+    labels: Tensor | None,
     time: float,
     draws: int = 5000,
     generator: torch.Generator | None = None,
@@ -92,7 +92,7 @@ def data_agreement(
 
     Args:
         points: observations (n, d), in the scale that they are noised in.
-        labels: their classes (n,), 0 or more.
+        labels: their classes (n,), 0 or more; None for a class of each observation by itself.
         time: t > 0.
         draws: the number of noised observations.
         generator: draws them; that of PyTorch where it is not given.
@@ -102,10 +102,11 @@ def data_agreement(
         ValueError: points are no table of two or more, the time is not positive, or labels are others than n.
 
     """
-    if labels.shape != points.shape[:1]:
+    if labels is not None and labels.shape != points.shape[:1]:
         raise ValueError(f"expected labels ({len(points)},), got {tuple(labels.shape)}")
-    member = torch.nn.functional.one_hot(labels.long()).double()
-    parts = [(w.softmax(1) @ member).square().sum(1) for w in log_weights(points, time, draws, generator, chunk_size)]
+    member = None if labels is None else torch.nn.functional.one_hot(labels.long()).double()
+    posteriors = (w.softmax(1) for w in log_weights(points, time, draws, generator, chunk_size))
+    parts = [(p if member is None else p @ member).square().sum(1) for p in posteriors]
     agreement = torch.cat(parts)
     return agreement.mean(), agreement.std() / draws**0.5
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from lsgen.runs.keys.entry import Chart, Entry, Kind
 from lsgen.runs.keys.ode_likelihood import ODE_LIKELIHOOD
+from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
 
 __all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
@@ -29,6 +30,7 @@ SECTIONS = {
     "traversals": "Traversals",
     "interpolations": "Interpolations",
     "geometry": "Geometry",
+    "phases": "Phase transitions",
     "geodesics": "Geodesics",
     "distances": "Distances and means",
     "imputations": "Imputations",
@@ -210,6 +212,7 @@ ENTRIES: tuple[Entry, ...] = (
         )
     ),
     _figure("sample/decoupling", "", "quality", "sensitivities, (classes, d)", "npz"),
+    *PHASE_TRANSITIONS,
     *SAMPLE_TESTS,
     *(
         Entry(f"reconstruction/inversion/{key}", f"inversion/{key}", "", "inversion", meaning=meaning, summary=True,

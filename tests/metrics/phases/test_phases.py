@@ -282,6 +282,8 @@ def test_clones_of_two_points_agree_as_the_integral_over_two_gaussians_says() ->
     for time in (0.3, 0.8, 1.5):
         found, error = data_agreement(points, torch.tensor([0, 1]), time, 20_000, generator)
         assert abs(found - class_agreement(torch.tensor(time), 1.5, 0.0)) < 4 * error < 0.02
+    apart, _ = data_agreement(points, None, 0.8, 20_000, generator)  # two points are two classes
+    assert apart == pytest.approx(float(class_agreement(torch.tensor(0.8), 1.5, 0.0)), abs=0.01)
     one, _ = data_agreement(points, torch.tensor([0, 0]), 0.8, 10, generator)
     assert one.item() == pytest.approx(1)
     with pytest.raises(ValueError, match=r"expected labels \(2,\), got \(1,\)"):

@@ -21,9 +21,10 @@ of the data is the same for symmetric ones.
 from __future__ import annotations
 
 from math import isfinite
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor
@@ -42,11 +43,12 @@ from lsgen.metrics.phases.speciation import data_agreement, ornstein_uhlenbeck_t
 from lsgen.metrics.phases.symmetry_breaking import critical_log_snr
 from lsgen.models.diffusion.denoising import Denoise, MixtureDenoiser
 from lsgen.models.diffusion.paths import LinearLogSNR
-from lsgen.models.diffusion.space import NoiseSpace
+from lsgen.models.diffusion.space import NoiseDecoder, NoiseSpace
 
 __all__ = ["PhaseTransitions"]
 
 _SAME_SIDE, _SAME_POINT = 0.775, 0.5
+_LEVEL = "log signal-to-noise ratio"
 
 
 class PhaseTransitions(PeriodicCallback):
@@ -114,31 +116,31 @@ class PhaseTransitions(PeriodicCallback):
                 if i < curves.shape[1] and (i == 0 or complete):
                     times[name + of] = crossing(-found.times, curves[:, i], threshold) * -1
         arrays = {"times": found.times, "agreement": agreement, "agreement_exact": exact}
-        sink.image("phase/agreement", _drawn(found.times, agreement, exact))
+        sink.image("phase/agreement", _drawn(found.levels[found.branches], agreement, exact))
         if space.dim <= self.symmetry_dims:
             critical, variances = found.centre()
             times |= {"symmetry_breaking": critical[0], "symmetry_breaking_exact": critical[1]}
             arrays |= {"centre_times": ornstein_uhlenbeck_time(found.levels.double()), "centre_variances": variances}
-            sink.image("phase/centre", _centre(arrays["centre_times"], variances))
+            sink.image("phase/centre", _centre(found.levels, variances))
         sink.scalars({f"phase/{name}": value for name, value in times.items() if isfinite(value)})
         sink.arrays("phase/measurements", **{name: array.cpu().numpy() for name, array in arrays.items()})
 
     def _observations(self, space: NoiseSpace, probe: Probe | None) -> tuple[Tensor, bool]:
         """Return observations (N, *shape) in the units of the denoiser, and whether they are all."""
         if probe is not None:
-            return space.decoder.scaled(probe.x), True
+            return _clean(space, probe.x), True
         assert self._data is not None
         total = len(self._data.dataset("train"))
         x = self._data.probe(min(self.n, total), "train")["x"]
         like = next(space.parameters(), x)
-        return space.decoder.scaled(x.to(like.device, like.dtype)), total <= self.n
+        return _clean(space, x.to(like.device, like.dtype)), total <= self.n
 
 
 class _Transitions:
     """The transitions of one model in a moment of its training; observations are taken from their mean."""
 
     def __init__(self, space: NoiseSpace, x: Tensor, cloning: Cloning) -> None:
-        decoder = space.decoder
+        decoder = _decoder(space)
         path = decoder.denoiser.path
         mean = x.mean(0)
         self.shape, self.cloning = x.shape[1:], cloning
@@ -153,8 +155,9 @@ class _Transitions:
 
         self.denoise: Denoise = denoise
         self.exact = MixtureDenoiser(LinearLogSNR(), x - mean)
-        ends = path.log_snr_min, path.log_snr_max
-        self.levels = torch.linspace(*ends, cloning.steps + 1, dtype=x.dtype, device=x.device)
+        self.levels = torch.linspace(
+            path.log_snr_min, path.log_snr_max, cloning.steps + 1, dtype=x.dtype, device=x.device
+        )
         places = torch.linspace(0, cloning.steps, cloning.branches + 2)[1:-1].round().long()
         self.branches = places.unique().tolist()
         self.times = ornstein_uhlenbeck_time(self.levels[self.branches].double())
@@ -195,31 +198,43 @@ class _Transitions:
             covariance = posterior_covariance(part, at, self.levels)[1]
             largest = torch.linalg.eigvalsh((covariance + covariance.mT) / 2)[:, -1]
             first = int((largest > critical).long().argmax())  # 0 if there is none
-            bounds = self.levels[[first - 1, first]].tolist() if first else [0.0, 1.0]
-            level = critical_log_snr(part, at[:1], *bounds, passes=1)[0] if first else at.new_tensor(torch.nan)
-            times.append(float(ornstein_uhlenbeck_time(level.double())))
+            low, high = float(self.levels[max(first - 1, 0)]), float(self.levels[max(first, 1)])
+            level = critical_log_snr(part, at[:1], low, high, passes=1)[0]
+            times.append(float(ornstein_uhlenbeck_time(level.double())) if first else float("nan"))
             rows.append(largest)
         return times, torch.stack([*rows, critical])
 
 
-def _drawn(times: Tensor, agreement: Tensor, exact: Tensor) -> viz.Pixels:
-    names = ("on the same side of the top principal axis", "nearest to the same training observation")
-    panels = {
-        name: {"model": (times, agreement[:, i])}
-        | ({"exact denoiser": (times, exact[:, i])} if i < exact.shape[1] else {})
+def _decoder(space: NoiseSpace) -> NoiseDecoder:
+    decoder = space.decoder
+    assert isinstance(decoder, NoiseDecoder)
+    return decoder
+
+
+def _clean(space: NoiseSpace, x: Tensor) -> Tensor:
+    """Return observations (N, *shape) as the denoiser has them: in its units, or as codes of its first stage."""
+    decoder = _decoder(space)
+    return decoder.scaled(x) if decoder.first_stage is None else decoder.first_stage.space.encode(x).mean
+
+
+def _drawn(levels: Tensor, agreement: Tensor, exact: Tensor) -> viz.Pixels:
+    names = ("same side of the data", "same training observation")
+    both = {"model": agreement, "exact denoiser": exact}
+    shown = {
+        name: _cpu({of: (levels, curves[:, i]) for of, curves in both.items() if i < curves.shape[1]})
         for i, name in enumerate(names)
     }
-    shown = {name: _cpu(panel) for name, panel in panels.items()}
-    return viz.profiles(shown, "Pairs of clones that agree, by the time at which they part", "t", "share of pairs")
+    title = "Pairs of clones that agree, by the noise level at which they part"
+    return viz.profiles(shown, title, _LEVEL, "share of pairs")
 
 
-def _centre(times: Tensor, variances: Tensor) -> viz.Pixels:
+def _centre(levels: Tensor, variances: Tensor) -> viz.Pixels:
     seen = variances.clamp(max=1.5 * float(variances[:2].max()))
     names = ("model", "exact denoiser", "critical")
-    panel = {"": _cpu({name: (times, row) for name, row in zip(names, seen, strict=True)})}
+    panel = {"": _cpu({name: (levels, row) for name, row in zip(names, seen, strict=True)})}
     title = "Largest variance of clean observations, given the centre of the data"
-    return viz.profiles(panel, title, "t", "variance", dashed=["critical"])
+    return viz.profiles(panel, title, _LEVEL, "variance", dashed=["critical"])
 
 
-def _cpu(panel: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[object, object]]:
+def _cpu(panel: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     return {name: (x.cpu().numpy(), y.cpu().numpy()) for name, (x, y) in panel.items()}

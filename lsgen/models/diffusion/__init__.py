@@ -1,5 +1,6 @@
 """Diffusion and flow models: paths, denoisers, samplers and likelihoods, one kind a file."""
 
+from lsgen.models.diffusion.bottleneck import bottleneck_immersion
 from lsgen.models.diffusion.denoising import Denoise, Denoiser, MixtureDenoiser
 from lsgen.models.diffusion.diffusion import Diffusion
 from lsgen.models.diffusion.first_stage import FirstStage
@@ -34,5 +35,6 @@ __all__ = [
     "UniformTimes",
     "VarianceExploding",
     "VariancePreserving",
+    "bottleneck_immersion",
     "log_likelihood",
 ]

@@ -117,10 +117,37 @@ class Denoiser(nn.Module):
         ).chunk(2)
         return without + guidance * (with_label - without)
 
+    def bottleneck(self, x: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Tensor:
+        """Return the features in the middle of the network, (B, h), of one that has any, such as a U-Net.
+
+        Args:
+            x: x_t, (B, *shape).
+            log_snr: l, () or (B,).
+            label: see `forward`.
+
+        Raises:
+            TypeError: the network has none.
+            ValueError: x has another shape.
+
+        """
+        _check(self.shape, x, log_snr)
+        net: Any = self.net
+        if not hasattr(net, "bottleneck"):
+            raise TypeError(f"expected a network with a bottleneck, such as a U-Net, got {type(net).__name__}")
+        log_snr = log_snr.expand(len(x))
+        if self.classes and label is None:
+            label = torch.full((len(x),), self.classes, dtype=torch.int64, device=x.device)
+        y, _, r = self._scaled(x, log_snr)
+        found: Tensor = net.bottleneck(y / r, -log_snr / 8, label)
+        return found
+
+    def _scaled(self, x: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return y = x / alpha, s and r."""
+        s = _like((-log_snr / 2).exp(), x)
+        return x / _like(self.path.scales(log_snr)[0], x), s, (s.square() + self.sigma_data**2).sqrt()
+
     def _denoised(self, x: Tensor, log_snr: Tensor, label: Tensor | None) -> Tensor:
-        d, s = self.sigma_data, _like((-log_snr / 2).exp(), x)
-        y = x / _like(self.path.scales(log_snr)[0], x)
-        r = (s.square() + d * d).sqrt()
+        d, (y, s, r) = self.sigma_data, self._scaled(x, log_snr)
         f = self.net(y / r, -log_snr / 8, label)
         if self.prediction == "data":
             return d * f

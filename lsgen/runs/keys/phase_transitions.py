@@ -24,9 +24,9 @@ PHASE_TRANSITIONS: tuple[Entry, ...] = (
                 "training data"),
         )
     ),
-    Entry("phase/agreement", "Clones that agree", section="phases", kind="png",
+    Entry("phase/agreement", "Clones that agree", section="phases", kind="image",
         meaning="shares of pairs on the same side, and at the same observation, beside those of the exact denoiser"),
-    Entry("phase/centre", "Variance given the centre", section="phases", kind="png",
+    Entry("phase/centre", "Variance given the centre", section="phases", kind="image",
         meaning="largest variance of clean observations given the centre of the data, beside that at which it breaks"),
     Entry("phase/measurements", "", section="phases", kind="npz", meaning="times and curves of both figures"),
 )

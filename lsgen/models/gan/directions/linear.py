@@ -28,9 +28,12 @@ from torch import Tensor, nn
 
 from lsgen.geometry import Immersion, metric
 from lsgen.geometry import immersion as immersion_of
+from lsgen.geometry.large import top_spectrum
 from lsgen.latent import Euclidean, LatentSpace, Manifold
 from lsgen.models.gan.styles import Styles
 from lsgen.nn.adversarial.stylegan import EqualLinear
+
+_DENSE = 64  # dimensions up to which the metric is held as a matrix
 
 __all__ = ["Directions", "count", "ganspace", "named", "pullback", "reading_layers", "sefa"]
 
@@ -184,13 +187,20 @@ def sefa(space: LatentSpace, weights: Sequence[Tensor] | None = None, k: int | N
 
 
 def pullback(
-    space: LatentSpace, immersion: Immersion | None = None, z: Tensor | None = None, k: int | None = None, n: int = 16
+    space: LatentSpace,
+    immersion: Immersion | Callable[[LatentSpace], Immersion] | None = None,
+    z: Tensor | None = None,
+    k: int | None = None,
+    n: int = 16,
 ) -> Directions:
     """Return the top eigenvectors of the metric averaged over codes.
 
+    Of more than 64 dimensions they come from products with the metric, see `lsgen.geometry.large.top_spectrum`.
+
     Args:
         space: what the directions are for.
-        immersion: whose metric is pulled back; `lsgen.geometry.immersion(space)` unless given.
+        immersion: whose metric is pulled back, or what makes it of a latent space; `lsgen.geometry.immersion(space)`
+            unless given.
         z: codes (N, d) to average over; draws from the prior unless given.
         k: number of directions; 10, or as many as there can be, unless given.
         n: number of draws.
@@ -199,9 +209,19 @@ def pullback(
         ValueError: k is out of range.
 
     """
-    im = immersion_of(space) if immersion is None else immersion
+    im = immersion if isinstance(immersion, Immersion) else (immersion or immersion_of)(space)
     codes = space.prior().sample((n,)) if z is None else z
-    return _top("pullback", metric(im, codes).detach().double().mean(0), k, space)
+    if im.dim <= _DENSE or im.normals or not im.euclidean:
+        return _top("pullback", metric(im, codes).detach().double().mean(0), k, space)
+
+    def beside(shift: Tensor) -> Tensor:
+        """Return the images of all codes, moved by the same shifts (N, d), beside each other."""
+        moved = im.lifted((shift[:, None] + codes).flatten(0, 1))
+        return im.fn(moved).reshape(len(shift), -1) / len(codes) ** 0.5
+
+    origin = codes.new_zeros(1, im.dim)
+    found = top_spectrum(Immersion(beside, im.dim), origin, count(k, im.dim), tol=1e-6)
+    return named("pullback", found.eigenvectors[0].double(), found.eigenvalues[0].double().sqrt(), space)
 
 
 def reading_layers(space: LatentSpace) -> list[nn.Module]:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from lsgen.geometry import HessianMetric, MetricField, RiemannianMetric, metric
 from lsgen.geometry.jets import propagate
+from lsgen.models.exponential.derivatives import gradient, hessian
 from lsgen.models.exponential.samples import FamilySamples, box_grid, check_at
 
 __all__ = ["ConvexFamily", "EstimatedFamily", "FisherEstimator", "MetricFamily", "carried"]
@@ -111,7 +112,18 @@ class ConvexFamily(EstimatedFamily):
             ValueError: a parameter is outside of the box.
 
         """
-        return self.metric.dual(check_at(t, self.low, self.high)).detach()
+        t = check_at(t, self.low, self.high)
+        return gradient(self.potential, t.reshape(-1, self.dim))[2].detach().reshape(t.shape)
+
+    def fisher(self, t: Tensor) -> Tensor:
+        """Return the Hessian of log Z, float64 (..., d, d), at parameters (..., d).
+
+        Raises:
+            ValueError: a parameter is outside of the box.
+
+        """
+        t = check_at(t, self.low, self.high)
+        return hessian(self.potential, t.reshape(-1, self.dim)).reshape(*t.shape, self.dim)
 
 
 @final

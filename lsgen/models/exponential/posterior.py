@@ -194,6 +194,21 @@ class _Learned(LogPosterior):
         return samples.mean(s, rows) @ self.monomials(t).T - self.offset(t).double()
 
 
+class _Averaged(LogPosterior):
+    """The mean of several log posteriors."""
+
+    def __init__(self, members: Sequence[LogPosterior]) -> None:
+        self.members = members
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """Return the log posterior."""
+        return torch.stack([member(x, t) for member in self.members]).mean(0)
+
+    def mean(self, samples: FamilySamples, t: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Return the mean of the members' means."""
+        return torch.stack([member.mean(samples, t, rows) for member in self.members]).mean(0)
+
+
 @dataclass(frozen=True)
 class PosteriorNetwork(PosteriorSource):
     """A network that learns from which parameters a sample comes.
@@ -205,7 +220,7 @@ class PosteriorNetwork(PosteriorSource):
         steps: of Adam, at a rate that rises over a tenth of them and falls to zero by a cosine.
         batch_size: samples in a step.
         rate: highest rate of learning.
-        weight_decay: decoupled from the gradient.
+        members: networks that are trained by themselves; the log posterior is their mean.
         seed: of weights and batches.
 
     Raises:
@@ -219,12 +234,12 @@ class PosteriorNetwork(PosteriorSource):
     steps: int = 1500
     batch_size: int = 1000
     rate: float = 1e-2
-    weight_decay: float = 0.0
+    members: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.order, self.steps, self.batch_size) < 1 or not self.rate > 0:
-            raise ValueError(f"expected positive order, steps, batch_size and rate, got {self}")
+        if min(self.order, self.steps, self.batch_size, self.members) < 1 or not self.rate > 0:
+            raise ValueError(f"expected positive order, steps, batch_size, members and rate, got {self}")
 
     def fit(self, samples: FamilySamples) -> LogPosterior:
         """Train the network.
@@ -233,17 +248,20 @@ class PosteriorNetwork(PosteriorSource):
             ValueError: training diverged.
 
         """
+        members = []
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(self.seed)
-            learned = _Learned(samples, self)
-            self._train(samples, learned)
-        learned.statistics.requires_grad_(False).eval()
-        learned.bias.requires_grad_(False)
-        return learned
+            for _ in range(self.members):
+                learned = _Learned(samples, self)
+                self._train(samples, learned)
+                learned.statistics.requires_grad_(False).eval()
+                learned.bias.requires_grad_(False)
+                members.append(learned)
+        return members[0] if len(members) == 1 else _Averaged(members)
 
     def _train(self, samples: FamilySamples, learned: _Learned) -> None:
         parameters = [*learned.statistics.parameters(), *learned.bias.parameters()]
-        adam = torch.optim.AdamW(parameters, self.rate, betas=(0.9, 0.99), weight_decay=self.weight_decay)
+        adam = torch.optim.Adam(parameters, self.rate, betas=(0.9, 0.99))
         plan = torch.optim.lr_scheduler.OneCycleLR(adam, self.rate, total_steps=self.steps, pct_start=0.1)
         size, order, at = min(self.batch_size, len(samples.x)), torch.empty(0, dtype=torch.long), 0
         share, psi = samples.counts.log().float(), learned.monomials(samples.nodes).float()

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from lsgen.models.exponential.derivatives import gradient, hessian
 from lsgen.models.exponential.samples import FamilySamples
 
 __all__ = ["ConvexPotential", "PotentialFit"]
@@ -68,9 +69,7 @@ class ConvexPotential(nn.Module):
 
 def bregman(potential: nn.Module, nodes: Tensor, grid: Tensor, graph: bool = True) -> Tensor:
     """Return D_phi(t_j, t_i) (G, M) of a grid t_j (M, d) from nodes t_i (G, d)."""
-    at = nodes.detach().clone().requires_grad_()
-    value = potential(at)
-    (slope,) = torch.autograd.grad(value.sum(), at, create_graph=graph)
+    at, value, slope = gradient(potential, nodes, graph)
     return potential(grid) - value[:, None] - slope @ grid.T + (slope * at).sum(-1, keepdim=True)
 
 
@@ -136,12 +135,12 @@ class PotentialFit:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(seed)
             potential = ConvexPotential(samples, self.width, _curvature(samples, at, *targets[0]))
-            before, loss, hessian = torch.zeros(()), 0.0, torch.zeros(())
+            before, loss, second = torch.zeros(()), 0.0, torch.zeros(())
             for number, (grid, log_posterior) in enumerate(targets):
                 steps = self.steps if number == len(targets) - 1 else max(1, self.steps // 2)
                 loss = _minimise(potential, at, grid, log_posterior, divergence, steps)
-                before, hessian = hessian, _hessian(potential, samples.nodes)
-        change = (hessian - before).flatten(1).norm(dim=1) / hessian.flatten(1).norm(dim=1)
+                before, second = second, hessian(potential, samples.nodes)
+        change = (second - before).flatten(1).norm(dim=1) / second.flatten(1).norm(dim=1)
         return potential.requires_grad_(False), float(change.median()), loss
 
 
@@ -181,10 +180,3 @@ def _curvature(samples: FamilySamples, at: Tensor, grid: Tensor, log_posterior: 
     p = log_posterior.softmax(1)
     a, b = (part - (p * part).sum(1, keepdim=True) for part in (distance, log_posterior))
     return max(-float((p * a * b).sum() / (p * a * a).sum()), 1e-3)
-
-
-def _hessian(potential: ConvexPotential, nodes: Tensor) -> Tensor:
-    at = nodes.detach().clone().requires_grad_()
-    (slope,) = torch.autograd.grad(potential(at).sum(), at, create_graph=True)
-    rows = [torch.autograd.grad(part.sum(), at, retain_graph=True)[0] for part in slope.unbind(1)]
-    return torch.stack(rows, 1).detach()

@@ -10,7 +10,7 @@ from lsgen.data.physics.ising_exact import (
     ising_statistics,
     transfer_log_partition_and_derivatives,
 )
-from lsgen.geometry import MetricField, distance, log_volume, scalar_curvature
+from lsgen.geometry import MetricField, distance, log_volume, metric, scalar_curvature
 from lsgen.models.exponential import (
     ConvexFamily,
     FamilySamples,
@@ -40,6 +40,8 @@ def test_a_finite_family_is_that_of_the_transfer_matrix(at):
     torch.testing.assert_close(family.log_partition(t), exact.value)
     torch.testing.assert_close(family.gradient(t), exact.gradient)
     torch.testing.assert_close(family.fisher(t), exact.hessian)
+    torch.testing.assert_close(metric(family.metric, t), exact.hessian)
+    torch.testing.assert_close(family.metric.dual(t), exact.gradient)
 
 
 def test_a_metric_carried_to_temperature_and_field_is_the_hessian_of_no_function():

@@ -107,7 +107,7 @@ class ArrayFile:
                 row = next((row for row, cell in enumerate(cells) if not _is_number(cell)), 0)
                 raise ValueError(
                     f'expected numbers in column "{name}" of {self.path}, got {cells[row]!r} in row {row}: data.keys.x '
-                    "lists the columns that are observations"
+                    "lists the columns that are observations, data.keys.label names that of the classes"
                 )
         return np.column_stack([np.asarray(part[:]) for part in parts])
 

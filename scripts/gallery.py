@@ -24,7 +24,7 @@ from PIL import Image
 from lsgen.runs import last_metrics
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "docs"))
-from hooks import GALLERY, GANS, Page, pages
+from hooks import FAMILIES, GALLERY, Page, pages
 
 MARKER = re.compile(r"^<!-- measured: ([\w/]+);(.*)-->\n", re.MULTILINE)
 COMMAND = re.compile(r"^    lsgen train (.+)$", re.MULTILINE)
@@ -83,7 +83,7 @@ def write(page: Page, run: Path) -> None:
     (GALLERY / "images").mkdir(exist_ok=True)
     image, found = GALLERY / "images" / f"{page.name}.png", MARKER.search(page.text)
     if found is None:
-        picture(run, "sample/grid" if page.section == GANS else "traversal/axes", image)
+        picture(run, "sample/grid" if page.section in FAMILIES.values() else "traversal/axes", image)
         return
     key, keys = found[1], [name.strip() for name in found[2].split(",") if name.strip()]
     picture(run, key, image)

@@ -33,7 +33,7 @@ def reconstruction_term(path: ProbabilityPath, x: Tensor) -> Tensor:
 
 def prior_term(path: ProbabilityPath, x: Tensor) -> Tensor:
     """Return KL(q(x_min | x_0) || p) in nats, (B,), of observations (B, *shape)."""
-    return x.flatten(1).square().sum(1) * (exp(path.log_snr_min) / 2)
+    return torch.linalg.vector_norm(x.flatten(1), dim=1).square() * (exp(path.log_snr_min) / 2)
 
 
 def noise_error(denoise: Denoise, path: ProbabilityPath, x: Tensor, noise: Tensor, log_snr: Tensor) -> Tensor:
@@ -49,5 +49,5 @@ def noise_error(denoise: Denoise, path: ProbabilityPath, x: Tensor, noise: Tenso
     """
     place = (-1, *[1] * (x.ndim - 1))
     alpha, sigma = (part.reshape(place) for part in path.scales(log_snr))
-    error = (x - denoise(alpha * x + sigma * noise, log_snr)) * (log_snr / 2).exp().reshape(place)
-    return error.flatten(1).square().sum(1) / 2
+    error = x - denoise(alpha * x + sigma * noise, log_snr)
+    return error.flatten(1).square().sum(1) * (log_snr.exp() / 2)

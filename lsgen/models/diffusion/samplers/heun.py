@@ -32,13 +32,14 @@ from lsgen.models.diffusion.samplers.base import (
 __all__ = ["ChurnedHeun", "Heun"]
 
 
-def _heun(descent: Descent, y: Tensor, a: Node, b: Node) -> Tensor:
-    """Return y = x / alpha at node b from that at node a."""
-    change = b.ratio - a.ratio
-    slope = (y - descent.denoised(a.alpha * y, a)) / a.ratio
-    guess = y + change * slope
-    other = (guess - descent.denoised(b.alpha * guess, b)) / b.ratio
-    return y + change / 2 * (slope + other)
+def _heun(descent: Descent, x: Tensor, a: Node, b: Node) -> Tensor:
+    """Return the state at node b from that at node a: the rule above, its terms collected."""
+    kept = b.ratio / a.ratio
+    guess = (b.alpha * kept / a.alpha) * x
+    first = descent.denoised(x, a)
+    second = descent.denoised(guess + (b.alpha * (1 - kept)) * first, b)
+    last = (a.ratio - b.ratio) / (2 * b.ratio)
+    return guess + (b.alpha * (1 - kept - last)) * first + (b.alpha * last) * second
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Heun(InvertibleSampler):
     def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
         a, b = descent.nodes[i : i + 2]
-        return SamplerState(b.alpha * _heun(descent, state.x / a.alpha, a, b))
+        return SamplerState(_heun(descent, state.x, a, b))
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,13 @@ class ChurnedHeun(Sampler):
     def step(self, descent: Descent, state: SamplerState, i: int) -> SamplerState:
         """Return the state at node i + 1 from that at node i."""
         a, b = descent.nodes[i : i + 2]
-        y = state.x / a.alpha
+        x = state.x
         if self.churn and self.churn_min <= a.ratio <= self.churn_max:
             more = 1 + min(self.churn / self.steps, sqrt(2) - 1)
-            y = y + a.ratio * sqrt(more**2 - 1) * self.inflation * descent.noise(y)
+            y = x / a.alpha + a.ratio * sqrt(more**2 - 1) * self.inflation * descent.noise(x)
             a = _at(descent.path, -2 * log(more * a.ratio), a)
-        return SamplerState(b.alpha * _heun(descent, y, a, b))
+            x = a.alpha * y
+        return SamplerState(_heun(descent, x, a, b))
 
 
 def _at(path: ProbabilityPath, log_snr: float, near: Node) -> Node:

@@ -194,21 +194,6 @@ class _Learned(LogPosterior):
         return samples.mean(s, rows) @ self.monomials(t).T - self.offset(t).double()
 
 
-class _Averaged(LogPosterior):
-    """The mean of several log posteriors."""
-
-    def __init__(self, members: Sequence[LogPosterior]) -> None:
-        self.members = members
-
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return the log posterior."""
-        return torch.stack([member(x, t) for member in self.members]).mean(0)
-
-    def mean(self, samples: FamilySamples, t: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Return the mean of the members' means."""
-        return torch.stack([member.mean(samples, t, rows) for member in self.members]).mean(0)
-
-
 @dataclass(frozen=True)
 class PosteriorNetwork(PosteriorSource):
     """A network that learns from which parameters a sample comes.
@@ -220,7 +205,6 @@ class PosteriorNetwork(PosteriorSource):
         steps: of Adam, at a rate that rises over a tenth of them and falls to zero by a cosine.
         batch_size: samples in a step.
         rate: highest rate of learning.
-        members: networks that are trained by themselves; the log posterior is their mean.
         seed: of weights and batches.
 
     Raises:
@@ -234,12 +218,11 @@ class PosteriorNetwork(PosteriorSource):
     steps: int = 1500
     batch_size: int = 1000
     rate: float = 1e-2
-    members: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.order, self.steps, self.batch_size, self.members) < 1 or not self.rate > 0:
-            raise ValueError(f"expected positive order, steps, batch_size, members and rate, got {self}")
+        if min(self.order, self.steps, self.batch_size) < 1 or not self.rate > 0:
+            raise ValueError(f"expected positive order, steps, batch_size and rate, got {self}")
 
     def fit(self, samples: FamilySamples) -> LogPosterior:
         """Train the network.
@@ -248,16 +231,13 @@ class PosteriorNetwork(PosteriorSource):
             ValueError: training diverged.
 
         """
-        members = []
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(self.seed)
-            for _ in range(self.members):
-                learned = _Learned(samples, self)
-                self._train(samples, learned)
-                learned.statistics.requires_grad_(False).eval()
-                learned.bias.requires_grad_(False)
-                members.append(learned)
-        return members[0] if len(members) == 1 else _Averaged(members)
+            learned = _Learned(samples, self)
+            self._train(samples, learned)
+        learned.statistics.requires_grad_(False).eval()
+        learned.bias.requires_grad_(False)
+        return learned
 
     def _train(self, samples: FamilySamples, learned: _Learned) -> None:
         parameters = [*learned.statistics.parameters(), *learned.bias.parameters()]

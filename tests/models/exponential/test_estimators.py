@@ -150,7 +150,7 @@ def test_parameters_that_never_repeat_are_learned_from():
 
 def test_results_are_the_same_again():
     samples = locations(8, 40)
-    fit = BregmanEstimator(PosteriorNetwork(steps=5, members=2), replace(QUICK, steps=3)).fit
+    fit = BregmanEstimator(PosteriorNetwork(steps=5), replace(QUICK, steps=3)).fit
     at = torch.zeros(1, 1, dtype=f64)
     state = torch.get_rng_state()
     assert torch.equal(fit(samples).fisher(at), fit(samples).fisher(at))
@@ -160,7 +160,7 @@ def test_results_are_the_same_again():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PosteriorNetwork(steps=0), "positive order, steps, batch_size, members"),
+        (lambda: PosteriorNetwork(steps=0), "positive order, steps, batch_size"),
         (lambda: PotentialFit(grid=2), "at least 4 points"),
         (lambda: KernelPosterior(lambda x: x, kernel="box"), "gaussian, chord"),
         (lambda: KernelPosterior(lambda x: x, scale=0.0), "positive scale"),

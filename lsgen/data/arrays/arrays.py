@@ -342,9 +342,10 @@ class _Inspection:
                 advice = "data.numbers.levels=2 takes 0 and 1 for black and white"
                 raise ValueError(f"expected bytes from 0 to 255 in {self.file.path}, got none above 1: {advice}")
             return
-        seen = torch.zeros(self.source.x.shape[1:], dtype=torch.bool)
+        seen = torch.full(self.source.x.shape[1:], not self.missing)
         for start, x in self._chunks():
-            seen |= ~x.isnan().all(0).view(seen.shape)
+            if self.missing:
+                seen |= ~x.isnan().all(0).view(seen.shape)
             self._require_precision(x, slice(start, start + len(x)))
             refuse_first(self._wrong(x), x, self._expected, partial(self._place, start))
         if not bool((seen if self.file.columns is not None else seen.any()).all()):

@@ -41,13 +41,17 @@ B = 6
 NOT_RUN: dict[str, str] = {
     # class -> the reason
     "AmortisedDistance": "no part of a model; it is run below",
+    "CholeskyField": "a part of the estimators of exponential families; see tests/models/exponential",
+    "ConvexPotential": "a part of the estimators of exponential families; see tests/models/exponential",
     "FirstStage": "another model's latent space; see tests/models/diffusion/test_first_stage.py",
     "GatedLinear": "layers that experiments alone choose; they are run below",
+    "LocalStatistics": "a part of the estimators of exponential families; see tests/models/exponential",
     "MLPPrecision": "a precision that an experiment alone chooses; it is run below",
     "MissingnessNetwork": "a model of the mask in place of SelfMasking; see tests/models/test_not_miwae.py",
     "MixtureDenoiser": "no model chooses it; it is run below",
     "Regulariser": "what all penalties derive from",
     "SharedMutualInformation": "a term that an experiment alone chooses; it is run below",
+    "StatisticsMLP": "a part of the estimators of exponential families; see tests/models/exponential",
     "StudentTPosterior": "a posterior that an experiment alone chooses; it is run below",
     "Styles": "a latent space derived from a trained generator; it is sampled below",
 }

@@ -55,6 +55,7 @@ INPUTS: dict[str, Callable[[], Any]] = {  # argument of `update` -> N rows, or o
     "image": lambda: torch.rand(N, 1, 6, 7, generator=torch.Generator().manual_seed(4)),
     "reconstruction": lambda: torch.rand(N, 1, 6, 7, generator=torch.Generator().manual_seed(5)),
     "x": lambda: _codes()[:, [0, 1, 2]],
+    "observed": lambda: torch.rand(N, 4, generator=torch.Generator().manual_seed(6)) < 0.7,
     "q": lambda: Independent(Normal(_codes(), 1.0), 1),
     "losses": lambda: Losses(torch.zeros(()), _codes()[:, 0], _codes().square()),
     "kl": lambda: _codes().square(),

@@ -26,6 +26,7 @@ def test_a_run_is_the_first_stage_of_another(
     assert main(["train", *latent, "run_dir=refused"]) == 2
     assert "expected a denoiser of shape (3,), as codes of the first stage, got (1, 8, 8)" in capsys.readouterr().err
     assert main(["train", *latent, "model.denoiser.net.shape=[3]", "run_dir=second"]) == 0
+    assert "eval mode" not in capsys.readouterr().err
     first = lsgen.load("first")
     shutil.rmtree("first")
     second = lsgen.load("second")

@@ -17,6 +17,7 @@ _HINTS = (
     ".*LeafSpec.*",
     ".*sync_dist=True.*",
     ".*`srun` command is available.*",
+    ".*in eval mode at the start of training.*",  # a first stage, whose weights are given
 )
 
 

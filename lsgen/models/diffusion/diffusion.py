@@ -85,13 +85,14 @@ class Diffusion(WeightAveraged, OptimisedModel):
         _check_classes(denoiser.classes, guidance is not None, None if guidance is None else guidance.label)
         chosen = Heun(denoise_last=False) if sampler is None else sampler
         if not isinstance(chosen, InvertibleSampler):
-            raise TypeError(f"Diffusion expected a sampler that draws nothing, got {type(chosen).__name__}")
+            raise TypeError(f"Diffusion expected a sampler whose steps draw nothing, got {type(chosen).__name__}")
         decoder = NoiseDecoder(denoiser, chosen, guidance or Guidance(), check_value_range(value_range), first_stage)
         family = _family(denoiser, first_stage, likelihood, value_range)
         space = NoiseSpace(NoiseEncoder(decoder), decoder, family, StandardNormal(decoder.dim), Deterministic())
         super().__init__(space, optimizer, scheduler, max_steps)
         self.denoiser = denoiser
         self.weighting = EvidenceWeighting() if weighting is None else weighting
+        self.weighting.factor(denoiser.path, torch.zeros(1))  # refuses levels that the path has not
 
     @property
     def decoder(self) -> NoiseDecoder:
@@ -180,18 +181,22 @@ class Diffusion(WeightAveraged, OptimisedModel):
 
         Raises:
             TypeError: the model learns codes of a first stage: observations have no density of this kind.
+            ValueError: there is not one label for each observation, or a class beyond the last.
 
         """
         if self.decoder.first_stage is not None:
             raise TypeError("expected a model of observations for their density by the ODE, got one with a first stage")
         decoder, path = self.decoder, self.path
         denoiser, n = decoder.denoiser, decoder.dim
-        labels = None if label is None or not denoiser.classes else self._known(label)
+        labels = None
+        if label is not None and denoiser.classes:
+            _check_labels(denoiser.classes, len(x), label, -1)
+            labels = self._known(label)
 
         def denoise(state: Tensor, level: Tensor) -> Tensor:
             if labels is None:
                 return denoiser(state, level)
-            return denoiser(state, level, labels.repeat(len(state) // len(labels)))
+            return denoiser(state, level, labels.repeat(len(state) // max(len(labels), 1)))
 
         alpha = path.scales(x.new_tensor(path.log_snr_max))[0]
         found = log_likelihood(denoise, path, alpha * decoder.scaled(x), rtol, atol, probes, chunk_size)
@@ -235,7 +240,8 @@ class Diffusion(WeightAveraged, OptimisedModel):
             generator: of all random numbers, on the device of the model.
 
         Raises:
-            ValueError: there is a label or guidance and no class, or guidance without a label.
+            ValueError: there is a label or guidance and no class, a class beyond the last, another number of labels,
+                or guidance without a label.
 
         """
         decoder = self.decoder
@@ -247,7 +253,11 @@ class Diffusion(WeightAveraged, OptimisedModel):
             raise ValueError(f"expected a label with guidance, got guidance = {guidance} without one")
         like: Any = next(decoder.denoiser.parameters())
         noise = torch.randn((n, *decoder.denoiser.shape), dtype=like.dtype, device=like.device, generator=generator)
-        labels = None if label is None else torch.as_tensor(label, device=like.device).expand(n)
+        labels = None
+        if label is not None:
+            labels = torch.as_tensor(label, device=like.device)
+            labels = labels if labels.ndim else labels.expand(n)
+            _check_labels(decoder.denoiser.classes, n, labels)
         denoise = decoder.denoise() if labels is None else decoder.denoise(labels, weight)
         x = (sampler or decoder.sampler)(denoise, self.path, noise, generator)
         return decoder.unscaled(x) if decoder.first_stage is None else decoder.first_stage.space.decode(x).mean
@@ -272,3 +282,12 @@ def _check_classes(classes: int, given: bool, label: int | Tensor | None) -> Non
         raise ValueError("expected a denoiser with classes for labels and guidance, got one without: give its net some")
     if isinstance(label, int) and not 0 <= label < classes:
         raise ValueError(f"expected a class from 0 to {classes - 1}, got {label}")
+
+
+def _check_labels(classes: int, n: int, label: Tensor, least: int = 0) -> None:
+    """Refuse labels that are not (n,), or of a class that there is not."""
+    if label.shape != (n,):
+        raise ValueError(f"expected {n} labels, one for each observation, got labels of shape {tuple(label.shape)}")
+    bad = label[~((label >= least) & (label < classes))]
+    if len(bad):
+        raise ValueError(f"expected classes from {least} to {classes - 1}, got {bad[0].item()}")

@@ -6,6 +6,7 @@ Reference: Ho & Salimans, "Classifier-free diffusion guidance" (2022), https://a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 __all__ = ["Guidance"]
 
@@ -20,7 +21,7 @@ class Guidance:
         label: class of the observations that the latent space decodes; None for no class.
 
     Raises:
-        ValueError: dropout is no share.
+        ValueError: dropout is no share, or the weight is not finite.
 
     """
 
@@ -31,3 +32,5 @@ class Guidance:
     def __post_init__(self) -> None:
         if not 0 <= self.dropout <= 1:
             raise ValueError(f"Guidance expected a dropout of labels in [0, 1], got {self.dropout}")
+        if not isfinite(self.weight):
+            raise ValueError(f"Guidance expected a finite weight, got {self.weight}")

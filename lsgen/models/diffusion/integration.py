@@ -55,7 +55,7 @@ def integrate(
     h = (last - t) / 50
     slope, least = field(start, x), 4 * torch.finfo(x.dtype).eps * max(abs(t), abs(last), 1e-3)
     for _ in range(_MOST):
-        if abs(last - t) <= least:
+        if abs(last - t) <= least or not x.numel():
             return x
         h = last - t if abs(h) > abs(last - t) else h
         new, slopes = _step(field, x, slope, t, h, start)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import erfc, log, pi, sqrt
+from math import erfc, isfinite, log, pi, sqrt
 
 import torch
 from torch import Tensor
@@ -87,7 +87,8 @@ class NormalLevels(NoiseLevels):
         std: standard deviation of log s.
 
     Raises:
-        ValueError: std is not positive.
+        ValueError: std is not positive, or a number is not finite; when it is used, nearly no level is between the ends
+            of the path.
 
     """
 
@@ -97,11 +98,18 @@ class NormalLevels(NoiseLevels):
     def __post_init__(self) -> None:
         if not self.std > 0:
             raise ValueError(f"NormalLevels expected a standard deviation std > 0, got {self.std}")
+        if not (isfinite(self.mean) and isfinite(self.std)):
+            raise ValueError(f"NormalLevels expected a finite mean and std, got {self.mean} and {self.std}")
 
     def _ends(self, path: ProbabilityPath) -> tuple[float, float]:
         """Return the shares of log s below those of the ends of the path, nothing cut off."""
         z = ((-l / 2 - self.mean) / self.std for l in (path.log_snr_max, path.log_snr_min))
         first, last = (erfc(-one / sqrt(2)) / 2 for one in z)
+        if last - first < 1e-6:
+            raise ValueError(
+                f"NormalLevels expected a distribution of log s with levels from {path.log_snr_min:g} to "
+                f"{path.log_snr_max:g}, the ends of the path, got mean = {self.mean:g} and std = {self.std:g}"
+            )
         return first, last
 
     def quantile(self, path: ProbabilityPath, u: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class BregmanEstimator(FisherEstimator):
         """Return log Z and its Hessian.
 
         Raises:
-            ValueError: training diverged.
+            ValueError: training diverged, or a log posterior is not finite.
 
         """
         posterior = self.posterior.fit(samples)
@@ -85,17 +85,24 @@ class ReleasedRecipe(FisherEstimator):
         potential: how the potential is fitted to them.
         each: samples of every node that are matched.
 
+    Raises:
+        ValueError: there is none of them.
+
     """
 
     posterior: PosteriorSource = field(default_factory=PosteriorNetwork)
     potential: PotentialFit = field(default_factory=PotentialFit)
     each: int = 4
 
+    def __post_init__(self) -> None:
+        if self.each < 1:
+            raise ValueError(f"expected at least 1 sample of every node, got each = {self.each}")
+
     def fit(self, samples: FamilySamples) -> ConvexFamily:
         """Return the potential, whose misfit is not judged.
 
         Raises:
-            ValueError: training diverged.
+            ValueError: training diverged, or a log posterior is not finite.
 
         """
         posterior = self.posterior.fit(samples)

@@ -70,17 +70,19 @@ class FisherClassifier(FisherEstimator):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.hidden, self.steps, self.batch_size) < 1 or min(self.reach, self.rate) <= 0:
+        if min(self.hidden, self.steps, self.batch_size) < 1 or not (self.reach > 0 and self.rate > 0):
             raise ValueError(f"expected positive numbers, got {self}")
 
     def fit(self, samples: FamilySamples) -> MetricFamily:
         """Return the metric at the nodes, and a smooth field through it.
 
         Raises:
-            ValueError: a node has no other within reach.
+            ValueError: a node has no other within reach, all observations are the same, or training diverged.
 
         """
         u, x = samples.scaled(samples.nodes).float(), samples.x.flatten(1)
+        if not bool(x.std() > 0):
+            raise ValueError(f"expected observations that differ, got {x[0, 0].item():g} alone")
         near = ((u[:, None] - u[None]).abs() <= 2 * self.reach + 1e-6).all(-1).fill_diagonal_(False)
         if not bool(near.any(1).all()):
             raise ValueError(f"expected a larger reach than {self.reach}: a node has no other within it")
@@ -113,3 +115,5 @@ class FisherClassifier(FisherEstimator):
             loss.backward()
             adam.step()
             plan.step()
+        if not bool(loss.detach().isfinite()):
+            raise ValueError("expected training to converge, got a loss that is not finite: lower the rate of learning")

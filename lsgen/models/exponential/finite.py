@@ -35,14 +35,25 @@ def finite_family(statistics: Tensor, low: Any, high: Any, log_weights: Tensor |
         log_weights: log w of all states, (S,); 0 where it is None.
 
     Raises:
-        ValueError: the box is empty or not finite.
+        ValueError: the box is empty or not finite; statistics or weights have another shape, or are not finite.
 
     """
     lower, upper = (torch.as_tensor(end, dtype=torch.float64) for end in (low, high))
+    if lower.ndim != 1 or lower.shape != upper.shape or statistics.shape != (len(statistics), len(lower)):
+        raise ValueError(
+            f"expected statistics (S, d) with a box of low (d,) and high (d,), got {tuple(statistics.shape)}, "
+            f"{tuple(lower.shape)} and {tuple(upper.shape)}"
+        )
     if not bool((upper > lower).all() and (upper - lower).isfinite().all()):
         raise ValueError(f"expected a finite box with low below high, got {lower.tolist()} to {upper.tolist()}")
+    if log_weights is not None and log_weights.shape != statistics.shape[:1]:
+        raise ValueError(f"expected {len(statistics)} log weights, got {tuple(log_weights.shape)}")
+    if not len(statistics) or not bool(statistics.isfinite().all()):
+        raise ValueError("expected at least one state and finite statistics, got none, infinite ones or NaN")
     distinct, state = statistics.double().unique(dim=0, return_inverse=True)
     weights = torch.zeros(len(statistics), dtype=torch.float64) if log_weights is None else log_weights.double()
     top = weights.max()
+    if not bool(top.isfinite()):
+        raise ValueError(f"expected log weights below infinity, not all of them minus infinity, got {weights.tolist()}")
     total = torch.zeros(len(distinct), dtype=torch.float64).index_add_(0, state, (weights - top).exp())
     return ConvexFamily(lower, upper, _LogSum(distinct, total.log() + top))

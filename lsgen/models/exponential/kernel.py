@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import comb
+from math import comb, inf
 from typing import Literal, get_args
 
 import numpy as np
@@ -95,8 +95,8 @@ class KernelPosterior(PosteriorSource):
     def __post_init__(self) -> None:
         if self.kernel not in get_args(Kernel):
             raise ValueError(f"expected kernel to be one of {', '.join(get_args(Kernel))}, got {self.kernel!r}")
-        if not self.scale > 0 or self.most < 1:
-            raise ValueError(f"expected a positive scale and number of samples, got {self.scale} and {self.most}")
+        if not 0 < self.scale < inf or self.most < 1:
+            raise ValueError(f"expected a positive, finite scale and some samples, got {self.scale} and {self.most}")
 
     def encode(self, x: Tensor) -> Tensor:
         """Return features in float64."""

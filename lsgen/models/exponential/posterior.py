@@ -82,8 +82,16 @@ class KnownPosterior(PosteriorSource, LogPosterior):
         return self
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Return the log density."""
-        return self.log_density(x, t).double()
+        """Return the log density.
+
+        Raises:
+            ValueError: it has another shape.
+
+        """
+        found = self.log_density(x, t)
+        if found.shape != (len(x), len(t)):
+            raise ValueError(f"expected log densities ({len(x)}, {len(t)}), got {tuple(found.shape)}")
+        return found.double()
 
 
 class StatisticsMLP(nn.Module):

@@ -115,11 +115,18 @@ class PotentialFit:
             log_posterior: grid (M, d) -> the log posteriors (R, M), each row up to a constant.
             divergence: which divergence of the model's posteriors from them is minimised: "kl" or "jsd".
 
+        Raises:
+            ValueError: another divergence, or a log posterior is not finite.
+
         """
         if divergence not in get_args(Divergence):
             raise ValueError(f"expected divergence to be one of {', '.join(get_args(Divergence))}, got {divergence!r}")
         last = min(2 * self.grid, max(4, int(4096 ** (1 / samples.dim))))
         targets = [(grid, log_posterior(grid)) for grid in map(samples.grid, (last // 4 + 1, last // 2, last))]
+        for grid, logs in targets:
+            if bool((bad := ~logs.isfinite()).any()):
+                where = grid[bad.any(0)][0].tolist()
+                raise ValueError(f"expected finite log posteriors, got infinite ones or NaN at the parameters {where}")
         found = [self._fit(samples, at, targets, divergence, self.seed + number) for number in range(self.restarts)]
         potential, change, _ = min(found, key=lambda fit: fit[2])
         return potential, change

@@ -32,7 +32,7 @@ class FamilySamples:
         distinct: whether the nodes are all parameters that occur.
 
     Raises:
-        ValueError: numbers of rows differ, values are not finite, or a parameter has one value alone.
+        ValueError: numbers of rows differ, there are none, values are not finite, or a parameter has one value alone.
 
     """
 
@@ -40,7 +40,7 @@ class FamilySamples:
     t: Tensor
 
     def __post_init__(self) -> None:
-        if self.t.ndim != 2 or self.x.ndim < 2 or len(self.t) != len(self.x):
+        if self.t.ndim != 2 or self.x.ndim < 2 or len(self.t) != len(self.x) or not self.t.numel():
             raise ValueError(
                 f"expected observations (N, *shape) with parameters (N, d), got {tuple(self.x.shape)} and "
                 f"{tuple(self.t.shape)}"

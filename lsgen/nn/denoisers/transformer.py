@@ -55,6 +55,8 @@ class DiffusionTransformer(nn.Module):
         features: Features = "sinusoidal",
     ) -> None:
         super().__init__()
+        if patch < 1:
+            raise ValueError(f"a diffusion transformer expected patches of 1 or more pixels, got {patch}")
         if len(shape) != 3 or any(side % patch for side in shape[1:]):
             raise ValueError(
                 f"a diffusion transformer expected images (C, H, W) with sides that are multiples of {patch}, "

@@ -18,12 +18,13 @@ from lsgen.models.diffusion import (
     Diffusion,
     Guidance,
     LinearLogSNR,
+    NormalLevels,
     RectifiedFlow,
     UniformLevels,
     VarianceExploding,
 )
 from lsgen.models.diffusion.samplers import Ancestral, Heun
-from lsgen.models.diffusion.weightings import EDMWeighting
+from lsgen.models.diffusion.weightings import EDMWeighting, SimpleWeighting
 from lsgen.nn import MLPDenoiser
 
 f64 = torch.float64
@@ -160,6 +161,12 @@ def test_samples_are_of_the_class_with_guidance():
     torch.testing.assert_close(mixed[:, 0], torch.tensor([0.0, 0.5, 1.0]))
 
 
+def test_no_observations_have_no_samples_and_no_densities():
+    model = _model(classes=3).eval()
+    assert model.sample(0, label=1).shape == (0, 2)
+    assert model.log_likelihood(torch.zeros(0, 2), torch.zeros(0, dtype=torch.long)).value.shape == (0,)
+
+
 def test_samples_follow_from_the_generator():
     model = _model().eval()
     first, again, other = (
@@ -200,10 +207,20 @@ def test_an_averaged_denoiser_is_decoded_with_and_loaded(tmp_path):
         (lambda: _model(classes=3).sample(2, guidance=2.0), ValueError, "expected a label with guidance, got"),
         (lambda: _model(classes=3).sample(2, label=3), ValueError, "expected a class from 0 to 2, got 3"),
         (lambda: _model(classes=3, guidance=Guidance(label=4)), ValueError, "expected a class from 0 to 2, got 4"),
-        (lambda: _model(sampler=Ancestral()), TypeError, "expected a sampler that draws nothing, got Ancestral"),
+        (lambda: _model(sampler=Ancestral()), TypeError, "expected a sampler whose steps draw nothing, got Ancestral"),
         (lambda: _model(likelihood=FixedGaussian((3,))), ValueError, r"a likelihood of shape \(2,\), as the denoiser"),
         (lambda: _model(value_range=(1.0, 0.0)), ValueError, "expected a value_range of a lower and a higher value"),
         (lambda: Guidance(dropout=1.5), ValueError, r"a dropout of labels in \[0, 1\], got 1.5"),
+        (lambda: Guidance(weight=float("nan")), ValueError, "Guidance expected a finite weight, got nan"),
+        (lambda: _model(classes=3).sample(2, torch.tensor([0, 3])), ValueError, "expected classes from 0 to 2, got 3"),
+        (lambda: _model(classes=3).sample(2, torch.tensor([0])), ValueError, "expected 2 labels, one for each"),
+        (lambda: _model(classes=3).log_likelihood(torch.zeros(4, 2), torch.tensor([0, 1])), ValueError,
+         "expected 4 labels, one for each"),
+        (lambda: _model(classes=3).log_likelihood(torch.zeros(1, 2), torch.tensor([3])), ValueError,
+         "expected classes from -1 to 2, got 3"),
+        (lambda: _model(weighting=SimpleWeighting(NormalLevels(mean=500.0))), ValueError,
+         "NormalLevels expected a distribution of log s with levels from -10 to 10"),
+        (lambda: NormalLevels(std=float("inf")), ValueError, "NormalLevels expected a finite mean and std"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(make, error, sentence):

@@ -58,6 +58,11 @@ def truth(family, samples, part=0.8):
     return t, family.log_partition(t), family.gradient(t), family.fisher(t)
 
 
+def impossible(x, t):
+    """A log density that is minus infinity far from the parameters."""
+    return torch.where((x - t.T).abs() < 2, 0.0, -torch.inf)
+
+
 def test_mean_log_posteriors_give_the_right_scale_and_single_ones_do_not():
     samples = locations(each=2000)
     family = BregmanEstimator(KnownPosterior(location_density), QUICK).fit(samples)
@@ -163,8 +168,25 @@ def test_results_are_the_same_again():
         (lambda: PosteriorNetwork(steps=0), "positive order, steps, batch_size"),
         (lambda: PotentialFit(grid=2), "at least 4 points"),
         (lambda: KernelPosterior(lambda x: x, kernel="box"), "gaussian, chord"),
-        (lambda: KernelPosterior(lambda x: x, scale=0.0), "positive scale"),
+        (lambda: KernelPosterior(lambda x: x, scale=0.0), "positive, finite scale"),
+        (lambda: KernelPosterior(lambda x: x, scale=float("inf")), "positive, finite scale"),
         (lambda: FisherClassifier(reach=0.0), "positive"),
+        (lambda: FisherClassifier(rate=float("nan")), "positive"),
+        (
+            lambda: FisherClassifier().fit(FamilySamples(torch.ones(4, 1), torch.tensor([[0.0], [1.0]]).repeat(2, 1))),
+            "expected observations that differ, got 1 alone",
+        ),
+        (lambda: FisherClassifier(rate=1e30, steps=9, hidden=4).fit(locations(9, 9)), "training to converge"),
+        (lambda: ReleasedRecipe(KnownPosterior(location_density), each=0), "at least 1 sample of every node"),
+        (lambda: BregmanEstimator(KnownPosterior(impossible), QUICK).fit(locations(4, 9)), "finite log posteriors"),
+        (lambda: BregmanEstimator(KnownPosterior(lambda x, t: x), QUICK).fit(locations(4, 9)), r"log densities \(36,"),
+        (lambda: FamilySamples(torch.zeros(0, 1), torch.zeros(0, 1)), r"got \(0, 1\) and \(0, 1\)"),
+        (lambda: FamilySamples(torch.zeros(3, 1), torch.zeros(3, 0)), r"got \(3, 1\) and \(3, 0\)"),
+        (lambda: finite_family(torch.zeros(3, 2), [0.0], [1.0]), r"statistics \(S, d\) with a box"),
+        (lambda: finite_family(torch.zeros(3, 1), 0.0, 1.0), r"statistics \(S, d\) with a box"),
+        (lambda: finite_family(torch.full((3, 1), torch.nan), [0.0], [1.0]), "finite statistics"),
+        (lambda: finite_family(torch.zeros(3, 1), [0.0], [1.0], torch.zeros(2)), "3 log weights, got"),
+        (lambda: finite_family(torch.zeros(1, 1), [0.0], [1.0], torch.full((1,), -torch.inf)), "log weights below"),
         (lambda: LocalStatistics((9,), 2), r"\(C, H, W\)"),
         (lambda: KernelPosterior(lambda x: x).fit(locations(9, 3)), "4 samples at every node"),
         (lambda: FisherClassifier(reach=0.01).fit(locations(9, 2)), "larger reach"),

@@ -85,6 +85,8 @@ def test_numbers_that_do_not_fit_are_refused_and_odd_sides_work_where_nothing_ha
         UNet((1, 14, 14))
     with pytest.raises(ValueError, match=r"sides that are multiples of 2, got \(1, 7, 8\)"):
         DiffusionTransformer((1, 7, 8))
+    with pytest.raises(ValueError, match="patches of 1 or more pixels, got 0"):
+        DiffusionTransformer((1, 8, 8), patch=0)
     with pytest.raises(ValueError, match="attention at 0 to 2 levels, got 1 and 3"):
         UNet((1, 8, 8), channels=(4, 8), attention=3)
     with pytest.raises(ValueError, match="divides the width 6, got 4"):

@@ -32,7 +32,7 @@ REFUSED = [
 DISGUISED = [
     "lsgen.data.images.digits.torch.load",
     "lsgen.data.factors.sprites.torch.hub.load",
-    "lsgen.models.vae.vae.partial",
+    "lsgen.models.optimised.partial",
     "lsgen.callbacks.logging.loggers.os.system",
     "torch.nn.modules.module.functools.partial",
     "torch.optim.optimizer.torch.load",

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lsgen.geometry import Immersion, metric
+from lsgen.geometry import Immersion, RiemannianMetric, metric
 from lsgen.geometry import immersion as immersion_of
 from lsgen.geometry.large import top_spectrum
 from lsgen.latent import Euclidean, LatentSpace, Manifold
@@ -209,7 +209,7 @@ def pullback(
         ValueError: k is out of range.
 
     """
-    im = immersion if isinstance(immersion, Immersion) else (immersion or immersion_of)(space)
+    im = immersion if isinstance(immersion, RiemannianMetric) else (immersion or immersion_of)(space)
     codes = space.prior().sample((n,)) if z is None else z
     if im.dim <= _DENSE or im.normals or not im.euclidean:
         return _top("pullback", metric(im, codes).detach().double().mean(0), k, space)

@@ -40,12 +40,14 @@ class _Bottleneck:
         denoiser, sampler = self.decoder.denoiser, self.decoder.sampler
         nodes = sampler.nodes(denoiser.path)[: self.last + 1]
         start = z.unflatten(1, denoiser.shape) * nodes[0].sigma
-        *_, x = sampler.states(self.decoder.denoise(), denoiser.path, start, nodes=nodes)
-        return denoiser.bottleneck(x, x.new_full((len(x),), nodes[-1].log_snr))
+        *_, x = sampler.states(self.decoder.denoise_like(z), denoiser.path, start, nodes=nodes)
+        return denoiser.bottleneck(x, x.new_full((len(x),), nodes[-1].log_snr), self.decoder.labels_like(z))
 
 
 def bottleneck_immersion(space: LatentSpace, log_snr: float | None = None) -> Immersion:
     """Return the metric of noise z (B, d) that the features in the middle of the network pull back.
+
+    Where the latent space decodes a class, they are those of the network that is told the class.
 
     Args:
         space: the latent space of a diffusion model whose network has a bottleneck, such as a U-Net.

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lsgen.latent import Deterministic, StandardNormal
-from lsgen.likelihoods import FixedGaussian, Likelihood
+from lsgen.likelihoods import FixedGaussian, Likelihood, LocationFamily
 from lsgen.models.averaging import WeightAveraged
 from lsgen.models.base import Batch, OptimizerFactory
 from lsgen.models.contract import AllowedRange, Contract
@@ -49,7 +49,7 @@ class Diffusion(WeightAveraged, OptimisedModel):
         denoiser: network, path and prediction.
         weighting: weights and distribution of noise levels in the loss; those of the bound unless given.
         sampler: x_T -> x_0; 18 steps of Heun's rule unless given.
-        likelihood: N(x_0, sigma^2 I), of which the geometry is made; sigma = 1 unless given.
+        likelihood: of location x_0, of which the geometry is made; N(x_0, I) unless given.
         guidance: class conditioning; for denoisers with classes.
         value_range: data values that -1 and 1 of the denoiser stand for; None where they are the same.
         first_stage: a trained model whose codes are learned in place of observations, of about unit variance; it brings
@@ -62,7 +62,7 @@ class Diffusion(WeightAveraged, OptimisedModel):
         ValueError: there is guidance and no class, or a class beyond the last; a part has another shape than the
             denoiser; there is a likelihood or a value_range beside a first stage; when training starts, the weights of
             the first stage are not there.
-        TypeError: the sampler draws random numbers.
+        TypeError: the sampler draws random numbers, or the likelihood has another parameter than a location.
 
     """
 
@@ -271,6 +271,9 @@ def _family(
         if likelihood is not None or value_range is not None:
             raise ValueError("expected neither a likelihood nor a value_range beside a first stage, which has its own")
         return first_stage.space.likelihood
+    if likelihood is not None and not isinstance(likelihood, LocationFamily):
+        name = type(likelihood).__name__
+        raise TypeError(f"expected a likelihood around the observation that is made, such as FixedGaussian, got {name}")
     if likelihood is not None and likelihood.shape != denoiser.shape:
         raise ValueError(f"expected a likelihood of shape {denoiser.shape}, as the denoiser, got {likelihood.shape}")
     return FixedGaussian(denoiser.shape) if likelihood is None else likelihood

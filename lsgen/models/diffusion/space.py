@@ -77,20 +77,24 @@ class NoiseDecoder(nn.Module):
         """Return x_t, l -> D for labels (N,), or for none, with guidance of a weight."""
         return partial(self.denoiser, label=label, guidance=weight) if self.denoiser.classes else self.denoiser
 
+    def labels_like(self, x: Tensor) -> Tensor | None:
+        """Return the class that is decoded, (N,), of as many states as x has; None where there is none."""
+        return None if self.guidance.label is None else x.new_full((len(x),), self.guidance.label).long()
+
+    def denoise_like(self, x: Tensor) -> Denoise:
+        """Return x_t, l -> D for the class that is decoded, of as many states as x has."""
+        label = self.labels_like(x)
+        return self.denoise() if label is None else self.denoise(label, self.guidance.weight)
+
     def forward(self, z: Tensor) -> Tensor:
         """Return raw outputs (N, heads * C, ...) of the first stage, or observations (N, *shape) without one."""
-        x = self.sampler(self._denoise_like(z), self.denoiser.path, z.unflatten(1, self.denoiser.shape))
+        x = self.sampler(self.denoise_like(z), self.denoiser.path, z.unflatten(1, self.denoiser.shape))
         return self.unscaled(x) if self.first_stage is None else self.first_stage.space.raw(x)
 
     def inverse(self, x: Tensor) -> Tensor:
         """Return the noise (N, d) of observations (N, *shape)."""
         clean = self.scaled(x) if self.first_stage is None else self.first_stage.space.encode(x).mean
-        return self.sampler.invert(self._denoise_like(x), self.denoiser.path, clean).flatten(1)
-
-    def _denoise_like(self, x: Tensor) -> Denoise:
-        if self.guidance.label is None:
-            return self.denoise()
-        return self.denoise(x.new_full((len(x),), self.guidance.label).long(), self.guidance.weight)
+        return self.sampler.invert(self.denoise_like(x), self.denoiser.path, clean).flatten(1)
 
 
 class NoiseEncoder(nn.Module):

@@ -14,7 +14,7 @@ from lsgen.geometry import immersion
 from lsgen.geometry.curvature import fills_flat_space
 from lsgen.latent import LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
+from lsgen.models.diffusion import Denoiser, Diffusion, Guidance, LinearLogSNR
 from lsgen.models.diffusion.bottleneck import bottleneck_immersion
 from lsgen.models.diffusion.samplers import DDIM
 from lsgen.models.gan import pullback
@@ -42,6 +42,18 @@ def test_the_map_is_that_of_the_network_and_its_metric_is_not_flat():
     assert not fills_flat_space(im, z)
     later = bottleneck_immersion(space, 0.0)
     assert (later(z) - expected).norm() > 1e-3
+
+
+def test_features_are_those_of_the_class_that_is_decoded():
+    space, z = _space(UNet((1, 4, 4), 3, channels=(8, 8))), torch.randn(2, 16, dtype=f64)
+    denoiser, node = space.decoder.denoiser, DDIM(4).nodes(LinearLogSNR())[0]
+    x, level = node.sigma * z.unflatten(1, (1, 4, 4)), z.new_full((2,), node.log_snr)
+    none = bottleneck_immersion(space)(z)
+    space.decoder.guidance = Guidance(label=1)
+    told = bottleneck_immersion(space)(z)
+    torch.testing.assert_close(none, denoiser.bottleneck(x, level))
+    torch.testing.assert_close(told, denoiser.bottleneck(x, level, torch.tensor([1, 1])))
+    assert (told - none).norm() > 1e-3
 
 
 def test_many_dimensions_go_by_products_with_the_metric():

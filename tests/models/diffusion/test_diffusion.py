@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from lsgen.callbacks import Checkpoint, ODELikelihood, PowerFunctionEMA, Seeding
-from lsgen.likelihoods import FixedGaussian
+from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.models.diffusion import (
     Denoiser,
     Diffusion,
@@ -209,6 +209,7 @@ def test_an_averaged_denoiser_is_decoded_with_and_loaded(tmp_path):
         (lambda: _model(classes=3, guidance=Guidance(label=4)), ValueError, "expected a class from 0 to 2, got 4"),
         (lambda: _model(sampler=Ancestral()), TypeError, "expected a sampler whose steps draw nothing, got Ancestral"),
         (lambda: _model(likelihood=FixedGaussian((3,))), ValueError, r"a likelihood of shape \(2,\), as the denoiser"),
+        (lambda: _model(likelihood=Bernoulli((2,))), TypeError, "such as FixedGaussian, got Bernoulli"),
         (lambda: _model(value_range=(1.0, 0.0)), ValueError, "expected a value_range of a lower and a higher value"),
         (lambda: Guidance(dropout=1.5), ValueError, r"a dropout of labels in \[0, 1\], got 1.5"),
         (lambda: Guidance(weight=float("nan")), ValueError, "Guidance expected a finite weight, got nan"),

@@ -53,7 +53,7 @@ class BregmanEstimator(FisherEstimator):
 
         """
         posterior = self.posterior.fit(samples)
-        potential, change = self.potential(samples, samples.nodes, lambda grid: posterior.mean(samples, grid))
+        potential, change = self.potential(samples, samples.nodes, lambda grid: posterior.expected(samples, grid))
         left, noise = _misfit(samples, posterior, potential, samples.grid(9 if samples.dim < 3 else 5))
         return ConvexFamily(samples.low, samples.high, potential, left / noise if noise else 0.0, change)
 

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from lsgen.models.exponential.reweighting import Reweighting
 from lsgen.models.exponential.samples import FamilySamples
 
 __all__ = ["KnownPosterior", "LocalStatistics", "LogPosterior", "PosteriorNetwork", "PosteriorSource", "StatisticsMLP"]
@@ -40,6 +41,10 @@ class LogPosterior(ABC):
     @abstractmethod
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Return log p(x|t) + c(x), float64 (N, M), of samples (N, *shape) at parameters (M, d)."""
+
+    def expected(self, samples: FamilySamples, t: Tensor) -> Tensor:
+        """Return the best estimate of what `mean` is an average of, (G, M); the same where nothing better is known."""
+        return self.mean(samples, t)
 
     def mean(self, samples: FamilySamples, t: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return the means (G, M) over the samples of each node, which are -D_KL(p_node | p_t) + a constant.
@@ -161,6 +166,7 @@ class _Learned(LogPosterior):
         self.statistics = owner.network(tuple(some.shape[1:]), len(self._columns(d)))
         self.bias = nn.Sequential(nn.Linear(d, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 1))
         self._seen: Tensor | None = None
+        self._weighted: tuple[Reweighting, Tensor] | None = None
 
     def _features(self, x: Tensor) -> Tensor:
         with torch.no_grad():
@@ -196,10 +202,28 @@ class _Learned(LogPosterior):
         """Return the means over the samples of each node, linear in those of the statistics."""
         if samples is not self.samples:
             return super().mean(samples, t, rows)
-        if self._seen is None:
-            self._seen = torch.cat([self.summary(part) for part in samples.x.split(_CHUNK)])
-        s = self._seen if rows is None else self._seen[rows]
+        s = self._own() if rows is None else self._own()[rows]
         return samples.mean(s, rows) @ self.monomials(t).T - self.offset(t).double()
+
+    @torch.no_grad()
+    def expected(self, samples: FamilySamples, t: Tensor) -> Tensor:
+        """Return the means under the density that was learned, over the samples of all nodes, and its own log Z."""
+        if samples is not self.samples:
+            return super().expected(samples, t)
+        if self._weighted is None:
+            nodes = samples.nodes
+            psi = self.monomials(nodes)
+            weighted = Reweighting(self._own(), psi, samples.counts, self.offset(nodes))
+            self._weighted = weighted, weighted(psi)[1]
+        weighted, means = self._weighted
+        psi = self.monomials(t)
+        return means @ psi.T - weighted(psi)[0]
+
+    def _own(self) -> Tensor:
+        """Return the statistics of the samples that were learned from."""
+        if self._seen is None:
+            self._seen = torch.cat([self.summary(part) for part in self.samples.x.split(_CHUNK)])
+        return self._seen
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from math import log
 from typing import Any, ClassVar
 
 import torch
@@ -61,7 +62,7 @@ class Diffusion(WeightAveraged, OptimisedModel):
     Raises:
         ValueError: there is guidance and no class, or a class beyond the last; a part has another shape than the
             denoiser; there is a likelihood or a value_range beside a first stage; when training starts, the weights of
-            the first stage are not there.
+            the first stage are not there, or the noise at the path's beginning is less than numbers are rounded by.
         TypeError: the sampler draws random numbers, or the likelihood has another parameter than a location.
 
     """
@@ -124,8 +125,15 @@ class Diffusion(WeightAveraged, OptimisedModel):
         return self.denoiser.parameters()
 
     def on_fit_start(self) -> None:
-        """Refuse a first stage without its weights."""
+        """Refuse a first stage without its weights, and noise that is lost beside observations."""
         super().on_fit_start()
+        dtype = next(iter(self.learned())).dtype
+        most = -2 * log(torch.finfo(dtype).eps)
+        if self.path.log_snr_max > most:
+            raise ValueError(
+                f"expected a path with log_snr_max of at most {most:.4g}, as weaker noise is less than the rounding of "
+                f"{dtype}, got {self.path.log_snr_max:g}"
+            )
         stage = self.decoder.first_stage
         if stage is not None and not stage.filled:
             raise ValueError(f"expected the weights of the first stage in {stage.checkpoint}, which is not there")

@@ -229,6 +229,18 @@ def test_what_does_not_fit_is_refused(make, error, sentence):
         make()
 
 
+def test_noise_that_rounding_hides_is_refused_before_training(tmp_path):
+    """Beyond, the bound of an exact denoiser is off by orders of magnitude."""
+    x = D * torch.randn(2000, 2, generator=torch.Generator().manual_seed(0))
+    hidden, seen = (_model(LinearLogSNR(log_snr_max=bound)) for bound in (40, 30))
+    with torch.no_grad():
+        assert hidden.eval().loss({"x": x}).elbo.mean() < -100 < seen.eval().loss({"x": x}).elbo.mean()
+    rows = DataLoader([{"x": x[:4]}], batch_size=None)
+    trainer = Trainer(default_root_dir=tmp_path, accelerator="cpu", logger=False, max_epochs=1)
+    with pytest.raises(ValueError, match=r"of at most 31\.88, as .* the rounding of torch\.float32, got 40"):
+        trainer.fit(hidden, rows)
+
+
 def test_the_levels_of_a_weighting_can_be_others():
     assert EDMWeighting(levels=UniformLevels()).levels == UniformLevels()
 

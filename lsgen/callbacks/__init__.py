@@ -15,15 +15,15 @@ from lsgen.callbacks.evaluation.aggregate import AggregateMetrics
 from lsgen.callbacks.evaluation.class_comparison import ClassComparison
 from lsgen.callbacks.evaluation.collapse import CollapseWatch
 from lsgen.callbacks.evaluation.decoupling import Decoupling
+from lsgen.callbacks.evaluation.diffusion.ode_likelihood import ODELikelihood
+from lsgen.callbacks.evaluation.diffusion.phase_transitions import PhaseTransitions
 from lsgen.callbacks.evaluation.evidence import EvidenceMetrics
 from lsgen.callbacks.evaluation.factors import FactorMetrics
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
-from lsgen.callbacks.evaluation.ode_likelihood import ODELikelihood
 from lsgen.callbacks.evaluation.options import Cloning, Neighbourhoods, Paths, RealSet
 from lsgen.callbacks.evaluation.perceptual import PerceptualQuality
-from lsgen.callbacks.evaluation.phase_transitions import PhaseTransitions
 from lsgen.callbacks.evaluation.reconstruction_quality import ReconstructionQuality
 from lsgen.callbacks.evaluation.sample_quality import SampleComparison, SampleQuality
 from lsgen.callbacks.evaluation.sample_tests import Memorisation, TwoSampleTests

@@ -25,7 +25,7 @@ from torch import Tensor
 from lsgen.models.exponential.family import ConvexFamily, FisherEstimator
 from lsgen.models.exponential.posterior import LogPosterior, PosteriorNetwork, PosteriorSource
 from lsgen.models.exponential.potential import PotentialFit, bregman
-from lsgen.models.exponential.samples import FamilySamples
+from lsgen.models.exponential.samples import FamilySamples, first_of_each
 
 __all__ = ["BregmanEstimator", "ReleasedRecipe"]
 
@@ -106,9 +106,7 @@ class ReleasedRecipe(FisherEstimator):
 
         """
         posterior = self.posterior.fit(samples)
-        order = samples.node.argsort(stable=True)
-        start = samples.counts.cumsum(0).long() - samples.counts.long()
-        few = order[torch.arange(len(order)) - start[samples.node[order]] < self.each]
+        few = first_of_each(samples.node, self.each)
         x, t = samples.x[few], samples.t[few]
         potential, change = self.potential(samples, t, lambda grid: posterior(x, grid), "jsd")
         return ConvexFamily(samples.low, samples.high, potential, refinement=change)

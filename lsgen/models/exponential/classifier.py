@@ -27,6 +27,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from lsgen.models.exponential.family import FisherEstimator, MetricFamily
 from lsgen.models.exponential.metric_field import CholeskyField
 from lsgen.models.exponential.samples import FamilySamples
+from lsgen.models.exponential.training import minimise
 
 __all__ = ["FisherClassifier"]
 
@@ -86,12 +87,13 @@ class FisherClassifier(FisherEstimator):
         near = ((u[:, None] - u[None]).abs() <= 2 * self.reach + 1e-6).all(-1).fill_diagonal_(False)
         if not bool(near.any(1).all()):
             raise ValueError(f"expected a larger reach than {self.reach}: a node has no other within it")
+        x = (x - x.mean()) / x.std()
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(self.seed)
             net = _Score(prod(samples.x.shape[1:]), samples.dim, self.hidden)
-            self._train(net, u, (x - x.mean()) / x.std(), samples.node, near)
+            self._train(net, u, x, samples.node, near)
         with torch.no_grad():
-            rows = zip(u[samples.node].split(16384), ((x - x.mean()) / x.std()).split(16384), strict=True)
+            rows = zip(u[samples.node].split(16384), x.split(16384), strict=True)
             s = torch.cat([net(at, part) for at, part in rows]).double()
             s = s * 2 / (samples.high - samples.low)
             s = s - samples.mean(s)[samples.node]
@@ -100,20 +102,15 @@ class FisherClassifier(FisherEstimator):
         return MetricFamily(samples.low, samples.high, field, samples.nodes, g)
 
     def _train(self, net: _Score, u: Tensor, x: Tensor, node: Tensor, near: Tensor) -> None:
-        adam = torch.optim.Adam(net.parameters(), self.rate, betas=(0.9, 0.99))
-        plan = torch.optim.lr_scheduler.OneCycleLR(adam, self.rate, total_steps=self.steps, pct_start=0.1)
         weights, size = near.float(), min(self.batch_size, len(x))
-        for _ in range(self.steps):
+
+        def loss() -> Tensor:
             rows = torch.randint(len(x), (size,))
             own = u[node[rows]]
             other = u[torch.multinomial(weights[node[rows]], 1)[:, 0]]
             sign = 2 * torch.randint(2, (size,)).float() - 1
             change = sign[:, None] * (own - other)
             logit = (change * net((own + other) / 2, x[rows])).sum(1)
-            loss = binary_cross_entropy_with_logits(logit, (sign + 1) / 2)
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            plan.step()
-        if not bool(loss.detach().isfinite()):
-            raise ValueError("expected training to converge, got a loss that is not finite: lower the rate of learning")
+            return binary_cross_entropy_with_logits(logit, (sign + 1) / 2)
+
+        minimise(net.parameters(), loss, self.steps, self.rate)

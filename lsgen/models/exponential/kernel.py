@@ -24,7 +24,7 @@ from torch import Tensor
 from lsgen.models.exponential.bregman import BregmanEstimator
 from lsgen.models.exponential.posterior import LogPosterior, PosteriorSource
 from lsgen.models.exponential.potential import PotentialFit
-from lsgen.models.exponential.samples import FamilySamples
+from lsgen.models.exponential.samples import FamilySamples, first_of_each
 
 __all__ = ["KernelPosterior", "scale_sensitivity"]
 
@@ -37,13 +37,10 @@ class _ByKernel(LogPosterior):
     def __init__(self, samples: FamilySamples, owner: KernelPosterior) -> None:
         self.samples, self.owner = samples, owner
         compared, self.rest = samples.halves(2)
-        node = samples.node[compared]
-        order = node.argsort(stable=True)
-        counts = node.bincount(minlength=len(samples.nodes))
-        rank = torch.arange(len(order)) - (counts.cumsum(0) - counts)[node[order]]
-        chosen = compared[order[rank < max(1, owner.most // len(counts))]]
+        nodes = len(samples.nodes)
+        chosen = compared[first_of_each(samples.node[compared], max(1, owner.most // nodes))]
         self.seen, self.node = owner.encode(samples.x[chosen]), samples.node[chosen]
-        self.counts = self.node.bincount(minlength=len(counts)).double()
+        self.counts = self.node.bincount(minlength=nodes).double()
 
     def mean(self, samples: FamilySamples, t: Tensor, rows: Tensor | None = None) -> Tensor:
         """Return the means over the samples that none is compared with."""

@@ -18,7 +18,7 @@ den Oord, Li & Vinyals, "Representation learning with contrastive predictive cod
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from math import prod
@@ -29,6 +29,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from lsgen.models.exponential.reweighting import Reweighting
 from lsgen.models.exponential.samples import FamilySamples
+from lsgen.models.exponential.training import minimise
 
 __all__ = ["KnownPosterior", "LocalStatistics", "LogPosterior", "PosteriorNetwork", "PosteriorSource", "StatisticsMLP"]
 
@@ -272,25 +273,25 @@ class PosteriorNetwork(PosteriorSource):
         return learned
 
     def _train(self, samples: FamilySamples, learned: _Learned) -> None:
-        parameters = [*learned.statistics.parameters(), *learned.bias.parameters()]
-        adam = torch.optim.Adam(parameters, self.rate, betas=(0.9, 0.99))
-        plan = torch.optim.lr_scheduler.OneCycleLR(adam, self.rate, total_steps=self.steps, pct_start=0.1)
-        size, order, at = min(self.batch_size, len(samples.x)), torch.empty(0, dtype=torch.long), 0
-        share, psi = samples.counts.log().float(), learned.monomials(samples.nodes).float()
-        for _ in range(self.steps):
-            if at + size > len(order):
-                order, at = torch.randperm(len(samples.x)), 0
-            rows, at = order[at : at + size], at + size
+        size, share = min(self.batch_size, len(samples.x)), samples.counts.log().float()
+        psi, batches = learned.monomials(samples.nodes).float(), _batches(len(samples.x), size)
+
+        def loss() -> Tensor:
+            rows = next(batches)
             if samples.distinct:
                 t, candidates, own, weight = samples.nodes, psi, samples.node[rows], share
             else:
                 t = samples.t[rows]
                 candidates, own, weight = learned.monomials(t).float(), torch.arange(size), torch.zeros(())
             logits = learned.summary(samples.x[rows]) @ candidates.T - learned.offset(t) + weight
-            loss = cross_entropy(logits, own)
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            plan.step()
-        if not bool(loss.detach().isfinite()):
-            raise ValueError("expected training to converge, got a loss that is not finite: lower the rate of learning")
+            return cross_entropy(logits, own)
+
+        parameters = [*learned.statistics.parameters(), *learned.bias.parameters()]
+        minimise(parameters, loss, self.steps, self.rate)
+
+
+def _batches(n: int, size: int) -> Iterator[Tensor]:
+    """Yield rows of batches, in a new order whenever a pass ends; what is left over of it is left out."""
+    while True:
+        order = torch.randperm(n)
+        yield from order[: n - n % size].split(size)

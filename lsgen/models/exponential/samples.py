@@ -130,6 +130,14 @@ def _means(values: Tensor, group: Tensor, groups: int) -> Tensor:
     return total.index_add_(0, group, values.double()) / count.reshape(-1, *[1] * (values.ndim - 1))
 
 
+def first_of_each(group: Tensor, most: int) -> Tensor:
+    """Return the rows of the first so many members of every group (N,), one group after another."""
+    order = group.argsort(stable=True)
+    counts = group.bincount()
+    rank = torch.arange(len(order)) - (counts.cumsum(0) - counts)[group[order]]
+    return order[rank < most]
+
+
 def box_grid(low: Tensor, high: Tensor, size: int) -> Tensor:
     """Return the nodes of a regular grid over a box, (size^d, d)."""
     axes = [torch.linspace(a, b, size, dtype=torch.float64) for a, b in zip(low.tolist(), high.tolist(), strict=True)]

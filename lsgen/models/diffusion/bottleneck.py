@@ -62,7 +62,6 @@ def bottleneck_immersion(space: LatentSpace, log_snr: float | None = None) -> Im
     if not isinstance(space, NoiseSpace):
         raise TypeError(f"expected the latent space of a diffusion model, got {type(space).__name__}")
     decoder = space.decoder
-    assert isinstance(decoder, NoiseDecoder)
     net = decoder.denoiser.net
     if not hasattr(net, "bottleneck"):
         raise TypeError(f"expected a network with a bottleneck, such as a U-Net, got {type(net).__name__}")

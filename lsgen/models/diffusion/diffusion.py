@@ -98,9 +98,7 @@ class Diffusion(WeightAveraged, OptimisedModel):
     @property
     def decoder(self) -> NoiseDecoder:
         """The decoder of the latent space."""
-        decoder = self.latent_space.decoder
-        assert isinstance(decoder, NoiseDecoder)
-        return decoder
+        return self.latent_space.decoder
 
     @property
     def path(self) -> ProbabilityPath:
@@ -219,11 +217,10 @@ class Diffusion(WeightAveraged, OptimisedModel):
         classes = self.denoiser.classes
         if not classes:
             return None
-        label, dropout = batch["label"], self.decoder.guidance.dropout
-        left_out = label < 0
+        label, dropout = self._known(batch["label"]), self.decoder.guidance.dropout
         if self.training and dropout:
-            left_out = left_out | (torch.rand(label.shape, device=label.device) < dropout)
-        return torch.where(left_out, classes, label)
+            label = torch.where(torch.rand(label.shape, device=label.device) < dropout, classes, label)
+        return label
 
     def forward(self, x: Tensor) -> Tensor:
         """Return observations (N, *shape) after a round trip through the noise."""

@@ -73,6 +73,10 @@ class NoiseDecoder(nn.Module):
         """Return observations (N, *shape) in the units of the data."""
         return from_unit_range(x, self.value_range)
 
+    def clean(self, x: Tensor) -> Tensor:
+        """Return observations (N, *shape) as the denoiser has them: in its units, or as codes of the first stage."""
+        return self.scaled(x) if self.first_stage is None else self.first_stage.space.encode(x).mean
+
     def denoise(self, label: Tensor | None = None, weight: float = 1.0) -> Denoise:
         """Return x_t, l -> D for labels (N,), or for none, with guidance of a weight."""
         return partial(self.denoiser, label=label, guidance=weight) if self.denoiser.classes else self.denoiser
@@ -93,8 +97,7 @@ class NoiseDecoder(nn.Module):
 
     def inverse(self, x: Tensor) -> Tensor:
         """Return the noise (N, d) of observations (N, *shape)."""
-        clean = self.scaled(x) if self.first_stage is None else self.first_stage.space.encode(x).mean
-        return self.sampler.invert(self.denoise_like(x), self.denoiser.path, clean).flatten(1)
+        return self.sampler.invert(self.denoise_like(x), self.denoiser.path, self.clean(x)).flatten(1)
 
 
 class NoiseEncoder(nn.Module):
@@ -120,8 +123,8 @@ class NoiseEncoder(nn.Module):
 class NoiseSpace(EncodableLatentSpace):
     """The noise at the end of a path; its samples are without further noise."""
 
+    decoder: NoiseDecoder
+
     def observe(self, z: Tensor) -> Tensor:
         """Return the observations (B, *shape) of noise (B, d); with a first stage they are drawn from its p(x|z)."""
-        decoder = self.decoder
-        assert isinstance(decoder, NoiseDecoder)
-        return self.raw(z) if decoder.first_stage is None else super().observe(z)
+        return self.raw(z) if self.decoder.first_stage is None else super().observe(z)

@@ -43,7 +43,7 @@ from lsgen.metrics.phases.speciation import data_agreement, ornstein_uhlenbeck_t
 from lsgen.metrics.phases.symmetry_breaking import critical_log_snr
 from lsgen.models.diffusion.denoising import Denoise, MixtureDenoiser
 from lsgen.models.diffusion.paths import LinearLogSNR
-from lsgen.models.diffusion.space import NoiseDecoder, NoiseSpace
+from lsgen.models.diffusion.space import NoiseSpace
 
 __all__ = ["PhaseTransitions"]
 
@@ -128,24 +128,23 @@ class PhaseTransitions(PeriodicCallback):
     def _observations(self, space: NoiseSpace, probe: Probe | None) -> tuple[Tensor, bool]:
         """Return observations (N, *shape) in the units of the denoiser, and whether they are all."""
         if probe is not None:
-            return _clean(space, probe.x), True
+            return space.decoder.clean(probe.x), True
         assert self._data is not None
         total = len(self._data.dataset("train"))
         x = self._data.probe(min(self.n, total), "train")["x"]
         like = next(space.parameters(), x)
-        return _clean(space, x.to(like.device, like.dtype)), total <= self.n
+        return space.decoder.clean(x.to(like.device, like.dtype)), total <= self.n
 
 
 class _Transitions:
     """The transitions of one model in a moment of its training; observations are taken from their mean."""
 
     def __init__(self, space: NoiseSpace, x: Tensor, cloning: Cloning) -> None:
-        decoder = _decoder(space)
-        path = decoder.denoiser.path
+        path = space.decoder.denoiser.path
         mean = x.mean(0)
         self.shape, self.cloning = x.shape[1:], cloning
         self.points = (x - mean).flatten(1)
-        ask = decoder.denoise()
+        ask = space.decoder.denoise()
 
         def denoise(state: Tensor, l: Tensor) -> Tensor:
             """Return D - mean at the state of a variance-preserving path of centred observations."""
@@ -203,18 +202,6 @@ class _Transitions:
             times.append(float(ornstein_uhlenbeck_time(level.double())) if first else float("nan"))
             rows.append(largest)
         return times, torch.stack([*rows, critical])
-
-
-def _decoder(space: NoiseSpace) -> NoiseDecoder:
-    decoder = space.decoder
-    assert isinstance(decoder, NoiseDecoder)
-    return decoder
-
-
-def _clean(space: NoiseSpace, x: Tensor) -> Tensor:
-    """Return observations (N, *shape) as the denoiser has them: in its units, or as codes of its first stage."""
-    decoder = _decoder(space)
-    return decoder.scaled(x) if decoder.first_stage is None else decoder.first_stage.space.encode(x).mean
 
 
 def _drawn(levels: Tensor, agreement: Tensor, exact: Tensor) -> viz.Pixels:

@@ -133,9 +133,10 @@ class LatentGeometry(LatentCallback):
         """Measure and log."""
         known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
         active = active_axes(known, self.kl_threshold)
-        found = self._measure(space, im, known, active)
+        filled = fills_flat_space(im, known.z)
+        found = self._measure(space, im, known, active, curved=not filled)
         flat = bool(kinks(im.local, im.lifted(known.z[:1])))
-        about = {"curvature/piecewise_linear": int(flat), "curvature/flat": int(fills_flat_space(im, known.z))}
+        about = {"curvature/piecewise_linear": int(flat), "curvature/flat": int(filled)}
         sink.scalars(_scalars(found) | {"geometry/active_axes": len(active), **about})
         values = found["eigenvalues"]
         sink.histogram("geometry/eigenvalues", values[values > 0].log10().cpu())
@@ -145,7 +146,7 @@ class LatentGeometry(LatentCallback):
             arrays["kl"] = known.kl
         if space.dim > 1 and isinstance(space.manifold, Euclidean):
             plane = Plane.of(space, known, self.sigmas, self.plane_points)
-            curved = not (space.dim == 2 and about["curvature/flat"])
+            curved = not (space.dim == 2 and filled)
             surface = over_plane(im, plane, curved, self.detail.chunk_size)
             surface |= plane_eigenfunctions(im, plane, _EIGENFUNCTIONS, self.detail.chunk_size)
             tones = surface["plane_eigenvalues"].tolist()
@@ -160,9 +161,11 @@ class LatentGeometry(LatentCallback):
             arrays |= {"plane_origin": plane.origin, "plane_basis": plane.basis, **surface}
         sink.arrays("geometry/measurements", **{name: array.cpu().numpy() for name, array in arrays.items()})
 
-    def _measure(self, space: LatentSpace, im: Immersion, known: ProbeCodes, active: Tensor) -> dict[str, Tensor]:
+    def _measure(
+        self, space: LatentSpace, im: Immersion, known: ProbeCodes, active: Tensor, curved: bool
+    ) -> dict[str, Tensor]:
         z = known.z[: self.n]
-        curved = space.dim <= self.detail.max_curvature_axes and not fills_flat_space(im, z)
+        curved = curved and space.dim <= self.detail.max_curvature_axes
         found = at_probes(im, z, known.covariance, curved, self.detail.chunk_size)
         if len(active) == space.dim:
             names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}

@@ -6,7 +6,7 @@ The first entry that matches a key describes it; entries stand in the order in w
 from __future__ import annotations
 
 from lsgen.runs.keys.entry import Chart, Entry, Kind
-from lsgen.runs.keys.ode_likelihood import ODE_LIKELIHOOD
+from lsgen.runs.keys.evidence import EVIDENCE
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
 
@@ -142,21 +142,7 @@ ENTRIES: tuple[Entry, ...] = (
     _factor("disentanglement/jemmig/nats", "JEMMIG", "nats", "the gap itself, 0 is best", better="lower"),
     Entry("agreement/udr", "unsupervised disentanglement ranking", "", "factors", better="higher",
         meaning="agreement of a run's codes with those of other seeds, by `lsgen agree`"),
-    *(
-        Entry(key, name, "nats", "evidence", meaning=meaning, stages=("test",), better="lower",
-            source="EvidenceMetrics", watched=("test",))
-        for key, name, meaning in (
-            ("nll", "−log p(x)", "importance-sampled"),
-            ("nll_annealed", "−log p(x), annealed", "by annealed importance sampling, where temperatures are given"),
-            ("nll_exact", "−log p(x), exact", "the sum over all discrete codes, where `most_codes` is given"),
-            ("amortisation_gap", "amortisation gap", "what the best posterior of each observation gains"),
-            ("approximation_gap", "approximation gap", "what the best posterior of the family lacks, from below"),
-        )
-    ),
-    *ODE_LIKELIHOOD,
-    Entry("nll_effective_samples", "effective samples of −log p(x)", "", "evidence", stages=("test",),
-        better="higher", meaning="mean effective sample size; a handful of thousands is a poor estimate",
-        source="EvidenceMetrics", watched=("test",)),
+    *EVIDENCE,
     *(
         Entry(f"aggregate/{key}", name, "nats", "aggregate", meaning=meaning, stages=("", "test"),
             source="EvidenceMetrics", watched=("test",))

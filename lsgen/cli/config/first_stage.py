@@ -25,8 +25,7 @@ def fill_first_stage(config: dict[str, Any]) -> None:
 
     """
     model = config.get("model")
-    place = model.get("first_stage") if isinstance(model, dict) else None
-    if not isinstance(model, dict) or not isinstance(place, str):
+    if not isinstance(model, dict) or not isinstance(place := model.get("first_stage"), str):
         return
     run = RunDirectory.open(place)
     run.check_version()

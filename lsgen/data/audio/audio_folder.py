@@ -232,17 +232,18 @@ def _list(folder: Path, rate: int | None) -> Clips:
         raise ValueError(f"expected each file below {folder} in the folder of its class, or none, got {stray} in none")
     lengths = []
     for file in files:
-        with reading("audio", file):
-            told = soundfile.info(str(file))
-        rate = told.samplerate if rate is None else rate
-        if told.samplerate != rate:
-            raise ValueError(f"expected {rate} samples a second, got {told.samplerate} in {file}: resample it")
-        if told.frames < 1:
+        with reading("audio", file), soundfile.SoundFile(str(file)) as sound:
+            own, frames = int(sound.samplerate), int(sound.frames)
+            if frames > 0:  # a compressed file that is cut short tells the length that it had
+                sound.seek(frames - 1)
+                if not len(sound.read(1)):
+                    raise ValueError(f"of {frames} samples the last is not there")
+        rate = own if rate is None else rate
+        if own != rate:
+            raise ValueError(f"expected {rate} samples a second, got {own} in {file}: resample it")
+        if frames < 1:
             raise ValueError(f"expected sound in {file}, got no sample: remove it")
-        with reading("audio", file):  # a compressed file that is cut short tells the length that it had
-            if not len(soundfile.read(str(file), 1, int(told.frames) - 1)[0]):
-                raise ValueError(f"of {told.frames} samples the last is not there")
-        lengths.append(int(told.frames))
+        lengths.append(frames)
     assert rate is not None
     return files, [] if "" in owners else owners, lengths, rate
 

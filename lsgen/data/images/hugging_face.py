@@ -137,7 +137,7 @@ class HuggingFace(DataModule):
             raise ValueError(f"expected a picture in every row of {x!r}, got none in row 0")
         if drawn:
             return self.pictures.shape(shape_of(first)), self.pictures.encoding()
-        return tuple(_numbers([first], x).shape[1:]), AsStored(None)
+        return _shape_of_numbers(first, x), AsStored(None)
 
 
 class _Rows:
@@ -178,10 +178,9 @@ class _Rows:
 
         """
         if self.labels is not None:
-            known = [-1 if label is None else label for label in self.labels[:][self.label]]
-            if len(known) and min(known) < -1:
-                row = next(row for row, label in enumerate(known) if label < -1)
-                raise ValueError(f"expected classes from 0 in {self.label!r}, got {known[row]} in row {row} of {split}")
+            known = _labels(self.labels[:][self.label], str(self.label))
+            classes = f"classes from 0 in {self.label!r}"
+            refuse_first(known < -1, known, lambda value: classes, lambda row: f"row {row} of {split}")
         data = self.data if self.pictures is None else self.data.with_format("arrow")
         rows = max(1, _CHUNK // prod(self.shape)) if self.pictures is None else _CHUNK
         for start in range(0, len(data), rows):
@@ -233,14 +232,14 @@ def _picture(data: Any, column: str, row: int) -> Any:
         ) from error
 
 
-def _numbers(rows: Sequence[Any], column: str) -> Tensor:
+def _shape_of_numbers(row: Any, column: str) -> tuple[int, ...]:
     try:
-        x = np.asarray(rows)
-    except ValueError:  # rows of different lengths
+        x = np.asarray(row)
+    except ValueError:  # parts of different lengths
         x = np.asarray(None)
-    if x.dtype.kind not in "fiub" or x.ndim < 2 or 0 in x.shape:
+    if x.dtype.kind not in "fiub" or not x.ndim or 0 in x.shape:
         raise ValueError(f"expected pictures, or arrays of numbers of one shape, in the column {column!r}")
-    return torch.from_numpy(x.astype(np.float32))
+    return x.shape
 
 
 def _labels(rows: Sequence[Any], column: str) -> Tensor:

@@ -16,9 +16,9 @@ Yang, "The spontaneous magnetization of a two-dimensional Ising model" (1952), e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from math import cosh, log, pi, sinh, sqrt, tanh
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -132,19 +132,26 @@ def transfer_log_partition_and_derivatives(natural: Tensor, width: int, height: 
         ValueError: there are too few or too many sites.
 
     """
+    directions = torch.eye(2, dtype=natural.dtype)
 
-    def log_z(at: Tensor) -> Tensor:
-        return transfer_log_partition(at, width, height)
+    def along(i: int, at: Tensor) -> Any:
+        """Return log Z and its derivative along i."""
+        return jvp(lambda t: transfer_log_partition(t, width, height), (at,), (directions[i],))
 
-    def along(fn: Callable[[Tensor], Tensor], i: int) -> Callable[[Tensor], Tensor]:
-        direction = torch.eye(2, dtype=natural.dtype)[i]
-        return lambda at: jvp(fn, (at,), (direction,))[1]
+    def twice(i: int, j: int) -> Any:
+        """Return these, and the derivatives of both along j."""
+        return jvp(partial(along, i), (natural,), (directions[j],))
 
     with torch.no_grad():
-        first = [along(log_z, i)(natural) for i in (0, 1)]
-        second = {(i, j): along(along(log_z, i), j)(natural) for i, j in ((0, 0), (0, 1), (1, 1))}
-        hessian = torch.stack([second[min(i, j), max(i, j)] for i in (0, 1) for j in (0, 1)]).reshape(2, 2)
-        return LogPartition(log_z(natural), torch.stack(first), hessian)
+        (value, first), (_, aa) = twice(0, 0)
+        (_, second), (_, bb) = twice(1, 1)
+        ab = twice(0, 1)[1][1]
+        return LogPartition(value, torch.stack([first, second]), torch.stack([aa, ab, ab, bb]).reshape(2, 2))
+
+
+def _check_coupling(coupling: float) -> None:
+    if not coupling > 0:
+        raise ValueError(f"expected a coupling 1/T above 0, got {coupling}")
 
 
 def kaufman_log_partition(coupling: float, width: int, height: int | None = None) -> float:
@@ -159,8 +166,7 @@ def kaufman_log_partition(coupling: float, width: int, height: int | None = None
         ValueError: the coupling is not above 0.
 
     """
-    if not coupling > 0:
-        raise ValueError(f"expected a coupling 1/T above 0, got {coupling}")
+    _check_coupling(coupling)
     n, m = width, width if height is None else height
     ratio = cosh(2 * coupling) / tanh(2 * coupling)
     gamma = np.arccosh(np.maximum(ratio - np.cos(pi * np.arange(2 * n) / n), 1))
@@ -186,8 +192,7 @@ def infinite_energy(coupling: float) -> float:
         ValueError: the coupling is not above 0.
 
     """
-    if not coupling > 0:
-        raise ValueError(f"expected a coupling 1/T above 0, got {coupling}")
+    _check_coupling(coupling)
     double = 2 * coupling
     modulus, excess = 2 * sinh(double) / cosh(double) ** 2, 2 * tanh(double) ** 2 - 1
     rest = 2 / pi * excess * float(ellipk(modulus**2)) if excess else 0.0
@@ -204,7 +209,6 @@ def infinite_magnetisation(coupling: float) -> float:
         ValueError: the coupling is not above 0.
 
     """
-    if not coupling > 0:
-        raise ValueError(f"expected a coupling 1/T above 0, got {coupling}")
+    _check_coupling(coupling)
     critical = log(1 + sqrt(2)) / 2
     return 0.0 if coupling <= critical else (1 - sinh(2 * coupling) ** -4) ** 0.125

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lsgen.data.loading import chosen_options
+
 __all__ = ["ParameterGrid"]
 
 
@@ -51,8 +53,14 @@ class ParameterGrid:
 
     @classmethod
     def of(cls, given: ParameterGrid | Mapping[str, Any]) -> ParameterGrid:
-        """Return a grid that may be given as a mapping of its attributes."""
-        return given if isinstance(given, ParameterGrid) else cls(**given)
+        """Return a grid that may be given as a mapping of its attributes.
+
+        Raises:
+            ValueError: there is no such attribute, or a value is of another type.
+
+        """
+        chosen: ParameterGrid = chosen_options(cls, given, "grid")
+        return chosen
 
     @property
     def nodes(self) -> Tensor:

@@ -78,9 +78,9 @@ def flip_clusters(
     tie = -np.expm1(-2 * np.abs(field)).astype(np.float32)[:, None, None]
     along = spins == np.sign(field).astype(np.int8)[:, None, None]
     tied = along & (random.random(spins.shape, dtype=np.float32) < tie)
-    flip = np.zeros(count, bool)
     if single:
         chosen = random.integers(spins[0].size, size=len(spins))
+        flip = np.zeros(count, bool)
         flip[cluster.reshape(len(spins), -1)[np.arange(len(spins)), chosen]] = True
     else:
         flip = random.random(count, dtype=np.float32) < 0.5

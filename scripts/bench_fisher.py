@@ -35,6 +35,7 @@ from lsgen.models.exponential import (
     finite_family,
     fisher_errors,
 )
+from lsgen.models.exponential.samples import box_grid
 
 PATCHES = PosteriorNetwork(LocalStatistics, rate=3e-3)
 LOW, HIGH, NODES, EACH, SEEDS = (0.2, -0.4), (0.5, 0.4), 16, 781, 5
@@ -53,8 +54,7 @@ def mean(x: Tensor) -> Tensor:
 def samples(exact: ConvexFamily, seed: int) -> FamilySamples:
     """Draw configurations exactly."""
     states, generator = enumerated_ising(4), torch.Generator().manual_seed(seed)
-    axes = [torch.linspace(a, b, NODES, dtype=torch.float64) for a, b in zip(LOW, HIGH, strict=True)]
-    t = torch.cartesian_prod(*axes)
+    t = box_grid(exact.low, exact.high, NODES)
     p = (ising_statistics(states) @ t.T).softmax(0)
     drawn = torch.multinomial(p.T, EACH, replacement=True, generator=generator)
     return FamilySamples(states[drawn.flatten()][:, None], t.repeat_interleave(EACH, 0))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -51,14 +52,12 @@ def clones(folder: Path) -> None:
     x = torch.cat([side + 0.3 * torch.randn(100, 2), -side + 0.3 * torch.randn(100, 2)])
     decoder = NoiseDecoder(MixtureDenoiser(LinearLogSNR(), torch.stack([side, -side]), 0.3), Heun(2), Guidance())
     space = NoiseSpace(NoiseEncoder(decoder), decoder, FixedGaussian((2,)), StandardNormal(2), Deterministic())
-    sink = Sink(folder / "run", 0, [])
-    PhaseTransitions(cloning=Cloning(1000, 60, 19)).run(space, Probe(x), sink)
-    sink.close()
-    (made,) = (folder / "run").rglob("agreement/*.png")
-    made.replace(folder / "clones.png")
-    for path in sorted((folder / "run").rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    (folder / "run").rmdir()
+    with TemporaryDirectory(dir=folder) as place:  # of the same file system
+        sink = Sink(Path(place), 0, [])
+        PhaseTransitions(cloning=Cloning(1000, 60, 19)).run(space, Probe(x), sink)
+        sink.close()
+        (made,) = Path(place).rglob("agreement/*.png")
+        made.replace(folder / "clones.png")
 
 
 def main(arguments: list[str]) -> int:

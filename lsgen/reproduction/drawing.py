@@ -58,6 +58,17 @@ class Results:
         """Return the arrays of a metric of an arm by seed; of a comparison (no arm) its array under None."""
         return {seed: x for (of, seed, key), x in self.measured.items() if (of, key) == (arm, metric)}
 
+    def array(self, metric: str) -> NDArray[Any]:
+        """Return the array COMPARISON/KEY of a comparison.
+
+        Raises:
+            RunError: there is none of this name.
+
+        """
+        if not (found := self.arrays(None, metric)):
+            raise RunError(f"expected {metric} among the arrays of the comparisons, got none of that name")
+        return found[None]
+
 
 Drawer = Callable[[Results], Figure]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lsgen.models.exponential.family import ConvexFamily, EstimatedFamily
 
-__all__ = ["FamilyErrors", "family_errors", "fisher_errors"]
+__all__ = ["FamilyErrors", "family_errors", "family_residuals", "fisher_errors"]
 
 
 class FamilyErrors(NamedTuple):
@@ -37,6 +37,15 @@ def fisher_errors(found: Tensor, exact: Tensor) -> Tensor:
     return (found - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)
 
 
+def family_residuals(family: ConvexFamily, t: Tensor, log_partition: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Return errors of log Z (N,) less the best affine function, and of its derivatives (N, d) less their means."""
+    t = t.double()
+    affine = torch.cat([t, torch.ones_like(t[:, :1])], 1)
+    off = (family.log_partition(t) - log_partition)[:, None]
+    slopes = family.gradient(t) - gradient
+    return (off - affine @ torch.linalg.lstsq(affine, off).solution)[:, 0], slopes - slopes.mean(0)
+
+
 def family_errors(
     family: EstimatedFamily, t: Tensor, log_partition: Tensor, gradient: Tensor, fisher: Tensor
 ) -> FamilyErrors:
@@ -56,10 +65,5 @@ def family_errors(
     of_metric = fisher_errors(family.fisher(t), fisher)
     if not isinstance(family, ConvexFamily):
         return FamilyErrors(float("nan"), torch.full((family.dim,), torch.nan, dtype=torch.float64), of_metric)
-    t = t.double()
-    affine = torch.cat([t, torch.ones_like(t[:, :1])], 1)
-    off = (family.log_partition(t) - log_partition)[:, None]
-    left = off - affine @ torch.linalg.lstsq(affine, off).solution
-    slopes = family.gradient(t) - gradient
-    slopes = slopes - slopes.mean(0)
+    left, slopes = family_residuals(family, t, log_partition, gradient)
     return FamilyErrors(float(left.square().mean().sqrt()), slopes.square().mean(0).sqrt(), of_metric)

@@ -130,11 +130,16 @@ def _means(values: Tensor, group: Tensor, groups: int) -> Tensor:
     return total.index_add_(0, group, values.double()) / count.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def first_of_each(group: Tensor, most: int) -> Tensor:
-    """Return the rows of the first so many members of every group (N,), one group after another."""
+def ranked(group: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows, one group (N,) after another, and the place of each within its group."""
     order = group.argsort(stable=True)
     counts = group.bincount()
-    rank = torch.arange(len(order)) - (counts.cumsum(0) - counts)[group[order]]
+    return order, torch.arange(len(order)) - (counts.cumsum(0) - counts)[group[order]]
+
+
+def first_of_each(group: Tensor, most: int) -> Tensor:
+    """Return the rows of the first so many members of every group (N,), one group after another."""
+    order, rank = ranked(group)
     return order[rank < most]
 
 

@@ -23,6 +23,8 @@ from lsgen.models.exponential import (
     StatisticsMLP,
     fisher_errors,
 )
+from lsgen.models.exponential.errors import family_residuals
+from lsgen.models.exponential.samples import ranked
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["Thermodynamics"]
@@ -127,9 +129,8 @@ class Thermodynamics:
         return self.data.parameters.logit()
 
     def _part(self, every: FamilySamples, part: int) -> FamilySamples:
-        order = every.node.argsort(stable=True)
-        start = every.counts.cumsum(0).long() - every.counts.long()
-        mine = order[(torch.arange(len(order)) - start[every.node[order]]) % self.parts == part]
+        order, rank = ranked(every.node)
+        mine = order[rank % self.parts == part]
         if int(every.node[mine].bincount(minlength=len(every.nodes)).min()) < 1:
             raise ValueError(f"expected at least {self.parts} configurations of every node")
         return FamilySamples(every.x[mine], every.t[mine])
@@ -151,9 +152,7 @@ class Thermodynamics:
         nodes = every.nodes
         if isinstance(self.data, Ising):
             each = [transfer_log_partition_and_derivatives(t, self.data.shape[1]) for t in nodes]
-            return _Exact(
-                *(torch.stack([getattr(one, name) for one in each]) for name in ("value", "gradient", "hessian"))
-            )
+            return _Exact(*map(torch.stack, zip(*each, strict=True)))
         sites = self.data.shape[0]
         log_p = lambda t: tasep_log_probabilities(t.sigmoid(), sites)
         p = log_p(nodes).exp()
@@ -167,11 +166,8 @@ class Thermodynamics:
 
 def _errors(family: ConvexFamily, t: Tensor, exact: _Exact) -> dict[str, Tensor]:
     """Return errors at nodes (N, 2): arrays (N,) and numbers ()."""
-    affine = torch.cat([t, torch.ones_like(t[:, :1])], 1)
-    off = (family.log_partition(t) - exact.log_partition)[:, None]
-    left = (off - affine @ torch.linalg.lstsq(affine, off).solution)[:, 0]
-    slopes = family.gradient(t) - exact.gradient
-    slopes = (slopes - slopes.mean(0)).square()
+    left, slopes = family_residuals(family, t, exact.log_partition, exact.gradient)
+    slopes = slopes.square()
     squares = slopes.sum(1)
     return {
         "log_partition": left.square(),

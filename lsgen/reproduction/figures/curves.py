@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from lsgen import viz
 from lsgen.reproduction.drawing import Results
-from lsgen.runs import RunError
 from lsgen.viz.style import ACCENT, SERIES
 
 __all__ = ["Curves"]
@@ -52,17 +51,10 @@ class Curves:
             for ax in axes[len(self.panels) :]:
                 ax.set_axis_off()
             for ax, (title, panel) in zip(axes, self.panels.items(), strict=False):
-                arrays = {key: _array(results, panel[key]) for key in ("x", "points", "lines", "names") if key in panel}
+                arrays = {key: results.array(panel[key]) for key in ("x", "points", "lines", "names") if key in panel}
                 _draw(ax, arrays)
                 ax.set(title=title, xlabel=panel.get("xlabel", ""), ylabel=panel.get("ylabel", ""))
             return figure
-
-
-def _array(results: Results, metric: str) -> NDArray[np.floating]:
-    found = results.arrays(None, metric)
-    if not found:
-        raise RunError(f"expected {metric} among the arrays of the comparisons, got none of that name")
-    return found[None]
 
 
 def _draw(ax: Axes, arrays: Mapping[str, NDArray[np.floating]]) -> None:

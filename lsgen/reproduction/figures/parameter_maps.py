@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from lsgen import viz
 from lsgen.reproduction.drawing import Results
-from lsgen.runs import RunError
 
 __all__ = ["ParameterMaps"]
 
@@ -39,13 +38,8 @@ class ParameterMaps:
 
     def __call__(self, results: Results) -> Figure:
         """Return the figure."""
-        found = {}
-        for title, panel in self.panels.items():
-            for key in ("x", "y", "map"):
-                arrays = results.arrays(None, panel[key])
-                if not arrays:
-                    raise RunError(f"expected {panel[key]} among the arrays of the comparisons, got none of that name")
-                found[title, key] = arrays[None]
+        keys = ("x", "y", "map")
+        found = {(title, key): results.array(panel[key]) for title, panel in self.panels.items() for key in keys}
         rows = -(-len(self.panels) // self.columns)
         with viz.publication(2.8 * self.columns, 2.2 * rows, rows, self.columns) as (figure, axes):
             for ax in axes[len(self.panels) :]:

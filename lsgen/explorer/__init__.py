@@ -1,0 +1,1 @@
+"""Codes and their decoder as one HTML file that opens without a network or a server."""

@@ -13,7 +13,7 @@ from lsgen.latent.codes import Codes
 from lsgen.latent.families.points import Point
 from lsgen.latent.space import EncodableSpace
 
-__all__ = ["encode_observations"]
+__all__ = ["column_entries", "encode_observations", "spread"]
 
 
 @torch.no_grad()
@@ -46,10 +46,10 @@ def encode_observations(
         if not isinstance(batch, Mapping) or not isinstance(batch.get("x"), Tensor):
             raise ValueError(f'expected batches that are mappings with the tensor "x", got a {type(batch).__name__}')
         q = space.encode(batch["x"].to(like.device, like.dtype))
-        mean, scale = space.manifold.shift(q.mean, torch.zeros_like(q.mean)), _spread(q)
+        mean, scale = space.manifold.shift(q.mean, torch.zeros_like(q.mean)), spread(q)
         z.append(mean.cpu())
         scales.append(None if scale is None else scale.to(mean.dtype).cpu())
-        columns.append(_entries(batch, len(mean), asked))
+        columns.append(column_entries(batch, len(mean), asked))
     if not z:
         raise ValueError("expected batches of observations, got none")
     shared = [name for name in columns[0] if all(name in part for part in columns)]
@@ -58,7 +58,7 @@ def encode_observations(
     return Codes(torch.cat(z), ids, space.manifold, named, torch.cat(known) if len(known) == len(z) else None)
 
 
-def _spread(q: Distribution) -> Tensor | None:
+def spread(q: Distribution) -> Tensor | None:
     """Return the standard deviations (N, d) of distributions; None where all mass is at a point or none are known."""
     if isinstance(q, Point):
         return None
@@ -69,8 +69,18 @@ def _spread(q: Distribution) -> Tensor | None:
     return scale if scale.shape == q.mean.shape and bool(scale.isfinite().all()) else None
 
 
-def _entries(batch: Mapping[str, Any], size: int, asked: list[str] | None) -> dict[str, Tensor]:
-    """Return the entries of a batch that become columns, by name, (B,) each."""
+def column_entries(batch: Mapping[str, Any], size: int, asked: list[str] | None = None) -> dict[str, Tensor]:
+    """Return the entries of a batch that become columns, by name, (B,) each.
+
+    Args:
+        batch: a mapping with the observations "x".
+        size: the number B of observations.
+        asked: which entries; unless given, all of shape (B,) or (B, k) that do not have the shape of "x".
+
+    Raises:
+        ValueError: an entry that is asked for is missing or has another shape.
+
+    """
     found: dict[str, Tensor] = {}
     for name in batch if asked is None else asked:
         value = batch.get(name)

@@ -10,7 +10,7 @@ and costs no weights; a run that was interrupted there, and is resumed, closes a
 between its last step and this place, the weights are saved all the same, and what it cut off is left out.
 
 A validation may be long, and what asks by a signal may have little patience. So a checkpoint is taken before the batch
-that a validation follows, where saving takes less than 5 % of the time; a signal then ends training between two batches
+that a validation follows, where saving takes less than 2 % of the time; a signal then ends training between two batches
 of the validation, and the resumed run repeats that one batch and the validation, which come out the same.
 """
 
@@ -56,7 +56,7 @@ __all__ = ["BEST", "Checkpoint"]
 
 BEST = "best.ckpt"
 _NOTHING, _SAVE, _STOP = range(3)
-_LEAST_RATIO = 20  # seconds since the last save over the seconds it took
+_LEAST_RATIO = 50  # seconds since the last save over the seconds it took
 _BRIEF = 1.0  # seconds of a validation whose end can be waited for
 
 
@@ -71,7 +71,7 @@ class Checkpoint(LightningCheckpoint):
         every_n_steps: generator steps between two saves; None saves by the other rules only.
         every_n_minutes: minutes between two saves; None saves by the other rules only.
         every_n_epochs: save at the end of every so many epochs, unless the last save was so short ago that saving
-            took more than 5 % of the time since; None saves by the other rules only. The end of training, and a
+            took more than 2 % of the time since; None saves by the other rules only. The end of training, and a
             value that is the best so far, are always saved.
         monitor: logged validation value that decides on best.ckpt, such as "val/elbo"; None keeps no best.ckpt, "auto"
             takes the `criterion` of the model, if it has one and the data have a validation loader. A value that is NaN
@@ -316,7 +316,7 @@ class Checkpoint(LightningCheckpoint):
         return _SAVE if due else _NOTHING
 
     def _is_cheap(self) -> bool:
-        """Tell whether saving now takes less than 5 % of the time since the last save."""
+        """Tell whether saving now takes less than 2 % of the time since the last save."""
         return time.monotonic() - self._saved_at >= _LEAST_RATIO * self._saving_seconds
 
     def _is_brief(self) -> bool:

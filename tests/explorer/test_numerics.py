@@ -1,0 +1,437 @@
+"""What the page of the explorer computes, in a browser, against lsgen, numpy, scipy and scikit-learn."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse.csgraph import dijkstra
+from sklearn.metrics import roc_auc_score
+
+import lsgen.explorer
+from lsgen.latent import paths
+from lsgen.latent.distances import CosineDistance, distance_on
+from lsgen.latent.manifolds import Euclidean, Manifold, PoincareBall, Sphere
+from lsgen.latent.manifolds.description import describe
+from lsgen.latent.manifolds.supports import Simplex
+from lsgen.latent.neighbours import nearest_neighbours, neighbour_graph
+
+pytestmark = pytest.mark.browser
+PAGE = Path(lsgen.explorer.__file__).parent / "page"
+SCRIPTS = ("neighbours.js", "curves.js", "directions.js", "comparison.js", "columns.js")
+MANIFOLDS = [Euclidean(), Sphere(), PoincareBall(0.5), Simplex(6)]
+
+Script = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser without a window."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium on the PATH")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def script(chromium: Any) -> Iterator[Script]:
+    """A function that runs a line of JavaScript on arguments that JSON holds, with the numerics of the page."""
+    page = chromium.new_page()
+    for name in SCRIPTS:
+        page.add_script_tag(content=(PAGE / name).read_text())
+    page.add_script_tag(
+        content="const search = neighbourSearch(), curves = curveNumerics(), directions = directionNumerics();"
+        "const comparison = comparisonNumerics(), axes = axisNumerics(), f64 = (list) => Float64Array.from(list);"
+        "const made = (z, manifold, cosine) => search.space(new Float32Array(z.flat()), z.length, z[0].length,"
+        " manifold, cosine);"
+    )
+
+    def run(line: str, **arguments: Any) -> Any:
+        names = ", ".join(arguments)
+        plain = {name: np.asarray(a).tolist() if hasattr(a, "__array__") else a for name, a in arguments.items()}
+        return page.evaluate(
+            f"(text) => {{ const {{ {names} }} = JSON.parse(text); return ({line}); }}", json.dumps(plain)
+        )
+
+    yield run
+    page.close()
+
+
+def codes_on(manifold: Manifold, count: int = 300, dim: int = 6, seed: int = 0) -> torch.Tensor:
+    """Codes of half precision on a manifold, some of them twice."""
+    z = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
+    if isinstance(manifold, PoincareBall):
+        length = z.norm(dim=-1, keepdim=True)
+        z = 0.97 / manifold.curvature**0.5 * torch.tanh(length / 4) * z / length
+    elif isinstance(manifold, Simplex):
+        z = torch.softmax(2 * z, -1)
+    elif isinstance(manifold, Sphere):
+        z = manifold.onto(z)
+    z[count // 2 : count // 2 + count // 10] = z[: count // 10]
+    if isinstance(manifold, Euclidean):  # a lattice has many ties
+        z[count // 4 : count // 2] = (2 * z[count // 4 : count // 2]).round() / 2
+    return z.half().float()
+
+
+@pytest.mark.parametrize("manifold", MANIFOLDS, ids=repr)
+def test_neighbours_have_the_ranks_of_python(script: Script, manifold: Manifold) -> None:
+    z = codes_on(manifold)
+    if isinstance(manifold, Simplex):  # of half precision they do not sum to 1 as Python asks of single precision
+        z = z / z.sum(-1, keepdim=True)
+    found = script(
+        "(() => { const s = made(z, manifold); return z.map((_, i) => { const near = search.nearest(s, "
+        "search.row(s, i), k, i); return [[...near.indices], [...near.distances]]; }); })()",
+        z=z.double(),
+        manifold=describe(manifold),
+        k=12,
+    )
+    expected = nearest_neighbours(z, None, 12, distance_on(manifold))
+    np.testing.assert_array_equal([near for near, _ in found], expected.indices)
+    np.testing.assert_allclose([far for _, far in found], expected.distances, rtol=1e-11, atol=1e-15)
+
+
+def test_neighbours_of_a_query_by_cosine_have_the_ranks_of_python(script: Script) -> None:
+    z, queries = codes_on(Euclidean(), seed=1) + 0.25, codes_on(Euclidean(), 20, seed=2) + 0.25
+    found = script(
+        "(() => { const s = made(z, manifold, true); return queries.map((q) => "
+        "[...search.nearest(s, f64(q), 5).indices]); })()",
+        z=z.double(),
+        queries=queries.double(),
+        manifold=describe(Euclidean()),
+    )
+    np.testing.assert_array_equal(found, nearest_neighbours(queries, z, 5, CosineDistance()).indices)
+
+
+def test_a_rank_counts_the_nearer_codes(script: Script) -> None:
+    z = codes_on(Euclidean())
+    near = nearest_neighbours(z[:1], z, 300).indices[0].tolist()
+    line = "[40, 7, 250].map((i) => search.rank(made(z, manifold), f64(z[0]), i, without))"
+    ranks = script(line, z=z.double(), manifold=describe(Euclidean()), without=[])
+    assert ranks == [near.index(i) + 1 for i in (40, 7, 250)]
+    ranks = script(line, z=z.double(), manifold=describe(Euclidean()), without=near[:3])
+    assert ranks == [near.index(i) - 2 for i in (40, 7, 250)]
+
+
+@pytest.mark.parametrize(
+    ("z", "manifold", "sentence"),
+    [
+        ([[1.0, 2.0], [0.0, 0.0]], describe(Sphere()), "no direction"),
+        ([[0.5, 0.5], [0.8, 0.8]], describe(PoincareBall()), "rim"),
+        ([[0.5, 0.5], [1.5, -0.5]], describe(Simplex(2)), "negative"),
+        ([[0.5, 0.5], [0.9, 0.9]], describe(Simplex(2)), "sum"),
+        ([[0.5, None], [0.9, 0.9]], describe(Euclidean()), "not finite"),
+        ([[0.5, 0.5], [0.9, 0.9]], {"type": "ProductManifold", "arguments": []}, "cannot measure"),
+    ],
+)
+def test_codes_that_are_no_points_of_the_space_are_refused(
+    script: Script, z: list[list[Any]], manifold: Any, sentence: str
+) -> None:
+    filled = "z.map((row) => row.map((value) => value ?? NaN))"
+    refusal = script(
+        f"(() => {{ try {{ made({filled}, manifold); return ''; }} catch (e) {{ return e.message; }} }})()",
+        z=z,
+        manifold=manifold,
+    )
+    assert sentence in refusal
+
+
+def test_more_neighbours_than_codes_are_refused(script: Script) -> None:
+    refusal = script(
+        "(() => { try { search.nearest(made(z, manifold), f64(z[0]), 3, 0); } catch (e) { return e.message; } })()",
+        z=[[0.0], [1.0], [2.0]],
+        manifold=describe(Euclidean()),
+    )
+    assert refusal == "There are 2 other codes, and 3 neighbours were asked for."
+
+
+def test_straight_and_spherical_paths_are_those_of_python(script: Script) -> None:
+    z = codes_on(Euclidean(), 8, seed=3).double()
+    pairs = [
+        (z[0], z[1]),
+        (z[2], 3 * z[2]),
+        (z[3], torch.zeros(6).double()),
+        (z[4], -2 * z[4]),
+        (z[5], z[5] + 1e-9 * z[6]),
+    ]
+    for start, end in pairs:
+        for name in ("linear", "slerp"):
+            found = script(f"curves.{name}(f64(a), f64(b), 9).map((p) => [...p])", a=start, b=end)
+            np.testing.assert_allclose(found, getattr(paths, name)(start, end, 9), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("manifold", MANIFOLDS, ids=repr)
+def test_geodesics_are_those_of_python(script: Script, manifold: Manifold) -> None:
+    z = codes_on(manifold, 40, seed=4).double()
+    line = "(() => { const s = made(z, manifold); return pairs.map(([a, b]) => curves.geodesic(s, f64(a), f64(b), 7)"
+    line += ".map((p) => [...p])); })()"
+    pairs = torch.stack([z[:6], z[10:16]], 1)
+    if isinstance(manifold, Sphere):
+        pairs = manifold.onto(pairs)
+    if isinstance(manifold, Simplex):
+        pairs = pairs / pairs.sum(-1, keepdim=True)
+    found = script(line, z=z, manifold=describe(manifold), pairs=pairs)
+    start, end = pairs.unbind(1)
+    expected = manifold.geodesic(start, end, 7)
+    if isinstance(manifold, Simplex):  # the geodesic of Fisher and Rao; lsgen's simplex mixes
+        expected = Sphere().geodesic(start.sqrt(), end.sqrt(), 7).square()
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_antipodes_of_the_sphere_have_no_shortest_path(script: Script) -> None:
+    refusal = script(
+        "(() => { try { curves.geodesic(made([a], manifold), f64(a), f64(a).map((v) => -v), 5); }"
+        " catch (e) { return e.message; } })()",
+        a=[0.6, 0.8],
+        manifold=describe(Sphere()),
+    )
+    assert "antipodes" in refusal
+
+
+@pytest.mark.parametrize("manifold", [Euclidean(), PoincareBall()], ids=repr)
+def test_the_density_path_is_the_shortest_one_over_the_graph_of_python(script: Script, manifold: Manifold) -> None:
+    z = codes_on(manifold, 200, 3, seed=5)
+    graph = neighbour_graph(z, 6, distance_on(manifold)).matrix()
+    graph.data = graph.data**2
+    costs = dijkstra(graph, directed=False, indices=0)
+    ends = [int(i) for i in np.flatnonzero(np.isfinite(costs))[[-1, -7, 9]]]
+    found = script(
+        "(() => { const s = made(z, manifold); return ends.map((end) => curves.density(s, 0, end, { k: 6 })); })()",
+        z=z.double(),
+        manifold=describe(manifold),
+        ends=ends,
+    )
+    full = (graph + graph.T).toarray()
+    for end, path in zip(ends, found, strict=True):
+        nodes = path["nodes"]
+        assert (nodes[0], nodes[-1]) == (0, end)
+        assert path["cost"] == pytest.approx(costs[end], rel=1e-9)
+        assert sum(full[i, j] for i, j in pairwise(nodes)) == pytest.approx(costs[end], rel=1e-9)
+
+
+def test_clusters_that_nothing_joins_have_no_density_path(script: Script) -> None:
+    z = [[float(i % 5), 1000.0 * (i // 5)] for i in range(10)]
+    assert script("curves.density(made(z, manifold), 0, 9, { k: 3 })", z=z, manifold=describe(Euclidean())) is None
+
+
+def test_points_of_a_chain_are_equidistant(script: Script) -> None:
+    manifold = PoincareBall(0.5)
+    z = codes_on(manifold, 5, 3, seed=6).double()
+    found = script(
+        "curves.resampled(made(z, manifold), z.map(f64), 41).map((p) => [...p])", z=z, manifold=describe(manifold)
+    )
+    steps = manifold.distance(torch.tensor(found[:-1]).double(), torch.tensor(found[1:]).double())
+    total = manifold.distance(z[:-1], z[1:]).sum()
+    np.testing.assert_allclose(found[0], z[0], atol=1e-12)
+    np.testing.assert_allclose(found[-1], z[-1], atol=1e-12)
+    assert float((steps - total / 40).abs().sort().values[:-4].max()) < 1e-6  # a step across a corner is shorter
+    assert (steps < total / 40 + 1e-6).all()
+
+
+def test_percentiles_count_the_nearest_distances_of_codes(script: Script) -> None:
+    z = codes_on(Euclidean(), 90, seed=7)
+    near = nearest_neighbours(z, None, 1).distances[:, 0].numpy()
+    values = [0.0, float(near[4]), 1.0, 9.0]
+    found = script(
+        "(() => { const sorted = curves.reference(made(z, manifold)); return values.map((v) => "
+        "curves.percentile(sorted, v)); })()",
+        z=z.double(),
+        manifold=describe(Euclidean()),
+        values=values,
+    )
+    np.testing.assert_allclose(found, [100 * (near <= value).mean() for value in values], rtol=1e-9)
+
+
+def mulberry(seed: int) -> Iterator[float]:
+    """Yield uniform numbers of the 32-bit generator that the page names."""
+    state = seed
+    while True:
+        state = (state + 0x6D2B79F5) & 0xFFFFFFFF
+        t = ((state ^ (state >> 15)) * (1 | state)) & 0xFFFFFFFF
+        t = ((t + (((t ^ (t >> 7)) * (61 | t)) & 0xFFFFFFFF)) & 0xFFFFFFFF) ^ t
+        yield (t ^ (t >> 14)) / 2**32
+
+
+def two_groups(effect: float, counts: tuple[int, int] = (30, 50), dim: int = 8, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(sum(counts), dim)) * np.linspace(0.5, 2, dim)
+    z[: counts[0], 1] += effect
+    return z.astype(np.float32).astype(np.float64)
+
+
+DIRECTION = "const s = made(z, manifold), found = directions.direction(s, a, b);"
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.7, 3.0])
+def test_the_reliability_of_a_direction_is_its_formula(script: Script, effect: float) -> None:
+    z = two_groups(effect)
+    a, b = z[:30], z[30:]
+    difference = a.mean(0) - b.mean(0)
+    noise = a.var(0, ddof=1).sum() / 30 + b.var(0, ddof=1).sum() / 50
+    found = script(
+        f"(() => {{ {DIRECTION} return [[...found.vector], found.rho, found.sd]; }})()",
+        z=z,
+        manifold=describe(Euclidean()),
+        a=list(range(30)),
+        b=list(range(30, 80)),
+    )
+    np.testing.assert_allclose(found[0], difference, rtol=1e-10, atol=1e-12)
+    assert found[1] == pytest.approx(max(0.0, 1 - noise / (difference @ difference)), abs=1e-10)
+    assert found[2] == pytest.approx((z @ difference / np.linalg.norm(difference)).std(ddof=1), rel=1e-10)
+
+
+@pytest.mark.parametrize(("effect", "counts"), [(0.0, (20, 11)), (0.8, (20, 11)), (0.8, (11, 20)), (4.0, (15, 15))])
+def test_the_permutation_p_is_that_of_the_same_shuffles(script: Script, effect: float, counts: tuple[int, int]) -> None:
+    z, n, times = two_groups(effect, counts, seed=3), sum(counts), 99
+    uniform, order, m = mulberry(5), list(range(n)), min(counts)
+
+    def size(rows: list[int]) -> float:
+        others = [i for i in range(n) if i not in rows]
+        return float(((z[rows].mean(0) - z[others].mean(0)) ** 2).sum())
+
+    reached, observed = 0, size(list(range(counts[0])))
+    for _ in range(times):
+        for i in range(m):
+            j = i + int(next(uniform) * (n - i))
+            order[i], order[j] = order[j], order[i]
+        reached += size(order[:m]) >= observed
+    found = script(
+        "directions.permutation(f64(z.flat()), 8, na, nb, times, 5)", z=z, na=counts[0], nb=counts[1], times=times
+    )
+    assert found == (1 + reached) / (1 + times)
+    assert (found == 0.01) == (effect > 3)
+
+
+def test_the_auc_counts_pairs_as_scikit_learn(script: Script) -> None:
+    rng = np.random.default_rng(0)
+    above, below = rng.integers(0, 9, 40) + 2.0, rng.integers(0, 9, 30) * 1.0
+    truth = roc_auc_score([1] * 40 + [0] * 30, [*above, *below])
+    assert script("directions.auc(above, below)", above=above, below=below) == pytest.approx(truth, abs=1e-12)
+
+
+def test_the_held_out_auc_is_half_without_an_effect_and_near_the_best_with_one(script: Script) -> None:
+    line = "directions.crossValidated(f64(z.flat()), 8, na, nb)"
+    noise = np.mean([script(line, z=two_groups(0.0, (60, 60), seed=s), na=60, nb=60) for s in range(12)])
+    assert abs(noise - 0.5) < 0.05  # the same groups projected on their own direction give 0.7
+    z = two_groups(6.0, (60, 60))
+    assert script(line, z=z, na=60, nb=60) > 0.97
+    assert script(line, z=z[:8], na=4, nb=4) is None
+
+
+def test_the_cosine_of_two_noisy_estimates_is_corrected(script: Script) -> None:
+    rng = np.random.default_rng(1)
+    truth, plain, corrected = rng.normal(size=40) * 0.35, [], []
+    for _ in range(30):
+        halves = [rng.normal(size=(60, 40)) + np.where(np.arange(60) < 30, 1, 0)[:, None] * truth for _ in range(2)]
+        found = script(
+            f"(() => {{ const pair = zs.map((z) => {{ {DIRECTION} return found; }});"
+            " return directions.cosine(...pair); })()",
+            zs=np.stack(halves),
+            manifold=describe(Euclidean()),
+            a=list(range(30)),
+            b=list(range(30, 60)),
+        )
+        plain.append(found["plain"])
+        corrected.append(found["corrected"] or 0.0)
+    assert np.mean(plain) < 0.8 < np.mean(corrected)  # both estimate one direction: the cosine is 1
+
+
+def test_groups_that_share_items_or_are_too_small_are_refused(script: Script) -> None:
+    line = f"(() => {{ try {{ {DIRECTION} }} catch (e) {{ return e.message; }} }})()"
+    z, flat = two_groups(1.0), describe(Euclidean())
+    assert "must not share" in script(line, z=z, manifold=flat, a=[0, 1, 2], b=[2, 3])
+    assert "at least 2" in script(line, z=z, manifold=flat, a=[0], b=[2, 3])
+
+
+@pytest.mark.parametrize("manifold", [Sphere(), PoincareBall(0.5)], ids=repr)
+def test_directions_on_a_manifold_are_those_of_the_tangent_space_at_the_mean(
+    script: Script, manifold: Manifold
+) -> None:
+    z = codes_on(manifold, 60, 3, seed=8).double()
+    z[:, 0] = z[:, 0].abs()
+    if isinstance(manifold, PoincareBall):
+        z = z * 0.7
+    z = (manifold.onto(z) if isinstance(manifold, Sphere) else z).float().double()
+    centre = z[:1]
+    for _ in range(200):
+        centre = manifold.exp(centre, manifold.log(centre.expand_as(z), z).mean(0, keepdim=True))
+    v = manifold.log(centre.expand_as(z), z) * manifold.conformal_factor(centre)
+    difference = v[:25].mean(0) - v[25:].mean(0)
+    noise = v[:25].var(0).sum() / 25 + v[25:].var(0).sum() / 35
+    found = script(
+        f"(() => {{ {DIRECTION} return [found.length, found.rho, [...directions.moved(s, f64(at), found, 1.5)],"
+        " found.sd]; })()",
+        z=z,
+        manifold=describe(manifold),
+        a=list(range(25)),
+        b=list(range(25, 60)),
+        at=centre[0],
+    )
+    assert found[0] == pytest.approx(float(difference.norm()), rel=1e-6)
+    assert found[1] == pytest.approx(max(0.0, 1 - float(noise / difference.square().sum())), abs=1e-6)
+    step = 1.5 * found[3] * difference / difference.norm() / manifold.conformal_factor(centre)
+    np.testing.assert_allclose([found[2]], manifold.exp(centre, step), atol=1e-6)
+
+
+@pytest.mark.parametrize("manifold", [Sphere(), PoincareBall(0.5)], ids=repr)
+def test_a_direction_is_carried_along_the_geodesic(script: Script, manifold: Manifold) -> None:
+    base, z = codes_on(manifold, 30, 4, seed=9)[20:22].double() * (0.6 if isinstance(manifold, PoincareBall) else 1)
+    base, z = manifold.onto(base), manifold.onto(z)
+    velocity = manifold.log(base, z)
+    length = float(manifold.distance(base, z))
+    scale = manifold.curvature**0.5 if isinstance(manifold, PoincareBall) else 1.0  # the page keeps the unit ball
+    found = script(
+        "[...directions.moved(made([z], manifold), f64(z), { base: f64(base), unit: f64(unit), sd }, 0.5)]",
+        z=z,
+        manifold=describe(manifold),
+        base=scale * base,
+        unit=velocity / velocity.norm(),
+        sd=length,
+    )
+    np.testing.assert_allclose(found, manifold.exp(base, 1.5 * velocity), atol=1e-6)
+
+
+def test_the_jaccard_index_of_neighbourhoods_is_that_of_sets(script: Script) -> None:
+    one, other = codes_on(Euclidean(), 120, seed=10), codes_on(Sphere(), 120, seed=10)
+    near = [nearest_neighbours(z, None, 7, distance_on(m)).indices for z, m in ((one, Euclidean()), (other, Sphere()))]
+    expected = [len({*a} & {*b}) / len({*a} | {*b}) for a, b in zip(*(n.tolist() for n in near), strict=True)]
+    found = script(
+        "[...comparison.jaccard(made(one, flat), made(other, sphere), one.map((_, i) => i), 7)]",
+        one=one.double(),
+        other=other.double(),
+        flat=describe(Euclidean()),
+        sphere=describe(Sphere()),
+    )
+    np.testing.assert_allclose(found, expected)
+    order = script("comparison.ascending(values)", values=found)
+    np.testing.assert_array_equal(order, np.argsort(expected, kind="stable"))
+
+
+def test_figures_of_axes_are_those_of_numpy(script: Script) -> None:
+    z, labels = two_groups(2.0), ["a"] * 30 + ["b"] * 20 + ["c"] * 30
+    column = z[:, 1] + z[:, 2]
+    found = script(
+        "[axes.moments(new Float32Array(z.flat()), 80, 8, 3), axes.histogram(column, 12, Math.min(...column), "
+        "Math.max(...column)), axes.correlation(column, z.map((r) => r[1])), axes.ratio(column, labels), "
+        "axes.correlation(column, column.map(() => 1))]",
+        z=z,
+        column=column,
+        labels=labels,
+    )
+    assert found[0] == pytest.approx(
+        {"mean": z[:, 3].mean(), "sd": z[:, 3].std(ddof=1), "low": z[:, 3].min(), "high": z[:, 3].max()}
+    )
+    assert found[1] == np.histogram(column, 12)[0].tolist()
+    assert found[2] == pytest.approx(np.corrcoef(column, z[:, 1])[0, 1])
+    dummies = np.array([[label == name for name in "abc"] for label in labels], dtype=float)
+    fitted = dummies @ np.linalg.lstsq(dummies, column, rcond=None)[0]
+    assert found[3] == pytest.approx(np.corrcoef(fitted, column)[0, 1])
+    assert found[4] is None

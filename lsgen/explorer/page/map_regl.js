@@ -1,0 +1,82 @@
+/* The map in two dimensions, drawn by regl-scatterplot. The page moves its camera itself, so that dragging, fingers and
+   keys do the same on every surface. */
+class ReglSurface {
+  constructor(element, { onview, onhover, onclick }) {
+    Object.assign(this, { element, onview, words: "", thinned: "", scene: null, busy: Promise.resolve() });
+    this.view = { x: 0, y: 0, scale: 1, turn: 0, tilt: 0 };
+    this.canvas = h("canvas", { class: "points" });
+    element.prepend(this.canvas);
+    const [width, height] = this.size();
+    this.plot = lsgenVendor.scatterplot({
+      canvas: this.canvas, width, height, cameraIsFixed: true, deselectOnDblClick: false, deselectOnEscape: false,
+      backgroundColor: token("--stage"), pointColor: ["#888888"], colorBy: "valueA", opacityBy: "valueB", opacity: [0.1, 0.85],
+      pointSize: 4, pointScaleMode: "constant", pointOutlineWidth: 0,
+    });
+    this.stop = gestures(this, element, { onhover, onclick });
+    this.watch = new ResizeObserver(() => this.resized());
+    this.watch.observe(element);
+  }
+
+  size() { return [this.element.clientWidth || 1, this.element.clientHeight || 1]; }
+  all() { return projected(this.scene.places, 2, this.view, this.size()); }
+  project(row) { return one(this.scene, row, this.view, this.size()); }
+
+  resized() {
+    const [width, height] = this.size();
+    this.plot.set({ width, height });
+    this.paint();
+  }
+
+  draw(scene, animate) {
+    const before = this.scene, { places, index, colours, opacity } = scene, count = index.length;
+    this.scene = scene;
+    const x = new Float32Array(count), y = new Float32Array(count), weight = new Uint8Array(count).fill(1);
+    for (let i = 0; i < count; i++) { x[i] = places[2 * i]; y[i] = places[2 * i + 1]; }
+    if (opacity) weight.set(opacity);
+    const filter = scene.visible ? Array.from(scene.visible.keys()).filter((row) => scene.visible[row]) : null;
+    const moves = animate && before && before.places !== places && count <= 200000;
+    this.busy = this.busy.then(async () => {
+      if (this.scene !== scene || !this.plot) return;
+      this.plot.set({ pointColor: colours, pointSize: pointSize(count, this.view.scale), backgroundColor: token("--stage") });
+      await this.index();
+      await this.plot.draw({ x, y, z: index, w: weight }, {
+        zDataType: "categorical", wDataType: "categorical", transition: moves, transitionDuration: 700, spatialIndex: this.found,
+      });
+      if (filter && this.plot) await this.plot.filter(filter, { preventEvent: true });
+      this.paint();
+    });
+    return this.busy;
+  }
+
+  /* The page finds points by itself: an index of one point spares that of all. */
+  async index() {
+    if (this.found) return;
+    await this.plot.draw({ x: [9], y: [9], z: [0], w: [1] }, { zDataType: "categorical", wDataType: "categorical" });
+    this.found = this.plot.get("spatialIndex");
+  }
+
+  paint() {
+    if (!this.plot) return;
+    const [width, height] = this.size(), unit = Math.min(width, height) * 0.94 * this.view.scale / height;
+    const { x, y } = this.view;
+    this.plot.view([unit, 0, 0, 0, 0, unit, 0, 0, 0, 0, 1, 0, 2 * x / height, -2 * y / height, 0, 1], { preventEvent: true });
+    if (this.scene) {
+      const size = pointSize(this.scene.index.length, this.view.scale);
+      if (this.drawnSize !== size) { this.drawnSize = size; this.plot.set({ pointSize: size }); }
+    }
+    this.onview();
+  }
+
+  fit() { Object.assign(this.view, { x: 0, y: 0, scale: 1 }); this.paint(); }
+  zoom(factor, at) { zoomed(this.view, factor, at || this.size().map((side) => side / 2), this.size()); this.paint(); }
+  pan(dx, dy) { this.view.x += dx; this.view.y += dy; this.paint(); }
+  turn(dx, dy) { this.pan(dx, dy); }
+
+  destroy() {
+    this.stop();
+    this.watch.disconnect();
+    this.plot.destroy();
+    this.plot = null;
+    this.canvas.remove();
+  }
+}

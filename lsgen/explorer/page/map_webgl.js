@@ -1,0 +1,151 @@
+/* The map in three dimensions: points drawn by WebGL 2. */
+const POINT_SHADER = `#version 300 es
+in vec3 from; in vec3 to; in vec4 colour;
+uniform mat3 turn; uniform vec2 unit; uniform vec2 shift; uniform float size; uniform float moved;
+out vec4 shade;
+void main() {
+  vec3 p = turn * mix(from, to, moved);
+  float near = 3.0 / (3.0 - p.z);
+  gl_Position = vec4(p.xy * near * 0.75 * unit + shift, -p.z * 0.3, 1.0);
+  gl_PointSize = size * near;
+  shade = colour;
+}`;
+const PIXEL_SHADER = `#version 300 es
+precision mediump float;
+in vec4 shade; out vec4 pixel;
+void main() {
+  float r = length(gl_PointCoord - 0.5);
+  if (r > 0.5) discard;
+  pixel = vec4(shade.rgb * (r > 0.38 ? 0.82 : 1.0), shade.a);
+}`;
+
+class WebglSurface {
+  constructor(element, { onview, onhover, onclick }) {
+    Object.assign(this, { element, onview, words: "", thinned: "", scene: null, moved: 1 });
+    this.view = { x: 0, y: 0, scale: 1, turn: 0.6, tilt: 0.35 };
+    this.canvas = h("canvas", { class: "points" });
+    element.prepend(this.canvas);
+    this.gl = this.canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true });
+    this.program = linked(this.gl);
+    this.buffers = Object.fromEntries(["from", "to", "colour"].map((name) => [name, this.gl.createBuffer()]));
+    this.stop = gestures(this, element, { onhover, onclick });
+    this.watch = new ResizeObserver(() => this.paint());
+    this.watch.observe(element);
+  }
+
+  size() { return [this.element.clientWidth || 1, this.element.clientHeight || 1]; }
+  all() { return projected(this.scene.places, 3, this.view, this.size()); }
+  project(row) { return one(this.scene, row, this.view, this.size()); }
+
+  draw(scene, animate) {
+    const before = this.scene, gl = this.gl, count = scene.index.length, same = before && before.places === scene.places;
+    this.scene = scene;
+    const table = scene.colours.map(rgb), colour = new Uint8Array(4 * count);
+    const strong = [], weak = [];
+    for (let i = 0; i < count; i++) {
+      const shade = table[scene.index[i]];
+      colour.set(shade, 4 * i);
+      const on = !scene.opacity || scene.opacity[i];
+      colour[4 * i + 3] = on ? 230 : 28;
+      if (!scene.visible || scene.visible[i]) (on ? strong : weak).push(i);
+    }
+    this.order = Uint32Array.from([...strong, ...weak].length === count && !weak.length ? strong : strong.concat(weak));
+    this.strong = strong.length;
+    const fill = (name, values) => { gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]); gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW); };
+    fill("colour", colour);
+    this.elements ??= gl.createBuffer();
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.elements);
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, this.order, gl.STATIC_DRAW);
+    if (!same) {
+      const glide = animate && before && before.places.length === scene.places.length;
+      fill("from", glide ? before.places : scene.places);
+      fill("to", scene.places);
+      if (glide) return this.glide(scene);
+    }
+    this.moved = 1;
+    this.paint();
+  }
+
+  glide(scene) {
+    const start = performance.now();
+    const step = (now) => {
+      if (this.scene !== scene || !this.gl) return;
+      const t = Math.min((now - start) / 700, 1);
+      this.moved = t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2;
+      this.paint();
+      if (t < 1) requestAnimationFrame(step);
+    };
+    requestAnimationFrame(step);
+  }
+
+  paint() {
+    if (!this.gl || !this.scene) return;
+    if (!this.asked) { this.asked = true; requestAnimationFrame(() => { this.asked = false; this.now(); }); }
+  }
+
+  now() {
+    const gl = this.gl;
+    if (!gl) return;
+    const [width, height] = this.size(), ratio = devicePixelRatio || 1, unit = Math.min(width, height) * 0.94 * this.view.scale;
+    this.canvas.width = width * ratio; this.canvas.height = height * ratio;
+    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
+    gl.clearColor(0, 0, 0, 0);
+    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    gl.useProgram(this.program);
+    gl.enable(gl.BLEND); gl.enable(gl.DEPTH_TEST);
+    gl.blendFuncSeparate(gl.SRC_ALPHA, gl.ONE_MINUS_SRC_ALPHA, gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    const uniform = (name) => gl.getUniformLocation(this.program, name);
+    gl.uniformMatrix3fv(uniform("turn"), true, rotation(this.view));
+    gl.uniform2f(uniform("unit"), unit / width, unit / height);
+    gl.uniform2f(uniform("shift"), 2 * this.view.x / width, -2 * this.view.y / height);
+    gl.uniform1f(uniform("size"), pointSize(this.scene.index.length, this.view.scale) * ratio);
+    gl.uniform1f(uniform("moved"), this.moved);
+    for (const [name, parts, type] of [["from", 3, gl.FLOAT], ["to", 3, gl.FLOAT], ["colour", 4, gl.UNSIGNED_BYTE]]) {
+      const place = gl.getAttribLocation(this.program, name);
+      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]);
+      gl.enableVertexAttribArray(place);
+      gl.vertexAttribPointer(place, parts, type, type === gl.UNSIGNED_BYTE, 0, 0);
+    }
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.elements);
+    gl.depthMask(true);
+    gl.drawElements(gl.POINTS, this.strong, gl.UNSIGNED_INT, 0);
+    gl.depthMask(false);
+    gl.drawElements(gl.POINTS, this.order.length - this.strong, gl.UNSIGNED_INT, 4 * this.strong);
+    gl.depthMask(true);
+    this.onview();
+  }
+
+  fit() { Object.assign(this.view, { x: 0, y: 0, scale: 1, turn: 0.6, tilt: 0.35 }); this.paint(); }
+  zoom(factor, at) { zoomed(this.view, factor, at || this.size().map((side) => side / 2), this.size()); this.paint(); }
+  pan(dx, dy) { this.view.x += dx; this.view.y += dy; this.paint(); }
+  turn(dx, dy) { turned(this.view, dx, dy); this.paint(); }
+
+  destroy() {
+    this.stop();
+    this.watch.disconnect();
+    this.gl.getExtension("WEBGL_lose_context")?.loseContext();
+    this.gl = null;
+    this.canvas.remove();
+  }
+}
+
+function linked(gl) {
+  const program = gl.createProgram();
+  for (const [kind, source] of [[gl.VERTEX_SHADER, POINT_SHADER], [gl.FRAGMENT_SHADER, PIXEL_SHADER]]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, source);
+    gl.compileShader(shader);
+    gl.attachShader(program, shader);
+  }
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(`points cannot be drawn: ${gl.getProgramInfoLog(program)}`);
+  return program;
+}
+
+/* Whether this browser draws with WebGL; the address can switch it off by ?webgl=off. */
+function hasWebgl() {
+  if (new URLSearchParams(location.search).get("webgl") === "off") return false;
+  const gl = document.createElement("canvas").getContext("webgl2"), there = Boolean(gl);
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return there;
+}

@@ -1,0 +1,82 @@
+/* What is drawn over the points: frames, pictures, lines to true neighbours, pins. */
+const ROOM = 34;
+
+/* Pixels of a place in the units of a map. */
+function pixelsOf(surface, map, x, y) {
+  const size = surface.size(), places = Float32Array.of((x - map.centre[0]) / map.half, (y - map.centre[1]) / map.half);
+  return projected(places, 2, surface.view, size);
+}
+
+function drawFrame(context, surface, map) {
+  const [width, height] = surface.size(), at = (x, y) => pixelsOf(surface, map, x, y);
+  context.strokeStyle = token("--faint"); context.fillStyle = token("--muted"); context.lineWidth = 1;
+  context.font = "11px system-ui, sans-serif";
+  if (map.outline === "disk") {
+    const [x, y] = at(0, 0), radius = at(1, 0)[0] - x;
+    context.beginPath(); context.arc(x, y, radius, 0, 2 * Math.PI); context.stroke();
+    context.beginPath(); context.arc(x, y, 2, 0, 2 * Math.PI); context.fill();
+  } else if (map.outline === "triangle") {
+    const corners = [[0, 0], [1, 0], [0.5, Math.sqrt(3) / 2]].map(([x, y]) => at(x, y));
+    context.beginPath(); corners.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y))); context.closePath(); context.stroke();
+    corners.forEach(([x, y], i) => context.fillText(String(i + 1), x + [-12, 6, -3][i], y + [12, 12, -8][i]));
+  } else if (map.axes) {
+    const low = [0, 1].map((side) => map.centre[side] - 3 * map.half), high = [0, 1].map((side) => map.centre[side] + 3 * map.half);
+    const origin = at(0, 0);
+    context.beginPath(); context.moveTo(0, origin[1]); context.lineTo(width, origin[1]);
+    context.moveTo(origin[0], 0); context.lineTo(origin[0], height); context.stroke();
+    for (const t of ticksOf(low[0], high[0], 24)) { const x = at(t, 0)[0]; if (x > 40 && x < width - 20) context.fillText(number(t), x - 6, height - 6); }
+    for (const t of ticksOf(low[1], high[1], 24)) { const y = at(0, t)[1]; if (y > 20 && y < height - 20) context.fillText(number(t), 4, y + 4); }
+    context.fillStyle = token("--ink"); context.font = "600 12px system-ui, sans-serif";
+    const label = shortened(map.axes[0], 40);
+    context.fillText(`${label} →`, width - context.measureText(`${label} →`).width - 8, height - 22);
+    context.fillText(`↑ ${shortened(map.axes[1], 40)}`, 8, 16);
+  }
+}
+
+/* Pictures instead of points, one in each square of the view, where few enough items are in view. */
+function drawThumbnails(context, surface, data, visible, repaint, most = 700) {
+  if (!data.pictures) return 0;
+  const [width, height] = surface.size(), at = surface.all(), inside = [];
+  for (let i = 0; i < data.count; i++) {
+    if (visible && !visible[i]) continue;
+    const x = at[2 * i], y = at[2 * i + 1];
+    if (x > 0 && y > 0 && x < width && y < height && data.pictures.has(i)) { inside.push(i); if (inside.length > most) return 0; }
+  }
+  const taken = new Set(), scale = ROOM / Math.max(data.pictures.width, data.pictures.height);
+  const w = data.pictures.width * scale, tall = data.pictures.height * scale;
+  let drawn = 0;
+  for (const i of inside) {
+    const x = at[2 * i], y = at[2 * i + 1], key = `${Math.floor(x / (ROOM + 4))} ${Math.floor(y / (ROOM + 4))}`;
+    if (taken.has(key)) continue;
+    taken.add(key);
+    if (data.pictures.draw(context, i, x - w / 2, y - tall / 2, w, tall, repaint)) drawn++;
+  }
+  return drawn;
+}
+
+function drawLines(context, place, row, rows) {
+  const from = place(row);
+  context.lineWidth = 1.4; context.strokeStyle = token("--accent"); context.globalAlpha = 0.8;
+  context.beginPath();
+  for (const other of rows) { const to = place(other); context.moveTo(...from); context.lineTo(...to); }
+  context.stroke();
+  context.globalAlpha = 1;
+  for (const other of rows) ring(context, place(other), 4, token("--accent"));
+}
+
+function ring(context, [x, y], radius, colour, width = 2) {
+  context.beginPath(); context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.lineWidth = width; context.strokeStyle = colour; context.stroke();
+}
+
+function drawPins(context, place, pins) {
+  context.font = "700 12px system-ui, sans-serif"; context.textAlign = "center"; context.textBaseline = "middle";
+  for (const [name, row] of Object.entries(pins)) {
+    if (row < 0) continue;
+    const [x, y] = place(row);
+    ring(context, [x, y], 6, PINS[name]);
+    context.beginPath(); context.arc(x, y - 19, 9, 0, 2 * Math.PI); context.fillStyle = PINS[name]; context.fill();
+    context.fillStyle = "#fff"; context.fillText(name, x, y - 18.5);
+  }
+  context.textAlign = "start"; context.textBaseline = "alphabetic";
+}

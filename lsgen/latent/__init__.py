@@ -35,7 +35,14 @@ from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, mmd_squared
 from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, PointPosterior, Posterior
 from lsgen.latent.priors import EncoderDependentPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.sampling import samplers
-from lsgen.latent.sampling.imputation import Imputation, impute, mask_log_prob, observed_log_prob, pseudo_gibbs
+from lsgen.latent.sampling.imputation import (
+    Imputation,
+    central_interval,
+    impute,
+    mask_log_prob,
+    observed_log_prob,
+    pseudo_gibbs,
+)
 from lsgen.latent.space import EncodableLatentSpace, EncodableSpace, FeatureSpace, ItemSpace, LatentSpace, Space
 
 __all__ = [
@@ -123,6 +130,7 @@ __all__ = [
     "WrappedNormalPosterior",
     "WrappedNormalPrior",
     "aggregate_terms",
+    "central_interval",
     "encode_observations",
     "every_code",
     "impute",

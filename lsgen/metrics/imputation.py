@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lsgen.latent import EncodableLatentSpace, impute, pseudo_gibbs
+from lsgen.latent import EncodableLatentSpace, central_interval, impute, pseudo_gibbs
 from lsgen.latent.densities import check_density
 from lsgen.metrics.imputers import (
     Imputer,
@@ -108,22 +108,11 @@ def score_imputation(
     scores = {"rmse": mse.sqrt().item(), "mse": mse.item()}
     if draws is None:
         return scores
-    low, high = _central_interval(draws[:, missing], level)
+    low, high = central_interval(draws[:, missing], level)
     return scores | {
         "coverage": ((truth >= low) & (truth <= high)).double().mean().item(),
         "width": (high - low).mean().item(),
     }
-
-
-def _central_interval(draws: Tensor, level: float) -> tuple[Tensor, Tensor]:
-    """Return the ends between order statistics, at p (n + 1): one more draw falls inside with probability `level`."""
-    ordered, n = draws.sort(0).values, len(draws)
-    ends = []
-    for p in ((1 - level) / 2, (1 + level) / 2):
-        position = min(max(p * (n + 1) - 1, 0.0), n - 1.0)
-        below = int(position)
-        ends.append(torch.lerp(ordered[below], ordered[min(below + 1, n - 1)], position - below))
-    return ends[0], ends[1]
 
 
 @torch.no_grad()

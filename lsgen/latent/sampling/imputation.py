@@ -36,7 +36,7 @@ from torch.nn.functional import logsigmoid
 from lsgen.latent.densities import check_density
 from lsgen.latent.space import EncodableLatentSpace
 
-__all__ = ["Imputation", "impute", "mask_log_prob", "observed_log_prob", "pseudo_gibbs"]
+__all__ = ["Imputation", "central_interval", "impute", "mask_log_prob", "observed_log_prob", "pseudo_gibbs"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,20 @@ class Imputation:
     mean: Tensor
     draws: Tensor
     effective_samples: Tensor
+
+
+def central_interval(draws: Tensor, level: float) -> tuple[Tensor, Tensor]:
+    """Return the ends, (...), between which one more draw like the n draws (n, ...) falls with probability `level`.
+
+    They lie between order statistics, at p (n + 1), which takes 2 / (1 - level) - 1 draws or more.
+    """
+    ordered, n = draws.sort(0).values, len(draws)
+    ends = []
+    for p in ((1 - level) / 2, (1 + level) / 2):
+        position = min(max(p * (n + 1) - 1, 0.0), n - 1.0)
+        below = int(position)
+        ends.append(torch.lerp(ordered[below], ordered[min(below + 1, n - 1)], position - below))
+    return ends[0], ends[1]
 
 
 def observed_log_prob(p: Distribution, x: Tensor, observed: Tensor) -> Tensor:

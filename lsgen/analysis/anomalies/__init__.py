@@ -1,0 +1,16 @@
+"""Which codes are strange: scores, how well they tell, and p-values."""
+
+from lsgen.analysis.anomalies.conformal import conformal_p_values
+from lsgen.analysis.anomalies.detection import Detection, detection
+from lsgen.analysis.anomalies.panel import AnomalyPanel, anomaly_panel
+from lsgen.analysis.anomalies.scores import anomaly_score, applicable_scores
+
+__all__ = [
+    "AnomalyPanel",
+    "Detection",
+    "anomaly_panel",
+    "anomaly_score",
+    "applicable_scores",
+    "conformal_p_values",
+    "detection",
+]

@@ -1,0 +1,15 @@
+"""How alike two spaces of the same items are, and which items have moved."""
+
+from lsgen.analysis.comparisons.alignment import debiased_cka, linear_cka, procrustes_distance
+from lsgen.analysis.comparisons.comparison import Comparison, compare
+from lsgen.analysis.comparisons.neighbourhoods import chance_jaccard, neighbour_jaccard
+
+__all__ = [
+    "Comparison",
+    "chance_jaccard",
+    "compare",
+    "debiased_cka",
+    "linear_cka",
+    "neighbour_jaccard",
+    "procrustes_distance",
+]

@@ -1,0 +1,148 @@
+/* The direction from one group of items to another: how far it can be trusted, and what moving along it does. */
+const SHUFFLES = 999;
+
+panel("attributes", {
+  title: "Attributes",
+  about: "Choose two groups of items: this shows the direction that tells them apart, whether it is more than noise, and what an item becomes when it moves that way.",
+  when: (data) => engineOf(data).problem || data.count >= 4 || "Two groups need at least four items, and this page has fewer.",
+  mount: mountAttributes,
+});
+
+function mountAttributes(element, store, data) {
+  const engine = engineOf(data), directions = directionNumerics(), tiles = tilesOf(data), { space } = engine;
+  const verdict = h("div", { class: "verdict", "aria-live": "polite" }), figures = h("div"), moving = h("div"), saved = h("div"), sums = h("div");
+  const a = groupField("A", store, data, () => { b.refresh(); compute(); });
+  const b = groupField("B", store, data, () => compute(), () => a.rows());
+  let found = null, turn = 0;
+  const kept = [];
+  const name = h("input", { type: "text", "aria-label": "name of the direction", placeholder: "name of the direction", maxlength: 60 });
+  element.append(h("div", { class: "row groups" }, a.field, b.field), verdict, figures, moving,
+    h("div", { class: "row" }, name, button("save this direction", save), button("save A as a group", () => saveGroup(a))), saved, sums);
+
+  const compute = later(async () => {
+    const mine = ++turn;
+    found = null; engine.shown.direction = null;
+    figures.replaceChildren(); moving.replaceChildren();
+    const [one, other] = [a.rows(), b.rows()];
+    if (one.length === data.count) { verdict.textContent = "Group A holds every item: there is nothing to compare it with."; return; }
+    if (!one.length || !other.length) { verdict.textContent = "Choose both groups to see a direction. B can be all the others."; return; }
+    verdict.textContent = "Computing …";
+    try {
+      found = directions.direction(space, one, other);
+    } catch (error) { verdict.textContent = error.message; return; }
+    found.label = `${a.label()} − ${b.label()}`;
+    await tiles.ready;
+    if (mine !== turn) return;
+    drawFigures(); drawMoving();
+    const given = { vectors: found.vectors, d: found.d, na: one.length, nb: other.length, seed: 0 };
+    try {
+      const [p, auc] = [await engine.background.run("permutation", { ...given, times: SHUFFLES }), await engine.background.run("crossValidated", { ...given, folds: 5 })];
+      if (mine !== turn) return;
+      Object.assign(found, { p, auc });
+      engine.shown.direction = found;
+      judge();
+    } catch (error) { if (mine === turn) verdict.textContent = error.message; }
+  }, 150);
+
+  function judge() {
+    const [na, nb] = found.counts, few = Math.min(na, nb) < 5, noise = found.p > 0.05 || found.rho === 0;
+    verdict.replaceChildren(
+      h("strong", { class: noise ? "noise" : "real" }, noise ? "This direction cannot be told from noise." : found.rho > 0.8 ? "This direction is real and well determined." : "This direction is real but only roughly known."),
+      h("p", {}, noise ? `Groups drawn by chance differ as much in ${number(100 * found.p, 2)}% of shuffles.` : `Shuffled groups differed as much in ${found.p <= 1 / (SHUFFLES + 1) ? `none of ${SHUFFLES}` : `${number(100 * found.p, 2)}% of the`} shuffles; about ${number(100 * found.rho, 2)}% of its squared length is signal.`,
+        found.auc === null ? " Too few items to test on held-out ones." : ` On held-out items it ranks a member of A above one of B ${number(100 * found.auc, 3)}% of the time (50% is chance).`,
+        few ? " A group has fewer than 5 items: take it as a hint at most." : ""),
+      tableOf(["figure", "value", "what it is"], [
+        ["reliability ρ", found.rho, "share of the squared length that is not noise: 0 none, 1 all"],
+        ["permutation p", found.p, `how often ${SHUFFLES} shuffles (seed 0) differ as much`],
+        ["held-out AUC", found.auc, "mean of five folds; 0.5 is chance"],
+        ["length", found.length, `distance of the means, ${number(found.length / (found.sd || NaN), 3)} SD along the direction`],
+        ["items", `${number(na)} and ${number(nb)}`, "in A and in B"]]));
+  }
+
+  function drawFigures() {
+    const [na] = found.counts, values = Array.from(found.projections, (value) => value / (found.sd || 1));
+    const whole = binned(values, 30), limits = [whole.low, whole.high], palette = CLASSES[isDark() ? "dark" : "light"];
+    figures.replaceChildren(h("h4", {}, "The groups along the direction, in standard deviations"),
+      h("div", { class: "legend" }, h("span", {}, h("i", { style: `background:${palette[0]}` }), words(`A: ${a.label()}`, 40)), h("span", {}, h("i", { style: `background:${palette[1]}` }), words(`B: ${b.label()}`, 40))),
+      histogram({ title: "projections of both groups on the direction", low: whole.low, high: whole.high,
+        layers: [{ counts: binned(values.slice(0, na), 30, limits).counts, colour: palette[0] + "99" }, { counts: binned(values.slice(na), 30, limits).counts, colour: palette[1] + "99" }] }));
+  }
+
+  function start() {
+    const row = store.get("focus") >= 0 ? store.get("focus") : store.get("pins").A;
+    return row >= 0 ? row : a.rows()[0];
+  }
+
+  function drawMoving() {
+    const row = start(), z = engine.search.row(space, row), large = h("span", { class: "tile large" });
+    const strip = h("div"), alpha = Math.min(4, Math.max(-4, store.get("alpha")));
+    const show = (value) => {
+      try { tiles.paint(large, directions.moved(space, z, found, value), 96); } catch (error) { large.textContent = error.message; }
+    };
+    const stops = [-3, -2, -1, 0, 1, 2, 3];
+    try {
+      strip.append(codeStrip(data, store, stops.map((value) => directions.moved(space, z, found, value)), { size: 40, captions: stops.map((value) => `${number(value)}`) }));
+    } catch (error) { strip.append(h("p", { class: "cannot" }, error.message)); }
+    show(alpha);
+    moving.replaceChildren(h("h4", {}, "Moving ", words(`item ${data.id(row)}`, 30), " along it, towards A to the right"),
+      h("div", { class: "row" }, large, slider("α (SD)", { min: -4, max: 4, step: 0.1, value: alpha, format: (value) => number(value, 2), oninput: (value) => { show(value); store.set({ alpha: value }); } })),
+      strip, h("p", { class: "note" }, tiles.words()));
+  }
+
+  function saveGroup(from) {
+    if (!from.rows().length) { announce("This group has no items to save."); return; }
+    const title = name.value.trim() || from.label() || "group";
+    store.set({ groups: [...store.get("groups"), { name: title, rows: from.rows() }] });
+    announce(`Saved ${from.rows().length} items.`);
+  }
+
+  /* A saved direction is two groups of one name, so that it survives in the state and in Python. */
+  function save() {
+    if (!found) { announce("There is no direction to save yet."); return; }
+    const title = name.value.trim() || found.label;
+    const groups = store.get("groups").filter((group) => group.direction !== title);
+    store.set({ groups: [...groups, { name: `${title} · A`, direction: title, side: "A", rows: a.rows() }, { name: `${title} · B`, direction: title, side: "B", rows: b.rows() }] });
+    name.value = "";
+  }
+
+  function refreshSaved() {
+    kept.length = 0;
+    const titles = [...new Set(store.get("groups").filter((group) => group.direction).map((group) => group.direction))];
+    for (const title of titles) {
+      const [one, other] = ["A", "B"].map((side) => store.get("groups").find((group) => group.direction === title && group.side === side)?.rows ?? []);
+      try { kept.push({ title, ...directions.direction(space, one, other) }); } catch (error) { kept.push({ title, refusal: error.message }); }
+    }
+    drawSaved();
+  }
+
+  function drawSaved() {
+    saved.replaceChildren();
+    if (!kept.length) return;
+    const good = kept.filter((one) => !one.refusal);
+    saved.append(h("h4", {}, "Saved directions"), tableOf(["direction", "ρ", "n A", "n B", ""], kept.map((one) => [one.title, one.refusal ? one.refusal : one.rho, one.counts?.[0], one.counts?.[1],
+      button("remove", () => store.set({ groups: store.get("groups").filter((group) => group.direction !== one.title) }), { "aria-label": `remove ${shortened(one.title, 40)}` })])));
+    if (good.length < 2) return;
+    if (good.some((one) => one.base)) { saved.append(h("p", { class: "cannot" }, "Cosines of directions at different means of a curved space are not shown.")); return; }
+    const matrix = good.map((one) => good.map((other) => (one === other ? null : directions.cosine(one, other))));
+    engine.shown.cosines = matrix;
+    saved.append(...[h("h4", {}, "Cosines between directions, corrected for noise (uncorrected in brackets)"),
+      tableOf(["", ...good.map((one) => one.title)], good.map((one, i) => [one.title, ...matrix[i].map((pair) => (pair === null ? "·" : `${pair.corrected === null ? "noise" : number(pair.corrected, 2)} (${number(pair.plain, 2)})`))])),
+      sharing(good) ? h("p", { class: "note" }, "Some directions share items, so their noise is shared and their cosines are too large in size.") : null].filter(Boolean));
+  }
+
+  function sharing(list) {
+    const groups = store.get("groups").filter((group) => group.direction && list.some((one) => one.title === group.direction)), seen = new Map();
+    return groups.some((group) => group.rows.some((row) => {
+      const owner = seen.get(row);
+      seen.set(row, group.direction);
+      return owner !== undefined && owner !== group.direction;
+    }));
+  }
+
+  store.on(["focus", "pins"], () => { if (found) drawMoving(); });
+  store.on(["groups"], refreshSaved, true);
+  mountAnalogies(sums, store, data);
+  const labels = data.columns.find((column) => column.levels && column.levels.length > 1 && column.levels.length <= 50);
+  if (labels) a.choose({ source: "column", column: labels.name, level: 0 });
+  else { a.choose({ source: "selection" }); }
+}

@@ -1,0 +1,91 @@
+/* Long work runs in a worker that is made from the source of the numerics; where a page may have none, it runs here. */
+function backgroundTasks() {
+  "use strict";
+  const search = neighbourSearch(), curves = curveNumerics(), directions = directionNumerics();
+  const comparison = comparisonNumerics(), spaces = new Map();
+  const work = {
+    space: ({ name, z, n, d, manifold }) => void spaces.set(name, search.space(z, n, d, manifold)),
+    reference: ({ space, most }) => curves.reference(spaces.get(space), most),
+    density: ({ space, a, b, options }) => curves.density(spaces.get(space), a, b, options),
+    permutation: ({ vectors, d, na, nb, times, seed }) => directions.permutation(vectors, d, na, nb, times, seed),
+    crossValidated: ({ vectors, d, na, nb, folds, seed }) => directions.crossValidated(vectors, d, na, nb, folds, seed),
+    jaccard: ({ one, other, rows, k }) => comparison.jaccard(spaces.get(one), spaces.get(other), rows, k),
+  };
+  return (task, given) => work[task](given);
+}
+
+function createBackground() {
+  const parts = [neighbourSearch, curveNumerics, directionNumerics, comparisonNumerics, backgroundTasks];
+  const source = `${parts.join("\n")}
+    const tasks = backgroundTasks();
+    onmessage = ({ data: { id, task, given } }) => {
+      try { postMessage({ id, value: tasks(task, given) }); } catch (error) { postMessage({ id, error: error.message }); }
+    };`;
+  const waiting = new Map(), known = new Set();
+  let worker = null, here = null, next = 0;
+
+  function start() {
+    try {
+      worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+      worker.onmessage = ({ data: { id, value, error } }) => {
+        const { resolve, reject } = waiting.get(id);
+        waiting.delete(id);
+        if (error === undefined) resolve(value); else reject(new Error(error));
+      };
+      worker.onerror = (event) => {
+        for (const { reject } of waiting.values()) reject(new Error(event.message || "The work beside the page failed."));
+        waiting.clear();
+      };
+    } catch (refused) {
+      here = backgroundTasks();
+    }
+  }
+
+  function run(task, given) {
+    if (!worker && !here) start();
+    if (here) return new Promise((resolve) => setTimeout(resolve, 0)).then(() => here(task, given));
+    return new Promise((resolve, reject) => {
+      waiting.set(++next, { resolve, reject });
+      worker.postMessage({ id: next, task, given });
+    });
+  }
+
+  /* Send the codes of a space, once; later tasks speak of it by its name. */
+  async function know(name, space) {
+    if (known.has(name)) return;
+    known.add(name);
+    await run("space", { name, z: space.z, n: space.n, d: space.d, manifold: space.manifold });
+  }
+
+  return { run, know };
+}
+
+/* What panels share for the codes of a page: the measured space, or the sentence why there is none, and the worker. */
+function engineOf(data) {
+  if (data.engine) return data.engine;
+  const search = neighbourSearch(), engine = { search, space: null, problem: "", background: createBackground(),
+    shown: {} };
+  if (!data.codes) engine.problem = "This page holds no codes, only a map of them, so nothing can be computed here.";
+  else {
+    try {
+      engine.space = search.space(data.codes.values, data.count, data.codes.dim, data.codes.manifold);
+    } catch (error) {
+      engine.problem = error.message;
+    }
+  }
+  let reference = null;
+  /* Distances to the nearest other code of some hundred codes, ascending. */
+  engine.reference = () => (reference ??= engine.background.know("codes", engine.space)
+    .then(() => engine.background.run("reference", { space: "codes", most: 500 })));
+  data.engine = engine;
+  return engine;
+}
+
+prepare((store, data) => {
+  const { search, space } = engineOf(data);
+  if (!space || data.count < 2) return;
+  data.neighbours = (row, k) => {
+    const found = search.nearest(space, search.row(space, row), Math.min(k, data.count - 1), row);
+    return { index: found.indices, distance: found.distances, name: space.metric };
+  };
+});

@@ -1,0 +1,138 @@
+/* Paths from one pinned item to another, and how far from the data each step of them is. */
+const PATH_KINDS = [
+  { kind: "linear", label: "straight", about: "(1 − t) a + t b" },
+  { kind: "slerp", label: "spherical", about: "along the great circle of the two directions, the norm linear" },
+  { kind: "geodesic", label: "geodesic", about: "the shortest path of the space's own geometry" },
+  { kind: "density", label: "through the data", about: "the shortest chain of near neighbours, cost distance², at most 2,000 items" },
+];
+
+panel("paths", {
+  title: "Paths",
+  about: "Pin two items as A and B: this shows what lies between them, by up to four routes, and where a route leaves the data.",
+  when: (data) => engineOf(data).problem || data.count >= 3 || "A path needs at least three items, and this page has fewer.",
+  mount: mountPaths,
+});
+
+/* The chain through the data over the map; dashed, as what is straight in the space need not be straight there. */
+overlay("paths", (context, place, store, data) => {
+  const chain = data.engine?.shown.paths?.find((route) => route.kind === "density")?.chain;
+  if (!chain || store.get("tab") !== "paths") return;
+  context.setLineDash([6, 4]); context.lineWidth = 2; context.strokeStyle = token("--ink");
+  context.beginPath();
+  let drawing = false;
+  for (const row of chain.nodes) {
+    const at = place(row);
+    if (at) { if (drawing) context.lineTo(...at); else context.moveTo(...at); }
+    drawing = Boolean(at);
+  }
+  context.stroke(); context.setLineDash([]);
+});
+
+function mountPaths(element, store, data) {
+  const engine = engineOf(data), curves = curveNumerics(), tiles = tilesOf(data), { space } = engine;
+  const said = h("p", { class: "said" }), strips = h("div", { class: "routes" }), charts = h("div", { class: "charts" });
+  let steps = 9, turn = 0;
+  const controls = h("div", { class: "row" },
+    pinButton("A"), button("swap A and B", () => {
+      const pins = store.get("pins");
+      store.set({ pins: { ...pins, A: pins.B, B: pins.A } });
+    }), pinButton("B"),
+    slider("steps", { min: 3, max: 25, step: 1, value: steps, oninput: later((value) => { steps = value; show(); }) }));
+  element.append(controls, said, strips, charts, h("p", { class: "note" }));
+  const note = element.lastChild;
+
+  function pinButton(pin) {
+    return button(`pin the item in view as ${pin}`, () => {
+      const row = store.get("focus");
+      if (row < 0) announce(`Choose an item on the map first, then pin it as ${pin}.`);
+      else store.set({ pins: { ...store.get("pins"), [pin]: row } });
+    }, { class: `pin pin-${pin}` });
+  }
+
+  function straightSame() { return space.kind === "Euclidean"; }
+
+  async function routes(a, b) {
+    const za = engine.search.row(space, a), zb = engine.search.row(space, b), found = [];
+    found.push({ kind: "linear", points: curves.linear(za, zb, steps) });
+    found.push({ kind: "slerp", points: curves.slerp(za, zb, steps) });
+    if (!straightSame()) {
+      try { found.push({ kind: "geodesic", points: curves.geodesic(space, za, zb, steps) }); } catch (error) {
+        found.push({ kind: "geodesic", refusal: error.message });
+      }
+    } else found.push({ kind: "geodesic", refusal: "In this flat space the geodesic is the straight path." });
+    await engine.background.know("codes", space);
+    const dense = await engine.background.run("density", { space: "codes", a, b, options: { k: Math.min(store.get("k"), data.count - 1) } });
+    found.push(dense ? { kind: "density", chain: dense,
+      points: curves.resampled(space, dense.nodes.map((row) => engine.search.row(space, row)), steps) }
+      : { kind: "density", refusal: "No chain of neighbours joins A and B: the items fall into parts." });
+    return found;
+  }
+
+  /* Per step: percentile of the distance to the nearest code, z-score under N(0, I), speed. */
+  function diagnose(points, reference) {
+    const t = points.map((_, i) => i / (points.length - 1)), far = [], prior = [], speed = [];
+    const frames = tiles.decodes() ? points.map((z) => tiles.decode(z)) : [];
+    points.forEach((z, i) => {
+      try {
+        const near = engine.search.nearest(space, z, 1);
+        far.push(curves.percentile(reference, near.distances[0]));
+        prior.push((space.d - curves.dot(z, z)) / Math.sqrt(2 * space.d));
+      } catch (error) { far.push(NaN); prior.push(NaN); }
+      if (i) speed.push((frames.length ? Math.sqrt(frames[i].reduce((sum, value, j) => sum + (value - frames[i - 1][j]) ** 2, 0))
+        : safeDistance(points[i - 1], z)) * (points.length - 1));
+    });
+    return { t, frames, far, prior, speed, middle: t.slice(1).map((value, i) => (value + t[i]) / 2), off: far.flatMap((p, i) => (p > 99 ? [i] : [])) };
+  }
+
+  function safeDistance(a, b) { try { return engine.search.distance(space, a, b); } catch (error) { return NaN; } }
+
+  async function show() {
+    const { A, B } = store.get("pins"), mine = ++turn;
+    strips.replaceChildren(); charts.replaceChildren(); note.textContent = ""; engine.shown.paths = null;
+    if (A < 0 || B < 0) { said.textContent = `Pin ${A < 0 ? "A" : ""}${A < 0 && B < 0 ? " and " : ""}${B < 0 ? "B" : ""} to see the routes. Choose an item on the map or in the table, then press a pin button.`; return; }
+    if (A === B) { said.textContent = "A and B are the same item: there is nothing between them."; return; }
+    said.textContent = "Searching the routes …";
+    try {
+      await tiles.ready;
+      const [found, reference] = [await routes(A, B), await engine.reference()];
+      if (mine !== turn) return;
+      draw(A, B, found, reference);
+    } catch (error) {
+      if (mine === turn) said.textContent = `No route was found: ${error.message}`;
+    }
+  }
+
+  function draw(A, B, found, reference) {
+    said.replaceChildren("From ", words(data.id(A), 24), " to ", words(data.id(B), 24), `: ${number(safeDistance(engine.search.row(space, A), engine.search.row(space, B)))} apart (${space.metric}). ${tiles.words()} Hatched steps are farther from every item than 99% of items are from their nearest.`);
+    const drawn = [];
+    for (const route of found) {
+      const about = PATH_KINDS.find((entry) => entry.kind === route.kind), head = h("h3", {}, about.label, h("small", {}, ` ${about.about}`));
+      if (route.refusal) { strips.append(h("div", { class: "route" }, head, h("p", { class: "cannot" }, route.refusal))); continue; }
+      const figures = diagnose(route.points, reference);
+      drawn.push({ ...route, ...figures, label: about.label });
+      strips.append(h("div", { class: "route", "data-kind": route.kind }, head,
+        codeStrip(data, store, route.points, { marked: figures.off, frames: figures.frames, size: 40 }),
+        h("p", { class: "note" }, figures.off.length ? `${figures.off.length} of ${steps} steps are off the data.` : "Every step is as near to the data as items are to each other.",
+          route.chain ? ` Through ${route.chain.nodes.length} items of ${number(route.chain.among)}.` : "")));
+    }
+    const palette = CLASSES[isDark() ? "dark" : "light"];
+    const lines = (key, x = "t") => drawn.map((route, i) => ({ name: route.label, x: route[x], y: route[key], colour: palette[i], dashed: route.kind === "density" }));
+    const shaded = drawn.length ? stretches(drawn[0]) : [];
+    charts.append(...[
+      chart("How far from the nearest item: percentile among the items' own distances", lineChart({ title: "percentile of the distance to the nearest item along each route", series: lines("far"), xLabel: "share of the route", yLabel: "percentile", shaded })),
+      space.kind === "Euclidean" ? chart("How usual the code is under a standard normal prior: z-score of log p(z)", lineChart({ title: "z-score of the prior along each route", series: lines("prior"), xLabel: "share of the route", yLabel: "z-score" })) : null,
+      chart(tiles.decodes() ? "Speed: how fast the decoded values change" : `Speed: ${space.metric} passed in a unit of time`, lineChart({ title: "speed along each route", series: lines("speed", "middle"), xLabel: "share of the route", yLabel: "speed", from: 0 }))].filter(Boolean));
+    note.textContent = `Percentiles compare with the nearest-neighbour distances of ${reference.length} items drawn with seed 0.${space.kind === "Euclidean" ? " The z-score holds if the prior is the standard normal." : " A z-score of the prior is shown for flat spaces only."} Shaded: where the straight route is off the data.`;
+    engine.shown.paths = drawn;
+    window.__lsgen.view?.paintOver();
+  }
+
+  function chart(title, drawn) { return h("div", {}, h("h4", {}, title), drawn); }
+
+  function stretches(route) {
+    const half = 0.5 / (route.t.length - 1);
+    return route.off.map((i) => [Math.max(0, route.t[i] - half), Math.min(1, route.t[i] + half)]);
+  }
+
+  store.on(["pins", "k"], () => show(), true);
+}

@@ -1,0 +1,87 @@
+/* The decoder in the page as a function of one code. */
+async function decoderOf(data) {
+  const { steps, shape, low, high, load } = data.decoder, weights = Object.fromEntries(
+    Object.entries(await load()).map(([name, { values }]) => [name, values]));
+  const made = decoderEngine({ steps, weights, shape, low, high });
+  return (z) => made.decode(Float32Array.from(z));
+}
+
+/* What stands for a code that no item has: what the decoder in the page makes of it, or else the nearest real item. */
+function tilesOf(data) {
+  if (data.tiles) return data.tiles;
+  const engine = engineOf(data);
+  let decode = null;
+  const fits = data.decoder && data.codes && data.codes.dim === data.codes.full;
+  const ready = fits ? decoderOf(data).then((made) => { decode = made; }) : Promise.resolve();
+
+  function nearestRow(z) { return engine.search.nearest(engine.space, z, 1).indices[0]; }
+
+  /* Paint a code into an element; keeps the element's size. */
+  function paint(place, z, size, frame = null) {
+    if (decode) {
+      const made = frame ?? decode(z), shape = data.decoder.shape;
+      if (shape.length > 1) { paintPixels(place, made, shape, size); return; }
+      place.replaceChildren(curveOf(made, size));
+      return;
+    }
+    if (engine.problem) { place.replaceChildren(h("span", { class: "noface" }, "·")); return; }
+    const row = nearestRow(z);
+    place.dataset.row = row;
+    place.replaceChildren(face(data, row, size), h("small", {}, words(data.id(row), 12)));
+  }
+
+  function paintPixels(place, made, shape, size) {
+    const [height, width, channels = 1] = shape, { low, high } = data.decoder;
+    let canvas = place.querySelector("canvas");
+    if (!canvas) {
+      canvas = h("canvas", { class: "picture", role: "img", "aria-label": "decoded code", width, height });
+      canvas.style.width = `${size * width / Math.max(width, height)}px`;
+      canvas.style.height = `${size * height / Math.max(width, height)}px`;
+      place.replaceChildren(canvas);
+    }
+    const context = canvas.getContext("2d"), image = context.createImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      for (let c = 0; c < 3; c++) {
+        const value = made[i * channels + (channels === 3 ? c : 0)];
+        image.data[4 * i + c] = 255 * Math.min(1, Math.max(0, (value - low) / (high - low)));
+      }
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, 0, 0);
+  }
+
+  /* A decoded row of numbers as a small line. */
+  function curveOf(values, size) {
+    const low = Math.min(...values), high = Math.max(...values), n = values.length;
+    const points = Array.from(values, (value, i) => `${(n > 1 ? i / (n - 1) : 0.5) * 100},${100 - (value - low) / (high - low || 1) * 100}`);
+    return svg("svg", { viewBox: "-4 -4 108 108", width: size, height: size, role: "img", "aria-label": `decoded code: ${n} numbers from ${number(low)} to ${number(high)}` },
+      svg("polyline", { points: points.join(" "), class: "decoded", fill: "none", "stroke-width": 3, stroke: "currentColor" }));
+  }
+
+  return (data.tiles = {
+    ready, paint, nearestRow,
+    decodes: () => decode !== null,
+    decode: (z) => decode(z),
+    /* One sentence on what the tiles are. */
+    words: () => (decode ? "Pictures are decoded in this page." : data.pictures
+      ? "This page has no decoder: each step shows the nearest real item."
+      : "This page has neither a decoder nor pictures: each step names the nearest real item."),
+  });
+}
+
+/* A row of tiles for codes; a click looks at the nearest real item. marked: indices that are hatched; frames: what
+   the codes are decoded to, where that is known. */
+function codeStrip(data, store, codes, { size = 44, marked = [], captions = [], frames = [] } = {}) {
+  const tiles = tilesOf(data), strip = h("div", { class: "filmstrip", role: "list", style: `--n:${Math.min(codes.length, 13)}` });
+  codes.forEach((z, i) => {
+    const place = h("button", { type: "button", class: marked.includes(i) ? "tile off" : "tile", role: "listitem",
+      "aria-label": `step ${i + 1} of ${codes.length}${marked.includes(i) ? ", far from all codes" : ""}: look at the nearest item`,
+      onclick: () => { if (!engineOf(data).problem) store.set({ focus: tiles.nearestRow(z) }); } });
+    const inner = h("span", {});
+    tiles.paint(inner, z, size, frames[i]);
+    place.append(inner);
+    if (captions[i]) place.append(h("small", {}, captions[i]));
+    strip.append(place);
+  });
+  return strip;
+}

@@ -30,9 +30,23 @@ SCRIPTS = (
     "overlay.js",
     "map.js",
     "inspector.js",
+    "neighbours.js",
+    "curves.js",
+    "directions.js",
+    "comparison.js",
+    "marginals.js",
+    "background.js",
+    "tiles.js",
+    "groups.js",
+    "paths.js",
+    "analogies.js",
+    "attributes.js",
+    "dimensions.js",
+    "scores.js",
+    "compare.js",
     "main.js",
 )
-STYLES = ("explorer.css",)
+STYLES = ("explorer.css", "computed.css")
 
 
 def write_page(path: str | Path, contents: Contents) -> Path:

@@ -1,7 +1,6 @@
 """What the page of the explorer computes, in a browser, against lsgen, numpy, scipy and scikit-learn."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browser import chromium
 from scipy.sparse.csgraph import dijkstra
 from sklearn.metrics import roc_auc_score
 
@@ -23,29 +23,21 @@ from lsgen.latent.neighbours import nearest_neighbours, neighbour_graph
 
 pytestmark = pytest.mark.browser
 PAGE = Path(lsgen.explorer.__file__).parent / "page"
-SCRIPTS = ("neighbours.js", "curves.js", "directions.js", "comparison.js", "columns.js")
+SCRIPTS = ("neighbours.js", "curves.js", "directions.js", "comparison.js", "marginals.js")
 MANIFOLDS = [Euclidean(), Sphere(), PoincareBall(0.5), Simplex(6)]
 
 Script = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A browser without a window."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium on the PATH")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def script(chromium: Any) -> Iterator[Script]:
+def script() -> Iterator[Script]:
     """A function that runs a line of JavaScript on arguments that JSON holds, with the numerics of the page."""
-    page = chromium.new_page()
+    with chromium() as browser:
+        page = browser.new_page()
+        yield _runner(page)
+
+
+def _runner(page: Any) -> Script:
     for name in SCRIPTS:
         page.add_script_tag(content=(PAGE / name).read_text())
     page.add_script_tag(
@@ -62,8 +54,7 @@ def script(chromium: Any) -> Iterator[Script]:
             f"(text) => {{ const {{ {names} }} = JSON.parse(text); return ({line}); }}", json.dumps(plain)
         )
 
-    yield run
-    page.close()
+    return run
 
 
 def codes_on(manifold: Manifold, count: int = 300, dim: int = 6, seed: int = 0) -> torch.Tensor:

@@ -142,7 +142,7 @@ function mountAttributes(element, store, data) {
   store.on(["focus", "pins"], () => { if (found) drawMoving(); });
   store.on(["groups"], refreshSaved, true);
   mountAnalogies(sums, store, data);
-  const labels = data.columns.find((column) => column.levels && column.levels.length > 1 && column.levels.length <= 50);
+  const labels = data.columns.find((column) => column.levels && column.levels.length > 0 && column.levels.length <= 50);
   if (labels) a.choose({ source: "column", column: labels.name, level: 0 });
   else { a.choose({ source: "selection" }); }
 }

@@ -1,8 +1,8 @@
 """Steps of a decoder for the page: the operations of a recorded graph in the words of its interpreter.
 
 Every register holds numbers in row-major order. A step names its kind, its inputs (registers, weights, or numbers) and
-its output; sizes are numbers. What only looks at numbers in another order, such as a transposition, is a `strided` copy,
-or no step at all where the order stays.
+its output; sizes are numbers. What only looks at numbers in another order, such as a transposition, is a `strided`
+copy, or no step at all where the order stays.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Assembler:
             if node.op == "placeholder":
                 self._registers[node] = "z"
             elif node.op == "output":
-                operand = self.operand(node.args[0])
+                operand = self.operand(_arguments(node)[0])
                 return operand if isinstance(operand, str) else self._filled(operand)
             elif node not in self.recording.constants:
                 self._registers[node] = self._translated(node)
@@ -74,19 +74,19 @@ class Assembler:
     def _translated(self, node: Node) -> Any:
         name = str(getattr(node.target, "__name__", node.target)).partition(".")[0].removesuffix("_")
         if name == "getitem":
-            return self._registers[node.args[0]][node.args[1]]  # type: ignore[index]
+            return self._registers[_arguments(node)[0]][_arguments(node)[1]]
         handler: Callable[[Node], Any] | None = getattr(self, f"_on_{name.strip('_')}", None)
         if handler is not None:
             return handler(node)
         if name in SAME:
-            return self.operand(node.args[0])
+            return self.operand(_arguments(node)[0])
         if name in VIEWS or name in PARTS:
             return self._viewed(node)
         if name in UNARY:
-            return self.emit(node, "unary", [node.args[0]], f=name)
+            return self.emit(node, "unary", [_arguments(node)[0]], f=name)
         if name in WITH_NUMBERS:
-            numbers = list(node.args[1:]) + list(WITH_NUMBERS[name])[len(node.args) - 1 :]
-            return self.emit(node, "unary", [node.args[0]], f=name, numbers=numbers)
+            numbers = list(_arguments(node)[1:]) + list(WITH_NUMBERS[name])[len(_arguments(node)) - 1 :]
+            return self.emit(node, "unary", [_arguments(node)[0]], f=name, numbers=numbers)
         if name in BINARY:
             return self._binary(node, name)
         if name in REDUCTIONS:
@@ -149,20 +149,25 @@ class Assembler:
 
     def _viewed(self, node: Node) -> Any:
         """Return the register, or the registers, of views."""
-        source, like = node.args[0], torch.empty(self.shape(node.args[0]))
-        seen = node.target(like, *node.args[1:], **node.kwargs)  # type: ignore[operator]
+        source, like = _arguments(node)[0], torch.empty(self.shape(_arguments(node)[0]))
+        assert callable(node.target)
+        seen = node.target(like, *_arguments(node)[1:], **node.kwargs)
         if isinstance(seen, Tensor):
             return self.strided(self.operand(source), seen, like.numel())
         return [self.strided(self.operand(source), part, like.numel()) for part in seen]
 
     def _binary(self, node: Node, name: str) -> str:
-        a, b = node.args[:2]
-        alpha = node.kwargs.get("alpha", 1)
+        a, b = _arguments(node)[:2]
+        alpha: Any = node.kwargs.get("alpha", 1)
         if node.kwargs.get("rounding_mode") is not None:
             raise UndecodableError(f"the page has no step for the operation {node.target} with rounding")
         if alpha != 1:
-            scaled = self.broadcast("binary", [self.operand(b), float(alpha)], [self.shape(b), []], self.shape(b), f="mul")
-            return self.broadcast("binary", [self.operand(a), scaled], [self.shape(a), self.shape(b)], self.shape(node), f=name)
+            scaled = self.broadcast(
+                "binary", [self.operand(b), float(alpha)], [self.shape(b), []], self.shape(b), f="mul"
+            )
+            return self.broadcast(
+                "binary", [self.operand(a), scaled], [self.shape(a), self.shape(b)], self.shape(node), f=name
+            )
         return self.broadcast("binary", [self.operand(a), self.operand(b)], [self.shape(a), self.shape(b)],
                               self.shape(node), f=name)  # fmt: skip
 
@@ -175,36 +180,36 @@ class Assembler:
         return self.step(kind, inputs, prod(out), shape=shape, strides=strides, **more)
 
     def _reduced(self, node: Node, f: str) -> str:
-        shape = self.shape(node.args[0])
-        given = node.args[1] if len(node.args) > 1 else None
+        shape = self.shape(_arguments(node)[0])
+        given = _arguments(node)[1] if len(_arguments(node)) > 1 else None
         dims = range(len(shape)) if given is None or given == [] else [given] if isinstance(given, int) else given
-        over = sorted(int(d) % max(len(shape), 1) for d in dims)  # type: ignore[union-attr]
+        over = sorted(int(d) % max(len(shape), 1) for d in dims)
         kept = [d for d in range(len(shape)) if d not in over]
         view = torch.empty(shape).permute(*kept, *over) if shape else torch.empty(shape)
-        moved = self.strided(self.operand(node.args[0]), view, prod(shape))
+        moved = self.strided(self.operand(_arguments(node)[0]), view, prod(shape))
         return self.step("reduce", [moved], prod(self.shape(node)), f=f, length=prod(shape[d] for d in over))
 
     def _on_addmm(self, node: Node) -> str:
-        bias, x, weight = node.args[:3]
+        bias, x, weight = _arguments(node)[:3]
         if node.kwargs:
             raise UndecodableError(f"the page has no step for the operation {node.target} with factors")
-        product = self._product(x, weight, node)
+        product = self._product(node, x, weight)
         return self.broadcast("binary", [product, self.operand(bias)], [self.shape(node), self.shape(bias)],
                               self.shape(node), f="add")  # fmt: skip
 
     def _on_mm(self, node: Node) -> str:
-        return self._product(*node.args[:2], node)
+        return self._product(node, *_arguments(node)[:2])
 
     def _on_bmm(self, node: Node) -> str:
-        return self._product(*node.args[:2], node)
+        return self._product(node, *_arguments(node)[:2])
 
     def _on_mv(self, node: Node) -> str:
-        return self._product(*node.args[:2], node)
+        return self._product(node, *_arguments(node)[:2])
 
     def _on_dot(self, node: Node) -> str:
-        return self._product(*node.args[:2], node)
+        return self._product(node, *_arguments(node)[:2])
 
-    def _product(self, a: Any, b: Any, node: Node) -> str:
+    def _product(self, node: Node, a: Any, b: Any) -> str:
         """Multiply matrices; a second one that is constant is kept with the numbers of each column side by side."""
         left, right = self.shape(a), self.shape(b)
         batch = left[0] if len(left) == 3 else 1
@@ -218,12 +223,12 @@ class Assembler:
         return self.step("matmul", [self.operand(a), other], prod(self.shape(node)), columnwise=columnwise, **sizes)
 
     def _on_convolution(self, node: Node) -> str:
-        x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = node.args
+        x, weight, bias, stride, padding, dilation, transposed, _, groups = _arguments(node)
         shape, kernel, out = self.shape(x), self.shape(weight), self.shape(node)
         if len(shape) not in (3, 4):
             raise UndecodableError(f"the page has no step for convolutions of {len(shape) - 2} dimensions")
         flat = len(shape) == 3
-        size = {
+        size: dict[str, Any] = {
             "inputs": shape[1], "outputs": out[1], "groups": groups, "transposed": transposed,
             "from": _two(shape[2:], flat, 1), "to": _two(out[2:], flat, 1), "kernel": _two(kernel[2:], flat, 1),
             "stride": _two(stride, flat, 1), "padding": _two(padding, flat, 0), "dilation": _two(dilation, flat, 1),
@@ -234,16 +239,16 @@ class Assembler:
         return self.emit(node, "convolution", parts, batch=shape[0], **size)
 
     def _on_native_group_norm(self, node: Node) -> list[Any]:
-        x, weight, bias, n, channels, _, groups, eps = node.args
+        x, weight, bias, n, channels, _, groups, eps = _arguments(node)
         shape = self.shape(x)
-        normal = self.emit(x, "normalise", [x], length=prod(shape) // (n * groups), eps=eps)  # type: ignore[operator]
+        normal = self.emit(x, "normalise", [x], length=prod(shape) // (n * groups), eps=eps)
         per_channel = [channels, *[1] * (len(shape) - 2)]
         return [self._affine(normal, shape, weight, bias, per_channel), None, None]
 
     def _on_native_layer_norm(self, node: Node) -> list[Any]:
-        x, normalised, weight, bias, eps = node.args
-        normal = self.emit(x, "normalise", [x], length=prod(normalised), eps=eps)  # type: ignore[arg-type]
-        return [self._affine(normal, self.shape(x), weight, bias, list(normalised)), None, None]  # type: ignore[arg-type]
+        x, normalised, weight, bias, eps = _arguments(node)
+        normal = self.emit(x, "normalise", [x], length=prod(normalised), eps=eps)
+        return [self._affine(normal, self.shape(x), weight, bias, list(normalised)), None, None]
 
     def _affine(self, register: str, shape: list[int], weight: Any, bias: Any, each: list[int]) -> str:
         for f, part in (("mul", weight), ("add", bias)):
@@ -258,16 +263,16 @@ class Assembler:
         return self._softmax(node, log=True)
 
     def _softmax(self, node: Node, log: bool) -> Operand:
-        x, dim = node.args[:2]
+        x, dim = _arguments(node)[:2]
         shape = self.shape(x)
-        moved = torch.empty(shape).movedim(dim, -1)  # type: ignore[call-overload]
+        moved = torch.empty(shape).movedim(dim, -1)
         source = self.strided(self.operand(x), moved, prod(shape))
         done = self.step("softmax", [source], prod(shape), length=moved.shape[-1], log=log)
-        return self.strided(done, torch.empty(moved.shape).movedim(-1, dim), prod(shape))  # type: ignore[call-overload]
+        return self.strided(done, torch.empty(moved.shape).movedim(-1, dim), prod(shape))
 
     def _on_cat(self, node: Node) -> str:
-        parts = [part for part in node.args[0] if self.shape(part) != [0]]  # type: ignore[union-attr]
-        dim = int(node.args[1]) if len(node.args) > 1 else 0  # type: ignore[arg-type]
+        parts = [part for part in _arguments(node)[0] if self.shape(part) != [0]]
+        dim = int(_arguments(node)[1]) if len(_arguments(node)) > 1 else 0
         shapes = [self.shape(part) for part in parts]
         axis = dim % len(shapes[0])
         names = [self._several(self.operand(part), shape) for part, shape in zip(parts, shapes, strict=True)]
@@ -275,9 +280,9 @@ class Assembler:
         return self.step("cat", names, prod(self.shape(node)), lengths=lengths)
 
     def _on_stack(self, node: Node) -> str:
-        parts, shape = node.args[0], self.shape(node)
-        axis = int(node.args[1]) % len(shape) if len(node.args) > 1 else 0  # type: ignore[arg-type]
-        names = [self._several(self.operand(part), self.shape(part)) for part in parts]  # type: ignore[union-attr]
+        parts, shape = _arguments(node)[0], self.shape(node)
+        axis = int(_arguments(node)[1]) % len(shape) if len(_arguments(node)) > 1 else 0
+        names = [self._several(self.operand(part), self.shape(part)) for part in parts]
         return self.step("cat", names, prod(shape), lengths=[prod(shape[axis + 1 :])] * len(names))
 
     def _several(self, operand: Operand, shape: list[int]) -> str:
@@ -285,30 +290,31 @@ class Assembler:
         return operand if isinstance(operand, str) else self._filled(operand)
 
     def _on_where(self, node: Node) -> str:
-        operands = [self.operand(part) for part in node.args]
-        return self.broadcast("where", operands, [self.shape(part) for part in node.args], self.shape(node))
+        operands = [self.operand(part) for part in _arguments(node)]
+        return self.broadcast("where", operands, [self.shape(part) for part in _arguments(node)], self.shape(node))
 
     def _on_masked_fill(self, node: Node) -> str:
-        x, mask, value = node.args
+        x, mask, value = _arguments(node)
         operands, shapes = [self.operand(part) for part in (mask, value, x)], [self.shape(mask), [], self.shape(x)]
         return self.broadcast("where", operands, shapes, self.shape(node))
 
     def _on_gelu(self, node: Node) -> str:
         f = "gelu_tanh" if node.kwargs.get("approximate") == "tanh" else "gelu"
-        return self.emit(node, "unary", [node.args[0]], f=f)
+        return self.emit(node, "unary", [_arguments(node)[0]], f=f)
 
     def _on_upsample_nearest2d(self, node: Node) -> str:
         return self._resized(node, "nearest")
 
     def _on_upsample_bilinear2d(self, node: Node) -> str:
-        return self._resized(node, "aligned" if node.args[2] else "bilinear")
+        return self._resized(node, "aligned" if _arguments(node)[2] else "bilinear")
 
     def _resized(self, node: Node, f: str) -> str:
-        shape, out = self.shape(node.args[0]), self.shape(node)
-        return self.emit(node, "resize", [node.args[0]], f=f, **{"from": shape[2:], "to": out[2:]})
+        shape, out = self.shape(_arguments(node)[0]), self.shape(node)
+        return self.emit(node, "resize", [_arguments(node)[0]], f=f, **{"from": shape[2:], "to": out[2:]})
 
     def _on_avg_pool2d(self, node: Node) -> str:
-        if any(node.args[4:5]) or node.args[5:6] == (False,) or (node.args[6:7] and node.args[6] is not None):
+        ceil, padded, divisor = (_arguments(node)[4:] + [False, True, None][len(_arguments(node)[4:]) :])[:3]
+        if ceil or not padded or divisor is not None:
             raise UndecodableError("the page has no step for average pooling with these options")
         return self._pooled(node, "mean")
 
@@ -318,11 +324,15 @@ class Assembler:
     def _pooled(self, node: Node, f: str) -> str:
         value = self.value(node)
         out = list((value[0] if isinstance(value, tuple) else value).shape)
-        kernel = _two(node.args[1], False, 1)  # type: ignore[arg-type]
-        stride = _two(node.args[2] if len(node.args) > 2 and node.args[2] else kernel, False, 1)  # type: ignore[arg-type]
-        padding = _two(node.args[3] if len(node.args) > 3 else 0, False, 0)  # type: ignore[arg-type]
-        sizes = {"from": self.shape(node.args[0])[2:], "to": out[2:], "kernel": kernel}
-        return self.emit(node, "pool", [node.args[0]], out, f=f, stride=stride, padding=padding, **sizes)
+        kernel = _two(_arguments(node)[1], False, 1)
+        stride = _two(_arguments(node)[2] if len(_arguments(node)) > 2 and _arguments(node)[2] else kernel, False, 1)
+        padding = _two(_arguments(node)[3] if len(_arguments(node)) > 3 else 0, False, 0)
+        sizes = {"from": self.shape(_arguments(node)[0])[2:], "to": out[2:], "kernel": kernel}
+        return self.emit(node, "pool", [_arguments(node)[0]], out, f=f, stride=stride, padding=padding, **sizes)
+
+
+def _arguments(node: Node) -> list[Any]:
+    return list(node.args)
 
 
 def _two(sizes: Any, flat: bool, fill: int) -> list[int]:

@@ -22,6 +22,7 @@ SCRIPTS = (
     "elements.js",
     "colours.js",
     "charts.js",
+    "decoder.js",
     "panels.js",
     "map_canvas.js",
     "map_regl.js",

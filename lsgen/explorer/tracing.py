@@ -75,20 +75,21 @@ def record(space: LatentSpace, z: Tensor, shown: Callable[[Tensor], Tensor]) -> 
         shown: mean (1, *shape) -> what is shown of it.
 
     Raises:
-        UndecodableError: it asks for numbers while it runs, draws random numbers, or has too many operations.
+        UndecodableError: it cannot decode a single code, asks for numbers while it runs, draws random numbers, or has
+            too many operations.
 
     """
 
     def mean(code: Tensor) -> Tensor:
         return shown(space.decode(code).mean)
 
-    with _Counter():
-        mean(z)
     try:
+        with _Counter():
+            mean(z)
         module = make_fx(mean, decomposition_table=_decompositions())(z)
     except UndecodableError:
         raise
-    except (RuntimeError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
         raise UndecodableError(f"the decoder cannot be recorded: {str(error).splitlines()[0]}") from error
     module.graph.eliminate_dead_code()
     values, constants = _evaluated(module, z)
@@ -157,7 +158,7 @@ def _name(target: Any) -> str:
 def _decompositions() -> dict[Any, Any]:
     """Return how rare operations are made of common ones."""
     rare = [aten.addcmul, aten.addcdiv, aten.lerp, aten.logsumexp, aten.linalg_vector_norm, aten.rsub, aten.square]
-    rare += [aten.log_sigmoid_forward, aten.var, aten.std, aten.hardtanh, aten.hardswish, aten.mish, aten.norm]
+    rare += [aten.log_sigmoid_forward, aten.hardtanh, aten.hardswish, aten.mish, aten.norm]
     batch_norm = [aten.native_batch_norm.default, aten._native_batch_norm_legit_no_training.default]
     return {**get_decompositions(rare), batch_norm[0]: _batch_norm, batch_norm[1]: _batch_norm_without_training}
 

@@ -2,6 +2,7 @@
 
 from lsgen.explorer.contents import CodeMap, Contents, DecoderProgram, FurtherSpace, ScoreTable, Strip, Thumbnails
 from lsgen.explorer.page import write_page
+from lsgen.explorer.selection import read_selection
 
 __all__ = [
     "CodeMap",
@@ -11,5 +12,6 @@ __all__ = [
     "ScoreTable",
     "Strip",
     "Thumbnails",
+    "read_selection",
     "write_page",
 ]

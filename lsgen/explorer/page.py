@@ -30,7 +30,11 @@ SCRIPTS = (
     "axes.js",
     "overlay.js",
     "map.js",
+    "filter.js",
+    "toolbar.js",
+    "trust.js",
     "inspector.js",
+    "table.js",
     "neighbours.js",
     "curves.js",
     "directions.js",
@@ -45,6 +49,7 @@ SCRIPTS = (
     "dimensions.js",
     "scores.js",
     "compare.js",
+    "saving.js",
     "main.js",
 )
 STYLES = ("explorer.css", "computed.css")

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import pytest
 
 SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-NO_GL = ["--disable-gpu", "--disable-software-rasterizer"]
 
 
 @contextmanager

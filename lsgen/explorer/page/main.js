@@ -35,6 +35,9 @@ async function begin() {
   const view = new CodeMapView(stage, store, data);
   stage.append(under);
   window.__lsgen.view = view;
+  mountToolbar(bar, store, data, view);
+  mountLegend(under, store, data, view);
+  mountTrust(under, store, data, view);
   mountPanels(document.getElementById("panels"), store, data);
   await view.refresh(true);
   if (said) announce(said);

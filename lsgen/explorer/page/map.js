@@ -14,7 +14,7 @@ class CodeMapView {
     store.on(["map", "axes", "space"], () => this.refresh(true));
     store.on(["colour", "selection", "visible"], () => this.refresh(false));
     store.on(["pins", "groups"], () => (this.current?.axes ? this.refresh(true) : this.paintOver()));
-    store.on(["hover", "focus", "thumbnails", "lines", "k"], () => this.paintOver());
+    store.on(["hover", "focus", "thumbnails", "lines", "k", "worst"], () => this.paintOver());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.refresh(false));
   }
 

@@ -4,8 +4,8 @@ const DEFAULTS = {
   search: "", tab: "", k: 10, alpha: 0, dimension: 0, thumbnails: true, lines: true, notes: "", space: "",
 };
 /* These change often or follow from others: they are in no address and no file. */
-const FLEETING = { hover: -1, tool: "pan", visible: null, camera: 0 };
-const ROWS = ["selection"], LONGEST = 4000;
+const FLEETING = { hover: -1, tool: "pan", visible: null, camera: 0, worst: [] };
+const LONGEST = 4000;
 
 function createStore() {
   const state = { ...structuredClone(DEFAULTS), ...FLEETING }, listeners = [];
@@ -49,7 +49,7 @@ function exported(store, data) {
     selection: names(state.selection),
     focus: state.focus < 0 ? null : data.id(state.focus),
     pins: Object.fromEntries(Object.entries(state.pins).map(([pin, row]) => [pin, row < 0 ? null : data.id(row)])),
-    groups: state.groups.map((group) => ({ ...group, rows: undefined, ids: names(group.rows) })),
+    groups: state.groups.map(({ rows, ...group }) => ({ ...group, ids: names(rows) })),
   };
 }
 
@@ -67,8 +67,8 @@ function imported(store, data, given) {
     if (key === "selection") changes.selection = rows(value).sort((a, b) => a - b);
     else if (key === "focus") changes.focus = one(value);
     else if (key === "pins") changes.pins = { A: one(value?.A), B: one(value?.B), C: one(value?.C) };
-    else if (key === "groups") changes.groups = (Array.isArray(value) ? value : []).map((group, i) => (
-      { ...group, name: String(group?.name ?? `group ${i + 1}`), rows: rows(group?.ids).sort((a, b) => a - b), ids: undefined }));
+    else if (key === "groups") changes.groups = (Array.isArray(value) ? value : []).map(({ ids, ...group }, i) => (
+      { ...group, name: String(group.name ?? `group ${i + 1}`), rows: rows(ids).sort((a, b) => a - b) }));
     else if (usual === null || typeof value === typeof usual) changes[key] = value;
   }
   store.set(changes);

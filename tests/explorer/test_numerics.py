@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import dijkstra
 from sklearn.metrics import roc_auc_score
 
 import lsgen.explorer
+from lsgen.analysis.comparisons import chance_jaccard
 from lsgen.latent import paths
 from lsgen.latent.distances import CosineDistance, distance_on
 from lsgen.latent.manifolds import Euclidean, Manifold, PoincareBall, Sphere
@@ -229,16 +230,16 @@ def test_points_of_a_chain_are_equidistant(script: Script) -> None:
 
 def test_percentiles_count_the_nearest_distances_of_codes(script: Script) -> None:
     z = codes_on(Euclidean(), 90, seed=7)
-    near = nearest_neighbours(z, None, 1).distances[:, 0].numpy()
+    near = nearest_neighbours(z, None, 3).distances[:, -1].numpy()
     values = [0.0, float(near[4]), 1.0, 9.0]
     found = script(
-        "(() => { const sorted = curves.reference(made(z, manifold)); return values.map((v) => "
+        "(() => { const sorted = curves.reference(made(z, manifold), 3, 90); return values.map((v) => "
         "curves.percentile(sorted, v)); })()",
         z=z.double(),
         manifold=describe(Euclidean()),
         values=values,
     )
-    np.testing.assert_allclose(found, [100 * (near <= value).mean() for value in values], rtol=1e-9)
+    np.testing.assert_allclose(found, [100 * (near < value).mean() for value in values], rtol=1e-9)
 
 
 def mulberry(seed: int) -> Iterator[float]:
@@ -402,6 +403,8 @@ def test_the_jaccard_index_of_neighbourhoods_is_that_of_sets(script: Script) -> 
         sphere=describe(Sphere()),
     )
     np.testing.assert_allclose(found, expected)
+    assert script("comparison.chance(120, 7)") == pytest.approx(chance_jaccard(120, 7), rel=1e-9)
+    assert script("comparison.chance(5, 4)") == pytest.approx(1)
     order = script("comparison.ascending(values)", values=found)
     np.testing.assert_array_equal(order, np.argsort(expected, kind="stable"))
 

@@ -54,7 +54,7 @@ function mountAttributes(element, store, data) {
       tableOf(["figure", "value", "what it is"], [
         ["reliability ρ", found.rho, "share of the squared length that is not noise: 0 none, 1 all"],
         ["permutation p", found.p, `how often ${SHUFFLES} shuffles (seed 0) differ as much`],
-        ["held-out AUC", found.auc, "mean of five folds; 0.5 is chance"],
+        ["held-out AUC", found.auc, "over five folds; 0.5 is chance"],
         ["length", found.length, `distance of the means, ${number(found.length / (found.sd || NaN), 3)} SD along the direction`],
         ["items", `${number(na)} and ${number(nb)}`, "in A and in B"]]));
   }
@@ -122,21 +122,12 @@ function mountAttributes(element, store, data) {
     saved.append(h("h4", {}, "Saved directions"), tableOf(["direction", "ρ", "n A", "n B", ""], kept.map((one) => [one.title, one.refusal ? one.refusal : one.rho, one.counts?.[0], one.counts?.[1],
       button("remove", () => store.set({ groups: store.get("groups").filter((group) => group.direction !== one.title) }), { "aria-label": `remove ${shortened(one.title, 40)}` })])));
     if (good.length < 2) return;
-    if (good.some((one) => one.base)) { saved.append(h("p", { class: "cannot" }, "Cosines of directions at different means of a curved space are not shown.")); return; }
-    const matrix = good.map((one) => good.map((other) => (one === other ? null : directions.cosine(one, other))));
+    const matrix = good.map((one, i) => good.map((other, j) => (j < i ? directions.cosine(other, one) : null)));
     engine.shown.cosines = matrix;
-    saved.append(...[h("h4", {}, "Cosines between directions, corrected for noise (uncorrected in brackets)"),
-      tableOf(["", ...good.map((one) => one.title)], good.map((one, i) => [one.title, ...matrix[i].map((pair) => (pair === null ? "·" : `${pair.corrected === null ? "noise" : number(pair.corrected, 2)} (${number(pair.plain, 2)})`))])),
-      sharing(good) ? h("p", { class: "note" }, "Some directions share items, so their noise is shared and their cosines are too large in size.") : null].filter(Boolean));
-  }
-
-  function sharing(list) {
-    const groups = store.get("groups").filter((group) => group.direction && list.some((one) => one.title === group.direction)), seen = new Map();
-    return groups.some((group) => group.rows.some((row) => {
-      const owner = seen.get(row);
-      seen.set(row, group.direction);
-      return owner !== undefined && owner !== group.direction;
-    }));
+    const shown = (pair) => (pair === null ? "" : pair.corrected === null ? `noise (${number(pair.plain, 2)})`
+      : `${number(pair.corrected, 2)} [${number(pair.low, 2)}, ${number(pair.high, 2)}] (${number(pair.plain, 2)})`);
+    saved.append(h("h4", {}, "Cosines between directions"), tableOf(["", ...good.slice(0, -1).map((one) => one.title)], good.slice(1).map((one, i) => [one.title, ...matrix[i + 1].slice(0, -1).map(shown)])),
+      h("p", { class: "note" }, "Corrected for noise, also for that of items which two directions share; with a 95% interval, and uncorrected in round brackets. “noise”: one of the two cannot be told from noise."));
   }
 
   store.on(["focus", "pins"], () => { if (found) drawMoving(); });

@@ -5,7 +5,7 @@ function backgroundTasks() {
   const comparison = comparisonNumerics(), spaces = new Map();
   const work = {
     space: ({ name, z, n, d, manifold }) => void spaces.set(name, search.space(z, n, d, manifold)),
-    reference: ({ space, most }) => curves.reference(spaces.get(space), most),
+    reference: ({ space, k, most }) => curves.reference(spaces.get(space), k, most),
     density: ({ space, a, b, options }) => curves.density(spaces.get(space), a, b, options),
     permutation: ({ vectors, d, na, nb, times, seed }) => directions.permutation(vectors, d, na, nb, times, seed),
     crossValidated: ({ vectors, d, na, nb, folds, seed }) => directions.crossValidated(vectors, d, na, nb, folds, seed),
@@ -73,10 +73,16 @@ function engineOf(data) {
       engine.problem = error.message;
     }
   }
-  let reference = null;
-  /* Distances to the nearest other code of some hundred codes, ascending. */
-  engine.reference = () => (reference ??= engine.background.know("codes", engine.space)
-    .then(() => engine.background.run("reference", { space: "codes", most: 500 })));
+  const references = new Map();
+  /* Distances to the k-th nearest other code, ascending: of all codes up to 2,000, of 500 where there are more. */
+  engine.reference = (k) => {
+    if (!references.has(k)) {
+      const most = data.count <= 2000 ? data.count : 500;
+      references.set(k, engine.background.know("codes", engine.space)
+        .then(() => engine.background.run("reference", { space: "codes", k, most })));
+    }
+    return references.get(k);
+  };
   data.engine = engine;
   return engine;
 }

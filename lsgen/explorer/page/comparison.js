@@ -22,10 +22,16 @@ function comparisonNumerics() {
     return Array.from(values, (_, i) => i).sort((i, j) => values[i] - values[j] || i - j);
   }
 
-  // What the index would be for neighbours drawn by chance among n - 1 others: k/(n - 1) of them in common.
+  // The mean index of two sets of k items drawn by chance from n - 1: they share h with the hypergeometric probability.
   function chance(n, k) {
-    const both = k * k / (n - 1);
-    return both / (2 * k - both);
+    const logs = [0];
+    for (let i = 1; i < n; i++) logs.push(logs[i - 1] + Math.log(i));
+    const ways = (m, h) => logs[m] - logs[h] - logs[m - h];
+    let mean = 0;
+    for (let h = Math.max(0, 2 * k - (n - 1)); h <= k; h++) {
+      mean += Math.exp(ways(k, h) + ways(n - 1 - k, k - h) - ways(n - 1, k)) * h / (2 * k - h);
+    }
+    return mean;
   }
 
   return { jaccard, ascending, chance };

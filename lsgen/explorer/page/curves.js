@@ -183,19 +183,25 @@ function curveNumerics() {
     return squared ? point.map((value) => value * value) : point;
   }
 
-  // Distances to the nearest other code of a seeded sample of codes, ascending: what "near the data" means.
-  function reference(space, most = 500, seed = 0) {
+  // Distances to the k-th nearest other code of a seeded sample of codes, ascending: what "near the data" means.
+  function reference(space, k, most, seed = 0) {
     const rows = search.sample(space.n, most, seed);
-    return Float64Array.from(rows, (i) => search.nearest(space, search.row(space, i), 1, i).distances[0]).sort();
+    return Float64Array.from(rows, (i) => search.nearest(space, search.row(space, i), k, i).distances[k - 1]).sort();
   }
 
-  // Share of the reference that is not farther than the value, in percent.
+  // Distance of a query to its k-th nearest code, without a code that it is itself.
+  function far(space, query, k) {
+    const { distances } = search.nearest(space, query, k + 1);
+    return distances[0] === 0 ? distances[k] : distances[k - 1];
+  }
+
+  // Share of the reference that is nearer than the value, in percent.
   function percentile(sorted, value) {
     let low = 0, high = sorted.length;
-    while (low < high) { const middle = (low + high) >> 1; if (sorted[middle] <= value) low = middle + 1; else high = middle; }
+    while (low < high) { const middle = (low + high) >> 1; if (sorted[middle] < value) low = middle + 1; else high = middle; }
     return 100 * low / sorted.length;
   }
 
-  return { linear, slerp, geodesic, neighbourGraph, shortest, density, resampled, reference, percentile, ballLog,
+  return { linear, slerp, geodesic, neighbourGraph, shortest, density, resampled, reference, far, percentile, ballLog,
     ballExp, turn, dot, norm, mix };
 }

@@ -2,11 +2,12 @@
 //
 //   reliability   rho = max(0, 1 - (tr S_a/n_a + tr S_b/n_b) / |D|^2)     S the unbiased covariances of the groups
 //   p             (1 + #{shuffles with |D|^2 at least as large}) / (1 + shuffles)
-//   AUC           of held-out codes projected on the direction of the others, mean of five folds within groups
-//   cosine of two directions / sqrt(rho_i rho_j)                          undoes the shrinkage that noise causes
+//   AUC           of held-out codes projected on the direction of the others, over the pairs within five folds
+//   cosine        s_ij / (|D_i| |D_j| sqrt(rho_i rho_j)),  s_ij = D_i . D_j - sum over shared codes of g_iu . g_ju,
+//                 with what code u adds to the noise, g_u = (z_u - m) / sqrt(n (n - 1)); interval by the jackknife
 //
-// On a sphere, in a ball and on a simplex all of it is done with the tangent vectors at the Frechet mean, in
-// units of length of the space.
+// On a sphere, in a ball and on a simplex all of it is done with the tangent vectors at the Frechet mean of
+// all codes, in units of length of the space.
 
 function directionNumerics() {
   "use strict";
@@ -20,8 +21,8 @@ function directionNumerics() {
       rows.forEach((i, at) => vectors.set(search.row(space, i), at * d));
       return { base: null, vectors, count: rows.length, d };
     }
-    const points = rows.map((i) => space.features.subarray(i * d, (i + 1) * d));
-    const base = frechetMean(kind, points);
+    const point = (i) => space.features.subarray(i * d, (i + 1) * d), points = rows.map(point);
+    const base = space.base ??= frechetMean(kind, Array.from({ length: space.n }, (_, i) => point(i)));
     const length = kind === "PoincareBall" ? 1 / Math.sqrt(space.curvature) : kind === "Simplex" ? 2 : 1;
     points.forEach((point, at) => vectors.set(logAt(kind, base, point).map((value) => length * value), at * d));
     return { base, vectors, count: rows.length, d };
@@ -89,7 +90,8 @@ function directionNumerics() {
     const centre = mean(vectors, d, span(0, a.length + b.length));
     const projections = Float64Array.from(span(0, a.length + b.length), (i) => along(vectors, d, i, unit, centre));
     const sd = Math.sqrt(projections.reduce((sum, value) => sum + value * value, 0) / (projections.length - 1));
-    return { vector, unit, base, rho, length: Math.sqrt(square), sd, projections, counts: [a.length, b.length],
+    const means = [ma, mb], rows = [...a, ...b];
+    return { vector, unit, base, rho, means, rows, length: Math.sqrt(square), sd, projections, counts: [a.length, b.length],
       vectors, d };
   }
 
@@ -140,14 +142,16 @@ function directionNumerics() {
   function crossValidated(vectors, d, na, nb, folds = 5, seed = 0) {
     if (Math.min(na, nb) < folds) return null;
     const next = search.uniform(seed), groups = [span(0, na), span(na, na + nb)].map((rows) => shuffled(rows, next));
-    let total = 0;
+    let right = 0, pairs = 0;
     for (let fold = 0; fold < folds; fold++) {
       const [a, b] = groups.map((rows) => ({ in: rows.filter((_, i) => i % folds !== fold),
         out: rows.filter((_, i) => i % folds === fold) }));
       const unit = mix(mean(vectors, d, a.in), mean(vectors, d, b.in), 1, -1);
-      total += auc(a.out.map((i) => along(vectors, d, i, unit)), b.out.map((i) => along(vectors, d, i, unit)));
+      const some = a.out.length * b.out.length, [above, below] = [a, b].map((part) => part.out.map((i) => along(vectors, d, i, unit)));
+      right += some * auc(above, below);
+      pairs += some;
     }
-    return total / folds;
+    return right / pairs;
   }
 
   function shuffled(rows, next) {
@@ -158,11 +162,35 @@ function directionNumerics() {
     return rows;
   }
 
-  // Cosine of two directions and the same over sqrt(rho_i rho_j), at most 1 in size; null where a rho is 0.
+  // What the i-th code of a direction adds to its noise.
+  function part(found, i) {
+    const group = i < found.counts[0] ? 0 : 1, n = found.counts[group], sign = (group ? -1 : 1) / Math.sqrt(n * (n - 1));
+    return Float64Array.from(found.means[group], (centre, j) => sign * (found.vectors[i * found.d + j] - centre));
+  }
+
+  // Cosine of two directions, as it is and corrected for noise with a 95 % interval; null where a rho is 0.
   function cosine(one, other) {
-    const plain = dot(one.unit, other.unit);
+    const plain = dot(one.unit, other.unit), place = new Map(other.rows.map((row, i) => [row, i]));
     if (!(one.rho > 0 && other.rho > 0)) return { plain, corrected: null };
-    return { plain, corrected: Math.max(-1, Math.min(1, plain / Math.sqrt(one.rho * other.rho))) };
+    const own = [one, other].map((found) => found.rho * found.length ** 2), scale = Math.sqrt(own[0] * own[1]);
+    let shared = 0, inner = dot(one.vector, other.vector);
+    const parts = one.rows.map((row, i) => {
+      const g = part(one, i), at = place.get(row), h = at === undefined ? null : part(other, at);
+      place.delete(row);
+      if (h) { shared++; inner -= dot(g, h); }
+      return [g, h];
+    });
+    for (const i of place.values()) parts.push([null, part(other, i)]);
+    const value = inner / scale;
+    let variance = 0;
+    for (const [g, h] of parts) {
+      let psi = 0;
+      if (g) psi += dot(g, other.vector) / scale - value * dot(g, one.vector) / own[0];
+      if (h) psi += dot(h, one.vector) / scale - value * dot(h, other.vector) / own[1];
+      variance += psi * psi;
+    }
+    const half = 1.959963984540054 * Math.sqrt(variance), clip = (c) => Math.max(-1, Math.min(1, c));
+    return { plain, corrected: clip(value), low: clip(value - half), high: clip(value + half), shared };
   }
 
   // The code alpha standard deviations of the projections further along a direction.

@@ -68,14 +68,15 @@ function mountPaths(element, store, data) {
     return found;
   }
 
-  /* Per step: percentile of the distance to the nearest code, z-score under N(0, I), speed. */
+  const near = () => Math.max(1, Math.min(store.get("k"), data.count - 2));
+
+  /* Per step: percentile of the distance to the k-th nearest code, z-score under N(0, I), speed. */
   function diagnose(points, reference) {
     const t = points.map((_, i) => i / (points.length - 1)), far = [], prior = [], speed = [];
     const frames = tiles.decodes() ? points.map((z) => tiles.decode(z)) : [];
     points.forEach((z, i) => {
       try {
-        const near = engine.search.nearest(space, z, 1);
-        far.push(curves.percentile(reference, near.distances[0]));
+        far.push(curves.percentile(reference, curves.far(space, z, near())));
         prior.push((space.d - curves.dot(z, z)) / Math.sqrt(2 * space.d));
       } catch (error) { far.push(NaN); prior.push(NaN); }
       if (i) speed.push((frames.length ? Math.sqrt(frames[i].reduce((sum, value, j) => sum + (value - frames[i - 1][j]) ** 2, 0))
@@ -94,7 +95,7 @@ function mountPaths(element, store, data) {
     said.textContent = "Searching the routes …";
     try {
       await tiles.ready;
-      const [found, reference] = [await routes(A, B), await engine.reference()];
+      const [found, reference] = [await routes(A, B), await engine.reference(near())];
       if (mine !== turn) return;
       draw(A, B, found, reference);
     } catch (error) {
@@ -103,7 +104,7 @@ function mountPaths(element, store, data) {
   }
 
   function draw(A, B, found, reference) {
-    said.replaceChildren("From ", words(data.id(A), 24), " to ", words(data.id(B), 24), `: ${number(safeDistance(engine.search.row(space, A), engine.search.row(space, B)))} apart (${space.metric}). ${tiles.words()} Hatched steps are farther from every item than 99% of items are from their nearest.`);
+    said.replaceChildren("From ", words(data.id(A), 24), " to ", words(data.id(B), 24), `: ${number(safeDistance(engine.search.row(space, A), engine.search.row(space, B)))} apart (${space.metric}). ${tiles.words()} Hatched steps are farther from their ${near()} nearest items than 99% of the items are from theirs.`);
     const drawn = [];
     for (const route of found) {
       const about = PATH_KINDS.find((entry) => entry.kind === route.kind), head = h("h3", {}, about.label, h("small", {}, ` ${about.about}`));
@@ -119,10 +120,10 @@ function mountPaths(element, store, data) {
     const lines = (key, x = "t") => drawn.map((route, i) => ({ name: route.label, x: route[x], y: route[key], colour: palette[i], dashed: route.kind === "density" }));
     const shaded = drawn.length ? stretches(drawn[0]) : [];
     charts.append(...[
-      chart("How far from the nearest item: percentile among the items' own distances", lineChart({ title: "percentile of the distance to the nearest item along each route", series: lines("far"), xLabel: "share of the route", yLabel: "percentile", shaded })),
+      chart("How far from the data: percentile among the items' own distances", lineChart({ title: "percentile of the distance to the data along each route", series: lines("far"), xLabel: "share of the route", yLabel: "percentile", shaded })),
       space.kind === "Euclidean" ? chart("How usual the code is under a standard normal prior: z-score of log p(z)", lineChart({ title: "z-score of the prior along each route", series: lines("prior"), xLabel: "share of the route", yLabel: "z-score" })) : null,
       chart(tiles.decodes() ? "Speed: how fast the decoded values change" : `Speed: ${space.metric} passed in a unit of time`, lineChart({ title: "speed along each route", series: lines("speed", "middle"), xLabel: "share of the route", yLabel: "speed", from: 0 }))].filter(Boolean));
-    note.textContent = `Percentiles compare with the nearest-neighbour distances of ${reference.length} items drawn with seed 0.${space.kind === "Euclidean" ? " The z-score holds if the prior is the standard normal." : " A z-score of the prior is shown for flat spaces only."} Shaded: where the straight route is off the data.`;
+    note.textContent = `Percentiles compare with the distances of ${number(reference.length)} items${reference.length < data.count ? ", drawn with seed 0," : ""} to their own neighbour number ${near()}.${space.kind === "Euclidean" ? " The z-score holds if the prior is the standard normal." : " A z-score of the prior is shown for flat spaces only."} Shaded: where the straight route is off the data.`;
     engine.shown.paths = drawn;
     window.__lsgen.view?.paintOver();
   }

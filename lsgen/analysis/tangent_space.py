@@ -127,7 +127,7 @@ def _working(manifold: Manifold) -> Manifold:
     """Return the manifold whose geodesics are followed."""
     if isinstance(manifold, Simplex):
         return Sphere()
-    return manifold if manifold.continuous and not isinstance(manifold, Euclidean) else Euclidean()
+    return manifold if manifold.continuous else Euclidean()
 
 
 def _double(z: Any) -> Tensor:

@@ -35,8 +35,8 @@ class Projection:
         faithfulness: how much of the neighbourhoods of codes the map keeps; None where it was not measured, or where
             there are fewer than three codes.
         mapping: what maps other codes; None where the method maps none.
-        exact: whether it maps every code by itself, whatever the others are, and the codes of the projection to their
-            coordinates.
+        exact: whether it maps the codes of the projection to their coordinates, and others by the same formula.
+        independent: whether it maps every code by itself, whatever other codes come with it.
         seed: seed of the random numbers it depends on; None where it depends on none.
         settings: numbers that the method was given.
 
@@ -49,6 +49,7 @@ class Projection:
     faithfulness: Faithfulness | None = None
     mapping: CodeMap | None = None
     exact: bool = False
+    independent: bool = False
     seed: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -64,7 +65,7 @@ class Projection:
         return int(self.coordinates.shape[1])
 
     def transform(self, z: Any) -> NDArray[np.float64]:
-        """Return the coordinates (M, 2 or 3) of other codes z (M, d); see `exact`.
+        """Return the coordinates (M, 2 or 3) of other codes z (M, d); see `exact` and `independent`.
 
         Raises:
             TypeError: the method maps no other codes.

@@ -85,5 +85,6 @@ def pca(codes: Codes, dims: int = 2) -> Projection:
         f"Principal components of {space.describe()}, with {shares.sum():.0%} of the variance.",
         mapping=mapping,
         exact=True,
+        independent=True,
         settings={"shares": tuple(shares.tolist()), "residual": space.residual},
     )

@@ -1,5 +1,7 @@
 """Callbacks that log, draw, measure and save while a model trains, and that make a run resume exactly."""
 
+from lsgen.callbacks.analysis.contents import PageOptions
+from lsgen.callbacks.analysis.explorer import Explorer
 from lsgen.callbacks.base import LatentCallback, PeriodicCallback, Turns
 from lsgen.callbacks.engine.checkpoint import Checkpoint
 from lsgen.callbacks.engine.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
@@ -56,6 +58,7 @@ __all__ = [
     "Decoding",
     "Decoupling",
     "EvidenceMetrics",
+    "Explorer",
     "FactorMetrics",
     "FiniteLoss",
     "GeneratorEMA",
@@ -79,6 +82,7 @@ __all__ = [
     "NonFiniteError",
     "ODELikelihood",
     "Observer",
+    "PageOptions",
     "Paths",
     "PerceptualQuality",
     "PeriodicCallback",

@@ -98,6 +98,8 @@ def _header(run: Run) -> str:
     tags = about.get("tags", []) if isinstance(about, Mapping) else []
     labels = "".join(f'<span class="tag">{escape(str(tag))}</span>' for tag in tags if isinstance(tags, list))
     error = f'<p class="error">{escape(str(run.status["error"]))}</p>' if run.status.get("error") else ""
+    if (run.path / "explorer.html").is_file():
+        error += '<p><a href="explorer.html">Explore the codes</a>: maps, neighbours, paths and the decoder.</p>'
     return (
         f'<header><div class="title"><h1>{escape(_name(run))}</h1>'
         f'<span class="state {escape(state)}">{escape(state)}</span>{labels}</div><dl>{shown}</dl>{error}</header>'

@@ -48,7 +48,7 @@ from lsgen.latent.manifolds.description import lies_on
 from lsgen.models.contract import as_numbers
 from lsgen.models.divergence import kl_terms
 
-__all__ = ["Collected", "collect_codes", "untrained_codes"]
+__all__ = ["Collected", "collect_codes", "decoded_codes", "untrained_codes"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Collected:
             for codes that were drawn from the prior.
         reconstructions: means of p(x|z) at the codes, (N, *shape) on the CPU; None without a decoder.
         value_range: least and greatest value of the observations, or of what was decoded; None where there are none.
-        source: "encoder", "prior" (a model without encoder: codes are draws) or "items".
+        source: "encoder", "prior" (a model without encoder: codes are draws), "items" or "table".
         sampling: how they were chosen, in words.
         total: what they were chosen from; None where that is not known.
         left_out: how many codes were not finite or not on the manifold, and are missing.
@@ -128,6 +128,30 @@ def collect_codes(
             raise TypeError(f"expected data for the encoder of {type(space).__name__}, got none")
         sample = sample_observations(data, n, seed, splits, chunk_size)
         return _encoded(space, sample, seed, counts_observed(module))
+
+
+@torch.no_grad()
+def decoded_codes(space: Space | None, codes: Codes, chunk_size: int = 256) -> Collected:
+    """Return a table of codes with what a space decodes them to.
+
+    Args:
+        space: what decodes, where it can; None for codes alone.
+        codes: the table.
+        chunk_size: codes decoded at a time.
+
+    Raises:
+        ValueError: the codes have another dimension than the space.
+
+    """
+    words = f"{len(codes):,} codes of a table"
+    if not isinstance(space, LatentSpace):
+        return Collected(codes, None, None, None, "table", words, len(codes), 0, 0)
+    if codes.dim != space.dim:
+        raise ValueError(f"expected codes of {space.dim} dimensions, got {codes.dim}")
+    like = next(iter(space.parameters()), torch.zeros(()))
+    with undisturbed(space, 0):
+        decoded = means(space.eval(), codes.tensor(like.device).to(like.dtype), chunk_size).cpu()
+    return Collected(codes, None, decoded, _range(decoded), "table", words, len(codes), 0, 0)
 
 
 @torch.no_grad()
@@ -210,7 +234,7 @@ def _encoded(space: EncodableSpace, sample: SampledObservations, seed: int, miss
     z, x, decoded, scale = (joined.pop(name, None) for name in ("_z", "_x", "_decoded", "_scale"))
     columns: dict[str, Any] = {**joined, "split": [split for part in parts for split in part["split"]]}
     codes = Codes(z, ids, space.manifold, columns, scale)
-    words = f"{len(codes) + left_out:,} observations: {sample.sampling}"
+    words = f"{len(codes) + left_out:,}: {sample.sampling}"
     bounds = None if x is None else _range(x)
     return Collected(codes, x, decoded, bounds, "encoder", words, sample.total, left_out, seed, sample.label_names)
 

@@ -82,7 +82,8 @@ def _of_splits(data: DataModule, n: int | None, seed: int, splits: Sequence[Spli
     shares = _shares(sizes, total if n is None else min(n, total))
     rows = {split: _rows(sizes[split], taken, seed) for split, taken in shares.items()}
     taken = sum(shares.values())
-    words = " and ".join(f"{taken:,} of the {sizes[split]:,} of the {split} split" for split, taken in shares.items())
+    parts = (f"all {n:,}" if n == sizes[split] else f"{n:,} of {sizes[split]:,}" for split, n in shares.items())
+    words = ", ".join(f"{part} of {split}" for part, split in zip(parts, shares, strict=True))
     how = "" if taken == total else f", drawn at random with seed {seed}"
     names = tuple(getattr(data, "label_names", ()) or ())
     return SampledObservations(_indexed(data, rows, size), total, words + how, tuple(data.factor_names), names)

@@ -1,0 +1,186 @@
+"""What a page of a model's codes shows, from the codes and the model: maps, pictures, the decoder, traversals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsgen.analysis import Statistic
+from lsgen.analysis.projections import Faithfulness, Projection, default_method, project
+from lsgen.callbacks.analysis.collection import Collected
+from lsgen.callbacks.analysis.pictures import thumbnails
+from lsgen.callbacks.analysis.strips import axis_strips
+from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, ScoreTable, Strip
+from lsgen.explorer.decoder import UndecodableError, decoder_program
+from lsgen.latent import Codes, Euclidean, LatentSpace, PoincareBall, Space, Sphere
+
+__all__ = ["PageOptions", "explorer_contents", "maps_of"]
+
+NAMES = {
+    "pca": "PCA",
+    "tsne": "t-SNE",
+    "umap": "UMAP",
+    "identity": "codes",
+    "disk": "Poincaré disk",
+    "ternary": "triangle",
+}
+LEAST_FOR_EMBEDDING = 30  # codes
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What a page holds.
+
+    Attributes:
+        maps: maps by name, beside the one that loses least: pca, tsne, umap.
+        decoder: whether the page decodes by itself.
+        chunk_size: codes encoded and decoded at a time.
+        seed: of maps that depend on random numbers.
+
+    """
+
+    maps: Sequence[str] = ("pca", "tsne")
+    decoder: bool = True
+    chunk_size: int = 256
+    seed: int = 0
+
+
+@dataclass
+class _Parts:
+    """Parts of a page that come with a remark where they are missing."""
+
+    decoder: DecoderProgram | None = None
+    strips: list[Strip] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def explorer_contents(
+    space: Space | None,
+    collected: Collected,
+    title: str,
+    facts: Mapping[str, str] | None = None,
+    options: PageOptions = PageOptions(),
+    tables: Sequence[ScoreTable] = (),
+    spaces: Sequence[FurtherSpace] = (),
+) -> Contents:
+    """Return what a page of codes shows.
+
+    Args:
+        space: where the codes come from, in evaluation mode; None for codes alone.
+        collected: the codes with their observations.
+        title: what the page is called.
+        facts: what else it says of the codes, by name.
+        options: what it holds.
+        tables: scores.
+        spaces: the same items in other spaces.
+
+    """
+    maps, remarks = maps_of(collected.codes, options)
+    parts = _decoding(space, collected, options)
+    pictures = thumbnails(collected.observations, collected.value_range)
+    decoded = thumbnails(collected.reconstructions, collected.value_range)
+    if collected.source == "prior":
+        pictures, decoded = decoded, None
+    return Contents(
+        title,
+        _with_names(collected),
+        maps,
+        pictures,
+        decoded,
+        parts.decoder,
+        parts.strips,
+        tables,
+        spaces,
+        {**(facts or {}), **_facts(collected)},
+        [*_warnings(collected), *remarks, *parts.warnings],
+    )
+
+
+def maps_of(codes: Codes, options: PageOptions = PageOptions()) -> tuple[list[CodeMap], list[str]]:
+    """Return maps of codes with their faithfulness, the one that loses least first, and what is to be said of them.
+
+    A map that needs a package which is not installed, or more codes, is left out, and that is said.
+    """
+    first = default_method(codes)
+    wanted = [(first, 2), *((name, 2) for name in options.maps if name != first)]
+    if codes.dim > 2 and ("pca", 2) in wanted:
+        wanted.insert(wanted.index(("pca", 2)) + 1, ("pca", 3))
+    found, remarks = [], list[str]()
+    for name, dims in wanted:
+        if name in ("tsne", "umap") and len(codes) < LEAST_FOR_EMBEDDING:
+            remarks.append(f"There is no map by {NAMES[name]}: it takes {LEAST_FOR_EMBEDDING} codes or more.")
+            continue
+        settings: dict[str, int] = {"dims": dims} if name in ("pca", "tsne", "umap") else {}
+        settings |= {"seed": options.seed} if name in ("tsne", "umap") else {}
+        try:
+            found.append(_map(project(codes, name, **settings), " in 3-D" if settings.get("dims") == 3 else ""))
+        except ImportError as error:
+            remarks.append(f"There is no map by {NAMES[name]}: {error}")
+    return found, remarks
+
+
+def _map(found: Projection, suffix: str = "") -> CodeMap:
+    outline = {"disk": "disk", "ternary": "triangle"}.get(found.name, "plane")
+    trust, at, k = _trust(found.faithfulness)
+    name = NAMES.get(found.name, found.name) + suffix
+    return CodeMap(name, found.coordinates, outline, trust, at, k, found.remark)  # type: ignore[arg-type]
+
+
+def _trust(
+    measured: Faithfulness | None,
+) -> tuple[dict[str, Statistic], dict[str, NDArray[np.float64]], int | None]:
+    """Return the figures of a map, those of each code where all have them, and the number of neighbours."""
+    if measured is None:
+        return {}, {}, None
+    names = ("trustworthiness", "continuity", "overlap")
+    whole = {name: getattr(measured, name) for name in names}
+    each = {name: getattr(measured, f"{name}_at") for name in names}
+    return whole, {name: values for name, values in each.items() if np.isfinite(values).all()}, measured.k
+
+
+def _decoding(space: Space | None, collected: Collected, options: PageOptions) -> _Parts:
+    """Return the decoder as a program, or else traversals that are decoded beforehand."""
+    parts = _Parts()
+    if not isinstance(space, LatentSpace) or collected.value_range is None:
+        return parts
+    if options.decoder:
+        try:
+            parts.decoder = decoder_program(space, collected.codes.tensor(), collected.value_range)
+            return parts
+        except UndecodableError as error:
+            parts.warnings.append(f"The page does not decode codes by itself: {error}.")
+    parts.strips = axis_strips(space, collected.codes, collected.value_range, chunk_size=options.chunk_size)
+    return parts
+
+
+def _with_names(collected: Collected) -> Codes:
+    """Return the codes with classes called by their names, where they have any."""
+    codes, names = collected.codes, collected.label_names
+    labels = codes.columns.get("label")
+    if labels is None or not names or labels.dtype.kind not in "iu":
+        return codes
+    called = [names[label] if 0 <= label < len(names) else None for label in labels.tolist()]
+    return Codes(codes.z, codes.ids, codes.manifold, {**codes.columns, "label": called}, codes.scale)
+
+
+def _facts(collected: Collected) -> dict[str, str]:
+    manifold = collected.codes.manifold
+    where = {Euclidean: "flat", Sphere: "unit sphere"}.get(type(manifold), str(manifold))
+    if isinstance(manifold, PoincareBall):
+        where = f"Poincaré ball of curvature -{manifold.curvature:g}"
+    kind = {"items": "items", "table": "codes", "prior": "codes"}.get(collected.source, "observations")
+    return {kind: collected.sampling, "space": where}
+
+
+def _warnings(collected: Collected) -> list[str]:
+    said = []
+    if collected.source == "prior":
+        said.append(
+            "The model has no encoder: codes are draws from its prior, and pictures are what they are decoded to."
+        )
+    if collected.left_out:
+        said.append(f"{collected.left_out:,} codes were not finite or not on the manifold and are left out.")
+    return said

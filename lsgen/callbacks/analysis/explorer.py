@@ -1,0 +1,93 @@
+"""The explorer: a page of the codes of observations, one HTML file that opens without a network or a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from torch import nn
+
+from lsgen.callbacks.analysis.collection import collect_codes
+from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
+from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
+from lsgen.data import Split
+from lsgen.explorer import write_page
+from lsgen.latent import EncodableLatentSpace, LatentSpace
+
+__all__ = ["Explorer"]
+
+
+class Explorer(PeriodicCallback):
+    """Writes explorer.html into the run directory: the codes of held-out observations on maps, with their decoder.
+
+    A space without encoder gives draws from its prior. Where no code is finite, as of a model that has diverged, there
+    is a warning and no page.
+
+    Args:
+        every_n_steps: generator steps between turns; there is one at the end of training alone unless a cadence is
+            given, and each overwrites the page of the last.
+        every_n_epochs: epochs between turns, instead of steps.
+        n: codes; fewer where there are fewer observations.
+        splits: splits that observations are drawn from, in proportion to their sizes.
+        options: what the page holds.
+        turns: what its turns have in common; its seed decides on the observations.
+
+    Raises:
+        ValueError: n is not positive; when training starts, a split of `lsgen.data.DataModule` is not known.
+
+    """
+
+    family: ClassVar[str] = "explorer"
+    default_steps: ClassVar[int | None] = None
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        n: int = 2000,
+        splits: Sequence[Split] = ("val",),
+        options: PageOptions = PageOptions(),
+        turns: Turns = Turns(),
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, turns)
+        self.at_least(1, n=n, chunk_size=options.chunk_size)
+        self.n, self.splits, self.options = n, tuple(splits), options
+        self._module: nn.Module | None = None
+        self._trainer: Trainer | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Keep the model, which tells whether values are missing, and where observations come from."""
+        super().setup(trainer, pl_module, stage)
+        self._module, self._trainer = pl_module, trainer
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let go of both."""
+        self._module = self._trainer = None
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Collect the codes and write the page."""
+        directory = sink.figures.parent.resolve()
+        module = space if self._module is None else self._module
+        data = self._data() if isinstance(space, EncodableLatentSpace) else None
+        facts = {"model": type(module).__name__, "trained for": f"{sink.step:,} steps"}
+        try:
+            found = collect_codes(module, data, self.n, self.seed, self.splits, self.options.chunk_size)
+            contents = explorer_contents(space, found, directory.name or "explorer", facts, self.options)
+        except ValueError as error:
+            rank_zero_warn(f"Explorer wrote no page: {error}")
+            return
+        write_page(Path(directory, "explorer.html"), contents)
+
+    def _data(self) -> Any:
+        """Return the data module, else the loader of validation, else that of training."""
+        assert self._trainer is not None
+        module = getattr(self._trainer, "datamodule", None)
+        if module is not None:
+            return module
+        loader: Any = self._trainer.val_dataloaders or self._trainer.train_dataloader
+        return loader[0] if isinstance(loader, list | tuple) else loader

@@ -1,0 +1,217 @@
+"""`lsgen explore`: write a page to look at the codes of a trained run: one file that opens without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.errors import OK, UsageError
+from lsgen.cli.flags import device_of, only_run, take
+from lsgen.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from lsgen.callbacks.analysis.collection import Collected
+    from lsgen.explorer import FurtherSpace
+    from lsgen.latent import Codes
+
+__all__ = ["explore_run", "run"]
+
+_USAGE = """usage: lsgen explore RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [n=N] [split=val,test,train] [seed=N]
+                     [maps=pca,tsne,umap] [out=FILE.html] [--compare RUN2 ...]
+       lsgen explore RUN --codes FILE.npz ...
+       lsgen explore --codes FILE.npz [maps=...] [out=FILE.html]
+
+Write RUN/explorer.html, one file that needs no network and no server: open it by a double click. It holds maps of the
+codes of held-out observations with how far each can be trusted, their pictures, their neighbours, the decoder, paths,
+directions of attributes, and the same items in up to three other runs.
+
+  checkpoint=...     which weights (default last)
+  device=...         where to compute (default cpu)
+  n=...              observations (default 5000); of a model without encoder, draws from its prior
+  split=...          where they come from (default val,test)
+  seed=...           seed of the choice and of maps that depend on random numbers (default 0)
+  maps=...           maps beside the one that loses least (default pca,tsne)
+  out=...            the file (default RUN/explorer.html, or FILE.html beside the codes)
+  --codes FILE       look at these codes, which `Codes.save` or lsgen has written, instead of new ones; the run decodes
+  --compare RUN2     the same observations in another run, up to three times
+
+  lsgen explore runs/NAME
+  lsgen explore runs/NAME --compare runs/OTHER n=20000 maps=pca,umap"""
+_FLAGS = ("checkpoint", "device", "n", "split", "seed", "maps", "out")
+_MAPS, _SPLITS = ("pca", "tsne", "umap"), ("val", "test", "train")
+_MOST_COMPARED = 3
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return OK
+    rest, named = _options(arguments)
+    flags, places = take(rest, _FLAGS)
+    settings = _settings(flags)
+    file = named["--codes"][0] if named["--codes"] else None
+    if not places and file is not None:
+        page = _of_codes(Path(file), settings)
+    else:
+        directory = RunDirectory.open(only_run(places))
+        others = [RunDirectory.open(place) for place in named["--compare"]]
+        page = explore_run(directory, settings, device_of(flags), file, others)
+    print(f"explorer {page}  ({page.stat().st_size / 1e6:.1f} MB; open it in a browser)")
+    return OK
+
+
+def explore_run(
+    directory: RunDirectory,
+    settings: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    codes: str | Path | None = None,
+    others: Sequence[RunDirectory] = (),
+) -> Path:
+    """Write the page of a run and return its path.
+
+    Args:
+        directory: the run.
+        settings: checkpoint, n, split, seed, maps and out, where they differ from the verb's own.
+        device: where to compute.
+        codes: a table to look at instead of the codes of observations.
+        others: runs whose codes of the same observations are compared.
+
+    Raises:
+        RunError: there is no such checkpoint, it is damaged, or another series of versions made the run.
+        UsageError: the data of two runs are not the same, or the codes do not fit the model.
+
+    """
+    from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
+    from lsgen.cli.output.console import messages
+    from lsgen.cli.task import run_variables
+    from lsgen.explorer import write_page
+    from lsgen.report import write_report
+
+    chosen = {**_settings({}), **(settings or {})}
+    directory.check_version()
+    options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
+    with run_variables(directory), messages(None):
+        model, found, step = _collected(directory, chosen, device, codes)
+        space = getattr(model, "latent_space", model)
+        spaces = [_compared(other, found, chosen, device, options) for other in others]
+        facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
+        contents = explorer_contents(space, found, directory.path.name, facts, options, spaces=spaces)
+    page = write_page(Path(chosen["out"] or directory.path / "explorer.html"), contents)
+    if directory.report_file.is_file():
+        write_report(directory.path)
+    return page
+
+
+def _of_codes(file: Path, settings: Mapping[str, Any]) -> Path:
+    """Write the page of a table of codes without a model."""
+    from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
+    from lsgen.explorer import write_page
+
+    found = _table(file)
+    options = PageOptions(maps=settings["maps"], seed=settings["seed"])
+    contents = explorer_contents(None, found, file.stem, {}, options)
+    return write_page(Path(settings["out"] or file.with_suffix(".html")), contents)
+
+
+def _collected(
+    directory: RunDirectory, settings: Mapping[str, Any], device: str, codes: str | Path | None = None
+) -> tuple[Any, Collected, int]:
+    """Return the model of a run, its codes and its generator step."""
+    from lsgen.callbacks.analysis.collection import collect_codes
+    from lsgen.cli.loading import opened, opened_model
+
+    checkpoint = directory.checkpoint(settings["checkpoint"])
+    if codes is not None:
+        model, step = opened_model(directory, checkpoint, device)
+        return model, _table(Path(codes), model.latent_space), step
+    model, data, step = opened(directory, checkpoint, device)
+    try:
+        return model, collect_codes(model, data, settings["n"], settings["seed"], settings["split"]), step
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _table(file: Path, space: Any = None) -> Collected:
+    """Return the codes of a file, with what a space decodes them to."""
+    from lsgen.callbacks.analysis.collection import decoded_codes
+    from lsgen.latent import Codes
+
+    try:
+        return decoded_codes(space, Codes.load(file))
+    except (FileNotFoundError, ValueError) as error:
+        raise UsageError(f"{file}: {error}") from error
+
+
+def _compared(
+    other: RunDirectory, found: Collected, settings: Mapping[str, Any], device: str, options: Any
+) -> FurtherSpace:
+    """Return the same items in another run.
+
+    Raises:
+        UsageError: it has codes of other items.
+
+    """
+    from lsgen.callbacks.analysis.contents import maps_of
+    from lsgen.explorer import FurtherSpace
+
+    other.check_version()
+    _, theirs, _ = _collected(other, settings, device)
+    codes = _same_items(found.codes, theirs.codes, other)
+    return FurtherSpace(other.path.name, codes, maps_of(codes, options)[0])
+
+
+def _same_items(ours: Codes, theirs: Codes, other: RunDirectory) -> Codes:
+    """Return codes of another run in the order of ours."""
+    missing = set(ours.ids.tolist()) - set(theirs.ids.tolist())
+    if missing:
+        raise UsageError(
+            f"expected {other.path.name} to have codes of the same observations, got none of {len(missing)} of "
+            f"{len(ours)}, such as {min(missing)!r}: compare runs on the same data"
+        )
+    chosen = theirs.select(ids=ours.ids)
+    labels = [table.columns.get("label") for table in (ours, chosen)]
+    if labels[0] is not None and labels[1] is not None and labels[0].tolist() != labels[1].tolist():
+        raise UsageError(
+            f"expected {other.path.name} to have the same observations, got other labels of them: compare runs on the "
+            "same data"
+        )
+    return chosen
+
+
+def _options(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the arguments without --codes and --compare, and the values of these."""
+    named: dict[str, list[str]] = {"--codes": [], "--compare": []}
+    rest, waiting = [], ""
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if waiting:
+            named[waiting].append(argument)
+            waiting = ""
+        elif name in named and value:
+            named[name].append(value)
+        elif argument in named:
+            waiting = argument
+        else:
+            rest.append(argument)
+    if waiting:
+        raise UsageError(f"expected {waiting} to be followed by a {'file' if waiting == '--codes' else 'run'}")
+    if len(named["--codes"]) > 1 or len(named["--compare"]) > _MOST_COMPARED:
+        raise UsageError(f"expected --codes once and --compare up to {_MOST_COMPARED} times")
+    return rest, named
+
+
+def _settings(flags: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"checkpoint": flags.get("checkpoint", "last"), "out": flags.get("out")}
+    for name, usual, least in (("n", 5000, 1), ("seed", 0, 0)):
+        text = flags.get(name, str(usual))
+        if not text.isdecimal() or int(text) < least:
+            raise UsageError(f"expected {name}= to be a whole number of at least {least}, got {text!r}")
+        found[name] = int(text)
+    for name, several, known in (("maps", "pca,tsne", _MAPS), ("split", "val,test", _SPLITS)):
+        chosen = tuple(part for part in flags.get(name, several).split(",") if part)
+        if bad := [part for part in chosen if part not in known]:
+            raise UsageError(f"expected {name}= to be some of {','.join(known)}, got {bad[0]!r}")
+        found[name] = chosen
+    return found

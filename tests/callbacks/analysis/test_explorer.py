@@ -1,0 +1,203 @@
+"""The page of a model's codes: what it holds of models and data of every kind."""
+
+import json
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from torch import nn
+
+from lsgen.callbacks import Explorer, PageOptions
+from lsgen.callbacks.analysis.collection import collect_codes, decoded_codes
+from lsgen.callbacks.analysis.contents import explorer_contents, maps_of
+from lsgen.callbacks.analysis.pictures import thumbnails
+from lsgen.callbacks.analysis.strips import axis_strips, class_examples
+from lsgen.data import Digits
+from lsgen.latent import (
+    Codes,
+    EncodableLatentSpace,
+    FeatureSpace,
+    LatentSpace,
+    PoincareBall,
+    Simplex,
+    Sphere,
+    StandardNormal,
+)
+from lsgen.likelihoods import Bernoulli, FixedGaussian, Poisson, StudentT
+from lsgen.models import VAE
+from lsgen.models.vae import ELBO
+from lsgen.nn import MLPDecoder, MLPEncoder
+
+SHAPE = (1, 8, 8)
+
+
+def _fit(model, directory, explorer, data=None):
+    trainer = Trainer(
+        default_root_dir=directory, accelerator="cpu", max_epochs=1, logger=False, callbacks=[explorer],
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, limit_train_batches=2,
+        limit_val_batches=1, num_sanity_val_steps=0,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer.fit(model, data or Digits(batch_size=64, val_size=60, test_size=60, binarise="threshold"))
+    return trainer
+
+
+def _vae(dim=3):
+    torch.manual_seed(0)
+    encoder, decoder = MLPEncoder(SHAPE, dim, (8,)), MLPDecoder(dim, SHAPE, (8,))
+    return VAE(encoder, decoder, Bernoulli(SHAPE), StandardNormal(dim), ELBO(), max_steps=2)
+
+
+def _header(page):
+    return json.loads(re.search(r'id="header">(.*?)</script>', page.read_text(), re.DOTALL).group(1))
+
+
+def test_a_run_ends_with_a_page_that_is_the_same_every_time(tmp_path):
+    pages = []
+    for name in ("one", "two"):
+        (tmp_path / name / "run").mkdir(parents=True)
+        _fit(_vae(), tmp_path / name / "run", Explorer(n=40, options=PageOptions(maps=("pca",))))
+        pages.append(tmp_path / name / "run" / "explorer.html")
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+    header = _header(pages[0])
+    assert header["title"] == "run"
+    assert (header["count"], header["codes"]["dim"]) == (40, 3)
+    assert [one["name"] for one in header["maps"]] == ["codes", "PCA", "PCA in 3-D"]
+    assert header["decoder"]["shape"] == [8, 8]
+    assert header["pictures"]
+    assert header["reconstructions"]
+    assert header["strips"] == []
+    assert {one["name"] for one in header["columns"]} >= {"label", "split", "elbo", "reconstruction_error", "prior_nll"}
+    facts = dict(header["facts"])
+    assert facts["observations"] == "40: 40 of 60 of val, drawn at random with seed 0"
+    assert facts["trained for"] == "2 steps"
+
+
+def test_a_model_that_has_diverged_gets_a_warning_and_no_page(tmp_path):
+    space = _vae().latent_space
+    nn.init.constant_(space.encoder.layers[0].weight, float("nan"))
+
+    class Diverged(torch.nn.Module):
+        latent_space = space
+
+    from lsgen.callbacks.logging.sink import Sink
+
+    explorer = Explorer(n=5)
+    explorer._trainer = type("T", (), {"datamodule": Digits()})()
+    with pytest.warns(UserWarning, match="Explorer wrote no page: expected finite codes"):
+        explorer.run(space, None, Sink(tmp_path, 1))
+    assert not (tmp_path / "explorer.html").exists()
+
+
+def test_a_decoder_that_the_page_cannot_run_is_named_and_traversals_are_decoded_beforehand():
+    class Sorting(MLPDecoder):
+        def forward(self, z):
+            return super().forward(z.sort(-1).values)
+
+    torch.manual_seed(1)
+    space = EncodableLatentSpace(
+        MLPEncoder(SHAPE, 3, (8,)), Sorting(3, SHAPE, (8,)), Bernoulli(SHAPE), StandardNormal(3)
+    ).eval()
+    found = collect_codes(space, Digits(binarise="threshold"), n=30)
+    contents = explorer_contents(space, found, "t", options=PageOptions(maps=()))
+    assert contents.decoder is None
+    assert any("aten.sort" in said for said in contents.warnings)
+    assert [strip.dimension for strip in contents.strips] == [0, 1, 2]
+    strip = contents.strips[1]
+    z = np.asarray(found.codes.z, dtype=np.float64)
+    expected = np.tile(z.mean(0), (7, 1))
+    expected[:, 1] += np.linspace(-3, 3, 7) * z[:, 1].std()
+    np.testing.assert_allclose(strip.z, expected, atol=1e-5)
+    with torch.no_grad():
+        decoded = space.decode(torch.from_numpy(strip.z)).mean
+    np.testing.assert_array_equal(strip.thumbnails.values, thumbnails(decoded, (0.0, 1.0)).values)
+
+
+def test_a_generator_shows_draws_from_its_prior():
+    space = LatentSpace(MLPDecoder(2, SHAPE, (4,)), FixedGaussian(SHAPE, 1.0), StandardNormal(2)).eval()
+    contents = explorer_contents(space, collect_codes(space, n=12), "g", options=PageOptions(maps=()))
+    assert len(contents.pictures.values) == 12
+    assert contents.reconstructions is None
+    assert any("no encoder" in said for said in contents.warnings)
+
+
+@pytest.mark.parametrize(
+    ("family", "heads"), [(StudentT((5,)), 3), (Poisson((5,)), 1), (FixedGaussian((5,), 1.0), 1)], ids=repr
+)
+def test_tables_have_no_pictures_and_decode(family, heads):
+    space = EncodableLatentSpace(
+        MLPEncoder((5,), 2, (4,)), MLPDecoder(2, (5,), (4,), heads=heads), family, StandardNormal(2)
+    ).eval()
+    found = collect_codes(space, [torch.arange(50.0).reshape(10, 5) % 4])
+    contents = explorer_contents(space, found, "t", options=PageOptions(maps=("tsne",)))
+    assert contents.pictures is None
+    assert contents.reconstructions is None
+    assert contents.decoder.shape == (5,)
+    assert any("30 codes or more" in said for said in contents.warnings)
+
+
+def test_features_of_two_channels_of_one_dimension_or_many_and_a_single_item():
+    two = torch.rand(4, 2, 6, 5)
+    assert thumbnails(two, (0.0, 1.0)).values.shape == (4, 6, 10)
+    assert thumbnails(torch.rand(4, 3, 6, 5), (0.0, 1.0)).values.shape == (4, 6, 5, 3)
+    assert thumbnails(torch.rand(4, 1, 1, 900), (0.0, 1.0)) is None
+    for dim, n in ((1, 9), (512, 5), (4, 1), (2, 2)):
+        space = FeatureSpace(nn.Linear(3, dim), dim).eval()
+        contents = explorer_contents(space, collect_codes(space, [torch.randn(n, 3)]), "f")
+        assert len(contents.maps[0].coordinates) == n
+        assert contents.decoder is None
+
+
+def test_maps_follow_the_manifold():
+    z = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    ball = Codes(0.3 * torch.tanh(z[:, :2]), manifold=PoincareBall(4.0))
+    found, _ = maps_of(ball, PageOptions(maps=()))
+    assert (found[0].name, found[0].outline) == ("Poincaré disk", "disk")
+    np.testing.assert_allclose(found[0].coordinates, 2 * ball.z, rtol=1e-6)
+    found, _ = maps_of(Codes(torch.softmax(z, -1), manifold=Simplex(3)), PageOptions(maps=()))
+    assert (found[0].name, found[0].outline) == ("triangle", "triangle")
+    sphere = Codes(nn.functional.normalize(z, dim=-1), manifold=Sphere())
+    found, said = maps_of(sphere, PageOptions(maps=("pca",)))
+    assert [one.name for one in found] == ["codes", "PCA", "PCA in 3-D"]
+    assert said == []
+    assert set(found[0].trust) == {"trustworthiness", "continuity", "overlap"}
+
+
+def test_traversals_of_a_sphere_stay_on_it():
+    space = _vae().latent_space
+    found = collect_codes(space, Digits(binarise="threshold"), n=20)
+    flat = axis_strips(space.eval(), found.codes, (0.0, 1.0), steps=3)
+    assert len(flat) == 3
+    assert flat[0].thumbnails.values.shape == (3, 8, 8)
+
+
+def test_codes_of_a_table_are_decoded_by_a_space_of_their_dimension():
+    space = _vae().latent_space
+    codes = Codes(torch.randn(6, 3))
+    found = decoded_codes(space, codes)
+    with torch.no_grad():
+        assert torch.equal(found.reconstructions, space.eval().decode(codes.tensor()).mean)
+    assert decoded_codes(None, codes).reconstructions is None
+    with pytest.raises(ValueError, match="expected codes of 3 dimensions, got 2"):
+        decoded_codes(space, Codes(torch.randn(6, 2)))
+
+
+def test_an_example_of_a_class_is_the_item_nearest_to_its_mean():
+    z = np.array([[0.0, 0], [2, 0], [1, 0.1], [5, 5], [9, 9], [7, 7], [3, 3]])
+    codes = Codes(z, columns={"label": np.array([0, 0, 0, 2, 2, 2, -1])})
+    assert list(class_examples(codes)) == [("0", 2), ("2", 5)]
+    assert list(class_examples(Codes(z))) == []
+
+
+def test_classes_with_names_are_called_by_them():
+    space = _vae().latent_space.eval()
+    found = collect_codes(space, Digits(binarise="threshold"), n=10)
+    from dataclasses import replace
+
+    named = replace(found, label_names=tuple("abcdefghij"))
+    labels = explorer_contents(space, named, "t", options=PageOptions(maps=())).codes.columns["label"].tolist()
+    assert labels == ["abcdefghij"[label] for label in found.codes.columns["label"]]

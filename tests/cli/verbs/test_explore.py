@@ -1,0 +1,64 @@
+"""`lsgen explore`: pages of trained runs, of tables of codes, and of several runs."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from lsgen.latent import Codes
+
+
+def header(page):
+    return json.loads(re.search(r'id="header">(.*?)</script>', page.read_text(), re.DOTALL).group(1))
+
+
+def test_a_run_its_codes_and_a_comparison(lsgen, trained, small, tmp_path):
+    done = lsgen("explore", str(trained), "n=50", "maps=pca")
+    assert done.code == 0, done.err
+    assert "explorer.html" in done.out
+    first = header(trained / "explorer.html")
+    assert (first["count"], first["title"]) == (50, "trained")
+    assert first["decoder"]
+
+    other = lsgen("train", *small, "seed=1", f"run_dir={tmp_path}/other")
+    assert other.code == 0, other.err
+    done = lsgen("explore", str(trained), "n=50", "maps=", "out=both.html", "--compare", str(tmp_path / "other"))
+    assert done.code == 2
+    done = lsgen("explore", str(trained), "n=50", "maps=pca", "out=both.html", f"--compare={tmp_path}/other")
+    assert done.code == 0, done.err
+    both = header(tmp_path / "both.html")
+    assert [space["name"] for space in both["spaces"]] == ["other"]
+    assert both["count"] == 50
+
+    z = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    Codes(z, columns={"kind": ["a", "b"] * 20}).save(tmp_path / "mine.npz")
+    assert lsgen("explore", str(trained), "--codes", "mine.npz", "maps=pca", "out=of_run.html").code == 0
+    page = header(tmp_path / "of_run.html")
+    assert page["count"] == 40
+    assert page["decoder"]
+    assert page["reconstructions"] or page["pictures"]
+    assert lsgen("explore", "--codes", "mine.npz", "maps=pca").code == 0
+    alone = header(tmp_path / "mine.html")
+    assert [alone["count"], alone["decoder"], alone["pictures"]] == [40, None, None]
+
+    Codes(z[:, :3]).save(tmp_path / "three.npz")
+    refused = lsgen("explore", str(trained), "--codes=three.npz")
+    assert (refused.code, "expected codes of 4 dimensions, got 3" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("runs/none",), "runs/none"),
+        (("--codes", "none.npz"), "none.npz"),
+        (("--codes",), "to be followed by a file"),
+        (("run", "--compare"), "to be followed by a run"),
+        (("run", *["--compare=r"] * 4), "up to 3 times"),
+        (("run", "n=0"), "at least 1, got '0'"),
+        (("run", "maps=pca,mds"), "expected maps= to be some of pca,tsne,umap, got 'mds'"),
+        (("run", "split=dev"), "expected split= to be some of val,test,train"),
+    ],
+)
+def test_bad_input_is_one_sentence(lsgen, refused, tmp_path, arguments, said):
+    refused(lsgen("explore", *arguments), tmp_path, said)

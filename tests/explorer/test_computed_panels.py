@@ -197,17 +197,17 @@ def see_analogies(page, z):
 def see_dimensions(page, codes):
     z = codes.z.astype(np.float64)
     page.click("#tab-dimensions")
-    page.wait_for_selector(".panel-dimensions .axis")
-    assert page.locator(".panel-dimensions .axis input").count() == 5
+    page.wait_for_selector(".panel-dimensions .axisrow")
+    assert page.locator(".panel-dimensions .axisrow input").count() == 5
     kl = ((z**2 + 0.25 - 1) / 2 - np.log(0.5)).mean(0)
     assert f"sum to {kl.sum():.3g} nats" in page.inner_text(".panel-dimensions")
-    page.click(".axis[data-axis='2'] button")
+    page.click(".axisrow[data-axis='2'] button")
     page.wait_for_function("document.querySelector('.panel-dimensions .detail h4').textContent === 'Dimension 2'")
     between = np.array([z[np.arange(COUNT) % 3 == k, 2].mean() for k in range(3)])
     eta = (between.var() / z[:, 2].var()) ** 0.5
     assert f"η = {eta:.2g}" in page.inner_text(".panel-dimensions .bars")
     before = page.evaluate(f"Array.from({SHOWN}.code)")
-    page.focus(".axis[data-axis='2'] input")
+    page.focus(".axisrow[data-axis='2'] input")
     page.keyboard.press("End")
     page.wait_for_function(f"{SHOWN}.code[2] !== {before[2]!r}")
     after = page.evaluate(f"Array.from({SHOWN}.code)")
@@ -216,7 +216,7 @@ def see_dimensions(page, codes):
     assert [after[j] for j in (0, 1, 3, 4)] == [before[j] for j in (0, 1, 3, 4)]
     page.click("text=reset the sliders")
     assert page.evaluate(f"Array.from({SHOWN}.code)") == before
-    page.click(".axis[data-axis='1'] button")
+    page.click(".axisrow[data-axis='1'] button")
     page.wait_for_selector("text=Decoded when this page was made.")
 
 

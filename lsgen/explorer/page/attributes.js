@@ -34,11 +34,11 @@ function mountAttributes(element, store, data) {
     await tiles.ready;
     if (mine !== turn) return;
     drawFigures(); drawMoving();
-    const given = { vectors: found.vectors, d: found.d, na: one.length, nb: other.length, seed: 0 };
     try {
-      const [p, auc] = [await engine.background.run("permutation", { ...given, times: SHUFFLES }), await engine.background.run("crossValidated", { ...given, folds: 5 })];
+      await engine.background.know("codes", space);
+      const trust = await engine.background.run("trust", { space: "codes", a: one, b: other, times: SHUFFLES, folds: 5, seed: 0 });
       if (mine !== turn) return;
-      Object.assign(found, { p, auc });
+      Object.assign(found, trust);
       engine.shown.direction = found;
       judge();
     } catch (error) { if (mine === turn) verdict.textContent = error.message; }

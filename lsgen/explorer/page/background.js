@@ -7,8 +7,11 @@ function backgroundTasks() {
     space: ({ name, z, n, d, manifold }) => void spaces.set(name, search.space(z, n, d, manifold)),
     reference: ({ space, k, most }) => curves.reference(spaces.get(space), k, most),
     density: ({ space, a, b, options }) => curves.density(spaces.get(space), a, b, options),
-    permutation: ({ vectors, d, na, nb, times, seed }) => directions.permutation(vectors, d, na, nb, times, seed),
-    crossValidated: ({ vectors, d, na, nb, folds, seed }) => directions.crossValidated(vectors, d, na, nb, folds, seed),
+    trust: ({ space, a, b, times, folds, seed }) => {
+      const { vectors, d } = directions.direction(spaces.get(space), a, b);
+      return { p: directions.permutation(vectors, d, a.length, b.length, times, seed),
+        auc: directions.crossValidated(vectors, d, a.length, b.length, folds, seed) };
+    },
     jaccard: ({ one, other, rows, k }) => comparison.jaccard(spaces.get(one), spaces.get(other), rows, k),
   };
   return (task, given) => work[task](given);

@@ -90,7 +90,7 @@ function mountDimensions(element, store, data) {
       const input = h("input", { type: "range", min: Math.min(axis.mean - reach, axis.low), max: Math.max(axis.mean + reach, axis.high), step: "any", value: code[axis.j],
         "aria-label": `dimension ${axis.j}`, oninput: () => { code[axis.j] = Number(input.value); output.textContent = number(code[axis.j], 2); redraw(); } });
       sliders.set(axis.j, { input, output });
-      return h("div", { class: axis.sd ** 2 > 0.01 ? "axis" : "axis idle", "data-axis": axis.j },
+      return h("div", { class: axis.sd ** 2 > 0.01 ? "axisrow" : "axisrow idle", "data-axis": axis.j },
         button(`z${axis.j}`, () => store.set({ dimension: axis.j }), { "aria-pressed": String(store.get("dimension") === axis.j), title: `look at dimension ${axis.j}` }),
         h("span", { class: "track", title: `standard deviation ${number(axis.sd)}` }, h("i", { style: `width:${(100 * axis.sd / widest).toFixed(1)}%` })), input, output);
     }));
@@ -107,7 +107,7 @@ function mountDimensions(element, store, data) {
 
   async function drawDetail() {
     const j = Math.min(Math.max(0, store.get("dimension")), d - 1), axis = axes[j], palette = CLASSES[isDark() ? "dark" : "light"];
-    for (const one of list.querySelectorAll(".axis")) one.firstChild.setAttribute("aria-pressed", String(Number(one.dataset.axis) === j));
+    for (const one of list.querySelectorAll(".axisrow")) one.firstChild.setAttribute("aria-pressed", String(Number(one.dataset.axis) === j));
     const column = Float32Array.from({ length: n }, (_, i) => z[i * d + j]), whole = binned(column, 30), found = related(j);
     const marks = start.row >= 0 ? [{ x: start.z[j], label: "item" }] : [], strip = h("div");
     detail.replaceChildren(...[h("h4", {}, `Dimension ${j}`),

@@ -9,14 +9,18 @@ import torch
 from browser import chromium, opened
 from pages import HOSTILE, blobs
 from scipy.sparse.csgraph import dijkstra
+from torch import nn
 
 from lsgen.analysis import Statistic
 from lsgen.explorer import CodeMap, Contents, FurtherSpace, ScoreTable, Strip, Thumbnails, write_page
-from lsgen.latent import paths
+from lsgen.explorer.decoder import decoder_program
+from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.latent.codes import Codes
 from lsgen.latent.distances import distance_on
 from lsgen.latent.manifolds import PoincareBall, Sphere
 from lsgen.latent.neighbours import nearest_neighbours, neighbour_graph
+from lsgen.likelihoods import FixedGaussian
+from lsgen.nn import MLPDecoder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TABS = ("paths", "attributes", "dimensions", "scores", "compare")
@@ -331,6 +335,39 @@ def test_paths_of_a_curved_space_follow_its_geodesics(browser, tmp_path):
         np.testing.assert_allclose(routes["geodesic"]["points"], expected, atol=1e-9)
         steps = routes["geodesic"]["speed"]
         np.testing.assert_allclose(steps, PoincareBall(2.0).distance(*ends).item(), rtol=1e-6)
+
+
+def test_what_is_decoded_is_what_pytorch_decodes(browser, tmp_path):
+    torch.manual_seed(0)
+    space = LatentSpace(
+        MLPDecoder(4, (1, 6, 8), (16,), nn.SiLU), FixedGaussian((1, 6, 8), 1.0), StandardNormal(4)
+    ).eval()
+    base = blobs(60, 4)
+    program = decoder_program(space, base.codes.tensor(), (-1.0, 1.0))
+    made = Contents("decoded", base.codes, base.maps, base.pictures, decoder=program)
+    with opened(browser, write_page(tmp_path / "page.html", made)) as page:
+        page.evaluate("__lsgen.store.set({tab: 'paths', focus: 2, pins: {A: 0, B: 1, C: 2}})")
+        route = settled(page, "paths")[0]
+        with torch.no_grad():
+            mean = space.decode(torch.tensor(route["points"])).mean.flatten(1)
+        np.testing.assert_allclose(route["frames"], mean, atol=1e-2)
+        np.testing.assert_allclose(route["speed"], 8 * mean.diff(dim=0).norm(dim=1), rtol=0.02)
+        page.evaluate("__lsgen.store.set({tab: 'dimensions'})")
+        page.wait_for_selector(".axisrow[data-axis='3'] input")
+        page.focus(".axisrow[data-axis='3'] input")
+        page.keyboard.press("Home")
+        code = torch.tensor(page.evaluate(f"Array.from({SHOWN}.code)"))
+        assert code[3] < base.codes.z[2, 3] - 1
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        pixels = page.evaluate(
+            "(() => { const c = document.querySelector('.panel-dimensions .tile.large canvas');"
+            " const all = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            " return [...all].filter((_, i) => i % 4 === 0); })()"
+        )
+        code = torch.tensor(page.evaluate(f"Array.from({SHOWN}.code)"))
+        with torch.no_grad():
+            shown = space.decode(code[None]).mean.flatten()
+        np.testing.assert_allclose(np.array(pixels) / 255, ((shown + 1) / 2).clamp(0, 1), atol=1e-2)
 
 
 def test_noise_is_called_noise(browser, tmp_path):

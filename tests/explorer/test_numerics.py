@@ -15,7 +15,8 @@ from sklearn.metrics import roc_auc_score
 
 import lsgen.explorer
 from lsgen.analysis.comparisons import chance_jaccard
-from lsgen.latent import paths
+from lsgen.analysis.directions import compare_directions, group_direction
+from lsgen.latent import Codes, paths
 from lsgen.latent.distances import CosineDistance, distance_on
 from lsgen.latent.manifolds import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.manifolds.description import describe
@@ -277,7 +278,7 @@ def test_the_reliability_of_a_direction_is_its_formula(script: Script, effect: f
     )
     np.testing.assert_allclose(found[0], difference, rtol=1e-10, atol=1e-12)
     assert found[1] == pytest.approx(max(0.0, 1 - noise / (difference @ difference)), abs=1e-10)
-    assert found[2] == pytest.approx((z @ difference / np.linalg.norm(difference)).std(ddof=1), rel=1e-10)
+    assert found[2] == pytest.approx((z @ difference / np.linalg.norm(difference)).std(), rel=1e-10)
 
 
 @pytest.mark.parametrize(("effect", "counts"), [(0.0, (20, 11)), (0.8, (20, 11)), (0.8, (11, 20)), (4.0, (15, 15))])
@@ -343,52 +344,33 @@ def test_groups_that_share_items_or_are_too_small_are_refused(script: Script) ->
     assert "at least 2" in script(line, z=z, manifold=flat, a=[0], b=[2, 3])
 
 
-@pytest.mark.parametrize("manifold", [Sphere(), PoincareBall(0.5)], ids=repr)
-def test_directions_on_a_manifold_are_those_of_the_tangent_space_at_the_mean(
-    script: Script, manifold: Manifold
-) -> None:
-    z = codes_on(manifold, 60, 3, seed=8).double()
-    z[:, 0] = z[:, 0].abs()
-    if isinstance(manifold, PoincareBall):
-        z = z * 0.7
-    z = (manifold.onto(z) if isinstance(manifold, Sphere) else z).float().double()
-    centre = z[:1]
-    for _ in range(200):
-        centre = manifold.exp(centre, manifold.log(centre.expand_as(z), z).mean(0, keepdim=True))
-    v = manifold.log(centre.expand_as(z), z) * manifold.conformal_factor(centre)
-    difference = v[:25].mean(0) - v[25:].mean(0)
-    noise = v[:25].var(0).sum() / 25 + v[25:].var(0).sum() / 35
+@pytest.mark.parametrize("manifold", [Euclidean(), Sphere(), PoincareBall(0.5), Simplex(4)], ids=repr)
+def test_directions_and_their_cosines_are_those_of_python(script: Script, manifold: Manifold) -> None:
+    z = codes_on(manifold, 90, 4, seed=8)[:40].repeat(2, 1)
+    z = (z + z.flip(0)) / 2 if isinstance(manifold, Euclidean | Simplex | PoincareBall) else z
+    z[:40, 0] = z[:40, 0].abs() + 0.8  # far from each other's antipodes, and different in two groups
+    z = {Sphere: manifold.onto, Simplex: lambda p: p / p.sum(-1, keepdim=True)}.get(type(manifold), lambda p: p / 2)(z)
+    groups = [([*range(30)], [*range(40, 75)]), ([*range(12, 42)], [*range(50, 80)])]
+    codes = Codes(z.numpy(), manifold=manifold)
+    expected = [group_direction(codes, second, first) for first, second in groups]
+    compared = compare_directions(codes, expected)
     found = script(
-        f"(() => {{ {DIRECTION} return [found.length, found.rho, [...directions.moved(s, f64(at), found, 1.5)],"
-        " found.sd]; })()",
-        z=z,
+        "(() => { const s = made(z, manifold), pair = groups.map(([a, b]) => directions.direction(s, a, b));"
+        "return [pair.map((one) => [[...one.vector], one.rho, one.sd]),"
+        " [...directions.moved(s, f64(z[50]), pair[0], 1.5)], directions.cosine(...pair)]; })()",
+        z=z.double(),
         manifold=describe(manifold),
-        a=list(range(25)),
-        b=list(range(25, 60)),
-        at=centre[0],
+        groups=groups,
     )
-    assert found[0] == pytest.approx(float(difference.norm()), rel=1e-6)
-    assert found[1] == pytest.approx(max(0.0, 1 - float(noise / difference.square().sum())), abs=1e-6)
-    step = 1.5 * found[3] * difference / difference.norm() / manifold.conformal_factor(centre)
-    np.testing.assert_allclose([found[2]], manifold.exp(centre, step), atol=1e-6)
-
-
-@pytest.mark.parametrize("manifold", [Sphere(), PoincareBall(0.5)], ids=repr)
-def test_a_direction_is_carried_along_the_geodesic(script: Script, manifold: Manifold) -> None:
-    base, z = codes_on(manifold, 30, 4, seed=9)[20:22].double() * (0.6 if isinstance(manifold, PoincareBall) else 1)
-    base, z = manifold.onto(base), manifold.onto(z)
-    velocity = manifold.log(base, z)
-    length = float(manifold.distance(base, z))
-    scale = manifold.curvature**0.5 if isinstance(manifold, PoincareBall) else 1.0  # the page keeps the unit ball
-    found = script(
-        "[...directions.moved(made([z], manifold), f64(z), { base: f64(base), unit: f64(unit), sd }, 0.5)]",
-        z=z,
-        manifold=describe(manifold),
-        base=scale * base,
-        unit=velocity / velocity.norm(),
-        sd=length,
-    )
-    np.testing.assert_allclose(found, manifold.exp(base, 1.5 * velocity), atol=1e-6)
+    for one, other in zip(found[0], expected, strict=True):
+        np.testing.assert_allclose(one[0], other.vector, atol=1e-6)
+        assert one[1] == pytest.approx(other.reliability.value, abs=1e-6)
+        assert one[2] == pytest.approx(other.deviation, rel=1e-5)
+    np.testing.assert_allclose([found[1]], expected[0].moved(z[50:51].numpy(), 1.5), atol=1e-5)
+    assert found[2]["plain"] == pytest.approx(compared.cosines[0, 1], abs=1e-5)
+    assert found[2]["shared"] == compared.shared[0, 1] > 0
+    assert found[2]["corrected"] == pytest.approx(compared.corrected[0, 1], abs=1e-4)
+    assert [found[2]["low"], found[2]["high"]] == pytest.approx(compared.intervals[0, 1], abs=1e-4)
 
 
 def test_the_jaccard_index_of_neighbourhoods_is_that_of_sets(script: Script) -> None:

@@ -14,18 +14,16 @@ function directionNumerics() {
   const search = neighbourSearch(), curves = curveNumerics();
   const { dot, mix } = curves;
 
-  // Returns {base, vectors (rows x d), count}: codes of rows as vectors of one flat space.
-  function tangents(space, rows) {
-    const { d, kind } = space, vectors = new Float64Array(rows.length * d);
-    if (kind === "Euclidean" || kind === "Cosine") {
-      rows.forEach((i, at) => vectors.set(search.row(space, i), at * d));
-      return { base: null, vectors, count: rows.length, d };
-    }
-    const point = (i) => space.features.subarray(i * d, (i + 1) * d), points = rows.map(point);
-    const base = space.base ??= frechetMean(kind, Array.from({ length: space.n }, (_, i) => point(i)));
+  // Returns {base, length, vectors}: all codes (N x d) as vectors of one flat space; base is null where it is flat itself.
+  function flattened(space) {
+    const { d, n, kind } = space;
+    if (kind === "Euclidean" || kind === "Cosine") return { base: null, length: 1, vectors: space.z };
+    if (space.flat) return space.flat;
+    const points = Array.from({ length: n }, (_, i) => space.features.subarray(i * d, (i + 1) * d));
+    const base = frechetMean(kind, points), vectors = new Float64Array(n * d);
     const length = kind === "PoincareBall" ? 1 / Math.sqrt(space.curvature) : kind === "Simplex" ? 2 : 1;
-    points.forEach((point, at) => vectors.set(logAt(kind, base, point).map((value) => length * value), at * d));
-    return { base, vectors, count: rows.length, d };
+    points.forEach((point, i) => vectors.set(logAt(kind, base, point).map((value) => length * value), i * d));
+    return (space.flat = { base, length, vectors });
   }
 
   // Vectors of the ball are displacements in the orthonormal frame at the base, of curvature -1.
@@ -81,7 +79,9 @@ function directionNumerics() {
     if (a.length < 2 || b.length < 2) throw new Error(`Each group needs at least 2 items; they have ${a.length} and ${b.length}.`);
     const both = new Set(a);
     if (b.some((i) => both.has(i))) throw new Error("An item is in both groups; the groups must not share items.");
-    const { base, vectors, d } = tangents(space, [...a, ...b]);
+    const { base, vectors: every } = flattened(space), { d, n } = space, rows = [...a, ...b];
+    const vectors = new Float64Array(rows.length * d);
+    rows.forEach((row, i) => vectors.set(every.subarray(row * d, (row + 1) * d), i * d));
     const one = span(0, a.length), other = span(a.length, a.length + b.length);
     const ma = mean(vectors, d, one), mb = mean(vectors, d, other), vector = mix(ma, mb, 1, -1);
     const square = dot(vector, vector), error = noise(vectors, d, one, ma) + noise(vectors, d, other, mb);
@@ -89,9 +89,10 @@ function directionNumerics() {
     const unit = square > 0 ? mix(vector, vector, 1 / Math.sqrt(square), 0) : vector;
     const centre = mean(vectors, d, span(0, a.length + b.length));
     const projections = Float64Array.from(span(0, a.length + b.length), (i) => along(vectors, d, i, unit, centre));
-    const sd = Math.sqrt(projections.reduce((sum, value) => sum + value * value, 0) / (projections.length - 1));
-    const means = [ma, mb], rows = [...a, ...b];
-    return { vector, unit, base, rho, means, rows, length: Math.sqrt(square), sd, projections, counts: [a.length, b.length],
+    let sum = 0, squares = 0;
+    for (let i = 0; i < n; i++) sum += along(every, d, i, unit) / n;
+    for (let i = 0; i < n; i++) squares += (along(every, d, i, unit) - sum) ** 2 / n;
+    return { vector, unit, base, rho, means: [ma, mb], rows, length: Math.sqrt(square), sd: Math.sqrt(squares), projections, counts: [a.length, b.length],
       vectors, d };
   }
 
@@ -193,39 +194,19 @@ function directionNumerics() {
     return { plain, corrected: clip(value), low: clip(value - half), high: clip(value + half), shared };
   }
 
-  // The code alpha standard deviations of the projections further along a direction.
+  // The code alpha standard deviations of all codes further along a direction, in the flat space at the mean.
   function moved(space, z, found, alpha) {
-    const root = Math.sqrt(space.curvature), ball = space.kind === "PoincareBall";
-    const step = mix(found.unit, found.unit, alpha * found.sd * (ball ? root : space.kind === "Simplex" ? 0.5 : 1), 0);
-    if (!found.base) return mix(Float64Array.from(z), step, 1, 1);
-    const start = ball ? Float64Array.from(z, (value) => value * root)
-      : unit(space.kind === "Simplex" ? Float64Array.from(z, Math.sqrt) : z);
-    const end = expAt(space.kind, start, ball ? gyrated(start, found.base, step) : carried(found.base, start, step));
-    if (ball) return end.map((value) => value / root);
-    return space.kind === "Simplex" ? end.map((value) => Math.max(0, value) ** 2) : end;
+    const { base, length } = flattened(space), { kind, curvature } = space, root = Math.sqrt(curvature);
+    const step = alpha * found.sd;
+    if (!base) return mix(Float64Array.from(z), found.unit, 1, step);
+    const start = kind === "PoincareBall" ? Float64Array.from(z, (value) => value * root)
+      : unit(kind === "Simplex" ? Float64Array.from(z, Math.sqrt) : z);
+    const end = expAt(kind, base, mix(logAt(kind, base, start), found.unit, 1, step / length));
+    if (kind === "PoincareBall") return end.map((value) => value / root);
+    return kind === "Simplex" ? end.map((value) => value * value) : end;
   }
 
   function unit(a) { return mix(a, a, 1 / curves.norm(a), 0); }
 
-  // Parallel transport of a tangent vector along the great circle from one point of the sphere to another.
-  function carried(from, to, vector) {
-    const factor = dot(vector, to) / (1 + dot(from, to));
-    return Float64Array.from(vector, (value, j) => value - factor * (from[j] + to[j]));
-  }
-
-  // The same in the ball, in orthonormal frames: gyr[y, -x] of Ungar (2009), a rotation.
-  function gyrated(to, from, vector) {
-    const back = mix(from, from, -1, 0), length = curves.norm(vector);
-    if (length === 0) return vector;
-    const small = mix(vector, vector, 0.5 / length, 0), sum = added(to, back);
-    const turned = added(mix(sum, sum, -1, 0), added(to, added(back, small)));
-    return mix(turned, turned, length / curves.norm(turned), 0);
-  }
-
-  function added(a, b) {
-    const ab = dot(a, b), aa = dot(a, a), bb = dot(b, b), over = 1 + 2 * ab + aa * bb;
-    return mix(a, b, (1 + 2 * ab + bb) / over, (1 - aa) / over);
-  }
-
-  return { tangents, frechetMean, direction, permutation, crossValidated, auc, cosine, moved };
+  return { frechetMean, direction, permutation, crossValidated, auc, cosine, moved };
 }

@@ -3,14 +3,15 @@ r"""Flat coordinates of codes: the tangent space at their Frechet mean.
     v_i = lambda(mu) log_mu(z_i),    mu = argmin sum_i dist(mu, z_i)^2,    sum_i log_mu(z_i) = 0
 
 lambda is the conformal factor, so that |v_i| = dist(mu, z_i). In flat space mu is the average and v_i = z_i - mu. The
-mean is found by Karcher's iteration mu <- exp_mu(average of logarithms), whose steps are halved where they do not
-descend, from the manifold's own closed forms.
+mean is found by Karcher's iteration mu <- exp_mu(t average of logarithms) from the manifold's own closed forms; t is
+that of Barzilai and Borwein, halved where a step does not descend.
 
 Probability vectors p on a simplex are taken to the sphere by 2 sqrt(p), which is isometric for the Fisher-Rao
 distance. Other isolated points, such as those of a codebook, cannot move: their coordinates are taken as they are.
 
 Reference: Fletcher, Lu, Pizer & Joshi, "Principal geodesic analysis" (2004), https://doi.org/10.1109/TMI.2004.831793;
-Karcher, "Riemannian center of mass and mollifier smoothing" (1977).
+Karcher, "Riemannian center of mass and mollifier smoothing" (1977); Barzilai & Borwein, "Two-point step size gradient
+methods" (1988).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from lsgen.latent.manifolds.supports import Simplex
 
 __all__ = ["TangentSpace", "tangent_space"]
 
-ROUNDS, TOL = 200, 1e-10
+ROUNDS, LONGEST, SHORTEST = 200, 4.0, 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +81,12 @@ class TangentSpace:
         return "codes less their average" if self.flat else "logarithms of codes at their Frechet mean"
 
 
-def tangent_space(codes: Codes) -> TangentSpace:
+def tangent_space(codes: Codes, tol: float = 1e-8) -> TangentSpace:
     """Return the tangent space at the Frechet mean of codes.
+
+    Args:
+        codes: the codes (N, d).
+        tol: the residual at which the search for the mean ends.
 
     Raises:
         ValueError: there is no code, or one is opposite to the mean.
@@ -95,22 +100,23 @@ def tangent_space(codes: Codes) -> TangentSpace:
     mean = flat.onto(points.mean(0, keepdim=True))
     equal = bool((points == points[:1]).all())
     base = points[:1] if equal or not bool(flat.contains(mean).all()) else mean
-    return _centred(manifold, base, z)
+    return _centred(manifold, base, z, tol)
 
 
-def _centred(manifold: Manifold, base: Tensor, z: Tensor) -> TangentSpace:
+def _centred(manifold: Manifold, base: Tensor, z: Tensor, tol: float) -> TangentSpace:
     """Return the tangent space at the mean that Karcher's iteration finds from a point."""
     flat, scale = _working(manifold), 2.0 if isinstance(manifold, Simplex) else 1.0
     v, step = _logarithms(manifold, base, z), 1.0
     for _ in range(ROUNDS):
-        spread = float(v.square().sum(-1).mean())
-        residual = float(v.mean(0).norm()) / spread**0.5 if spread > 0 else 0.0
-        if not residual > TOL or step < TOL:
+        spread, mean = float(v.square().sum(-1).mean()), v.mean(0)
+        residual = float(mean.norm()) / spread**0.5 if spread > 0 else 0.0
+        if not residual > tol or step < SHORTEST:
             break
-        there = flat.exp(base, step * v.mean(0, keepdim=True) / flat.conformal_factor(base) / scale)
+        there = flat.exp(base, step * mean[None] / flat.conformal_factor(base) / scale)
         others = _logarithms(manifold, there, z)
         if float(others.square().sum(-1).mean()) <= spread:
-            base, v, step = there, others, 1.0
+            curvature = float(mean @ (mean - others.mean(0))) / (step * float(mean @ mean))
+            base, v, step = there, others, min(1 / curvature, LONGEST) if curvature > 0 else 1.0
         else:
             step /= 2
     return TangentSpace(manifold, base, residual)

@@ -9,19 +9,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import hydra._internal.hydra as application
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
+from hydra.plugins.config_source import ConfigSource
 
-__all__ = ["FileConfigSource", "apply_overrides", "file_of", "grid", "package_of", "read_files_with"]
+__all__ = [
+    "ConfigLoaderImpl",
+    "FileConfigSource",
+    "ImportlibResourcesConfigSource",
+    "apply_overrides",
+    "compose_with",
+    "file_of",
+    "grid",
+    "package_of",
+    "read_with",
+]
 
 
-def read_files_with(source: type[FileConfigSource]) -> None:
-    """Have Hydra read config files through a class of lsgen's."""
-    SourcesRegistry.instance().types["file"] = source
+def compose_with(loader: type[ConfigLoaderImpl]) -> None:
+    """Have Hydra compose configs with a class of lsgen's."""
+    application.ConfigLoaderImpl = loader  # type: ignore[misc]
 
 
-def file_of(source: FileConfigSource, config: str) -> str:
+def read_with(*sources: type[ConfigSource]) -> None:
+    """Have Hydra read configs through classes of lsgen's, each from where its scheme says."""
+    for source in sources:
+        SourcesRegistry.instance().types[source.scheme()] = source
+
+
+def file_of(source: ConfigSource, config: str) -> str:
     """Return the name of the file, below the source's directory, that holds a config."""
     return source._normalize_file_name(config)
 

@@ -37,8 +37,11 @@ def deviations(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[dic
 
     """
     from hydra import compose, initialize_config_module
+    from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
+    from lsgen.cli.compat import apply_overrides
+    from lsgen.cli.config.compose import parsed
     from lsgen.cli.config.searchpath import register
     from lsgen.cli.config.sources import register_source
     from lsgen.cli.launchers.plugins import register_plugins
@@ -51,7 +54,11 @@ def deviations(pairs: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[dic
     def settings(overrides: Sequence[str]) -> dict[str, Any]:
         key = tuple(one for one in overrides if not one.startswith("seed="))
         if key not in known:
-            plain: Any = OmegaConf.to_container(compose("train", overrides=list(key)), resolve=False)
+            loader = GlobalHydra.instance().config_loader()
+            choices, values = parsed(loader, key)
+            config = compose("train", overrides=[one.input_line for one in choices])
+            apply_overrides(loader, values, config)
+            plain: Any = OmegaConf.to_container(config, resolve=False)
             flat = flatten(plain)
             known[key] = {name: value for name, value in flat.items() if not name.startswith(_NOT_SETTINGS)}
         return known[key]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,16 @@ def check_version(version: str, what: str) -> None:
 
 
 def _packages() -> dict[str, str]:
-    found = {dist.metadata["Name"]: dist.version for dist in distributions()}
+    """Return the version of every package; what was installed since this process began, it does not run."""
+    return dict(_installed(tuple(sys.path)))
+
+
+@cache
+def _installed(places: tuple[str, ...]) -> dict[str, str]:
+    about = [
+        dist.metadata for dist in distributions(path=list(places))
+    ]  # a file that is parsed whenever it is asked for
+    found = {each["Name"]: each["Version"] for each in about}
     return {name: found[name] for name in sorted(found, key=str.lower)}
 
 
@@ -111,13 +121,14 @@ def _git() -> dict[str, Any] | None:
     """Describe the checkout that the package runs from, else the one around the current directory."""
     for place in (Path(__file__).parent, Path.cwd()):
         tracked = _ask(place, "ls-files", "--error-unmatch", "." if place == Path.cwd() else Path(__file__).name)
-        sha = _ask(place, "rev-parse", "HEAD")
-        if tracked is not None and sha is not None:
+        names = _ask(place, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD")
+        if tracked is not None and names is not None:
             diff = redact(_ask(place, "diff", "HEAD", "--no-ext-diff") or "")
+            root, sha, branch = names.splitlines()
             return {
-                "root": (_ask(place, "rev-parse", "--show-toplevel") or "").strip(),
-                "sha": sha.strip(),
-                "branch": (_ask(place, "rev-parse", "--abbrev-ref", "HEAD") or "").strip(),
+                "root": root,
+                "sha": sha,
+                "branch": branch,
                 "dirty": bool(diff),
                 "diff": diff[:_DIFF_LIMIT],
                 "diff_truncated": len(diff) > _DIFF_LIMIT,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Composed", "choices_of", "compose_chosen", "compose_plain", "environment", "set_by_config"]
+__all__ = ["Composed", "choices_of", "compose_chosen", "compose_plain", "environment", "parsed", "set_by_config"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,22 @@ def choices_of(choices: Mapping[str, Any]) -> tuple[str | None, list[str]]:
 def set_by_config(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables that a config may set: all but lsgen's own, which state what the user trusts."""
     return {name: str(value) for name, value in variables.items() if not name.startswith("LSGEN_")}
+
+
+def parsed(loader: Any, overrides: Sequence[str]) -> tuple[list[Any], list[Any]]:
+    """Return parsed overrides that choose from a group, Hydra's own among them, and those that set values.
+
+    What jobs with the same choices share has to be composed once; values are set afterwards.
+
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    every = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+    chooses = [
+        each.key_or_group.startswith("hydra") or loader.repository.group_exists(each.key_or_group) for each in every
+    ]
+    pairs = list(zip(every, chooses, strict=True))
+    return [each for each, choice in pairs if choice], [each for each, choice in pairs if not choice]
 
 
 def compose_plain(name: str, overrides: Sequence[str]) -> Any:

@@ -1,25 +1,48 @@
 """Reading of config files, with errors that name the file, the line and what to write instead.
 
-Hydra reads a file with a byte order mark, or without its `@package` line, as if it were about something else.
+Hydra reads a file with a byte order mark, or without its `@package` line, as if it were about something else. It also
+parses every file anew whenever it composes a config, and composes a config twice before it runs a job. Here a file
+that has not changed is parsed once in a process, and what the shipped files alone compose into is composed once.
 """
 
 from __future__ import annotations
 
 import codecs
+import os
+import pickle
+from collections.abc import Callable
 from functools import cache
+from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from hydra.plugins.config_source import ConfigResult
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobRuntime
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from yaml import YAMLError
 
-from lsgen.cli.compat import FileConfigSource, file_of, package_of, read_files_with
-from lsgen.cli.config.searchpath import shipped_directory
+from lsgen.cli.compat import (
+    ConfigLoaderImpl,
+    FileConfigSource,
+    ImportlibResourcesConfigSource,
+    compose_with,
+    file_of,
+    package_of,
+    read_with,
+)
+from lsgen.cli.config.searchpath import SHIPPED, shipped_directory
 from lsgen.cli.errors import UsageError
 from lsgen.cli.refusals.explain import yaml_fault
 
 __all__ = ["register_source"]
+
+
+_UNCHANGING = {SHIPPED, "pkg://hydra.conf", "structured://"}
+_files: dict[tuple[str, ...], tuple[tuple[int, ...], bytes]] = {}
+_composed: dict[tuple[object, ...], bytes] = {}
 
 
 class _Files(FileConfigSource):
@@ -33,6 +56,9 @@ class _Files(FileConfigSource):
 
         """
         file = Path(self.path) / file_of(self, config_path)
+        return _once(self, config_path, file, lambda: self._checked(config_path, file))
+
+    def _checked(self, config_path: str, file: Path) -> ConfigResult:
         _check_text(file)
         try:
             found = super().load_config(config_path)
@@ -48,9 +74,72 @@ class _Files(FileConfigSource):
         return found
 
 
+class _Packages(ImportlibResourcesConfigSource):
+    """Reads the config files of packages, such as those that ship with lsgen and Hydra, as Hydra does."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a config file."""
+        place = resources.files(self.path)
+        if not isinstance(place, Path):  # such as a zip file
+            return super().load_config(config_path)
+        file = place / file_of(self, config_path)
+        return _once(self, config_path, file, lambda: super(_Packages, self).load_config(config_path))
+
+
+def _once(source: ConfigSource, config_path: str, file: Path, read: Callable[[], ConfigResult]) -> ConfigResult:
+    """Return what a file holds, for the caller to change; a file that stays as it was is read once."""
+    about = file.stat()
+    key, state = (source.provider, source.full_path(), config_path), (about.st_ino, about.st_size, about.st_mtime_ns)
+    if key not in _files or _files[key][0] != state:
+        _files[key] = state, pickle.dumps(read())
+    found: ConfigResult = pickle.loads(_files[key][1])
+    return found
+
+
+class _Loader(ConfigLoaderImpl):
+    """Composes configs as Hydra does; of the same shipped files and the same overrides, once."""
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Return a config."""
+
+        def compose() -> DictConfig:
+            return super(_Loader, self).load_configuration(
+                config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+            )
+
+        places = {source.full_path() for source in self.get_sources()}
+        if not places <= _UNCHANGING or any("hydra." in one or "???" in one for one in overrides):
+            return compose()
+        key = (config_name, tuple(overrides), JobRuntime.instance().get("name"), _shipped_files())
+        if key not in _composed:
+            _composed[key] = pickle.dumps(compose())
+        elif validate_sweep_overrides:
+            self.validate_sweep_overrides_legal(
+                OverridesParser.create().parse_overrides(overrides), run_mode, from_shell
+            )
+        config: DictConfig = pickle.loads(_composed[key])
+        config.hydra.runtime.cwd = os.getcwd()
+        return config
+
+
+def _shipped_files() -> tuple[tuple[str, int, int], ...]:
+    """Return the state of every shipped file."""
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(shipped_directory()) for name in names]
+    return tuple((file, about.st_size, about.st_mtime_ns) for file in found for about in [os.stat(file)])
+
+
 def register_source() -> None:
-    """Have Hydra read files through this module."""
-    read_files_with(_Files)
+    """Have Hydra read and compose configs through this module."""
+    Plugins.instance()  # Hydra registers its own classes where that has not been called yet
+    read_with(_Files, _Packages)
+    compose_with(_Loader)
 
 
 def _check_text(file: Path) -> None:

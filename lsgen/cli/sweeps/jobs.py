@@ -9,7 +9,7 @@ from functools import cache, partial
 from typing import Any
 
 from lsgen.cli.compat import apply_overrides
-from lsgen.cli.config.compose import Composed, choices_of, compose_chosen, compose_plain, set_by_config
+from lsgen.cli.config.compose import Composed, choices_of, compose_chosen, compose_plain, parsed, set_by_config
 from lsgen.cli.config.preparation import prepare
 from lsgen.cli.errors import UsageError
 from lsgen.runs import Job, RunDirectory, Sweep, literal_secrets, surroundings, take_snapshot
@@ -72,10 +72,7 @@ class JobComposer:
     """
 
     def __init__(self, loader: Any, master: Any) -> None:
-        from hydra.core.override_parser.overrides_parser import OverridesParser
-
         self._loader, self._master = loader, master
-        self._parser = OverridesParser.create(config_loader=loader)
         self._base = cache(self._compose_base)
         name = master.hydra.job.config_name
         self._alone = cache(lambda overlay: compose_plain(name, [f"experiment={overlay}"]))
@@ -91,14 +88,13 @@ class JobComposer:
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
-        parsed = self._parser.parse_overrides(list(overrides))
-        groups = [one for one in parsed if self._is_choice(one)]
+        groups, values = parsed(self._loader, overrides)
         base, shared = self._base(*(one.input_line for one in groups))
         with _open(base.hydra):
             base.hydra.job.num = base.hydra.job.id = number
         HydraConfig.instance().set_config(base)
         config = copy.deepcopy(shared)
-        apply_overrides(self._loader, [one for one in parsed if not self._is_choice(one)], config)
+        apply_overrides(self._loader, values, config)
         choices = dict(base.hydra.runtime.choices)
         overlay, chosen = choices_of(choices)
         return Composed(
@@ -112,9 +108,6 @@ class JobComposer:
             output=None,
             variables=_variables(OmegaConf.to_container(base.hydra.job.env_set)),
         )
-
-    def _is_choice(self, override: Any) -> bool:
-        return override.key_or_group.startswith("hydra") or self._loader.repository.group_exists(override.key_or_group)
 
     def _compose_base(self, *groups: str) -> tuple[Any, Any]:
         """Return what jobs with these group choices share: with Hydra's own node, and without."""

@@ -18,9 +18,23 @@ import numpy as np
 import pytest
 import torch
 
+from lsgen.cli.config.sources import register_source
+
 # What PyTorch says where it was not built for CUDA: of tensors that pretend to be there, and of torchvision's wheels,
 # which are compiled for PyTorch's own wheels.
 _NOT_BUILT_FOR_CUDA = ("not linked with support for cuda", "not compiled with CUDA", "torchvision::nms does not exist")
+
+_LONGEST = (
+    "test_papers.py",
+    "test_configs.py",
+    "test_train.py",
+    "test_sweeps.py",
+    "test_models.py",
+    "test_certificate.py",
+    "test_new.py",
+)
+
+register_source()  # tests that compose configs by Hydra's own functions do so from the memory of a process too
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,7 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out all cases of a test but the first, where that was asked for; members of a contract differ in kind."""
+    """Begin with the longest files, so that no process ends up alone with one.
+
+    Leave out all cases of a test but the first, where that was asked for; members of a contract differ in kind.
+    """
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
     if not config.getoption("--one-case"):
         return
     seen: set[str] = set()

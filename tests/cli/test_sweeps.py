@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lsgen.cli.launchers.pool import Joblib
 from lsgen.cli.launchers.slurm import Slurm, ranges
 from lsgen.cli.sweeps.wandb_sweep import definition
 from lsgen.runs import RunDirectory, Sweep, index
@@ -45,7 +46,7 @@ def until(what, seconds=300.0):
 def test_the_same_sweep_twice_does_no_work_twice(lsgen, small, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "0123456789secret")
     assert lsgen("train", "-m", *small, "sweep_dir=s", "seed=0,1").code == 0
-    again = lsgen("train", "-m", "seed=1,0,2", *small, "sweep_dir=s")
+    again = lsgen("train", "-m", "seed=1,0,2", *small, *ONE_BY_ONE, "sweep_dir=s")
     assert again.code == 0
     sweep = Sweep.open(tmp_path / "s")
     assert attempts(sweep) == [1, 1, 1]
@@ -103,7 +104,7 @@ def test_a_killed_job_and_a_killed_launcher_are_retried(small, tmp_path):
     environment = {**os.environ, "WANDB_MODE": "disabled"}
     options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     launcher = subprocess.Popen(
-        [*command, "train", "-m", *small, *LONG, *ONE_BY_ONE, "sweep_dir=s", "seed=0,1,2"],
+        [*command, "train", "-m", *small, *LONG, "sweep_dir=s", "seed=0,1,2"],
         **options,
     )
     until(lambda: (tmp_path / "s" / "sweep.json").exists() and len(Sweep.open(tmp_path / "s").jobs) == 3)
@@ -248,6 +249,21 @@ def sweep(tmp_path):
             made(sweep.path / job.run, setting, seed, -setting - 10.0 * seed - 0.01 * seed * setting, state)
     sweep.save()
     return sweep
+
+
+def test_a_job_that_is_killed_harms_no_other_at_the_same_time(sweep, monkeypatch):
+    def command(sweep, numbers):
+        return [
+            "sh",
+            "-c",
+            "kill -9 $$" if numbers == [1] else f"echo $OMP_NUM_THREADS > {sweep.path}/{numbers[0]}.ran",
+        ]
+
+    monkeypatch.setattr("lsgen.cli.launchers.base.job_command", command)
+    Joblib(n_jobs=2, threads=3).run(sweep, sweep.jobs[:4])
+    assert {file.name: file.read_text() for file in sweep.path.glob("*.ran")} == dict.fromkeys(
+        ("0.ran", "2.ran", "3.ran"), "3\n"
+    )
 
 
 def test_a_table_of_a_sweep_has_a_row_for_each_setting(lsgen, sweep):

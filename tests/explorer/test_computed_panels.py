@@ -18,6 +18,7 @@ from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.latent.codes import Codes
 from lsgen.latent.distances import distance_on
 from lsgen.latent.manifolds import PoincareBall, Sphere
+from lsgen.latent.manifolds.supports import Simplex
 from lsgen.latent.neighbours import nearest_neighbours, neighbour_graph
 from lsgen.likelihoods import FixedGaussian
 from lsgen.nn import MLPDecoder
@@ -292,6 +293,7 @@ def poor(count, dim, manifold=None, **columns):
     """Contents with codes alone."""
     z = np.random.default_rng(0).normal(size=(count, dim)).astype(np.float32)
     z = z if manifold is None else 0.3 * z / np.linalg.norm(z, axis=1, keepdims=True)
+    z = z**2 / 0.09 if isinstance(manifold, Simplex) else z
     place = np.stack([np.arange(count), np.arange(count)], 1).astype(float)
     codes = Codes(z, columns=columns) if manifold is None else Codes(z, manifold=manifold, columns=columns)
     return Contents("poor", codes, [CodeMap("line", place)])
@@ -311,7 +313,7 @@ LACKING = {
         lambda: poor(12, 1, label=np.zeros(12, dtype=int)),
         {"attributes": "holds every item", "dimensions": "1 dimension, 1 active"},
     ),
-    "a ball": (lambda: poor(12, 2, PoincareBall()), {"attributes": "Sums of codes mean something in flat spaces"}),
+    "a simplex": (lambda: poor(12, 2, Simplex(2)), {"attributes": "Probability vectors cannot be added"}),
 }
 
 

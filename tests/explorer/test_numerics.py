@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import dijkstra
 from sklearn.metrics import roc_auc_score
 
 import lsgen.explorer
+from lsgen.analysis.analogies import solve_analogies
 from lsgen.analysis.comparisons import chance_jaccard
 from lsgen.analysis.directions import compare_directions, group_direction
 from lsgen.latent import Codes, paths
@@ -208,6 +209,24 @@ def test_the_density_path_is_the_shortest_one_over_the_graph_of_python(script: S
         assert (nodes[0], nodes[-1]) == (0, end)
         assert path["cost"] == pytest.approx(costs[end], rel=1e-9)
         assert sum(full[i, j] for i, j in pairwise(nodes)) == pytest.approx(costs[end], rel=1e-9)
+
+
+@pytest.mark.parametrize("manifold", [Euclidean(), Sphere(), PoincareBall(0.5)], ids=repr)
+def test_analogies_have_the_answers_of_python(script: Script, manifold: Manifold) -> None:
+    z = codes_on(manifold, 80, 3, seed=11)
+    z[:, 0] = z[:, 0].abs()
+    z = manifold.onto(z) if isinstance(manifold, Sphere) else 0.7 * z
+    questions = [[3, 10, 5], [0, 1, 2], [7, 30, 31], [3, 10, 3]]
+    found = script(
+        "(() => { const s = made(z, manifold), row = (i) => search.row(s, i); return questions.map(([b, a, c]) =>"
+        " [...search.nearest(s, curves.carried(s, row(a), row(b), row(c)), 5).indices]); })()",
+        z=z.double(),
+        manifold=describe(manifold),
+        questions=questions,
+    )
+    method = "offset" if isinstance(manifold, Euclidean) else "transport"
+    codes = Codes(z.numpy(), manifold=manifold)
+    np.testing.assert_array_equal(found, solve_analogies(codes, questions, method, k=5, exclude_inputs=False))
 
 
 def test_clusters_that_nothing_joins_have_no_density_path(script: Script) -> None:

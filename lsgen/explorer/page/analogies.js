@@ -1,23 +1,14 @@
 /* Analogies with three pinned items: A − B + C, and which items lie there. */
 function mountAnalogies(element, store, data) {
-  const engine = engineOf(data), { space } = engine, tiles = tilesOf(data);
-
-  /* A is to B as the answer is to C. */
-  function target(a, b, c) {
-    const [za, zb, zc] = [a, b, c].map((row) => engine.search.row(space, row));
-    const sum = Float64Array.from(zc, (value, j) => value + za[j] - zb[j]);
-    if (space.kind !== "Sphere") return sum;
-    const length = Math.hypot(...sum);
-    if (length < 1e-9) throw new Error("A − B + C is the centre of the sphere and has no direction.");
-    return sum.map((value) => value / length);
-  }
+  const engine = engineOf(data), { space } = engine, tiles = tilesOf(data), curves = curveNumerics();
 
   function show() {
     const { A, B, C } = store.get("pins");
     element.replaceChildren(h("h4", {}, "Analogy: A − B + C"));
-    if (space.kind === "PoincareBall" || space.kind === "Simplex") { element.append(h("p", { class: "cannot" }, "Sums of codes mean something in flat spaces and on spheres only, not in this one.")); return; }
+    if (space.kind === "Simplex") { element.append(h("p", { class: "cannot" }, "Probability vectors cannot be added like this: the answer may lie outside their space.")); return; }
+    if (space.kind !== "Euclidean") element.append(h("p", { class: "note" }, "In this curved space A is carried along the shortest path from B to C."));
     if (A < 0 || B < 0 || C < 0) { element.append(h("p", { class: "note" }, "Pin three items as A, B and C: what is to C as A is to B?")); return; }
-    try { draw(A, B, C, target(A, B, C)); } catch (error) { element.append(h("p", { class: "cannot" }, error.message)); }
+    try { draw(A, B, C, curves.carried(space, ...[A, B, C].map((row) => engine.search.row(space, row)))); } catch (error) { element.append(h("p", { class: "cannot" }, error.message)); }
   }
 
   function draw(A, B, C, z) {

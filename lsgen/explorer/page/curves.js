@@ -183,6 +183,13 @@ function curveNumerics() {
     return squared ? point.map((value) => value * value) : point;
   }
 
+  // Where a goes when the space is moved along the geodesic from b to c: reflected in the middle of b and c, and in c.
+  // In flat space it is a - b + c.
+  function carried(space, a, b, c) {
+    const reflected = (z, centre) => at(space, z, centre, 2);
+    return reflected(reflected(a, at(space, b, c, 0.5)), c);
+  }
+
   // Distances to the k-th nearest other code of a seeded sample of codes, ascending: what "near the data" means.
   function reference(space, k, most, seed = 0) {
     const rows = search.sample(space.n, most, seed);
@@ -202,6 +209,6 @@ function curveNumerics() {
     return 100 * low / sorted.length;
   }
 
-  return { linear, slerp, geodesic, neighbourGraph, shortest, density, resampled, reference, far, percentile, ballLog,
+  return { linear, slerp, geodesic, neighbourGraph, shortest, density, resampled, carried, reference, far, percentile, ballLog,
     ballExp, turn, dot, norm, mix };
 }

@@ -59,7 +59,7 @@ function mountPaths(element, store, data) {
       try { found.push({ kind: "geodesic", points: curves.geodesic(space, za, zb, steps) }); } catch (error) {
         found.push({ kind: "geodesic", refusal: error.message });
       }
-    } else found.push({ kind: "geodesic", refusal: "In this flat space the geodesic is the straight path." });
+    } else found.push({ kind: "geodesic", refusal: "In this flat space the geodesic is the straight path. That of the decoder's own metric is not computed in the page." });
     await engine.background.know("codes", space);
     const dense = await engine.background.run("density", { space: "codes", a, b, options: { k: Math.min(store.get("k"), data.count - 1) } });
     found.push(dense ? { kind: "density", chain: dense,
@@ -136,4 +136,5 @@ function mountPaths(element, store, data) {
   }
 
   store.on(["pins", "k"], () => show(), true);
+  store.on(["tab"], () => window.__lsgen.view?.paintOver());
 }

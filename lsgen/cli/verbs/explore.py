@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lsgen.explorer import FurtherSpace
     from lsgen.latent import Codes
 
-__all__ = ["explore_run", "run"]
+__all__ = ["FLAGS", "collected_of", "explore_run", "run", "settings_of"]
 
 _USAGE = """usage: lsgen explore RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [n=N] [split=val,test,train] [seed=N]
                      [maps=pca,tsne,umap] [out=FILE.html] [--compare RUN2 ...]
@@ -38,7 +38,7 @@ directions of attributes, and the same items in up to three other runs.
 
   lsgen explore runs/NAME
   lsgen explore runs/NAME --compare runs/OTHER n=20000 maps=pca,umap"""
-_FLAGS = ("checkpoint", "device", "n", "split", "seed", "maps", "out")
+FLAGS = ("checkpoint", "device", "n", "split", "seed", "maps", "out")
 _MAPS, _SPLITS = ("pca", "tsne", "umap"), ("val", "test", "train")
 _MOST_COMPARED = 3
 
@@ -49,8 +49,8 @@ def run(arguments: Sequence[str]) -> int:
         print(_USAGE)
         return OK
     rest, named = _options(arguments)
-    flags, places = take(rest, _FLAGS)
-    settings = _settings(flags)
+    flags, places = take(rest, FLAGS)
+    settings = settings_of(flags)
     file = named["--codes"][0] if named["--codes"] else None
     if not places and file is not None:
         page = _of_codes(Path(file), settings)
@@ -89,11 +89,11 @@ def explore_run(
     from lsgen.explorer import write_page
     from lsgen.report import write_report
 
-    chosen = {**_settings({}), **(settings or {})}
+    chosen = {**settings_of({}), **(settings or {})}
     directory.check_version()
     options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
     with run_variables(directory), messages(None):
-        model, found, step = _collected(directory, chosen, device, codes)
+        model, found, step = collected_of(directory, chosen, device, codes)
         space = getattr(model, "latent_space", model)
         spaces = [_compared(other, found, chosen, device, options) for other in others]
         facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
@@ -115,7 +115,7 @@ def _of_codes(file: Path, settings: Mapping[str, Any]) -> Path:
     return write_page(Path(settings["out"] or file.with_suffix(".html")), contents)
 
 
-def _collected(
+def collected_of(
     directory: RunDirectory, settings: Mapping[str, Any], device: str, codes: str | Path | None = None
 ) -> tuple[Any, Collected, int]:
     """Return the model of a run, its codes and its generator step."""
@@ -157,7 +157,7 @@ def _compared(
     from lsgen.explorer import FurtherSpace
 
     other.check_version()
-    _, theirs, _ = _collected(other, settings, device)
+    _, theirs, _ = collected_of(other, settings, device)
     codes = _same_items(found.codes, theirs.codes, other)
     return FurtherSpace(other.path.name, codes, maps_of(codes, options)[0])
 
@@ -202,7 +202,13 @@ def _options(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]
     return rest, named
 
 
-def _settings(flags: Mapping[str, str]) -> dict[str, Any]:
+def settings_of(flags: Mapping[str, str]) -> dict[str, Any]:
+    """Return checkpoint, n, split, seed, maps and out of the flags, or the verb's own.
+
+    Raises:
+        UsageError: one is out of its range.
+
+    """
     found: dict[str, Any] = {"checkpoint": flags.get("checkpoint", "last"), "out": flags.get("out")}
     for name, usual, least in (("n", 5000, 1), ("seed", 0, 0)):
         text = flags.get(name, str(usual))

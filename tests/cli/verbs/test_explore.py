@@ -62,3 +62,15 @@ def test_a_run_its_codes_and_a_comparison(lsgen, trained, small, tmp_path):
 )
 def test_bad_input_is_one_sentence(lsgen, refused, tmp_path, arguments, said):
     refused(lsgen("explore", *arguments), tmp_path, said)
+
+
+def test_a_run_is_exported_and_what_cannot_be_is_refused(lsgen, trained):
+    done = lsgen("export", str(trained), "format=npz", "n=30", "maps=pca")
+    assert done.code == 0, done.err
+    found = Codes.load(trained / "export" / "codes.npz")
+    assert len(found) == 30
+    assert {"label", "PCA/x", "PCA in 3-D/z"} <= set(found.columns)
+    refused = lsgen("export", str(trained), "format=csv")
+    assert (refused.code, "projector, atlas, anndata, npz, got csv" in refused.err) == (2, True)
+    refused = lsgen("export", str(trained), "format=npz", "n=30", "maps=pca", "out=codes.txt")
+    assert (refused.code, "npz" in refused.err) == (2, True)

@@ -1,0 +1,90 @@
+"""`lsgen export`: write the codes of a trained run in the format of another tool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lsgen.cli.errors import OK, UsageError
+from lsgen.cli.flags import device_of, only_run, take
+from lsgen.cli.verbs.explore import FLAGS, collected_of, settings_of
+from lsgen.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from lsgen.explorer import Contents
+
+__all__ = ["export_run", "run"]
+
+_USAGE = """usage: lsgen export RUN format=projector|atlas|anndata|npz [checkpoint=last|best|PATH] [device=cpu|cuda]
+                    [n=N] [split=val,test,train] [seed=N] [maps=pca,tsne,umap] [out=PATH]
+
+Write the codes of held-out observations, their metadata, maps and pictures for another tool.
+
+  format=projector   TensorFlow's Embedding Projector: a directory of tensors, metadata, pictures and their config
+  format=atlas       Embedding Atlas: a Parquet file with maps, pictures and true neighbours
+  format=anndata     AnnData for scanpy: an .h5ad file with codes and maps in obsm
+  format=npz         lsgen and NumPy: a table of codes, which `lsgen explore --codes` opens too
+  out=...            where it goes (default RUN/export/)
+
+The other settings are those of `lsgen explore`.
+
+  lsgen export runs/NAME format=projector n=10000
+  tensorboard --logdir runs/NAME/export/projector"""
+_PLACES = {"projector": "projector", "atlas": "codes.parquet", "anndata": "codes.h5ad", "npz": "codes.npz"}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the verb and return the exit code."""
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return OK
+    flags, rest = take(arguments, ("format", *FLAGS))
+    kind = flags.get("format")
+    if kind not in _PLACES:
+        raise UsageError(f"expected format= to be one of {', '.join(_PLACES)}, got {kind or 'none'}")
+    settings = settings_of(flags)
+    place = export_run(RunDirectory.open(only_run(rest)), kind, settings, device_of(flags))
+    print(f"codes    {place}")
+    return OK
+
+
+def export_run(
+    directory: RunDirectory, kind: str, settings: Mapping[str, Any] | None = None, device: str = "cpu"
+) -> Path:
+    """Write the codes of a run and return the path of what was written.
+
+    Args:
+        directory: the run.
+        kind: "projector", "atlas", "anndata" or "npz".
+        settings: checkpoint, n, split, seed, maps and out, where they differ from the verb's own.
+        device: where to compute.
+
+    Raises:
+        RunError: there is no such checkpoint, it is damaged, or another series of versions made the run.
+        UsageError: the format needs a package that is not installed, or another suffix of the file.
+
+    """
+    from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
+    from lsgen.cli.output.console import messages
+    from lsgen.cli.task import run_variables
+    from lsgen.explorer import exports
+
+    writers: dict[str, Callable[[str | Path, Contents], Path]] = {
+        "projector": exports.write_projector,
+        "atlas": exports.write_atlas,
+        "anndata": exports.write_anndata,
+        "npz": exports.write_npz,
+    }
+    chosen = {**settings_of({}), **(settings or {})}
+    directory.check_version()
+    place = Path(chosen["out"] or directory.path / "export" / _PLACES[kind])
+    with run_variables(directory), messages(None):
+        model, found, step = collected_of(directory, chosen, device)
+        facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
+        options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
+        contents = explorer_contents(None, found, directory.path.name, facts, options)
+    try:
+        return writers[kind](place, contents)
+    except (ImportError, ValueError) as error:
+        raise UsageError(str(error)) from error

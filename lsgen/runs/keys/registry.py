@@ -5,6 +5,7 @@ The first entry that matches a key describes it; entries stand in the order in w
 
 from __future__ import annotations
 
+from lsgen.runs.keys.analysis import ANALYSIS
 from lsgen.runs.keys.entry import Chart, Entry, Kind
 from lsgen.runs.keys.evidence import EVIDENCE
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
@@ -34,6 +35,7 @@ SECTIONS = {
     "geodesics": "Geodesics",
     "distances": "Distances and means",
     "imputations": "Imputations",
+    "analysis": "Analysis of codes",
     "progress": "Progress and cost",
 }
 
@@ -52,6 +54,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
         "The metric that the decoder induces: volume, curvature, and the spectrum of its eigenvalues.",
         ("geometry", "geodesics", "distances"),
     ),
+    "Analysis of codes": ("Maps, probes, strange codes and paths, with what they would be by chance.", ("analysis",)),
 }
 
 
@@ -330,6 +333,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     _figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
+    *ANALYSIS,
     Entry("train/images_per_s", "throughput", "images per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "images per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

@@ -1,0 +1,139 @@
+"""The analysis of a model's codes while it trains, or of a trained one: statistics with intervals, figures, a table.
+
+| part       | what it logs                                                                                         |
+|------------|------------------------------------------------------------------------------------------------------|
+| maps       | projections of the codes and how faithful each is                                                    |
+| probes     | how well few labels predict label and factors from codes, raw data, components, an untrained network |
+| anomalies  | false alarms of conformal p-values, and how well scores tell a class that they have not seen         |
+| paths      | where paths between codes leave the codes, and how the decoder moves along them                      |
+| imputation | how often 90 % intervals of imputations hold values that were hidden at random                       |
+
+The codes, with p-values as columns, are written as a table, `lsgen.latent.Codes`; all statistics are a table of the
+logger, with their intervals, what they would be by chance, the number of codes and the seed. A part that does not apply
+to a model or its data is left out, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from torch import nn
+
+from lsgen.callbacks.analysis.collection import Collected, collect_codes
+from lsgen.callbacks.analysis.findings import Findings
+from lsgen.callbacks.analysis.journeys import paths
+from lsgen.callbacks.analysis.mapping import maps
+from lsgen.callbacks.analysis.options import AnalysisDetail
+from lsgen.callbacks.analysis.predictions import imputation, probes
+from lsgen.callbacks.analysis.strangeness import anomalies
+from lsgen.callbacks.analysis.subject import LeftOutError, Part, Subject
+from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
+from lsgen.data import Split
+from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace
+
+__all__ = ["PARTS", "LatentAnalysis"]
+
+PARTS: Mapping[str, Part] = {
+    "maps": maps,
+    "probes": probes,
+    "anomalies": anomalies,
+    "paths": paths,
+    "imputation": imputation,
+}
+
+
+class LatentAnalysis(PeriodicCallback):
+    """Analyses the codes of held-out observations, or, of a model without encoder, of draws from the prior.
+
+    Args:
+        every_n_steps: generator steps between turns; without a cadence it fires at the end only.
+        every_n_epochs: see `PeriodicCallback`.
+        what: which parts, in the order of the list above.
+        n: number of codes; all of what there is where it is None.
+        splits: where observations come from.
+        detail: how codes are analysed.
+        turns: see `PeriodicCallback`.
+
+    Raises:
+        ValueError: a number is out of its range, or there is no such part.
+        TypeError: when training starts, there is no latent space, or no data for its encoder.
+
+    """
+
+    family: ClassVar[str] = "analysis"
+    default_steps: ClassVar[int | None] = None
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        what: Sequence[str] = tuple(PARTS),
+        n: int | None = 2000,
+        splits: Sequence[Split] = ("val", "test"),
+        detail: AnalysisDetail = AnalysisDetail(),
+        turns: Turns = Turns(),
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, turns)
+        self.at_least(1, n=n)
+        if not what or not set(what) <= set(PARTS):
+            raise ValueError(f"LatentAnalysis expected parts out of {', '.join(PARTS)}, got {list(what)}")
+        self.what = tuple(name for name in PARTS if name in what)
+        self.n, self.splits, self.detail = n, tuple(splits), detail
+        self._module: nn.Module | None = None
+        self._data: Any = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Store the model and its data."""
+        super().setup(trainer, pl_module, stage)
+        data = getattr(trainer, "datamodule", None)
+        if data is None and isinstance(self.check(pl_module), EncodableLatentSpace):
+            raise TypeError("LatentAnalysis expected a data module, whose observations are encoded, got none")
+        self._module, self._data = pl_module, data
+
+    def analyse(self, module: nn.Module, data: Any, sink: Sink) -> Findings:
+        """Analyse the codes of a model without training it; modes and random numbers are left as they were.
+
+        Args:
+            module: a model with a `latent_space`.
+            data: a data module or batches of observations; None for a model without encoder.
+            sink: where numbers and figures go; it is left open.
+
+        Raises:
+            TypeError: there is no latent space, or no data for its encoder.
+            ValueError: no code is finite and on the manifold.
+
+        """
+        self._module, self._data = module, data
+        space = module if isinstance(module, LatentSpace) else getattr(module, "latent_space", None)
+        if not isinstance(space, LatentSpace):
+            raise TypeError(f"expected a model with a LatentSpace, got {type(module).__name__}")
+        self.run(space, None, sink)
+        return self.found
+
+    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+        """Collect the codes, take all parts, and log."""
+        assert self._module is not None
+        collected = collect_codes(self._module, self._data, self.n, self.seed, self.splits)
+        subject = Subject(self._module, space, collected, self.detail, self.seed)
+        self.found = Findings(sink)
+        self.found.numbers({"analysis/codes": len(collected), "analysis/codes_left_out": collected.left_out})
+        for name in self.what:
+            try:
+                PARTS[name](subject, self.found)
+            except (LeftOutError, ImportError, ValueError) as error:
+                self.found.left_out[name] = str(error)
+        for name, reason in self.found.left_out.items():
+            rank_zero_info(f"LatentAnalysis left out {name}: {reason}")
+        self.found.table("analysis/statistics")
+        sink.codes("analysis/codes", _with_columns(collected, self.found))
+
+
+def _with_columns(collected: Collected, found: Findings) -> Codes:
+    """Return the codes with what was found of each."""
+    codes = collected.codes
+    return Codes(codes.z, codes.ids, codes.manifold, {**codes.columns, **found.columns}, codes.scale)

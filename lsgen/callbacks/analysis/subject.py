@@ -1,0 +1,96 @@
+"""What is analysed: the codes of a model and what they are codes of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from lsgen.callbacks.analysis.collection import Collected
+from lsgen.callbacks.analysis.findings import Findings
+from lsgen.callbacks.analysis.options import AnalysisDetail
+from lsgen.latent import Codes, LatentSpace
+from lsgen.latent.columns import is_text
+
+__all__ = ["LeftOutError", "Part", "Subject"]
+
+SCORES = ("elbo", "reconstruction_error", "prior_nll", "split")
+CLASSES = 20
+
+
+class LeftOutError(Exception):
+    """A part of the analysis does not apply, for the reason it says."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The codes of a model and what they are codes of.
+
+    Attributes:
+        module: the model.
+        space: its latent space, in evaluation mode.
+        collected: its codes with their observations.
+        detail: how they are analysed.
+        seed: seed of all random numbers.
+
+    """
+
+    module: nn.Module
+    space: LatentSpace
+    collected: Collected
+    detail: AnalysisDetail
+    seed: int = 0
+
+    @property
+    def codes(self) -> Codes:
+        """The codes."""
+        return self.collected.codes
+
+    def columns(self) -> list[str]:
+        """Return the columns that are predicted and drawn: those that were asked for, or the label and the factors.
+
+        Raises:
+            LeftOutError: there is none that varies.
+
+        """
+        asked = self.detail.columns
+        names = [name for name in self.codes.columns if name not in SCORES] if asked is None else list(asked)
+        if missing := [name for name in names if name not in self.codes.columns]:
+            known = ", ".join(self.codes.columns) or "none"
+            raise LeftOutError(f"expected columns out of {known}, got {missing[0]!r}")
+        varying = [name for name in names if len(np.unique(_text(self.codes.columns[name]))) > 1]
+        if not varying:
+            raise LeftOutError("no label and no factor varies")
+        return varying
+
+    def classes(self) -> tuple[str, NDArray[np.str_]]:
+        """Return the first column of from 2 to 20 classes, and its values as text.
+
+        Raises:
+            LeftOutError: there is none.
+
+        """
+        for name in self.columns():
+            column = self.codes.columns[name]
+            values = _text(column)
+            if (is_text(column) or column.dtype.kind in "biu") and len(np.unique(values)) <= CLASSES:
+                return name, values
+        raise LeftOutError(f"no column has from 2 to {CLASSES} classes")
+
+    def groups(self) -> NDArray[Any] | None:
+        """Return the column that maps are coloured by; None where there is none."""
+        try:
+            return self.codes.columns[self.columns()[0]]
+        except LeftOutError:
+            return None
+
+
+Part = Callable[[Subject, Findings], None]
+
+
+def _text(column: NDArray[Any]) -> NDArray[np.str_]:
+    return column.astype(str)

@@ -1,0 +1,81 @@
+"""Entries of the registry for the analysis of codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lsgen.runs.keys.entry import Entry, Kind
+
+__all__ = ["ANALYSIS"]
+
+
+def _with_ends(pattern: str, name: str, unit: str, meaning: str, better: str, summary: bool) -> Iterator[Entry]:
+    """Yield the entry of a statistic and of the two ends of its 95 % interval."""
+    yield Entry(f"analysis/{pattern}", name, unit, "analysis", meaning=meaning, better=better, summary=summary)
+    for end, words in (("low", "lower end"), ("high", "upper end")):
+        key, title = f"analysis/{pattern}_{end}", f"{name}, {words}"
+        yield Entry(key, title, unit, "analysis", meaning="of its 95 % interval", default=False)
+
+
+def _figure(key: str, caption: str, meaning: str, kind: Kind = "image") -> Entry:
+    return Entry(f"analysis/{key}", caption, section="analysis", kind=kind, meaning=meaning)
+
+
+# fmt: off
+ANALYSIS: tuple[Entry, ...] = (
+    Entry("analysis/codes", "codes analysed", "", "analysis", meaning="codes of held-out observations, or drawn from the "
+        "prior of a model without encoder"),
+    Entry("analysis/codes_left_out", "codes left out", "", "analysis", meaning="codes that were not finite or not on the "
+        "manifold"),
+    *(
+        entry
+        for pattern, name, unit, meaning, better, summary in (
+            ("map/{map}/trustworthiness", "trustworthiness of {map}", "", "how few neighbours on the map are not "
+                "neighbours of codes", "higher", True),
+            ("map/{map}/continuity", "continuity of {map}", "", "how few neighbours of codes are not neighbours on the "
+                "map", "higher", False),
+            ("map/{map}/overlap", "overlap of neighbours on {map}", "", "share of neighbours that codes and map have in "
+                "common", "higher", False),
+            ("probe/{column}/{space}/{budget}", "{column} from {space}, {budget} labels", "", "accuracy of a probe, or "
+                "R² of numbers; space is codes, raw, pca of as many components, untrained or majority", "higher",
+                False),
+            ("anomaly/{score}/false_alarms", "false alarms of {score}", "", "share of codes with a conformal p-value of "
+                "at most 0.05", "", False),
+            ("anomaly/{score}/auroc", "AUROC of {score}", "", "of a class that the score has not seen, averaged over "
+                "classes", "higher", True),
+            ("anomaly/{score}/aupr", "AUPR of {score}", "", "the same of the area under precision and recall", "higher",
+                False),
+            ("anomaly/{score}/fpr95", "FPR at 95 % TPR of {score}", "", "the same of false positives where 95 % are "
+                "found", "lower", False),
+            ("imputation/coverage", "coverage of 90 % intervals", "", "share of hidden values within the central 90 % of "
+                "the draws", "", True),
+        )
+        for entry in _with_ends(pattern, name, unit, meaning, better, summary)
+    ),
+    Entry("analysis/imputation/width", "width of 90 % intervals", "", "analysis", meaning="their average length"),
+    *(
+        Entry(f"analysis/path/{{kind}}/{key}", f"{name}, {{kind}}", "", "analysis", meaning=meaning, better=better)
+        for key, name, meaning, better in (
+            ("off_manifold", "steps off the manifold", "share of the steps of paths that are farther from codes than "
+                "99 % of codes are from one another", "lower"),
+            ("length", "decoded length", "length of the path of decoded means", ""),
+            ("percentile", "percentile of the distance", "of the distance to the nearest codes among theirs, averaged "
+                "over steps", "lower"),
+            ("prior_z", "prior z-score", "of the log-density of the prior, averaged over steps", ""),
+            ("variance", "variance of the decoder", "averaged over steps and data dimensions", ""),
+            ("cycle", "cycle error", "distance of the code of the decoding, averaged over steps", "lower"),
+        )
+    ),
+    _figure("maps", "Maps of codes", "projections with their trustworthiness, coloured by the label"),
+    _figure("maps", "", "their coordinates and the ids of the codes", "npz"),
+    _figure("probe/{column}", "Probes of {column}", "accuracy or R² by the number of labels, with 95 % intervals"),
+    _figure("p_values", "p-values of codes", "conformal p-values of each code among the others; uniform where no code is "
+        "strange"),
+    _figure("roc", "A class that scores have not seen", "ROC curves of the class that neighbours tell worst"),
+    _figure("path/{pair}", "Paths between two codes", "diagnostics by step; crosses are off the manifold"),
+    _figure("statistics", "Statistics of codes", "every statistic with its interval, its level by chance, n and seed",
+        "table"),
+    _figure("codes", "", "the codes as a table, `lsgen.latent.Codes`, with p-values and the trust of maps as columns",
+        "npz"),
+)
+# fmt: on

@@ -2,6 +2,8 @@
 
 from lsgen.callbacks.analysis.contents import PageOptions
 from lsgen.callbacks.analysis.explorer import Explorer
+from lsgen.callbacks.analysis.latent_analysis import LatentAnalysis
+from lsgen.callbacks.analysis.options import AnalysisDetail
 from lsgen.callbacks.base import LatentCallback, PeriodicCallback, Turns
 from lsgen.callbacks.engine.checkpoint import Checkpoint
 from lsgen.callbacks.engine.checkpoint_io import AtomicCheckpointIO, newest_checkpoint, read_checkpoint
@@ -49,6 +51,7 @@ from lsgen.callbacks.logging.loggers import CSVLogger, TensorBoardLogger, WandbL
 
 __all__ = [
     "AggregateMetrics",
+    "AnalysisDetail",
     "AtomicCheckpointIO",
     "CSVLogger",
     "Checkpoint",
@@ -69,6 +72,7 @@ __all__ = [
     "Interrupted",
     "InversionSearch",
     "Inversions",
+    "LatentAnalysis",
     "LatentCallback",
     "LatentDistances",
     "LatentGeodesics",

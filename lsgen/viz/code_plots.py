@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -41,11 +42,7 @@ def scatter_maps(maps: Mapping[str, ArrayLike], title: str, groups: ArrayLike | 
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_formatter(NullFormatter())
         _headline(figure, title)
-        width, height = figure.get_size_inches()
-        right = 0.1
-        for name, colour in reversed(named):
-            figure.text(1 - right / width, 1 - 0.1 / height, name, color=colour, va="top", ha="right")
-            right += 0.12 + 0.085 * len(name)
+        _name(figure, named)
         return rasterise(figure)
 
 
@@ -92,7 +89,7 @@ def roc_curves(series: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) ->
         Pixels (H, W, 3).
 
     """
-    with canvas(5.0, 4.2) as (figure, (ax,)):
+    with canvas(5.6, 4.4) as (figure, (ax,)):
         ax.plot([0, 1], [0, 1], "--", color=MUTED, linewidth=1, label="chance")
         for i, (name, (fpr, tpr)) in enumerate(series.items()):
             ax.plot(np.asarray(fpr), np.asarray(tpr), color=SERIES[i % len(SERIES)], label=name)
@@ -113,8 +110,8 @@ def p_value_histograms(panels: Mapping[str, ArrayLike], title: str, bins: int = 
         for ax, (name, values) in zip(axes, panels.items(), strict=True):
             ax.hist(np.asarray(values, dtype=float), bins=bins, range=(0, 1), density=True, color=SERIES[0])
             ax.axhline(1, color=INK, linewidth=1, linestyle="--")
-            ax.set(title=name, xlabel="p", xlim=(0, 1))
-            ax.title.set_fontweight("normal")
+            ax.set_title(name, fontweight="normal")
+            ax.set(xlabel="p", xlim=(0, 1))
         axes[0].set_ylabel("density")
         _headline(figure, title)
         return rasterise(figure)
@@ -145,10 +142,10 @@ def path_profiles(
                 ax.axhline((limits or {})[about], color=MUTED, linewidth=1, linestyle="--")
             for name, values in panel.items():
                 _profile(ax, name, np.asarray(values, dtype=float), SERIES[names.index(name) % len(SERIES)], off or {})
-            ax.set(title=about, xlabel="along the path", xlim=(0, 1))
-            ax.title.set_fontweight("normal")
-        axes[-1].legend()
+            ax.set_title(about, fontweight="normal")
+            ax.set(xlabel="along the path", xlim=(0, 1))
         _headline(figure, title)
+        _name(figure, [(name, SERIES[i % len(SERIES)]) for i, name in enumerate(names)])
         return rasterise(figure)
 
 
@@ -159,7 +156,7 @@ def _profile(ax: Axes, name: str, y: NDArray[np.float64], colour: str, off: Mapp
     ax.plot(t[crossed], y[crossed], "x", color=colour, markersize=5)
 
 
-def _colours(groups: ArrayLike | None) -> tuple[object, list[tuple[str, str]]]:
+def _colours(groups: ArrayLike | None) -> tuple[Any, list[tuple[str, str]]]:
     """Return a colour for every code, and the groups that are named, with their colours."""
     if groups is None:
         return MUTED, []
@@ -177,6 +174,15 @@ def _colours(groups: ArrayLike | None) -> tuple[object, list[tuple[str, str]]]:
     ]
     few = [(str(name)[:_NAMED], SERIES[i % len(SERIES)]) for i, name in enumerate(names)]
     return colour, few if len(few) <= len(SERIES) else []
+
+
+def _name(figure: Figure, named: Sequence[tuple[str, str]]) -> None:
+    """Write names in their colours, at the upper right."""
+    width, height = figure.get_size_inches()
+    right = 0.1
+    for name, colour in reversed(named):
+        figure.text(1 - right / width, 1 - 0.1 / height, name, color=colour, va="top", ha="right")
+        right += 0.12 + 0.075 * len(name)
 
 
 def _headline(figure: Figure, title: str) -> None:

@@ -3,8 +3,9 @@
 | part       | what it logs                                                                                         |
 |------------|------------------------------------------------------------------------------------------------------|
 | maps       | projections of the codes and how faithful each is                                                    |
+| directions | reliability, permutation p and cross-validated AUC of the direction of every class and factor         |
 | probes     | how well few labels predict label and factors from codes, raw data, components, an untrained network |
-| anomalies  | false alarms of conformal p-values, and how well scores tell a class that they have not seen         |
+| anomalies  | false alarms of conformal p-values, and how well scores tell a class that they were not fitted to  |
 | paths      | where paths between codes leave the codes, and how the decoder moves along them                      |
 | imputation | how often 90 % intervals of imputations hold values that were hidden at random                       |
 
@@ -23,13 +24,14 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import nn
 
 from lsgen.callbacks.analysis.collection import Collected, collect_codes
-from lsgen.callbacks.analysis.findings import Findings
-from lsgen.callbacks.analysis.journeys import paths
-from lsgen.callbacks.analysis.mapping import maps
 from lsgen.callbacks.analysis.options import AnalysisDetail
-from lsgen.callbacks.analysis.predictions import imputation, probes
-from lsgen.callbacks.analysis.strangeness import anomalies
-from lsgen.callbacks.analysis.subject import LeftOutError, Part, Subject
+from lsgen.callbacks.analysis.parts.attributes import directions
+from lsgen.callbacks.analysis.parts.findings import Findings
+from lsgen.callbacks.analysis.parts.journeys import paths
+from lsgen.callbacks.analysis.parts.mapping import maps
+from lsgen.callbacks.analysis.parts.predictions import imputation, probes
+from lsgen.callbacks.analysis.parts.strangeness import anomalies
+from lsgen.callbacks.analysis.parts.subject import LeftOutError, Part, Subject
 from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -40,6 +42,7 @@ __all__ = ["PARTS", "LatentAnalysis"]
 
 PARTS: Mapping[str, Part] = {
     "maps": maps,
+    "directions": directions,
     "probes": probes,
     "anomalies": anomalies,
     "paths": paths,
@@ -56,7 +59,7 @@ class LatentAnalysis(PeriodicCallback):
         what: which parts, in the order of the list above.
         n: number of codes; all of what there is where it is None.
         splits: where observations come from.
-        detail: how codes are analysed.
+        detail: how codes are analysed; as `AnalysisDetail` has it unless given.
         turns: see `PeriodicCallback`.
 
     Raises:
@@ -75,7 +78,7 @@ class LatentAnalysis(PeriodicCallback):
         what: Sequence[str] = tuple(PARTS),
         n: int | None = 2000,
         splits: Sequence[Split] = ("val", "test"),
-        detail: AnalysisDetail = AnalysisDetail(),
+        detail: AnalysisDetail | None = None,
         turns: Turns = Turns(),
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
@@ -83,7 +86,7 @@ class LatentAnalysis(PeriodicCallback):
         if not what or not set(what) <= set(PARTS):
             raise ValueError(f"LatentAnalysis expected parts out of {', '.join(PARTS)}, got {list(what)}")
         self.what = tuple(name for name in PARTS if name in what)
-        self.n, self.splits, self.detail = n, tuple(splits), detail
+        self.n, self.splits, self.detail = n, tuple(splits), detail or AnalysisDetail()
         self._module: nn.Module | None = None
         self._data: Any = None
 

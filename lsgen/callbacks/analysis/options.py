@@ -38,8 +38,8 @@ class AnalysisDetail:
     pairs: int = 2
     points: int = 16
     missing: float = 0.3
-    imputed: int = 100
-    samples: int = 500
+    imputed: int = 50
+    samples: int = 300
 
     def __post_init__(self) -> None:
         least = {"k": 1, "pairs": 1, "points": 3, "imputed": 2, "samples": 1}

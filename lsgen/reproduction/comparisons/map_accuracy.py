@@ -23,8 +23,8 @@ class MapAccuracy:
     """Measures the accuracy of votes of the k nearest observations on a map in two dimensions, by cross-validation.
 
     The folds are stratified and not shuffled, in the order of the files; the map is made of all observations, without
-    labels. Keys: METHOD_K for the accuracy in per cent; their arrays (seeds, N) are 100 for those that were named rightly,
-    of principal components the same for all seeds.
+    labels. Keys: METHOD_K for the accuracy in per cent; their arrays (seeds, N) are 100 for what was named rightly, and
+    for principal components the same for all seeds.
 
     Attributes:
         data: labelled data, all splits of which are taken, in the order of the file; None leaves everything out, for

@@ -23,10 +23,10 @@ def _figure(key: str, caption: str, meaning: str, kind: Kind = "image") -> Entry
 
 # fmt: off
 ANALYSIS: tuple[Entry, ...] = (
-    Entry("analysis/codes", "codes analysed", "", "analysis", meaning="codes of held-out observations, or drawn from the "
-        "prior of a model without encoder"),
-    Entry("analysis/codes_left_out", "codes left out", "", "analysis", meaning="codes that were not finite or not on the "
-        "manifold"),
+    Entry("analysis/codes", "codes analysed", "", "analysis",
+        meaning="codes of held-out observations, or drawn from the prior of a model without encoder"),
+    Entry("analysis/codes_left_out", "codes left out", "", "analysis",
+        meaning="codes that were not finite or not on the manifold"),
     *(
         entry
         for pattern, name, unit, meaning, better, summary in (
@@ -34,24 +34,30 @@ ANALYSIS: tuple[Entry, ...] = (
                 "neighbours of codes", "higher", True),
             ("map/{map}/continuity", "continuity of {map}", "", "how few neighbours of codes are not neighbours on the "
                 "map", "higher", False),
-            ("map/{map}/overlap", "overlap of neighbours on {map}", "", "share of neighbours that codes and map have in "
-                "common", "higher", False),
+            ("map/{map}/overlap", "overlap of neighbours on {map}", "", "share of neighbours that both have in common",
+                "higher", False),
+            ("direction/{attribute}/reliability", "reliability of {attribute}", "", "cos² of the angle between the "
+                "direction that was found and that of infinitely many codes", "higher", False),
+            ("direction/{attribute}/auc", "AUC along {attribute}", "", "of held-out codes along it", "higher",
+                False),
             ("probe/{column}/{space}/{budget}", "{column} from {space}, {budget} labels", "", "accuracy of a probe, or "
                 "R² of numbers; space is codes, raw, pca of as many components, untrained or majority", "higher",
                 False),
-            ("anomaly/{score}/false_alarms", "false alarms of {score}", "", "share of codes with a conformal p-value of "
-                "at most 0.05", "", False),
-            ("anomaly/{score}/auroc", "AUROC of {score}", "", "of a class that the score has not seen, averaged over "
-                "classes", "higher", True),
+            ("anomaly/{score}/false_alarms", "false alarms of {score}", "", "share of codes with a conformal p of at "
+                "most 0.05", "", False),
+            ("anomaly/{score}/auroc", "AUROC of {score}", "", "of a class that the score was not fitted to, "
+                "averaged over classes", "higher", True),
             ("anomaly/{score}/aupr", "AUPR of {score}", "", "the same of the area under precision and recall", "higher",
                 False),
             ("anomaly/{score}/fpr95", "FPR at 95 % TPR of {score}", "", "the same of false positives where 95 % are "
                 "found", "lower", False),
-            ("imputation/coverage", "coverage of 90 % intervals", "", "share of hidden values within the central 90 % of "
-                "the draws", "", True),
+            ("imputation/coverage", "coverage of 90 % intervals", "", "share of hidden values within the central 90 % "
+                "of the draws", "", True),
         )
         for entry in _with_ends(pattern, name, unit, meaning, better, summary)
     ),
+    Entry("analysis/direction/{attribute}/p", "p of {attribute}", "", "analysis", better="lower",
+        meaning="share of permutations of the attribute with a direction at least as long"),
     Entry("analysis/imputation/width", "width of 90 % intervals", "", "analysis", meaning="their average length"),
     *(
         Entry(f"analysis/path/{{kind}}/{key}", f"{name}, {{kind}}", "", "analysis", meaning=meaning, better=better)
@@ -68,10 +74,10 @@ ANALYSIS: tuple[Entry, ...] = (
     ),
     _figure("maps", "Maps of codes", "projections with their trustworthiness, coloured by the label"),
     _figure("maps", "", "their coordinates and the ids of the codes", "npz"),
+    _figure("directions", "", "names and vectors of the directions", "npz"),
     _figure("probe/{column}", "Probes of {column}", "accuracy or R² by the number of labels, with 95 % intervals"),
-    _figure("p_values", "p-values of codes", "conformal p-values of each code among the others; uniform where no code is "
-        "strange"),
-    _figure("roc", "A class that scores have not seen", "ROC curves of the class that neighbours tell worst"),
+    _figure("p_values", "p-values of codes", "conformal p-values of each code; uniform where no code is strange"),
+    _figure("roc", "A class that scores have not seen", "ROC curves of the class that the best score tells worst"),
     _figure("path/{pair}", "Paths between two codes", "diagnostics by step; crosses are off the manifold"),
     _figure("statistics", "Statistics of codes", "every statistic with its interval, its level by chance, n and seed",
         "table"),

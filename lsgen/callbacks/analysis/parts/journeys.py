@@ -6,8 +6,8 @@ import numpy as np
 
 from lsgen import viz
 from lsgen.analysis.trajectories import JudgedPath, PathJudge, paths_between
-from lsgen.callbacks.analysis.findings import Findings
-from lsgen.callbacks.analysis.subject import LeftOutError, Subject
+from lsgen.callbacks.analysis.parts.findings import Findings
+from lsgen.callbacks.analysis.parts.subject import LeftOutError, Subject
 
 __all__ = ["paths"]
 

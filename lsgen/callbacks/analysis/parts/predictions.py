@@ -13,8 +13,8 @@ from lsgen import viz
 from lsgen.analysis.coverage import imputation_coverage
 from lsgen.analysis.probing import ProbeCurves, probe
 from lsgen.callbacks.analysis.collection import untrained_codes
-from lsgen.callbacks.analysis.findings import Findings
-from lsgen.callbacks.analysis.subject import LeftOutError, Subject
+from lsgen.callbacks.analysis.parts.findings import Findings
+from lsgen.callbacks.analysis.parts.subject import LeftOutError, Subject
 from lsgen.latent import EncodableLatentSpace, EncodableSpace, impute
 from lsgen.latent.densities import check_density
 
@@ -79,15 +79,11 @@ def _components(x: NDArray[np.float64], d: int) -> NDArray[np.float64]:
 
 
 def _drawn(curves: ProbeCurves) -> viz.Pixels:
-    series = {
-        name: (curves.budgets, *(list(part) for part in zip(*(_point(one) for one in scores), strict=True)))
-        for name, scores in curves.scores.items()
-    }
+    series = {}
+    for name, scores in curves.scores.items():
+        ends = [one.interval or (one.value, one.value) for one in scores]
+        values, low, high = [one.value for one in scores], [end[0] for end in ends], [end[1] for end in ends]
+        series[name] = curves.budgets, values, low, high
     score = "accuracy" if curves.kind == "classification" else "R²"
-    return viz.interval_curves(
-        series, f"Probes of {curves.column} by the number of labels", "labels", score, dashed=["majority"]
-    )
-
-
-def _point(one: Any) -> tuple[float, float, float]:
-    return one.value, *(one.interval or (one.value, one.value))
+    title = f"Probes of {curves.column} by the number of labels"
+    return viz.interval_curves(series, title, "labels", score, dashed=["majority"])

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lsgen.callbacks.analysis.collection import Collected
-from lsgen.callbacks.analysis.findings import Findings
 from lsgen.callbacks.analysis.options import AnalysisDetail
+from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.latent import Codes, LatentSpace
 from lsgen.latent.columns import is_text
 

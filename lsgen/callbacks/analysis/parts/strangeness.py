@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,8 @@ from lsgen import viz
 from lsgen.analysis import Statistic
 from lsgen.analysis.anomalies import AnomalyPanel, anomaly_panel
 from lsgen.analysis.resampling import clustered_share
-from lsgen.callbacks.analysis.findings import Findings
-from lsgen.callbacks.analysis.subject import LeftOutError, Subject
+from lsgen.callbacks.analysis.parts.findings import Findings
+from lsgen.callbacks.analysis.parts.subject import LeftOutError, Subject
 from lsgen.latent import Codes
 
 __all__ = ["anomalies"]
@@ -22,8 +24,8 @@ def anomalies(subject: Subject, found: Findings) -> None:
     """Log false alarms of conformal p-values among the codes, and AUROCs of classes that were held out.
 
     The codes are cut into three parts. Scores are fitted to one, calibrated by the second, and judge the third; each
-    part is judged once. Then, for every class in turn, its codes of the judged part are strange, and scores have seen
-    none of that class.
+    part is judged once. Then, for every class in turn, its codes of the judged part are strange, and scores are fitted
+    to none of that class; those that the model itself gives, which has seen all classes, are left out.
     """
     codes, k = subject.codes, subject.detail.k
     if len(codes) < max(LEAST, 3 * (k + 2)):
@@ -53,7 +55,11 @@ def _rotated(codes: Codes, parts: list[NDArray[np.int64]], subject: Subject) -> 
 
 
 def _unseen_classes(subject: Subject, codes: Codes, parts: list[NDArray[np.int64]], found: Findings) -> None:
-    """Log how well the codes of a class are told by scores that have not seen it, on average over classes."""
+    """Log how well the codes of a class are told by scores that were not fitted to it, on average over classes."""
+    names = subject.detail.scores or ("knn", "mahalanobis", "lof")
+    fitted_scores = [name for name in names if name not in codes.columns]
+    if not fitted_scores:
+        return
     try:
         column, labels = subject.classes()
     except LeftOutError:
@@ -64,16 +70,16 @@ def _unseen_classes(subject: Subject, codes: Codes, parts: list[NDArray[np.int64
         strange = labels[parts[2]] == name
         if strange.all() or not strange.any() or len(fitted) <= subject.detail.k + 1 or not len(calibration):
             continue
-        panels[str(name)] = _panel(subject, codes, fitted, calibration, parts[2], strange)
+        panels[str(name)] = _panel(subject, codes, fitted, calibration, parts[2], strange, fitted_scores)
     if not panels:
         return
     for score in sorted(set.intersection(*(set(panel.detections) for panel in panels.values()))):
         of_classes = [panel.detections[score] for panel in panels.values()]
         for part in ("auroc", "aupr", "fpr95"):
             found.add(f"analysis/anomaly/{score}/{part}", _average([getattr(one, part) for one in of_classes]))
-    worst = min(panels, key=lambda name: panels[name].detections["knn"].auroc.value)
+    worst = min(panels, key=lambda name: max(one.auroc.value for one in panels[name].detections.values()))
     curves = {score: (one.fpr, one.tpr) for score, one in panels[worst].detections.items()}
-    title = f"Scores that have not seen {column} = {worst}, the class that neighbours tell worst"
+    title = f"{column} = {worst}, to which no score was fitted"
     found.sink.image("analysis/roc", viz.roc_curves(curves, title))
 
 
@@ -84,10 +90,11 @@ def _panel(
     calibration: NDArray[np.int64],
     judged: NDArray[np.int64],
     strange: NDArray[np.bool_] | None = None,
+    names: Sequence[str] | None = None,
 ) -> AnomalyPanel:
-    tables = [codes.select(rows) for rows in (fitted, calibration, judged)]
-    detail = subject.detail
-    return anomaly_panel(tables[0], tables[1], tables[2], strange, detail.scores, detail.k, seed=subject.seed)
+    ordinary, held, others = (codes.select(rows) for rows in (fitted, calibration, judged))
+    chosen = subject.detail.scores if names is None else names
+    return anomaly_panel(ordinary, held, others, strange, chosen, subject.detail.k, seed=subject.seed)
 
 
 def _average(parts: list[Statistic]) -> Statistic:

@@ -7,8 +7,8 @@ import numpy as np
 from lsgen import viz
 from lsgen.analysis.projections import Projection, project
 from lsgen.analysis.projections.choice import default_method
-from lsgen.callbacks.analysis.findings import Findings
-from lsgen.callbacks.analysis.subject import Subject
+from lsgen.callbacks.analysis.parts.findings import Findings
+from lsgen.callbacks.analysis.parts.subject import Subject
 
 __all__ = ["maps"]
 

@@ -1,0 +1,131 @@
+"""The analysis of codes logs what the functions of `lsgen.analysis` return, and says what it leaves out."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from torch import nn
+
+from lsgen.analysis.anomalies import anomaly_panel
+from lsgen.analysis.probing import ProbeOptions, probe
+from lsgen.callbacks import AnalysisDetail, CSVLogger, LatentAnalysis, Turns
+from lsgen.callbacks.analysis.collection import collect_codes
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.data import Digits
+from lsgen.latent import Codes, LatentSpace, StandardNormal
+from lsgen.likelihoods import Bernoulli, FixedGaussian
+from lsgen.models.vae import ELBO, VAE
+from lsgen.nn import MLPDecoder, MLPEncoder
+from lsgen.runs.keys import find
+
+SHAPE = (1, 8, 8)
+PROBES = ProbeOptions(budgets=(10, None), seeds=1, resamples=20)
+DETAIL = AnalysisDetail(k=3, maps=("",), probes=PROBES, pairs=1, points=4, imputed=4, samples=20)
+
+
+def model():
+    torch.manual_seed(0)
+    return VAE(MLPEncoder(SHAPE, 3, (8,)), MLPDecoder(3, SHAPE, (8,)), Bernoulli(SHAPE), StandardNormal(3), ELBO())
+
+
+@pytest.fixture(scope="module")
+def turn(tmp_path_factory):
+    """Return the model, the sink and the findings of one turn."""
+    path, vae = tmp_path_factory.mktemp("turn"), model()
+    sink = Sink(path, 7)
+    found = LatentAnalysis(n=120, detail=DETAIL).analyse(vae, Digits(SHAPE, binarise="static"), sink)
+    return vae, sink, found
+
+
+def test_statistics_are_those_of_the_analysis(turn):
+    vae, sink, found = turn
+    codes = collect_codes(vae, Digits(SHAPE, binarise="static"), 120).codes
+    curves = probe(codes, "label", options=PROBES)
+    for budget, score in zip(curves.budgets, curves.scores["codes"], strict=True):
+        assert found.statistics[f"analysis/probe/label/codes/{budget}"] == score
+        assert sink.values[f"analysis/probe/label/codes/{budget}_low"] == score.interval[0]
+    assert {"raw", "pca", "untrained", "majority"} <= {key.split("/")[3] for key in found.statistics if "probe" in key}
+    assert found.left_out == {}
+
+
+def test_every_code_has_a_p_value_of_scores_that_have_not_seen_it(turn):
+    _, sink, found = turn
+    table = Codes.load(sink.figures / "analysis" / "codes" / "00000007.npz")
+    assert len(table) == 120
+    order = np.random.default_rng(0).permutation(120)
+    parts = [table.select(np.sort(part)) for part in np.array_split(order, 3)]
+    plain = [Codes(part.z, part.ids) for part in parts]
+    exact = anomaly_panel(*plain, names=["knn", "mahalanobis"], k=3)
+    for name in ("knn", "mahalanobis"):
+        assert parts[2].columns[f"p_{name}"] == pytest.approx(exact.p_values[name])
+    alarms = found.statistics["analysis/anomaly/knn/false_alarms"]
+    assert alarms.value == pytest.approx(np.mean(table.columns["p_knn"] <= 0.05))
+
+
+def test_scores_of_the_model_are_not_judged_by_classes_that_it_has_seen(turn):
+    found = turn[2]
+    judged = {key.split("/")[2] for key in found.statistics if key.endswith("auroc")}
+    assert judged == {"knn", "mahalanobis", "lof"}
+    assert "analysis/anomaly/elbo/false_alarms" in found.statistics
+
+
+def test_every_key_is_registered(turn):
+    keys = turn[1].values
+    assert sorted(key for key in keys if find(key) is None) == []
+    assert all(np.isfinite(value) for value in keys.values())
+
+
+def test_a_model_without_encoder_or_labels_says_what_is_left_out(tmp_path):
+    space = LatentSpace(MLPDecoder(2, SHAPE, (8,)), FixedGaussian(SHAPE), StandardNormal(2))
+    found = LatentAnalysis(n=60, detail=DETAIL).analyse(space, None, Sink(tmp_path, 1))
+    assert set(found.left_out) == {"directions", "probes", "imputation"}
+    assert found.left_out["imputation"] == "there is no encoder"
+    assert "analysis/map/identity/overlap" in found.statistics
+    with pytest.raises(TypeError, match="model with a LatentSpace, got Linear"):
+        LatentAnalysis().analyse(nn.Linear(1, 1), None, Sink(tmp_path, 1))
+
+
+def test_few_codes_leave_out_what_needs_more(tmp_path):
+    callback = LatentAnalysis(n=9, what=("anomalies", "paths"), detail=AnalysisDetail(k=8))
+    found = callback.analyse(model(), Digits(SHAPE, binarise="static"), Sink(tmp_path, 1))
+    assert found.left_out == {
+        "anomalies": "expected 30 codes or more, got 9",
+        "paths": "expected 11 codes or more, got 9",
+    }
+
+
+def test_it_fires_at_its_cadence_and_leaves_training_as_it_was(tmp_path):
+    weights = []
+    for hooks in ([], [LatentAnalysis(every_n_steps=2, what=("maps",), n=40, detail=DETAIL)]):
+        logger = CSVLogger(tmp_path / str(len(hooks)))
+        vae = model()
+        vae.max_steps = 5
+        trainer = Trainer(
+            max_steps=5,
+            callbacks=hooks,
+            logger=logger,
+            default_root_dir=tmp_path / str(len(hooks)),
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            accelerator="cpu",
+        )
+        trainer.fit(vae, Digits(SHAPE, binarise="static", batch_size=256))
+        weights.append(torch.cat([part.detach().flatten() for part in vae.parameters()]))
+    assert torch.equal(*weights)
+    with open(next((tmp_path / "1").rglob("metrics.csv")), encoding="utf-8") as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file) if row.get("analysis/codes")]
+    assert steps == [2, 4, 5]
+
+
+def test_mistakes_are_refused():
+    with pytest.raises(ValueError, match="parts out of maps, directions, probes"):
+        LatentAnalysis(what=("nothing",))
+    with pytest.raises(ValueError, match="n of at least 1, got 0"):
+        LatentAnalysis(n=0)
+    with pytest.raises(ValueError, match="missing values between 0 and 1"):
+        AnalysisDetail(missing=1.0)
+    with pytest.raises(ValueError, match="would never fire"):
+        LatentAnalysis(turns=Turns(at_end=False))

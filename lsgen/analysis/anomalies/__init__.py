@@ -1,9 +1,9 @@
 """Which codes are strange: scores, how well they tell, and p-values."""
 
 from lsgen.analysis.anomalies.conformal import conformal_p_values
-from lsgen.analysis.anomalies.detection import Detection, detection
 from lsgen.analysis.anomalies.panel import AnomalyPanel, anomaly_panel
 from lsgen.analysis.anomalies.scores import anomaly_score, applicable_scores
+from lsgen.analysis.anomalies.separation import Detection, detection
 
 __all__ = [
     "AnomalyPanel",

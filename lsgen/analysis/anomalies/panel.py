@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lsgen.analysis.anomalies.conformal import conformal_p_values
-from lsgen.analysis.anomalies.detection import Detection, detection
 from lsgen.analysis.anomalies.scores import anomaly_score, applicable_scores
+from lsgen.analysis.anomalies.separation import Detection, detection
 from lsgen.analysis.resampling import clustered_share
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 import lsgen.explorer
 from lsgen.analysis.analogies import solve_analogies
-from lsgen.analysis.comparisons import chance_jaccard
+from lsgen.analysis.comparisons import chance_jaccard, debiased_cka, linear_cka
 from lsgen.analysis.directions import compare_directions, group_direction
 from lsgen.latent import Codes, paths
 from lsgen.latent.distances import CosineDistance, distance_on
@@ -408,6 +408,14 @@ def test_the_jaccard_index_of_neighbourhoods_is_that_of_sets(script: Script) -> 
     assert script("comparison.chance(5, 4)") == pytest.approx(1)
     order = script("comparison.ascending(values)", values=found)
     np.testing.assert_array_equal(order, np.argsort(expected, kind="stable"))
+
+
+def test_cka_is_that_of_python(script: Script) -> None:
+    one, other = codes_on(Euclidean(), 60, 5, seed=12), codes_on(Euclidean(), 60, 3, seed=13)
+    other[:, 0] = one[:, 0] + other[:, 1] / 2
+    found = script("comparison.alignment(f64(one.flat()), 5, f64(other.flat()), 3, 60)", one=one, other=other)
+    x, y = one.double().numpy(), other.double().numpy()
+    assert found == pytest.approx({"linear": linear_cka(x, y), "debiased": debiased_cka(x, y)}, rel=1e-9)
 
 
 def test_figures_of_axes_are_those_of_numpy(script: Script) -> None:

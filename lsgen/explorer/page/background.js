@@ -12,6 +12,10 @@ function backgroundTasks() {
       return { p: directions.permutation(vectors, d, a.length, b.length, times, seed),
         auc: directions.crossValidated(vectors, d, a.length, b.length, folds, seed) };
     },
+    alignment: ({ one, other }) => {
+      const [a, b] = [one, other].map((name) => spaces.get(name));
+      return comparison.alignment(directions.flattened(a).vectors, a.d, directions.flattened(b).vectors, b.d, a.n);
+    },
     jaccard: ({ one, other, rows, k }) => comparison.jaccard(spaces.get(one), spaces.get(other), rows, k),
   };
   return (task, given) => work[task](given);

@@ -32,7 +32,7 @@ async function mountCompare(element, store, data) {
 
   function agreement() {
     const names = [...new Set(spaces.flatMap((space) => space.agreement.map((figure) => figure.name)))];
-    if (!names.length) return h("p", { class: "note" }, "No figures of agreement, such as CKA, were computed for this page.");
+    if (!names.length) return "";
     return h("div", {}, h("h4", {}, "Agreement with this space"), tableOf(["space", ...names], spaces.map((space) => [space.name, ...names.map((name) => {
       const figure = space.agreement.find((one) => one.name === name);
       return figure ? { statistic: figure } : null;
@@ -49,18 +49,21 @@ async function mountCompare(element, store, data) {
       await engine.background.know("codes", engine.space);
       await engine.background.know(`space${which}`, measured[which].space);
       const values = await engine.background.run("jaccard", { one: "codes", other: `space${which}`, rows, k });
-      if (mine === turn) draw(rows, values, k);
+      const cka = await engine.background.run("alignment", { one: "codes", other: `space${which}` });
+      if (mine === turn) draw(rows, values, k, cka);
     } catch (error) { if (mine === turn) said.textContent = error.message; }
   }
 
-  function draw(rows, values, k) {
+  function draw(rows, values, k, cka) {
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length, chance = comparison.chance(data.count, k);
     const order = comparison.ascending(values), counts = binned(values.map((value) => Math.round(2 * k * value / (1 + value))), k + 1, [-0.5, k + 0.5]).counts, palette = CLASSES[isDark() ? "dark" : "light"];
     const moved = order.slice(0, 24).map((i) => rows[i]);
-    engine.shown.comparison = { rows, values, moved, k };
+    engine.shown.comparison = { rows, values, moved, k, cka };
     said.textContent = rows.length < data.count ? `Neighbours of ${number(rows.length)} items drawn with seed 0, each among all ${number(data.count)}.` : `Neighbours of all ${number(data.count)} items.`;
     const given = Object.entries(spaces[which].points);
-    result.append(...[h("h4", {}, `How many of its ${k} nearest neighbours an item has in both spaces`),
+    result.append(...[h("h4", {}, "How alike the shapes are"),
+      h("p", {}, `CKA ${number(cka.debiased)} without bias, ${number(cka.linear)} as usually given: 1 for spaces of one shape up to turns and scale, 0 for unrelated ones.`),
+      h("h4", {}, `How many of its ${k} nearest neighbours an item has in both spaces`),
       h("p", {}, `Jaccard index (shared over all): ${number(mean)} on average; neighbours drawn by chance would give ${number(chance)}.`),
       histogram({ title: "how many neighbours items have in both spaces", layers: [{ counts, colour: palette[0] }], low: 0, high: k }),
       h("h4", {}, "Items that moved most"), h("p", { class: "note" }, "They share the fewest neighbours. Press one to look at it."),

@@ -208,5 +208,5 @@ function directionNumerics() {
 
   function unit(a) { return mix(a, a, 1 / curves.norm(a), 0); }
 
-  return { frechetMean, direction, permutation, crossValidated, auc, cosine, moved };
+  return { flattened, direction, permutation, crossValidated, auc, cosine, moved };
 }

@@ -21,7 +21,7 @@ VERSIONS = {
     "regl-scatterplot": "1.16.0",
 }
 ESBUILD = "0.28.2"
-ENTRY = 'export { default as scatterplot } from "regl-scatterplot";\n'
+ENTRY = 'export { createRenderer, default as scatterplot } from "regl-scatterplot";\n'
 TARGET = Path(__file__).resolve().parents[1] / "lsgen" / "explorer" / "vendor"
 
 

@@ -23,7 +23,9 @@ function limitsOf(data) {
 }
 
 async function begin() {
+  performance.mark("read");
   const data = await readData(), store = createStore();
+  performance.mark("mount");
   Object.assign(window.__lsgen, { data, store });
   mountHeader(document.getElementById("top"), data, limitsOf(data));
   const first = data.columns.find((column) => column.name === "label") || data.columns.find((column) => column.levels) || data.columns[0];
@@ -39,9 +41,11 @@ async function begin() {
   mountLegend(under, store, data, view);
   mountTrust(under, store, data, view);
   mountPanels(document.getElementById("panels"), store, data);
+  performance.mark("draw");
   await view.refresh(true);
   if (said) announce(said);
   await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  performance.mark("ready");
   window.__lsgen.ready = true;
 }
 

@@ -108,9 +108,11 @@ class CodeMapView {
 
   over_() {
     const { surface, store, data, current } = this, [width, height] = surface.size(), ratio = devicePixelRatio || 1;
-    this.over.width = width * ratio; this.over.height = height * ratio;
     const context = this.over.getContext("2d"), place = (row) => surface.project(row);
-    context.scale(ratio, ratio);
+    const wide = Math.round(width * ratio), tall = Math.round(height * ratio);
+    if (this.over.width !== wide || this.over.height !== tall) { this.over.width = wide; this.over.height = tall; }
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
     const { hover, focus, pins, thumbnails, lines, k, visible } = store.get();
     drawFrame(context, surface, current);
     if (thumbnails && surface.view.scale > 1.5) drawThumbnails(context, surface, data, visible, () => this.paintOver());

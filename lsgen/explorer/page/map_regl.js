@@ -1,14 +1,20 @@
 /* The map in two dimensions, drawn by regl-scatterplot. The page moves its camera itself, so that dragging, fingers and
-   keys do the same on every surface. */
+   keys do the same on every surface. Where drawing is slow, as without a graphics card, what was drawn last is moved with
+   the hand, and drawn again when the hand rests. */
+const QUICK = 45, REST = 90;
+
 class ReglSurface {
   constructor(element, { onview, onhover, onclick }) {
-    Object.assign(this, { element, onview, words: "", thinned: "", scene: null, busy: Promise.resolve() });
+    Object.assign(this, { element, onview, words: "", thinned: "", scene: null, busy: Promise.resolve(), cost: 0, timer: 0 });
     this.view = { x: 0, y: 0, scale: 1, turn: 0, tilt: 0 };
     this.canvas = h("canvas", { class: "points" });
     element.prepend(this.canvas);
     const [width, height] = this.size();
+    this.renderer = lsgenVendor.createRenderer();
+    this.renderer.resize(width, height);
+    this.drawn = { ...this.view };
     this.plot = lsgenVendor.scatterplot({
-      canvas: this.canvas, width, height, cameraIsFixed: true, deselectOnDblClick: false, deselectOnEscape: false,
+      renderer: this.renderer, canvas: this.canvas, width, height, cameraIsFixed: true, deselectOnDblClick: false, deselectOnEscape: false,
       backgroundColor: token("--stage"), pointColor: ["#888888"], colorBy: "valueA", opacityBy: "valueB", opacity: [0.1, 0.85],
       pointSize: 4, pointScaleMode: "constant", pointOutlineWidth: 0,
     });
@@ -23,8 +29,9 @@ class ReglSurface {
 
   resized() {
     const [width, height] = this.size();
+    this.renderer.resize(width, height);
     this.plot.set({ width, height });
-    this.paint();
+    this.redraw();
   }
 
   draw(scene, animate) {
@@ -43,7 +50,7 @@ class ReglSurface {
         zDataType: "categorical", wDataType: "categorical", transition: moves, transitionDuration: 700, spatialIndex: this.found,
       });
       if (filter && this.plot) await this.plot.filter(filter, { preventEvent: true });
-      this.paint();
+      this.redraw();
     });
     return this.busy;
   }
@@ -55,15 +62,35 @@ class ReglSurface {
     this.found = this.plot.get("spatialIndex");
   }
 
+  /* Show the view as it is now: at once by moving what was drawn, and drawn anew as soon as there is time. */
   paint() {
     if (!this.plot) return;
+    this.follow();
+    clearTimeout(this.timer);
+    if (this.cost < QUICK) this.redraw(); else this.timer = setTimeout(() => this.redraw(), Math.max(REST, 2 * this.cost));
+    this.onview();
+  }
+
+  follow() {
+    const { view, drawn } = this, real = view.scale / drawn.scale;
+    const still = view.x === drawn.x && view.y === drawn.y && real === 1;
+    this.canvas.style.transform = still ? "" : `translate(${view.x - drawn.x * real}px, ${view.y - drawn.y * real}px) scale(${real})`;
+  }
+
+  redraw() {
+    if (!this.plot) return;
     const [width, height] = this.size(), unit = Math.min(width, height) * 0.94 * this.view.scale / height;
-    const { x, y } = this.view;
-    this.plot.view([unit, 0, 0, 0, 0, unit, 0, 0, 0, 0, 1, 0, 2 * x / height, -2 * y / height, 0, 1], { preventEvent: true });
+    const { x, y } = this.view, goal = { ...this.view }, start = performance.now();
     if (this.scene) {
       const size = pointSize(this.scene.index.length, this.view.scale);
       if (this.drawnSize !== size) { this.drawnSize = size; this.plot.set({ pointSize: size }); }
     }
+    this.plot.subscribe("draw", () => {
+      this.drawn = goal;
+      this.follow();
+      requestAnimationFrame(() => requestAnimationFrame(() => { this.cost = 0.7 * this.cost + 0.3 * (performance.now() - start); }));
+    }, 1);
+    this.plot.view([unit, 0, 0, 0, 0, unit, 0, 0, 0, 0, 1, 0, 2 * x / height, -2 * y / height, 0, 1], { preventEvent: true });
     this.onview();
   }
 
@@ -75,7 +102,9 @@ class ReglSurface {
   destroy() {
     this.stop();
     this.watch.disconnect();
+    clearTimeout(this.timer);
     this.plot.destroy();
+    this.renderer.destroy();
     this.plot = null;
     this.canvas.remove();
   }

@@ -25,7 +25,7 @@ class WebglSurface {
     this.view = { x: 0, y: 0, scale: 1, turn: 0.6, tilt: 0.35 };
     this.canvas = h("canvas", { class: "points" });
     element.prepend(this.canvas);
-    this.gl = this.canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true });
+    this.gl = this.canvas.getContext("webgl2", { antialias: false });
     this.program = linked(this.gl);
     this.buffers = Object.fromEntries(["from", "to", "colour"].map((name) => [name, this.gl.createBuffer()]));
     this.stop = gestures(this, element, { onhover, onclick });

@@ -115,7 +115,7 @@ class CodeMapView {
     context.clearRect(0, 0, width, height);
     const { hover, focus, pins, thumbnails, lines, k, visible } = store.get();
     drawFrame(context, surface, current);
-    if (thumbnails && surface.view.scale > 1.5) drawThumbnails(context, surface, data, visible, () => this.paintOver());
+    if (thumbnails && surface.view.scale > 1.5) drawThumbnails(context, surface, data, visible, this.colours, () => this.paintOver());
     const looked = hover >= 0 ? hover : focus;
     if (lines && looked >= 0 && data.neighbours) drawLines(context, place, looked, data.neighbours(looked, k).index);
     for (const draw of OVERLAYS.values()) draw(context, place, store, data, this);

@@ -33,8 +33,8 @@ function drawFrame(context, surface, map) {
   }
 }
 
-/* Pictures instead of points, one in each square of the view, where few enough items are in view. */
-function drawThumbnails(context, surface, data, visible, repaint, most = 700) {
+/* Pictures instead of points where few enough items are in view; none covers another. Framed in the item's colour. */
+function drawThumbnails(context, surface, data, visible, colours, repaint, most = 900) {
   if (!data.pictures) return 0;
   const [width, height] = surface.size(), at = surface.all(), inside = [];
   for (let i = 0; i < data.count; i++) {
@@ -42,14 +42,22 @@ function drawThumbnails(context, surface, data, visible, repaint, most = 700) {
     const x = at[2 * i], y = at[2 * i + 1];
     if (x > 0 && y > 0 && x < width && y < height && data.pictures.has(i)) { inside.push(i); if (inside.length > most) return 0; }
   }
-  const taken = new Set(), scale = ROOM / Math.max(data.pictures.width, data.pictures.height);
-  const w = data.pictures.width * scale, tall = data.pictures.height * scale;
+  const scale = ROOM / Math.max(data.pictures.width, data.pictures.height), taken = new Map();
+  const w = data.pictures.width * scale, tall = data.pictures.height * scale, far = ROOM + 6;
   let drawn = 0;
   for (const i of inside) {
-    const x = at[2 * i], y = at[2 * i + 1], key = `${Math.floor(x / (ROOM + 4))} ${Math.floor(y / (ROOM + 4))}`;
-    if (taken.has(key)) continue;
-    taken.add(key);
-    if (data.pictures.draw(context, i, x - w / 2, y - tall / 2, w, tall, repaint)) drawn++;
+    const x = at[2 * i], y = at[2 * i + 1], [column, line] = [Math.floor(x / far), Math.floor(y / far)];
+    let free = true;
+    for (let c = column - 1; c <= column + 1 && free; c++) for (let l = line - 1; l <= line + 1 && free; l++) {
+      const other = taken.get(c * 10007 + l);
+      if (other && Math.abs(other[0] - x) < w + 5 && Math.abs(other[1] - y) < tall + 5) free = false;
+    }
+    if (!free) continue;
+    taken.set(column * 10007 + line, [x, y]);
+    if (!data.pictures.draw(context, i, x - w / 2, y - tall / 2, w, tall, repaint)) continue;
+    context.strokeStyle = colours.colours[colours.index[i]]; context.lineWidth = 2;
+    context.strokeRect(x - w / 2 - 1, y - tall / 2 - 1, w + 2, tall + 2);
+    drawn++;
   }
   return drawn;
 }

@@ -11,7 +11,7 @@ function columnChart(store, data, column) {
     const note = all.missing ? h("p", { class: "nothing" }, `${number(all.missing)} without a value.`) : null;
     return h("div", { class: "filter" }, head, histogram({
       layers: [{ counts: all.counts, colour: "var(--faint)" }, { counts: now.counts, colour: "var(--accent)" }], low: all.low, high: all.high,
-      title: shortened(`values of ${column.label}, from ${number(all.low)} to ${number(all.high)}; drag to filter`, 160), height: 62, range: own?.range || null,
+      title: shortened(`values of ${column.label}, from ${number(all.low)} to ${number(all.high)}; drag to filter`, 160), width: 200, height: 64, range: own?.range || null,
       onrange: (range) => setFilter(store, column.name, range ? { range } : null),
     }), note);
   }

@@ -1,6 +1,6 @@
 /* Above the map: which projection, which colours, how to select, what to look for. */
 function mountToolbar(element, store, data, view) {
-  const axes = h("span", { class: "axes" }), hits = h("span", { class: "hits" });
+  const axes = h("span", { class: "axispick" }), hits = h("span", { class: "hits" });
   const maps = [...data.maps.map((map) => ({ value: map.name, label: map.name })), ...(data.codes ? [{ value: "axes", label: "two axes of your choice" }] : [])];
   const map = choice("map", maps, store.get("map"), (value) => store.set({ map: value, axes: store.get("axes") || firstAxes(data) }));
   const colour = choice("colour", colourings(data), store.get("colour"), (value) => store.set({ colour: value }));
@@ -27,7 +27,10 @@ function mountToolbar(element, store, data, view) {
     axes.replaceChildren(...["x", "y"].map((side) => h("label", {}, side === "x" ? "→" : "↑",
       choice(`axis ${side}`, options, chosen[side], (value) => store.set({ axes: { ...chosen, [side]: value } })))));
   }, true);
-  store.on(["colour"], () => { colour.value = store.get("colour"); }, true);
+  store.on(["colour"], () => {
+    colour.value = store.get("colour");
+    if (colour.selectedIndex < 0) store.set({ colour: "none" });
+  }, true);
   store.on(["tool"], () => { for (const one of tools) one.setAttribute("aria-pressed", String(one.dataset.tool === store.get("tool"))); }, true);
   store.on(["search", "visible"], () => {
     const test = matcher(store.get("search")), { visible } = store.get();

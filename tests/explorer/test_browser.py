@@ -13,7 +13,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SETTLE = "() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 40))"
 
 VALUES = "() => { const m = __lsgen.view.current; return [...m.places].map((v, i) => v * m.half + m.centre[i % 2]); }"
-INK = """(c) => { const copy = document.createElement('canvas'); copy.width = c.width; copy.height = c.height;
+INK = """(c) => { __lsgen.view.surface.now?.();
+  const copy = document.createElement('canvas'); copy.width = c.width; copy.height = c.height;
   const context = copy.getContext('2d'); context.drawImage(c, 0, 0);
   const p = context.getImageData(0, 0, copy.width, copy.height).data;
   let n = 0;

@@ -4,7 +4,9 @@ import json
 import re
 import zlib
 from base64 import b64decode
+from collections import Counter
 from html.parser import HTMLParser
+from importlib.resources import files
 from io import BytesIO
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 from scipy.spatial.distance import pdist
 
 from lsgen.explorer import CodeMap, Contents, Thumbnails, encoding, write_page
-from lsgen.explorer.page import render
+from lsgen.explorer.page import SCRIPTS, render
 from lsgen.latent.codes import Codes
 
 
@@ -146,3 +148,16 @@ def test_large_pictures_become_small_and_few_pictures_keep_their_rows():
 def test_what_cannot_be_shown_is_refused_in_a_sentence(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_no_two_scripts_of_the_page_declare_one_name():
+    room = files("lsgen.explorer") / "page"
+    assert sorted(SCRIPTS) == sorted(path.name for path in room.iterdir() if path.name.endswith(".js"))
+    names = Counter(
+        name
+        for script in SCRIPTS
+        for line in (room / script).read_text().splitlines()
+        for name in re.findall(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", line)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+    assert all((room / script).read_text().count("\n") <= 400 for script in SCRIPTS)

@@ -16,7 +16,7 @@ function matcher(text) {
 }
 
 /* Rows whose id or a value of a text column matches. */
-function searched(data, test) {
+function rowsThatMatch(data, test) {
   const found = new Uint8Array(data.count);
   for (let row = 0; row < data.count; row++) if (test(String(data.id(row)))) found[row] = 1;
   for (const column of data.columns) {
@@ -46,7 +46,7 @@ function maskOf(store, data, without = null) {
     const column = data.column(name), pass = column && filter && name !== without ? passing(column, filter) : null;
     if (pass) tests.push(pass);
   }
-  const hits = typeof test === "function" ? searched(data, test) : null;
+  const hits = typeof test === "function" ? rowsThatMatch(data, test) : null;
   if (!tests.length && !hits) return null;
   const mask = hits || new Uint8Array(data.count).fill(1);
   for (const pass of tests) for (let row = 0; row < data.count; row++) if (mask[row] && !pass(row)) mask[row] = 0;

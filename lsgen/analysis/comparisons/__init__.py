@@ -1,11 +1,11 @@
 """How alike two spaces of the same items are, and which items have moved."""
 
 from lsgen.analysis.comparisons.alignment import debiased_cka, linear_cka, procrustes_distance
-from lsgen.analysis.comparisons.comparison import Comparison, compare
+from lsgen.analysis.comparisons.comparison import SpaceComparison, compare
 from lsgen.analysis.comparisons.neighbourhoods import chance_jaccard, neighbour_jaccard
 
 __all__ = [
-    "Comparison",
+    "SpaceComparison",
     "chance_jaccard",
     "compare",
     "debiased_cka",

@@ -21,13 +21,13 @@ from lsgen.analysis.resampling import group_jackknife
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["SpaceComparison", "compare"]
 
 LEAST = 10
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SpaceComparison:
     """How alike two spaces of the same items are.
 
     Attributes:
@@ -61,7 +61,7 @@ class Comparison:
 
 def compare(
     a: Codes, b: Codes, k: int = 10, permutations: int = 199, pairs_of: int = 500, seed: int = 0, level: float = 0.95
-) -> Comparison:
+) -> SpaceComparison:
     """Compare two spaces on the items in common, by their ids.
 
     Codes of curved manifolds are taken in the tangent space at their Frechet mean for CKA and Procrustes; neighbours
@@ -99,7 +99,7 @@ def compare(
     cka, by_chance = measured(linear_cka)
     overlap = neighbour_jaccard(a_rows, b_rows, k)
     spread = group_jackknife(lambda at: float(overlap[at].mean()), len(ids), rng, level=level)
-    return Comparison(
+    return SpaceComparison(
         cka,
         measured(debiased_cka)[0],
         measured(procrustes_distance)[0],

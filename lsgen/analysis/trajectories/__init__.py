@@ -2,6 +2,6 @@
 
 from lsgen.analysis.trajectories.density import DensityPath, density_path
 from lsgen.analysis.trajectories.diagnostics import PathDiagnostics, PathJudge
-from lsgen.analysis.trajectories.paths_between import JudgedPath, paths_between
+from lsgen.analysis.trajectories.kinds import JudgedPath, paths_between
 
 __all__ = ["DensityPath", "JudgedPath", "PathDiagnostics", "PathJudge", "density_path", "paths_between"]

@@ -2,11 +2,15 @@
 
 | part       | what it logs                                                                                         |
 |------------|------------------------------------------------------------------------------------------------------|
+| neighbours | how unevenly codes are neighbours of others                                                          |
+| dimension  | how many dimensions codes fill                                                                       |
+| clusters   | clusters, their stability, their agreement with classes, and what is frequent in each                |
 | maps       | projections of the codes and how faithful each is                                                    |
 | directions | reliability, permutation p and cross-validated AUC of the direction of every class and factor         |
 | probes     | how well few labels predict label and factors from codes, raw data, components, an untrained network |
 | anomalies  | false alarms of conformal p-values, and how well scores tell a class that they were not fitted to  |
 | paths      | where paths between codes leave the codes, and how the decoder moves along them                      |
+| comparison | how alike codes are to those of the last turn, or of another run, and which observations have moved   |
 | imputation | how often 90 % intervals of imputations hold values that were hidden at random                       |
 
 The codes, with p-values as columns, are written as a table, `lsgen.latent.Codes`; all statistics are a table of the
@@ -29,8 +33,10 @@ from lsgen.callbacks.analysis.parts.attributes import directions
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.journeys import paths
 from lsgen.callbacks.analysis.parts.mapping import maps
+from lsgen.callbacks.analysis.parts.other_spaces import comparison
 from lsgen.callbacks.analysis.parts.predictions import imputation, probes
 from lsgen.callbacks.analysis.parts.strangeness import anomalies
+from lsgen.callbacks.analysis.parts.structure import clusters, dimension, neighbours
 from lsgen.callbacks.analysis.parts.subject import LeftOutError, Part, Subject
 from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
@@ -41,11 +47,15 @@ from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace
 __all__ = ["PARTS", "LatentAnalysis"]
 
 PARTS: Mapping[str, Part] = {
+    "neighbours": neighbours,
+    "dimension": dimension,
+    "clusters": clusters,
     "maps": maps,
     "directions": directions,
     "probes": probes,
     "anomalies": anomalies,
     "paths": paths,
+    "comparison": comparison,
     "imputation": imputation,
 }
 
@@ -89,6 +99,7 @@ class LatentAnalysis(PeriodicCallback):
         self.n, self.splits, self.detail = n, tuple(splits), detail or AnalysisDetail()
         self._module: nn.Module | None = None
         self._data: Any = None
+        self._others: Mapping[str, Codes] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Store the model and its data."""
@@ -98,20 +109,21 @@ class LatentAnalysis(PeriodicCallback):
             raise TypeError("LatentAnalysis expected a data module, whose observations are encoded, got none")
         self._module, self._data = pl_module, data
 
-    def analyse(self, module: nn.Module, data: Any, sink: Sink) -> Findings:
+    def analyse(self, module: nn.Module, data: Any, sink: Sink, others: Mapping[str, Codes] | None = None) -> Findings:
         """Analyse the codes of a model without training it; modes and random numbers are left as they were.
 
         Args:
             module: a model with a `latent_space`.
             data: a data module or batches of observations; None for a model without encoder.
             sink: where numbers and figures go; it is left open.
+            others: other codes of the same observations by name, such as of another run, for the comparison.
 
         Raises:
             TypeError: there is no latent space, or no data for its encoder.
             ValueError: no code is finite and on the manifold.
 
         """
-        self._module, self._data = module, data
+        self._module, self._data, self._others = module, data, others or {}
         space = module if isinstance(module, LatentSpace) else getattr(module, "latent_space", None)
         if not isinstance(space, LatentSpace):
             raise TypeError(f"expected a model with a LatentSpace, got {type(module).__name__}")
@@ -122,7 +134,7 @@ class LatentAnalysis(PeriodicCallback):
         """Collect the codes, take all parts, and log."""
         assert self._module is not None
         collected = collect_codes(self._module, self._data, self.n, self.seed, self.splits)
-        subject = Subject(self._module, space, collected, self.detail, self.seed)
+        subject = Subject(self._module, space, collected, self.detail, self.seed, self._others)
         self.found = Findings(sink)
         self.found.numbers({"analysis/codes": len(collected), "analysis/codes_left_out": collected.left_out})
         for name in self.what:
@@ -134,6 +146,7 @@ class LatentAnalysis(PeriodicCallback):
             rank_zero_info(f"LatentAnalysis left out {name}: {reason}")
         self.found.table("analysis/statistics")
         sink.codes("analysis/codes", _with_columns(collected, self.found))
+        self._others = {"last_turn": collected.codes}
 
 
 def _with_columns(collected: Collected, found: Findings) -> Codes:

@@ -14,32 +14,36 @@ from lsgen.runs import RunDirectory, in_reading_order, named, now, write_json
 if TYPE_CHECKING:
     from lsgen.callbacks import LatentAnalysis
     from lsgen.callbacks.analysis.parts.findings import Findings
+    from lsgen.latent import Codes
 
 __all__ = ["analyse_run", "run"]
 
 _USAGE = """usage: lsgen analyse RUN [what=PART,...] [n=N] [k=N] [columns=NAME,...] [maps=NAME,...] [seed=N]
-                     [checkpoint=last|best|PATH] [device=cpu|cuda]
+                     [compare=RUN] [checkpoint=last|best|PATH] [device=cpu|cuda]
 
-Analyse the codes of a trained run's held-out observations, or of draws from the prior of a model without encoder: maps
-and how faithful they are, directions of attributes, probes beside four baselines, strange codes with p-values, paths
-that leave the codes, coverage of imputations. Every statistic has its interval, its level by chance, n and seed.
+Analyse the codes of a trained run's held-out observations, or of draws from the prior of a model without encoder: hubs,
+dimension, clusters, maps and how faithful they are, directions of attributes, probes beside four baselines, strange
+codes with p-values, paths that leave the codes, another run's codes, coverage of imputations. Every statistic has its
+interval, its level by chance, n and seed.
 
 Figures and the codes go into RUN/figures/analysis, numbers into RUN/analysis/CHECKPOINT.json and statistics.csv beside
 it, figures into RUN/report.html as well. A part that does not apply is left out, and that is said.
 
-  what=...         parts, out of maps, directions, probes, anomalies, paths, imputation (default all)
+  what=...         parts, out of neighbours, dimension, clusters, maps, directions, probes, anomalies, paths,
+                   comparison, imputation (default all)
   n=...            codes (default 2000)
   k=...            nearest neighbours (default 10)
   columns=...      columns that are probed, drawn and taken for attributes (default the label and the factors)
   maps=...         projections, such as pca,tsne,umap (default the one that loses least, and tsne)
   seed=...         seed of all random numbers (default 0)
-  checkpoint=...   which weights (default last)
+  compare=...      another run, whose codes of the same observations are compared
+  checkpoint=...   which weights (default last), of both
   device=...       where to compute (default cpu)
 
   lsgen analyse runs/NAME
   lsgen analyse runs/NAME what=probes,anomalies checkpoint=best"""
 
-_SETTINGS = ("what", "n", "k", "columns", "maps", "seed")
+_SETTINGS = ("what", "n", "k", "columns", "maps", "seed", "compare")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -68,7 +72,7 @@ def analyse_run(
         directory: the run.
         checkpoint: "last", "best", or a path.
         device: where to compute.
-        settings: what, n, k, columns, maps and seed as they stand on the command line.
+        settings: what, n, k, columns, maps, seed and compare as they stand on the command line.
 
     Returns:
         A mapping with "checkpoint", "step", "time", "settings", "metrics" (as they are logged), "statistics" (each with
@@ -86,8 +90,9 @@ def analyse_run(
     directory.check_version()
     file = directory.checkpoint(checkpoint)
     callback = _callback(settings or {})
+    others = _other_codes((settings or {}).get("compare"), checkpoint, device, callback)
     with run_variables(directory), messages(None):
-        record = _analysed(directory, file, device, callback)
+        record = _analysed(directory, file, device, callback, others)
     record["settings"] = dict(settings or {})
     place = directory.path / "analysis" / f"{file.stem}.json"
     place.parent.mkdir(exist_ok=True)
@@ -97,7 +102,29 @@ def analyse_run(
     return record
 
 
-def _analysed(directory: RunDirectory, file: Path, device: str, callback: LatentAnalysis) -> dict[str, Any]:
+def _other_codes(place: str | None, checkpoint: str, device: str, callback: LatentAnalysis) -> dict[str, Codes]:
+    """Return the codes of another run, by its name; none where there is no other."""
+    from lsgen.callbacks.analysis.collection import collect_codes
+    from lsgen.cli.loading import opened
+    from lsgen.cli.output.console import messages
+    from lsgen.cli.task import run_variables
+
+    if place is None:
+        return {}
+    other = RunDirectory.open(only_run([place]))
+    other.check_version()
+    with run_variables(other), messages(None):
+        model, data, _ = opened(other, other.checkpoint(checkpoint), device)
+        try:
+            collected = collect_codes(model, data, callback.n, callback.seed, callback.splits)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{place}: {error}") from error
+    return {other.path.name: collected.codes}
+
+
+def _analysed(
+    directory: RunDirectory, file: Path, device: str, callback: LatentAnalysis, others: Mapping[str, Codes]
+) -> dict[str, Any]:
     from lsgen.callbacks.logging.sink import Sink
     from lsgen.cli.inspecting import collector
     from lsgen.cli.loading import opened
@@ -107,8 +134,8 @@ def _analysed(directory: RunDirectory, file: Path, device: str, callback: Latent
     collected = collector()
     sink = Sink(directory.path, step, [collected])
     try:
-        space = callback.check(model)
-        found: Findings = callback.analyse(model, data if isinstance(space, EncodableLatentSpace) else None, sink)
+        seen = data if isinstance(callback.check(model), EncodableLatentSpace) else None
+        found: Findings = callback.analyse(model, seen, sink, others)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
     sink.close()

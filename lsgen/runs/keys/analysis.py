@@ -30,6 +30,26 @@ ANALYSIS: tuple[Entry, ...] = (
     *(
         entry
         for pattern, name, unit, meaning, better, summary in (
+            ("neighbours/skewness", "skewness of occurrences", "", "of how often codes are neighbours of others; great "
+                "where there are hubs", "lower", False),
+            ("neighbours/orphans", "orphans", "", "share of codes that are neighbours of none", "lower", False),
+            ("dimension/two_nn", "intrinsic dimension, two neighbours", "", "by the ratio of two distances", "", True),
+            ("dimension/mle", "intrinsic dimension, likelihood", "", "by maximum likelihood", "", False),
+            ("clusters/silhouette", "silhouette", "", "how much nearer codes are to their own cluster than to the next",
+                "higher", False),
+            ("clusters/stability", "stability of clusters", "", "adjusted Rand index with clusters of resampled codes",
+                "higher", True),
+            ("clusters/{column}/rand_index", "clusters and {column}", "adjusted Rand index",
+                "agreement of clusters and classes", "higher", False),
+            ("clusters/{column}/mutual_information", "information of clusters on {column}", "", "adjusted mutual "
+                "information", "higher", False),
+            ("comparison/{other}/cka_debiased", "debiased CKA with {other}", "", "of unbiased estimates", "", False),
+            ("comparison/{other}/cka", "CKA with {other}", "", "linear CKA, 1 for turned and scaled codes", "", True),
+            ("comparison/{other}/procrustes", "Procrustes distance from {other}", "", "share of variance that is left "
+                "when one is turned and scaled onto the other", "", False),
+            ("comparison/{other}/rsa", "RSA with {other}", "", "rank correlation of the distances of pairs", "", False),
+            ("comparison/{other}/jaccard", "overlap of neighbours with {other}", "", "mean Jaccard index of "
+                "nearest neighbours", "", False),
             ("map/{map}/trustworthiness", "trustworthiness of {map}", "", "how few neighbours on the map are not "
                 "neighbours of codes", "higher", True),
             ("map/{map}/continuity", "continuity of {map}", "", "how few neighbours of codes are not neighbours on the "
@@ -56,6 +76,7 @@ ANALYSIS: tuple[Entry, ...] = (
         )
         for entry in _with_ends(pattern, name, unit, meaning, better, summary)
     ),
+    Entry("analysis/clusters/number", "number of clusters", "", "analysis", meaning="chosen by the silhouette"),
     Entry("analysis/direction/{attribute}/p", "p of {attribute}", "", "analysis", better="lower",
         meaning="share of permutations of the attribute with a direction at least as long"),
     Entry("analysis/imputation/width", "width of 90 % intervals", "", "analysis", meaning="their average length"),
@@ -79,6 +100,7 @@ ANALYSIS: tuple[Entry, ...] = (
     _figure("p_values", "p-values of codes", "conformal p-values of each code; uniform where no code is strange"),
     _figure("roc", "A class that scores have not seen", "ROC curves of the class that the best score tells worst"),
     _figure("path/{pair}", "Paths between two codes", "diagnostics by step; crosses are off the manifold"),
+    _figure("clusters/lift", "What is frequent in clusters", "classes with the greatest lift in each cluster", "table"),
     _figure("statistics", "Statistics of codes", "every statistic with its interval, its level by chance, n and seed",
         "table"),
     _figure("codes", "", "the codes as a table, `lsgen.latent.Codes`, with p-values and the trust of maps as columns",

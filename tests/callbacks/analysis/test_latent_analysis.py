@@ -47,7 +47,7 @@ def test_statistics_are_those_of_the_analysis(turn):
         assert found.statistics[f"analysis/probe/label/codes/{budget}"] == score
         assert sink.values[f"analysis/probe/label/codes/{budget}_low"] == score.interval[0]
     assert {"raw", "pca", "untrained", "majority"} <= {key.split("/")[3] for key in found.statistics if "probe" in key}
-    assert found.left_out == {}
+    assert found.left_out == {"comparison": "there are no other codes of these observations yet"}
 
 
 def test_every_code_has_a_p_value_of_scores_that_have_not_seen_it(turn):
@@ -80,7 +80,7 @@ def test_every_key_is_registered(turn):
 def test_a_model_without_encoder_or_labels_says_what_is_left_out(tmp_path):
     space = LatentSpace(MLPDecoder(2, SHAPE, (8,)), FixedGaussian(SHAPE), StandardNormal(2))
     found = LatentAnalysis(n=60, detail=DETAIL).analyse(space, None, Sink(tmp_path, 1))
-    assert set(found.left_out) == {"directions", "probes", "imputation"}
+    assert set(found.left_out) == {"directions", "probes", "comparison", "imputation"}
     assert found.left_out["imputation"] == "there is no encoder"
     assert "analysis/map/identity/overlap" in found.statistics
     with pytest.raises(TypeError, match="model with a LatentSpace, got Linear"):
@@ -98,7 +98,7 @@ def test_few_codes_leave_out_what_needs_more(tmp_path):
 
 def test_it_fires_at_its_cadence_and_leaves_training_as_it_was(tmp_path):
     weights = []
-    for hooks in ([], [LatentAnalysis(every_n_steps=2, what=("maps",), n=40, detail=DETAIL)]):
+    for hooks in ([], [LatentAnalysis(every_n_steps=2, what=("maps", "comparison"), n=40, detail=DETAIL)]):
         logger = CSVLogger(tmp_path / str(len(hooks)))
         vae = model()
         vae.max_steps = 5
@@ -118,10 +118,14 @@ def test_it_fires_at_its_cadence_and_leaves_training_as_it_was(tmp_path):
     with open(next((tmp_path / "1").rglob("metrics.csv")), encoding="utf-8") as file:
         steps = [int(row["step"]) for row in csv.DictReader(file) if row.get("analysis/codes")]
     assert steps == [2, 4, 5]
+    with open(next((tmp_path / "1").rglob("metrics.csv")), encoding="utf-8") as file:
+        alike = [row["analysis/comparison/last_turn/cka"] for row in csv.DictReader(file) if row["analysis/codes"]]
+    assert alike[0] == ""
+    assert all(0.5 < float(value) <= 1 for value in alike[1:])
 
 
 def test_mistakes_are_refused():
-    with pytest.raises(ValueError, match="parts out of maps, directions, probes"):
+    with pytest.raises(ValueError, match="parts out of neighbours, dimension, clusters"):
         LatentAnalysis(what=("nothing",))
     with pytest.raises(ValueError, match="n of at least 1, got 0"):
         LatentAnalysis(n=0)

@@ -37,8 +37,11 @@ class Findings:
     def add(self, key: str, found: Statistic) -> None:
         """Log a statistic: its value under its key, the ends of its interval under KEY_low and KEY_high.
 
-        What is not finite is in the table alone.
+        What is no finite number is left out.
         """
+        if not isfinite(found.value):
+            self.left_out[key] = "it is no finite number"
+            return
         self.statistics[key] = found
         ends = {} if found.interval is None else {f"{key}_low": found.interval[0], f"{key}_high": found.interval[1]}
         self.numbers({key: found.value, **ends})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Subject:
         collected: its codes with their observations.
         detail: how they are analysed.
         seed: seed of all random numbers.
+        others: other codes of the same observations, by name.
 
     """
 
@@ -44,6 +45,7 @@ class Subject:
     collected: Collected
     detail: AnalysisDetail
     seed: int = 0
+    others: Mapping[str, Codes] = field(default_factory=dict)
 
     @property
     def codes(self) -> Codes:

@@ -39,13 +39,14 @@ register_source()  # tests that compose configs by Hydra's own functions do so f
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer to run each test with one of its cases."""
-    parser.addoption("--one-case", action="store_true", help="run each test with its first case; contracts with all")
+    parser.addoption("--one-case", action="store_true", help="run each test once, and each member of a contract")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the longest files, so that no process ends up alone with one.
 
-    Leave out all cases of a test but the first, where that was asked for; members of a contract differ in kind.
+    Leave out all cases of a test but the first, where that was asked for. Members of a contract differ in kind: the
+    first test of a file that takes a member keeps it.
     """
     items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
     if not config.getoption("--one-case"):
@@ -53,9 +54,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seen: set[str] = set()
     kept, left = [], []
     for item in items:
-        test = item.nodeid.partition("[")[0]
-        (left if test in seen and "contracts" not in item.path.parts else kept).append(item)
-        seen.add(test)
+        test, _, case = item.nodeid.partition("[")
+        asked = {test, f"{item.path}[{case}"} if "contracts" in item.path.parts else {test}
+        (left if asked <= seen else kept).append(item)
+        seen |= asked
     config.hook.pytest_deselected(items=left)
     items[:] = kept
 

@@ -62,14 +62,6 @@ def test_every_data_set_has_a_yaml():
     assert found == {class_of(options_of(name)) for name in NAMES}
 
 
-def test_the_yaml_states_all_options(name):
-    options = options_of(name)
-    signature = inspect.signature(class_of(options))
-    assert set(options) - {"_target_"} == set(signature.parameters)
-    assert set(options["loading"]) - {"_target_"} == {field.name for field in fields(Loading)}
-    assert all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values())
-
-
 def test_batches_have_the_promised_shapes_types_and_values(data):
     assert isinstance(data, DataModule)
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
@@ -92,6 +84,14 @@ def test_batches_have_the_promised_shapes_types_and_values(data):
         if values.discrete:
             steps = x.double() * (values.levels - 1)
             torch.testing.assert_close(steps, steps.round(), atol=1e-4, rtol=0)
+
+
+def test_the_yaml_states_all_options(name):
+    options = options_of(name)
+    signature = inspect.signature(class_of(options))
+    assert set(options) - {"_target_"} == set(signature.parameters)
+    assert set(options["loading"]) - {"_target_"} == {field.name for field in fields(Loading)}
+    assert all(p.kind is not p.VAR_KEYWORD for p in signature.parameters.values())
 
 
 def test_splits_are_disjoint_and_reproducible(data, name):

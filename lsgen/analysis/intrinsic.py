@@ -55,13 +55,14 @@ class IntrinsicDimension:
     copies: int
 
 
-def intrinsic_dimension(codes: Codes, k: int = 20, seed: int = 0) -> IntrinsicDimension:
+def intrinsic_dimension(codes: Codes, k: int = 20, points: int = 5000, seed: int = 0) -> IntrinsicDimension:
     """Return how many dimensions codes fill.
 
     Args:
         codes: the codes (N, d).
         k: number of neighbours of the maximum likelihood; fewer where there are fewer codes.
-        seed: seed of the groups of codes that are left out for the intervals.
+        points: number of codes whose neighbours are looked for, drawn at random where there are more.
+        seed: seed of that draw, and of the groups of codes that are left out for the intervals.
 
     Raises:
         ImportError: the extra `maps` is not installed.
@@ -71,11 +72,14 @@ def intrinsic_dimension(codes: Codes, k: int = 20, seed: int = 0) -> IntrinsicDi
     library = _library()
     distinct = np.unique(codes.z, axis=0)
     n = len(distinct)
-    if n < LEAST or k < 3:
-        raise ValueError(f"expected at least {LEAST} different codes and 3 neighbours, got {n} and {k}")
-    k = min(k, n - 1)
-    found = nearest_neighbours(torch.from_numpy(distinct), None, k, distance_on(codes.manifold))
-    distances, indices = found.distances.numpy(), found.indices.numpy()
+    if n < LEAST or k < 3 or points < LEAST:
+        raise ValueError(
+            f"expected at least {LEAST} different codes and points and 3 neighbours, got {n}, {points} and {k}"
+        )
+    k, z = min(k, n - 1), torch.from_numpy(distinct)
+    chosen = z[np.sort(np.random.default_rng(seed).choice(n, min(n, points), replace=False))]
+    found = nearest_neighbours(chosen, z, k + 1, distance_on(codes.manifold))  # the first is the code itself
+    distances, indices = found.distances.numpy()[:, 1:], found.indices.numpy()[:, 1:]
 
     def two_nn(rows: NDArray[np.int64]) -> float:
         return float(library.id.TwoNN(dist=True).fit(distances[rows, :2]).dimension_)
@@ -85,7 +89,10 @@ def intrinsic_dimension(codes: Codes, k: int = 20, seed: int = 0) -> IntrinsicDi
         return float(library.id.MLE().fit(distances[rows], precomputed_knn_arrays=known).dimension_)
 
     return IntrinsicDimension(
-        _estimated(two_nn, n, codes.dim, seed), _estimated(mle, n, codes.dim, seed), k, len(codes) - n
+        _estimated(two_nn, len(chosen), codes.dim, seed),
+        _estimated(mle, len(chosen), codes.dim, seed),
+        k,
+        len(codes) - n,
     )
 
 

@@ -12,7 +12,7 @@ from lsgen.latent import Codes, PoincareBall, Sphere
 RANDOM = np.random.default_rng(0)
 
 
-def on_a_sphere(m, n=500, d=8):
+def on_a_sphere(m, n=400, d=8):
     x = RANDOM.normal(size=(n, m + 1))
     turn = np.linalg.qr(RANDOM.normal(size=(d, d)))[0]
     return np.pad(x / np.linalg.norm(x, axis=1, keepdims=True), ((0, 0), (0, d - m - 1))) @ turn
@@ -40,10 +40,13 @@ def test_copies_are_left_out_and_too_few_codes_refused(monkeypatch):
     z = on_a_sphere(2, 200)
     once, often = intrinsic_dimension(Codes(z)), intrinsic_dimension(Codes(np.tile(z, (3, 1))))
     assert (often.two_nn.value, often.copies) == (pytest.approx(once.two_nn.value), 400)
+    part = intrinsic_dimension(Codes(z), points=100, seed=1)
+    assert part.two_nn.n == 100
+    assert part.mle.value == pytest.approx(once.mle.value, rel=0.15)
     line = intrinsic_dimension(Codes(RANDOM.random((300, 1))))
     assert line.mle.value == pytest.approx(1, abs=0.15)
     for bad in (np.ones((60, 2)), RANDOM.normal(size=(29, 2))):
-        with pytest.raises(ValueError, match="at least 30 different codes"):
+        with pytest.raises(ValueError, match="at least 30 different codes and points"):
             intrinsic_dimension(Codes(bad))
     monkeypatch.setitem(sys.modules, "skdim", None)
     with pytest.raises(ImportError, match=r"pip install 'lsgen\[maps\]'"):

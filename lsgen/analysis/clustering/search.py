@@ -64,7 +64,7 @@ def find_clusters(
 
     Raises:
         ValueError: there are fewer than three different codes, k is greater than their number or given to HDBSCAN,
-            there is no such method, or the method cannot take the codes.
+            there is no such method, or the method cannot take the codes or so few of them.
 
     """
     if method not in ALGORITHMS:
@@ -85,6 +85,8 @@ def find_clusters(
     scores: dict[int, float] = {}
     if dense:
         k = max(5, len(codes) // 100) if least is None else least
+        if k > len(codes):
+            raise ValueError(f"expected at least {k} codes, as many as the smallest cluster has, got {len(codes)}")
     elif k is None:
         scores = _tried(codes, method, min(most, distinct - 1), points, random, seed)
         k = min(scores, key=scores.__getitem__) if method == "gmm" else max(scores, key=scores.__getitem__)

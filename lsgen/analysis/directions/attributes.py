@@ -66,7 +66,7 @@ def attribute_direction(
     if column not in codes.columns:
         raise ValueError(f"expected a column out of {', '.join(codes.columns) or 'none'}, got {column!r}")
     values = codes.columns[column]
-    missing = np.array([v is None for v in values]) if values.dtype.kind == "O" else values != values
+    missing = np.array([v is None for v in values], dtype=bool) if values.dtype.kind == "O" else values != values
     present = np.unique(values[~missing].astype(str) if values.dtype.kind == "O" else values[~missing])
     if value is not None or len(present) == 2:
         wanted = present[1] if value is None else value

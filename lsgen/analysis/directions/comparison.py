@@ -6,7 +6,8 @@ true ones. With contributions g_u of units to the noise (`lsgen.analysis.directi
     c_ij = s_ij / sqrt(s_ii s_jj),    s_ij = D_i . D_j - sum_u g_iu . g_ju,    s_ii = rho_i |D_i|^2
 
 so that codes which two directions share, whose noise they share too, make them no more alike: without any it is the
-cosine over sqrt(rho_i rho_j). Its variance is that of the infinitesimal jackknife over units,
+cosine over sqrt(rho_i rho_j). Pairs are taken for the same if their first rows are. The variance is that of the
+infinitesimal jackknife over units,
 
     sum_u (psi_u)^2,    psi_u = psi_u(s_ij) / sqrt(s_ii s_jj) - (c_ij / 2) (psi_u(s_ii) / s_ii + psi_u(s_jj) / s_jj),
     psi_u(s_ij) = g_iu . D_j + D_i . g_ju
@@ -112,7 +113,7 @@ def _corrected(
         full[np.searchsorted(numbers, units)] = one.parts
         parts.append(full)
     inner = float(a.vector @ b.vector - (parts[0] * parts[1]).sum())
-    scale = (own[0] * own[1]) ** 0.5
+    scale = own[0] ** 0.5 * own[1] ** 0.5
     value = inner / scale
     psi = (parts[0] @ b.vector + parts[1] @ a.vector) / scale
     psi -= value * (parts[0] @ a.vector / own[0] + parts[1] @ b.vector / own[1])

@@ -82,6 +82,8 @@ def _folds(attribute: Array, units: Array, folds: int, random: np.random.Generat
 
 def _placements(scores: Array, attribute: Array) -> tuple[Array, Array]:
     """Return for each code the number of pairs with others that are in order, ties half, and of pairs, (m,) each."""
+    if len(values := np.unique(attribute)) == 2:
+        return _placements_of_groups(scores, attribute == values[1])
     size = max(1, ENTRIES // len(scores))
     right, pairs = np.zeros(len(scores)), np.zeros(len(scores))
     for first in range(0, len(scores), size):
@@ -91,3 +93,13 @@ def _placements(scores: Array, attribute: Array) -> tuple[Array, Array]:
         pairs[rows] = np.abs(sign).sum(1)
         right[rows] = (pairs[rows] + agree.sum(1)) / 2
     return right, pairs
+
+
+def _placements_of_groups(scores: Array, second: Array) -> tuple[Array, Array]:
+    """Return the same for two groups, by sorting."""
+    right = np.empty(len(scores))
+    low, high = np.sort(scores[~second]), np.sort(scores[second])
+    below = np.searchsorted(low, scores[second], "left") + np.searchsorted(low, scores[second], "right")
+    above = np.searchsorted(high, scores[~second], "left") + np.searchsorted(high, scores[~second], "right")
+    right[second], right[~second] = below / 2, len(high) - above / 2
+    return right, np.where(second, len(low), len(high)).astype(float)

@@ -146,7 +146,7 @@ class _Space:
 
     def ranks(self, rows: Rows, others: NDArray[Any]) -> NDArray[Any]:
         """Return one more than the number of codes that are nearer to rows (m,) than others (m, k) are, (m, k)."""
-        size = max(1, ENTRIES // len(self.z))
+        size = max(1, ENTRIES // (len(self.z) * (1 if self.ends is not None else self.features.shape[1])))
         parts = [self._ranks(rows[i : i + size], others[i : i + size]) for i in range(0, len(rows), size)]
         return np.concatenate(parts)
 

@@ -17,6 +17,8 @@ for the initialisation; McInnes, Healy & Melville, "UMAP" (2018), https://arxiv.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -84,7 +86,8 @@ class _UMAPMap:
         _check_dim(z, self.dim)
         if not len(z):
             return np.empty((0, self.model.n_components))
-        return np.array(self.model.transform(np.array(z, dtype=np.float32)), dtype=np.float64)
+        with _threads_of_torch():
+            return np.array(self.model.transform(np.array(z, dtype=np.float32)), dtype=np.float64)
 
 
 def tsne(
@@ -163,7 +166,7 @@ def umap(codes: Codes, dims: int = 2, *, neighbours: int = 15, spacing: float = 
     index = _ExactIndex(codes, neighbours - 1)
     others, distances = index.build()
     known = np.hstack([np.arange(n)[:, None], others]), np.hstack([np.zeros((n, 1)), distances]).astype(np.float32)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _threads_of_torch():
         warnings.filterwarnings("ignore", "precomputed_knn|n_jobs value", UserWarning)
         model = library.UMAP(
             n_neighbors=neighbours,
@@ -183,6 +186,16 @@ def umap(codes: Codes, dims: int = 2, *, neighbours: int = 15, spacing: float = 
         seed=seed,
         settings={"neighbours": neighbours, "spacing": spacing},
     )
+
+
+@contextmanager
+def _threads_of_torch() -> Iterator[None]:
+    """Keep the number of threads of torch, which numba sets by OpenMP."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _found(neighbours: Any) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -105,5 +105,7 @@ def test_few_equal_and_isolated_codes():
             find_clusters(codes, **options)
     with pytest.raises(ValueError, match="a method out of kmeans"):
         find_clusters(copies, "ward")
+    with pytest.raises(ValueError, match="at least 5 codes, as many as the smallest cluster"):
+        find_clusters(Codes(np.eye(4)), "hdbscan")
     with pytest.raises(ValueError, match="for hdbscan alone"):
         find_clusters(copies, least=5)

@@ -94,7 +94,7 @@ def test_reliability_tracks_the_true_squared_cosine(kind, effect):
 def test_the_score_of_cartography_finds_large_effects_in_noise_and_reliability_does_not(d, expected):
     random = np.random.default_rng(3)
     scores, baselines, rhos, ps = [], [], [], []
-    for seed in range(12):
+    for seed in range(8):
         codes = Codes(random.normal(size=(4000, d)))
         rows = random.choice(4000, 21, replace=False)
         found = pair_alignment(codes, rows[:10], rows[10:], seed)
@@ -104,10 +104,10 @@ def test_the_score_of_cartography_finds_large_effects_in_noise_and_reliability_d
         direction = group_direction(few, np.arange(10), np.arange(10, 21), resampling=FEW)
         rhos.append(direction.reliability.value)
         ps.append(direction.p_value)
-    assert np.mean(scores) == pytest.approx(expected, abs=4 * np.std(scores) / 12**0.5 + 0.02)
-    assert np.mean(scores) == pytest.approx(np.mean(baselines), abs=4 * np.std(scores) / 12**0.5)
+    assert np.mean(scores) == pytest.approx(expected, abs=4 * np.std(scores) / 8**0.5 + 0.02)
+    assert np.mean(scores) == pytest.approx(np.mean(baselines), abs=4 * np.std(scores) / 8**0.5)
     assert np.mean(rhos) < 0.2
-    assert np.mean(np.array(ps) < 0.05) < 0.05 + 4 * (0.05 * 0.95 / 12) ** 0.5
+    assert np.mean(np.array(ps) < 0.05) < 0.05 + 4 * (0.05 * 0.95 / 8) ** 0.5
 
 
 def test_copies_of_codes_deceive_unless_they_are_units():
@@ -161,6 +161,8 @@ def test_auc_is_that_of_scikit_learn_on_held_out_codes_and_its_interval_covers()
     assert covered >= 33
     apart = cross_validated_auc(np.concatenate([z[:60], z[60:] + 9]), y, np.arange(120), 5, 0)
     assert apart.value == 1
+    by_value = cross_validated_auc(z, y + np.r_[np.zeros(119), 1e-12], np.arange(120), 5, 0)
+    assert by_value.value == pytest.approx(values[-1], abs=1e-2)
     one_fold = cross_validated_auc(z, y, np.arange(120), 2, 0)
     assert one_fold.value == pytest.approx(roc_auc_score(y, z[:, 0]), abs=0.05)
 

@@ -152,7 +152,7 @@ def test_umap_separates_clusters_and_places_codes_in_one_batch(monkeypatch):
 
     before = set(sys.modules)
     monkeypatch.setattr(numba.config, "DISABLE_JIT", True)  # it takes longer to compile than to run
-    z = clusters(15)
+    z, threads = clusters(15), torch.get_num_threads()
     shown = project(Codes(z), "umap", k=5, neighbours=6)
     assert shown.faithfulness.trustworthiness.value > 0.85
     side = shown.coordinates @ (shown.coordinates[:15].mean(0) - shown.coordinates[15:].mean(0))
@@ -163,6 +163,7 @@ def test_umap_separates_clusters_and_places_codes_in_one_batch(monkeypatch):
     placed = shown.transform(z[[3, 20]] + 0.1)
     nearest = np.linalg.norm(placed[:, None] - shown.coordinates, axis=2).argmin(1)
     assert (nearest // 15 == [0, 1]).all()
+    assert torch.get_num_threads() == threads
     for name in set(sys.modules) - before:
         if name.partition(".")[0] in ("umap", "pynndescent"):
             monkeypatch.delitem(sys.modules, name)

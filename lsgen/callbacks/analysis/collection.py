@@ -234,7 +234,7 @@ def _encoded(space: EncodableSpace, sample: SampledObservations, seed: int, miss
     z, x, decoded, scale = (joined.pop(name, None) for name in ("_z", "_x", "_decoded", "_scale"))
     columns: dict[str, Any] = {**joined, "split": [split for part in parts for split in part["split"]]}
     codes = Codes(z, ids, space.manifold, columns, scale)
-    words = f"{len(codes) + left_out:,}: {sample.sampling}"
+    words = sample.sampling if sample.total is not None else f"{len(codes) + left_out:,}, {sample.sampling}"
     bounds = None if x is None else _range(x)
     return Collected(codes, x, decoded, bounds, "encoder", words, sample.total, left_out, seed, sample.label_names)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lsgen.analysis import Statistic
 from lsgen.analysis.projections import Faithfulness, Projection, default_method, project
 from lsgen.callbacks.analysis.collection import Collected
+from lsgen.callbacks.analysis.page_scores import clusters_of
 from lsgen.callbacks.analysis.pictures import thumbnails
 from lsgen.callbacks.analysis.strips import axis_strips
 from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, ScoreTable, Strip
@@ -37,6 +38,7 @@ class PageOptions:
     Attributes:
         maps: maps by name, beside the one that loses least: pca, tsne, umap.
         decoder: whether the page decodes by itself.
+        clusters: whether clusters of codes are found.
         chunk_size: codes encoded and decoded at a time.
         seed: of maps that depend on random numbers.
 
@@ -44,6 +46,7 @@ class PageOptions:
 
     maps: Sequence[str] = ("pca", "tsne")
     decoder: bool = True
+    clusters: bool = True
     chunk_size: int = 256
     seed: int = 0
 
@@ -78,7 +81,9 @@ def explorer_contents(
         spaces: the same items in other spaces.
 
     """
-    maps, remarks = maps_of(collected.codes, options)
+    codes = _with_names(collected)
+    maps, remarks = maps_of(codes, options)
+    columns, scores = clusters_of(codes, options.seed) if options.clusters else ({}, [])
     parts = _decoding(space, collected, options)
     pictures = thumbnails(collected.observations, collected.value_range)
     decoded = thumbnails(collected.reconstructions, collected.value_range)
@@ -86,13 +91,13 @@ def explorer_contents(
         pictures, decoded = decoded, None
     return Contents(
         title,
-        _with_names(collected),
+        Codes(codes.z, codes.ids, codes.manifold, {**codes.columns, **columns}, codes.scale),
         maps,
         pictures,
         decoded,
         parts.decoder,
         parts.strips,
-        tables,
+        [*scores, *tables],
         spaces,
         {**(facts or {}), **_facts(collected)},
         [*_warnings(collected), *remarks, *parts.warnings],

@@ -67,10 +67,10 @@ def sample_observations(
         return _of_splits(data, n, seed, splits, chunk_size)
     if isinstance(data, LightningDataModule):
         split, loader = _loader(data, splits)
-        return SampledObservations(_first(loader, n, split), None, f"the first ones of the {split} loader")
+        return SampledObservations(_first(loader, n, split), None, f"the first of the {split} loader")
     if isinstance(data, Tensor) or not isinstance(data, Iterable):
         raise TypeError(f"expected a data module or batches of observations, got {type(data).__name__}")
-    return SampledObservations(_first(data, n, "given"), None, "the first ones of the batches that were given")
+    return SampledObservations(_first(data, n, "given"), None, "the first of the batches that were given")
 
 
 def _of_splits(data: DataModule, n: int | None, seed: int, splits: Sequence[Split], size: int) -> SampledObservations:
@@ -82,11 +82,10 @@ def _of_splits(data: DataModule, n: int | None, seed: int, splits: Sequence[Spli
     shares = _shares(sizes, total if n is None else min(n, total))
     rows = {split: _rows(sizes[split], taken, seed) for split, taken in shares.items()}
     taken = sum(shares.values())
-    parts = (f"all {n:,}" if n == sizes[split] else f"{n:,} of {sizes[split]:,}" for split, n in shares.items())
-    words = ", ".join(f"{part} of {split}" for part, split in zip(parts, shares, strict=True))
-    how = "" if taken == total else f", drawn at random with seed {seed}"
+    where = " and ".join(shares)
+    words = f"all {total:,} of {where}" if taken == total else f"{taken:,} of {total:,} of {where}, seed {seed}"
     names = tuple(getattr(data, "label_names", ()) or ())
-    return SampledObservations(_indexed(data, rows, size), total, words + how, tuple(data.factor_names), names)
+    return SampledObservations(_indexed(data, rows, size), total, words, tuple(data.factor_names), names)
 
 
 def _indexed(

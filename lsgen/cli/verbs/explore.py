@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, only_run, take
-from lsgen.runs import RunDirectory
+from lsgen.runs import RunDirectory, read_json
 
 if TYPE_CHECKING:
     from lsgen.callbacks.analysis.collection import Collected
-    from lsgen.explorer import FurtherSpace
+    from lsgen.explorer import FurtherSpace, ScoreTable
     from lsgen.latent import Codes
 
 __all__ = ["FLAGS", "collected_of", "explore_run", "run", "settings_of"]
@@ -94,10 +95,12 @@ def explore_run(
     options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
     with run_variables(directory), messages(None):
         model, found, step = collected_of(directory, chosen, device, codes)
+        found = _with_analysis(directory, found, step)
         space = getattr(model, "latent_space", model)
         spaces = [_compared(other, found, chosen, device, options) for other in others]
         facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
-        contents = explorer_contents(space, found, directory.path.name, facts, options, spaces=spaces)
+        tables = _analysis(directory, chosen["checkpoint"], step)
+        contents = explorer_contents(space, found, directory.path.name, facts, options, tables, spaces)
     page = write_page(Path(chosen["out"] or directory.path / "explorer.html"), contents)
     if directory.report_file.is_file():
         write_report(directory.path)
@@ -154,12 +157,36 @@ def _compared(
 
     """
     from lsgen.callbacks.analysis.contents import maps_of
+    from lsgen.callbacks.analysis.page_scores import agreement_of
     from lsgen.explorer import FurtherSpace
 
     other.check_version()
     _, theirs, _ = collected_of(other, settings, device)
     codes = _same_items(found.codes, theirs.codes, other)
-    return FurtherSpace(other.path.name, codes, maps_of(codes, options)[0])
+    agreement, each = agreement_of(found.codes, codes, settings["seed"])
+    return FurtherSpace(other.path.name, codes, maps_of(codes, options)[0], agreement, each)
+
+
+def _analysis(directory: RunDirectory, checkpoint: str, step: int) -> list[ScoreTable]:
+    """Return what `lsgen analyse` has found of a checkpoint; nothing where it was not called, or for another step."""
+    from lsgen.callbacks.analysis.page_scores import analysis_tables
+
+    place = directory.path / "analysis" / f"{directory.checkpoint(checkpoint).stem}.json"
+    record = read_json(place) if place.is_file() else {}
+    return analysis_tables(record) if record.get("step") == step else []
+
+
+def _with_analysis(directory: RunDirectory, found: Collected, step: int) -> Collected:
+    """Return codes with the columns of an analysis of the same step, such as p-values."""
+    from lsgen.callbacks.analysis.page_scores import joined_columns
+    from lsgen.latent import Codes
+
+    place = directory.figures / "analysis" / "codes" / f"{step:08d}.npz"
+    if not place.is_file():
+        return found
+    codes = found.codes
+    columns = {**codes.columns, **joined_columns(codes, Codes.load(place))}
+    return replace(found, codes=Codes(codes.z, codes.ids, codes.manifold, columns, codes.scale))
 
 
 def _same_items(ours: Codes, theirs: Codes, other: RunDirectory) -> Codes:

@@ -13,6 +13,7 @@ from torch import nn
 from lsgen.callbacks import Explorer, PageOptions
 from lsgen.callbacks.analysis.collection import collect_codes, decoded_codes
 from lsgen.callbacks.analysis.contents import explorer_contents, maps_of
+from lsgen.callbacks.analysis.page_scores import agreement_of, analysis_tables, clusters_of, joined_columns
 from lsgen.callbacks.analysis.pictures import thumbnails
 from lsgen.callbacks.analysis.strips import axis_strips, class_examples
 from lsgen.data import Digits
@@ -73,7 +74,7 @@ def test_a_run_ends_with_a_page_that_is_the_same_every_time(tmp_path):
     assert header["strips"] == []
     assert {one["name"] for one in header["columns"]} >= {"label", "split", "elbo", "reconstruction_error", "prior_nll"}
     facts = dict(header["facts"])
-    assert facts["observations"] == "40: 40 of 60 of val, drawn at random with seed 0"
+    assert facts["observations"] == "40 of 60 of val, seed 0"
     assert facts["trained for"] == "2 steps"
 
 
@@ -184,6 +185,51 @@ def test_codes_of_a_table_are_decoded_by_a_space_of_their_dimension():
     assert decoded_codes(None, codes).reconstructions is None
     with pytest.raises(ValueError, match="expected codes of 3 dimensions, got 2"):
         decoded_codes(space, Codes(torch.randn(6, 2)))
+
+
+def test_clusters_are_a_column_with_tables_of_what_they_are():
+    rng = np.random.default_rng(0)
+    label = np.repeat([0, 1], 40)
+    codes = Codes(rng.normal(size=(80, 3)) + 9.0 * label[:, None], columns={"label": label})
+    columns, tables = clusters_of(codes)
+    found = columns["cluster/k-means"]
+    assert len(set(zip(found.tolist(), label.tolist(), strict=True))) == 2
+    figures = {row[0]: row[1].value for row in tables[0].rows}
+    assert figures["agreement with label: adjusted Rand index"] == pytest.approx(1.0)
+    assert figures["stability: adjusted Rand index of resamples"] == pytest.approx(1.0)
+    assert sorted(row[2] for row in tables[1].rows) == ["0", "1"]
+    assert all(row[3].value == pytest.approx(2.0) for row in tables[1].rows)
+    assert clusters_of(Codes(np.zeros((40, 2)))) == ({}, [])
+    assert clusters_of(codes.select(rows=slice(0, 9))) == ({}, [])
+
+
+def test_what_an_analysis_has_found_is_shown_and_its_columns_join_by_id():
+    one = {"value": 0.8, "n": 9, "interval": [0.7, 0.9], "baseline": 0.5, "seed": 0, "level": 0.95}
+    record = {
+        "statistics": {"analysis/probe/a": one, "analysis/probe/b": one | {"interval": None}, "analysis/x/c": one}
+    }
+    tables = analysis_tables(record)
+    assert [table.title for table in tables] == ["Analysis: probe", "Analysis: x"]
+    assert tables[0].rows[0][1].interval == (0.7, 0.9)
+    assert tables[0].rows[1][1].interval is None
+    codes = Codes(np.eye(3), ["a", "b", "c"], columns={"label": [1, 2, 3]})
+    others = Codes(
+        np.eye(2), ["c", "a"], columns={"label": [0, 0], "p": [0.5, 0.25], "word": ["x", "y"], "seen": [True, False]}
+    )
+    joined = joined_columns(codes, others)
+    assert set(joined) == {"p", "word", "seen"}
+    np.testing.assert_array_equal(joined["p"], [0.25, np.nan, 0.5])
+    assert joined["word"].tolist() == ["y", None, "x"]
+    assert joined_columns(codes, Codes(np.eye(1), ["z"], columns={"p": [1.0]})) == {}
+
+
+def test_spaces_that_are_turned_into_each_other_agree():
+    z = np.random.default_rng(1).normal(size=(60, 2))
+    figures, each = agreement_of(Codes(z), Codes(z @ [[0.0, -3.0], [3.0, 0.0]]))
+    assert figures["CKA"].value == pytest.approx(1.0)
+    assert figures["Procrustes distance"].value == pytest.approx(0.0, abs=1e-9)
+    assert (each["overlap of neighbours"] == 1).all()
+    assert agreement_of(Codes(z[:3]), Codes(z[:3])) == ({}, {})
 
 
 def test_an_example_of_a_class_is_the_item_nearest_to_its_mean():

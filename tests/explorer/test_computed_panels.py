@@ -146,6 +146,15 @@ def see_attributes(page, z):
     assert found["auc"] > 0.9
     assert "real and well determined" in page.inner_text(".panel-attributes .verdict")
     save_two_directions(page, z)
+    page.select_option(".group-A select >> nth=0", "search")
+    page.fill(".group-A input", "17")
+    page.wait_for_function(
+        "document.querySelector('.group-A .count').textContent === '12 items'"
+    )  # 17, 117, 170 to 179
+    page.evaluate("__lsgen.store.set({selection: [1, 2, 5]})")
+    page.select_option(".group-A select >> nth=0", "selection")
+    assert page.inner_text(".group-A .count") == "3 items"
+    page.wait_for_function("document.querySelector('.panel-attributes .verdict').innerText.includes('fewer than 5')")
     slider = page.locator(".panel-attributes input[type=range]")
     slider.focus()
     page.keyboard.press("ArrowRight")

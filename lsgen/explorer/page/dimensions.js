@@ -7,15 +7,16 @@ panel("dimensions", {
 });
 
 function mountDimensions(element, store, data) {
-  const { values: z, dim: d, scale } = data.codes, n = data.count, numerics = axisNumerics(), tiles = tilesOf(data);
+  const { values: z, dim: d } = data.codes, n = data.count, numerics = axisNumerics(), tiles = tilesOf(data);
+  const flat = data.codes.manifold.type === "Euclidean", scale = flat ? data.codes.scale : null;
   const axes = Array.from({ length: d }, (_, j) => ({ j, ...numerics.moments(z, n, d, j), kl: scale ? divergence(j) : null }));
-  const flat = data.codes.manifold.type === "Euclidean", active = axes.filter((axis) => axis.sd ** 2 > 0.01).length;
+  const active = axes.filter((axis) => axis.sd ** 2 > 0.01).length;
   const current = h("div", { class: "current" }), list = h("div", { class: "axes" }), detail = h("div", { class: "detail" });
   const sliders = new Map();
   let order = "spread", start = null, code = null, onlyActive = false;
   element.append(...[
     h("p", {}, `${number(d)} ${d === 1 ? "dimension" : "dimensions"}, ${number(active)} active (variance of the codes above 0.01).`,
-      scale ? ` Their KL divergences from the prior sum to ${number(axes.reduce((sum, axis) => sum + axis.kl, 0))} nats, if posterior and prior are normal.` : " KL divergences are not shown: this page holds no posterior widths."),
+      scale ? ` Their KL divergences from the prior sum to ${number(axes.reduce((sum, axis) => sum + axis.kl, 0))} nats, if posterior and prior are normal.` : ` KL divergences are not shown: ${flat ? "this page holds no posterior widths" : "this space is curved"}.`),
     data.codes.leading ? h("p", { class: "note" }, `These are principal components: the page holds the codes ${data.codes.about}.`) : null,
     flat ? null : h("p", { class: "note" }, "This space is curved: a moved code may lie off it, and is then brought back before it is shown."),
     current,

@@ -54,7 +54,8 @@ function mountPaths(element, store, data) {
   async function routes(a, b) {
     const za = engine.search.row(space, a), zb = engine.search.row(space, b), found = [];
     found.push({ kind: "linear", points: curves.linear(za, zb, steps) });
-    found.push({ kind: "slerp", points: curves.slerp(za, zb, steps) });
+    found.push(straightSame() ? { kind: "slerp", points: curves.slerp(za, zb, steps) }
+      : { kind: "slerp", refusal: "Spherical paths are for flat spaces; this one has geodesics of its own." });
     if (!straightSame()) {
       try { found.push({ kind: "geodesic", points: curves.geodesic(space, za, zb, steps) }); } catch (error) {
         found.push({ kind: "geodesic", refusal: error.message });

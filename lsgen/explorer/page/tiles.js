@@ -72,9 +72,9 @@ function tilesOf(data) {
 /* A row of tiles for codes; a click looks at the nearest real item. marked: indices that are hatched; frames: what
    the codes are decoded to, where that is known. */
 function codeStrip(data, store, codes, { size = 44, marked = [], captions = [], frames = [] } = {}) {
-  const tiles = tilesOf(data), strip = h("div", { class: "filmstrip", role: "list", style: `--n:${Math.min(codes.length, 13)}` });
+  const tiles = tilesOf(data), strip = h("div", { class: "filmstrip", role: "group", "aria-label": `${codes.length} steps`, style: `--n:${Math.min(codes.length, 13)}` });
   codes.forEach((z, i) => {
-    const place = h("button", { type: "button", class: marked.includes(i) ? "tile off" : "tile", role: "listitem",
+    const place = h("button", { type: "button", class: marked.includes(i) ? "tile off" : "tile",
       "aria-label": `step ${i + 1} of ${codes.length}${marked.includes(i) ? ", far from all codes" : ""}: look at the nearest item`,
       onclick: () => { if (!engineOf(data).problem) store.set({ focus: tiles.nearestRow(z) }); } });
     const inner = h("span", {});

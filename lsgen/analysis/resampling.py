@@ -57,8 +57,9 @@ def share_interval(successes: float, n: float, level: float = 0.95) -> Interval:
 def clustered_share(inside: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> tuple[float, Interval]:
     """Return a share and its interval where trials of one cluster, such as values of one observation, are dependent.
 
-    The design effect D is the variance of the share that clusters show over that of independent trials, and at least 1.
-    Where every cluster has one trial, the interval is the exact binomial one.
+    The design effect D is the variance of the share that clusters show over that of independent trials, and at least 1;
+    where all trials succeeded, or none, every cluster counts as one trial. Where every cluster has one trial, the
+    interval is the exact binomial one.
 
     Args:
         inside: whether each trial succeeded, (N,).
@@ -78,9 +79,11 @@ def clustered_share(inside: ArrayLike, clusters: ArrayLike, level: float = 0.95)
     groups, design = len(excess), 1.0
     if groups == 1 and n > 1:
         raise ValueError(f"expected two clusters or more, got one with all {n} trials, which tells no interval")
-    if 1 < groups < n and 0 < share < 1:
+    if 0 < share < 1 and 1 < groups < n:
         variance = groups / (groups - 1) * float(np.square(excess).sum()) / n**2
         design = max(1.0, variance / (share * (1 - share) / n))
+    elif not 0 < share < 1:
+        design = n / groups
     return share, share_interval(success.sum() / design, n / design, level)
 
 
@@ -90,6 +93,7 @@ def group_jackknife(
     rng: np.random.Generator,
     groups: int = 20,
     level: float = 0.95,
+    bounds: Interval = (-np.inf, np.inf),
 ) -> Interval:
     """Return the interval of a statistic from its values without each of several groups of items.
 
@@ -102,6 +106,7 @@ def group_jackknife(
         rng: draws which items form a group.
         groups: number G of groups; n where there are fewer items.
         level: its coverage.
+        bounds: the least and the greatest value there can be, at which it is cut.
 
     Raises:
         ValueError: there are fewer than two items or groups.
@@ -114,4 +119,4 @@ def group_jackknife(
     values = np.array([statistic(np.delete(order, np.s_[first::size])) for first in range(size)])
     error = float(np.sqrt((size - 1) / size * np.square(values - values.mean()).sum()))
     whole, width = statistic(order), float(t.ppf((1 + level) / 2, size - 1)) * error
-    return whole - width, whole + width
+    return max(whole - width, bounds[0]), min(whole + width, bounds[1])

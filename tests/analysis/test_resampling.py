@@ -29,6 +29,11 @@ def test_trials_that_are_copies_count_once():
     assert interval == pytest.approx(share_interval(0.8 * effective, effective), rel=1e-6)
 
 
+def test_trials_that_all_succeeded_are_as_many_as_clusters():
+    share, interval = clustered_share(np.ones(400, dtype=bool), np.repeat(np.arange(40), 10))
+    assert (share, interval) == (1, pytest.approx(share_interval(40, 40)))
+
+
 def test_one_cluster_of_several_trials_and_no_trial_are_refused():
     with pytest.raises(ValueError, match="two clusters or more, got one with all 3"):
         clustered_share([True, False, True], [0, 0, 0])

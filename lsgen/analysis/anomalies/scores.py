@@ -120,7 +120,8 @@ class _Ellipsoid:
     def __init__(self, centred: NDArray[np.float64], freedom: int) -> None:
         if freedom < 1:
             raise ValueError(f"expected more ordinary codes than means, to have a covariance, got {len(centred)}")
-        _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+        self._unit = float(np.abs(centred).max(initial=0.0)) or 1.0
+        _, lengths, axes = np.linalg.svd(centred / self._unit, full_matrices=False)
         slack = max(centred.shape) * np.finfo(float).eps
         kept = lengths > slack * lengths.max(initial=0.0)
         self._axes, self._scale = axes[kept], lengths[kept] / np.sqrt(freedom)
@@ -128,6 +129,7 @@ class _Ellipsoid:
 
     def squares(self, x: NDArray[np.float64]) -> Scores:
         """Return the squared lengths (N,) of vectors (N, d)."""
+        x = x / self._unit
         along = x @ self._axes.T
         outside = np.linalg.norm(x - along @ self._axes, axis=1) > self._rounding * np.linalg.norm(x, axis=1)
         return np.where(outside, np.inf, np.square(along / self._scale).sum(1))

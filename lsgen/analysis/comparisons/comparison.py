@@ -92,13 +92,13 @@ def compare(
     shuffled = [rng.permutation(len(ids)) for _ in range(permutations)]
 
     def measured(statistic: Callable[..., float]) -> tuple[Statistic, NDArray[np.float64]]:
-        interval = group_jackknife(lambda at: statistic(x[at], y[at]), len(ids), rng, level=level)
+        interval = group_jackknife(lambda at: statistic(x[at], y[at]), len(ids), rng, level=level, bounds=(-1, 1))
         chance = np.array([statistic(x, y[order]) for order in shuffled])
         return Statistic(statistic(x, y), len(ids), interval, float(chance.mean()), seed, level), chance
 
     cka, by_chance = measured(linear_cka)
     overlap = neighbour_jaccard(a_rows, b_rows, k)
-    spread = group_jackknife(lambda at: float(overlap[at].mean()), len(ids), rng, level=level)
+    spread = group_jackknife(lambda at: float(overlap[at].mean()), len(ids), rng, level=level, bounds=(0, 1))
     return SpaceComparison(
         cka,
         measured(debiased_cka)[0],
@@ -130,7 +130,7 @@ def _rsa(
 
     every = np.arange(items)
     chance = np.mean([correlation(every, rng.permutation(items)) for _ in range(min(permutations, 20))])
-    interval = group_jackknife(lambda at: correlation(at, at), items, rng, level=level)
+    interval = group_jackknife(lambda at: correlation(at, at), items, rng, level=level, bounds=(-1, 1))
     return Statistic(correlation(every, every), items * (items - 1) // 2, interval, float(chance), seed, level)
 
 

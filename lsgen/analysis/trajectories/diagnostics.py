@@ -33,7 +33,7 @@ from lsgen.latent.neighbours import nearest_neighbours
 
 __all__ = ["OFF_MANIFOLD", "PathDiagnostics", "PathJudge", "velocities"]
 
-OFF_MANIFOLD = 99.0
+OFF_MANIFOLD, SAME = 99.0, 1e-6
 Steps = NDArray[np.float64]
 
 
@@ -155,7 +155,7 @@ class PathJudge:
     def _distance(self, path: Tensor) -> Steps:
         x = path.detach().cpu().double()
         near = nearest_neighbours(x, self._codes, self.k + 1, distance_on(self.reference.manifold)).distances.numpy()
-        own = near[:, 0] == 0
+        own = near[:, 0] <= SAME * self._known[len(self._known) // 2]
         far: Steps = np.where(own, near[:, self.k], near[:, self.k - 1])
         return far
 
@@ -166,7 +166,8 @@ class PathJudge:
             check_density(self.space.prior)
         except TypeError:
             return None
-        with torch.random.fork_rng(devices=[]):
+        like = next(self.space.parameters(), torch.zeros(()))
+        with torch.random.fork_rng(devices=[like.device] if like.device.type == "cuda" else []):
             torch.manual_seed(self.seed)
             p = self.space.prior()
             density = p.log_prob(p.sample(torch.Size((self.prior_draws,)))).double()

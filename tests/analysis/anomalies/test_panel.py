@@ -61,8 +61,12 @@ def test_turning_a_sphere_changes_no_score():
 def test_leaving_the_span_of_ordinary_codes_is_infinitely_strange():
     flat = table(np.c_[A[:, :2], A[:, 0] + A[:, 1]])
     inside, outside = [1.0, 1.0, 2.0], [1.0, 1.0, 2.1]
-    found = anomaly_score("mahalanobis", flat, table([inside, outside], 100))
-    assert np.isfinite(found).tolist() == [True, False]
+    scores = []
+    for scale in (1.0, 1e-180, 1e180):
+        found = anomaly_score("mahalanobis", table(scale * flat.z), table(scale * np.array([inside, outside]), 100))
+        assert np.isfinite(found).tolist() == [True, False]
+        scores.append(found[0])
+    assert scores == pytest.approx(scores[:1] * 3)
     alone = anomaly_score("mahalanobis", table([[1.0], [1.0], [1.0]]), table([[1.0], [2.0]], 100))
     assert alone.tolist() == [0, np.inf]
 

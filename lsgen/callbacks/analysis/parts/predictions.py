@@ -20,13 +20,17 @@ from lsgen.latent.densities import check_density
 
 __all__ = ["imputation", "probes"]
 
-DRAWS, WIDEST = 99, 20_000
+DRAWS, WIDEST, MOST_CLASSES = 99, 20_000, 100
 
 
 def probes(subject: Subject, found: Findings) -> None:
     """Log how well probes of the codes, and of four baselines, predict every column."""
     baselines = _baselines(subject)
     for column in subject.columns():
+        values = subject.codes.columns[column]
+        if values.dtype.kind != "f" and (classes := len(np.unique(values.astype(str)))) > MOST_CLASSES:
+            found.left_out[f"probes of {column}"] = f"it has {classes} classes, more than {MOST_CLASSES}"
+            continue
         try:
             curves = probe(subject.codes, column, baselines, subject.detail.probes)
         except ValueError as error:

@@ -26,7 +26,7 @@ async function begin() {
   performance.mark("read");
   const data = await readData(), store = createStore();
   performance.mark("mount");
-  Object.assign(window.__lsgen, { data, store });
+  Object.assign(window.__lsgen, { data, store, decoder: () => decoderOf(data) });
   mountHeader(document.getElementById("top"), data, limitsOf(data));
   const first = data.columns.find((column) => column.name === "label") || data.columns.find((column) => column.levels) || data.columns[0];
   store.set({ map: data.maps.length ? data.maps[0].name : "axes", colour: first ? `column:${first.name}` : "map:density" });

@@ -1,7 +1,7 @@
 /* The map: which projection is drawn by which surface, in which colours, with what over it. */
 class CodeMapView {
   constructor(element, store, data) {
-    Object.assign(this, { element, store, data, surface: null, current: null, webgl: hasWebgl() });
+    Object.assign(this, { element, store, data, surface: null, current: null, webgl: new URLSearchParams(location.search).get("webgl") !== "off" });
     this.frame = h("div", { class: "surface", tabindex: "0", role: "application", "aria-roledescription": "map",
       "aria-label": "Map of the codes. Arrow keys move or turn it, plus and minus zoom, 0 fits it, N and P step through the items." });
     this.over = h("canvas", { class: "over", "aria-hidden": "true" });
@@ -46,7 +46,7 @@ class CodeMapView {
     this.paintOver();
   }
 
-  /* Have the surface for as many dimensions. */
+  /* Have the surface for as many dimensions; the plain canvas where there is no WebGL, or the address says ?webgl=off. */
   ready(dims) {
     const wanted = !this.webgl ? CanvasSurface : dims === 3 ? WebglSurface : ReglSurface;
     if (this.surface instanceof wanted) return;
@@ -55,6 +55,7 @@ class CodeMapView {
     try {
       this.surface = make(wanted);
     } catch (error) {
+      this.frame.querySelector("canvas.points")?.remove();
       this.webgl = false;
       this.surface = make(CanvasSurface);
     }
@@ -113,6 +114,7 @@ class CodeMapView {
     if (this.over.width !== wide || this.over.height !== tall) { this.over.width = wide; this.over.height = tall; }
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
+    surface.covered?.();
     const { hover, focus, pins, thumbnails, lines, k, visible } = store.get();
     drawFrame(context, surface, current);
     if (thumbnails && surface.view.scale > 1.5) drawThumbnails(context, surface, data, visible, this.colours, () => this.paintOver());

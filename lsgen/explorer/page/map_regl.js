@@ -13,6 +13,8 @@ class ReglSurface {
     this.renderer = lsgenVendor.createRenderer();
     this.renderer.resize(width, height);
     this.drawn = { ...this.view };
+    this.overlaid = { ...this.view };
+    this.over = element.querySelector(".over");
     this.plot = lsgenVendor.scatterplot({
       renderer: this.renderer, canvas: this.canvas, width, height, cameraIsFixed: true, deselectOnDblClick: false, deselectOnEscape: false,
       backgroundColor: token("--stage"), pointColor: ["#888888"], colorBy: "valueA", opacityBy: "valueB", opacity: [0.1, 0.85],
@@ -45,17 +47,18 @@ class ReglSurface {
     this.busy = this.busy.then(async () => {
       if (this.scene !== scene || !this.plot) return;
       this.plot.set({ pointColor: colours, pointSize: pointSize(count, this.view.scale), backgroundColor: token("--stage") });
-      await this.index();
+      if (count > 200000) await this.index();
       await this.plot.draw({ x, y, z: index, w: weight }, {
         zDataType: "categorical", wDataType: "categorical", transition: moves, transitionDuration: 700, spatialIndex: this.found,
       });
+      if (this.plot) this.found ??= this.plot.get("spatialIndex");
       if (filter && this.plot) await this.plot.filter(filter, { preventEvent: true });
       this.redraw();
     });
     return this.busy;
   }
 
-  /* The page finds points by itself: an index of one point spares that of all. */
+  /* The page finds points by itself, so that any index will do: that of one point spares the work for many. */
   async index() {
     if (this.found) return;
     await this.plot.draw({ x: [9], y: [9], z: [0], w: [1] }, { zDataType: "categorical", wDataType: "categorical" });
@@ -65,17 +68,20 @@ class ReglSurface {
   /* Show the view as it is now: at once by moving what was drawn, and drawn anew as soon as there is time. */
   paint() {
     if (!this.plot) return;
-    this.follow();
     clearTimeout(this.timer);
-    if (this.cost < QUICK) this.redraw(); else this.timer = setTimeout(() => this.redraw(), Math.max(REST, 2 * this.cost));
-    this.onview();
+    if (this.cost < QUICK) { this.redraw(); return; }
+    this.follow();
+    this.timer = setTimeout(() => this.redraw(), Math.max(REST, 2 * this.cost));
   }
 
+  /* Move the points, and what lies over them, from the views they were drawn for to this one. */
   follow() {
-    const { view, drawn } = this, real = view.scale / drawn.scale;
-    const still = view.x === drawn.x && view.y === drawn.y && real === 1;
-    this.canvas.style.transform = still ? "" : `translate(${view.x - drawn.x * real}px, ${view.y - drawn.y * real}px) scale(${real})`;
+    moveTo(this.canvas, this.drawn, this.view);
+    moveTo(this.over, this.overlaid, this.view);
   }
+
+  /* What lies over the points was drawn for this view. */
+  covered() { this.overlaid = { ...this.view }; moveTo(this.over, this.overlaid, this.view); }
 
   redraw() {
     if (!this.plot) return;
@@ -106,6 +112,13 @@ class ReglSurface {
     this.plot.destroy();
     this.renderer.destroy();
     this.plot = null;
+    this.over.style.transform = "";
     this.canvas.remove();
   }
+}
+
+/* Show a canvas that was drawn for one view as another view would show it. */
+function moveTo(canvas, from, to) {
+  const real = to.scale / from.scale, still = real === 1 && from.x === to.x && from.y === to.y;
+  canvas.style.transform = still ? "" : `translate(${to.x - from.x * real}px, ${to.y - from.y * real}px) scale(${real})`;
 }

@@ -26,6 +26,7 @@ class WebglSurface {
     this.canvas = h("canvas", { class: "points" });
     element.prepend(this.canvas);
     this.gl = this.canvas.getContext("webgl2", { antialias: false });
+    if (!this.gl) throw new Error("this browser offers no WebGL 2");
     this.program = linked(this.gl);
     this.buffers = Object.fromEntries(["from", "to", "colour"].map((name) => [name, this.gl.createBuffer()]));
     this.stop = gestures(this, element, { onhover, onclick });
@@ -140,12 +141,4 @@ function linked(gl) {
   gl.linkProgram(program);
   if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(`points cannot be drawn: ${gl.getProgramInfoLog(program)}`);
   return program;
-}
-
-/* Whether this browser draws with WebGL; the address can switch it off by ?webgl=off. */
-function hasWebgl() {
-  if (new URLSearchParams(location.search).get("webgl") === "off") return false;
-  const gl = document.createElement("canvas").getContext("webgl2"), there = Boolean(gl);
-  gl?.getExtension("WEBGL_lose_context")?.loseContext();
-  return there;
 }

@@ -40,13 +40,15 @@ class Fitted(NamedTuple):
     Attributes:
         labels: of each of them, (n,); -1 in none.
         assign: codes (M, d) -> the cluster of each, (M,); None where there is no such rule.
-        criterion: the Bayesian information criterion; None where there is no likelihood.
+        likelihood: average log-likelihood of a code; NaN where there is none.
+        parameters: number of parameters that it was maximised over.
 
     """
 
     labels: NDArray[np.int64]
     assign: Callable[[Codes], NDArray[np.int64]] | None
-    criterion: float | None
+    likelihood: float = float("nan")
+    parameters: int = 0
 
 
 def pairwise_lengths(distance: CodeDistance, a: Tensor, b: Tensor) -> Tensor:
@@ -61,7 +63,7 @@ def pairwise_lengths(distance: CodeDistance, a: Tensor, b: Tensor) -> Tensor:
 def _k_means(codes: Codes, k: int, seed: int) -> Fitted:
     space = tangent_space(codes)
     model = KMeans(k, n_init=STARTS, random_state=seed).fit(space.vectors(codes.z))
-    return Fitted(model.labels_.astype(np.int64), lambda others: model.predict(space.vectors(others.z)), None)
+    return Fitted(model.labels_.astype(np.int64), lambda others: model.predict(space.vectors(others.z)))
 
 
 def _mixture(codes: Codes, k: int, seed: int) -> Fitted:
@@ -74,7 +76,8 @@ def _mixture(codes: Codes, k: int, seed: int) -> Fitted:
         labels: NDArray[np.int64] = model.predict(space.vectors(others.z) / scale)
         return labels
 
-    return Fitted(assign(codes), assign, float(model.bic(vectors / scale)))
+    own = k - 1 + k * codes.dim * (codes.dim + 3) // 2
+    return Fitted(assign(codes), assign, float(model.score(vectors / scale)), own)
 
 
 def _spherical(codes: Codes, k: int, seed: int) -> Fitted:
@@ -100,7 +103,7 @@ def _spherical(codes: Codes, k: int, seed: int) -> Fitted:
             best, score = centres, total
     assert best is not None
     found = best
-    return Fitted((unit @ found.T).argmax(1), lambda others: (_directions(others) @ found.T).argmax(1), None)
+    return Fitted((unit @ found.T).argmax(1), lambda others: (_directions(others) @ found.T).argmax(1))
 
 
 def _frechet(codes: Codes, k: int, seed: int) -> Fitted:
@@ -130,21 +133,21 @@ def _frechet(codes: Codes, k: int, seed: int) -> Fitted:
         asked = distance.features(others.tensor().double())
         return pairwise_lengths(distance, asked, found).argmin(1).numpy()
 
-    return Fitted(assign(codes), assign, None)
+    return Fitted(assign(codes), assign)
 
 
 def _density(codes: Codes, k: int, seed: int) -> Fitted:
     """Return clusters of at least k codes; there is no other number to give."""
     if isinstance(codes.manifold, Euclidean):
         labels = HDBSCAN(min_cluster_size=k, copy=True).fit_predict(np.asarray(codes.z, dtype=np.float64))
-        return Fitted(labels.astype(np.int64), None, None)
+        return Fitted(labels.astype(np.int64), None)
     if len(codes) > LARGEST:
         raise ValueError(f"expected at most {LARGEST} codes on {codes.manifold} for HDBSCAN, got {len(codes)}")
     distance = distance_on(codes.manifold)
     features = distance.features(codes.tensor())
     lengths = pairwise_lengths(distance, features, features).numpy()
     labels = HDBSCAN(min_cluster_size=k, metric="precomputed", copy=True).fit_predict((lengths + lengths.T) / 2)
-    return Fitted(labels.astype(np.int64), None, None)
+    return Fitted(labels.astype(np.int64), None)
 
 
 def _directions(codes: Codes) -> NDArray[np.float64]:
@@ -157,15 +160,17 @@ def _directions(codes: Codes) -> NDArray[np.float64]:
 
 
 def _spread_out(codes: Codes, features: Tensor, distance: CodeDistance, k: int, random: np.random.Generator) -> Tensor:
-    """Return k codes (k, d), each drawn by the squared distances to those before."""
+    """Return k codes (k, d), each the best of a few that are drawn by the squared distances to those before."""
     z = codes.tensor().double()
     chosen = [int(random.integers(len(z)))]
-    nearest = np.full(len(z), np.inf)
+    nearest = pairwise_lengths(distance, features, features[chosen]).numpy()[:, 0] ** 2
     while len(chosen) < k:
-        lengths = pairwise_lengths(distance, features, features[chosen[-1:]])[:, 0].numpy()
-        nearest = np.minimum(nearest, lengths**2)
         total = nearest.sum()
-        chosen.append(int(random.choice(len(z), p=nearest / total if total > 0 else None)))
+        tried = random.choice(len(z), 2 + int(np.log(k)), p=nearest / total if total > 0 else None)
+        closer = np.minimum(nearest[:, None], pairwise_lengths(distance, features, features[tried]).numpy() ** 2)
+        best = int(closer.sum(0).argmin())
+        chosen.append(int(tried[best]))
+        nearest = closer[:, best]
     return z[chosen]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from lsgen.analysis.clustering.algorithms import ALGORITHMS, pairwise_lengths
+from lsgen.analysis.clustering.algorithms import ALGORITHMS, Fitted, pairwise_lengths
 from lsgen.analysis.clustering.partition import Clustering
 from lsgen.analysis.intervals import mean_interval, percentile_interval
 from lsgen.analysis.statistic import Statistic
@@ -94,7 +94,8 @@ def find_clusters(
     stability = _stability(codes, method, k, labels, min(points, len(codes)), random, draws, seed)
     criterion = "" if not scores else "BIC" if method == "gmm" else "silhouette"
     what = f"with at least {k} codes each" if dense else f"of {k}" + (f", chosen by {criterion}" if criterion else "")
-    remark = f"{NAMES[method]} {what}; distances of the silhouette are those on {codes.manifold}."
+    edge = ", the most that were tried" if k == max(scores, default=0) else ""
+    remark = f"{NAMES[method]} {what}{edge}; distances of the silhouette are those on {codes.manifold}."
     rows = random.permutation(len(codes))[:SILHOUETTE_POINTS]
     silhouette = _silhouette(_lengths(codes, rows), labels[rows], seed)
     return Clustering(
@@ -112,9 +113,14 @@ def _tried(
     scores = {}
     for k in range(2, most + 1):
         found = ALGORITHMS[method](part, k, seed)
-        value = found.criterion if found.criterion is not None else _silhouette(lengths, found.labels[rows], seed).value
+        value = _silhouette(lengths, found.labels[rows], seed).value if method != "gmm" else _bic(found, len(codes))
         scores[k] = value if np.isfinite(value) else -1.0
     return scores
+
+
+def _bic(found: Fitted, n: int) -> float:
+    """Return the Bayesian information criterion of n codes, of which those that were fitted are a sample."""
+    return found.parameters * float(np.log(n)) - 2 * n * found.likelihood
 
 
 def _lengths(codes: Codes, rows: NDArray[Any]) -> NDArray[np.float64]:

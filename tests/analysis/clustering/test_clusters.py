@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.mixture import GaussianMixture
 
 from lsgen.analysis.clustering import find_clusters
 from lsgen.analysis.clustering.algorithms import ALGORITHMS
@@ -51,10 +52,12 @@ def test_codes_without_clusters_are_unstable():
     found = find_clusters(Codes(z), k=5, draws=6)
     assert found.stability.value < 0.5
     assert found.silhouette.value < 0.25
-    assert (
-        find_clusters(Codes(z), "gmm", draws=0, most=3).scores[2]
-        < find_clusters(Codes(z), "gmm", draws=0, most=3).scores[3]
-    )
+    mixtures = find_clusters(Codes(z), "gmm", draws=0, most=3)
+    assert mixtures.scores[2] < mixtures.scores[3]
+    scaled = (z - z.mean(0)) / np.sqrt(np.square(z - z.mean(0)).mean())
+    model = GaussianMixture(2, n_init=2, max_iter=300, random_state=0).fit(scaled)
+    assert mixtures.scores[2] == pytest.approx(model.bic(scaled))
+    assert "most that were tried" in find_clusters(Codes(three()), draws=0, most=2).remark
     dense = find_clusters(Codes(z), "hdbscan", draws=0)
     assert dense.k <= 2
     assert dense.unassigned > 0.3 or dense.k == 0

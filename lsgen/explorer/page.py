@@ -37,6 +37,7 @@ SCRIPTS = (
     "table.js",
     "neighbours.js",
     "curves.js",
+    "pullback.js",
     "directions.js",
     "comparison.js",
     "marginals.js",

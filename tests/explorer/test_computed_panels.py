@@ -14,6 +14,7 @@ from torch import nn
 from lsgen.analysis import Statistic
 from lsgen.explorer import CodeMap, Contents, FurtherSpace, ScoreTable, Strip, Thumbnails, write_page
 from lsgen.explorer.decoder import decoder_program
+from lsgen.geometry import geodesic, immersion
 from lsgen.latent import LatentSpace, StandardNormal, paths
 from lsgen.latent.codes import Codes
 from lsgen.latent.distances import distance_on
@@ -363,6 +364,17 @@ def test_what_is_decoded_is_what_pytorch_decodes(browser, tmp_path):
             mean = space.decode(torch.tensor(route["points"])).mean.flatten(1)
         np.testing.assert_allclose(route["frames"], mean, atol=1e-2)
         np.testing.assert_allclose(route["speed"], 8 * mean.diff(dim=0).norm(dim=1), rtol=0.02)
+        page.wait_for_selector(".route[data-kind=geodesic]", timeout=20000)
+        found = {route["kind"]: route for route in settled(page, "paths")}["geodesic"]
+        ends = base.codes.tensor()[:2]
+        curve = geodesic(immersion(space, "euclidean"), ends[:1], ends[1:], 9)
+        points = curve.points[0].detach()
+        assert bool(curve.converged)
+        np.testing.assert_allclose(found["points"], points, atol=0.02)
+        with torch.no_grad():
+            images = space.decode(points).mean.flatten(1)
+        assert found["decoded"]["length"] == pytest.approx(float(images.diff(dim=0).norm(dim=1).sum()), rel=2e-3)
+        assert found["decoded"]["length"] < mean.diff(dim=0).norm(dim=1).sum()
         page.evaluate("__lsgen.store.set({tab: 'dimensions'})")
         page.wait_for_selector(".axisrow[data-axis='3'] input")
         page.focus(".axisrow[data-axis='3'] input")

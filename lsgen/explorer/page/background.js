@@ -2,10 +2,13 @@
 function backgroundTasks() {
   "use strict";
   const search = neighbourSearch(), curves = curveNumerics(), directions = directionNumerics();
-  const comparison = comparisonNumerics(), spaces = new Map();
+  const comparison = comparisonNumerics(), pullback = pullbackNumerics(), spaces = new Map();
+  let decoder = null;
   const work = {
     space: ({ name, z, n, d, manifold }) => void spaces.set(name, search.space(z, n, d, manifold)),
     reference: ({ space, k, most }) => curves.reference(spaces.get(space), k, most),
+    decoder: (program) => { decoder = decoderEngine(program); },
+    pullback: ({ a, b, points }) => pullback.geodesic((z) => decoder.decode(Float32Array.from(z)), a, b, points),
     density: ({ space, a, b, options }) => curves.density(spaces.get(space), a, b, options),
     trust: ({ space, a, b, times, folds, seed }) => {
       const { vectors, d } = directions.direction(spaces.get(space), a, b);
@@ -22,7 +25,8 @@ function backgroundTasks() {
 }
 
 function createBackground() {
-  const parts = [neighbourSearch, curveNumerics, directionNumerics, comparisonNumerics, backgroundTasks];
+  const parts = [neighbourSearch, curveNumerics, directionNumerics, comparisonNumerics, pullbackNumerics, decoderEngine,
+    backgroundTasks];
   const source = `${parts.join("\n")}
     const tasks = backgroundTasks();
     onmessage = ({ data: { id, task, given } }) => {
@@ -64,7 +68,14 @@ function createBackground() {
     await run("space", { name, z: space.z, n: space.n, d: space.d, manifold: space.manifold });
   }
 
-  return { run, know };
+  /* The same for the decoder of the page. */
+  async function knowDecoder(program) {
+    if (known.has(program)) return;
+    known.add(program);
+    await run("decoder", program);
+  }
+
+  return { run, know, knowDecoder };
 }
 
 /* What panels share for the codes of a page: the measured space, or the sentence why there is none, and the worker. */

@@ -2,7 +2,7 @@
 const PATH_KINDS = [
   { kind: "linear", label: "straight", about: "(1 − t) a + t b" },
   { kind: "slerp", label: "spherical", about: "along the great circle of the two directions, the norm linear" },
-  { kind: "geodesic", label: "geodesic", about: "the shortest path of the space's own geometry" },
+  { kind: "geodesic", label: "geodesic", about: "the shortest path: of the space's own geometry, or of decoded values where the space is flat" },
   { kind: "density", label: "through the data", about: "the shortest chain of near neighbours, cost distance², at most 2,000 items" },
 ];
 
@@ -60,7 +60,8 @@ function mountPaths(element, store, data) {
       try { found.push({ kind: "geodesic", points: curves.geodesic(space, za, zb, steps) }); } catch (error) {
         found.push({ kind: "geodesic", refusal: error.message });
       }
-    } else found.push({ kind: "geodesic", refusal: "In this flat space the geodesic is the straight path. That of the decoder's own metric is not computed in the page." });
+    } else found.push({ kind: "geodesic", refusal: tiles.decodes() ? tooSlow(za) || "Searching the shortest path of decoded values …"
+      : "In this flat space the geodesic is the straight path; a decoder would give it a geometry of its own, and this page has none." });
     await engine.background.know("codes", space);
     const dense = await engine.background.run("density", { space: "codes", a, b, options: { k: Math.min(store.get("k"), data.count - 1) } });
     found.push(dense ? { kind: "density", chain: dense,
@@ -70,6 +71,27 @@ function mountPaths(element, store, data) {
   }
 
   const near = () => Math.max(1, Math.min(store.get("k"), data.count - 2));
+
+  /* Why the geodesic of the decoder is not searched: seconds that 15 rounds of derivatives would take; "" where it is. */
+  function tooSlow(z) {
+    const begin = performance.now();
+    tiles.decode(z);
+    const seconds = (performance.now() - begin) / 1000 * 15 * (steps - 2) * (2 * space.d + 1);
+    return seconds > 40 ? `The shortest path of decoded values would take this page about ${number(seconds, 1)} seconds.` : "";
+  }
+
+  /* The shortest path of decoded values, drawn once it is found. */
+  async function searchGeodesic(a, b, found, reference, mine) {
+    const place = found.findIndex((route) => route.kind === "geodesic" && route.refusal?.endsWith("…"));
+    if (place < 0) return;
+    await engine.background.knowDecoder(data.program);
+    const [za, zb] = [a, b].map((row) => Float64Array.from(engine.search.row(space, row)));
+    const path = await engine.background.run("pullback", { a: za, b: zb, points: steps });
+    if (mine !== turn) return;
+    found[place] = path.converged ? { kind: "geodesic", points: path.points, decoded: path }
+      : { kind: "geodesic", refusal: "The shortest path of decoded values did not settle, so none is shown." };
+    draw(a, b, found, reference);
+  }
 
   /* Per step: percentile of the distance to the k-th nearest code, z-score under N(0, I), speed. */
   function diagnose(points, reference) {
@@ -99,12 +121,14 @@ function mountPaths(element, store, data) {
       const [found, reference] = [await routes(A, B), await engine.reference(near())];
       if (mine !== turn) return;
       draw(A, B, found, reference);
+      await searchGeodesic(A, B, found, reference, mine);
     } catch (error) {
       if (mine === turn) said.textContent = `No route was found: ${error.message}`;
     }
   }
 
   function draw(A, B, found, reference) {
+    strips.replaceChildren(); charts.replaceChildren();
     said.replaceChildren("From ", words(data.id(A), 24), " to ", words(data.id(B), 24), `: ${number(safeDistance(engine.search.row(space, A), engine.search.row(space, B)))} apart (${space.metric}). ${tiles.words()} Hatched steps are farther from their ${near()} nearest items than 99% of the items are from theirs.`);
     const drawn = [];
     for (const route of found) {
@@ -115,6 +139,7 @@ function mountPaths(element, store, data) {
       strips.append(h("div", { class: "route", "data-kind": route.kind }, head,
         codeStrip(data, store, route.points, { marked: figures.off, frames: figures.frames, size: 40 }),
         h("p", { class: "note" }, figures.off.length ? `${figures.off.length} of ${steps} steps are off the data.` : "Every step is as near to the data as items are to each other.",
+          route.decoded ? ` Length in decoded values ${number(route.decoded.length)}; of the straight route ${number(decodedLength(drawn[0].frames))}.` : "",
           route.chain ? ` Through ${route.chain.nodes.length} items of ${number(route.chain.among)}.` : "")));
     }
     const palette = CLASSES[isDark() ? "dark" : "light"];
@@ -127,6 +152,10 @@ function mountPaths(element, store, data) {
     note.textContent = `Percentiles compare with the distances of ${number(reference.length)} items${reference.length < data.count ? ", drawn with seed 0," : ""} to their own neighbour number ${near()}.${space.kind === "Euclidean" ? " The z-score holds if the prior is the standard normal." : " A z-score of the prior is shown for flat spaces only."} Shaded: where the straight route is off the data.`;
     engine.shown.paths = drawn;
     window.__lsgen.view?.paintOver();
+  }
+
+  function decodedLength(frames) {
+    return frames.slice(1).reduce((sum, frame, i) => sum + Math.hypot(...frame.map((value, j) => value - frames[i][j])), 0);
   }
 
   function chart(title, drawn) { return h("div", {}, h("h4", {}, title), drawn); }

@@ -2,7 +2,8 @@
 async function decoderOf(data) {
   const { steps, shape, low, high, load } = data.decoder, weights = Object.fromEntries(
     Object.entries(await load()).map(([name, { values }]) => [name, values]));
-  const made = decoderEngine({ steps, weights, shape, low, high });
+  data.program = { steps, weights, shape, low, high };
+  const made = decoderEngine(data.program);
   return (z) => made.decode(Float32Array.from(z));
 }
 

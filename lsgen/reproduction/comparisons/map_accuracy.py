@@ -29,7 +29,7 @@ class MapAccuracy:
     Attributes:
         data: labelled data, all splits of which are taken, in the order of the file; None leaves everything out, for
             presets that have no time for them.
-        neighbours: numbers k of neighbours.
+        neighbours: numbers k of neighbours; nearly all in the other folds where these have fewer.
         methods: maps, out of pca, tsne and umap with their usual settings.
         folds: number of folds.
         seeds: how often maps that depend on random numbers are made.
@@ -79,7 +79,9 @@ class MapAccuracy:
         from sklearn.model_selection import StratifiedKFold, cross_val_predict
         from sklearn.neighbors import KNeighborsClassifier
 
-        found = cross_val_predict(KNeighborsClassifier(k), coordinates, labels, cv=StratifiedKFold(self.folds))
+        most = len(labels) * (self.folds - 1) // self.folds - len(np.unique(labels))
+        voters = KNeighborsClassifier(max(1, min(k, most)))
+        found = cross_val_predict(voters, coordinates, labels, cv=StratifiedKFold(self.folds))
         return (found == labels).astype(float)
 
 

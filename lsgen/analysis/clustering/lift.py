@@ -27,6 +27,8 @@ from lsgen.analysis.statistic import Statistic
 
 __all__ = ["LabelAgreement", "Lift", "label_agreement", "metadata_lift"]
 
+EXPECTED = 5
+
 
 @dataclass(frozen=True)
 class LabelAgreement:
@@ -98,7 +100,8 @@ def metadata_lift(labels: Any, column: Any, level: float = 0.95) -> list[Lift]:
         level: coverage of the intervals.
 
     Returns:
-        For each cluster each value, those with the greatest lift first.
+        For each cluster each value that occurs in it, or of which at least 5 codes would by chance, those with the
+        greatest lift first.
 
     Raises:
         ValueError: there is no code with a value, or there are values of another number.
@@ -117,7 +120,8 @@ def metadata_lift(labels: Any, column: Any, level: float = 0.95) -> list[Lift]:
         lifts = []
         for value, here, total in zip(present.tolist(), both, own, strict=True):
             counts = int(here), int(total), int(inside.sum()), len(values)
-            lifts.append(_lifted(int(cluster), value, counts, level))
+            if here or total * counts[2] >= EXPECTED * len(values):
+                lifts.append(_lifted(int(cluster), value, counts, level))
         found += sorted(lifts, key=lambda one: -one.lift.value)
     return found
 

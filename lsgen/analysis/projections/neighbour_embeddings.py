@@ -5,9 +5,9 @@ in a ball or on a simplex are treated as such. Distances on these maps, sizes of
 mean little: what the map keeps is measured by `lsgen.analysis.projections.faithfulness`.
 
 t-SNE starts from principal components of standard deviation 1e-4 in the tangent space. Other codes are placed one by
-one between the neighbours that they have among the codes of the map, whose coordinates stay. UMAP places other codes
-together, with random numbers that depend on how many there are: the same codes in another batch come out a little
-differently.
+one between the neighbours that they have among the codes of the map, whose coordinates stay. UMAP starts from
+eigenvectors of the graph of neighbours, of fewer than 20 codes from random points, and places other codes together,
+with random numbers that depend on how many there are: the same codes in another batch come out a little differently.
 
 Reference: van der Maaten & Hinton, "Visualizing data using t-SNE" (2008); Policar, Strazar & Zupan, "openTSNE" (2024),
 https://doi.org/10.18637/jss.v109.i03; Kobak & Berens, "The art of using t-SNE for single-cell transcriptomics" (2019),
@@ -36,7 +36,7 @@ from lsgen.latent.neighbours import nearest_neighbours
 
 __all__ = ["tsne", "umap"]
 
-LEAST = 8
+LEAST, SPECTRAL = 8, 20
 
 
 @dataclass(eq=False)
@@ -172,7 +172,7 @@ def umap(codes: Codes, dims: int = 2, *, neighbours: int = 15, spacing: float = 
             n_neighbors=neighbours,
             n_components=dims,
             min_dist=spacing,
-            init="spectral" if n > 4 * dims + 8 else "random",
+            init="spectral" if n >= SPECTRAL else "random",
             random_state=seed,
             precomputed_knn=(*known, index),
         ).fit(np.array(codes.z, dtype=np.float32))

@@ -53,7 +53,7 @@ class _NearestOfPlane:
         klein = v * np.divide(np.tanh(length), length, out=np.ones_like(length), where=length > 0)
         k = klein @ self.axes.directions.T
         # 1 - |k|^2 of a projection, without cancellation near the rim: the gap of the code and what was left out.
-        left = np.maximum((klein**2).sum(1, keepdims=True) - (k**2).sum(1, keepdims=True), 0)
+        left = np.square(klein - k @ self.axes.directions).sum(1, keepdims=True)
         return k / (1 + np.sqrt(1 / np.cosh(length) ** 2 + left))
 
 

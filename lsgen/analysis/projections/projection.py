@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,7 +56,6 @@ class Projection:
         shape = np.shape(self.coordinates)
         if len(shape) != 2 or shape[1] not in (2, 3) or len(self.axes) != shape[1]:
             raise ValueError(f"expected coordinates (N, 2) or (N, 3) with a name each, got {shape} and {self.axes}")
-        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
 
     @property
     def dims(self) -> int:

@@ -1,5 +1,6 @@
 """Views without loss, given axes, the hyperbolic disk, neighbour embeddings and the agreement of maps."""
 
+import pickle
 import sys
 
 import numpy as np
@@ -78,6 +79,7 @@ def test_the_disk_of_two_dimensions_is_the_ball_and_of_more_no_two_codes_come_ap
     assert bool((on_disk <= in_ball + 1e-9).all())
     far = ball.from_origin(torch.tensor([[16.0, 0.1, 0, 0, 0], [0, 15.9, 0, 0, 0]], dtype=torch.float64))
     assert (np.linalg.norm(shown.transform(far), axis=1) < 1).all()
+    assert pickle.loads(pickle.dumps(shown)).transform(far) == pytest.approx(shown.transform(far))
     with pytest.raises(ValueError, match="Poincare ball of 2 dimensions or more"):
         disk(Codes(np.eye(3)))
 
@@ -91,6 +93,17 @@ def test_codes_of_a_hyperbolic_plane_keep_their_distances_on_the_disk():
     expected = ball.distance(z[:, None], z[None])
     found = PoincareBall(1.0).distance(x[:, None], x[None]) / 1.3**0.5
     assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-6)
+
+
+def test_the_disk_is_precise_far_from_its_centre():
+    ball = PoincareBall(1.0)
+    flat = np.zeros((40, 3))
+    flat[:, :2] = RANDOM.normal(size=(40, 2))
+    flat[0] = [14, 9, 0]
+    shown = disk(Codes(ball.from_origin(torch.from_numpy(flat)), manifold=ball))
+    far = PoincareBall(1.0).distance(*torch.from_numpy(shown.coordinates[:2]))
+    codes = ball.from_origin(torch.from_numpy(flat[:2]))
+    assert float(far) == pytest.approx(float(ball.distance(*codes)), rel=1e-2)
 
 
 def test_given_axes_are_scores_and_the_rest_is_orthogonal():

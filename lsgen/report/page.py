@@ -32,6 +32,7 @@ from lsgen.runs.keys import ENTRIES, GALLERIES, find
 
 __all__ = ["write_report"]
 
+_ALSO = ("baseline", "n")
 _WIDE = 1000  # wider pictures have a row of their own; others share one where they fit
 
 _CURVATURE = "curvature/active/q50"
@@ -65,6 +66,7 @@ def render(run: Run) -> str:
         *_figures(run),
         _evaluations(run),
         *_geometries(run),
+        *_analyses(run),
         _metrics(run),
         chart_section("All other curves", others, len(featured), collapsed=True),
         _config(run),
@@ -252,6 +254,25 @@ def _geometries(run: Run) -> Iterable[str]:
         head = "".join(f"<th>{escape(text)}</th>" for text in heads)
         note = f"checkpoint {name}, step {about.get('step', '?')}, {plain(about.get('settings', {}))}"
         yield folded("Geometry of a checkpoint", table(f"<tr>{head}</tr>{rows}", "keys"), note)
+
+
+def _analyses(run: Run) -> Iterable[str]:
+    """Yield the statistics of `lsgen analyse`, one table per checkpoint."""
+    for name, about in run.analyses.items():
+        statistics = about.get("statistics")
+        if not isinstance(statistics, Mapping) or not statistics:
+            continue
+        rows = "".join(
+            f"<tr><td>{label(key)}</td><td>{cell(one.get('value'))}</td>"
+            + "".join(f"<td>{cell(end)}</td>" for end in one.get("interval") or ("", ""))
+            + "".join(f"<td>{cell(one[part])}</td>" if one.get(part) is not None else "<td></td>" for part in _ALSO)
+            + "</tr>"
+            for key, one in statistics.items()
+        )
+        heads = ("statistic", "value", "95 % from", "to", "by chance", "n")
+        head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+        note = f"checkpoint {name}, step {about.get('step', '?')}, {plain(about.get('settings', {}))}"
+        yield folded("Analysis of codes of a checkpoint", table(f"<tr>{head}</tr>{rows}", "keys"), note)
 
 
 def _metrics(run: Run) -> str:

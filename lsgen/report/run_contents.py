@@ -40,6 +40,7 @@ class Run:
         media: pictures by key, in the order of their steps.
         evaluations: the evaluation of each checkpoint, by its name.
         geometries: the geometry of each checkpoint, by its name.
+        analyses: the analysis of the codes of each checkpoint, by its name.
         problems: what could not be read, in sentences.
 
     """
@@ -54,6 +55,7 @@ class Run:
     media: dict[str, list[Medium]] = field(default_factory=dict)
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     geometries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    analyses: dict[str, dict[str, Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def read(self, path: Path, reader: Callable[[Path], T], default: T) -> T:
@@ -86,7 +88,8 @@ def collect(run_dir: str | Path) -> Run:
     run.status = run.read(directory.status_file, read_json, {})
     _read_metrics(run, directory.metrics_file)
     _find_media(run, directory.figures)
-    for folder, records in (("evaluation", run.evaluations), ("geometry", run.geometries)):
+    kept = {"evaluation": run.evaluations, "geometry": run.geometries, "analysis": run.analyses}
+    for folder, records in kept.items():
         for file in sorted((directory.path / folder).glob("*.json")):
             records[file.stem] = run.read(file, read_json, {})
     if not (run.config_text or run.latest or run.media):

@@ -198,9 +198,11 @@ def measured_curves(
         baseline = resample.score(kind, guesses, truth, None)
         scores["majority"].append(baseline)
         for name, (x, other) in spaces.items():
+            fits = drawn[:1] if budget == most and options.probe != "mlp" else drawn
             found = np.stack(
-                [fitted_predictions(options.probe, kind, x[rows], y[rows], other, s) for s, rows in enumerate(drawn)]
+                [fitted_predictions(options.probe, kind, x[rows], y[rows], other, s) for s, rows in enumerate(fits)]
             )
+            found = np.broadcast_to(found, (options.seeds, len(truth)))  # all labels, and nothing random: one fit
             scores[name].append(resample.score(kind, found, truth, baseline.value))
     return ProbeCurves(column, kind, tuple(budgets), {n: tuple(of) for n, of in scores.items()}, left_out)
 

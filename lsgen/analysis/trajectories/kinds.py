@@ -17,11 +17,12 @@ from torch import Tensor
 
 from lsgen.analysis.trajectories.density import density_path, equidistant
 from lsgen.analysis.trajectories.diagnostics import PathDiagnostics, PathJudge
-from lsgen.geometry import geodesic, immersion
+from lsgen.geometry import Immersion, geodesic, immersion, metric
 from lsgen.latent import Euclidean, great_circles, paths
 
 __all__ = ["JudgedPath", "kinds_of_paths", "paths_between"]
 
+RESPONSE, SAMPLE = 1e-3, 16
 FLAT = ("linear", "slerp", "geodesic", "density")
 CURVED = ("manifold", "density")
 
@@ -100,7 +101,40 @@ def _path(kind: str, judge: PathJudge, start: object, end: object, ends: Tensor,
     if kind == "density":
         through = density_path(judge.reference, start, end, judge.k)
         return equidistant(manifold, through.z, points), f"through {len(through.ids)} codes"
+    return _geodesic(judge, a, b, points)
+
+
+def _geodesic(judge: PathJudge, a: Tensor, b: Tensor, points: int) -> tuple[Tensor, str]:
+    """Return the shortest path of decoded means in the directions that the decoder responds to; straight in others."""
     like = next(judge.space.parameters(), torch.zeros((), dtype=torch.get_default_dtype()))
-    curve = geodesic(immersion(judge.space, "euclidean"), a[None].to(like), b[None].to(like), points)
-    converged = bool(curve.converged[0])
-    return curve.points[0].double().cpu(), "" if converged else "did not converge"
+    im = immersion(judge.space, "euclidean")
+    basis = _responsive(im, judge.reference.tensor().to(like))
+    t = torch.linspace(0, 1, points, dtype=torch.float64)[:, None]
+    if not len(basis):
+        return a + t * (b - a), "straight, as the decoder responds to nothing"
+    plane = im.restrict(a.to(like), basis)
+    inside = basis.double().cpu() @ (b - a)
+    end = inside.to(like)[None]
+    curve = geodesic(plane, torch.zeros_like(end), end, points)
+    along = curve.points[0].double().cpu() @ basis.double().cpu()
+    path = a + along + t * (b - a - inside @ basis.double().cpu())
+    path[-1] = b
+    others = judge.space.dim - len(basis)
+    notes = [f"straight in {others} of {judge.space.dim} dimensions"] if others else []
+    return path, ", ".join(notes if bool(curve.converged[0]) else [*notes, "did not converge"])
+
+
+def _responsive(im: Immersion, z: Tensor) -> Tensor:
+    """Return an orthonormal basis (k, d) of the directions in which codes vary and the decoder responds.
+
+    Of C^(1/2) G C^(1/2), C the covariance of codes and G the average metric, eigenvectors are kept whose eigenvalues
+    exceed a thousandth of the largest.
+    """
+    centred = (z - z.mean(0)).double()
+    variances, axes = torch.linalg.eigh(centred.T @ centred / max(1, len(z) - 1))
+    root = (axes * variances.clamp(min=0).sqrt()) @ axes.T
+    g = metric(im, z[:: max(1, len(z) // SAMPLE)][:SAMPLE]).double().mean(0)
+    strength, directions = torch.linalg.eigh(root @ g @ root)
+    kept = directions[:, strength > RESPONSE * strength.max().clamp(min=torch.finfo(torch.float64).tiny)]
+    q, _ = torch.linalg.qr(root @ kept)
+    return q.T.to(z)

@@ -39,6 +39,13 @@ def linear_space(encodes=True, error=0.0):
     return EncodableLatentSpace(encoder, *parts, posterior=Deterministic()).double().eval()
 
 
+class Stretched(nn.Module):
+    """A smooth map that stretches space away from the origin."""
+
+    def forward(self, x):
+        return x * (1 + x.square().sum(-1, keepdim=True))
+
+
 def cloud(n=400, seed=0):
     return Codes(np.random.default_rng(seed).normal(size=(n, DIM)))
 
@@ -104,6 +111,26 @@ def test_paths_between_codes_side_by_side():
     assert found["geodesic"].note == ""
     assert other.z == pytest.approx(straight.z, abs=1e-3)
     assert "codes" in found["density"].note
+
+
+def test_a_geodesic_is_straight_where_the_decoder_does_not_respond():
+    space = linear_space()
+    with torch.no_grad():
+        space.decoder.weight[:, 1] = 0
+    judge = PathJudge(space, cloud(), k=8)
+    found = paths_between(judge, 3, 200, points=7, kinds=["geodesic"])["geodesic"]
+    a, b = judge.reference.z[[3, 200]]
+    assert found.diagnostics.z == pytest.approx(a + np.linspace(0, 1, 7)[:, None] * (b - a), abs=1e-3)
+    assert found.note == "straight in 1 of 3 dimensions"
+
+
+def test_a_geodesic_bends_where_the_decoder_is_curved():
+    space = linear_space(encodes=False)
+    space.decoder = nn.Sequential(space.decoder, Stretched())
+    judge = PathJudge(space.eval(), cloud(), k=8)
+    found = paths_between(judge, 3, 200, points=17, kinds=["geodesic", "linear"])
+    assert found["geodesic"].note == ""
+    assert found["geodesic"].diagnostics.decoded_length < found["linear"].diagnostics.decoded_length
 
 
 def test_the_density_path_is_the_cheapest_of_all():

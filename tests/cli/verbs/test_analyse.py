@@ -33,7 +33,9 @@ def test_a_run_is_analysed(lsgen, trained):
     assert rows.keys() == record["statistics"].keys()
     assert float(rows["analysis/map/pca/trustworthiness"]["value"]) == one["value"]
     assert "p_knn" in Codes.load(trained / "figures" / "analysis" / "codes" / "00000006.npz").columns
-    assert "Maps of codes" in (trained / "report.html").read_text()
+    page = (trained / "report.html").read_text()
+    assert "Maps of codes" in page
+    assert "Analysis of codes of a checkpoint" in page
     assert (trained / "config.yaml").read_bytes() == before
     for mistake, words in (
         ("what=nothing", "parts out of neighbours"),

@@ -70,6 +70,7 @@ def place(page, row):
     return box["x"] + x, box["y"] + y
 
 
+@pytest.mark.shows("file")
 def test_hostile_text_is_shown_as_text(page):
     assert page.text_content("h1").strip() == HOSTILE
     page.mouse.click(*place(page, 1))
@@ -103,6 +104,7 @@ def test_points_are_where_the_map_says_and_colours_follow_classes(page, contents
 
 
 @pytest.mark.parametrize("name", ["space", "disk", "ternary", "axes"])
+@pytest.mark.shows("maps", "three_dimensions")
 def test_every_map_is_drawn(page, name):
     page.select_option("select[aria-label=map]", name)
     page.evaluate(SETTLE)
@@ -115,6 +117,7 @@ def test_every_map_is_drawn(page, name):
         assert page.evaluate(drawn % "over") > 100
 
 
+@pytest.mark.shows("live_axes")
 def test_axes_are_dimensions_directions_of_pins_or_of_groups(page, contents):
     z = contents.codes.z
     page.evaluate(
@@ -135,6 +138,7 @@ def test_axes_are_dimensions_directions_of_pins_or_of_groups(page, contents):
     assert "from a to b" in page.text_content("select[aria-label='axis x']")
 
 
+@pytest.mark.shows("keyboard")
 def test_dragging_moves_the_wheel_zooms_and_keys_do_both(page):
     x, y = place(page, 0)
     page.mouse.move(x + 60, y + 60)
@@ -176,6 +180,7 @@ def test_a_box_and_a_loop_select_what_lies_in_them(page, tool):
     assert page.evaluate("() => __lsgen.store.get('groups')[0].rows.length") == len(within)
 
 
+@pytest.mark.shows("filter")
 def test_filters_search_and_legend_agree_with_the_table(page, contents):
     label, amount = contents.codes.columns["label"], contents.codes.columns["amount"]
     page.click("#tab-table")
@@ -199,6 +204,7 @@ def test_filters_search_and_legend_agree_with_the_table(page, contents):
     assert "no regular expression" in page.text_content(".hits")
 
 
+@pytest.mark.shows("filter")
 def test_a_histogram_filters_by_dragging(page, contents):
     page.click("#tab-table")
     box = page.locator(".filters svg.pick").first.bounding_box()
@@ -211,6 +217,7 @@ def test_a_histogram_filters_by_dragging(page, contents):
     assert high == pytest.approx(0, abs=0.05)
 
 
+@pytest.mark.shows("faithfulness")
 def test_trust_is_said_in_words_and_its_worst_regions_are_marked(page):
     assert "neighbours kept 2 of 5" in page.text_content(".trust summary")
     page.click(".trust summary")
@@ -225,6 +232,7 @@ def test_trust_is_said_in_words_and_its_worst_regions_are_marked(page):
     page.click(".trust summary")
 
 
+@pytest.mark.shows("state", "figures")
 def test_a_state_goes_to_python_and_back_by_file_and_address(page, browser, path, contents, tmp_path):
     page.evaluate(
         """() => __lsgen.store.set({selection: [2, 5, 7], pins: {A: 3, B: -1, C: -1},
@@ -277,6 +285,7 @@ def test_hovering_shows_the_item_and_lines_to_its_true_neighbours(page):
     assert page.locator(".film .frame").count() == 2
 
 
+@pytest.mark.shows("keyboard")
 def test_narrow_and_dark_nothing_is_wider_than_the_screen(browser, path):
     with opened(browser, path, 390, 844, dark=True, has_touch=True) as page:
         for tab in ("inspect", "table", "save"):
@@ -286,6 +295,7 @@ def test_narrow_and_dark_nothing_is_wider_than_the_screen(browser, path):
         assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 27)"
 
 
+@pytest.mark.shows("canvas")
 def test_without_webgl_a_canvas_draws_and_says_so(browser, path):
     with opened(browser, path, address="?webgl=off") as page:
         assert page.evaluate("() => __lsgen.view.surface.constructor.name") == "CanvasSurface"

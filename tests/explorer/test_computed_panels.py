@@ -88,6 +88,7 @@ def refuse_markup(page):
     assert page.evaluate("document.querySelectorAll('#panels script, #panels b[onclick]').length") == 0
 
 
+@pytest.mark.shows("paths", "off_manifold", "attributes", "uncertainty", "analogies", "traversal", "compare")
 def test_every_panel_computes_what_python_does(browser, path, given):
     z = given.codes.z.astype(np.float64)
     with opened(browser, path) as page:
@@ -337,6 +338,7 @@ def test_a_panel_says_what_it_cannot_show(browser, tmp_path, case):
             page.wait_for_function(f"document.getElementById('panel-{tab}').innerText.includes({sentence!r})")
 
 
+@pytest.mark.shows("metric", "paths")
 def test_paths_of_a_curved_space_follow_its_geodesics(browser, tmp_path):
     made = poor(40, 2, PoincareBall(2.0))
     with opened(browser, write_page(tmp_path / "page.html", made)) as page:
@@ -349,6 +351,7 @@ def test_paths_of_a_curved_space_follow_its_geodesics(browser, tmp_path):
         np.testing.assert_allclose(steps, PoincareBall(2.0).distance(*ends).item(), rtol=1e-6)
 
 
+@pytest.mark.shows("decode")
 def test_what_is_decoded_is_what_pytorch_decodes(browser, tmp_path):
     torch.manual_seed(0)
     space = LatentSpace(
@@ -393,6 +396,7 @@ def test_what_is_decoded_is_what_pytorch_decodes(browser, tmp_path):
         np.testing.assert_allclose(np.array(pixels) / 255, ((shown + 1) / 2).clamp(0, 1), atol=1e-2)
 
 
+@pytest.mark.shows("uncertainty")
 def test_noise_is_called_noise(browser, tmp_path):
     made = poor(60, 20, label=np.arange(60) % 2)
     with opened(browser, write_page(tmp_path / "page.html", made)) as page:

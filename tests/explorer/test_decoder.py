@@ -128,6 +128,7 @@ def agrees(engine, space):
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.shows("decode")
 def test_the_page_decodes_as_pytorch_does(engine, name):
     agrees(engine, network_space(name))
 

@@ -77,6 +77,7 @@ def codes_on(manifold: Manifold, count: int = 300, dim: int = 6, seed: int = 0) 
 
 
 @pytest.mark.parametrize("manifold", MANIFOLDS, ids=repr)
+@pytest.mark.shows("metric")
 def test_neighbours_have_the_ranks_of_python(script: Script, manifold: Manifold) -> None:
     z = codes_on(manifold)
     if isinstance(manifold, Simplex):  # of half precision they do not sum to 1 as Python asks of single precision

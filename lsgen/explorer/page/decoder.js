@@ -1,7 +1,7 @@
 "use strict";
 // The decoder of the model, run by the page: an interpreter of the steps that lsgen/explorer/instructions.py writes.
 //
-// decoderEngine(program) -> {size, decode(Float32Array(d)) -> Float32Array(size), check() -> {error, codes, low, high}}
+// decoderEngine(program) -> {size, decode(Float32Array(d)) -> Float32Array(size), check() -> {error, codes}}
 //   program: {steps, weights: {name: Float32Array}, shape, low, high}
 // The function uses nothing outside itself, so that a worker can be made of its text.
 function decoderEngine(program) {
@@ -329,6 +329,7 @@ function decoderEngine(program) {
   // The largest difference from what Python decoded the same codes to.
   const check = () => {
     const codes = program.weights["check/codes"], shown = program.weights["check/shown"];
+    if (!codes || !shown) return { error: 0, codes: 0 };
     const count = shown.length / size, dim = codes.length / count;
     let error = 0;
     for (let n = 0; n < count; n++) {
@@ -338,7 +339,7 @@ function decoderEngine(program) {
         error = off > error || off !== off ? off : error;
       }
     }
-    return { error, codes: count, low: program.low, high: program.high };
+    return { error, codes: count };
   };
   return { size, decode, check };
 }

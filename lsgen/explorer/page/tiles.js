@@ -1,10 +1,11 @@
-/* The decoder in the page as a function of one code. */
+/* The decoder in the page as a function of one code; null where it does not give here what Python decoded. */
 async function decoderOf(data) {
   const { steps, shape, low, high, load } = data.decoder, weights = Object.fromEntries(
     Object.entries(await load()).map(([name, { values }]) => [name, values]));
   data.program = { steps, weights, shape, low, high };
   const made = decoderEngine(data.program);
-  return (z) => made.decode(Float32Array.from(z));
+  data.decoder.off = made.check().error;
+  return data.decoder.off <= 0.01 * (high - low) ? (z) => made.decode(Float32Array.from(z)) : null;
 }
 
 /* What stands for a code that no item has: what the decoder in the page makes of it, or else the nearest real item. */
@@ -64,7 +65,9 @@ function tilesOf(data) {
     decodes: () => decode !== null,
     decode: (z) => decode(z),
     /* One sentence on what the tiles are. */
-    words: () => (decode ? "Pictures are decoded in this page." : data.pictures
+    words: () => (decode ? "Pictures are decoded in this page." : data.decoder?.off !== undefined
+      ? "The decoder gives other values here than those that Python decoded, so it is not used: each step shows the nearest real item."
+      : data.pictures
       ? "This page has no decoder: each step shows the nearest real item."
       : "This page has neither a decoder nor pictures: each step names the nearest real item."),
   });

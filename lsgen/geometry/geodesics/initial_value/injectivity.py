@@ -75,7 +75,8 @@ def conjugate_radius(
         horizon: distance up to which geodesics are followed.
         directions: how many, evenly spaced for d = 2, else uniform on the sphere; or tangent vectors (B, k, d), of
             which the directions count.
-        steps, tol: see `conjugate_points`.
+        steps: see `conjugate_points`.
+        tol: see `conjugate_points`.
         chunk_size: number of geodesics to follow at once; by a budget of memory where it is not given.
         generator: source of the directions.
 

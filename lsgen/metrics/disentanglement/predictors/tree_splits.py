@@ -142,7 +142,10 @@ class HistogramTrees(Trees):
     """Trees whose thresholds lie between bins, grown level by level from histograms made by matrix products.
 
     Args:
-        columns, fitted, depth, seed: see `Trees`; the columns are bins from 0, int64 (d, N).
+        columns: bins from 0, int64 (d, N).
+        fitted: see `Trees`.
+        depth: see `Trees`.
+        seed: see `Trees`.
 
     """
 

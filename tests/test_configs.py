@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 
 from lsgen.cli import main
+from lsgen.cli.config.compose import compose_chosen
 from lsgen.cli.config.construction import build, instantiate, verify
 from lsgen.cli.config.frozen_config import freeze, references, thaw
 from lsgen.cli.config.open_shape import fill_shape
@@ -188,7 +189,7 @@ def test_experiments_bring_no_key_that_no_part_knows(name, run_dir):
     frozen, choices = composed(f"experiment={name}")
     groups = [f"{group}={choice}" for group, choice in choices.items() if "/" not in group and group != "experiment"]
     with initialize_config_module("lsgen.conf", version_base="1.3"):
-        plain = OmegaConf.to_container(compose("train", overrides=groups), resolve=False)
+        plain = compose_chosen("train", groups)
     check_overlay(frozen, plain, name)
     verify(thaw(frozen))
 

@@ -117,7 +117,7 @@ class _Loader(ConfigLoaderImpl):
         places = {source.full_path() for source in self.get_sources()}
         if not places <= _UNCHANGING or any("hydra." in one or "???" in one for one in overrides):
             return compose()
-        key = (config_name, tuple(overrides), JobRuntime.instance().get("name"), _shipped_files())
+        key = (config_name, tuple(overrides), _shipped_files())
         if key not in _composed:
             _composed[key] = pickle.dumps(compose())
         elif validate_sweep_overrides:
@@ -126,6 +126,7 @@ class _Loader(ConfigLoaderImpl):
             )
         config: DictConfig = pickle.loads(_composed[key])
         config.hydra.runtime.cwd = os.getcwd()
+        config.hydra.job.name = JobRuntime.instance().get("name")
         return config
 
 

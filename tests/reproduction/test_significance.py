@@ -60,6 +60,17 @@ def test_items_are_the_same_for_both_sides_and_all_seeds():
     assert pigeonhole_bootstrap(smaller, smaller + 0.01, 0.02) == 1.0
 
 
+def test_what_was_drawn_before_is_not_taken_for_something_else():
+    x = np.random.default_rng(4).normal(size=(2, 6))
+    shares = [
+        pigeonhole_bootstrap(*arguments)
+        for arguments in ((x, 0.3, 0.0), (x, 0.3, -0.4), (0.3, x, 0.0), (x.reshape(3, 4), 0.3, 0.0), (-x, 0.3, 0.0))
+        for _ in range(2)
+    ]
+    assert shares[::2] == shares[1::2]
+    assert len(set(shares)) == 5
+
+
 def test_the_coefficient_of_variation_is_that_of_scipy():
     x = np.random.default_rng(1).gamma(4.0, size=(10, 30))
     assert STATISTICS["coefficient_of_variation"](x) == pytest.approx(stats.variation(x, axis=0, ddof=1).mean())

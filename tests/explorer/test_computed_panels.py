@@ -114,6 +114,7 @@ def see_paths(page, z):
     for kind in ("linear", "slerp"):
         points = getattr(paths, kind)(torch.from_numpy(z[3]), torch.from_numpy(z[4]), 9)
         np.testing.assert_allclose(routes[kind]["points"], points, atol=1e-12)
+        points[0], points[-1] = torch.from_numpy(z[[3, 4]])
         near = nearest_neighbours(points, codes.double(), 11).distances.numpy()
         far = np.where(near[:, 0] == 0, near[:, 10], near[:, 9])  # an end is not its own neighbour
         expected = [100 * (known < value).mean() for value in far]
@@ -300,9 +301,9 @@ def test_every_panel_fits_a_narrow_dark_window(browser, path):
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab
 
 
-def poor(count, dim, manifold=None, **columns):
+def poor(count, dim, manifold=None, spread=1, **columns):
     """Contents with codes alone."""
-    z = np.random.default_rng(0).normal(size=(count, dim)).astype(np.float32)
+    z = spread * np.random.default_rng(0).normal(size=(count, dim)).astype(np.float32)
     z = z if manifold is None else 0.3 * z / np.linalg.norm(z, axis=1, keepdims=True)
     z = z**2 / 0.09 if isinstance(manifold, Simplex) else z
     place = np.stack([np.arange(count), np.arange(count)], 1).astype(float)
@@ -323,6 +324,11 @@ LACKING = {
     "one class and one dimension": (
         lambda: poor(12, 1, label=np.zeros(12, dtype=int)),
         {"attributes": "holds every item", "dimensions": "1 dimension, 1 active"},
+    ),
+    "three": (lambda: poor(3, 2), {"paths": "Percentiles compare with the distances of 3 items"}),
+    "equal codes": (
+        lambda: poor(12, 2, spread=0, label=np.arange(12) % 2),
+        {"attributes": "cannot be told from noise", "dimensions": "0 active", "paths": "as near to the data"},
     ),
     "a simplex": (lambda: poor(12, 2, Simplex(2)), {"attributes": "Probability vectors cannot be added"}),
 }

@@ -67,6 +67,7 @@ function mountPaths(element, store, data) {
     found.push(dense ? { kind: "density", chain: dense,
       points: curves.resampled(space, dense.nodes.map((row) => engine.search.row(space, row)), steps) }
       : { kind: "density", refusal: "No chain of neighbours joins A and B: the items fall into parts." });
+    for (const { points } of found) if (points) [points[0], points[steps - 1]] = [za, zb];  // to the last digit
     return found;
   }
 

@@ -258,12 +258,13 @@ def see_scores(page, given):
 
 
 def see_comparison(page, given):
+    page.evaluate("__lsgen.store.set({k: 6})")
     page.click("#tab-compare")
     for choice, space in enumerate(given.spaces):
-        page.evaluate(f"{SHOWN}.comparison = null")
-        page.select_option(".panel-compare select >> nth=0", str(choice)) if choice else page.evaluate(
-            "__lsgen.store.set({k: 6})"
-        )
+        if choice:
+            settled(page, "comparison")
+            page.evaluate(f"{SHOWN}.comparison = null")
+            page.select_option(".panel-compare select >> nth=0", str(choice))
         found = settled(page, "comparison")
         near = [
             nearest_neighbours(c.tensor(), None, 6, distance_on(c.manifold)).indices.tolist()

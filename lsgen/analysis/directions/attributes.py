@@ -27,7 +27,7 @@ from lsgen.analysis.directions.noise import (
     reliability,
     reliability_interval,
 )
-from lsgen.analysis.directions.permutations import flipped_lengths, p_value, permuted_lengths
+from lsgen.analysis.directions.permutations import flipped_directions, p_value, permuted_directions, ratio
 from lsgen.analysis.statistic import Statistic
 from lsgen.analysis.tangent_space import TangentSpace, tangent_space
 from lsgen.latent import Codes
@@ -47,7 +47,13 @@ class _Sample(NamedTuple):
 
 
 def attribute_direction(
-    codes: Codes, column: str, value: Any = None, *, units: Any = None, resampling: Resampling = Resampling()
+    codes: Codes,
+    column: str,
+    value: Any = None,
+    *,
+    units: Any = None,
+    resampling: Resampling = Resampling(),
+    space: TangentSpace | None = None,
 ) -> Direction:
     """Return the direction along which a column of metadata changes.
 
@@ -58,6 +64,7 @@ def attribute_direction(
             in their order, and one of more numbers is regressed on.
         units: what codes that are not independent of each other have in common, (N,).
         resampling: numbers of permutations and folds, and the seed.
+        space: the tangent space; that at the Frechet mean of all codes unless given.
 
     Raises:
         ValueError: there is no such column, it has no or only that value, or text of more than two values.
@@ -72,14 +79,16 @@ def attribute_direction(
         wanted = present[1] if value is None else value
         second = (values == wanted) & ~missing
         name = f"{column} = {wanted}"
-        return group_direction(codes, ~second & ~missing, second, name=name, units=units, resampling=resampling)
+        return group_direction(
+            codes, ~second & ~missing, second, name=name, units=units, resampling=resampling, space=space
+        )
     if len(present) < 2:
         raise ValueError(f"expected a column of at least two values, got {column!r} with {len(present)}")
     if values.dtype.kind not in "iuf":
         raise ValueError(
             f"expected a value of the column {column!r}, which has {len(present)} that are no numbers, got none"
         )
-    return value_direction(codes, values, name=column, units=units, resampling=resampling)
+    return value_direction(codes, values, name=column, units=units, resampling=resampling, space=space)
 
 
 def group_direction(
@@ -217,10 +226,10 @@ def _found(
     options = resampling.folds, resampling.seed
     if rows.ndim == 2:
         differences = vectors[rows[:, 1]] - vectors[rows[:, 0]]
-        null = flipped_lengths(differences, units, resampling.permutations, random)
+        null = flipped_directions(differences, units, resampling.permutations, random)
         auc = cross_validated_order(differences, units, *options)
     else:
-        null = permuted_lengths(vectors[rows], sample.attribute, units, resampling.permutations, random)
+        null = permuted_directions(vectors[rows], sample.attribute, units, resampling.permutations, random)
         auc = cross_validated_auc(vectors[rows], sample.attribute, units, *options)
     used = codes.z[np.unique(rows)]
     if len(np.unique(units)) == n and (copies := len(used) - len(np.unique(used, axis=0))):
@@ -234,9 +243,9 @@ def _found(
         rows,
         sample.attribute,
         units,
-        Statistic(reliability(found), n, reliability_interval(found, null), 0.0, resampling.seed),
-        Statistic(square**0.5, n, None, float(null.mean()) ** 0.5, resampling.seed),
-        p_value(square, null),
+        Statistic(reliability(found), n, reliability_interval(found, null.ratios), 0.0, resampling.seed),
+        Statistic(square**0.5, n, None, float(null.squares.mean()) ** 0.5, resampling.seed),
+        p_value(float(ratio(square, found.noise)), null.ratios),
         auc,
         float(along.std()),
         tuple(remarks),

@@ -52,7 +52,8 @@ class Direction:
         reliability: rho, an estimate of cos^2 of the angle between the vector and the one of infinitely many codes; 0
             by chance.
         length: of the vector; by chance the root mean square of those of permutations.
-        p_value: share of permutations with a vector at least as long, (1 + number) / (1 + permutations).
+        p_value: share of permutations whose vector is at least as long for its noise, themselves and the vector
+            counted.
         auc: probability that of two codes with different attributes, which the direction was not found from, the one
             with the greater attribute lies farther along it; 1/2 by chance. Of pairs that the second does.
         deviation: standard deviation of all codes along the direction.

@@ -93,14 +93,14 @@ def reliability_interval(found: Contributions, null: Array, level: float = 0.95)
 
     Args:
         found: the direction.
-        null: squared lengths of the directions of permutations, (B,).
+        null: squared lengths of the directions of permutations over their noise, (B,).
         level: probability that it covers.
 
     """
     noise, square = found.noise, float(found.vector @ found.vector)
     if not np.isfinite(noise) or square == 0:
         return 0.0, 1.0
-    own = float(np.var(null))
+    own = float(np.var(null)) * noise**2
     variance = max(4 * float(np.square(found.parts @ found.vector).sum()) - own, own)
     half = float(ndtri((1 + level) / 2)) * variance**0.5
     low, high = (max(0.0, square - noise + sign * half) for sign in (-1, 1))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
 from lsgen.analysis.directions import (
@@ -14,6 +16,8 @@ from lsgen.analysis.directions import (
     value_direction,
 )
 from lsgen.analysis.directions.cross_validation import cross_validated_auc
+from lsgen.analysis.directions.noise import difference_of_pairs, regression
+from lsgen.analysis.directions.permutations import flipped_directions, p_value, permuted_directions
 from lsgen.latent import Codes, PoincareBall, Sphere
 
 D = 32
@@ -146,6 +150,46 @@ def test_flips_and_permutations_within_units_leave_an_attribute_that_changes_in_
     assert together.p_value == paired.p_value == 0.01
     assert apart.reliability.value == 0
     assert together.reliability.value == pytest.approx(paired.reliability.value, abs=0.01)
+
+
+def test_groups_of_unequal_size_and_spread_are_no_direction():
+    random, few, rejected, deceived = np.random.default_rng(9), np.arange(10), 0, 0
+    for _ in range(60):
+        z = np.concatenate([3 * random.normal(size=(10, 16)), random.normal(size=(60, 16))])
+        found = group_direction(Codes(z), few, np.arange(10, 70), resampling=FEW)
+        rejected += found.p_value <= 0.1
+        null = permuted_directions(z, np.repeat([0.0, 1.0], [10, 60]), np.arange(70), 99, random).squares
+        deceived += p_value(found.length.value**2, null) <= 0.1
+    assert rejected <= 6 + 4 * (60 * 0.09) ** 0.5
+    assert deceived > 45
+
+
+def test_directions_of_permutations_are_those_of_the_regression_one_by_one():
+    random = np.random.default_rng(10)
+    z, y, units = random.normal(size=(30, 4)), random.normal(size=30), np.arange(30)
+    found = permuted_directions(z, y, units, 20, np.random.default_rng(1))
+    drawn = np.random.default_rng(1).permuted(np.tile(y, (20, 1)), axis=1)
+    each = [regression(z, one, units) for one in drawn]
+    assert found.squares == pytest.approx([one.vector @ one.vector for one in each])
+    assert found.ratios == pytest.approx([one.vector @ one.vector / one.noise for one in each])
+    flipped = flipped_directions(z, units, 20, np.random.default_rng(2))
+    signs = np.random.default_rng(2).choice([-1.0, 1.0], size=(20, 30))
+    each = [difference_of_pairs(one[:, None] * z, units) for one in signs]
+    assert flipped.ratios == pytest.approx([one.vector @ one.vector / one.noise for one in each])
+
+
+def test_reliability_of_few_digits_is_the_squared_cosine_with_the_direction_of_all():
+    random, digits = np.random.default_rng(11), load_digits()
+    z = PCA(16).fit_transform(digits.data)
+    a, b = (np.flatnonzero(digits.target == digit) for digit in (3, 8))
+    whole = z[b].mean(0) - z[a].mean(0)
+    rhos, cosines = [], []
+    for _ in range(40):
+        rows = np.concatenate([random.choice(a, 10, replace=False), random.choice(b, 10, replace=False)])
+        found = group_direction(Codes(z[rows]), np.arange(10), np.arange(10, 20), resampling=FEW)
+        rhos.append(found.reliability.value)
+        cosines.append((found.unit @ whole) ** 2 / (whole @ whole))
+    assert np.mean(rhos) == pytest.approx(np.mean(cosines), abs=0.05)
 
 
 def test_auc_is_that_of_scikit_learn_on_held_out_codes_and_its_interval_covers():

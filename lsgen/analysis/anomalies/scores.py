@@ -19,6 +19,7 @@ class_mahalanobis; Breunig, Kriegel, Ng & Sander, "LOF" (2000).
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Callable
 
 import numpy as np
@@ -137,12 +138,11 @@ class _Ellipsoid:
 
 def _pyod(name: str, ordinary: Codes, codes: Codes) -> Scores:
     try:
-        module = importlib.import_module(f"pyod.models.{name.lower()}")
-    except ModuleNotFoundError as error:
-        if error.name in ("pyod", "pyod.models"):
-            raise ImportError("scores of pyod need it installed: pip install 'lsgen[anomaly]'") from error
-        raise ValueError(f"expected a detector of pyod such as pyod:ECOD, got pyod:{name}") from error
-    kind = getattr(module, name, None)
+        models = importlib.import_module("pyod.models")
+    except ImportError as error:
+        raise ImportError("scores of pyod need it installed: pip install 'lsgen[anomaly]'") from error
+    places = [one.name for one in pkgutil.iter_modules(models.__path__) if one.name.replace("_", "") == name.lower()]
+    kind = getattr(importlib.import_module(f"pyod.models.{places[0]}"), name, None) if places else None
     if not isinstance(kind, type):
         raise ValueError(f"expected a detector of pyod such as pyod:ECOD, got pyod:{name}")
     fitted = kind()

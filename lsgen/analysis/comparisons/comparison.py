@@ -15,7 +15,7 @@ from lsgen.analysis.comparisons.alignment import (
     procrustes_distance,
     rank_correlation,
 )
-from lsgen.analysis.comparisons.neighbourhoods import chance_jaccard, neighbour_jaccard
+from lsgen.analysis.comparisons.neighbourhoods import chance_jaccard, mean_jaccard
 from lsgen.analysis.flat import flat_coordinates
 from lsgen.analysis.resampling import group_jackknife
 from lsgen.analysis.statistic import Statistic
@@ -97,8 +97,7 @@ def compare(
         return Statistic(statistic(x, y), len(ids), interval, float(chance.mean()), seed, level), chance
 
     cka, by_chance = measured(linear_cka)
-    overlap = neighbour_jaccard(a_rows, b_rows, k)
-    spread = group_jackknife(lambda at: float(overlap[at].mean()), len(ids), rng, level=level, bounds=(0, 1))
+    overlap, spread = mean_jaccard(a_rows, b_rows, k, rng, level=level)
     return SpaceComparison(
         cka,
         measured(debiased_cka)[0],

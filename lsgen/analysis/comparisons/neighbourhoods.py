@@ -11,15 +11,18 @@ https://arxiv.org/abs/1912.04853, for the comparison of neighbourhoods.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
+from lsgen.analysis.resampling import group_jackknife
 from lsgen.latent import Codes
 from lsgen.latent.distances import distance_on
 from lsgen.latent.neighbours import nearest_neighbours
 
-__all__ = ["chance_jaccard", "neighbour_jaccard"]
+__all__ = ["chance_jaccard", "mean_jaccard", "neighbour_jaccard"]
 
 
 def neighbour_jaccard(a: Codes, b: Codes, k: int = 10) -> NDArray[np.float64]:
@@ -36,13 +39,59 @@ def neighbour_jaccard(a: Codes, b: Codes, k: int = 10) -> NDArray[np.float64]:
     """
     if not np.array_equal(a.ids, b.ids):
         raise ValueError("expected codes of the same items in the same order, got others")
-    near = [nearest_neighbours(part.tensor().double(), None, k, distance_on(part.manifold)).indices for part in (a, b)]
-    shared = (near[0][:, :, None] == near[1][:, None, :]).sum((1, 2)).numpy()
-    overlap: NDArray[np.float64] = shared / (2 * k - shared)
-    return overlap
+    return _overlap([_near(part, k) for part in (a, b)], k)
+
+
+def mean_jaccard(
+    a: Codes, b: Codes, k: int, rng: np.random.Generator, groups: int = 20, level: float = 0.95
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Return the overlap of every item, (N,), and the interval of their mean.
+
+    Items have neighbours in common, so the groups that the jackknife leaves out are left out as neighbours too.
+
+    Args:
+        a: codes of the items.
+        b: other codes of the same items, in the same order.
+        k: number of neighbours.
+        rng: draws the groups.
+        groups: number of groups.
+        level: coverage of the interval.
+
+    Raises:
+        ValueError: see `neighbour_jaccard`.
+
+    """
+    n = len(a)
+    deep = min(n - 1, 2 * k + 20)
+    near = [_near(part, deep) for part in (a, b)]
+    fewest = max(1, min(k, n - 1 - -(-n // min(groups, n))))
+
+    def mean_of(rows: NDArray[np.int64]) -> float:
+        kept = np.zeros(n, dtype=bool)
+        kept[rows] = True
+        lists = [table[rows] for table in near]
+        orders = [np.argsort(~kept[table], axis=1, kind="stable")[:, :fewest] for table in lists]
+        return float(_overlap([np.take_along_axis(t, o, 1) for t, o in zip(lists, orders, strict=True)], fewest).mean())
+
+    interval = group_jackknife(mean_of, n, rng, groups, level)
+    overlap = neighbour_jaccard(a, b, k)
+    shift = float(overlap.mean()) - mean_of(np.arange(n))
+    return overlap, (max(0.0, interval[0] + shift), min(1.0, interval[1] + shift))
 
 
 def chance_jaccard(n: int, k: int) -> float:
     """Return the expected overlap of two sets of k items that are drawn from n - 1 without regard to one another."""
     shared = np.arange(k + 1)
     return float((hypergeom.pmf(shared, n - 1, k, k) * shared / (2 * k - shared)).sum())
+
+
+def _near(codes: Codes, k: int) -> NDArray[np.int64]:
+    found = nearest_neighbours(codes.tensor().double(), None, k, distance_on(codes.manifold))
+    indices: NDArray[np.int64] = found.indices.numpy()
+    return indices
+
+
+def _overlap(near: Sequence[NDArray[np.int64]], k: int) -> NDArray[np.float64]:
+    shared = (near[0][:, :, None] == near[1][:, None, :]).sum((1, 2))
+    overlap: NDArray[np.float64] = shared / (2 * k - shared)
+    return overlap

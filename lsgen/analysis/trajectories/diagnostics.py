@@ -22,6 +22,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.integrate import trapezoid
 from torch import Tensor
 
 from lsgen.geometry import immersion
@@ -68,7 +69,7 @@ class PathDiagnostics:
     @property
     def decoded_length(self) -> float:
         """Length of the path of mean observations, by the trapezoidal rule."""
-        return float(np.trapezoid(self.speed, dx=1 / (len(self.speed) - 1)))
+        return float(trapezoid(self.speed, dx=1 / (len(self.speed) - 1)))
 
     def profiles(self) -> dict[str, Steps]:
         """Return what is known, by name."""

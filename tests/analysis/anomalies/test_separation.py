@@ -36,12 +36,12 @@ def test_equal_scores_tell_nothing():
 
 def test_intervals_hold_the_truth_as_often_as_they_promise():
     truth, inside = norm.cdf(1 / 2**0.5), 0
-    for seed in range(150):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         strange = np.arange(120) < 60
-        low, high = detection(rng.normal(size=120) + strange, strange, resamples=200).auroc.interval
+        low, high = detection(rng.normal(size=120) + strange, strange, resamples=100).auroc.interval
         inside += low < truth < high
-    assert 0.88 < inside / 150 < 0.99
+    assert 0.86 < inside / 100 < 0.99
 
 
 def test_what_cannot_be_judged_is_refused():

@@ -17,6 +17,7 @@ from lsgen.analysis.comparisons import (
     neighbour_jaccard,
     procrustes_distance,
 )
+from lsgen.analysis.comparisons.neighbourhoods import mean_jaccard
 from lsgen.latent import Codes, Sphere
 
 RNG = np.random.default_rng(0)
@@ -78,6 +79,16 @@ def test_overlap_is_that_of_sets_and_the_moved_item_is_found():
     assert found.most_moved(1).tolist() == ["item 17"]
     assert found.jaccard.value == pytest.approx(np.mean(known))
     assert found.jaccard.baseline == chance_jaccard(60, 5)
+
+
+def test_the_interval_of_the_mean_overlap_holds_it_although_neighbours_are_shared():
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(60, 3))
+        found.append(mean_jaccard(Codes(x), Codes(x + 0.7 * rng.normal(size=(60, 3))), 5, rng))
+    truth = np.mean([overlap.mean() for overlap, _ in found])
+    assert np.mean([low < truth < high for _, (low, high) in found]) > 0.88
 
 
 def test_items_in_common_are_found_by_id():

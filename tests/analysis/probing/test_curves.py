@@ -82,18 +82,18 @@ def test_intervals_hold_for_other_labels_and_other_items():
     z = rng.normal(size=(20_000, 2))
     y = (z[:, 0] + 0.5 * rng.normal(size=20_000) > 0).astype(int)
     fit, test = codes(z[:10_000], label=y[:10_000]), codes(z[10_000:], 50_000, label=y[10_000:])
-    wide = transfer(fit, test, options=ProbeOptions("linear", (20,), seeds=60, resamples=10)).scores["codes"][0].value
+    wide = transfer(fit, test, options=ProbeOptions("linear", (20,), seeds=40, resamples=10)).scores["codes"][0].value
     inside = 0
-    for i in range(30):
+    for i in range(20):
         few = slice(100 * i, 100 * i + 100)
-        options = ProbeOptions("linear", (20,), seeds=5, resamples=100, seed=i)
+        options = ProbeOptions("linear", (20,), seeds=5, resamples=50, seed=i)
         low, high = (
             transfer(fit.select(slice(200 * i, 200 * i + 200)), test.select(few), options=options)
             .scores["codes"][0]
             .interval
         )
         inside += low < wide < high
-    assert inside >= 25
+    assert inside >= 16
 
 
 def test_small_networks_predict_classes_and_numbers():

@@ -308,7 +308,8 @@ def test_the_permutation_p_is_that_of_the_same_shuffles(script: Script, effect: 
 
     def size(rows: list[int]) -> float:
         others = [i for i in range(n) if i not in rows]
-        return float(((z[rows].mean(0) - z[others].mean(0)) ** 2).sum())
+        noise = sum(z[group].var(0, ddof=1).sum() / len(group) for group in (rows, others))
+        return float(((z[rows].mean(0) - z[others].mean(0)) ** 2).sum() / noise)
 
     reached, observed = 0, size(list(range(counts[0])))
     for _ in range(times):
@@ -321,6 +322,14 @@ def test_the_permutation_p_is_that_of_the_same_shuffles(script: Script, effect: 
     )
     assert found == (1 + reached) / (1 + times)
     assert (found == 0.01) == (effect > 3)
+
+
+def test_groups_of_unequal_size_and_spread_are_no_direction(script: Script) -> None:
+    rng, low = np.random.default_rng(0), 0
+    for _ in range(30):
+        z = np.concatenate([3 * rng.normal(size=(10, 8)), rng.normal(size=(60, 8))])
+        low += script("directions.permutation(f64(z.flat()), 8, 10, 60, 99, 1)", z=z) <= 0.1
+    assert low <= 3 + 4 * (30 * 0.09) ** 0.5
 
 
 def test_the_auc_counts_pairs_as_scikit_learn(script: Script) -> None:

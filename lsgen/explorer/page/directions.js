@@ -102,25 +102,40 @@ function directionNumerics() {
     return sum;
   }
 
-  // Permutation p-value of |D|^2: the groups are shuffled `times` times with a seed.
+  // Permutation p-value: the groups are shuffled `times` times with a seed. |D|^2 is compared over its noise T, as groups
+  // of unequal size and spread have a long D without a difference of their means.
   function permutation(vectors, d, na, nb, times = 999, seed = 0) {
-    const n = na + nb, all = span(0, n), centre = mean(vectors, d, all), x = new Float64Array(n * d);
+    const n = na + nb, all = span(0, n), centre = mean(vectors, d, all), x = new Float64Array(n * d), length = new Float64Array(n);
     for (let i = 0; i < n; i++) for (let j = 0; j < d; j++) x[i * d + j] = vectors[i * d + j] - centre[j];
-    const m = Math.min(na, nb), next = search.uniform(seed), order = Int32Array.from(all), sum = new Float64Array(d);
-    const square = () => { let total = 0; for (let j = 0; j < d; j++) total += sum[j] * sum[j]; return total; };
+    for (let i = 0; i < n; i++) for (let j = 0; j < d; j++) length[i] += x[i * d + j] ** 2;
+    const whole = length.reduce((sum, value) => sum + value, 0);
+    const m = Math.min(na, nb), rest = n - m, next = search.uniform(seed), order = Int32Array.from(all), sum = new Float64Array(d);
+    let inside = 0;
+    const ratio = () => {  // of the group of m whose sum and sum of squares these are; those of the others are the rest
+      let own = 0;
+      for (let j = 0; j < d; j++) own += sum[j] * sum[j];
+      const square = own * (1 / m + 1 / rest) ** 2;
+      const error = (inside - own / m) / (m * (m - 1)) + (whole - inside - own / rest) / (rest * (rest - 1));
+      return square === 0 ? 0 : error * 1e12 > square ? square / error : 1e12;
+    };
     const first = na <= nb ? 0 : na;
-    for (let i = first; i < first + m; i++) for (let j = 0; j < d; j++) sum[j] += x[i * d + j];
-    const observed = square();  // |D|^2 is this times (1/m + 1/(n - m))^2, as the sum of all is zero
+    for (let i = first; i < first + m; i++) {
+      inside += length[i];
+      for (let j = 0; j < d; j++) sum[j] += x[i * d + j];
+    }
+    const observed = ratio();
     let reached = 0;
     for (let turn = 0; turn < times; turn++) {
       sum.fill(0);
+      inside = 0;
       for (let i = 0; i < m; i++) {
         const pick = i + Math.floor(next() * (n - i)), row = order[pick];
         order[pick] = order[i];
         order[i] = row;
+        inside += length[row];
         for (let j = 0, at = row * d; j < d; j++) sum[j] += x[at + j];
       }
-      if (square() >= observed * (1 - 1e-12)) reached++;
+      if (ratio() >= observed * (1 - 1e-9)) reached++;
     }
     return (1 + reached) / (1 + times);
   }

@@ -403,10 +403,19 @@ def test_what_is_decoded_is_what_pytorch_decodes(browser, tmp_path):
         np.testing.assert_allclose(np.array(pixels) / 255, ((shown + 1) / 2).clamp(0, 1), atol=1e-2)
 
 
+WORKERS = {
+    "as it is": "0",
+    "refused": "window.Worker = class { constructor() { throw new Error('refused'); } }",
+    "failing": "window.Worker = class { postMessage() { setTimeout(() => this.onerror({ message: 'refused' })); } }",
+}
+
+
 @pytest.mark.shows("uncertainty")
-def test_noise_is_called_noise(browser, tmp_path):
+@pytest.mark.parametrize("worker", WORKERS)
+def test_noise_is_called_noise_also_without_a_worker(browser, tmp_path, worker):
     made = poor(60, 20, label=np.arange(60) % 2)
     with opened(browser, write_page(tmp_path / "page.html", made)) as page:
+        page.evaluate(f"{WORKERS[worker]}; 0")
         page.evaluate("__lsgen.store.set({tab: 'attributes'})")
         found = settled(page, "direction")
         assert found["p"] > 0.05

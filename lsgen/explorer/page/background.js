@@ -33,30 +33,36 @@ function createBackground() {
       try { postMessage({ id, value: tasks(task, given) }); } catch (error) { postMessage({ id, error: error.message }); }
     };`;
   const waiting = new Map(), known = new Set();
-  let worker = null, here = null, next = 0;
+  let worker = null, here = null, next = 0, answered = false;
 
   function start() {
     try {
       worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-      worker.onmessage = ({ data: { id, value, error } }) => {
-        const { resolve, reject } = waiting.get(id);
-        waiting.delete(id);
-        if (error === undefined) resolve(value); else reject(new Error(error));
-      };
-      worker.onerror = (event) => {
-        for (const { reject } of waiting.values()) reject(new Error(event.message || "The work beside the page failed."));
-        waiting.clear();
-      };
     } catch (refused) {
       here = backgroundTasks();
+      return;
     }
+    worker.onmessage = ({ data: { id, value, error } }) => {
+      const { resolve, reject } = waiting.get(id);
+      waiting.delete(id);
+      answered = true;
+      if (error === undefined) resolve(value); else reject(new Error(error));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault?.();
+      const left = [...waiting.values()];
+      waiting.clear();
+      if (answered) { for (const { reject } of left) reject(new Error(event.message || "The work beside the page failed.")); return; }
+      here = backgroundTasks();  // pages inside other pages may be refused a worker
+      for (const { task, given, resolve, reject } of left) run(task, given).then(resolve, reject);
+    };
   }
 
   function run(task, given) {
     if (!worker && !here) start();
     if (here) return new Promise((resolve) => setTimeout(resolve, 0)).then(() => here(task, given));
     return new Promise((resolve, reject) => {
-      waiting.set(++next, { resolve, reject });
+      waiting.set(++next, { task, given, resolve, reject });
       worker.postMessage({ id: next, task, given });
     });
   }

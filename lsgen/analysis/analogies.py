@@ -11,7 +11,9 @@ Accuracies are usually given with a, b and c left out of the answers. As the nea
 one of them, that alone makes much of it: beside the standard accuracy stand the honest one, with all codes as
 answers, how often it is one of the three, and what the nearest code to c, or to b, would have scored by itself.
 
-Intervals take questions that share a pair (a, b) or (c, d) as dependent (dyadic-robust variance).
+Intervals take questions that share a pair (a, b) or (c, d) as dependent (dyadic-robust variance, Student's distribution
+of as many degrees of freedom as pairs less one): simulated, they cover in 93 % of draws for 40 pairs in all
+combinations, in 81 to 91 % for 6 pairs.
 
 Reference: Levy & Goldberg, "Linguistic regularities in sparse and explicit word representations" (2014), equations 2 to
 4; Linzen, "Issues in evaluating semantic spaces using word analogies" (2016), https://arxiv.org/abs/1606.07736, for the
@@ -29,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import stdtrit
 from torch import Tensor
 
 from lsgen.analysis.statistic import Statistic
@@ -256,5 +258,5 @@ def _dyadic(values: NDArray[Any], pairs: NDArray[Any]) -> tuple[float, float] | 
     dyads = np.bincount(np.unique(np.sort(pairs, axis=0), axis=1, return_inverse=True)[1].ravel(), psi)
     same = np.bincount(pairs[0][pairs[0] == pairs[1]], psi[pairs[0] == pairs[1]], pairs.max() + 1)
     variance = float(np.square(sums - same).sum() - np.square(dyads).sum())
-    half = float(ndtri(0.975)) * max(variance, float(np.square(psi).sum())) ** 0.5
+    half = float(stdtrit(max(pairs.max(), 1), 0.975)) * max(variance, float(np.square(psi).sum())) ** 0.5
     return max(share - half, 0.0), min(share + half, 1.0)

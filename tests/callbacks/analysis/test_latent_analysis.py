@@ -71,6 +71,17 @@ def test_scores_of_the_model_are_not_judged_by_classes_that_it_has_seen(turn):
     assert "analysis/anomaly/elbo/false_alarms" in found.statistics
 
 
+def test_cosines_between_directions_are_written_with_their_intervals(turn):
+    _, sink, found = turn
+    known = np.load(sink.figures / "analysis" / "directions" / "00000007.npz")
+    count = sum(key.startswith("analysis/direction/") and key.endswith("/reliability") for key in found.statistics)
+    assert known["cosines"].shape == (len(known["names"]),) * 2 == (count, count)
+    told = np.isfinite(known["cosines"])
+    assert told.any()
+    assert (known["intervals"][told][:, 0] <= known["cosines"][told]).all()
+    assert (known["shared"].diagonal() == 120).all()
+
+
 def test_every_key_is_registered(turn):
     keys = turn[1].values
     assert sorted(key for key in keys if find(key) is None) == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lsgen.analysis.directions import Direction, Resampling, attribute_direction
+from lsgen.analysis.directions import Direction, Resampling, attribute_direction, compare_directions
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.subject import CLASSES, Subject
 from lsgen.latent.columns import is_text
@@ -15,18 +15,23 @@ __all__ = ["directions"]
 
 
 def directions(subject: Subject, found: Findings) -> None:
-    """Log reliability, permutation p-value and cross-validated AUC of the direction of every class and factor."""
-    vectors = {}
+    """Log reliability, permutation p-value and cross-validated AUC of the direction of every class and factor.
+
+    Vectors and the cosines between them, corrected for noise, are written as arrays.
+    """
+    known = {}
     for name, direction in _found(subject, found):
         key = f"analysis/direction/{name}"
         found.add(f"{key}/reliability", direction.reliability)
         found.add(f"{key}/auc", direction.auc)
         found.numbers({f"{key}/p": direction.p_value})
-        vectors[name] = direction.vector
-    if vectors:
-        found.sink.arrays(
-            "analysis/directions", names=np.array(list(vectors)), vectors=np.stack(list(vectors.values()))
-        )
+        known[name] = direction
+    if known:
+        arrays = {"names": np.array(list(known)), "vectors": np.stack([one.vector for one in known.values()])}
+        if len(known) > 1:
+            alike = compare_directions(subject.codes, list(known.values()))
+            arrays |= {"cosines": alike.corrected, "intervals": alike.intervals, "shared": alike.shared}
+        found.sink.arrays("analysis/directions", **arrays)
 
 
 def _found(subject: Subject, found: Findings) -> Iterator[tuple[str, Direction]]:

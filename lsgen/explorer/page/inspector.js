@@ -46,6 +46,17 @@ function columnTable(data, row) {
     h("tbody", {}, columns.map((column) => h("tr", {}, h("th", { scope: "row" }, words(column.label, 30)), h("td", {}, words(column.text(row), 300)))))));
 }
 
+/* What somebody reads who opens the page for the first time, and items to begin with. */
+function guide(store, data) {
+  const dims = data.codes ? `${number(data.codes.full)} numbers` : "a few numbers", wanted = Math.min(data.count, 12);
+  const rows = Array.from({ length: wanted }, (_, i) => Math.floor((i + 0.5) * data.count / wanted));
+  return [h("ol", { class: "guide" },
+    h("li", {}, `Each point of the map is one item. The model has described it by ${dims}, its code; items with like codes lie close together.`),
+    h("li", {}, "A map flattens the codes and so distorts them. The line below it says how far it can be trusted; hovering over a point draws lines to the items that are truly nearest."),
+    h("li", {}, "Hold Shift and draw around points to select them. The tabs above filter items, walk from one to another, and measure what sets groups apart.")),
+  h("h3", {}, "Begin with one of these"), filmstrip(store, data, rows.map((row) => ({ row, text: shortened(data.id(row), 12) })), 52)];
+}
+
 panel("inspect", {
   title: "Item",
   about: "Click a point to see the item behind it, what the model makes of it, and the items it lies closest to.",
@@ -53,8 +64,7 @@ panel("inspect", {
     function show() {
       const { focus: row } = store.get();
       if (row < 0) {
-        element.replaceChildren(...[pinned(store, data), h("p", { class: "hint" }, "No item is chosen yet."),
-          button("Look at the first", () => store.set({ focus: stepped(store, data, 1) }))].filter(Boolean));
+        element.replaceChildren(...[pinned(store, data), ...guide(store, data)].filter(Boolean));
         return;
       }
       const pictures = h("div", { class: "pair" },
@@ -65,7 +75,9 @@ panel("inspect", {
           h("span", { class: "steps" }, button("‹", () => store.set({ focus: stepped(store, data, -1) }), { "aria-label": "the item before" }),
             button("›", () => store.set({ focus: stepped(store, data, 1) }), { "aria-label": "the item after" }))),
         pictures, h("div", { class: "row" }, pinButtons(store, row)),
-        h("h3", {}, "True neighbours"), neighbourList(store, data, row),
+        h("div", { class: "which spaced" }, h("h3", {}, "True neighbours"), data.neighbours ? choice("how many neighbours",
+          [5, 10, 20, 50].map((k) => ({ value: String(k), label: `${k} nearest` })), String(store.get("k")), (k) => store.set({ k: Number(k) })) : null),
+        neighbourList(store, data, row),
         data.columns.length ? h("h3", {}, "What is known of it") : null, columnTable(data, row)].flat().filter(Boolean));
     }
     store.on(["focus", "pins", "k", "colour"], show, true);

@@ -110,7 +110,9 @@ class ReglSurface {
     this.watch.disconnect();
     clearTimeout(this.timer);
     this.plot.destroy();
+    const context = this.renderer.canvas.getContext("webgl");
     this.renderer.destroy();
+    context?.getExtension("WEBGL_lose_context")?.loseContext();
     this.plot = null;
     this.over.style.transform = "";
     this.canvas.remove();

@@ -5,7 +5,13 @@ from contextlib import contextmanager
 
 import pytest
 
-SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+SOFTWARE_GL = [
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-gpu-compositing",
+]
 
 
 @contextmanager
@@ -24,7 +30,7 @@ def chromium(flags=SOFTWARE_GL):
 
 
 @contextmanager
-def opened(browser, path, width=1400, height=900, dark=False, address="", **options):
+def opened(browser, path, width=1000, height=600, dark=False, address="", **options):
     """Yield a page once it is ready; on leaving, fail for requests beyond the file and for errors it has met."""
     scheme = "dark" if dark else "light"
     context = browser.new_context(

@@ -14,7 +14,7 @@ class CodeMapView {
     store.on(["map", "axes", "space"], () => this.refresh(true));
     store.on(["colour", "selection", "visible"], () => this.refresh(false));
     store.on(["pins", "groups"], () => (this.current?.axes ? this.refresh(true) : this.paintOver()));
-    store.on(["hover", "focus", "thumbnails", "lines", "k", "worst"], () => this.paintOver());
+    store.on(["hover", "focus", "thumbnails", "lines", "k", "worst", "selection"], () => this.paintOver());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.refresh(false));
   }
 
@@ -115,9 +115,10 @@ class CodeMapView {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     surface.covered?.();
-    const { hover, focus, pins, thumbnails, lines, k, visible } = store.get();
+    const { hover, focus, pins, thumbnails, lines, k, visible, selection } = store.get();
     drawFrame(context, surface, current);
     if (thumbnails && surface.view.scale > 1.5) drawThumbnails(context, surface, data, visible, this.colours, () => this.paintOver());
+    if (selection.length <= 200) for (const row of selection) ring(context, place(row), 5, token("--ink"), 1);
     const looked = hover >= 0 ? hover : focus;
     if (lines && looked >= 0 && data.neighbours) drawLines(context, place, looked, data.neighbours(looked, k).index);
     for (const draw of OVERLAYS.values()) draw(context, place, store, data, this);

@@ -1,6 +1,6 @@
 """Which codes are strange: scores, how well they tell, and p-values."""
 
-from lsgen.analysis.anomalies.conformal import conformal_p_values
+from lsgen.analysis.anomalies.conformal import conformal_p_values, false_alarms
 from lsgen.analysis.anomalies.panel import AnomalyPanel, anomaly_panel
 from lsgen.analysis.anomalies.scores import anomaly_score, applicable_scores
 from lsgen.analysis.anomalies.separation import Detection, detection
@@ -13,4 +13,5 @@ __all__ = [
     "applicable_scores",
     "conformal_p_values",
     "detection",
+    "false_alarms",
 ]

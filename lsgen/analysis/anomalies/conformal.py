@@ -15,7 +15,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["conformal_p_values"]
+from lsgen.analysis.resampling import share_interval
+from lsgen.analysis.statistic import Statistic
+
+__all__ = ["conformal_p_values", "false_alarms"]
 
 
 def conformal_p_values(calibration: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
@@ -40,3 +43,26 @@ def conformal_p_values(calibration: ArrayLike, scores: ArrayLike) -> NDArray[np.
     at_least = len(known) - np.searchsorted(np.sort(known), judged, side="left")
     p: NDArray[np.float64] = (1 + at_least) / (len(known) + 1)
     return p
+
+
+def false_alarms(p_values: ArrayLike, calibrated_by: int, alpha: float = 0.05, seed: int | None = None) -> Statistic:
+    """Return the share of ordinary items with p <= alpha, which should not exceed alpha.
+
+    Its interval is the exact binomial one for the effective number of items 1/(1/m + 1/n): the n calibration items,
+    which all of the m items share, are drawn as well.
+
+    Args:
+        p_values: of m ordinary items, (m,).
+        calibrated_by: the number n of calibration items.
+        alpha: the level.
+        seed: of what the p-values depend on.
+
+    Raises:
+        ValueError: there are no items.
+
+    """
+    p = np.asarray(p_values, dtype=float)
+    if not p.size or calibrated_by < 1:
+        raise ValueError(f"expected ordinary and calibration items, got {p.size} and {calibrated_by}")
+    share, effective = float((p <= alpha).mean()), 1 / (1 / p.size + 1 / calibrated_by)
+    return Statistic(share, p.size, share_interval(share * effective, effective), alpha, seed)

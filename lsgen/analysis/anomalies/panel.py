@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.analysis.anomalies.conformal import conformal_p_values
+from lsgen.analysis.anomalies.conformal import conformal_p_values, false_alarms
 from lsgen.analysis.anomalies.scores import anomaly_score, applicable_scores
 from lsgen.analysis.anomalies.separation import Detection, detection
-from lsgen.analysis.resampling import clustered_share
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 
@@ -94,7 +93,7 @@ def anomaly_panel(
         return AnomalyPanel(scores, p_values, refused=refused, alpha=alpha)
     mask = np.asarray(strange)
     detections = {name: detection(values, mask, seed=seed) for name, values in scores.items()}
-    alarms = {name: _false_alarms(p[~mask], alpha) for name, p in p_values.items()}
+    alarms = {name: false_alarms(p[~mask], len(calibration), alpha, seed) for name, p in p_values.items()}
     return AnomalyPanel(scores, p_values, detections, alarms, refused, alpha)
 
 
@@ -117,11 +116,6 @@ def _stacked(tables: Sequence[Codes]) -> Codes:
     shared = [name for name in tables[0].columns if all(name in table.columns for table in tables)]
     columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in shared}
     return Codes(np.concatenate([table.z for table in tables]), None, tables[0].manifold, columns)
-
-
-def _false_alarms(p: NDArray[np.float64], alpha: float) -> Statistic:
-    share, interval = clustered_share(p <= alpha, np.arange(len(p)))
-    return Statistic(share, len(p), interval, alpha)
 
 
 def _check_apart(*tables: Codes) -> None:

@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from lsgen.analysis.anomalies import conformal_p_values
+from lsgen.analysis.anomalies import conformal_p_values, false_alarms
 
 
 def enumerated(scores):
@@ -34,3 +34,15 @@ def test_no_calibration_and_nan_are_refused():
         conformal_p_values([], [1.0])
     with pytest.raises(ValueError, match="got NaN"):
         conformal_p_values([1.0], [np.nan])
+
+
+def test_the_interval_of_false_alarms_knows_that_calibration_is_shared():
+    inside = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        p = conformal_p_values(rng.normal(size=99), rng.normal(size=100))
+        low, high = false_alarms(p, 99, alpha=0.1).interval
+        inside.append(low < 0.1 < high)
+    assert 0.91 < np.mean(inside) < 0.995
+    with pytest.raises(ValueError, match="got 0 and 9"):
+        false_alarms([], 9)

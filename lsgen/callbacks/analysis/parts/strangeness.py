@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from lsgen import viz
 from lsgen.analysis import Statistic
-from lsgen.analysis.anomalies import AnomalyPanel, anomaly_panel
-from lsgen.analysis.resampling import clustered_share
+from lsgen.analysis.anomalies import AnomalyPanel, anomaly_panel, false_alarms
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.subject import LeftOutError, Subject
 from lsgen.latent import Codes
@@ -35,8 +34,7 @@ def anomalies(subject: Subject, found: Findings) -> None:
     plain = Codes(codes.z, codes.ids, codes.manifold, {n: c for n, c in codes.columns.items() if n != "label"})
     p_values = _rotated(plain, parts, subject)
     for name, p in p_values.items():
-        share, interval = clustered_share(p <= 0.05, np.arange(len(p)))
-        found.add(f"analysis/anomaly/{name}/false_alarms", Statistic(share, len(p), interval, 0.05, subject.seed))
+        found.add(f"analysis/anomaly/{name}/false_alarms", false_alarms(p, len(p), seed=subject.seed))
         found.columns[f"p_{name}"] = p
     sink = found.sink
     sink.image("analysis/p_values", viz.p_value_histograms(p_values, "p-values of codes among the others"))
@@ -98,10 +96,10 @@ def _panel(
 
 
 def _average(parts: list[Statistic]) -> Statistic:
-    """Return the average over classes, with the interval of the independent estimates of each."""
+    """Return the average over classes, whose interval is as wide as theirs on average, as they share ordinary codes."""
     value = float(np.mean([one.value for one in parts]))
     widths = np.array([(one.interval or (np.nan, np.nan)) for one in parts])
-    half = float(np.sqrt(np.square((widths[:, 1] - widths[:, 0]) / 2).sum())) / len(parts)
+    half = float((widths[:, 1] - widths[:, 0]).mean()) / 2
     chance = float(np.mean([one.baseline or 0.0 for one in parts]))
     n, seed = sum(one.n for one in parts), parts[0].seed
     return Statistic(value, n, (max(0.0, value - half), min(1.0, value + half)), chance, seed, parts[0].level)

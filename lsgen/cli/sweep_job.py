@@ -7,6 +7,7 @@ the job stops at once. Then it asks SLURM to requeue it, unless it was cancelled
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -61,6 +62,8 @@ def run_jobs(path: str, numbers: Sequence[int]) -> int:
         return _run(sweep, sweep.jobs[numbers[0]])
     for module in _PRELOADED:
         importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # what forks share stays shared, and none of them looks through it for garbage
     launcher, worst = os.getppid(), OK
     for number in numbers:
         if os.getppid() != launcher:  # nobody is waiting for the rest

@@ -6,10 +6,11 @@ r"""Distances between codes, for the search of nearest neighbours.
     Fisher-Rao   2 angle(sqrt p, sqrt q) = 2 arccos sum_i sqrt(p_i q_i)       probabilities, the simplex
     hyperbolic   arcosh(-<X, Y>_L) / sqrt c = 2 asinh(|x - y| / sqrt(s(x) s(y))) / sqrt c
                  of the Poincare ball, s = 1 - |x|^2, or of the hyperboloid, x = X_i / (1 + X_0), s = 2 / (1 + X_0)
+    codebooks    the number of places with other entries
 
-Each is a function of a chord |a - b| between feature vectors, so that a matrix product of features finds candidates,
-and the chord of a pair, from differences of its coordinates, keeps small distances. For one x the distance grows with
-w(y) |a - b|^2, where the weight w is 1 except in hyperbolic space, w = 1/s.
+Each but the last is a function of a chord |a - b| between feature vectors, so that a matrix product of features finds
+candidates, and the chord of a pair, from differences of its coordinates, keeps small distances. For one x the distance
+grows with w(y) |a - b|^2, where the weight w is 1 except in hyperbolic space, w = 1/s.
 
 Reference: Nickel & Kiela, "Learning continuous hierarchies in the Lorentz model of hyperbolic geometry" (2018),
 https://arxiv.org/abs/1806.03417, equations 5 to 11, for the hyperboloid and the ball.
@@ -26,12 +27,14 @@ from torch.linalg import vector_norm
 
 from lsgen.latent import great_circles
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
-from lsgen.latent.manifolds.supports import Simplex
+from lsgen.latent.manifolds.product_manifolds import ProductManifold
+from lsgen.latent.manifolds.supports import Codebook, Simplex
 
 __all__ = [
     "AngularDistance",
     "ChordDistance",
     "CodeDistance",
+    "CodebookDistance",
     "CosineDistance",
     "EuclideanDistance",
     "FisherRaoDistance",
@@ -208,6 +211,28 @@ class ManifoldDistance(CodeDistance):
         return self.manifold.distance(a, b)
 
 
+@dataclass(frozen=True)
+class CodebookDistance(CodeDistance):
+    """The number of places at which codes of codebooks differ; of several codebooks, the norm of these numbers.
+
+    Args:
+        parts: codebooks whose codes follow one another.
+
+    """
+
+    parts: tuple[Codebook, ...]
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return the entries of all places, as numbers (N, L)."""
+        pieces = z.split([part.coordinates for part in self.parts], -1)
+        return torch.cat([part.indices(piece) for part, piece in zip(self.parts, pieces, strict=True)], -1).double()
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return |(n_1, n_2, ...)| for n_i different entries of the i-th codebook."""
+        pieces = (a != b).double().split([part.length for part in self.parts], -1)
+        return vector_norm(torch.stack([piece.sum(-1) for piece in pieces], -1), dim=-1)
+
+
 def distance_on(manifold: Manifold) -> CodeDistance:
     """Return the distance between codes of a manifold: Fisher-Rao's on a simplex, elsewhere the manifold's own."""
     if isinstance(manifold, Euclidean):
@@ -216,7 +241,11 @@ def distance_on(manifold: Manifold) -> CodeDistance:
         return AngularDistance()
     if isinstance(manifold, PoincareBall):
         return PoincareDistance(manifold.curvature)
-    return FisherRaoDistance() if isinstance(manifold, Simplex) else ManifoldDistance(manifold)
+    if isinstance(manifold, Simplex):
+        return FisherRaoDistance()
+    parts = tuple(manifold.parts) if isinstance(manifold, ProductManifold) else (manifold,)
+    books = tuple(part for part in parts if isinstance(part, Codebook))
+    return CodebookDistance(books) if len(books) == len(parts) else ManifoldDistance(manifold)
 
 
 def _scaled_norm(v: Tensor) -> Tensor:

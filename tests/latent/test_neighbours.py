@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lsgen.latent import Euclidean, PoincareBall, ProductManifold, Simplex, Sphere
+from lsgen.latent import Codebook, Euclidean, PoincareBall, ProductManifold, Simplex, Sphere
 from lsgen.latent.distances import (
     AngularDistance,
     CodeDistance,
@@ -371,3 +371,18 @@ def test_what_cannot_be_searched_is_refused(name: str) -> None:
 def test_no_codes_have_no_neighbours() -> None:
     found = nearest_neighbours(SQUARE[:0], SQUARE, 2)
     assert found.distances.shape == found.indices.shape == (0, 2)
+
+
+@pytest.mark.parametrize("books", [1, 2])
+def test_codes_of_codebooks_are_compared_by_entries_that_are_looked_up_once(books: int) -> None:
+    generator = torch.Generator().manual_seed(books)
+    parts = [Codebook(torch.randn(5, 2, generator=generator), 4 - i) for i in range(books)]
+    manifold = parts[0] if books == 1 else ProductManifold(parts, [part.coordinates for part in parts])
+    z = torch.cat(
+        [part.entries[torch.randint(5, (30, part.length), generator=generator)].flatten(1) for part in parts], 1
+    )
+    distance = distance_on(manifold)
+    features = distance.features(z)
+    assert features.shape == (30, sum(part.length for part in parts))
+    every = distance.between(features[:, None].expand(30, 30, -1), features.expand(30, 30, -1))
+    torch.testing.assert_close(every, manifold.distance(z[:, None].double(), z[None].double()).expand(30, 30))

@@ -129,7 +129,7 @@ def _looks() -> list[Any]:
         LatentGeodesics(pairs=1, points=3, plane=PlaneGrid(2), kl_threshold=0.0, search=search),
         LatentDistances(observations=3, points=3, kl_threshold=0.0, sets=MeanSets(members=2), search=search),
         AggregateMetrics(n=20, codes=10),
-        LatentAnalysis(what=("maps",), n=20, detail=AnalysisDetail(k=2, maps=("",))),
+        LatentAnalysis(what=("projections",), n=20, detail=AnalysisDetail(k=2, maps=("",))),
         LikelihoodMetrics(),
         FactorMetrics(n=60),
         EvidenceMetrics(samples=2, n=2, temperatures=2, chains=2, gap_steps=2),

@@ -1,17 +1,17 @@
 """The analysis of a model's codes while it trains, or of a trained one: statistics with intervals, figures, a table.
 
-| part       | what it logs                                                                                         |
-|------------|------------------------------------------------------------------------------------------------------|
-| neighbours | how unevenly codes are neighbours of others                                                          |
-| dimension  | how many dimensions codes fill                                                                       |
-| clusters   | clusters, their stability, their agreement with classes, and what is frequent in each                |
-| maps       | projections of the codes and how faithful each is                                                    |
-| directions | reliability, permutation p and cross-validated AUC of the direction of every class and factor         |
-| probes     | how well few labels predict label and factors from codes, raw data, components, an untrained network |
-| anomalies  | false alarms of conformal p-values, and how well scores tell a class that they were not fitted to  |
-| paths      | where paths between codes leave the codes, and how the decoder moves along them                      |
-| comparison | how alike codes are to those of the last turn, or of another run, and which observations have moved   |
-| imputation | how often 90 % intervals of imputations hold values that were hidden at random                       |
+| part        | what it logs                                                                                        |
+|-------------|-----------------------------------------------------------------------------------------------------|
+| neighbours  | how unevenly codes are neighbours of others                                                         |
+| dimension   | how many dimensions codes fill                                                                      |
+| clusters    | clusters, their stability, their agreement with classes, and what is frequent in each               |
+| projections | projections of the codes and how faithful each is                                                   |
+| directions  | reliability, permutation p and cross-validated AUC of the direction of every class and factor       |
+| probes      | label and factors from few labels: codes, raw data, components, an untrained network                |
+| anomalies   | false alarms of conformal p-values, and how well scores tell a class that they were not fitted to   |
+| paths       | where paths between codes leave the codes, and how the decoder moves along them                     |
+| comparison  | how alike codes are to those of the last turn, or of another run, and which observations have moved |
+| imputation  | how often 90 % intervals of imputations hold values that were hidden at random                      |
 
 The codes, with p-values as columns, are written as a table, `lsgen.latent.Codes`; all statistics are a table of the
 logger, with their intervals, what they would be by chance, the number of codes and the seed. A part that does not apply
@@ -32,7 +32,7 @@ from lsgen.callbacks.analysis.options import AnalysisDetail
 from lsgen.callbacks.analysis.parts.attributes import directions
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.journeys import paths
-from lsgen.callbacks.analysis.parts.mapping import maps
+from lsgen.callbacks.analysis.parts.mapping import projections
 from lsgen.callbacks.analysis.parts.other_spaces import comparison
 from lsgen.callbacks.analysis.parts.predictions import imputation, probes
 from lsgen.callbacks.analysis.parts.strangeness import anomalies
@@ -50,7 +50,7 @@ PARTS: Mapping[str, Part] = {
     "neighbours": neighbours,
     "dimension": dimension,
     "clusters": clusters,
-    "maps": maps,
+    "projections": projections,
     "directions": directions,
     "probes": probes,
     "anomalies": anomalies,

@@ -29,7 +29,7 @@ interval, its level by chance, n and seed.
 Figures and the codes go into RUN/figures/analysis, numbers into RUN/analysis/CHECKPOINT.json and statistics.csv beside
 it, figures into RUN/report.html as well. A part that does not apply is left out, and that is said.
 
-  what=...         parts, out of neighbours, dimension, clusters, maps, directions, probes, anomalies, paths,
+  what=...         parts, out of neighbours, dimension, clusters, projections, directions, probes, anomalies, paths,
                    comparison, imputation (default all)
   n=...            codes (default 2000)
   k=...            nearest neighbours (default 10)

@@ -109,7 +109,7 @@ def test_few_codes_leave_out_what_needs_more(tmp_path):
 
 def test_it_fires_at_its_cadence_and_leaves_training_as_it_was(tmp_path):
     weights = []
-    for hooks in ([], [LatentAnalysis(every_n_steps=2, what=("maps", "comparison"), n=40, detail=DETAIL)]):
+    for hooks in ([], [LatentAnalysis(every_n_steps=2, what=("projections", "comparison"), n=40, detail=DETAIL)]):
         logger = CSVLogger(tmp_path / str(len(hooks)))
         vae = model()
         vae.max_steps = 5

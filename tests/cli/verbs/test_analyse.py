@@ -14,7 +14,7 @@ def test_a_run_is_analysed(lsgen, trained):
     outcome = lsgen(
         "analyse",
         str(trained),
-        "what=maps,anomalies,comparison",
+        "what=projections,anomalies,comparison",
         "n=90",
         "k=3",
         "maps=pca",

@@ -10,10 +10,10 @@ from lsgen.analysis.projections.choice import default_method
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.subject import Subject
 
-__all__ = ["maps"]
+__all__ = ["projections"]
 
 
-def maps(subject: Subject, found: Findings) -> None:
+def projections(subject: Subject, found: Findings) -> None:
     """Draw projections of the codes, and log how much of their neighbourhoods each keeps."""
     codes, drawn = subject.codes, dict[str, Projection]()
     for asked in subject.detail.maps:

@@ -124,7 +124,8 @@ async function readMap(about) {
   const whole = await readArray(about.array), points = {};
   for (const [name, array] of Object.entries(about.points))
     points[name] = Float32Array.from(await readArray(array), (value) => value / 255);
-  const places = Float32Array.from(whole, (value) => value / 32767);
+  const places = new Float32Array(whole.length);
+  for (let i = 0; i < whole.length; i++) places[i] = whole[i] / 32767;
   return { ...about, places, points };
 }
 

@@ -12,6 +12,7 @@ class ReglSurface {
     const [width, height] = this.size();
     this.renderer = lsgenVendor.createRenderer();
     this.renderer.resize(width, height);
+    this.sized = String([width, height]);
     this.drawn = { ...this.view };
     this.overlaid = { ...this.view };
     this.over = element.querySelector(".over");
@@ -31,6 +32,8 @@ class ReglSurface {
 
   resized() {
     const [width, height] = this.size();
+    if (String([width, height]) === this.sized) return;
+    this.sized = String([width, height]);
     this.renderer.resize(width, height);
     this.plot.set({ width, height });
     this.redraw();
@@ -46,14 +49,16 @@ class ReglSurface {
     const moves = animate && before && before.places !== places && count <= 200000;
     this.busy = this.busy.then(async () => {
       if (this.scene !== scene || !this.plot) return;
-      this.plot.set({ pointColor: colours, pointSize: pointSize(count, this.view.scale), backgroundColor: token("--stage") });
+      this.plot.set({ pointColor: colours, backgroundColor: token("--stage") });
       if (count > 200000) await this.index();
+      const goal = this.aim();
       await this.plot.draw({ x, y, z: index, w: weight }, {
         zDataType: "categorical", wDataType: "categorical", transition: moves, transitionDuration: 700, spatialIndex: this.found,
       });
       if (this.plot) this.found ??= this.plot.get("spatialIndex");
       if (filter && this.plot) await this.plot.filter(filter, { preventEvent: true });
-      this.redraw();
+      this.drawn = goal;
+      if (["x", "y", "scale"].some((part) => goal[part] !== this.view[part])) this.redraw(); else this.follow();
     });
     return this.busy;
   }
@@ -83,20 +88,23 @@ class ReglSurface {
   /* What lies over the points was drawn for this view. */
   covered() { this.overlaid = { ...this.view }; moveTo(this.over, this.overlaid, this.view); }
 
+  /* Point the camera at the view; returns that view. */
+  aim() {
+    const [width, height] = this.size(), { x, y } = this.view, unit = Math.min(width, height) * 0.94 * this.view.scale / height;
+    const size = pointSize(this.scene ? this.scene.index.length : 1, this.view.scale);
+    if (this.drawnSize !== size) { this.drawnSize = size; this.plot.set({ pointSize: size }); }
+    this.plot.view([unit, 0, 0, 0, 0, unit, 0, 0, 0, 0, 1, 0, 2 * x / height, -2 * y / height, 0, 1], { preventEvent: true });
+    return { ...this.view };
+  }
+
   redraw() {
     if (!this.plot) return;
-    const [width, height] = this.size(), unit = Math.min(width, height) * 0.94 * this.view.scale / height;
-    const { x, y } = this.view, goal = { ...this.view }, start = performance.now();
-    if (this.scene) {
-      const size = pointSize(this.scene.index.length, this.view.scale);
-      if (this.drawnSize !== size) { this.drawnSize = size; this.plot.set({ pointSize: size }); }
-    }
+    const goal = this.aim(), start = performance.now();
     this.plot.subscribe("draw", () => {
       this.drawn = goal;
       this.follow();
       requestAnimationFrame(() => requestAnimationFrame(() => { this.cost = 0.7 * this.cost + 0.3 * (performance.now() - start); }));
     }, 1);
-    this.plot.view([unit, 0, 0, 0, 0, unit, 0, 0, 0, 0, 1, 0, 2 * x / height, -2 * y / height, 0, 1], { preventEvent: true });
     this.onview();
   }
 

@@ -41,6 +41,7 @@ __all__ = ["register_source"]
 
 
 _UNCHANGING = {SHIPPED, "pkg://hydra.conf", "structured://"}
+_ELSEWHERE = ("hydra.searchpath", "hydra.job", "???")  # overrides by which more than files and overrides decide
 _files: dict[tuple[str, ...], tuple[tuple[int, ...], bytes]] = {}
 _composed: dict[tuple[object, ...], bytes] = {}
 
@@ -115,7 +116,7 @@ class _Loader(ConfigLoaderImpl):
             )
 
         places = {source.full_path() for source in self.get_sources()}
-        if not places <= _UNCHANGING or any("hydra." in one or "???" in one for one in overrides):
+        if not places <= _UNCHANGING or any(word in one for word in _ELSEWHERE for one in overrides):
             return compose()
         key = (config_name, tuple(overrides), _shipped_files())
         if key not in _composed:

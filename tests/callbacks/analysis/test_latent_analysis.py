@@ -11,7 +11,8 @@ from torch import nn
 from lsgen.analysis.anomalies import anomaly_panel
 from lsgen.analysis.probing import ProbeOptions, probe
 from lsgen.callbacks import AnalysisDetail, CSVLogger, LatentAnalysis, Turns
-from lsgen.callbacks.analysis.collection import collect_codes
+from lsgen.callbacks.analysis.collection import Collected, collect_codes
+from lsgen.callbacks.analysis.parts.subject import Subject
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Digits
 from lsgen.latent import Codes, LatentSpace, StandardNormal
@@ -144,3 +145,12 @@ def test_mistakes_are_refused():
         AnalysisDetail(missing=1.0)
     with pytest.raises(ValueError, match="would never fire"):
         LatentAnalysis(turns=Turns(at_end=False))
+
+
+def test_what_is_missing_is_no_class():
+    table = Codes(np.random.default_rng(0).normal(size=(6, 2)), columns={"a": ["x", None, "y"] * 2, "b": [0, 1] * 3})
+    collected = Collected(table, None, None, None, "items", "", None, 0, 0)
+    space = LatentSpace(MLPDecoder(2, SHAPE, (8,)), FixedGaussian(SHAPE), StandardNormal(2))
+    subject = Subject(nn.Module(), space, collected, AnalysisDetail())
+    assert subject.columns() == ["a", "b"]
+    assert subject.classes()[0] == "b"

@@ -70,7 +70,7 @@ class Subject:
         return varying
 
     def classes(self) -> tuple[str, NDArray[np.str_]]:
-        """Return the first column of from 2 to 20 classes, and its values as text.
+        """Return the first column of from 2 to 20 classes that every code has, and its values as text.
 
         Raises:
             LeftOutError: there is none.
@@ -79,7 +79,8 @@ class Subject:
         for name in self.columns():
             column = self.codes.columns[name]
             values = _text(column)
-            if (is_text(column) or column.dtype.kind in "biu") and len(np.unique(values)) <= CLASSES:
+            known = column.dtype.kind in "biu" or (is_text(column) and None not in column.tolist())
+            if known and len(np.unique(values)) <= CLASSES:
                 return name, values
         raise LeftOutError(f"no column has from 2 to {CLASSES} classes")
 

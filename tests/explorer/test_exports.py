@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lsgen.explorer import CodeMap, Contents, Thumbnails
-from lsgen.explorer.exports import write_anndata, write_atlas, write_npz, write_projector
+from lsgen.explorer.exports import code_table, write_anndata, write_atlas, write_npz, write_projector
 from lsgen.latent import Codes, Sphere
 
 N = 7
@@ -121,3 +121,16 @@ def test_a_table_is_read_by_lsgen_and_holds_the_maps(tmp_path):
     assert list(found.columns)[6:9] == ["PCA in 3-D/x", "PCA in 3-D/y", "PCA in 3-D/z"]
     with pytest.raises(ValueError, match="npz"):
         write_npz(tmp_path / "codes.csv", contents())
+
+
+def test_rows_to_log_hold_metadata_places_and_pixels():
+    names, rows = code_table(contents(), 100)
+    assert len(rows) == N
+    assert names[:3] == ["id", "label", "score"]
+    assert names[-3:] == ["t-SNE/x", "t-SNE/y", "picture"]
+    assert rows[1][0] == "val/1"
+    assert rows[1][names.index("day")] == ""
+    assert rows[3][-1].shape == (4, 6, 3)
+    assert (rows[3][-1] == 120).all()
+    assert rows[6][-1] is None
+    assert len(code_table(contents(), 2)[1]) == 2

@@ -17,6 +17,7 @@ from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import Split
 from lsgen.explorer import write_page
+from lsgen.explorer.exports import code_table
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
 __all__ = ["Explorer"]
@@ -35,6 +36,8 @@ class Explorer(PeriodicCallback):
         n: codes; fewer where there are fewer observations.
         splits: splits that observations are drawn from, in proportion to their sizes.
         options: what the page holds.
+        table_rows: codes that loggers get as a table, with their columns, places on maps and pictures; none unless
+            given. W&B draws what it holds; its own projections take up to 1,000 rows of 50 columns.
         turns: what its turns have in common; its seed decides on the observations.
 
     Raises:
@@ -52,11 +55,13 @@ class Explorer(PeriodicCallback):
         n: int = 2000,
         splits: Sequence[Split] = ("val",),
         options: PageOptions = PageOptions(),
+        table_rows: int = 0,
         turns: Turns = Turns(),
     ) -> None:
         super().__init__(every_n_steps, every_n_epochs, turns)
         self.at_least(1, n=n, chunk_size=options.chunk_size)
-        self.n, self.splits, self.options = n, tuple(splits), options
+        self.at_least(0, table_rows=table_rows)
+        self.n, self.splits, self.options, self.table_rows = n, tuple(splits), options, table_rows
         self._module: nn.Module | None = None
         self._trainer: Trainer | None = None
 
@@ -82,6 +87,8 @@ class Explorer(PeriodicCallback):
             rank_zero_warn(f"Explorer wrote no page: {error}")
             return
         write_page(Path(directory, "explorer.html"), contents)
+        if self.table_rows:
+            sink.table("explorer/codes", *code_table(contents, self.table_rows))
 
     def _data(self) -> Any:
         """Return the data module, else the loader of validation, else that of training."""

@@ -120,7 +120,7 @@ class Sink:
                 outlet.histogram(key, array)
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Log a table."""
+        """Log a table; pixels (H, W, 3) in it are pictures in W&B and left out elsewhere."""
         key = self._key(key)
         for outlet in self._outlets:
             with tolerant(outlet.logger):
@@ -217,7 +217,8 @@ class _TensorBoardOutlet(_Outlet):
         self.logger.experiment.add_histogram(key, values, self.step)
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        lines = [columns, ["---"] * len(columns), *rows]
+        plain = [["" if isinstance(cell, np.ndarray) else cell for cell in row] for row in rows]
+        lines = [columns, ["---"] * len(columns), *plain]
         text = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
         self.logger.experiment.add_text(key, text, self.step)
 
@@ -249,9 +250,14 @@ class _WandbOutlet(_Outlet):
         self.row[key] = Histogram(values.tolist(), num_bins=64)
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        from PIL import Image
+        from wandb import Image as WandbImage
         from wandb import Table
 
-        self.row[key] = Table(columns=list(columns), data=[list(row) for row in rows])
+        def shown(cell: Any) -> Any:
+            return WandbImage(Image.fromarray(cell)) if isinstance(cell, np.ndarray) else cell
+
+        self.row[key] = Table(columns=list(columns), data=[[shown(cell) for cell in row] for row in rows])
 
     def close(self, scalars: Mapping[str, float]) -> None:
         super().close({**self.row, **scalars})

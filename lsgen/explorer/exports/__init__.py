@@ -3,6 +3,6 @@
 from lsgen.explorer.exports.anndata_file import write_anndata
 from lsgen.explorer.exports.atlas import write_atlas
 from lsgen.explorer.exports.embedding_projector import write_projector
-from lsgen.explorer.exports.table import write_npz
+from lsgen.explorer.exports.table import code_table, write_npz
 
-__all__ = ["write_anndata", "write_atlas", "write_npz", "write_projector"]
+__all__ = ["code_table", "write_anndata", "write_atlas", "write_npz", "write_projector"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from lsgen.explorer.contents import Contents, Thumbnails
 
-__all__ = ["map_key", "picture_files", "plain_columns", "texts"]
+__all__ = ["as_bytes", "map_key", "picture_files", "plain_columns", "texts"]
 
 
 def plain_columns(contents: Contents) -> Iterator[tuple[str, NDArray[Any]]]:

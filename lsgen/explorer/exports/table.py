@@ -1,15 +1,17 @@
-"""Codes with the coordinates of their maps as the table that `lsgen.latent.Codes.load` and `numpy.load` read."""
+"""Codes with the coordinates of their maps as a table: a file that `lsgen.latent.Codes.load` reads, or rows to log."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lsgen.explorer.contents import Contents
+from lsgen.explorer.exports.columns import as_bytes, plain_columns, texts
 from lsgen.latent import Codes
 
-__all__ = ["write_npz"]
+__all__ = ["code_table", "write_npz"]
 
 
 def write_npz(path: str | Path, contents: Contents) -> Path:
@@ -32,3 +34,28 @@ def write_npz(path: str | Path, contents: Contents) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Codes(codes.z, codes.ids, codes.manifold, columns, codes.scale).save(path)
     return path
+
+
+def code_table(contents: Contents, rows: int) -> tuple[list[str], list[list[Any]]]:
+    """Return names of columns and the first rows: id, metadata, places on maps, and pixels (H, W, 3) where there are.
+
+    Args:
+        contents: codes, metadata, maps and pictures.
+        rows: how many codes; all where there are fewer.
+
+    """
+    count = min(rows, len(contents.codes))
+    columns: dict[str, list[Any]] = {"id": [str(name) for name in contents.codes.ids[:count].tolist()]}
+    for name, values in plain_columns(contents):
+        columns[name] = texts(values[:count]) if values.dtype.kind == "M" else values[:count].tolist()
+    for shown in contents.maps:
+        for axis, values in zip("xyz", np.asarray(shown.coordinates).T, strict=False):
+            columns[f"{shown.name}/{axis}"] = values[:count].tolist()
+    if contents.pictures is not None:
+        pixels, given = as_bytes(contents.pictures), contents.pictures.rows
+        place = {int(row): i for i, row in enumerate(range(len(pixels)) if given is None else np.asarray(given))}
+        coloured = [pixels[place[row]] if row in place else None for row in range(count)]
+        columns["picture"] = [
+            None if one is None else np.repeat(one[..., None], 3, -1) if one.ndim == 2 else one for one in coloured
+        ]
+    return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]

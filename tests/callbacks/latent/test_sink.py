@@ -20,6 +20,7 @@ def _fill(sink):
     sink.animation("traversal/animation", FRAMES, fps=10)
     sink.histogram("geometry/eigenvalues", NUMBERS)
     sink.table("traversal/kl", ["axis", "KL"], [[0, 1.5], [1, 0.25]])
+    sink.table("explorer/codes", ["id", "picture"], [["a", PIXELS], ["b", None]])
     sink.arrays("geometry/arrays", a=np.arange(3), b=np.eye(2))
     sink.scalars({"geometry/rank": 3})
     sink.scalars({"geometry/log_volume": -1.5})
@@ -119,6 +120,7 @@ def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch, kind, axi
         "traversal/animation",
         "geometry/eigenvalues",
         "traversal/kl",
+        "explorer/codes",
         "geometry/rank",
         "geometry/log_volume",
         axis,
@@ -131,6 +133,10 @@ def test_wandb_gets_one_row_and_the_very_pixels(tmp_path, monkeypatch, kind, axi
     assert (np.asarray(Image.open(png)) == PIXELS).all()
     assert (_read_gif(gif.read_bytes()) == FRAMES).all()
     assert json.loads(table.read_text())["data"] == [[0, 1.5], [1, 0.25]]
+    codes = rows[0]["explorer/codes"]
+    assert [row[0] for row in codes.data] == ["a", "b"]
+    assert (np.asarray(codes.data[0][1].image.convert("RGB")) == PIXELS).all()
+    assert codes.data[1][1] is None
 
 
 @pytest.mark.parametrize("log_all", [True, False])

@@ -53,7 +53,7 @@ function mountAttributes(element, store, data) {
         few ? " A group has fewer than 5 items: take it as a hint at most." : ""),
       tableOf(["figure", "value", "what it is"], [
         ["reliability ρ", found.rho, "share of the squared length that is not noise: 0 none, 1 all"],
-        ["permutation p", found.p, `how often ${SHUFFLES} shuffles (seed 0) differ as much`],
+        ["permutation p", found.p, `how often ${SHUFFLES} shuffles (seed 0) differ as much, compared with their noise`],
         ["held-out AUC", found.auc, "over five folds; 0.5 is chance"],
         ["length", found.length, `distance of the means, ${number(found.length / (found.sd || NaN), 3)} SD along the direction`],
         ["items", `${number(na)} and ${number(nb)}`, "in A and in B"]]));

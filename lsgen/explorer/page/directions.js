@@ -1,7 +1,7 @@
 // The direction of an attribute: the difference D of the mean codes of two groups, and how far it can be trusted.
 //
 //   reliability   rho = max(0, 1 - (tr S_a/n_a + tr S_b/n_b) / |D|^2)     S the unbiased covariances of the groups
-//   p             (1 + #{shuffles with |D|^2 at least as large}) / (1 + shuffles)
+//   p             (1 + #{shuffles with |D|^2 / T at least as large}) / (1 + shuffles),  T = tr S_a/n_a + tr S_b/n_b
 //   AUC           of held-out codes projected on the direction of the others, over the pairs within five folds
 //   cosine        s_ij / (|D_i| |D_j| sqrt(rho_i rho_j)),  s_ij = D_i . D_j - sum over shared codes of g_iu . g_ju,
 //                 with what code u adds to the noise, g_u = (z_u - m) / sqrt(n (n - 1)); interval by the jackknife

@@ -35,12 +35,13 @@ def blobs(count=60, dim=4, **changes):
         "cluster/k-means": label[::-1].copy(),
         HOSTILE: np.array([HOSTILE, "b" * 10_000, None] * (count // 3), dtype=object),
         "seen": label == 0,
+        "step": np.arange(count) % 20,
         "day": np.datetime64("2024-01-01") + label,
     }
     pictures = np.linspace(0, 1, count)[:, None, None] * np.ones((count, 6, 8))
     parts = {"maps": maps, "pictures": Thumbnails(pictures), "facts": {"model": HOSTILE}, "warnings": [HOSTILE]}
     ids = np.array([f"{HOSTILE} {i}" for i in range(count)], dtype=object)
-    return Contents(HOSTILE, Codes(z, ids, columns=columns), **(parts | changes))
+    return Contents(HOSTILE, Codes(z, ids, columns=columns, scale=np.full_like(z, 0.25)), **(parts | changes))
 
 
 TRUST = {"trustworthiness": 0.91, "continuity": 0.94, "overlap": 0.4}

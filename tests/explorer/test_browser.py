@@ -77,7 +77,8 @@ def test_hostile_text_is_shown_as_text(page):
     page.wait_for_selector(".panel-inspect h2")
     assert page.text_content(".panel-inspect h2").strip() == f"{HOSTILE} 1"
     assert page.evaluate("() => document.querySelectorAll('main script, header script').length") == 0
-    assert page.text_content(".known").count("bbbb") > 10
+    assert page.text_content(".known >> nth=0").endswith("a standard deviation of 0.25, on average over dimensions")
+    assert page.text_content(".known >> nth=1").count("bbbb") > 10
     longest = page.evaluate(
         "() => Math.max(...[...document.querySelectorAll('.text')].map((one) => one.textContent.length))"
     )
@@ -207,6 +208,14 @@ def test_filters_search_and_legend_agree_with_the_table(page, contents):
 @pytest.mark.shows("filter")
 def test_a_histogram_filters_by_dragging(page, contents):
     page.click("#tab-table")
+    steps = page.locator(".filter:has(.text:text-is('step')) svg rect")
+    assert [
+        steps.count(),
+        *steps.evaluate_all("(all) => [...new Set(all.map((one) => one.getAttribute('height')))]"),
+    ] == [
+        40,
+        "44",
+    ]
     box = page.locator(".filters svg.pick").first.bounding_box()
     page.mouse.move(box["x"] + 2, box["y"] + 20)
     page.mouse.down()

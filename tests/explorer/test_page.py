@@ -74,7 +74,7 @@ def test_everything_is_found_again_in_the_page(tmp_path):
             assert values == [str(v).lower() if isinstance(v, bool) else None if v is None else str(v) for v in wanted]
         else:
             np.testing.assert_allclose(values, contents.codes.columns[about["name"]], rtol=1e-6)
-    assert list(kinds.values()) == ["category", "number", "category", "text", "category", "date"]
+    assert list(kinds.values()) == ["category", "number", "category", "text", "category", "number", "date"]
     sheet = parts.array("pictures/0")
     for row in (0, 7, 59):
         at = header["pictures"]

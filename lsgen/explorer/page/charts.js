@@ -64,7 +64,7 @@ function binned(values, bins = 30, limits = null, keep = null) {
 
 /* A histogram of sets of counts over one range: layers [{ counts, colour, name }] stand in front of each other.
    With onrange, dragging over it gives [low, high], and a click or double click null. */
-function histogram({ layers, low, high, title, width = 400, height = 90, range = null, onrange = null, marks = [] }) {
+function histogram({ layers, low, high, ends = [low, high], title, width = 400, height = 90, range = null, onrange = null, marks = [] }) {
   const bottom = 16, inner = height - bottom, most = Math.max(1, ...layers.flatMap((layer) => layer.counts));
   const frame = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title, class: onrange ? "chart pick" : "chart" });
   for (const layer of layers) layer.counts.forEach((count, i) => {
@@ -73,7 +73,7 @@ function histogram({ layers, low, high, title, width = 400, height = 90, range =
     frame.append(svg("rect", { x: i * wide + 0.5, width: Math.max(wide - 1, 0.5), y: inner - tall, height: tall, fill: layer.colour }));
   });
   frame.append(svg("line", { class: "rule", x1: 0, x2: width, y1: inner, y2: inner }));
-  frame.append(svg("text", { x: 0, y: height - 3 }, number(low)), svg("text", { x: width, y: height - 3, "text-anchor": "end" }, number(high)));
+  frame.append(svg("text", { x: 0, y: height - 3 }, number(ends[0])), svg("text", { x: width, y: height - 3, "text-anchor": "end" }, number(ends[1])));
   const place = (value) => (value - low) / (high - low || 1) * width;
   for (const mark of marks) frame.append(svg("line", { class: "mark", x1: place(mark.x), x2: place(mark.x), y1: 0, y2: inner }),
     svg("text", { x: Math.min(Math.max(place(mark.x), 14), width - 14), y: height - 3, "text-anchor": "middle" }, shortened(mark.label || "", 16)));

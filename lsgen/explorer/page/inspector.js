@@ -42,8 +42,12 @@ function labelColumn(data, store) {
 function columnTable(data, row) {
   const groups = new Map();
   for (const column of data.columns) groups.set(column.group, [...(groups.get(column.group) || []), column]);
-  return [...groups].map(([name, columns]) => h("table", { class: "known" }, name && h("caption", {}, words(name, 40)),
+  const { codes } = data, widths = codes?.scale ? codes.scale.subarray(row * codes.dim, (row + 1) * codes.dim) : null;
+  const width = widths && h("table", { class: "known" }, h("tbody", {}, h("tr", {}, h("th", { scope: "row" }, "uncertainty of its code"),
+    h("td", {}, `a standard deviation of ${number(widths.reduce((a, b) => a + b, 0) / codes.dim)}, on average over dimensions`))));
+  const tables = [...groups].map(([name, columns]) => h("table", { class: "known" }, name && h("caption", {}, words(name, 40)),
     h("tbody", {}, columns.map((column) => h("tr", {}, h("th", { scope: "row" }, words(column.label, 30)), h("td", {}, words(column.text(row), 300)))))));
+  return width ? [width, ...tables] : tables;
 }
 
 /* What somebody reads who opens the page for the first time, and items to begin with. */
@@ -78,7 +82,7 @@ panel("inspect", {
         h("div", { class: "which spaced" }, h("h3", {}, "True neighbours"), data.neighbours ? choice("how many neighbours",
           [5, 10, 20, 50].map((k) => ({ value: String(k), label: `${k} nearest` })), String(store.get("k")), (k) => store.set({ k: Number(k) })) : null),
         neighbourList(store, data, row),
-        data.columns.length ? h("h3", {}, "What is known of it") : null, columnTable(data, row)].flat().filter(Boolean));
+        data.columns.length || data.codes?.scale ? h("h3", {}, "What is known of it") : null, columnTable(data, row)].flat().filter(Boolean));
     }
     store.on(["focus", "pins", "k", "colour"], show, true);
   },

@@ -6,12 +6,15 @@ function columnChart(store, data, column) {
   const head = h("div", { class: "charthead" }, h("b", {}, words(column.group ? `${column.group}: ${column.label}` : column.label, 40)),
     own ? button("Show all", () => setFilter(store, column.name, null), { class: "plain" }) : null);
   if (!column.levels) {
-    const all = binned(column.values), now = binned(column.values, 30, [all.low, all.high], visible);
-    if (!all.counts.length) return h("div", { class: "filter" }, head, h("p", { class: "nothing" }, "No item has a value."));
+    const range = binned(column.values, 1), ends = [range.low, range.high], steps = ends[1] - ends[0];
+    const whole = steps < 64 && column.values.every((value) => Number.isInteger(value) || !Number.isFinite(value));
+    const limits = whole ? [ends[0] - 0.5, ends[1] + 0.5] : ends, bins = whole ? steps + 1 : 30;
+    const all = binned(column.values, bins, limits), now = binned(column.values, bins, limits, visible);
+    if (!range.counts.length) return h("div", { class: "filter" }, head, h("p", { class: "nothing" }, "No item has a value."));
     const note = all.missing ? h("p", { class: "nothing" }, `${number(all.missing)} without a value.`) : null;
     return h("div", { class: "filter" }, head, histogram({
-      layers: [{ counts: all.counts, colour: "var(--faint)" }, { counts: now.counts, colour: "var(--accent)" }], low: all.low, high: all.high,
-      title: shortened(`values of ${column.label}, from ${number(all.low)} to ${number(all.high)}; drag to filter`, 160), width: 200, height: 64, range: own?.range || null,
+      layers: [{ counts: all.counts, colour: "var(--faint)" }, { counts: now.counts, colour: "var(--accent)" }], low: all.low, high: all.high, ends,
+      title: shortened(`values of ${column.label}, from ${number(ends[0])} to ${number(ends[1])}; drag to filter`, 160), width: 200, height: 64, range: own?.range || null,
       onrange: (range) => setFilter(store, column.name, range ? { range } : null),
     }), note);
   }

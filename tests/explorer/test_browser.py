@@ -295,21 +295,39 @@ def test_hovering_shows_the_item_and_lines_to_its_true_neighbours(page):
 
 
 @pytest.mark.shows("keyboard")
-def test_narrow_and_dark_nothing_is_wider_than_the_screen(browser, path):
-    with opened(browser, path, 390, 844, dark=True, has_touch=True) as page:
+def test_narrow_and_dark_and_without_webgl(browser, path):
+    with opened(browser, path, 390, 844, dark=True, address="?webgl=off", has_touch=True) as page:
         for tab in ("inspect", "table", "save"):
             page.evaluate(f"() => __lsgen.store.set({{tab: '{tab}', focus: 0}})")
             page.evaluate(SETTLE)
             assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
         assert page.evaluate("() => getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 27)"
-
-
-@pytest.mark.shows("canvas")
-def test_without_webgl_a_canvas_draws_and_says_so(browser, path):
-    with opened(browser, path, address="?webgl=off") as page:
         assert page.evaluate("() => __lsgen.view.surface.constructor.name") == "CanvasSurface"
         assert "no WebGL" in page.text_content(".mapnote")
         page.select_option("select[aria-label=map]", "space")
         page.evaluate(SETTLE)
-        page.mouse.click(*place(page, 3))
-        assert state(page, "focus") >= 0
+        page.evaluate("() => __lsgen.store.set({focus: -1})")
+        page.touchscreen.tap(*place(page, 3))
+        page.wait_for_function("() => __lsgen.store.get('focus') >= 0")
+        found, wanted = (np.array(place(page, row)) for row in (state(page, "focus"), 3))
+        assert np.abs(found - wanted).max() <= 24
+
+
+def test_inside_another_page_it_says_that_it_has_no_address(browser, path):
+    context = browser.new_context(viewport={"width": 1000, "height": 600})
+    try:
+        page = context.new_page()
+        page.evaluate(
+            """(html) => { const frame = document.createElement('iframe'); frame.sandbox = 'allow-scripts';
+            frame.srcdoc = html; document.body.append(frame); }""",
+            path.read_text(),
+        )
+        frame = page.frames[1]
+        frame.wait_for_function("window.__lsgen && window.__lsgen.ready")
+        frame.evaluate("() => __lsgen.store.set({tab: 'save', selection: [1, 2]})")
+        frame.wait_for_function("__lsgen.data.homeless")
+        frame.evaluate("() => __lsgen.store.set({selection: [1]})")
+        frame.wait_for_selector("text=It holds 1 selected item and")
+        assert "no address of its own: the file holds the state" in frame.text_content(".panel-save")
+    finally:
+        context.close()

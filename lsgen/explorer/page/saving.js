@@ -55,7 +55,7 @@ panel("save", {
     store.on(["selection", "groups", "pins"], () => {
       const { selection, groups } = store.get();
       counted.textContent = `It holds ${number(selection.length)} selected ${selection.length === 1 ? "item" : "items"} and ${number(groups.length)} ${groups.length === 1 ? "group" : "groups"}.`;
-      address.textContent = tooLong(store, data) ? "So many items do not fit into the address of the page: the file holds them." : "The address of this page holds the same: bookmark it.";
+      address.textContent = data.homeless ? "Inside another page this one has no address of its own: the file holds the state." : tooLong(store, data) ? "So many items do not fit into the address of the page: the file holds them." : "The address of this page holds the same: bookmark it.";
     }, true);
     store.on(["notes"], () => { if (document.activeElement !== notes) notes.value = store.get("notes"); });
     element.append(h("div", { class: "row" },

@@ -97,7 +97,11 @@ function followAddress(store, data) {
     if (length() > LONGEST) { delete short.selection; short.groups = undefined; }
     if (length() > LONGEST) delete short.notes;
     written = Object.keys(short).length ? encodeURIComponent(JSON.stringify(short)) : "";
-    history.replaceState(null, "", written ? `#state=${written}` : location.pathname + location.search);
+    try {
+      history.replaceState(null, "", written ? `#state=${written}` : location.pathname + location.search);
+    } catch (error) {
+      data.homeless = true; // inside another page it has no address of its own
+    }
   }
   const words = read();
   store.on(Object.keys(DEFAULTS), () => { clearTimeout(timer); timer = setTimeout(write, 250); });

@@ -36,13 +36,13 @@ def turn(tmp_path_factory):
     """Return the model, the sink and the findings of one turn."""
     path, vae = tmp_path_factory.mktemp("turn"), model()
     sink = Sink(path, 7)
-    found = LatentAnalysis(n=120, detail=DETAIL).analyse(vae, Digits(SHAPE, binarise="static"), sink)
+    found = LatentAnalysis(n=90, detail=DETAIL).analyse(vae, Digits(SHAPE, binarise="static"), sink)
     return vae, sink, found
 
 
 def test_statistics_are_those_of_the_analysis(turn):
     vae, sink, found = turn
-    codes = collect_codes(vae, Digits(SHAPE, binarise="static"), 120).codes
+    codes = collect_codes(vae, Digits(SHAPE, binarise="static"), 90).codes
     curves = probe(codes, "label", options=PROBES)
     for budget, score in zip(curves.budgets, curves.scores["codes"], strict=True):
         assert found.statistics[f"analysis/probe/label/codes/{budget}"] == score
@@ -54,8 +54,8 @@ def test_statistics_are_those_of_the_analysis(turn):
 def test_every_code_has_a_p_value_of_scores_that_have_not_seen_it(turn):
     _, sink, found = turn
     table = Codes.load(sink.figures / "analysis" / "codes" / "00000007.npz")
-    assert len(table) == 120
-    order = np.random.default_rng(0).permutation(120)
+    assert len(table) == 90
+    order = np.random.default_rng(0).permutation(90)
     parts = [table.select(np.sort(part)) for part in np.array_split(order, 3)]
     plain = [Codes(part.z, part.ids) for part in parts]
     exact = anomaly_panel(*plain, names=["knn", "mahalanobis"], k=3)
@@ -80,7 +80,7 @@ def test_cosines_between_directions_are_written_with_their_intervals(turn):
     told = np.isfinite(known["cosines"])
     assert told.any()
     assert (known["intervals"][told][:, 0] <= known["cosines"][told]).all()
-    assert (known["shared"].diagonal() == 120).all()
+    assert (known["shared"].diagonal() == 90).all()
 
 
 def test_every_key_is_registered(turn):
@@ -91,7 +91,8 @@ def test_every_key_is_registered(turn):
 
 def test_a_model_without_encoder_or_labels_says_what_is_left_out(tmp_path):
     space = LatentSpace(MLPDecoder(2, SHAPE, (8,)), FixedGaussian(SHAPE), StandardNormal(2))
-    found = LatentAnalysis(n=60, detail=DETAIL).analyse(space, None, Sink(tmp_path, 1))
+    parts = ("projections", "directions", "probes", "comparison", "imputation")
+    found = LatentAnalysis(what=parts, n=40, detail=DETAIL).analyse(space, None, Sink(tmp_path, 1))
     assert set(found.left_out) == {"directions", "probes", "comparison", "imputation"}
     assert found.left_out["imputation"] == "there is no encoder"
     assert "analysis/map/identity/overlap" in found.statistics

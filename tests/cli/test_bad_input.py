@@ -14,8 +14,8 @@ DIGITS = ("experiment=vae_digits", "logger=csv")
     [
         (
             ["nothing"],
-            "expected a verb among agree, analyse, evaluate, explore, geometry, report, reproduce, sweep, sync, table, "
-            "train, traverse",
+            "expected a verb among agree, analyse, evaluate, explore, export, geometry, report, reproduce, sweep, "
+            "sync, table, train, traverse",
         ),
         (["train", "model.max_step=1"], "unknown config key 'model.max_step'; did you mean max_steps?"),
         (["train", "modle=vae"], "unknown config key 'modle'; did you mean model?"),

@@ -100,11 +100,13 @@ def reliability_interval(found: Contributions, null: Array, level: float = 0.95)
     noise, square = found.noise, float(found.vector @ found.vector)
     if not np.isfinite(noise) or square == 0:
         return 0.0, 1.0
-    own = float(np.var(null)) * noise**2
-    variance = max(4 * float(np.square(found.parts @ found.vector).sum()) - own, own)
+    if noise == 0:
+        return 1.0, 1.0
+    own = float(np.var(null))
+    variance = max(4 * float(np.square(found.parts @ found.vector / noise).sum()) - own, own)
     half = float(ndtri((1 + level) / 2)) * variance**0.5
-    low, high = (max(0.0, square - noise + sign * half) for sign in (-1, 1))
-    return tuple(s / (s + noise) if s > 0 else 0.0 for s in (low, high))  # type: ignore[return-value]
+    low, high = (max(0.0, square / noise - 1 + sign * half) for sign in (-1, 1))
+    return low / (1 + low), high / (1 + high)
 
 
 def _gathered(vector: Array, parts: Array, leverages: Array, units: Array) -> Contributions:

@@ -86,6 +86,7 @@ class Explorer(PeriodicCallback):
         except ValueError as error:
             rank_zero_warn(f"Explorer wrote no page: {error}")
             return
+        directory.mkdir(parents=True, exist_ok=True)
         write_page(Path(directory, "explorer.html"), contents)
         if self.table_rows:
             sink.table("explorer/codes", *code_table(contents, self.table_rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lsgen.analysis.tangent_space import tangent_space
+from lsgen.analysis.tangents import tangent_space
 from lsgen.latent import Codes
 from lsgen.latent.manifolds.description import describe
 

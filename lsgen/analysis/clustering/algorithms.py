@@ -24,7 +24,7 @@ from sklearn.cluster import HDBSCAN, KMeans, kmeans_plusplus
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from lsgen.analysis.tangent_space import tangent_space
+from lsgen.analysis.tangents import tangent_space
 from lsgen.latent import Codes
 from lsgen.latent.distances import CodeDistance, distance_on
 from lsgen.latent.manifolds.manifold import Euclidean

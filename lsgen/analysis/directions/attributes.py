@@ -29,7 +29,7 @@ from lsgen.analysis.directions.noise import (
 )
 from lsgen.analysis.directions.permutations import flipped_directions, p_value, permuted_directions, ratio
 from lsgen.analysis.statistic import Statistic
-from lsgen.analysis.tangent_space import TangentSpace, tangent_space
+from lsgen.analysis.tangents import TangentSpace, tangent_space
 from lsgen.latent import Codes
 
 __all__ = ["attribute_direction", "contributions_of", "group_direction", "pair_direction", "value_direction"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsgen.analysis.statistic import Statistic
-from lsgen.analysis.tangent_space import TangentSpace
+from lsgen.analysis.tangents import TangentSpace
 
 __all__ = ["Direction", "Resampling"]
 

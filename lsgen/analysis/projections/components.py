@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsgen.analysis.projections.projection import Projection
-from lsgen.analysis.tangent_space import TangentSpace, tangent_space
+from lsgen.analysis.tangents import TangentSpace, tangent_space
 from lsgen.latent import Codes
 
 __all__ = ["TangentAxes", "pca", "principal_components"]

@@ -10,7 +10,7 @@ import numpy as np
 from lsgen.analysis.directions.direction import Direction
 from lsgen.analysis.projections.components import TangentAxes, principal_components
 from lsgen.analysis.projections.projection import Projection
-from lsgen.analysis.tangent_space import tangent_space
+from lsgen.analysis.tangents import tangent_space
 from lsgen.latent import Codes
 
 __all__ = ["attribute_axes"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lsgen.analysis.projections.components import TangentAxes, principal_components
 from lsgen.analysis.projections.projection import Projection
-from lsgen.analysis.tangent_space import tangent_space
+from lsgen.analysis.tangents import tangent_space
 from lsgen.latent import Codes
 from lsgen.latent.manifolds.manifold import PoincareBall
 from lsgen.latent.manifolds.supports import Simplex

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from lsgen.analysis.projections.faithfulness import Faithfulness, measure_faithfulness
 from lsgen.latent import Codes
 
-__all__ = ["CodeMap", "Projection"]
+__all__ = ["CodeMapping", "Projection"]
 
 
-class CodeMap(Protocol):
+class CodeMapping(Protocol):
     """What maps codes (M, d), which need not be those of the projection, to coordinates (M, 2 or 3)."""
 
     def __call__(self, z: NDArray[Any]) -> NDArray[np.float64]:
@@ -46,7 +46,7 @@ class Projection:
     axes: tuple[str, ...]
     remark: str = ""
     faithfulness: Faithfulness | None = None
-    mapping: CodeMap | None = None
+    mapping: CodeMapping | None = None
     exact: bool = False
     independent: bool = False
     seed: int | None = None

@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from lsgen.analysis.projections import Projection, pca
-from lsgen.analysis.tangent_space import tangent_space
+from lsgen.analysis.tangents import tangent_space
 from lsgen.latent import Codes, PoincareBall, Sphere
 from lsgen.latent.manifolds.manifold import Euclidean
 from lsgen.latent.manifolds.product_manifolds import side_by_side

@@ -67,6 +67,7 @@ def test_everything_imported_is_asked_for(setup):
         "yaml": "pyyaml",
         "PIL": "pillow",
         "sklearn": "scikit-learn",
+        "skdim": "scikit-dimension",
         "hydra": "hydra-core",
         "laplace": "laplace-torch",
     }

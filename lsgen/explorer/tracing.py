@@ -17,12 +17,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._decomp import get_decompositions
 from torch.fx import Graph, Node
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
+from lsgen.explorer.compat import TorchDispatchMode, get_decompositions, make_fx, tree_map
 from lsgen.latent import LatentSpace
 
 __all__ = ["Recording", "UndecodableError", "record"]

@@ -36,16 +36,13 @@ def write_anndata(path: str | Path, contents: Contents) -> Path:
     """
     try:
         import anndata
-        import pandas as pd
     except ImportError as error:
         raise ImportError(f".h5ad files are written by anndata: pip install 'lsgen[anndata]' ({error})") from error
     codes = contents.codes
-    names = np.array(texts(codes.ids), dtype=object)
-    obs = pd.DataFrame(index=pd.Index(names, name="id"))
+    obs: dict[str, Any] = {}
     for name, values in plain_columns(contents):
-        column: Any = texts(values) if values.dtype.kind == "M" else values
         key = name.replace("/", "_") if name not in ("id", "_index") else f"{name} (column)"
-        obs[key] = pd.Categorical(column) if values.dtype.kind in "OM" else column
+        obs[key] = texts(values) if values.dtype.kind in "OM" else values
     obsm = {"X_latent": np.asarray(codes.z)}
     if codes.scale is not None:
         obsm["X_latent_scale"] = np.asarray(codes.scale)
@@ -54,5 +51,7 @@ def write_anndata(path: str | Path, contents: Contents) -> Path:
     facts |= {name.replace("/", "_"): str(value) for name, value in contents.facts.items()}
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    anndata.AnnData(obs=obs, obsm=obsm, uns={"lsgen": facts}).write_h5ad(path)
+    table = anndata.AnnData(obs=obs or None, obsm=obsm, uns={"lsgen": facts}, shape=(len(codes), 0))
+    table.obs_names = texts(codes.ids)
+    table.write_h5ad(path)
     return path

@@ -68,6 +68,9 @@ def test_everything_imported_is_asked_for(setup):
         "PIL": "pillow",
         "sklearn": "scikit-learn",
         "skdim": "scikit-dimension",
+        "faiss": "faiss-cpu",
+        "umap": "umap-learn",
+        "openTSNE": "opentsne",
         "hydra": "hydra-core",
         "laplace": "laplace-torch",
     }

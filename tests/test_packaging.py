@@ -115,7 +115,7 @@ def test_the_wheel_holds_every_file_that_is_needed(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     for folder, kinds in (
-        ("lsgen", ("py", "typed", "css", "js", "html")),
+        ("lsgen", ("py", "typed", "css", "js", "html", "txt")),
         ("conf", ("py", "yaml")),
         ("experiments", ("py", "yaml", "md", "json", "npz")),
     ):

@@ -24,7 +24,7 @@ from lsgen.analysis.clustering.algorithms import ALGORITHMS, Fitted, pairwise_le
 from lsgen.analysis.clustering.partition import Clustering
 from lsgen.analysis.intervals import mean_interval, percentile_interval
 from lsgen.analysis.statistic import Statistic
-from lsgen.latent import Codes
+from lsgen.latent import Codes, Euclidean
 from lsgen.latent.distances import distance_on
 
 __all__ = ["find_clusters"]
@@ -95,7 +95,8 @@ def find_clusters(
     criterion = "" if not scores else "BIC" if method == "gmm" else "silhouette"
     what = f"with at least {k} codes each" if dense else f"of {k}" + (f", chosen by {criterion}" if criterion else "")
     edge = ", the most that were tried" if k == max(scores, default=0) else ""
-    remark = f"{NAMES[method]} {what}{edge}; distances of the silhouette are those on {codes.manifold}."
+    kind = "Euclidean" if isinstance(codes.manifold, Euclidean) else f"those on {codes.manifold}"
+    remark = f"{NAMES[method]} {what}{edge}; distances of the silhouette are {kind}."
     rows = random.permutation(len(codes))[:SILHOUETTE_POINTS]
     silhouette = _silhouette(_lengths(codes, rows), labels[rows], seed)
     return Clustering(

@@ -26,6 +26,7 @@ from lsgen.cli.config.sources import register_source
 _NOT_BUILT_FOR_CUDA = ("not linked with support for cuda", "not compiled with CUDA", "torchvision::nms does not exist")
 
 _LONGEST = (
+    "test_slurm_sweeps.py",
     "test_papers.py",
     "test_configs.py",
     "test_train.py",
@@ -44,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the longest files, so that no process ends up alone with one.
+    """Begin with the longest files, most of all those that wait, so that no process ends up alone with one.
 
     Leave out all cases of a test but the first, where that was asked for. Members of a contract differ in kind: the
     first test of a file that takes a member keeps it.

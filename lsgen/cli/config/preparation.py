@@ -71,6 +71,7 @@ def prepare(
     if composed.overlay is not None:
         drop_deselected(config, composed.overlay_alone)
         check_overlay(config, composed.without_overlay(), composed.overlay)
+    _drop_pages(config)
     fill_first_stage(config)
     check_shape(config, references(composed.config))
     check_names(config)
@@ -78,6 +79,16 @@ def prepare(
     about = config["run"]
     origin = provenance(about["id"], config["seed"], sys.argv, composed.choices, composed.overrides, here)
     return FrozenRun(f"{folder(about['name'])}_{folder(about['id'])}", config, origin)
+
+
+def _drop_pages(config: dict[str, Any]) -> None:
+    """Leave out the page of the codes where no page of the run is asked for."""
+    members = config.get("callbacks")
+    if config.get("report", True) or not isinstance(members, dict):
+        return
+    for name, part in list(members.items()):
+        if isinstance(part, dict) and part.get("_target_") == "lsgen.callbacks.Explorer":
+            del members[name]
 
 
 def _make_absolute(data: Any) -> None:

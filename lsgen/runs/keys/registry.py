@@ -337,7 +337,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("train/images_per_s", "throughput", "images per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "images per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),
-    _figure("explorer/codes", "Codes", "analysis", "codes with columns, places on maps and pictures, on demand", "table"),
+    _figure("explorer/codes", "Codes", "analysis", "codes, columns, places on maps and pictures, on demand", "table"),
     Entry("explorer/share_of_training", "explorer: share of training", "", _COST, default=False,
         meaning="seconds of all turns of the explorer so far over seconds since this fit began"),
     Entry("{family...}/share_of_training", "{family}: share of training", "", _COST,

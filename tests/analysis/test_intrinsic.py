@@ -20,6 +20,7 @@ def on_a_sphere(m, n=400, d=8):
 
 @pytest.mark.parametrize("m", [1, 2, 4])
 def test_spheres_have_their_dimension_whatever_space_they_lie_in(m):
+    pytest.importorskip("skdim")
     found = [intrinsic_dimension(Codes(on_a_sphere(m))) for _ in range(3)]
     for name, bias in (("two_nn", 0.02), ("mle", 0.05)):
         values = np.array([getattr(one, name).value for one in found])
@@ -30,6 +31,7 @@ def test_spheres_have_their_dimension_whatever_space_they_lie_in(m):
 
 @pytest.mark.parametrize("manifold", [Sphere(), PoincareBall(1.0)])
 def test_distances_are_those_of_the_manifold(manifold):
+    pytest.importorskip("skdim")
     z = manifold.onto(torch.from_numpy(RANDOM.normal(size=(400, 3)) * (1 if manifold == Sphere() else 0.25)))
     found = intrinsic_dimension(Codes(z, manifold=manifold), k=10)
     dimension = 2 if manifold == Sphere() else 3
@@ -37,6 +39,7 @@ def test_distances_are_those_of_the_manifold(manifold):
 
 
 def test_copies_are_left_out_and_too_few_codes_refused(monkeypatch):
+    pytest.importorskip("skdim")
     z = on_a_sphere(2, 200)
     once, often = intrinsic_dimension(Codes(z)), intrinsic_dimension(Codes(np.tile(z, (3, 1))))
     assert (often.two_nn.value, often.copies) == (pytest.approx(once.two_nn.value), 400)

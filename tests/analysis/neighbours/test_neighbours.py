@@ -48,6 +48,7 @@ def test_a_ring_has_no_hubs_and_too_few_codes_are_refused():
 
 @pytest.mark.parametrize("on_sphere", [False, True])
 def test_approximate_neighbours_have_exact_distances_and_the_recall_that_they_say(on_sphere):
+    pytest.importorskip("faiss")
     z = torch.from_numpy(RANDOM.normal(size=(1500, 24)))
     manifold = Sphere() if on_sphere else None
     codes = Codes(Sphere().onto(z) if on_sphere else z, manifold=manifold)
@@ -67,6 +68,7 @@ def test_approximate_neighbours_have_exact_distances_and_the_recall_that_they_sa
 
 
 def test_copies_do_not_spoil_the_recall_and_what_cannot_be_searched_is_refused(monkeypatch):
+    pytest.importorskip("faiss")
     copies = Codes(np.repeat(RANDOM.normal(size=(30, 3)), 20, axis=0))
     assert approximate_neighbours(copies, k=5).recall.value > 0.9
     ball = Codes(0.1 * RANDOM.normal(size=(9, 2)), manifold=PoincareBall(1.0))

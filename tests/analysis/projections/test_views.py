@@ -128,6 +128,7 @@ def test_given_axes_are_scores_and_the_rest_is_orthogonal():
 
 
 def test_tsne_separates_clusters_and_places_each_code_by_itself():
+    pytest.importorskip("openTSNE")
     z = clusters()
     shown = project(Codes(z), "tsne", k=10, iterations=100, seed=1)
     assert shown.faithfulness.trustworthiness.value > 0.95
@@ -145,6 +146,7 @@ def test_tsne_separates_clusters_and_places_each_code_by_itself():
 
 
 def test_tsne_uses_neighbours_of_the_manifold_and_takes_few_and_equal_codes():
+    pytest.importorskip("openTSNE")
     angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     circle = Codes(np.stack([np.cos(angles), np.sin(angles)], 1), manifold=Sphere())
     assert project(circle, "tsne", k=4, iterations=100).faithfulness.trustworthiness.value > 0.9
@@ -161,6 +163,7 @@ def test_a_missing_package_is_one_sentence(monkeypatch):
 
 
 def test_umap_separates_clusters_and_places_codes_in_one_batch(monkeypatch):
+    pytest.importorskip("umap")
     import numba
 
     before = set(sys.modules)
@@ -183,6 +186,7 @@ def test_umap_separates_clusters_and_places_codes_in_one_batch(monkeypatch):
 
 
 def test_agreement_of_maps_is_that_of_procrustes():
+    pytest.importorskip("openTSNE")
     x, y = RANDOM.normal(size=(40, 2)), RANDOM.normal(size=(40, 2))
     found = map_stability([x, x + y])
     assert found.agreement.value == pytest.approx(1 - procrustes(x, x + y)[2])

@@ -110,9 +110,8 @@ def _packages() -> dict[str, str]:
 
 @cache
 def _installed(places: tuple[str, ...]) -> dict[str, str]:
-    about = [
-        dist.metadata for dist in distributions(path=list(places))
-    ]  # a file that is parsed whenever it is asked for
+    # Metadata are a file, which is parsed whenever they are asked for.
+    about = [dist.metadata for dist in distributions(path=list(places))]
     found = {each["Name"]: each["Version"] for each in about}
     return {name: found[name] for name in sorted(found, key=str.lower)}
 

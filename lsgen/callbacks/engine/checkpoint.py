@@ -128,8 +128,7 @@ class Checkpoint(LightningCheckpoint):
         self._closing: Path | None = None
         self._validation_began = 0.0
         self._validation_seconds: float | None = None
-        self._saved_step = 0
-        self._saving_seconds = 0.0
+        self._saved_step, self._saving_seconds = 0, 0.0
         self._saved_at = time.monotonic()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -84,13 +84,11 @@ class Codes:
         _check_rows(z, manifold)
         ids = as_column("ids", np.arange(len(z)) if ids is None else ids, len(z))
         _check_ids(ids)
-        columns = {} if columns is None else columns
-        if bad := [name for name in columns if not isinstance(name, str)]:
-            raise ValueError(f"expected names of columns that are text, got {bad[0]!r}")
+        known = _named_columns({} if columns is None else columns, len(z))
         scale = None if scale is None else _matrix("scale", scale)
         if scale is not None:
             _check_scale(scale, z)
-        _fill(self, z, ids, manifold, {n: as_column(n, values, len(z)) for n, values in columns.items()}, scale)
+        _fill(self, z, ids, manifold, known, scale)
 
     def __len__(self) -> int:
         return len(self.z)
@@ -150,6 +148,20 @@ class Codes:
         scale = None if self.scale is None else frozen(self.scale[chosen])
         columns = {name: frozen(column[chosen]) for name, column in self.columns.items()}
         return _trusted(frozen(self.z[chosen]), frozen(self.ids[chosen]), self.manifold, columns, scale)
+
+    def with_columns(self, columns: Mapping[str, Any]) -> Codes:
+        """Return the same codes with further columns, which replace those of the same names.
+
+        Args:
+            columns: metadata (N,) by name, as `Codes` takes them.
+
+        Raises:
+            ValueError: a column has another length or holds something else.
+
+        """
+        return _trusted(
+            self.z, self.ids, self.manifold, {**self.columns, **_named_columns(columns, len(self))}, self.scale
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the table to an npz file, atomically.
@@ -298,6 +310,12 @@ def _assembled(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], ma
         return Codes(z, ids, manifold, columns, scale)
     _check_ids(ids)
     return _trusted(frozen(z), ids, manifold, columns, None if scale is None else frozen(scale))
+
+
+def _named_columns(columns: Mapping[str, Any], count: int) -> dict[str, NDArray[Any]]:
+    if bad := [name for name in columns if not isinstance(name, str)]:
+        raise ValueError(f"expected names of columns that are text, got {bad[0]!r}")
+    return {name: as_column(name, values, count) for name, values in columns.items()}
 
 
 def _matrix(name: str, values: Any) -> NDArray[Any]:

@@ -224,6 +224,14 @@ def test_rows_are_selected_by_mask_index_name_and_value() -> None:
     )
 
 
+def test_a_table_with_further_columns_is_the_same_table_otherwise() -> None:
+    table = _table()
+    found = table.with_columns({"label": [1, 2, 3], "text": ["a", None, "b"]})
+    assert found == Codes(Z, ["p", "q", "r"], columns={"label": [1, 2, 3], "text": ["a", None, "b"]}, scale=np.abs(Z))
+    assert table == _table()
+    assert found.with_columns({}) == found
+
+
 def test_an_empty_table_survives_a_file(tmp_path: Path) -> None:
     empty = _table().select([])
     empty.save(tmp_path / "empty.npz")
@@ -299,6 +307,8 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "both": (lambda: _table().select([0], ids=["p"]), "expected one of rows, ids and where to say which codes, got 2"),
     "unknown": (lambda: _table().select(where={"x": 1}), "expected a column of the table, which has label, got 'x'"),
     "kind": (lambda: _table().select(where={"label": "3"}), "the column 'label', which holds int64, got '3'"),
+    "further": (lambda: _table().with_columns({"x": [1]}), "expected 3 values in the column 'x', got shape"),
+    "unnamed": (lambda: _table().with_columns({1: [1, 2, 3]}), "names of columns that are text, got 1"),  # type: ignore[dict-item]
     "path": (lambda: _table().save("codes.txt"), "expected a path that ends in .npz, got codes.txt"),
 }  # fmt: skip
 

@@ -91,7 +91,7 @@ def explorer_contents(
         pictures, decoded = decoded, None
     return Contents(
         title,
-        Codes(codes.z, codes.ids, codes.manifold, {**codes.columns, **columns}, codes.scale),
+        codes.with_columns(columns),
         maps,
         pictures,
         decoded,
@@ -168,7 +168,7 @@ def _with_names(collected: Collected) -> Codes:
     if labels is None or not names or labels.dtype.kind not in "iu":
         return codes
     called = [names[label] if 0 <= label < len(names) else None for label in labels.tolist()]
-    return Codes(codes.z, codes.ids, codes.manifold, {**codes.columns, "label": called}, codes.scale)
+    return codes.with_columns({"label": called})
 
 
 def _facts(collected: Collected) -> dict[str, str]:

@@ -27,7 +27,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import nn
 
-from lsgen.callbacks.analysis.collection import Collected, collect_codes
+from lsgen.callbacks.analysis.collection import collect_codes
 from lsgen.callbacks.analysis.options import AnalysisDetail
 from lsgen.callbacks.analysis.parts.attributes import directions
 from lsgen.callbacks.analysis.parts.findings import Findings
@@ -145,11 +145,5 @@ class LatentAnalysis(PeriodicCallback):
         for name, reason in self.found.left_out.items():
             rank_zero_info(f"LatentAnalysis left out {name}: {reason}")
         self.found.table("analysis/statistics")
-        sink.codes("analysis/codes", _with_columns(collected, self.found))
+        sink.codes("analysis/codes", collected.codes.with_columns(self.found.columns))
         self._others = {"last_turn": collected.codes}
-
-
-def _with_columns(collected: Collected, found: Findings) -> Codes:
-    """Return the codes with what was found of each."""
-    codes = collected.codes
-    return Codes(codes.z, codes.ids, codes.manifold, {**codes.columns, **found.columns}, codes.scale)

@@ -184,9 +184,7 @@ def _with_analysis(directory: RunDirectory, found: Collected, step: int) -> Coll
     place = directory.figures / "analysis" / "codes" / f"{step:08d}.npz"
     if not place.is_file():
         return found
-    codes = found.codes
-    columns = {**codes.columns, **joined_columns(codes, Codes.load(place))}
-    return replace(found, codes=Codes(codes.z, codes.ids, codes.manifold, columns, codes.scale))
+    return replace(found, codes=found.codes.with_columns(joined_columns(found.codes, Codes.load(place))))
 
 
 def _same_items(ours: Codes, theirs: Codes, other: RunDirectory) -> Codes:

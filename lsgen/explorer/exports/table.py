@@ -9,7 +9,6 @@ import numpy as np
 
 from lsgen.explorer.contents import Contents
 from lsgen.explorer.exports.columns import as_bytes, plain_columns, texts
-from lsgen.latent import Codes
 
 __all__ = ["code_table", "write_npz"]
 
@@ -26,13 +25,12 @@ def write_npz(path: str | Path, contents: Contents) -> Path:
         OSError: it cannot be written.
 
     """
-    codes, path = contents.codes, Path(path)
-    columns = dict(codes.columns)
+    columns, path = dict[str, Any](), Path(path)
     for shown in contents.maps:
         for axis, values in zip("xyz", np.asarray(shown.coordinates).T, strict=False):
             columns[f"{shown.name}/{axis}"] = values
     path.parent.mkdir(parents=True, exist_ok=True)
-    Codes(codes.z, codes.ids, codes.manifold, columns, codes.scale).save(path)
+    contents.codes.with_columns(columns).save(path)
     return path
 
 

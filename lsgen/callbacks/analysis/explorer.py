@@ -77,11 +77,11 @@ class Explorer(PeriodicCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Collect the codes and write the page."""
         directory = sink.figures.parent.resolve()
-        module = space if self._module is None else self._module
+        assert self._module is not None
         data = self._data() if isinstance(space, EncodableLatentSpace) else None
-        facts = {"model": type(module).__name__, "trained for": f"{sink.step:,} steps"}
+        facts = {"model": type(self._module).__name__, "trained for": f"{sink.step:,} steps"}
         try:
-            found = collect_codes(module, data, self.n, self.seed, self.splits, self.options.chunk_size)
+            found = collect_codes(self._module, data, self.n, self.seed, self.splits, self.options.chunk_size)
             contents = explorer_contents(space, found, directory.name or "explorer", facts, self.options)
         except ValueError as error:
             rank_zero_warn(f"Explorer wrote no page: {error}")

@@ -1,8 +1,6 @@
-"""Codes along every axis and between classes, computed for a page that cannot compute them itself."""
+"""Codes along every axis, computed for a page that cannot compute them itself."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,7 +10,7 @@ from lsgen.callbacks.latent.probe_codes import means
 from lsgen.explorer import Strip
 from lsgen.latent import Codes, LatentSpace
 
-__all__ = ["axis_strips", "class_examples"]
+__all__ = ["axis_strips"]
 
 MOST_AXES = 64
 SIGMAS = 3.0
@@ -51,21 +49,3 @@ def axis_strips(
         shown = thumbnails(means(space, path, chunk_size).cpu(), bounds)
         found.append(Strip("dimension", f"dimension {axis}", path.cpu().numpy(), shown, dimension=axis))
     return found
-
-
-def class_examples(codes: Codes, column: str = "label", most: int = 8) -> Iterator[tuple[str, int]]:
-    """Yield the name of each class and the row of the item nearest to the mean of its codes.
-
-    Args:
-        codes: the table.
-        column: which column holds classes; there are none where it is missing, or -1 is no class.
-        most: classes looked at, the first ones in order.
-
-    """
-    labels = codes.columns.get(column)
-    if labels is None or labels.dtype.kind not in "iu":
-        return
-    for label in np.unique(labels[labels >= 0])[:most].tolist():
-        rows = np.flatnonzero(labels == label)
-        z = np.asarray(codes.z[rows], dtype=np.float64)
-        yield str(label), int(rows[np.square(z - z.mean(0)).sum(1).argmin()])

@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from lsgen.callbacks.analysis.collection import collect_codes, decoded_codes
 from lsgen.callbacks.analysis.contents import explorer_contents, maps_of
 from lsgen.callbacks.analysis.page_scores import agreement_of, analysis_tables, clusters_of, joined_columns
 from lsgen.callbacks.analysis.pictures import thumbnails
-from lsgen.callbacks.analysis.strips import axis_strips, class_examples
+from lsgen.callbacks.analysis.strips import axis_strips
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Digits
 from lsgen.latent import (
     Codes,
@@ -82,12 +84,11 @@ def test_a_model_that_has_diverged_gets_a_warning_and_no_page(tmp_path):
     space = _vae().latent_space
     nn.init.constant_(space.encoder.layers[0].weight, float("nan"))
 
-    class Diverged(torch.nn.Module):
+    class Diverged(nn.Module):
         latent_space = space
 
-    from lsgen.callbacks.logging.sink import Sink
-
     explorer = Explorer(n=5)
+    explorer._module = Diverged()
     explorer._trainer = type("T", (), {"datamodule": Digits()})()
     with pytest.warns(UserWarning, match="Explorer wrote no page: expected finite codes"):
         explorer.run(space, None, Sink(tmp_path, 1))
@@ -232,18 +233,9 @@ def test_spaces_that_are_turned_into_each_other_agree():
     assert agreement_of(Codes(z[:3]), Codes(z[:3])) == ({}, {})
 
 
-def test_an_example_of_a_class_is_the_item_nearest_to_its_mean():
-    z = np.array([[0.0, 0], [2, 0], [1, 0.1], [5, 5], [9, 9], [7, 7], [3, 3]])
-    codes = Codes(z, columns={"label": np.array([0, 0, 0, 2, 2, 2, -1])})
-    assert list(class_examples(codes)) == [("0", 2), ("2", 5)]
-    assert list(class_examples(Codes(z))) == []
-
-
 def test_classes_with_names_are_called_by_them():
     space = _vae().latent_space.eval()
     found = collect_codes(space, Digits(binarise="threshold"), n=10)
-    from dataclasses import replace
-
     named = replace(found, label_names=tuple("abcdefghij"))
     labels = explorer_contents(space, named, "t", options=PageOptions(maps=())).codes.columns["label"].tolist()
     assert labels == ["abcdefghij"[label] for label in found.codes.columns["label"]]

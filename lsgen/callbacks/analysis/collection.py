@@ -28,7 +28,7 @@ from lsgen import viz
 from lsgen.callbacks.analysis.observations import HELD_OUT, SampledObservations, sample_observations
 from lsgen.callbacks.base import undisturbed
 from lsgen.callbacks.latent.probe_codes import means
-from lsgen.callbacks.probes import counts_observed
+from lsgen.callbacks.probes import counts_observed, observations_of
 from lsgen.data import Split
 from lsgen.latent import (
     Codes,
@@ -65,7 +65,6 @@ class Collected:
         sampling: how they were chosen, in words.
         total: what they were chosen from; None where that is not known.
         left_out: how many codes were not finite or not on the manifold, and are missing.
-        seed: of the choice and of all draws.
         label_names: names of the classes, where they have any.
 
     """
@@ -78,7 +77,6 @@ class Collected:
     sampling: str
     total: int | None
     left_out: int
-    seed: int
     label_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -112,9 +110,7 @@ def collect_codes(
         ValueError: n is not positive, there are no observations, or no code is finite and on the manifold.
 
     """
-    space = module if isinstance(module, Space) else getattr(module, "latent_space", None)
-    if not isinstance(space, Space):
-        raise TypeError(f"expected a model with a latent_space, or a space, got {type(module).__name__}")
+    space = _space_of(module)
     if n is not None and n < 1:
         raise ValueError(f"expected at least one code, got n = {n}")
     with undisturbed(space, seed):
@@ -127,7 +123,7 @@ def collect_codes(
         if data is None:
             raise TypeError(f"expected data for the encoder of {type(space).__name__}, got none")
         sample = sample_observations(data, n, seed, splits, chunk_size)
-        return _encoded(space, sample, seed, counts_observed(module))
+        return _encoded(space, sample, counts_observed(module))
 
 
 @torch.no_grad()
@@ -145,13 +141,13 @@ def decoded_codes(space: Space | None, codes: Codes, chunk_size: int = 256) -> C
     """
     words = f"{len(codes):,} codes of a table"
     if not isinstance(space, LatentSpace):
-        return Collected(codes, None, None, None, "table", words, len(codes), 0, 0)
+        return Collected(codes, None, None, None, "table", words, len(codes), 0)
     if codes.dim != space.dim:
         raise ValueError(f"expected codes of {space.dim} dimensions, got {codes.dim}")
     like = next(iter(space.parameters()), torch.zeros(()))
     with undisturbed(space, 0):
         decoded = means(space.eval(), codes.tensor(like.device).to(like.dtype), chunk_size).cpu()
-    return Collected(codes, None, decoded, _range(decoded), "table", words, len(codes), 0, 0)
+    return Collected(codes, None, decoded, _range(decoded), "table", words, len(codes), 0)
 
 
 @torch.no_grad()
@@ -168,10 +164,10 @@ def untrained_codes(module: nn.Module, collected: Collected, seed: int = 0, chun
         chunk_size: observations encoded at a time.
 
     Raises:
-        TypeError: the space has no encoder.
+        TypeError: there is no space, or it has no encoder.
 
     """
-    space = module if isinstance(module, Space) else getattr(module, "latent_space", None)
+    space = _space_of(module)
     if not isinstance(space, EncodableSpace) or collected.observations is None:
         raise TypeError(f"expected a space with an encoder and its observations, got {type(space).__name__}")
     with undisturbed(space, seed):
@@ -180,6 +176,13 @@ def untrained_codes(module: nn.Module, collected: Collected, seed: int = 0, chun
             _reset(part)
         batches = [{"x": x} for x in collected.observations.split(chunk_size)]
         return encode_observations(fresh, batches, collected.codes.ids, ())
+
+
+def _space_of(module: nn.Module) -> Space:
+    space = module if isinstance(module, Space) else getattr(module, "latent_space", None)
+    if not isinstance(space, Space):
+        raise TypeError(f"expected a model with a latent_space, or a space, got {type(module).__name__}")
+    return space
 
 
 def _reset(part: nn.Module) -> None:
@@ -200,7 +203,7 @@ def _items(space: ItemSpace, n: int | None, seed: int) -> Collected:
     if n is not None and n < total:
         items = items.select(np.sort(np.random.default_rng(seed).permutation(total)[:n]))
         words = f"{n:,} of {total:,} items, drawn at random with seed {seed}"
-    return Collected(items, None, None, None, "items", words, total, 0, seed)
+    return Collected(items, None, None, None, "items", words, total, 0)
 
 
 def _drawn(space: LatentSpace, n: int | None, seed: int, chunk_size: int) -> Collected:
@@ -215,10 +218,10 @@ def _drawn(space: LatentSpace, n: int | None, seed: int, chunk_size: int) -> Col
     columns: dict[str, Any] = {"split": ["prior"] * len(kept), **_prior_nll(space, kept)}
     codes = Codes(kept.cpu(), [f"prior/{i}" for i in range(len(kept))], space.manifold, columns)
     words = f"{n:,} draws from the prior with seed {seed}, as the model has no encoder"
-    return Collected(codes, None, decoded, _range(decoded), "prior", words, None, n - len(kept), seed)
+    return Collected(codes, None, decoded, _range(decoded), "prior", words, None, n - len(kept))
 
 
-def _encoded(space: EncodableSpace, sample: SampledObservations, seed: int, missing: bool) -> Collected:
+def _encoded(space: EncodableSpace, sample: SampledObservations, missing: bool) -> Collected:
     parts, ids, left_out = list[dict[str, Any]](), list[str](), 0
     for split, names, batch in sample.parts:
         part, kept = _encode(space, batch, missing, sample.factor_names)
@@ -236,39 +239,29 @@ def _encoded(space: EncodableSpace, sample: SampledObservations, seed: int, miss
     codes = Codes(z, ids, space.manifold, columns, scale)
     words = sample.sampling if sample.total is not None else f"{len(codes) + left_out:,}, {sample.sampling}"
     bounds = None if x is None else _range(x)
-    return Collected(codes, x, decoded, bounds, "encoder", words, sample.total, left_out, seed, sample.label_names)
+    return Collected(codes, x, decoded, bounds, "encoder", words, sample.total, left_out, sample.label_names)
 
 
 def _encode(
     space: EncodableSpace, batch: Mapping[str, Any], missing: bool, factors: tuple[str, ...]
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return the codes of a batch and all that belongs to them, and which observations have one, bool (B,)."""
-    x, observed = _numbers(space, batch)
+    like = next(iter(space.parameters()), torch.zeros(()))
+    x, observed = observations_of(batch).x, batch.get("observed") if missing else None
+    if isinstance(space, LatentSpace):
+        x = as_numbers(x, space.likelihood, like.dtype)
+    x = x.to(like.device, like.dtype)
     q = space.encode(x)
     z, scale = space.manifold.shift(q.mean, torch.zeros_like(q.mean)), spread(q)
     kept = lies_on(space.manifold, z)
     found = {_name(name, factors): value for name, value in column_entries(batch, len(x)).items()}
     if isinstance(space, EncodableLatentSpace):
         decoded = space.decode(z).mean
-        counted = observed if missing else None
-        found |= _scores(space, q, z, x, decoded, counted)
+        found |= _scores(space, q, z, x, decoded, None if observed is None else observed.to(like.device))
         if decoded.shape == x.shape:
             found["_decoded"] = decoded
     found |= {"_z": z, "_x": x} | ({} if scale is None else {"_scale": scale.to(z.dtype)})
     return {name: value.cpu()[kept.cpu()] for name, value in found.items()}, kept
-
-
-def _numbers(space: EncodableSpace, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor | None]:
-    """Return observations on the device and in the type of the space, and which of their values are observed."""
-    like = next(iter(space.parameters()), torch.zeros(()))
-    x, observed = batch["x"], batch.get("observed")
-    if isinstance(space, LatentSpace):
-        x = as_numbers(x, space.likelihood, like.dtype)
-    x = x.to(like.device, like.dtype)
-    if not isinstance(observed, Tensor):
-        return x, None
-    observed = observed.to(like.device)
-    return x.masked_fill(~observed & x.isnan(), 0.0), observed
 
 
 def _scores(

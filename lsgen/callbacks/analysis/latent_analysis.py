@@ -23,8 +23,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities.rank_zero import rank_zero_info
+from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import nn
 
 from lsgen.callbacks.analysis.collection import collect_codes
@@ -38,7 +39,7 @@ from lsgen.callbacks.analysis.parts.predictions import imputation, probes
 from lsgen.callbacks.analysis.parts.strangeness import anomalies
 from lsgen.callbacks.analysis.parts.structure import clusters, dimension, neighbours
 from lsgen.callbacks.analysis.parts.subject import LeftOutError, Part, Subject
-from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.base import PeriodicCallback, Turns, undisturbed
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import Split
@@ -62,6 +63,8 @@ PARTS: Mapping[str, Part] = {
 
 class LatentAnalysis(PeriodicCallback):
     """Analyses the codes of held-out observations, or, of a model without encoder, of draws from the prior.
+
+    Where no code is finite, as of a model that has diverged, there is a warning and no analysis.
 
     Args:
         every_n_steps: generator steps between turns; without a cadence it fires at the end only.
@@ -109,6 +112,10 @@ class LatentAnalysis(PeriodicCallback):
             raise TypeError("LatentAnalysis expected a data module, whose observations are encoded, got none")
         self._module, self._data = pl_module, data
 
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let go of both, and of the codes of the last turn."""
+        self._module, self._data, self._others = None, None, {}
+
     def analyse(self, module: nn.Module, data: Any, sink: Sink, others: Mapping[str, Codes] | None = None) -> Findings:
         """Analyse the codes of a model without training it; modes and random numbers are left as they were.
 
@@ -123,27 +130,36 @@ class LatentAnalysis(PeriodicCallback):
             ValueError: no code is finite and on the manifold.
 
         """
-        self._module, self._data, self._others = module, data, others or {}
         space = module if isinstance(module, LatentSpace) else getattr(module, "latent_space", None)
         if not isinstance(space, LatentSpace):
             raise TypeError(f"expected a model with a LatentSpace, got {type(module).__name__}")
-        self.run(space, None, sink)
-        return self.found
+        collected = collect_codes(module, data, self.n, self.seed, self.splits)
+        with undisturbed(space, self.seed), torch.no_grad():
+            space.eval()
+            return self._found(Subject(module, space, collected, self.detail, self.seed, others or {}), sink)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
-        """Collect the codes, take all parts, and log."""
+        """Collect the codes, take all parts, and log; where no code is finite, there is a warning and nothing else."""
         assert self._module is not None
-        collected = collect_codes(self._module, self._data, self.n, self.seed, self.splits)
-        subject = Subject(self._module, space, collected, self.detail, self.seed, self._others)
-        self.found = Findings(sink)
-        self.found.numbers({"analysis/codes": len(collected), "analysis/codes_left_out": collected.left_out})
+        try:
+            collected = collect_codes(self._module, self._data, self.n, self.seed, self.splits)
+        except ValueError as error:
+            rank_zero_warn(f"LatentAnalysis analysed nothing: {error}")
+            return
+        self._found(Subject(self._module, space, collected, self.detail, self.seed, self._others), sink)
+        self._others = {"last_turn": collected.codes}
+
+    def _found(self, subject: Subject, sink: Sink) -> Findings:
+        """Take all parts and log."""
+        found = Findings(sink)
+        found.numbers({"analysis/codes": len(subject.codes), "analysis/codes_left_out": subject.collected.left_out})
         for name in self.what:
             try:
-                PARTS[name](subject, self.found)
+                PARTS[name](subject, found)
             except (LeftOutError, ImportError, ValueError) as error:
-                self.found.left_out[name] = str(error)
-        for name, reason in self.found.left_out.items():
+                found.left_out[name] = str(error)
+        for name, reason in found.left_out.items():
             rank_zero_info(f"LatentAnalysis left out {name}: {reason}")
-        self.found.table("analysis/statistics")
-        sink.codes("analysis/codes", collected.codes.with_columns(self.found.columns))
-        self._others = {"last_turn": collected.codes}
+        found.table("analysis/statistics")
+        sink.codes("analysis/codes", subject.codes.with_columns(found.columns))
+        return found

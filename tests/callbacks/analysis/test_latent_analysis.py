@@ -2,6 +2,7 @@
 
 import csv
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,6 +142,18 @@ def test_it_fires_at_its_cadence_and_leaves_training_as_it_was(tmp_path):
     assert all(0.5 < float(value) <= 1 for value in alike[1:])
 
 
+def test_a_model_that_has_diverged_gets_a_warning_in_training_and_an_error_otherwise(tmp_path):
+    vae, data, callback = model(), Digits(SHAPE, binarise="static"), LatentAnalysis(n=5)
+    nn.init.constant_(vae.latent_space.encoder.layers[0].weight, float("nan"))
+    sink = Sink(tmp_path, 1)
+    with pytest.raises(ValueError, match="expected finite codes"):
+        callback.analyse(vae, data, sink)
+    callback.setup(SimpleNamespace(datamodule=data), vae, "fit")
+    with pytest.warns(UserWarning, match="LatentAnalysis analysed nothing: expected finite codes"):
+        callback.run(vae.latent_space, None, sink)
+    assert sink.values == {}
+
+
 def test_mistakes_are_refused():
     with pytest.raises(ValueError, match="parts out of neighbours, dimension, clusters"):
         LatentAnalysis(what=("nothing",))
@@ -154,7 +167,7 @@ def test_mistakes_are_refused():
 
 def test_what_is_missing_is_no_class():
     table = Codes(np.random.default_rng(0).normal(size=(6, 2)), columns={"a": ["x", None, "y"] * 2, "b": [0, 1] * 3})
-    collected = Collected(table, None, None, None, "items", "", None, 0, 0)
+    collected = Collected(table, None, None, None, "items", "", None, 0)
     space = LatentSpace(MLPDecoder(2, SHAPE, (8,)), FixedGaussian(SHAPE), StandardNormal(2))
     subject = Subject(nn.Module(), space, collected, AnalysisDetail())
     assert subject.columns() == ["a", "b"]

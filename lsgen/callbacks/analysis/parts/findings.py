@@ -53,14 +53,7 @@ class Findings:
     def table(self, key: str) -> None:
         """Log all statistics as a table."""
         rows = [
-            [
-                name,
-                one.value,
-                *(one.interval or ("", "")),
-                "" if one.baseline is None else one.baseline,
-                one.n,
-                one.seed,
-            ]
+            [name, one.value, *(one.interval or (None, None)), one.baseline, one.n, one.seed]
             for name, one in self.statistics.items()
         ]
         self.sink.table(key, COLUMNS, [["" if cell is None else cell for cell in row] for row in rows])

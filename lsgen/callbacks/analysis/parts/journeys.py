@@ -11,7 +11,7 @@ from lsgen.callbacks.analysis.parts.subject import LeftOutError, Subject
 
 __all__ = ["paths"]
 
-AVERAGED = {"percentile": "percentile", "prior_z": "prior_z", "variance": "variance", "cycle": "cycle"}
+AVERAGED = ("percentile", "prior_z", "variance", "cycle")
 TITLES = {
     "percentile": "percentile of the distance to codes",
     "prior_z": "log-density of the prior, z-score",

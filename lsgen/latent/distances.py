@@ -45,6 +45,8 @@ __all__ = [
     "distance_on",
 ]
 
+ENTRIES = 2**22
+
 
 class CodeDistance(ABC):
     """Abstract distance between codes (N, d)."""
@@ -61,6 +63,12 @@ class CodeDistance(ABC):
     @abstractmethod
     def between(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the distances (B,) of feature vectors (B, p) in double precision, from differences of coordinates."""
+
+    def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the distances (M, N) between feature vectors (M, p) and (N, p), some rows at a time."""
+        size = max(1, ENTRIES // max(1, b.numel()))
+        parts = [self.between(*torch.broadcast_tensors(rows[:, None], b)).double() for rows in a.split(size)]
+        return torch.cat(parts)
 
 
 class ChordDistance(CodeDistance):

@@ -278,8 +278,7 @@ def _by_scan(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield distances and indices by measuring all pairs."""
     for rows in _chunks(len(a), len(b) * a.shape[-1], chunk_size):
-        size = len(a[rows])
-        measured = distance.between(a[rows, None].expand(size, *b.shape), b.expand(size, *b.shape)).double()
+        measured = distance.pairwise(a[rows], b)
         if apart:
             measured.diagonal(rows.start).fill_(torch.inf)
         ordered = measured.sort(dim=1, stable=True)

@@ -29,7 +29,7 @@ from lsgen.latent import Codes
 from lsgen.latent.distances import CodeDistance, distance_on
 from lsgen.latent.manifolds.manifold import Euclidean
 
-__all__ = ["ALGORITHMS", "Fitted", "pairwise_lengths"]
+__all__ = ["ALGORITHMS", "Fitted"]
 
 ROUNDS, STARTS, LARGEST = 100, 4, 5000
 
@@ -49,15 +49,6 @@ class Fitted(NamedTuple):
     assign: Callable[[Codes], NDArray[np.int64]] | None
     likelihood: float = float("nan")
     parameters: int = 0
-
-
-def pairwise_lengths(distance: CodeDistance, a: Tensor, b: Tensor) -> Tensor:
-    """Return the distances (m, n) between features (m, p) and (n, p)."""
-    parts = []
-    for part in a.split(max(1, 2**22 // max(1, len(b) * a.shape[-1]))):
-        shape = (len(part), len(b), a.shape[-1])
-        parts.append(distance.between(part[:, None].expand(shape), b.expand(shape)))
-    return torch.cat(parts).double()
 
 
 def _k_means(codes: Codes, k: int, seed: int) -> Fitted:
@@ -113,7 +104,7 @@ def _frechet(codes: Codes, k: int, seed: int) -> Fitted:
     for _ in range(STARTS):
         centres, labels = _spread_out(codes, features, distance, k, random), np.full(len(codes), -1)
         for _ in range(ROUNDS):
-            lengths = pairwise_lengths(distance, features, distance.features(centres)).numpy()
+            lengths = distance.pairwise(features, distance.features(centres)).numpy()
             before, labels = labels, lengths.argmin(1)
             if (before == labels).all():
                 break
@@ -131,7 +122,7 @@ def _frechet(codes: Codes, k: int, seed: int) -> Fitted:
 
     def assign(others: Codes) -> NDArray[np.int64]:
         asked = distance.features(others.tensor().double())
-        return pairwise_lengths(distance, asked, found).argmin(1).numpy()
+        return distance.pairwise(asked, found).argmin(1).numpy()
 
     return Fitted(assign(codes), assign)
 
@@ -145,7 +136,7 @@ def _density(codes: Codes, k: int, seed: int) -> Fitted:
         raise ValueError(f"expected at most {LARGEST} codes on {codes.manifold} for HDBSCAN, got {len(codes)}")
     distance = distance_on(codes.manifold)
     features = distance.features(codes.tensor())
-    lengths = pairwise_lengths(distance, features, features).numpy()
+    lengths = distance.pairwise(features, features).numpy()
     labels = HDBSCAN(min_cluster_size=k, metric="precomputed", copy=True).fit_predict((lengths + lengths.T) / 2)
     return Fitted(labels.astype(np.int64), None)
 
@@ -163,11 +154,11 @@ def _spread_out(codes: Codes, features: Tensor, distance: CodeDistance, k: int, 
     """Return k codes (k, d), each the best of a few that are drawn by the squared distances to those before."""
     z = codes.tensor().double()
     chosen = [int(random.integers(len(z)))]
-    nearest = pairwise_lengths(distance, features, features[chosen]).numpy()[:, 0] ** 2
+    nearest = distance.pairwise(features, features[chosen]).numpy()[:, 0] ** 2
     while len(chosen) < k:
         total = nearest.sum()
         tried = random.choice(len(z), 2 + int(np.log(k)), p=nearest / total if total > 0 else None)
-        closer = np.minimum(nearest[:, None], pairwise_lengths(distance, features, features[tried]).numpy() ** 2)
+        closer = np.minimum(nearest[:, None], distance.pairwise(features, features[tried]).numpy() ** 2)
         best = int(closer.sum(0).argmin())
         chosen.append(int(tried[best]))
         nearest = closer[:, best]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from lsgen.analysis.clustering.algorithms import ALGORITHMS, Fitted, pairwise_lengths
+from lsgen.analysis.clustering.algorithms import ALGORITHMS, Fitted
 from lsgen.analysis.clustering.partition import Clustering
 from lsgen.analysis.intervals import mean_interval, percentile_interval
 from lsgen.analysis.statistic import Statistic
@@ -127,7 +127,7 @@ def _bic(found: Fitted, n: int) -> float:
 def _lengths(codes: Codes, rows: NDArray[Any]) -> NDArray[np.float64]:
     distance = distance_on(codes.manifold)
     features = distance.features(codes.tensor()[rows])
-    lengths = pairwise_lengths(distance, features, features).numpy()
+    lengths = distance.pairwise(features, features).numpy()
     np.fill_diagonal(lengths, 0)
     return lengths
 

@@ -20,14 +20,10 @@ https://arxiv.org/abs/2010.15327; Schoenemann (1966); Kriegeskorte, Mur & Bandet
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from lsgen.latent import Codes
-from lsgen.latent.distances import distance_on
-
-__all__ = ["debiased_cka", "linear_cka", "pairwise_distances", "procrustes_distance", "rank_correlation"]
+__all__ = ["debiased_cka", "linear_cka", "procrustes_distance", "rank_correlation"]
 
 Table = NDArray[np.float64]
 
@@ -71,18 +67,6 @@ def procrustes_distance(x: Table, y: Table) -> float:
     x, y = _centred(x, y)
     nuclear = np.linalg.svd(x.T @ y, compute_uv=False).sum()
     return float(max(0.0, 1 - (nuclear / (np.linalg.norm(x) * np.linalg.norm(y))) ** 2))
-
-
-def pairwise_distances(codes: Codes) -> Table:
-    """Return the distances of all pairs i < j on the manifold, (N (N - 1)/2,)."""
-    distance = distance_on(codes.manifold)
-    features = distance.features(codes.tensor().double())
-    i, j = np.triu_indices(len(codes), 1)
-    parts = [
-        distance.between(features[torch.from_numpy(a)], features[torch.from_numpy(b)])
-        for a, b in zip(np.array_split(i, 1 + len(i) // 2**16), np.array_split(j, 1 + len(j) // 2**16), strict=True)
-    ]
-    return np.asarray(torch.cat(parts), dtype=float)
 
 
 def rank_correlation(a: Table, b: Table) -> float:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from lsgen.analysis.comparisons.alignment import (
     debiased_cka,
     linear_cka,
-    pairwise_distances,
     procrustes_distance,
     rank_correlation,
 )
@@ -20,6 +19,7 @@ from lsgen.analysis.flat import flat_coordinates
 from lsgen.analysis.resampling import group_jackknife
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
+from lsgen.latent.distances import distance_on
 
 __all__ = ["SpaceComparison", "compare"]
 
@@ -116,12 +116,11 @@ def _rsa(
 ) -> Statistic:
     """Return the rank correlation of the distances of pairs of some items."""
     rows = np.sort(rng.permutation(len(a))[:items])
-    i, j = np.triu_indices(items, 1)
     tables = []
     for codes in (a, b):
-        square = np.zeros((items, items))
-        square[i, j] = square[j, i] = pairwise_distances(codes.select(rows))
-        tables.append(square)
+        distance = distance_on(codes.manifold)
+        features = distance.features(codes.tensor()[rows].double())
+        tables.append(distance.pairwise(features, features).numpy())
 
     def correlation(at: NDArray[np.int64], others: NDArray[np.int64]) -> float:
         low, high = np.triu_indices(len(at), 1)

@@ -172,9 +172,7 @@ class _Space:
 
     def between(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the distances (m, n) of all pairs of two sets of rows."""
-        shape = (len(a), len(b), -1)
-        pairs = self.features[a][:, None].expand(*shape), self.features[b].expand(*shape)
-        return self.distance.between(*pairs).double()
+        return self.distance.pairwise(self.features[a], self.features[b])
 
 
 def _average(values: NDArray[Any], chance: float, seed: int | None) -> Statistic:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from lsgen.latent.distances import ChordDistance, CodeDistance, EuclideanDistance
 
-__all__ = ["NeighbourGraph", "Neighbours", "ball_members", "nearest_neighbours", "neighbour_graph"]
+__all__ = ["NeighbourGraph", "Neighbours", "ball_members", "nearest_neighbours", "neighbour_graph", "without_own"]
 
 ENTRIES, PAIR_ENTRIES, SPARE = 2**21, 2**18, 6
 ROUNDING = 1 + 16 * torch.finfo(torch.float64).eps
@@ -119,6 +119,21 @@ def nearest_neighbours(
         return Neighbours(x.new_empty(0, k, dtype=torch.float64), x.new_empty(0, k, dtype=torch.int64))
     distances, indices = zip(*parts, strict=True)
     return Neighbours(torch.cat(distances), torch.cat(indices))
+
+
+def without_own(found: Tensor, rows: Tensor) -> Tensor:
+    """Return the neighbours (M, k) of codes of a table, out of the k + 1 nearest of the table (M, k + 1).
+
+    A code is among them, unless k or more duplicates come before it, or it was not found; then the last is left out.
+
+    Args:
+        found: indices of the k + 1 nearest codes of each, nearest first.
+        rows: which code of the table each is, (M,).
+
+    """
+    own = found == rows[:, None]
+    own[~own.any(1), -1] = True
+    return found[~own].reshape(len(found), -1)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from lsgen.analysis.intervals import mean_interval
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 from lsgen.latent.distances import ChordDistance, HyperbolicDistance, distance_on
-from lsgen.latent.neighbours import Neighbours, nearest_neighbours
+from lsgen.latent.neighbours import Neighbours, nearest_neighbours, without_own
 
 __all__ = ["ApproximateNeighbours", "approximate_neighbours"]
 
@@ -77,7 +77,7 @@ def approximate_neighbours(
     index.add(features.float().numpy())
     found = torch.from_numpy(index.search(asked.float().numpy(), k + own)[1])
     if own:
-        found = _without_own(found)
+        found = without_own(found, torch.arange(len(found)))
     neighbours = _measured(distance, asked, features, found)
     rows = np.sort(np.random.default_rng(seed).choice(len(points), min(sample, len(points)), replace=False))
     chosen = torch.from_numpy(rows)
@@ -86,13 +86,6 @@ def approximate_neighbours(
     shares = (neighbours.distances[chosen] <= true.distances[:, -1:] * (1 + 1e-12)).double().mean(1).numpy()
     recall = Statistic(float(shares.mean()), len(rows), mean_interval(shares, bounds=(0, 1)), k / most, seed)
     return ApproximateNeighbours(neighbours, recall)
-
-
-def _without_own(found: Tensor) -> Tensor:
-    """Return what was found (N, k + 1) without the code itself, or without the last where it is not among them."""
-    own = found == torch.arange(len(found))[:, None]
-    own[~own.any(1), -1] = True
-    return found[~own].reshape(len(found), -1)
 
 
 def _measured(distance: ChordDistance, a: Tensor, b: Tensor, found: Tensor) -> Neighbours:

@@ -32,7 +32,7 @@ from lsgen.analysis.intervals import mean_interval, percentile_interval
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 from lsgen.latent.distances import ChordDistance, CodeDistance, EuclideanDistance, distance_on
-from lsgen.latent.neighbours import nearest_neighbours
+from lsgen.latent.neighbours import nearest_neighbours, without_own
 
 __all__ = ["Faithfulness", "measure_faithfulness"]
 
@@ -139,10 +139,8 @@ class _Space:
         """Return the k nearest neighbours of rows, (m, k)."""
         if len(rows) == len(self.z):
             return nearest_neighbours(self.z, None, k, self.distance).indices.numpy()
-        found = nearest_neighbours(self.z[rows], self.z, k + 1, self.distance).indices.numpy()
-        own = found == rows[:, None]  # a code is its own neighbour, unless more than k duplicates come before it
-        own[~own.any(1), -1] = True
-        return found[~own].reshape(len(rows), k)
+        own = torch.from_numpy(rows)
+        return without_own(nearest_neighbours(self.z[own], self.z, k + 1, self.distance).indices, own).numpy()
 
     def ranks(self, rows: Rows, others: NDArray[Any]) -> NDArray[Any]:
         """Return one more than the number of codes that are nearer to rows (m,) than others (m, k) are, (m, k)."""

@@ -37,9 +37,7 @@ def neighbour_jaccard(a: Codes, b: Codes, k: int = 10) -> NDArray[np.float64]:
         ValueError: the tables are of other items, or there are no k neighbours.
 
     """
-    if not np.array_equal(a.ids, b.ids):
-        raise ValueError("expected codes of the same items in the same order, got others")
-    return _overlap([_near(part, k) for part in (a, b)], k)
+    return _overlap(_near(a, b, k), k)
 
 
 def mean_jaccard(
@@ -63,7 +61,7 @@ def mean_jaccard(
     """
     n = len(a)
     deep = min(n - 1, 2 * k + 20)
-    near = [_near(part, deep) for part in (a, b)]
+    near = _near(a, b, deep)
     fewest = max(1, min(k, n - 1 - -(-n // min(groups, n))))
 
     def mean_of(rows: NDArray[np.int64]) -> float:
@@ -74,7 +72,7 @@ def mean_jaccard(
         return float(_overlap([np.take_along_axis(t, o, 1) for t, o in zip(lists, orders, strict=True)], fewest).mean())
 
     interval = group_jackknife(mean_of, n, rng, groups, level)
-    overlap = neighbour_jaccard(a, b, k)
+    overlap = _overlap([table[:, :k] for table in near], k)
     shift = float(overlap.mean()) - mean_of(np.arange(n))
     return overlap, (max(0.0, interval[0] + shift), min(1.0, interval[1] + shift))
 
@@ -85,10 +83,12 @@ def chance_jaccard(n: int, k: int) -> float:
     return float((hypergeom.pmf(shared, n - 1, k, k) * shared / (2 * k - shared)).sum())
 
 
-def _near(codes: Codes, k: int) -> NDArray[np.int64]:
-    found = nearest_neighbours(codes.tensor().double(), None, k, distance_on(codes.manifold))
-    indices: NDArray[np.int64] = found.indices.numpy()
-    return indices
+def _near(a: Codes, b: Codes, k: int) -> list[NDArray[np.int64]]:
+    """Return the k nearest neighbours of every item in two spaces, (N, k) each."""
+    if not np.array_equal(a.ids, b.ids):
+        raise ValueError("expected codes of the same items in the same order, got others")
+    found = [nearest_neighbours(part.tensor().double(), None, k, distance_on(part.manifold)) for part in (a, b)]
+    return [one.indices.numpy() for one in found]
 
 
 def _overlap(near: Sequence[NDArray[np.int64]], k: int) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 A model that knows its uncertainty has a share `level` of the true values between the ends of its central intervals.
 Values of one observation are dependent, so the confidence interval of the share is the exact binomial one for the
-number of independent values that vary as much between observations, see `lsgen.analysis.resampling`.
+number of independent values that vary as much between observations, see `lsgen.analysis.intervals`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lsgen.analysis.resampling import check_level, clustered_share
+from lsgen.analysis.intervals import check_level, clustered_share
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import central_interval
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lsgen.analysis.resampling import group_jackknife
+from lsgen.analysis.intervals import group_jackknife
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 from lsgen.latent.distances import distance_on

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.analysis.resampling import share_interval
+from lsgen.analysis.intervals import share_interval
 from lsgen.analysis.statistic import Statistic
 
 __all__ = ["conformal_p_values", "false_alarms"]

@@ -21,8 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.analysis.intervals import percentile_interval
-from lsgen.analysis.resampling import check_level
+from lsgen.analysis.intervals import check_level, percentile_interval
 from lsgen.analysis.statistic import Statistic
 
 __all__ = ["Detection", "detection"]

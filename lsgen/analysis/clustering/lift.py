@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
-from lsgen.analysis.intervals import mean_interval
-from lsgen.analysis.resampling import group_jackknife, share_interval
+from lsgen.analysis.intervals import group_jackknife, mean_interval, share_interval
 from lsgen.analysis.statistic import Statistic
 
 __all__ = ["LabelAgreement", "Lift", "label_agreement", "metadata_lift"]

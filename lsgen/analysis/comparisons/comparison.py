@@ -16,7 +16,7 @@ from lsgen.analysis.comparisons.alignment import (
 )
 from lsgen.analysis.comparisons.neighbourhoods import chance_jaccard, mean_jaccard
 from lsgen.analysis.flat import flat_coordinates
-from lsgen.analysis.resampling import group_jackknife
+from lsgen.analysis.intervals import group_jackknife
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 from lsgen.latent.distances import distance_on

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
-from lsgen.analysis.resampling import group_jackknife
+from lsgen.analysis.intervals import group_jackknife
 from lsgen.latent import Codes
 from lsgen.latent.distances import distance_on
 from lsgen.latent.neighbours import nearest_neighbours

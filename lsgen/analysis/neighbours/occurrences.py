@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsgen.analysis.intervals import percentile_interval
-from lsgen.analysis.resampling import share_interval
+from lsgen.analysis.intervals import percentile_interval, share_interval
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 from lsgen.latent.distances import distance_on

@@ -24,9 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lsgen.analysis.flat import check_alike, flat_coordinates
-from lsgen.analysis.intervals import percentile_interval
+from lsgen.analysis.intervals import check_level, percentile_interval
 from lsgen.analysis.probing.estimators import Kind, Probe, check_kind, fitted_predictions
-from lsgen.analysis.resampling import check_level
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 from lsgen.latent.columns import is_text

@@ -5,8 +5,8 @@ to the other:
 
     R^2(X, Y) = (sum of the singular values of X^T Y)^2,    from 0 to 1; 1 - R^2 is Procrustes' disparity
 
-Its average over all pairs of maps has an interval by the jackknife over maps. By chance it is that of maps whose codes
-were permuted.
+Its average over all pairs of maps has an interval by the jackknife over maps, of which it takes three. By chance it is
+that of maps whose codes were permuted.
 
 Reference: Gower, "Generalized Procrustes analysis" (1975), https://doi.org/10.1007/BF02291478.
 """
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
+from lsgen.analysis.intervals import group_jackknife
 from lsgen.analysis.statistic import Statistic
 
 __all__ = ["MapStability", "map_stability"]
@@ -64,19 +64,14 @@ def map_stability(maps: Sequence[Any], seed: int = 0) -> MapStability:
     values = np.array([value for value, _ in found])
     random = np.random.default_rng(seed)
     chance = [_overlaid(scaled[a], random.permutation(scaled[b]))[0] for a, b in pairs]
-    left = [values[[i not in pair for pair in pairs]].mean() for i in range(len(scaled))] if len(scaled) > 2 else []
-    statistic = Statistic(float(values.mean()), len(scaled), _jackknife(values, left), float(np.mean(chance)), seed)
+
+    def average(kept: NDArray[np.int64]) -> float:
+        return float(values[[a in kept and b in kept for a, b in pairs]].mean())
+
+    m = len(scaled)
+    interval = group_jackknife(average, m, random, m, bounds=(0, 1)) if m > 2 else None
+    statistic = Statistic(float(values.mean()), m, interval, float(np.mean(chance)), seed)
     return MapStability(statistic, np.mean([shift for _, shift in found], axis=0))
-
-
-def _jackknife(values: NDArray[Any], left: list[Any]) -> tuple[float, float] | None:
-    """Return the interval of an average, from the averages without one map each; None of fewer than three maps."""
-    m = len(left)
-    if m < 3:
-        return None
-    error = float(np.sqrt((m - 1) / m * np.square(np.array(left) - np.mean(left)).sum()))
-    half = float(stdtrit(m - 1, 0.975)) * error
-    return max(float(values.mean()) - half, 0.0), min(float(values.mean()) + half, 1.0)
 
 
 def _standard(x: NDArray[np.float64]) -> NDArray[np.float64]:

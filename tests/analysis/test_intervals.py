@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from lsgen.analysis.resampling import clustered_share, group_jackknife, share_interval
+from lsgen.analysis.intervals import clustered_share, group_jackknife, share_interval
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 7), (7, 7), (3, 11), (450, 500)])

@@ -55,7 +55,7 @@ class RunDirectory:
         self.log_file = self.path / "train.log"
         self.checkpoints = self.path / "checkpoints"
         self.figures = self.path / "figures"
-        self.report_file = self.path / "report.html"
+        self.report_file, self.explorer_file = self.path / "report.html", self.path / "explorer.html"
         self._before: frozenset[str] | None = None
         self._parents: list[Path] = []
 

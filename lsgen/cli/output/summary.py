@@ -44,7 +44,9 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
         print("weights  none kept: trainer.enable_checkpointing is false")
     for problem in problems_in(directory.status()):
         print(f"problem  {problem}")
-    for name, place in (("weights", directory.checkpoints / "last.ckpt"), ("report", directory.report_file)):
+    left = {"weights": directory.checkpoints / "last.ckpt", "report": directory.report_file}
+    left["explorer"] = directory.explorer_file
+    for name, place in left.items():
         if place.exists():
             print(f"{name:<8} {place}")
 

@@ -2,11 +2,15 @@
 
 import json
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pytest
 
+from lsgen.cli.output.summary import print_summary
 from lsgen.latent import Codes
+from lsgen.runs import RunDirectory
 
 
 def header(page):
@@ -17,6 +21,9 @@ def test_a_run_its_codes_and_a_comparison(lsgen, trained, small, tmp_path):
     done = lsgen("explore", str(trained), "n=50", "maps=pca")
     assert done.code == 0, done.err
     assert "explorer.html" in done.out
+    with redirect_stdout(StringIO()) as said:
+        print_summary(RunDirectory.open(trained), {})
+    assert f"explorer {trained}/explorer.html" in said.getvalue()
     first = header(trained / "explorer.html")
     assert (first["count"], first["title"]) == (50, "trained")
     assert first["decoder"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, only_run, take
-from lsgen.runs import RunDirectory, in_reading_order, named, now, write_json
+from lsgen.cli.verbs.explore import collected_of
+from lsgen.runs import RunDirectory, in_reading_order, named, now, write_atomically, write_json
 
 if TYPE_CHECKING:
     from lsgen.callbacks import LatentAnalysis
@@ -104,21 +107,12 @@ def analyse_run(
 
 def _other_codes(place: str | None, checkpoint: str, device: str, callback: LatentAnalysis) -> dict[str, Codes]:
     """Return the codes of another run, by its name; none where there is no other."""
-    from lsgen.callbacks.analysis.collection import collect_codes
-    from lsgen.cli.loading import opened
-    from lsgen.cli.output.console import messages
-    from lsgen.cli.task import run_variables
-
     if place is None:
         return {}
     other = RunDirectory.open(only_run([place]))
     other.check_version()
-    with run_variables(other), messages(None):
-        model, data, _ = opened(other, other.checkpoint(checkpoint), device)
-        try:
-            collected = collect_codes(model, data, callback.n, callback.seed, callback.splits)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{place}: {error}") from error
+    settings = {"checkpoint": checkpoint, "n": callback.n, "split": callback.splits, "seed": callback.seed}
+    _, collected, _ = collected_of(other, settings, device)
     return {other.path.name: collected.codes}
 
 
@@ -126,24 +120,20 @@ def _analysed(
     directory: RunDirectory, file: Path, device: str, callback: LatentAnalysis, others: Mapping[str, Codes]
 ) -> dict[str, Any]:
     from lsgen.callbacks.logging.sink import Sink
-    from lsgen.cli.inspecting import collector
     from lsgen.cli.loading import opened
-    from lsgen.latent import EncodableLatentSpace
 
     model, data, step = opened(directory, file, device)
-    collected = collector()
-    sink = Sink(directory.path, step, [collected])
+    sink = Sink(directory.path, step)
     try:
-        seen = data if isinstance(callback.check(model), EncodableLatentSpace) else None
-        found: Findings = callback.analyse(model, seen, sink, others)
+        found: Findings = callback.analyse(model, data, sink, others)
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
-    sink.close()
+    metrics = sink.values
     return {
         "checkpoint": file.name,
         "step": step,
         "time": now(),
-        "metrics": {key: collected.scalars[key] for key in in_reading_order(collected.scalars)},
+        "metrics": {key: metrics[key] for key in in_reading_order(metrics)},
         "statistics": {key: one.to_dict() for key, one in found.statistics.items()},
         "left_out": found.left_out,
     }
@@ -152,12 +142,14 @@ def _analysed(
 def _callback(settings: Mapping[str, str]) -> LatentAnalysis:
     from lsgen.callbacks import AnalysisDetail, LatentAnalysis, Turns
 
-    numbers = {name: _number(name, settings[name]) for name in ("n", "k", "seed") if name in settings}
-    names = {name: tuple(settings[name].split(",")) for name in ("what", "columns", "maps") if name in settings}
-    detail: dict[str, Any] = {key: one for key, one in {**numbers, **names}.items() if key in ("k", "columns", "maps")}
-    options: dict[str, Any] = {key: one for key, one in {**numbers, **names}.items() if key in ("what", "n")}
+    given: dict[str, Any] = {name: _number(name, settings[name]) for name in ("n", "k", "seed") if name in settings}
+    given |= {name: tuple(settings[name].split(",")) for name in ("what", "columns", "maps") if name in settings}
+    detail, options, turns = (
+        {name: given[name] for name in names if name in given}
+        for names in (("k", "columns", "maps"), ("what", "n"), ("seed",))
+    )
     try:
-        return LatentAnalysis(detail=AnalysisDetail(**detail), turns=Turns(seed=numbers.get("seed", 0)), **options)
+        return LatentAnalysis(detail=AnalysisDetail(**detail), turns=Turns(**turns), **options)
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -171,11 +163,6 @@ def _number(name: str, text: str) -> int:
 
 def _write_table(path: Path, statistics: Mapping[str, Mapping[str, Any]]) -> None:
     """Write the statistics as a table, one row each."""
-    import csv
-    from io import StringIO
-
-    from lsgen.runs import write_atomically
-
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["statistic", "value", "low", "high", "baseline", "n", "seed", "level"])

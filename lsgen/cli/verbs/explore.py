@@ -13,6 +13,7 @@ from lsgen.runs import RunDirectory, read_json
 
 if TYPE_CHECKING:
     from lsgen.callbacks.analysis.collection import Collected
+    from lsgen.callbacks.analysis.contents import PageOptions
     from lsgen.explorer import FurtherSpace, ScoreTable
     from lsgen.latent import Codes
 
@@ -86,18 +87,19 @@ def explore_run(
     """
     from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
     from lsgen.cli.output.console import messages
-    from lsgen.cli.task import run_variables
     from lsgen.explorer import write_page
     from lsgen.report import write_report
 
     chosen = {**settings_of({}), **(settings or {})}
-    directory.check_version()
+    for one in (directory, *others):
+        one.check_version()
     options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
-    with run_variables(directory), messages(None):
-        model, found, step = collected_of(directory, chosen, device, codes)
-        found = _with_analysis(directory, found, step)
-        space = getattr(model, "latent_space", model)
-        spaces = [_compared(other, found, chosen, device, options) for other in others]
+    model, found, step = collected_of(directory, chosen, device, codes)
+    found = _with_analysis(directory, found, step)
+    space = getattr(model, "latent_space", model)
+    compared = [(other, collected_of(other, chosen, device)[1].codes) for other in others]
+    with messages(None):
+        spaces = [_compared(other, theirs, found.codes, options) for other, theirs in compared]
         facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
         tables = _analysis(directory, chosen["checkpoint"], step)
         contents = explorer_contents(space, found, directory.path.name, facts, options, tables, spaces)
@@ -121,19 +123,34 @@ def _of_codes(file: Path, settings: Mapping[str, Any]) -> Path:
 def collected_of(
     directory: RunDirectory, settings: Mapping[str, Any], device: str, codes: str | Path | None = None
 ) -> tuple[Any, Collected, int]:
-    """Return the model of a run, its codes and its generator step."""
+    """Return the model of a run, its codes and its generator step.
+
+    Args:
+        directory: the run.
+        settings: checkpoint, n, split and seed.
+        device: where to compute.
+        codes: a table to look at instead of the codes of observations.
+
+    Raises:
+        RunError: there is no such checkpoint, or it is damaged.
+        UsageError: the model has no latent space, no code is finite, or the table does not fit the model.
+
+    """
     from lsgen.callbacks.analysis.collection import collect_codes
     from lsgen.cli.loading import opened, opened_model
+    from lsgen.cli.output.console import messages
+    from lsgen.cli.task import run_variables
 
     checkpoint = directory.checkpoint(settings["checkpoint"])
-    if codes is not None:
-        model, step = opened_model(directory, checkpoint, device)
-        return model, _table(Path(codes), model.latent_space), step
-    model, data, step = opened(directory, checkpoint, device)
-    try:
-        return model, collect_codes(model, data, settings["n"], settings["seed"], settings["split"]), step
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    with run_variables(directory), messages(None):
+        if codes is not None:
+            model, step = opened_model(directory, checkpoint, device)
+            return model, _table(Path(codes), model.latent_space), step
+        model, data, step = opened(directory, checkpoint, device)
+        try:
+            return model, collect_codes(model, data, settings["n"], settings["seed"], settings["split"]), step
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{directory.path}: {error}") from error
 
 
 def _table(file: Path, space: Any = None) -> Collected:
@@ -147,9 +164,7 @@ def _table(file: Path, space: Any = None) -> Collected:
         raise UsageError(f"{file}: {error}") from error
 
 
-def _compared(
-    other: RunDirectory, found: Collected, settings: Mapping[str, Any], device: str, options: Any
-) -> FurtherSpace:
+def _compared(other: RunDirectory, theirs: Codes, ours: Codes, options: PageOptions) -> FurtherSpace:
     """Return the same items in another run.
 
     Raises:
@@ -160,10 +175,8 @@ def _compared(
     from lsgen.callbacks.analysis.page_scores import agreement_of
     from lsgen.explorer import FurtherSpace
 
-    other.check_version()
-    _, theirs, _ = collected_of(other, settings, device)
-    codes = _same_items(found.codes, theirs.codes, other)
-    agreement, each = agreement_of(found.codes, codes, settings["seed"])
+    codes = _same_items(ours, theirs, other)
+    agreement, each = agreement_of(ours, codes, options.seed)
     return FurtherSpace(other.path.name, codes, maps_of(codes, options)[0], agreement, each)
 
 

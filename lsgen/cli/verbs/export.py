@@ -67,7 +67,6 @@ def export_run(
     """
     from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
     from lsgen.cli.output.console import messages
-    from lsgen.cli.task import run_variables
     from lsgen.explorer import exports
 
     writers: dict[str, Callable[[str | Path, Contents], Path]] = {
@@ -79,10 +78,10 @@ def export_run(
     chosen = {**settings_of({}), **(settings or {})}
     directory.check_version()
     place = Path(chosen["out"] or directory.path / "export" / _PLACES[kind])
-    with run_variables(directory), messages(None):
-        model, found, step = collected_of(directory, chosen, device)
-        facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
-        options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
+    model, found, step = collected_of(directory, chosen, device)
+    facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
+    options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
+    with messages(None):
         contents = explorer_contents(None, found, directory.path.name, facts, options)
     try:
         return writers[kind](place, contents)

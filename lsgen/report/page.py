@@ -32,7 +32,6 @@ from lsgen.runs.keys import ENTRIES, GALLERIES, find
 
 __all__ = ["write_report"]
 
-_ALSO = ("baseline", "n")
 _WIDE = 1000  # wider pictures have a row of their own; others share one where they fit
 
 _CURVATURE = "curvature/active/q50"
@@ -99,12 +98,12 @@ def _header(run: Run) -> str:
     about = run.config.get("run")
     tags = about.get("tags", []) if isinstance(about, Mapping) else []
     labels = "".join(f'<span class="tag">{escape(str(tag))}</span>' for tag in tags if isinstance(tags, list))
-    error = f'<p class="error">{escape(str(run.status["error"]))}</p>' if run.status.get("error") else ""
+    below = f'<p class="error">{escape(str(run.status["error"]))}</p>' if run.status.get("error") else ""
     if (run.path / "explorer.html").is_file():
-        error += '<p><a href="explorer.html">Explore the codes</a>: maps, neighbours, paths and the decoder.</p>'
+        below += '<p><a href="explorer.html">Explore the codes</a>: maps, neighbours, paths and the decoder.</p>'
     return (
         f'<header><div class="title"><h1>{escape(_name(run))}</h1>'
-        f'<span class="state {escape(state)}">{escape(state)}</span>{labels}</div><dl>{shown}</dl>{error}</header>'
+        f'<span class="state {escape(state)}">{escape(state)}</span>{labels}</div><dl>{shown}</dl>{below}</header>'
     )
 
 
@@ -251,9 +250,7 @@ def _geometries(run: Run) -> Iterable[str]:
             for row in grouped(metrics)
         )
         heads = ("quantity", "5 %", "25 %", "median", "75 %", "95 %", "not finite")
-        head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-        note = f"checkpoint {name}, step {about.get('step', '?')}, {plain(about.get('settings', {}))}"
-        yield folded("Geometry of a checkpoint", table(f"<tr>{head}</tr>{rows}", "keys"), note)
+        yield _of_checkpoint("Geometry of a checkpoint", name, about, heads, rows)
 
 
 def _analyses(run: Run) -> Iterable[str]:
@@ -263,16 +260,23 @@ def _analyses(run: Run) -> Iterable[str]:
         if not isinstance(statistics, Mapping) or not statistics:
             continue
         rows = "".join(
-            f"<tr><td>{label(key)}</td><td>{cell(one.get('value'))}</td>"
-            + "".join(f"<td>{cell(end)}</td>" for end in one.get("interval") or ("", ""))
-            + "".join(f"<td>{cell(one[part])}</td>" if one.get(part) is not None else "<td></td>" for part in _ALSO)
+            f"<tr><td>{label(key)}</td>"
+            + "".join(
+                f"<td>{'' if value is None else cell(value)}</td>"
+                for value in (one.get("value"), *(one.get("interval") or ("", "")), one.get("baseline"), one.get("n"))
+            )
             + "</tr>"
             for key, one in statistics.items()
         )
         heads = ("statistic", "value", "95 % from", "to", "by chance", "n")
-        head = "".join(f"<th>{escape(text)}</th>" for text in heads)
-        note = f"checkpoint {name}, step {about.get('step', '?')}, {plain(about.get('settings', {}))}"
-        yield folded("Analysis of codes of a checkpoint", table(f"<tr>{head}</tr>{rows}", "keys"), note)
+        yield _of_checkpoint("Analysis of codes of a checkpoint", name, about, heads, rows)
+
+
+def _of_checkpoint(title: str, name: str, about: Mapping[str, Any], heads: Iterable[str], rows: str) -> str:
+    """Return a table of what a verb has found of a checkpoint."""
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    note = f"checkpoint {name}, step {about.get('step', '?')}, {plain(about.get('settings', {}))}"
+    return folded(title, table(f"<tr>{head}</tr>{rows}", "keys"), note)
 
 
 def _metrics(run: Run) -> str:

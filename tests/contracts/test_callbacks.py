@@ -133,7 +133,6 @@ def test_training_is_bitwise_the_same_with_it_and_without(name: str, tmp_path: P
             assert torch.equal(drawn, expected)
             assert list(problems_of(trainer)) == []
             if issubclass(member, PeriodicCallback):
-                logged = any(key.startswith(member.family) for key in trainer.logger.keys - without)
-                assert logged or list((tmp_path / model).glob(f"{member.family}.*")), "neither rows nor a page"
+                assert any(key.startswith(member.family) for key in trainer.logger.keys - without)
             return
     raise AssertionError(f"{name} looks at none of {', '.join(MODELS)}: {refusals}")

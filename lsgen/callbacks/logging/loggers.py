@@ -36,7 +36,8 @@ _PLACES = {
 }
 _chosen: dict[str, str] = {}  # what was set here, for a run before this one in the same process
 _LONGEST_GROUP = 128  # which W&B says when the run is uploaded only
-_FINAL = "test/"  # measured once in a run: a value of W&B's summary, not a chart of one point
+# Measured once in a run, or a total of which the last value counts: a value of W&B's summary, not a chart.
+_FINAL = re.compile(r"test/.*|.*/share_of_training")
 _MODES = ("offline", "online", "disabled")
 
 
@@ -238,9 +239,9 @@ class WandbLogger(Clocked, LightningWandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log a row of the history, whose `step` is the current generator step; of tests, values of the summary."""
+        """Log a row of the history, whose `step` is the current generator step; what is final goes to the summary."""
         now = self.now(step)
-        final = {key: value for key, value in metrics.items() if key.startswith(_FINAL)}
+        final = {key: value for key, value in metrics.items() if _FINAL.fullmatch(key)}
         row = {key: value for key, value in metrics.items() if key not in final}
         row |= {} if now is None else {"step": now}
         try:

@@ -338,8 +338,6 @@ ENTRIES: tuple[Entry, ...] = (
         meaning="training throughput since the row before", card=("Throughput", "images per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),
     _figure("explorer/codes", "Codes", "analysis", "codes, columns, places on maps and pictures, on demand", "table"),
-    Entry("explorer/share_of_training", "explorer: share of training", "", _COST, default=False,
-        meaning="seconds of all turns of the explorer so far over seconds since this fit began"),
     Entry("{family...}/share_of_training", "{family}: share of training", "", _COST,
         meaning="seconds of all turns of a callback so far over seconds since this fit began"),
     Entry("{family...}/seconds", "{family}: a turn", "s", _COST, default=False,

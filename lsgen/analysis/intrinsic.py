@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 from lsgen.analysis.intervals import group_jackknife
 from lsgen.analysis.statistic import Statistic
+from lsgen.extras import from_extra
 from lsgen.latent import Codes
 from lsgen.latent.distances import distance_on
 from lsgen.latent.neighbours import nearest_neighbours
@@ -69,7 +69,8 @@ def intrinsic_dimension(codes: Codes, k: int = 20, points: int = 5000, seed: int
         ValueError: there are fewer than 30 different codes, or k is less than 3.
 
     """
-    library = _library()
+    with from_extra("maps", "the intrinsic dimension needs scikit-dimension"):
+        import skdim
     distinct = np.unique(codes.z, axis=0)
     n = len(distinct)
     if n < LEAST or k < 3 or points < LEAST:
@@ -82,11 +83,11 @@ def intrinsic_dimension(codes: Codes, k: int = 20, points: int = 5000, seed: int
     distances, indices = found.distances.numpy()[:, 1:], found.indices.numpy()[:, 1:]
 
     def two_nn(rows: NDArray[np.int64]) -> float:
-        return float(library.id.TwoNN(dist=True).fit(distances[rows, :2]).dimension_)
+        return float(skdim.id.TwoNN(dist=True).fit(distances[rows, :2]).dimension_)
 
     def mle(rows: NDArray[np.int64]) -> float:
         known = distances[rows], indices[rows]
-        return float(library.id.MLE().fit(distances[rows], precomputed_knn_arrays=known).dimension_)
+        return float(skdim.id.MLE().fit(distances[rows], precomputed_knn_arrays=known).dimension_)
 
     return IntrinsicDimension(
         _estimated(two_nn, len(chosen), codes.dim, seed),
@@ -99,12 +100,3 @@ def intrinsic_dimension(codes: Codes, k: int = 20, points: int = 5000, seed: int
 def _estimated(estimate: Callable[[NDArray[Any]], float], n: int, dim: int, seed: int) -> Statistic:
     interval = group_jackknife(estimate, n, np.random.default_rng(seed))
     return Statistic(estimate(np.arange(n)), n, interval, float(dim), seed)
-
-
-def _library() -> ModuleType:
-    try:
-        import skdim
-    except ImportError as error:
-        raise ImportError("the intrinsic dimension needs scikit-dimension: pip install 'lsgen[maps]'") from error
-    module: ModuleType = skdim
-    return module

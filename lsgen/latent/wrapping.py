@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from lsgen.extras import from_extra
 from lsgen.latent.families.points import Deterministic
 from lsgen.latent.manifolds.manifold import Euclidean
 from lsgen.latent.posteriors import DiagonalNormal, Posterior
@@ -175,12 +176,8 @@ def _read(file: Path) -> nn.Module | Callable[[Tensor], Any]:
     if not file.is_file():
         raise ValueError(f"expected the file of a decoder or an encoder, got no file at {file}")
     if file.suffix == ".onnx":
-        try:
+        with from_extra("onnx", "an ONNX file is turned into a module with derivatives by onnx2torch"):
             from onnx2torch import convert
-        except ImportError as error:
-            raise ImportError(
-                "an ONNX file is turned into a module with derivatives by onnx2torch: pip install 'lsgen[onnx]'"
-            ) from error
         try:
             module: nn.Module = convert(str(file))
         except NotImplementedError as error:

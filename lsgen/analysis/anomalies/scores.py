@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import LocalOutlierFactor
 
 from lsgen.analysis.flat import check_alike, flat_coordinates
+from lsgen.extras import from_extra
 from lsgen.latent import Codes
 from lsgen.latent.columns import is_text
 from lsgen.latent.distances import distance_on
@@ -137,10 +138,8 @@ class _Ellipsoid:
 
 
 def _pyod(name: str, ordinary: Codes, codes: Codes) -> Scores:
-    try:
-        models = importlib.import_module("pyod.models")
-    except ImportError as error:
-        raise ImportError("scores of pyod need it installed: pip install 'lsgen[anomaly]'") from error
+    with from_extra("anomaly", "scores of pyod need it installed"):
+        from pyod import models
     places = [one.name for one in pkgutil.iter_modules(models.__path__) if one.name.replace("_", "") == name.lower()]
     kind = getattr(importlib.import_module(f"pyod.models.{places[0]}"), name, None) if places else None
     if not isinstance(kind, type):

@@ -10,7 +10,6 @@ small world graphs" (2016), https://arxiv.org/abs/1603.09320; Douze et al., "The
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from lsgen.analysis.intervals import mean_interval
 from lsgen.analysis.statistic import Statistic
+from lsgen.extras import from_extra
 from lsgen.latent import Codes
 from lsgen.latent.distances import ChordDistance, HyperbolicDistance, distance_on
 from lsgen.latent.neighbours import Neighbours, nearest_neighbours, without_own
@@ -68,7 +68,9 @@ def approximate_neighbours(
         )
     if not 1 <= k <= most or effort < 1 or sample < 1:
         raise ValueError(f"expected 1 to {most} neighbours, effort and a sample, got {k}, {effort} and {sample}")
-    faiss, z = _faiss(), codes.tensor()
+    with from_extra("faiss", "approximate neighbours need faiss"):
+        import faiss
+    z = codes.tensor()
     points = z if queries is None else queries
     features = distance.features(z)
     asked = features if own else distance.features(points)
@@ -94,12 +96,3 @@ def _measured(distance: ChordDistance, a: Tensor, b: Tensor, found: Tensor) -> N
     lengths = torch.stack(columns, 1).masked_fill(found < 0, torch.inf)
     order = lengths.argsort(dim=1, stable=True)
     return Neighbours(lengths.gather(1, order), found.gather(1, order))
-
-
-def _faiss() -> ModuleType:
-    try:
-        import faiss
-    except ImportError as error:
-        raise ImportError("approximate neighbours need faiss: pip install 'lsgen[faiss]'") from error
-    module: ModuleType = faiss
-    return module

@@ -20,8 +20,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,6 +28,7 @@ from numpy.typing import NDArray
 
 from lsgen.analysis.projections.components import pca
 from lsgen.analysis.projections.projection import Projection
+from lsgen.extras import from_extra
 from lsgen.latent import Codes
 from lsgen.latent.distances import distance_on
 from lsgen.latent.neighbours import nearest_neighbours
@@ -117,17 +116,17 @@ def tsne(
     n = _check_size(codes, dims, "t-SNE")
     if not perplexity >= 1 or iterations < 1:
         raise ValueError(f"expected a perplexity and iterations of at least 1, got {perplexity} and {iterations}")
-    library = _imported("openTSNE", "t-SNE", "openTSNE")
+    with from_extra("maps", "t-SNE needs openTSNE"):
+        from openTSNE import TSNE
+        from openTSNE.affinity import PerplexityBasedNN
     perplexity = min(perplexity, (n - 1) / 3)
     start = pca(codes, dims).coordinates
     scale = start.std(0).max()
     start = start / (scale if scale > 0 else 1) + 1e-2 * np.random.default_rng(seed).normal(size=start.shape)
     jobs = torch.get_num_threads() if jobs is None else jobs
     index = _ExactIndex(codes, int(3 * perplexity))
-    affinities = import_module("openTSNE.affinity").PerplexityBasedNN(
-        perplexity=perplexity, knn_index=index, n_jobs=jobs, random_state=seed
-    )
-    model = library.TSNE(n_components=dims, perplexity=perplexity, n_iter=iterations, n_jobs=jobs, random_state=seed)
+    affinities = PerplexityBasedNN(perplexity=perplexity, knn_index=index, n_jobs=jobs, random_state=seed)
+    model = TSNE(n_components=dims, perplexity=perplexity, n_iter=iterations, n_jobs=jobs, random_state=seed)
     embedding = model.fit(affinities=affinities, initialization=1e-4 * start)
     return Projection(
         "tsne",
@@ -162,13 +161,14 @@ def umap(codes: Codes, dims: int = 2, *, neighbours: int = 15, spacing: float = 
     if neighbours < 2 or not 0 <= spacing <= 1:
         raise ValueError(f"expected at least 2 neighbours and a spacing from 0 to 1, got {neighbours} and {spacing}")
     neighbours = min(neighbours, n - 1)
-    library = _imported("umap", "UMAP", "umap-learn")
+    with from_extra("maps", "UMAP needs umap-learn"):
+        from umap import UMAP
     index = _ExactIndex(codes, neighbours - 1)
     others, distances = index.build()
     known = np.hstack([np.arange(n)[:, None], others]), np.hstack([np.zeros((n, 1)), distances]).astype(np.float32)
     with warnings.catch_warnings(), _threads_of_torch():
         warnings.filterwarnings("ignore", "precomputed_knn|n_jobs value", UserWarning)
-        model = library.UMAP(
+        model = UMAP(
             n_neighbors=neighbours,
             n_components=dims,
             min_dist=spacing,
@@ -213,10 +213,3 @@ def _check_size(codes: Codes, dims: int, name: str) -> int:
 def _check_dim(z: NDArray[Any], dim: int) -> None:
     if z.shape[1] != dim:
         raise ValueError(f"expected codes of {dim} coordinates, got {z.shape[1]}")
-
-
-def _imported(module: str, name: str, package: str) -> ModuleType:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise ImportError(f"{name} needs {package}: pip install 'lsgen[maps]'") from error

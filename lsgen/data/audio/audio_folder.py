@@ -22,6 +22,7 @@ from lsgen.data.inspection import refuse_first
 from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
+from lsgen.extras import from_extra
 
 __all__ = ["Audible", "AudioFolder", "Windows"]
 
@@ -216,10 +217,8 @@ Clips = tuple[Sequence[Any], list[str], list[int], int]
 
 def _list(folder: Path, rate: int | None) -> Clips:
     """Return files, their classes if there are folders, their lengths and their rate."""
-    try:
+    with from_extra("audio", "expected the package soundfile, which reads sound"):
         import soundfile
-    except ImportError as error:
-        raise ImportError("expected the package soundfile, which reads sound: pip install 'lsgen[audio]'") from error
     if not folder.is_dir():
         raise FileNotFoundError(f"expected a folder of sound files at {folder}, found nothing")
     found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.data.files import reading
+from lsgen.extras import from_extra
 
 __all__ = ["ChunkFolder", "is_remote"]
 
@@ -42,10 +43,8 @@ class ChunkFolder:
     """
 
     def __init__(self, place: str, kept: int) -> None:
-        try:
+        with from_extra("streaming", "expected the package litdata"):
             import litdata  # noqa: F401
-        except ImportError as error:
-            raise ImportError("expected the package litdata: pip install 'lsgen[streaming]'") from error
         self.place, self.kept, self.remote = place.rstrip("/"), kept, is_remote(place)
         self.folder = Path(place).expanduser()
         if self.remote:

@@ -22,6 +22,7 @@ from lsgen.data.inspection import refuse_first
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
+from lsgen.extras import from_extra
 
 __all__ = ["HuggingFace"]
 
@@ -251,10 +252,8 @@ def _labels(rows: Sequence[Any], column: str) -> Tensor:
 
 def _loaded(path: str, name: str | None) -> dict[str, Any]:
     """Return the splits "train", "val" and "test" of a set, as far as it has them."""
-    try:
+    with from_extra("datasets", "expected the package datasets"):
         import datasets
-    except ImportError as error:
-        raise ImportError("expected the package datasets: pip install 'lsgen[datasets]'") from error
     local = Path(path).expanduser()
     if local.is_file():
         if local.suffix not in _BUILDERS:

@@ -20,6 +20,7 @@ from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sparse import SparseCounts
 from lsgen.data.splits import random_split
+from lsgen.extras import from_extra
 
 __all__ = ["CountedCells"]
 
@@ -106,10 +107,8 @@ def _read(file: Path, layer: str | None) -> tuple[Any, Columns, tuple[str, ...]]
     """Return counts, columns of observations and names of genes."""
     if not file.is_file():
         raise FileNotFoundError(f"expected an .h5ad file at {file}, found nothing")
-    try:
+    with from_extra("anndata", "expected the package anndata, which reads .h5ad"):
         from anndata import read_h5ad
-    except ImportError as error:
-        raise ImportError("expected the package anndata, which reads .h5ad: pip install 'lsgen[anndata]'") from error
     with reading("anndata", file):
         cells = read_h5ad(file)
     if layer is not None and layer not in cells.layers:

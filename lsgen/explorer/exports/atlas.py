@@ -15,6 +15,7 @@ import numpy as np
 
 from lsgen.explorer.contents import Contents
 from lsgen.explorer.exports.columns import map_key, picture_files, plain_columns
+from lsgen.extras import from_extra
 from lsgen.latent.distances import distance_on
 from lsgen.latent.neighbours import nearest_neighbours
 
@@ -39,13 +40,9 @@ def write_atlas(path: str | Path, contents: Contents, k: int = K) -> Path:
         OSError: it cannot be written.
 
     """
-    try:
+    with from_extra("parquet", "Embedding Atlas reads Parquet, which pyarrow writes"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ImportError(
-            "Embedding Atlas reads Parquet, which pyarrow writes: pip install 'lsgen[parquet]'"
-        ) from error
     codes, flat = contents.codes, [one for one in contents.maps if np.shape(one.coordinates)[1] == 2]
     if not flat:
         raise ValueError("expected a map of two dimensions for Embedding Atlas, got none")

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
+from lsgen.extras import from_extra
 from lsgen.latent.posteriors import Posterior
 from lsgen.latent.priors import Prior
 
@@ -119,8 +120,6 @@ class FlowPosterior(Posterior):
 def _spline_flow(dim: int, context: int) -> nn.Module:
     if dim < 2:
         raise ValueError(f"expected at least 2 latent dimensions for a flow of coupling layers, got {dim}")
-    try:
+    with from_extra("flows", "a flow needs zuko"):
         from zuko.flows import NSF
-    except ImportError as error:
-        raise ImportError("a flow needs zuko: pip install 'lsgen[flows]'") from error
     return NSF(dim, context, transforms=3, passes=2, hidden_features=(64, 64))

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from lsgen.analysis.anomalies.conformal import conformal_p_values, false_alarms
 from lsgen.analysis.anomalies.scores import anomaly_score, applicable_scores
 from lsgen.analysis.anomalies.separation import Detection, detection
+from lsgen.analysis.flat import check_alike
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 
@@ -69,20 +70,23 @@ def anomaly_panel(
         seed: seed of the resamples for intervals, and of detectors of pyod that draw random numbers from numpy.
 
     Raises:
-        ValueError: two tables share a code, the calibration codes have a class that the ordinary ones have not, or an
-            argument is out of its range. A score that the codes do not allow is among `refused` instead, unless it was
-            asked for by name.
+        ValueError: the tables are of different spaces, two of them share a code, the calibration codes have a class
+            that the ordinary ones have not, or an argument is out of its range. A score that the codes do not allow is
+            among `refused` instead, unless it was asked for by name.
 
     """
     if not 0 < alpha < 1:
         raise ValueError(f"expected a level alpha between 0 and 1, got {alpha}")
+    for table in (calibration, codes):
+        check_alike(ordinary, table)
     _check_apart(ordinary, calibration, codes)
     _check_classes(ordinary, calibration, label)
     chosen = applicable_scores(ordinary, label) if names is None else list(names)
+    both = _joined(calibration, codes)
     scores, p_values, refused = dict[str, NDArray[np.float64]](), dict[str, NDArray[np.float64]](), dict[str, str]()
     for name in chosen:
         try:
-            held, judged = _scored(name, ordinary, (calibration, codes), k, label, seed)
+            held, judged = np.split(_scored(name, ordinary, both, k, label, seed), [len(calibration)])
         except ValueError as error:
             if names is not None:
                 raise
@@ -97,25 +101,20 @@ def anomaly_panel(
     return AnomalyPanel(scores, p_values, detections, alarms, refused, alpha)
 
 
-def _scored(
-    name: str, ordinary: Codes, tables: Sequence[Codes], k: int, label: str, seed: int
-) -> list[NDArray[np.float64]]:
-    """Return the scores of several tables by one fitted score."""
+def _scored(name: str, ordinary: Codes, codes: Codes, k: int, label: str, seed: int) -> NDArray[np.float64]:
+    """Return a score, for which numpy's own random numbers begin at the seed."""
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
     try:
-        joined = _stacked(tables)
-        values = anomaly_score(name, ordinary, joined, k, label)
+        return anomaly_score(name, ordinary, codes, k, label)
     finally:
         np.random.set_state(state)  # noqa: NPY002
-    return np.split(values, [len(tables[0])])
 
 
-def _stacked(tables: Sequence[Codes]) -> Codes:
-    """Return one table with the codes of several and the columns that all have."""
-    shared = [name for name in tables[0].columns if all(name in table.columns for table in tables)]
-    columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in shared}
-    return Codes(np.concatenate([table.z for table in tables]), None, tables[0].manifold, columns)
+def _joined(a: Codes, b: Codes) -> Codes:
+    """Return one table with the codes of two and the columns that both have."""
+    columns = {name: np.concatenate([a.columns[name], b.columns[name]]) for name in a.columns if name in b.columns}
+    return Codes(np.concatenate([a.z, b.z]), None, a.manifold, columns)
 
 
 def _check_apart(*tables: Codes) -> None:

@@ -113,6 +113,9 @@ def test_mistakes_are_refused():
         anomaly_panel(ORDINARY, table(B, 200, label=np.full(9, 5)), table(B, 300))
     with pytest.raises(ValueError, match="codes of one space"):
         anomaly_score("knn", ORDINARY, table(B[:, :2]))
+    unit = B / np.linalg.norm(B, axis=1)[:, None]
+    with pytest.raises(ValueError, match="codes of one space"):
+        anomaly_panel(ORDINARY, OTHERS, Codes(unit, np.arange(200, 209), Sphere()))
     with pytest.raises(ValueError, match="a score out of knn"):
         anomaly_score("nothing", ORDINARY, OTHERS)
     with pytest.raises(ValueError, match="expected numbers in the column 'name', got text"):

@@ -9,20 +9,30 @@ from lsgen.analysis.tangents import tangent_space
 from lsgen.latent import Codes
 from lsgen.latent.manifolds.description import describe
 
-__all__ = ["check_alike", "flat_coordinates"]
+__all__ = ["check_alike", "flat_coordinates", "flat_pair"]
 
 
-def flat_coordinates(codes: Codes, about: Codes | None = None) -> NDArray[np.float64]:
-    """Return codes as tangent vectors (N, d) at the Frechet mean of the codes themselves, or of others.
+def flat_coordinates(codes: Codes) -> NDArray[np.float64]:
+    """Return codes as tangent vectors (N, d) at their Frechet mean.
+
+    Raises:
+        ValueError: there is no code, or one is opposite to the mean.
+
+    """
+    return tangent_space(codes).vectors(codes.z)
+
+
+def flat_pair(codes: Codes, other: Codes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return two tables of codes as tangent vectors (N, d) and (M, d) at the Frechet mean of the first.
 
     Raises:
         ValueError: there is no code to average, a code is opposite to the mean, or the two tables are of different
             spaces.
 
     """
-    if about is not None:
-        check_alike(about, codes)
-    return tangent_space(codes if about is None else about).vectors(codes.z)
+    check_alike(codes, other)
+    space = tangent_space(codes)
+    return space.vectors(codes.z), space.vectors(other.z)
 
 
 def check_alike(codes: Codes, other: Codes) -> None:

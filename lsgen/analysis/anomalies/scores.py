@@ -26,14 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import LocalOutlierFactor
 
-from lsgen.analysis.flat import check_alike, flat_coordinates
+from lsgen.analysis.flat import check_alike, flat_pair
 from lsgen.extras import from_extra
 from lsgen.latent import Codes
 from lsgen.latent.columns import is_text
 from lsgen.latent.distances import distance_on
 from lsgen.latent.neighbours import nearest_neighbours
 
-__all__ = ["COLUMNS", "anomaly_score", "applicable_scores"]
+__all__ = ["anomaly_score", "applicable_scores"]
 
 Scores = NDArray[np.float64]
 
@@ -87,12 +87,12 @@ def _knn(ordinary: Codes, codes: Codes, k: int, label: str) -> Scores:
 
 
 def _mahalanobis(ordinary: Codes, codes: Codes, k: int, label: str) -> Scores:
-    known, z = flat_coordinates(ordinary), flat_coordinates(codes, ordinary)
+    known, z = flat_pair(ordinary, codes)
     return _Ellipsoid(known - known.mean(0), len(known) - 1).squares(z - known.mean(0))
 
 
 def _class_mahalanobis(ordinary: Codes, codes: Codes, k: int, label: str) -> Scores:
-    known, z = flat_coordinates(ordinary), flat_coordinates(codes, ordinary)
+    known, z = flat_pair(ordinary, codes)
     names, classes = np.unique(_labels(ordinary, label), return_inverse=True)
     means = np.stack([known[classes == c].mean(0) for c in range(len(names))])
     within = _Ellipsoid(known - means[classes], len(known) - len(names))
@@ -103,8 +103,8 @@ def _class_mahalanobis(ordinary: Codes, codes: Codes, k: int, label: str) -> Sco
 def _lof(ordinary: Codes, codes: Codes, k: int, label: str) -> Scores:
     if not 1 <= k < len(ordinary):
         raise ValueError(f"expected from 1 to {len(ordinary) - 1} neighbours of each ordinary code, got {k}")
-    fitted = LocalOutlierFactor(n_neighbors=k, novelty=True).fit(flat_coordinates(ordinary))
-    strange: Scores = -fitted.score_samples(flat_coordinates(codes, ordinary))
+    known, z = flat_pair(ordinary, codes)
+    strange: Scores = -LocalOutlierFactor(n_neighbors=k, novelty=True).fit(known).score_samples(z)
     return strange
 
 
@@ -144,9 +144,10 @@ def _pyod(name: str, ordinary: Codes, codes: Codes) -> Scores:
     kind = getattr(importlib.import_module(f"pyod.models.{places[0]}"), name, None) if places else None
     if not isinstance(kind, type):
         raise ValueError(f"expected a detector of pyod such as pyod:ECOD, got pyod:{name}")
+    known, z = flat_pair(ordinary, codes)
     fitted = kind()
-    fitted.fit(flat_coordinates(ordinary))
-    return np.asarray(fitted.decision_function(flat_coordinates(codes, ordinary)), dtype=float)
+    fitted.fit(known)
+    return np.asarray(fitted.decision_function(z), dtype=float)
 
 
 def _numbers(name: str, codes: Codes) -> Scores:

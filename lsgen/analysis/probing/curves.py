@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.analysis.flat import check_alike, flat_coordinates
+from lsgen.analysis.flat import check_alike, flat_pair
 from lsgen.analysis.intervals import check_level, percentile_interval
 from lsgen.analysis.probing.estimators import Kind, Probe, check_kind, fitted_predictions
 from lsgen.analysis.statistic import Statistic
@@ -333,7 +333,7 @@ def _rows(table: Codes | Values, rows: NDArray[np.int64]) -> Codes | Values:
 def _pair(fit: Codes | Values, other: Codes | Values) -> tuple[Values, Values]:
     """Return flat coordinates of both, about the mean of the first."""
     if isinstance(fit, Codes) and isinstance(other, Codes):
-        return flat_coordinates(fit), flat_coordinates(other, fit)
+        return flat_pair(fit, other)
     if isinstance(fit, Codes) or isinstance(other, Codes) or fit.shape[1] != other.shape[1]:
         raise ValueError("expected one representation on both sides, got two kinds or two numbers of coordinates")
     return fit, other

@@ -16,6 +16,7 @@ methods" (1988).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from lsgen.latent import Codes
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, Sphere
 from lsgen.latent.manifolds.supports import Simplex
 
-__all__ = ["TangentSpace", "tangent_space"]
+__all__ = ["TangentSpace", "common_space", "tangent_space"]
 
 ROUNDS, LONGEST, SHORTEST = 200, 4.0, 1e-10
 
@@ -101,6 +102,19 @@ def tangent_space(codes: Codes, tol: float = 1e-8) -> TangentSpace:
     equal = bool((points == points[:1]).all())
     base = points[:1] if equal or not bool(flat.contains(mean).all()) else mean
     return _centred(manifold, base, z, tol)
+
+
+def common_space(spaces: Sequence[TangentSpace]) -> TangentSpace:
+    """Return the one tangent space that several directions lie in.
+
+    Raises:
+        ValueError: they lie in several.
+
+    """
+    base = spaces[0].base
+    if any(one.base.shape != base.shape or not (one.base == base).all() for one in spaces):
+        raise ValueError("expected directions in one tangent space, got several: find them from one table of codes")
+    return spaces[0]
 
 
 def _centred(manifold: Manifold, base: Tensor, z: Tensor, tol: float) -> TangentSpace:

@@ -198,9 +198,8 @@ def pair_direction(
     return _found(codes, sample, name, resampling, space, remarks)
 
 
-def contributions_of(codes: Codes, direction: Direction) -> Contributions:
-    """Return a direction again from its codes, with what each of its units contributes to its noise."""
-    vectors = direction.space.vectors(codes.z)
+def contributions_of(vectors: Array, direction: Direction) -> Contributions:
+    """Return a direction again from all tangent vectors (N, d), with what each of its units adds to its noise."""
     return _contributions(vectors, _Sample(direction.rows, direction.attribute, direction.units))
 
 

@@ -29,6 +29,7 @@ from scipy.special import ndtri
 from lsgen.analysis.directions.attributes import contributions_of
 from lsgen.analysis.directions.direction import Direction
 from lsgen.analysis.directions.noise import Contributions
+from lsgen.analysis.tangents import common_space
 from lsgen.latent import Codes
 
 __all__ = ["DirectionComparison", "compare_directions"]
@@ -70,11 +71,9 @@ def compare_directions(codes: Codes, directions: Sequence[Direction], level: flo
     """
     if len(directions) < 2:
         raise ValueError(f"expected at least 2 directions, got {len(directions)}")
-    base = directions[0].space.base
-    if any(one.space.base.shape != base.shape or not (one.space.base == base).all() for one in directions):
-        raise ValueError("expected directions in one tangent space, got several: find them from one table of codes")
+    vectors = common_space([one.space for one in directions]).vectors(codes.z)
     m = len(directions)
-    found = [contributions_of(codes, one) for one in directions]
+    found = [contributions_of(vectors, one) for one in directions]
     units = [_named(one) for one in directions]
     cosines, corrected, shared = np.eye(m), np.eye(m), np.zeros((m, m), dtype=np.int64)
     intervals = np.ones((m, m, 2))

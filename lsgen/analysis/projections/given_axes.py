@@ -10,7 +10,7 @@ import numpy as np
 from lsgen.analysis.directions.direction import Direction
 from lsgen.analysis.projections.components import TangentAxes, principal_components
 from lsgen.analysis.projections.projection import Projection
-from lsgen.analysis.tangents import tangent_space
+from lsgen.analysis.tangents import common_space, tangent_space
 from lsgen.latent import Codes
 
 __all__ = ["attribute_axes"]
@@ -35,9 +35,8 @@ def attribute_axes(codes: Codes, directions: Sequence[Direction | Any], dims: in
     dims = max(len(directions), 2) if dims is None else dims
     if dims not in (2, 3) or dims < len(directions):
         raise ValueError(f"expected 2 or 3 dimensions for {len(directions)} directions, got {dims}")
-    spaces = [one.space for one in directions if isinstance(one, Direction)] or [tangent_space(codes)]
-    if any(space.base.shape != spaces[0].base.shape or not (space.base == spaces[0].base).all() for space in spaces):
-        raise ValueError("expected directions in one tangent space, got several: find them from one table of codes")
+    spaces = [one.space for one in directions if isinstance(one, Direction)]
+    space = common_space(spaces) if spaces else tangent_space(codes)
     units, names = [], []
     for i, one in enumerate(directions, 1):
         vector = np.asarray(one.vector if isinstance(one, Direction) else one, dtype=np.float64)
@@ -46,15 +45,15 @@ def attribute_axes(codes: Codes, directions: Sequence[Direction | Any], dims: in
             raise ValueError(f"expected directions of {codes.dim} finite numbers, not all 0, got shape {vector.shape}")
         units.append(vector / length)
         names.append(one.name if isinstance(one, Direction) else f"direction {i}")
-    axes, vectors = np.array(units), spaces[0].vectors(codes.z)
+    axes, vectors = np.array(units), space.vectors(codes.z)
     basis = np.linalg.svd(axes, full_matrices=False)[2]
     rest, _ = principal_components(vectors - vectors @ basis.T @ basis)
     missing = dims - len(axes)
     filled = np.zeros((missing, codes.dim))
     filled[: min(missing, codes.dim - len(axes))] = rest[: min(missing, codes.dim - len(axes))]
-    mapping = TangentAxes(spaces[0], np.vstack([axes, filled]))
+    mapping = TangentAxes(space, np.vstack([axes, filled]))
     names += [f"component {i} of the rest" for i in range(1, missing + 1)]
     cosines = axes @ axes.T
     angles = ", ".join(f"{cosines[i, j]:.2f}" for i in range(len(axes)) for j in range(i + 1, len(axes)))
-    remark = f"Scores along given directions of {spaces[0].describe()}" + (f", of cosine {angles}." if angles else ".")
+    remark = f"Scores along given directions of {space.describe()}" + (f", of cosine {angles}." if angles else ".")
     return Projection("axes", mapping(codes.z), tuple(names), remark, mapping=mapping, exact=True, independent=True)

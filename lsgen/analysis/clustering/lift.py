@@ -23,6 +23,7 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
 from lsgen.analysis.intervals import group_jackknife, mean_interval, share_interval
 from lsgen.analysis.statistic import Statistic
+from lsgen.latent.columns import is_text, rows_with
 
 __all__ = ["LabelAgreement", "Lift", "label_agreement", "metadata_lift"]
 
@@ -161,11 +162,10 @@ def _present(labels: Any, column: Any) -> tuple[NDArray[np.int64], NDArray[Any],
     clusters, values = np.asarray(labels), np.asarray(column)
     if clusters.ndim != 1 or clusters.shape != values.shape:
         raise ValueError(f"expected as many clusters as values, (N,), got {clusters.shape} and {values.shape}")
-    if values.dtype.kind == "O":
-        there = np.array([value is not None for value in values], dtype=bool)
-        return clusters[there], values[there].astype(str), False
-    there = values == values
-    values = values[there]
+    there = ~rows_with("labels", values, None)
+    clusters, values = clusters[there], values[there]
+    if is_text(values):
+        return clusters, values.astype(str), False
     whole = values.dtype.kind in "biuUSMm" or bool((values == np.round(values)).all())
     numeric = values.dtype.kind in "iuf" and not (whole and len(np.unique(values)) <= 50)
-    return clusters[there], values.astype(np.float64) if numeric else values, numeric
+    return clusters, values.astype(np.float64) if numeric else values, numeric

@@ -31,6 +31,7 @@ from lsgen.analysis.directions.permutations import flipped_directions, p_value, 
 from lsgen.analysis.statistic import Statistic
 from lsgen.analysis.tangents import TangentSpace, tangent_space
 from lsgen.latent import Codes
+from lsgen.latent.columns import is_text, rows_with
 
 __all__ = ["attribute_direction", "contributions_of", "group_direction", "pair_direction", "value_direction"]
 
@@ -73,8 +74,8 @@ def attribute_direction(
     if column not in codes.columns:
         raise ValueError(f"expected a column out of {', '.join(codes.columns) or 'none'}, got {column!r}")
     values = codes.columns[column]
-    missing = np.array([v is None for v in values], dtype=bool) if values.dtype.kind == "O" else values != values
-    present = np.unique(values[~missing].astype(str) if values.dtype.kind == "O" else values[~missing])
+    missing = rows_with(column, values, None)
+    present = np.unique(values[~missing].astype(str) if is_text(values) else values[~missing])
     if value is not None or len(present) == 2:
         wanted = present[1] if value is None else value
         second = (values == wanted) & ~missing

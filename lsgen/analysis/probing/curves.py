@@ -28,7 +28,7 @@ from lsgen.analysis.intervals import check_level, percentile_interval
 from lsgen.analysis.probing.estimators import Kind, Probe, check_kind, fitted_predictions
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
-from lsgen.latent.columns import is_text
+from lsgen.latent.columns import is_text, rows_with
 
 __all__ = ["ProbeCurves", "ProbeOptions", "Representation", "column_of", "measured_curves", "probe", "transfer"]
 
@@ -217,7 +217,7 @@ def column_of(codes: Codes, column: str) -> tuple[Values, Kind, NDArray[np.int64
         raise ValueError(f"expected a column out of {', '.join(codes.columns) or 'none'}, got {column!r}")
     values = codes.columns[column]
     if is_text(values):
-        rows = np.array([i for i, value in enumerate(values.tolist()) if value is not None], dtype=np.int64)
+        rows = np.flatnonzero(~rows_with(column, values, None))
         return values[rows].astype(str), "classification", rows
     if values.dtype.kind not in "biuf":
         raise ValueError(f"expected classes or numbers in the column {column!r}, got {values.dtype}")

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.viz.style import GRID, INK, MUTED, SERIES, Pixels, canvas, rasterise
+from lsgen.viz.style import GRID, INK, MUTED, SERIES, Pixels, canvas, headline, rasterise
 
 __all__ = ["interval_curves", "p_value_histograms", "path_profiles", "roc_curves", "scatter_maps"]
 
@@ -41,7 +41,7 @@ def scatter_maps(maps: Mapping[str, ArrayLike], title: str, groups: ArrayLike | 
             ax.set_aspect("equal", adjustable="datalim")
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_formatter(NullFormatter())
-        _headline(figure, title)
+        headline(figure, title)
         _name(figure, named)
         return rasterise(figure)
 
@@ -78,7 +78,7 @@ def interval_curves(
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.legend()
-        _headline(figure, title)
+        headline(figure, title)
         return rasterise(figure)
 
 
@@ -95,7 +95,7 @@ def roc_curves(series: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) ->
             ax.plot(np.asarray(fpr), np.asarray(tpr), color=SERIES[i % len(SERIES)], label=name)
         ax.set(xlabel="share of ordinary codes above", ylabel="share of strange codes above", aspect="equal")
         ax.legend(loc="lower right")
-        _headline(figure, title)
+        headline(figure, title)
         return rasterise(figure)
 
 
@@ -113,7 +113,7 @@ def p_value_histograms(panels: Mapping[str, ArrayLike], title: str, bins: int = 
             ax.set_title(name, fontweight="normal")
             ax.set(xlabel="p", xlim=(0, 1))
         axes[0].set_ylabel("density")
-        _headline(figure, title)
+        headline(figure, title)
         return rasterise(figure)
 
 
@@ -144,7 +144,7 @@ def path_profiles(
                 _profile(ax, name, np.asarray(values, dtype=float), SERIES[names.index(name) % len(SERIES)], off or {})
             ax.set_title(about, fontweight="normal")
             ax.set(xlabel="along the path", xlim=(0, 1))
-        _headline(figure, title)
+        headline(figure, title)
         _name(figure, [(name, SERIES[i % len(SERIES)]) for i, name in enumerate(names)])
         return rasterise(figure)
 
@@ -183,8 +183,3 @@ def _name(figure: Figure, named: Sequence[tuple[str, str]]) -> None:
     for name, colour in reversed(named):
         figure.text(1 - right / width, 1 - 0.1 / height, name, color=colour, va="top", ha="right")
         right += 0.12 + 0.075 * len(name)
-
-
-def _headline(figure: Figure, title: str) -> None:
-    height = figure.get_figheight()
-    figure.text(0.01, 1 - 0.1 / height, title, va="top", fontsize=10, fontweight="bold", color=INK)

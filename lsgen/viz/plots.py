@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.viz.style import ACCENT, GRID, INK, MUTED, PAPER, SERIES, Pixels, canvas, rasterise
+from lsgen.viz.style import ACCENT, GRID, INK, MUTED, PAPER, SERIES, Pixels, canvas, headline, rasterise
 
 __all__ = ["curves", "matrices", "plane_maps", "profiles", "spectra"]
 
@@ -36,7 +36,7 @@ def spectra(panels: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str, ylabe
             _spectrum(ax, _positive(every), _positive(thick))
             ax.set_title(name, fontweight="normal")
         axes[0].set_ylabel(ylabel)
-        _headline(figure, title)
+        headline(figure, title)
         return rasterise(figure)
 
 
@@ -77,7 +77,7 @@ def plane_maps(
             ax.set(title=name, xlabel=axes_labels[0], xlim=edges, ylim=edges)
             ax.title.set_fontweight("normal")
         axes[0].set_ylabel(axes_labels[1])
-        _headline(figure, title)
+        headline(figure, title)
         _name_groups(figure, groups)
         return rasterise(figure)
 
@@ -113,7 +113,7 @@ def profiles(
             ax.title.set_fontweight("normal")
             ax.legend(loc="upper right", ncols=2)
         axes[0].set_ylabel(ylabel)
-        _headline(figure, title)
+        headline(figure, title)
         return rasterise(figure)
 
 
@@ -140,7 +140,7 @@ def matrices(tables: Mapping[str, ArrayLike], title: str, xlabel: str = "", ylab
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel(ylabel)
-        _headline(figure, title)
+        headline(figure, title)
         return rasterise(figure)
 
 
@@ -154,7 +154,7 @@ def curves(
         ax.set(xlabel=xlabel, ylabel=ylabel)
         if len(series) > 1:
             ax.legend()
-        _headline(figure, title)
+        headline(figure, title)
         return rasterise(figure)
 
 
@@ -165,11 +165,6 @@ def _paths(ax: Axes, paths: Mapping[str, Sequence[ArrayLike]], dashed: Sequence[
             ax.plot(*np.asarray(line).T, style, color=colour, label=None if i else label)
     if paths:
         ax.legend(loc="upper right", frameon=True, facecolor=MUTED, labelcolor=PAPER, edgecolor="none")
-
-
-def _headline(figure: Figure, title: str) -> None:
-    height = figure.get_figheight()
-    figure.text(0.01, 1 - 0.1 / height, title, va="top", fontsize=10, fontweight="bold", color=INK)
 
 
 def _name_groups(figure: Figure, groups: ArrayLike | None) -> None:

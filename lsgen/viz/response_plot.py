@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from lsgen.viz.style import INK, SERIES, Pixels, canvas, rasterise
+from lsgen.viz.style import SERIES, Pixels, canvas, headline, rasterise
 
 __all__ = ["Response", "responses"]
 
@@ -38,7 +38,7 @@ def responses(panels: Mapping[str, Mapping[str, Sequence[Response]]], xlabel: st
             ax.set(xlabel=xlabel, title=metric)
             if 1 < len(lines) <= len(SERIES):  # more share colours, which a legend could not tell
                 ax.legend()
-        figure.text(0.01, 1 - 0.1 / figure.get_figheight(), title, va="top", fontsize=10, fontweight="bold", color=INK)
+        headline(figure, title)
         return rasterise(figure)
 
 

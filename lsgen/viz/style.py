@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-__all__ = ["ACCENT", "GRID", "INK", "MUTED", "PAPER", "RC", "SERIES", "Pixels", "canvas", "rasterise"]
+__all__ = ["ACCENT", "GRID", "INK", "MUTED", "PAPER", "RC", "SERIES", "Pixels", "canvas", "headline", "rasterise"]
 
 Pixels = NDArray[np.uint8]
 
@@ -82,6 +82,11 @@ def canvas(width: float, height: float, columns: int = 1, right: float = 0.15) -
                 for i in range(columns)
             ],
         )
+
+
+def headline(figure: Figure, title: str) -> None:
+    """Write a title above all axes of a figure."""
+    figure.text(0.01, 1 - 0.1 / figure.get_figheight(), title, va="top", fontsize=10, fontweight="bold", color=INK)
 
 
 def rasterise(figure: Figure) -> Pixels:

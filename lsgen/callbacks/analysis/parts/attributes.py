@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lsgen.analysis.directions import Direction, Resampling, attribute_direction, compare_directions
+from lsgen.analysis.tangents import tangent_space
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.subject import CLASSES, Subject
 from lsgen.latent.columns import is_text
@@ -36,7 +37,7 @@ def directions(subject: Subject, found: Findings) -> None:
 
 def _found(subject: Subject, found: Findings) -> Iterator[tuple[str, Direction]]:
     """Yield the direction of every class of a column of up to 20, and of every column of numbers, by name."""
-    codes, resampling = subject.codes, Resampling(seed=subject.seed)
+    codes, resampling, space = subject.codes, Resampling(seed=subject.seed), tangent_space(subject.codes)
     for column in subject.columns():
         values = codes.columns[column]
         known = [value for value in values.tolist() if value is not None and value == value]
@@ -46,6 +47,6 @@ def _found(subject: Subject, found: Findings) -> Iterator[tuple[str, Direction]]
         for value in classes:
             name = column if value is None else f"{column}_{value}".replace("/", "_")
             try:
-                yield name, attribute_direction(codes, column, value, resampling=resampling)
+                yield name, attribute_direction(codes, column, value, resampling=resampling, space=space)
             except ValueError as error:
                 found.left_out[f"direction of {name}"] = str(error)

@@ -38,10 +38,9 @@ def clusters(subject: Subject, found: Findings) -> None:
     agreement = label_agreement(parts.labels, classes, subject.seed)
     found.add(f"analysis/clusters/{column}/rand_index", agreement.rand_index)
     found.add(f"analysis/clusters/{column}/mutual_information", agreement.mutual_information)
-    rows = []
+    lifts, rows = metadata_lift(parts.labels, classes), []
     for cluster in range(parts.k):
-        of_cluster = [one for one in metadata_lift(parts.labels, classes) if one.cluster == cluster][:LIFTS]
-        for one in of_cluster:
+        for one in [lift for lift in lifts if lift.cluster == cluster][:LIFTS]:
             low, high = one.lift.interval or (None, None)
             rows.append(
                 [cluster, int(parts.sizes[cluster]), str(one.value), one.share.value, one.lift.value, low, high]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsgen.latent import Codes, Manifold
 from lsgen.latent.distances import distance_on
-from lsgen.latent.neighbours import neighbour_graph
+from lsgen.latent.neighbours import NeighbourGraph, neighbour_graph
 
 __all__ = ["DensityPath", "density_path", "equidistant"]
 
@@ -41,7 +41,9 @@ class DensityPath:
     longest: float
 
 
-def density_path(codes: Codes, start: object, end: object, k: int = 10, power: float = 2.0) -> DensityPath:
+def density_path(
+    codes: Codes, start: object, end: object, k: int = 10, power: float = 2.0, graph: NeighbourGraph | None = None
+) -> DensityPath:
     """Return the path through codes, from neighbour to neighbour, whose sum of distances to a power is least.
 
     Args:
@@ -50,6 +52,7 @@ def density_path(codes: Codes, start: object, end: object, k: int = 10, power: f
         end: id of the code at which it ends.
         k: number of nearest neighbours of each code that edges lead to.
         power: the power p of distances, 1 or more; the greater, the more it keeps to dense places.
+        graph: these edges with their lengths; they are found unless given.
 
     Raises:
         ValueError: there is no such code, k or the power is out of its range, or no edges lead from one to the other.
@@ -62,7 +65,7 @@ def density_path(codes: Codes, start: object, end: object, k: int = 10, power: f
         raise ValueError(f"expected ids of the table, got {missing[0]!r}, which it does not have")
     first, last = rows[start], rows[end]
     z = codes.tensor().double()
-    graph = neighbour_graph(z, k, distance_on(codes.manifold))
+    graph = neighbour_graph(z, k, distance_on(codes.manifold)) if graph is None else graph
     costs = graph.matrix()
     costs.data = np.maximum((costs.data / costs.data.max()) ** power, np.finfo(float).tiny)
     total, before = dijkstra(costs, directed=False, indices=first, return_predecessors=True)

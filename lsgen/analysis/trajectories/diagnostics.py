@@ -30,7 +30,7 @@ from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, Manifold
 from lsgen.latent.densities import check_density
 from lsgen.latent.distances import distance_on
 from lsgen.latent.manifolds.description import describe
-from lsgen.latent.neighbours import nearest_neighbours
+from lsgen.latent.neighbours import NeighbourGraph, nearest_neighbours, neighbour_graph
 
 __all__ = ["OFF_MANIFOLD", "PathDiagnostics", "PathJudge", "velocities"]
 
@@ -142,6 +142,11 @@ class PathJudge:
             _moment(p, "variance"),
             self._cycle(z, p),
         )
+
+    @cached_property
+    def graph(self) -> NeighbourGraph:
+        """The graph that joins every reference code to its k nearest neighbours."""
+        return neighbour_graph(self._codes, self.k, distance_on(self.reference.manifold))
 
     @cached_property
     def _codes(self) -> Tensor:

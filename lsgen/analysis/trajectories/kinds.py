@@ -99,7 +99,7 @@ def _path(kind: str, judge: PathJudge, start: object, end: object, ends: Tensor,
     if kind == "manifold":
         return manifold.geodesic(a, b, points), ""
     if kind == "density":
-        through = density_path(judge.reference, start, end, judge.k)
+        through = density_path(judge.reference, start, end, judge.k, graph=judge.graph)
         return equidistant(manifold, through.z, points), f"through {len(through.ids)} codes"
     return _geodesic(judge, a, b, points)
 

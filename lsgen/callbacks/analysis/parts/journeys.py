@@ -6,6 +6,7 @@ import numpy as np
 
 from lsgen import viz
 from lsgen.analysis.trajectories import JudgedPath, PathJudge, paths_between
+from lsgen.analysis.trajectories.diagnostics import OFF_MANIFOLD
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.subject import LeftOutError, Subject
 
@@ -55,7 +56,7 @@ def _drawn(judged: dict[str, JudgedPath], title: str) -> viz.Pixels:
     shown = dict.fromkeys(name for one in profiles.values() for name in one)
     panels = {TITLES[name]: {path: one[name] for path, one in profiles.items() if name in one} for name in shown}
     off = {_name(path): path.diagnostics.off_manifold for path in judged.values()}
-    return viz.path_profiles(panels, title, off, {TITLES["percentile"]: 99.0})
+    return viz.path_profiles(panels, title, off, {TITLES["percentile"]: OFF_MANIFOLD})
 
 
 def _name(path: JudgedPath) -> str:

@@ -83,6 +83,18 @@ class Thumbnails:
         if self.rows is not None and np.shape(self.rows) != values.shape[:1]:
             raise ValueError(f"expected the rows of {len(values)} pictures, got {np.shape(self.rows)}")
 
+    @property
+    def places(self) -> NDArray[Any]:
+        """The row (M,) of each picture, also where none were given."""
+        return np.arange(len(self.values)) if self.rows is None else np.asarray(self.rows)
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Return the pictures as uint8, (M, H, W) or (M, H, W, 3)."""
+        values = np.asarray(self.values)
+        if values.dtype != np.uint8:
+            values = (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
+
 
 @dataclass(frozen=True, eq=False)
 class DecoderProgram:
@@ -230,7 +242,7 @@ class Contents:
 
 
 def _check_rows(name: str, shown: Thumbnails, count: int) -> None:
-    rows = np.arange(len(shown.values)) if shown.rows is None else np.asarray(shown.rows)
+    rows = shown.places
     if rows.min() < 0 or rows.max() >= count:
         raise ValueError(f"expected {name} of rows below {count}, got one of row {rows.max()}")
     if len(np.unique(rows)) < len(rows):

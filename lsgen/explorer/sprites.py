@@ -30,7 +30,7 @@ def add_sheets(container: Container, name: str, shown: Thumbnails, count: int) -
         count: how many items there are.
 
     """
-    pictures = small(shown.values)
+    pictures = small(shown.pixels())
     number, height, width = pictures.shape[:3]
     across, down = max(SHEET // width, 1), max(SHEET // height, 1)
     sheets = []
@@ -40,24 +40,18 @@ def add_sheets(container: Container, name: str, shown: Thumbnails, count: int) -
         sheets.append(container.add_bytes(f"{name}/{i}", "webp", _webp(_tiled(part, across), exact)))
     about: dict[str, Any] = {"sheets": sheets, "width": width, "height": height, "across": across, "down": down}
     if shown.rows is not None or number < count:
-        rows = np.arange(number) if shown.rows is None else np.asarray(shown.rows)
-        about["rows"] = container.add(f"{name}/rows", rows.astype(np.int32))
+        about["rows"] = container.add(f"{name}/rows", shown.places.astype(np.int32))
     return about
 
 
-def small(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pictures (M, H, W[, 1 | 3]) as uint8 (M, h, w[, 3]) of at most 64 pixels along a side."""
-    values = np.asarray(values)
-    if values.dtype != np.uint8:
-        values = (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
-    height, width = values.shape[1:3]
+def small(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return pictures (M, H, W[, 3]) with at most 64 pixels along a side."""
+    height, width = pixels.shape[1:3]
     if max(height, width) <= SIDE:
-        return values
+        return pixels
     factor = SIDE / max(height, width)
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    return np.stack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.LANCZOS)) for p in values])
+    return np.stack([np.asarray(Image.fromarray(p).resize(size, Image.Resampling.LANCZOS)) for p in pixels])
 
 
 def _tiled(pictures: NDArray[np.uint8], across: int) -> NDArray[np.uint8]:

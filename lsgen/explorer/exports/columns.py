@@ -13,7 +13,7 @@ from PIL import Image
 
 from lsgen.explorer.contents import Contents, Thumbnails
 
-__all__ = ["as_bytes", "map_key", "picture_files", "plain_columns", "texts"]
+__all__ = ["map_columns", "map_key", "picture_files", "plain_columns", "texts"]
 
 
 def plain_columns(contents: Contents) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -42,27 +42,23 @@ def texts(values: NDArray[Any]) -> list[str]:
     return ["" if gone else " ".join(str(value).split()) for gone, value in zip(missing, found.tolist(), strict=True)]
 
 
+def map_columns(contents: Contents) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the coordinates of maps as columns MAP/x, MAP/y and MAP/z."""
+    for shown in contents.maps:
+        for axis, values in zip("xyz", np.asarray(shown.coordinates).T, strict=False):
+            yield f"{shown.name}/{axis}", values
+
+
 def map_key(name: str) -> str:
     """Return the name of a map in small letters, digits and underscores."""
     return re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
-def picture_files(shown: Thumbnails | None, count: int) -> list[bytes | None]:
+def picture_files(shown: Thumbnails, count: int) -> list[bytes | None]:
     """Return the picture of every item as a PNG file; None where it has none."""
     found: list[bytes | None] = [None] * count
-    if shown is None:
-        return found
-    rows = range(len(shown.values)) if shown.rows is None else np.asarray(shown.rows).tolist()
-    for row, pixels in zip(rows, as_bytes(shown), strict=True):
+    for row, pixels in zip(shown.places.tolist(), shown.pixels(), strict=True):
         buffer = BytesIO()
         Image.fromarray(pixels).save(buffer, "PNG")
         found[row] = buffer.getvalue()
     return found
-
-
-def as_bytes(shown: Thumbnails) -> NDArray[np.uint8]:
-    """Return pictures as uint8, (M, H, W) or (M, H, W, 3)."""
-    values = np.asarray(shown.values)
-    if values.dtype != np.uint8:
-        values = (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values

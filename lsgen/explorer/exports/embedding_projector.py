@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from lsgen.explorer.contents import Contents, Thumbnails
-from lsgen.explorer.exports.columns import as_bytes, map_key, plain_columns, texts
+from lsgen.explorer.exports.columns import map_key, plain_columns, texts
 from lsgen.runs import write_atomically
 
 __all__ = ["write_projector"]
@@ -74,14 +72,13 @@ def _sheet(path: Path, shown: Thumbnails | None, count: int) -> tuple[int, int] 
     """Write the pictures of all items, row by row in a square, and return width and height of one; None without any."""
     if shown is None:
         return None
-    pixels: NDArray[Any] = as_bytes(shown)
+    pixels = shown.pixels()
     across = ceil(count**0.5)
     height, width = pixels.shape[1:3]
     factor = min(1.0, MOST / (across * max(height, width)))
     height, width = max(int(height * factor), 1), max(int(width * factor), 1)
     sheet = Image.new("RGB", (across * width, across * height))
-    rows = range(len(pixels)) if shown.rows is None else np.asarray(shown.rows).tolist()
-    for row, picture in zip(rows, pixels, strict=True):
+    for row, picture in zip(shown.places.tolist(), pixels, strict=True):
         image = Image.fromarray(picture)
         image = image if factor == 1.0 else image.resize((width, height), Image.Resampling.LANCZOS)
         sheet.paste(image, (row % across * width, row // across * height))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lsgen.explorer.contents import Contents
-from lsgen.explorer.exports.columns import as_bytes, plain_columns, texts
+from lsgen.explorer.exports.columns import map_columns, plain_columns, texts
 
 __all__ = ["code_table", "write_npz"]
 
@@ -25,12 +25,9 @@ def write_npz(path: str | Path, contents: Contents) -> Path:
         OSError: it cannot be written.
 
     """
-    columns, path = dict[str, Any](), Path(path)
-    for shown in contents.maps:
-        for axis, values in zip("xyz", np.asarray(shown.coordinates).T, strict=False):
-            columns[f"{shown.name}/{axis}"] = values
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    contents.codes.with_columns(columns).save(path)
+    contents.codes.with_columns(dict(map_columns(contents))).save(path)
     return path
 
 
@@ -46,14 +43,11 @@ def code_table(contents: Contents, rows: int) -> tuple[list[str], list[list[Any]
     columns: dict[str, list[Any]] = {"id": [str(name) for name in contents.codes.ids[:count].tolist()]}
     for name, values in plain_columns(contents):
         columns[name] = texts(values[:count]) if values.dtype.kind == "M" else values[:count].tolist()
-    for shown in contents.maps:
-        for axis, values in zip("xyz", np.asarray(shown.coordinates).T, strict=False):
-            columns[f"{shown.name}/{axis}"] = values[:count].tolist()
+    columns |= {name: values[:count].tolist() for name, values in map_columns(contents)}
     if contents.pictures is not None:
-        pixels, given = as_bytes(contents.pictures), contents.pictures.rows
-        place = {int(row): i for i, row in enumerate(range(len(pixels)) if given is None else np.asarray(given))}
-        coloured = [pixels[place[row]] if row in place else None for row in range(count)]
+        known = dict(zip(contents.pictures.places.tolist(), contents.pictures.pixels(), strict=True))
+        pixels = [known.get(row) for row in range(count)]
         columns["picture"] = [
-            None if one is None else np.repeat(one[..., None], 3, -1) if one.ndim == 2 else one for one in coloured
+            None if one is None else np.repeat(one[..., None], 3, -1) if one.ndim == 2 else one for one in pixels
         ]
     return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]

@@ -120,26 +120,18 @@ class DecoderProgram:
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """Codes in a row that were computed before: a path between two items, or one dimension from low to high.
+    """One dimension of the codes from low to high, decoded before.
 
     Attributes:
-        kind: "linear", "slerp", "geodesic" or "density" for a path, "dimension" for a traversal.
-        name: what it is called.
-        z: codes (S, d).
-        thumbnails: what they are decoded to (S, H, W[, C]); None if they are not.
-        ends: rows of the items at both ends of a path.
-        dimension: the dimension of a traversal.
-        diagnostics: values (S,) by name, such as a percentile of the distance to the nearest codes.
+        dimension: which one.
+        z: the codes of its steps (S, d).
+        thumbnails: what they are decoded to (S, H, W[, C]).
 
     """
 
-    kind: str
-    name: str
+    dimension: int
     z: NDArray[Any]
-    thumbnails: Thumbnails | None = None
-    ends: tuple[int, int] | None = None
-    dimension: int | None = None
-    diagnostics: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    thumbnails: Thumbnails
 
 
 @dataclass(frozen=True)
@@ -196,7 +188,7 @@ class Contents:
         pictures: pictures of items.
         reconstructions: what the codes of items are decoded to.
         decoder: a decoder that the page runs itself; None where there is none.
-        strips: paths and traversals that were computed before.
+        strips: traversals that were decoded before.
         tables: scores.
         spaces: the same items in other spaces.
         facts: what the page says of the codes: model, split, seed, how they were sampled.
@@ -238,7 +230,9 @@ class Contents:
                 _check_rows(name, shown, count)
         for strip in self.strips:
             if np.ndim(strip.z) != 2 or np.shape(strip.z)[1] != self.codes.dim:
-                raise ValueError(f"expected codes (S, {self.codes.dim}) of {strip.name!r}, got {np.shape(strip.z)}")
+                raise ValueError(
+                    f"expected codes (S, {self.codes.dim}) along dimension {strip.dimension}, got {np.shape(strip.z)}"
+                )
 
 
 def _check_rows(name: str, shown: Thumbnails, count: int) -> None:

@@ -200,17 +200,9 @@ def _decoder(container: Container, decoder: DecoderProgram) -> dict[str, Any]:
 
 
 def _strip(container: Container, name: str, strip: Strip) -> dict[str, Any]:
-    z = np.asarray(strip.z, dtype=np.float32)
-    shown = strip.thumbnails
-    return {
-        "kind": strip.kind,
-        "name": strip.name,
-        "array": container.add(name, z),
-        "ends": strip.ends and [int(row) for row in strip.ends],
-        "dimension": strip.dimension,
-        "pictures": shown and add_sheets(container, f"{name}/pictures", shown, len(z)),
-        "diagnostics": {key: np.asarray(values, dtype=float).tolist() for key, values in strip.diagnostics.items()},
-    }
+    steps = len(strip.z)
+    pictures = add_sheets(container, name, strip.thumbnails, steps)
+    return {"dimension": strip.dimension, "steps": steps, "pictures": pictures}
 
 
 def _space(container: Container, name: str, space: FurtherSpace) -> dict[str, Any]:

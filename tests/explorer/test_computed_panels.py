@@ -56,7 +56,7 @@ def contents():
         ),
         ScoreTable("Others", ("score", "value"), [["=1+1", 2.5], ['a_b & "50 %"', None]]),
     ]
-    strip = Strip("dimension", "z1", np.zeros((4, 5)), Thumbnails(np.zeros((4, 6, 8))), dimension=1)
+    strip = Strip(1, np.zeros((4, 5)), Thumbnails(np.zeros((4, 6, 8))))
     parts = {"maps": base.maps, "pictures": base.pictures, "spaces": spaces, "tables": tables, "strips": [strip]}
     return Contents("groups", codes, **parts)
 

@@ -1,4 +1,4 @@
-"""Codes along every axis, computed for a page that cannot compute them itself."""
+"""Codes along every axis, decoded for a page that cannot decode them itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def axis_strips(
 ) -> list[Strip]:
     """Return traversals of the most varied axes around the mean code, from -3 to 3 of its standard deviations.
 
-    On a curved manifold each moves along a geodesic; there are none where codes are discrete.
+    On a curved manifold each moves along a geodesic; there are none where codes are discrete, or decoded to no images.
 
     Args:
         space: what decodes, in evaluation mode.
@@ -47,5 +47,6 @@ def axis_strips(
         if not bool(path.isfinite().all()):
             continue
         shown = thumbnails(means(space, path, chunk_size).cpu(), bounds)
-        found.append(Strip("dimension", f"dimension {axis}", path.cpu().numpy(), shown, dimension=axis))
+        if shown is not None:
+            found.append(Strip(axis, path.cpu().numpy(), shown))
     return found

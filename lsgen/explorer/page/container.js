@@ -148,8 +148,7 @@ async function readSpace(about, count) {
 }
 
 async function readStrip(about) {
-  const z = await readArray(about.array), dim = HEADER.codes ? HEADER.codes.full : z.length;
-  return { ...about, z, steps: z.length / dim, pictures: await readPictures(about.pictures, z.length / dim) };
+  return { ...about, pictures: await readPictures(about.pictures, about.steps) };
 }
 
 /* Everything that the page shows. Spaces, strips and the decoder's weights are read when they are first asked for. */
@@ -176,7 +175,6 @@ async function readData() {
     row: (id) => rowOf().get(String(id)) ?? -1,
     column: (name) => columns.find((column) => column.name === name) || null,
     strips: once(() => Promise.all(HEADER.strips.map(readStrip))),
-    stripCount: HEADER.strips.length,
     spaces: once(() => Promise.all(HEADER.spaces.map((space) => readSpace(space, count)))),
     spaceNames: HEADER.spaces.map((space) => space.name),
   };

@@ -120,8 +120,8 @@ function mountDimensions(element, store, data) {
       found.length ? h("p", { class: "note" }, `r: correlation with numbers, η: correlation ratio with classes (0 none, 1 full); with ${number(n)} items chance gives about ${number(1 / Math.sqrt(n), 1)} for r.`) : null,
       h("h4", {}, `Traversal from ${shortened(start.words, 24)}`), strip].filter(Boolean));
     const stops = [-3, -2, -1, 0, 1, 2, 3].map((at) => axis.mean + at * axis.sd);
-    const made = data.stripCount ? (await data.strips()).find((one) => one.kind === "dimension" && one.dimension === j && one.pictures) : null;
-    if (!tiles.decodes() && made) {
+    const made = tiles.decodes() ? null : (await data.strips()).find((one) => one.dimension === j);
+    if (made) {
       strip.append(h("div", { class: "filmstrip", style: `--n:${Math.min(made.steps, 13)}` }, Array.from({ length: made.steps }, (_, i) => h("span", { class: "tile" }, made.pictures.canvas(i, 40, `step ${i + 1} of dimension ${j}`)))), h("p", { class: "note" }, "Decoded when this page was made."));
       return;
     }

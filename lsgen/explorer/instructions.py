@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from lsgen.explorer.tracing import Recording, UndecodableError
+from lsgen.explorer.tracing import Recording, UndecodableError, name_of
 
 __all__ = ["Assembler"]
 
@@ -29,6 +29,7 @@ UNARY = (
 WITH_NUMBERS = {"clamp": (None, None), "elu": (1.0, 1.0, 1.0), "leaky_relu": (0.01,), "softplus": (1.0, 20.0)}
 BINARY = ("add", "atan2", "bitwise_and", "bitwise_or", "div", "eq", "ge", "gt", "le", "logical_and", "logical_or", "lt",
           "maximum", "minimum", "mul", "ne", "pow", "sub")  # fmt: skip
+PRODUCTS = ("bmm", "dot", "mm", "mv")
 SAME = ("_to_copy", "alias", "clone", "contiguous", "detach", "lift_fresh", "lift_fresh_copy")
 VIEWS = ("_unsafe_view", "expand", "permute", "reshape", "select", "slice", "squeeze", "t", "transpose", "unsqueeze",
          "view")  # fmt: skip
@@ -65,14 +66,13 @@ class Assembler:
             if node.op == "placeholder":
                 self._registers[node] = "z"
             elif node.op == "output":
-                operand = self.operand(_arguments(node)[0])
-                return operand if isinstance(operand, str) else self._filled(operand)
+                return self._register(self.operand(_arguments(node)[0]))
             elif node not in self.recording.constants:
                 self._registers[node] = self._translated(node)
         raise AssertionError("a graph ends in an output")
 
     def _translated(self, node: Node) -> Any:
-        name = str(getattr(node.target, "__name__", node.target)).partition(".")[0].removesuffix("_")
+        name = name_of(node.target).removesuffix("_")
         if name == "getitem":
             return self._registers[_arguments(node)[0]][_arguments(node)[1]]
         handler: Callable[[Node], Any] | None = getattr(self, f"_on_{name.strip('_')}", None)
@@ -87,6 +87,8 @@ class Assembler:
         if name in WITH_NUMBERS:
             numbers = list(_arguments(node)[1:]) + list(WITH_NUMBERS[name])[len(_arguments(node)) - 1 :]
             return self.emit(node, "unary", [_arguments(node)[0]], f=name, numbers=numbers)
+        if name in PRODUCTS:
+            return self._product(node, *_arguments(node)[:2])
         if name in BINARY:
             return self._binary(node, name)
         if name in REDUCTIONS:
@@ -144,8 +146,11 @@ class Assembler:
         shape, strides = [n for n, _ in dims], [s for _, s in dims]
         return self.step("strided", [source], prod(shape), shape=shape, strides=strides, offset=view.storage_offset())
 
-    def _filled(self, number: float) -> str:
-        return self.step("binary", [number, 0.0], 1, f="add", shape=[1], strides=[[0], [0]])
+    def _register(self, operand: Operand) -> str:
+        """Return a register of what may be a number."""
+        if isinstance(operand, str):
+            return operand
+        return self.step("binary", [operand, 0.0], 1, f="add", shape=[1], strides=[[0], [0]])
 
     def _viewed(self, node: Node) -> Any:
         """Return the register, or the registers, of views."""
@@ -161,15 +166,10 @@ class Assembler:
         alpha: Any = node.kwargs.get("alpha", 1)
         if node.kwargs.get("rounding_mode") is not None:
             raise UndecodableError(f"the page has no step for the operation {node.target} with rounding")
+        first, second = self.operand(a), self.operand(b)
         if alpha != 1:
-            scaled = self.broadcast(
-                "binary", [self.operand(b), float(alpha)], [self.shape(b), []], self.shape(b), f="mul"
-            )
-            return self.broadcast(
-                "binary", [self.operand(a), scaled], [self.shape(a), self.shape(b)], self.shape(node), f=name
-            )
-        return self.broadcast("binary", [self.operand(a), self.operand(b)], [self.shape(a), self.shape(b)],
-                              self.shape(node), f=name)  # fmt: skip
+            second = self.broadcast("binary", [second, float(alpha)], [self.shape(b), []], self.shape(b), f="mul")
+        return self.broadcast("binary", [first, second], [self.shape(a), self.shape(b)], self.shape(node), f=name)
 
     def broadcast(
         self, kind: str, inputs: Sequence[Operand], shapes: Sequence[Sequence[int]], out: Sequence[int], **more: Any
@@ -196,18 +196,6 @@ class Assembler:
         product = self._product(node, x, weight)
         return self.broadcast("binary", [product, self.operand(bias)], [self.shape(node), self.shape(bias)],
                               self.shape(node), f="add")  # fmt: skip
-
-    def _on_mm(self, node: Node) -> str:
-        return self._product(node, *_arguments(node)[:2])
-
-    def _on_bmm(self, node: Node) -> str:
-        return self._product(node, *_arguments(node)[:2])
-
-    def _on_mv(self, node: Node) -> str:
-        return self._product(node, *_arguments(node)[:2])
-
-    def _on_dot(self, node: Node) -> str:
-        return self._product(node, *_arguments(node)[:2])
 
     def _product(self, node: Node, a: Any, b: Any) -> str:
         """Multiply matrices; a second one that is constant is kept with the numbers of each column side by side."""
@@ -275,19 +263,15 @@ class Assembler:
         dim = int(_arguments(node)[1]) if len(_arguments(node)) > 1 else 0
         shapes = [self.shape(part) for part in parts]
         axis = dim % len(shapes[0])
-        names = [self._several(self.operand(part), shape) for part, shape in zip(parts, shapes, strict=True)]
+        names = [self._register(self.operand(part)) for part in parts]
         lengths = [prod(shape[axis:]) for shape in shapes]
         return self.step("cat", names, prod(self.shape(node)), lengths=lengths)
 
     def _on_stack(self, node: Node) -> str:
         parts, shape = _arguments(node)[0], self.shape(node)
         axis = int(_arguments(node)[1]) % len(shape) if len(_arguments(node)) > 1 else 0
-        names = [self._several(self.operand(part), self.shape(part)) for part in parts]
+        names = [self._register(self.operand(part)) for part in parts]
         return self.step("cat", names, prod(shape), lengths=[prod(shape[axis + 1 :])] * len(names))
-
-    def _several(self, operand: Operand, shape: list[int]) -> str:
-        """Return a register of what may be a number."""
-        return operand if isinstance(operand, str) else self._filled(operand)
 
     def _on_where(self, node: Node) -> str:
         operands = [self.operand(part) for part in _arguments(node)]

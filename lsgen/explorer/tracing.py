@@ -22,7 +22,7 @@ from torch.fx import Graph, Node
 from lsgen.explorer.compat import TorchDispatchMode, get_decompositions, make_fx, tree_map
 from lsgen.latent import LatentSpace
 
-__all__ = ["Recording", "UndecodableError", "record"]
+__all__ = ["Recording", "UndecodableError", "name_of", "record"]
 
 aten = torch.ops.aten
 MOST_OPERATIONS = 2000
@@ -105,7 +105,9 @@ class _Counter(TorchDispatchMode):
         if self.count > MOST_OPERATIONS:
             raise UndecodableError(f"the decoder has more than {MOST_OPERATIONS:,} operations, too many for a page")
         if torch.Tag.nondeterministic_seeded in func.tags:
-            raise UndecodableError(f"the decoder draws random numbers ({_name(func)}), so that a code has no one image")
+            raise UndecodableError(
+                f"the decoder draws random numbers ({name_of(func)}), so that a code has no one image"
+            )
         return func(*args, **(kwargs or {}))
 
 
@@ -121,7 +123,7 @@ def _evaluated(module: nn.Module, z: Tensor) -> tuple[dict[Node, Any], frozenset
             constants.add(node)
         elif node.op == "call_function":
             values[node] = _call(node, values)
-            if set(node.all_input_nodes) <= constants or _name(node.target) in _BY_SHAPE:
+            if set(node.all_input_nodes) <= constants or name_of(node.target) in _BY_SHAPE:
                 constants.add(node)
     return values, frozenset(constants)
 
@@ -148,7 +150,8 @@ def _halved(value: Any) -> Any:
     return value.half().to(value.dtype) if several else value
 
 
-def _name(target: Any) -> str:
+def name_of(target: Any) -> str:
+    """Return the name of an operation without that of its overload."""
     return str(getattr(target, "__name__", target)).partition(".")[0]
 
 

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 __all__ = ["Container", "as_json"]
 
-_STORED = {"webp", "png"}  # kinds of bytes that are compressed already
-
 
 class Container:
     """Arrays and texts by name, each once; the page reads those it needs."""
@@ -41,9 +39,9 @@ class Container:
         """Add what JSON can hold and return its name."""
         return self._put(name, {"type": "json"}, as_json(value).encode())
 
-    def add_bytes(self, name: str, kind: str, value: bytes) -> str:
-        """Add a file of pixels of a kind, "webp" or "png", and return its name."""
-        return self._put(name, {"type": kind}, value)
+    def add_webp(self, name: str, value: bytes) -> str:
+        """Add a picture, which is compressed already, and return its name."""
+        return self._put(name, {"type": "webp"}, value)
 
     def blocks(self) -> Iterator[tuple[str, str]]:
         """Yield names and what the page holds under them."""
@@ -52,7 +50,7 @@ class Container:
     def _put(self, name: str, about: dict[str, Any], raw: bytes) -> str:
         if name in self.index:
             raise ValueError(f"expected a new name of an array, got {name!r} twice")
-        packed = raw if about["type"] in _STORED else zlib.compress(raw, 6)
+        packed = raw if about["type"] == "webp" else zlib.compress(raw, 6)
         self.index[name] = {**about, "bytes": len(raw)}
         self._blocks[name] = b64encode(packed).decode()
         return name

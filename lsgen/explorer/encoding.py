@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsgen.analysis import Statistic
+from lsgen.analysis.projections.components import principal_components
 from lsgen.explorer.container import Container
 from lsgen.explorer.contents import CodeMap, Contents, DecoderProgram, FurtherSpace, Strip
 from lsgen.explorer.sprites import add_sheets
@@ -174,19 +175,17 @@ def _leading(z: NDArray[Any], kept: int) -> tuple[NDArray[Any], float]:
     centred = (z - z.mean(0)).astype(np.float64)
     if len(z) < z.shape[1]:
         values, vectors = np.linalg.eigh(centred @ centred.T)
-        found = vectors[:, ::-1][:, :kept] * np.sqrt(np.maximum(values[::-1][:kept], 0))
+        values = values[::-1]
+        found = vectors[:, ::-1][:, :kept] * np.sqrt(np.maximum(values[:kept], 0))
     else:
-        values, vectors = np.linalg.eigh(centred.T @ centred)
-        found = centred @ vectors[:, ::-1][:, :kept]
-    return found, float(values[::-1][:kept].sum() / max(values.sum(), 1e-300))
+        directions, values = principal_components(centred)
+        found = centred @ directions[:kept].T
+    return found, float(values[:kept].sum() / max(values.sum(), 1e-300))
 
 
 def _decoder(container: Container, decoder: DecoderProgram) -> dict[str, Any]:
     weights = {
-        name: {
-            "array": container.add(f"decoder/{name}", np.asarray(values).astype(np.float16)),
-            "shape": list(np.shape(values)),
-        }
+        name: container.add(f"decoder/{name}", np.asarray(values).astype(np.float16))
         for name, values in decoder.weights.items()
     }
     return {

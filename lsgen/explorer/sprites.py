@@ -37,7 +37,7 @@ def add_sheets(container: Container, name: str, shown: Thumbnails, count: int) -
     for i, first in enumerate(range(0, number, across * down)):
         part = pictures[first : first + across * down]
         exact = number * height * width <= LOSSLESS
-        sheets.append(container.add_bytes(f"{name}/{i}", "webp", _webp(_tiled(part, across), exact)))
+        sheets.append(container.add_webp(f"{name}/{i}", _webp(_tiled(part, across), exact)))
     about: dict[str, Any] = {"sheets": sheets, "width": width, "height": height, "across": across, "down": down}
     if shown.rows is not None or number < count:
         about["rows"] = container.add(f"{name}/rows", shown.places.astype(np.int32))

@@ -43,7 +43,7 @@ function block(name) {
 /* The array, text or bytes of a name; float16 comes as Float32Array. */
 async function readArray(name) {
   const about = HEADER.arrays[name], bytes = bytesOf(block(name));
-  if (about.type === "webp" || about.type === "png") return new Blob([bytes], { type: `image/${about.type}` });
+  if (about.type === "webp") return new Blob([bytes], { type: "image/webp" });
   const raw = await inflated(bytes);
   if (about.type === "json") return JSON.parse(new TextDecoder().decode(raw));
   const values = new TYPES[about.type](raw);
@@ -165,7 +165,7 @@ async function readData() {
   const decoder = HEADER.decoder && {
     ...HEADER.decoder,
     load: once(async () => Object.fromEntries(await Promise.all(Object.entries(HEADER.decoder.weights).map(
-      async ([name, about]) => [name, { shape: about.shape, values: await readArray(about.array) }])))),
+      async ([name, array]) => [name, await readArray(array)])))),
   };
   const rowOf = once(() => new Map(Array.from({ length: count }, (_, row) => [String(ids ? ids[row] : row), row])));
   return {

@@ -1,8 +1,7 @@
 /* The decoder in the page as a function of one code; null where it does not give here what Python decoded. */
 async function decoderOf(data) {
-  const { steps, shape, low, high, load } = data.decoder, weights = Object.fromEntries(
-    Object.entries(await load()).map(([name, { values }]) => [name, values]));
-  data.program = { steps, weights, shape, low, high };
+  const { steps, shape, low, high, load } = data.decoder;
+  data.program = { steps, weights: await load(), shape, low, high };
   const made = decoderEngine(data.program);
   data.decoder.off = made.check().error;
   return data.decoder.off <= 0.01 * (high - low) ? (z) => made.decode(Float32Array.from(z)) : null;

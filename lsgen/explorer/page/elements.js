@@ -106,4 +106,13 @@ function fileName(data, ending) {
 }
 
 const later = (call, wait = 120) => { let timer = 0; return (...given) => { clearTimeout(timer); timer = setTimeout(() => call(...given), wait); }; };
+/* Call a function before the next picture, once however often it was asked for, with what came first. */
+const onceAPicture = (call) => {
+  let asked = false;
+  return (...given) => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => { asked = false; call(...given); });
+  };
+};
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();

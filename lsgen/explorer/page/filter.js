@@ -1,12 +1,18 @@
 /* Which items are shown: those that pass every filter and the search. A filter is { levels: [text] } or { range: [low, high] };
    levels may hold null, for rows without a value. */
 
+/* A test of whether text holds another, in any case of letters. */
+function holding(text) {
+  const low = text.toLowerCase();
+  return (value) => value.toLowerCase().includes(low);
+}
+
 /* How to test text: part of it, or between slashes a regular expression; a sentence where that is none. */
 function matcher(text) {
   const wanted = text.trim();
   if (!wanted) return null;
   const pattern = wanted.match(/^\/(.+)\/([imsu]*)$/s);
-  if (!pattern) { const low = wanted.toLowerCase(); return (value) => value.toLowerCase().includes(low); }
+  if (!pattern) return holding(wanted);
   try {
     const expression = new RegExp(pattern[1], pattern[2].includes("i") ? pattern[2] : `${pattern[2]}i`);
     return (value) => expression.test(value);
@@ -53,6 +59,7 @@ function maskOf(store, data, without = null) {
   return mask;
 }
 
+const rowsIn = (mask) => Array.from(mask.keys()).filter((row) => mask[row]);
 const sumOf = (mask) => { let sum = 0; for (const value of mask) sum += value; return sum; };
 
 /* Change the filter of a column; null takes it away. */

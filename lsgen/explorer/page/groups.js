@@ -77,18 +77,13 @@ function groupField(name, store, data, onchange, others = null) {
 
 /* Rows with a text in their id or in a column, in any case of letters. */
 function searched(data, text) {
-  const wanted = text.trim().toLowerCase(), found = [];
-  if (!wanted) return found;
-  const levels = data.columns.filter((column) => column.levels).map((column) => ({ column, hit: column.levels.map((level) => level.toLowerCase().includes(wanted)) }));
-  for (let row = 0; row < data.count; row++) {
-    if (String(data.id(row)).toLowerCase().includes(wanted) || levels.some(({ column, hit }) => hit[column.values[row]])) found.push(row);
-  }
-  return found;
+  const wanted = text.trim();
+  return wanted ? rowsIn(rowsThatMatch(data, holding(wanted))) : [];
 }
 
 /* Rows whose value is above a quantile (share > 0) or at most at one (share < 0); missing values are in neither. */
 function ranged(values, share) {
-  const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
+  const sorted = sortedSample(values, Infinity);
   if (!sorted.length) return [];
   const limit = sorted[Math.floor(Math.abs(share) * (sorted.length - 1))], found = [];
   for (let row = 0; row < values.length; row++) if (share > 0 ? values[row] > limit : values[row] <= limit) found.push(row);

@@ -1,50 +1,68 @@
-/* The map without WebGL: points as squares on a 2-D canvas, in two or three dimensions.
-
-   A surface draws points and tells where they are. All surfaces have:
-   draw({ places, dims, index, colours, opacity, visible }, animate)   everything that is drawn, from now on
-   project(row) -> [x, y] and all() -> Float32Array (2 N)               places in pixels of the element
-   fit(), zoom(factor), turn(dx, dy), destroy() */
+/* The map without WebGL: points as squares on a 2-D canvas, in two or three dimensions; and what all surfaces share. */
 const CANVAS_LIMIT = 20000;
 
-class CanvasSurface {
-  constructor(element, { onview, onhover, onclick }) {
-    this.element = element;
+/* A surface draws points and tells where they are. Each has, beside what stands here:
+   draw({ places, dims, index, colours, opacity, visible }, animate)   everything that is drawn, from now on
+   paint()                                                             the same for the view as it is now */
+class Surface {
+  constructor(element, { onview }, { turn = 0, tilt = 0 } = {}) {
+    Object.assign(this, { element, onview, words: "", thinned: "", scene: null, first: { x: 0, y: 0, scale: 1, turn, tilt } });
+    this.view = { ...this.first };
     this.canvas = h("canvas", { class: "points" });
-    this.words = "This browser offers no WebGL: the map is drawn more slowly on a plain canvas.";
-    this.view = { x: 0, y: 0, scale: 1, turn: 0.6, tilt: 0.35 };
-    this.scene = null;
-    this.onview = onview;
     element.prepend(this.canvas);
-    this.stop = gestures(this, element, { onhover, onclick });
-    this.watch = new ResizeObserver(() => this.paint());
-    this.watch.observe(element);
   }
 
-  draw(scene, animate) {
-    const before = this.scene;
-    this.scene = scene;
-    if (animate && before && before.dims === scene.dims && before.places.length === scene.places.length) this.glide(before.places, scene);
-    else this.paint();
+  /* Follow the hand and the size of the element, from when it is certain that this surface can draw. */
+  listen({ onhover, onclick }) {
+    this.stop = gestures(this, this.element, { onhover, onclick });
+    this.watch = new ResizeObserver(() => this.resized());
+    this.watch.observe(this.element);
   }
 
-  /* Move points from where they were to where they go. */
-  glide(from, scene) {
-    const start = performance.now(), to = scene.places, between = Float32Array.from(from);
+  resized() { this.paint(); }
+
+  /* Pixels of the element; places of one point [x, y] and of all (2 N) in them. */
+  size() { return [this.element.clientWidth || 1, this.element.clientHeight || 1]; }
+  all(places = this.scene.places) { return projected(places, this.scene.dims, this.view, this.size()); }
+  project(row) { const { places, dims } = this.scene; return Array.from(this.all(places.subarray(row * dims, (row + 1) * dims))); }
+
+  fit() { Object.assign(this.view, this.first); this.paint(); }
+  zoom(factor, at) { zoomed(this.view, factor, at || this.size().map((side) => side / 2), this.size()); this.paint(); }
+  pan(dx, dy) { this.view.x += dx; this.view.y += dy; this.paint(); }
+  turn(dx, dy) { turned(this.view, dx, dy); this.paint(); }
+
+  /* Call paint(share) in every picture, with the share of the way that points have moved, for as long as a scene is shown. */
+  glide(scene, paint) {
+    const start = performance.now();
     const step = (now) => {
       if (this.scene !== scene) return;
-      const t = Math.min((now - start) / 700, 1), eased = t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2;
-      for (let i = 0; i < to.length; i++) between[i] = from[i] + (to[i] - from[i]) * eased;
-      this.paint(t < 1 ? between : to);
+      const t = Math.min((now - start) / 700, 1);
+      paint(t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2);
       if (t < 1) requestAnimationFrame(step);
     };
     requestAnimationFrame(step);
   }
 
-  size() { return [this.element.clientWidth || 1, this.element.clientHeight || 1]; }
+  destroy() { this.stop(); this.watch.disconnect(); this.scene = null; this.canvas.remove(); }
+}
 
-  all(places = this.scene.places) { return projected(places, this.scene.dims, this.view, this.size()); }
+class CanvasSurface extends Surface {
+  constructor(element, calls) {
+    super(element, calls, { turn: 0.6, tilt: 0.35 });
+    this.words = "This browser offers no WebGL: the map is drawn more slowly on a plain canvas.";
+    this.listen(calls);
+  }
 
-  project(row) { return one(this.scene, row, this.view, this.size()); }
+  draw(scene, animate) {
+    const before = this.scene;
+    this.scene = scene;
+    if (!animate || before?.dims !== scene.dims || before.places.length !== scene.places.length) { this.paint(); return; }
+    const from = before.places, to = scene.places, between = new Float32Array(to.length);
+    this.glide(scene, (share) => {
+      for (let i = 0; i < to.length; i++) between[i] = from[i] + (to[i] - from[i]) * share;
+      this.paint(share < 1 ? between : to);
+    });
+  }
 
   paint(places) {
     if (!this.scene) return;
@@ -69,12 +87,6 @@ class CanvasSurface {
     this.thinned = step > 1 ? `Every ${step}th item is drawn.` : "";
     this.onview();
   }
-
-  fit() { Object.assign(this.view, { x: 0, y: 0, scale: 1 }); this.paint(); }
-  zoom(factor, at) { zoomed(this.view, factor, at || this.size().map((side) => side / 2), this.size()); this.paint(); }
-  pan(dx, dy) { this.view.x += dx; this.view.y += dy; this.paint(); }
-  turn(dx, dy) { turned(this.view, dx, dy); this.paint(); }
-  destroy() { this.stop(); this.watch.disconnect(); this.canvas.remove(); }
 }
 
 const pointSize = (count, scale = 1) => Math.min(12, Math.max(2, (count > 200000 ? 1.5 : count > 20000 ? 2.5 : count > 4000 ? 4 : count > 500 ? 6 : 8) * Math.sqrt(Math.min(scale, 4))));
@@ -113,23 +125,17 @@ function projected(places, dims, view, [width, height]) {
   return at;
 }
 
-function one(scene, row, view, size) {
-  return Array.from(projected(scene.places.subarray(row * scene.dims, (row + 1) * scene.dims), scene.dims, view, size));
-}
-
 /* Pan or turn by dragging, zoom by wheel or two fingers, hover and click; returns how to stop. */
 function gestures(surface, element, { onhover, onclick }) {
   const down = new Map();
-  let moved = 0, apart = 0, asked = false;
+  let moved = 0, apart = 0;
+  const hover = onceAPicture(onhover);
   const at = (event) => { const box = element.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
   const listeners = {
     pointerdown(event) { down.set(event.pointerId, at(event)); moved = 0; apart = 0; },
     pointermove(event) {
       const here = at(event), before = down.get(event.pointerId);
-      if (!before) {
-        if (!asked) { asked = true; requestAnimationFrame(() => { asked = false; onhover(here); }); }
-        return;
-      }
+      if (!before) { hover(here); return; }
       down.set(event.pointerId, here);
       const [dx, dy] = [here[0] - before[0], here[1] - before[1]];
       moved += Math.abs(dx) + Math.abs(dy);

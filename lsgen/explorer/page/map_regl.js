@@ -3,12 +3,10 @@
    the hand, and drawn again when the hand rests. */
 const QUICK = 45, REST = 90;
 
-class ReglSurface {
-  constructor(element, { onview, onhover, onclick }) {
-    Object.assign(this, { element, onview, words: "", thinned: "", scene: null, busy: Promise.resolve(), cost: 0, timer: 0 });
-    this.view = { x: 0, y: 0, scale: 1, turn: 0, tilt: 0 };
-    this.canvas = h("canvas", { class: "points" });
-    element.prepend(this.canvas);
+class ReglSurface extends Surface {
+  constructor(element, calls) {
+    super(element, calls);
+    Object.assign(this, { busy: Promise.resolve(), cost: 0, timer: 0 });
     const [width, height] = this.size();
     this.renderer = lsgenVendor.createRenderer();
     this.renderer.resize(width, height);
@@ -21,14 +19,8 @@ class ReglSurface {
       backgroundColor: token("--stage"), pointColor: ["#888888"], colorBy: "valueA", opacityBy: "valueB", opacity: [0.1, 0.85],
       pointSize: 4, pointScaleMode: "constant", pointOutlineWidth: 0,
     });
-    this.stop = gestures(this, element, { onhover, onclick });
-    this.watch = new ResizeObserver(() => this.resized());
-    this.watch.observe(element);
+    this.listen(calls);
   }
-
-  size() { return [this.element.clientWidth || 1, this.element.clientHeight || 1]; }
-  all() { return projected(this.scene.places, 2, this.view, this.size()); }
-  project(row) { return one(this.scene, row, this.view, this.size()); }
 
   resized() {
     const [width, height] = this.size();
@@ -45,7 +37,7 @@ class ReglSurface {
     const x = new Float32Array(count), y = new Float32Array(count), weight = new Uint8Array(count).fill(1);
     for (let i = 0; i < count; i++) { x[i] = places[2 * i]; y[i] = places[2 * i + 1]; }
     if (opacity) weight.set(opacity);
-    const filter = scene.visible ? Array.from(scene.visible.keys()).filter((row) => scene.visible[row]) : null;
+    const filter = scene.visible ? rowsIn(scene.visible) : null;
     const moves = animate && before && before.places !== places && count <= 200000;
     this.busy = this.busy.then(async () => {
       if (this.scene !== scene || !this.plot) return;
@@ -108,14 +100,10 @@ class ReglSurface {
     this.onview();
   }
 
-  fit() { Object.assign(this.view, { x: 0, y: 0, scale: 1 }); this.paint(); }
-  zoom(factor, at) { zoomed(this.view, factor, at || this.size().map((side) => side / 2), this.size()); this.paint(); }
-  pan(dx, dy) { this.view.x += dx; this.view.y += dy; this.paint(); }
   turn(dx, dy) { this.pan(dx, dy); }
 
   destroy() {
-    this.stop();
-    this.watch.disconnect();
+    super.destroy();
     clearTimeout(this.timer);
     this.plot.destroy();
     const context = this.renderer.canvas.getContext("webgl");
@@ -123,7 +111,6 @@ class ReglSurface {
     context?.getExtension("WEBGL_lose_context")?.loseContext();
     this.plot = null;
     this.over.style.transform = "";
-    this.canvas.remove();
   }
 }
 

@@ -19,24 +19,17 @@ void main() {
   pixel = vec4(shade.rgb * (r > 0.38 ? 0.82 : 1.0), shade.a);
 }`;
 
-class WebglSurface {
-  constructor(element, { onview, onhover, onclick }) {
-    Object.assign(this, { element, onview, words: "", thinned: "", scene: null, moved: 1 });
-    this.view = { x: 0, y: 0, scale: 1, turn: 0.6, tilt: 0.35 };
-    this.canvas = h("canvas", { class: "points" });
-    element.prepend(this.canvas);
+class WebglSurface extends Surface {
+  constructor(element, calls) {
+    super(element, calls, { turn: 0.6, tilt: 0.35 });
+    this.moved = 1;
     this.gl = this.canvas.getContext("webgl2", { antialias: false });
     if (!this.gl) throw new Error("this browser offers no WebGL 2");
     this.program = linked(this.gl);
     this.buffers = Object.fromEntries(["from", "to", "colour"].map((name) => [name, this.gl.createBuffer()]));
-    this.stop = gestures(this, element, { onhover, onclick });
-    this.watch = new ResizeObserver(() => this.paint());
-    this.watch.observe(element);
+    this.soon = onceAPicture(() => this.now());
+    this.listen(calls);
   }
-
-  size() { return [this.element.clientWidth || 1, this.element.clientHeight || 1]; }
-  all() { return projected(this.scene.places, 3, this.view, this.size()); }
-  project(row) { return one(this.scene, row, this.view, this.size()); }
 
   draw(scene, animate) {
     const before = this.scene, gl = this.gl, count = scene.index.length, same = before && before.places === scene.places;
@@ -50,7 +43,7 @@ class WebglSurface {
       colour[4 * i + 3] = on ? 230 : 28;
       if (!scene.visible || scene.visible[i]) (on ? strong : weak).push(i);
     }
-    this.order = Uint32Array.from([...strong, ...weak].length === count && !weak.length ? strong : strong.concat(weak));
+    this.order = Uint32Array.from(strong.concat(weak));
     this.strong = strong.length;
     const fill = (name, values) => { gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]); gl.bufferData(gl.ARRAY_BUFFER, values, gl.STATIC_DRAW); };
     fill("colour", colour);
@@ -61,32 +54,17 @@ class WebglSurface {
       const glide = animate && before && before.places.length === scene.places.length;
       fill("from", glide ? before.places : scene.places);
       fill("to", scene.places);
-      if (glide) return this.glide(scene);
+      if (glide) { this.glide(scene, (share) => { this.moved = share; this.paint(); }); return; }
     }
     this.moved = 1;
     this.paint();
   }
 
-  glide(scene) {
-    const start = performance.now();
-    const step = (now) => {
-      if (this.scene !== scene || !this.gl) return;
-      const t = Math.min((now - start) / 700, 1);
-      this.moved = t < 0.5 ? 4 * t ** 3 : 1 - (2 - 2 * t) ** 3 / 2;
-      this.paint();
-      if (t < 1) requestAnimationFrame(step);
-    };
-    requestAnimationFrame(step);
-  }
-
-  paint() {
-    if (!this.gl || !this.scene) return;
-    if (!this.asked) { this.asked = true; requestAnimationFrame(() => { this.asked = false; this.now(); }); }
-  }
+  paint() { if (this.scene) this.soon(); }
 
   now() {
-    const gl = this.gl;
-    if (!gl) return;
+    if (!this.scene) return;
+    const { gl } = this;
     const [width, height] = this.size(), ratio = devicePixelRatio || 1, unit = Math.min(width, height) * 0.94 * this.view.scale;
     this.canvas.width = width * ratio; this.canvas.height = height * ratio;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
@@ -116,17 +94,9 @@ class WebglSurface {
     this.onview();
   }
 
-  fit() { Object.assign(this.view, { x: 0, y: 0, scale: 1, turn: 0.6, tilt: 0.35 }); this.paint(); }
-  zoom(factor, at) { zoomed(this.view, factor, at || this.size().map((side) => side / 2), this.size()); this.paint(); }
-  pan(dx, dy) { this.view.x += dx; this.view.y += dy; this.paint(); }
-  turn(dx, dy) { turned(this.view, dx, dy); this.paint(); }
-
   destroy() {
-    this.stop();
-    this.watch.disconnect();
+    super.destroy();
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
-    this.gl = null;
-    this.canvas.remove();
   }
 }
 

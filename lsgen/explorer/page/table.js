@@ -37,8 +37,8 @@ function columnChart(store, data, column) {
 /* Rows in the order of a column, or of the page: those that are selected, else those that are shown. */
 function rowsInOrder(store, data, order) {
   const { selection, visible } = store.get();
-  let rows = selection.length ? selection.filter((row) => !visible || visible[row]) : Array.from({ length: data.count }, (_, row) => row);
-  if (!selection.length && visible) rows = rows.filter((row) => visible[row]);
+  const among = selection.length ? selection : Array.from({ length: data.count }, (_, row) => row);
+  const rows = visible ? among.filter((row) => visible[row]) : among;
   const column = order.name && data.column(order.name);
   if (!column) return rows;
   const sign = order.down ? -1 : 1, gap = column.missing;

@@ -46,7 +46,7 @@ const firstAxes = (data) => ({ x: "dimension:0", y: `dimension:${Math.min(1, dat
 function selectShown(store, data) {
   const { visible } = store.get();
   if (!visible) return;
-  store.set({ selection: Array.from(visible.keys()).filter((row) => visible[row]) });
+  store.set({ selection: rowsIn(visible) });
   announce(`${number(store.get("selection").length)} items are selected.`);
 }
 

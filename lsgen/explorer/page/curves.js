@@ -38,13 +38,6 @@ function curveNumerics() {
     });
   }
 
-  function sphereGeodesic(u, w, points) {
-    const { angle, part, sine, opposite } = turn(u, w);
-    if (opposite) throw new Error("The two codes are antipodes of the sphere: no shortest path joins them.");
-    return times(points).map((t) => (sine > 0 ? mix(u, part, Math.cos(t * angle), Math.sin(t * angle) / sine)
-      : Float64Array.from(u)));
-  }
-
   function asinhc(square) {
     if (square < 1e-4) return 1 - square / 6 * (1 - 9 / 20 * square * (1 - 25 / 42 * square));
     return Math.asinh(Math.sqrt(square)) / Math.sqrt(square);
@@ -66,24 +59,22 @@ function curveNumerics() {
     return Float64Array.from(x, (value, j) => value + s * (t * t * value + t * u[j]) / d);
   }
 
-  function ballGeodesic(a, b, points, c) {
-    const root = Math.sqrt(c), x = mix(a, a, root, 0), y = mix(b, b, root, 0), go = ballLog(x, y), back = ballLog(y, x);
-    return times(points).map((t) => {
-      const point = t < 0.5 ? ballExp(x, mix(go, go, t, 0)) : ballExp(y, mix(back, back, 1 - t, 0));
-      return point.map((value) => value / root);
-    });
+  // The geodesic from a to b as a function of t, which is 0 at a and 1 at b; it goes on beyond both.
+  function geodesicOf(space, a, b) {
+    if (space.kind === "PoincareBall") {
+      const root = Math.sqrt(space.curvature), x = mix(a, a, root, 0), y = mix(b, b, root, 0), go = ballLog(x, y), back = ballLog(y, x);
+      return (t) => (t < 0.5 ? ballExp(x, mix(go, go, t, 0)) : ballExp(y, mix(back, back, 1 - t, 0))).map((value) => value / root);
+    }
+    if (space.kind !== "Sphere" && space.kind !== "Simplex") return (t) => mix(a, b, 1 - t, t);
+    const squared = space.kind === "Simplex", [u, w] = [a, b].map((z) => unit(squared ? Float64Array.from(z, Math.sqrt) : z));
+    const { angle, part, sine, opposite } = turn(u, w);
+    if (opposite) throw new Error("The two codes are antipodes of the sphere: no shortest path joins them.");
+    const at = (t) => (sine > 0 ? mix(u, part, Math.cos(t * angle), Math.sin(t * angle) / sine) : Float64Array.from(u));
+    return squared ? (t) => at(t).map((value) => value * value) : at;
   }
 
   // The shortest path of the space's own geometry, equidistant points.
-  function geodesic(space, a, b, points) {
-    if (space.kind === "PoincareBall") return ballGeodesic(a, b, points, space.curvature);
-    if (space.kind === "Sphere") return sphereGeodesic(unit(a), unit(b), points);
-    if (space.kind === "Simplex") {
-      const [u, w] = [a, b].map((z) => unit(Float64Array.from(z, Math.sqrt)));
-      return sphereGeodesic(u, w, points).map((u) => u.map((value) => value * value));
-    }
-    return linear(a, b, points);
-  }
+  function geodesic(space, a, b, points) { return times(points).map(geodesicOf(space, a, b)); }
 
   function unit(a) { const length = norm(a); return mix(a, a, 1 / length, 0); }
 
@@ -165,29 +156,15 @@ function curveNumerics() {
       const goal = t * total;
       while (piece < lengths.length - 1 && passed + lengths[piece] < goal) passed += lengths[piece++];
       if (!lengths.length || total === 0) return Float64Array.from(chain[0]);
-      return at(space, chain[piece], chain[piece + 1], lengths[piece] > 0 ? Math.min(1, (goal - passed) / lengths[piece]) : 0);
+      return geodesicOf(space, chain[piece], chain[piece + 1])(lengths[piece] > 0 ? Math.min(1, (goal - passed) / lengths[piece]) : 0);
     });
-  }
-
-  // The point at t of the geodesic from a to b, t from 0 to 1.
-  function at(space, a, b, t) {
-    if (space.kind === "PoincareBall") {
-      const root = Math.sqrt(space.curvature), x = mix(a, a, root, 0), y = mix(b, b, root, 0), go = ballLog(x, y);
-      return ballExp(x, mix(go, go, t, 0)).map((value) => value / root);
-    }
-    if (space.kind !== "Sphere" && space.kind !== "Simplex") return mix(a, b, 1 - t, t);
-    const squared = space.kind === "Simplex", raised = (z) => unit(squared ? Float64Array.from(z, Math.sqrt) : z);
-    const u = raised(a), { angle, part, sine, opposite } = turn(u, raised(b));
-    if (opposite) throw new Error("Two codes of the path are antipodes of the sphere: no shortest path joins them.");
-    const point = sine > 0 ? mix(u, part, Math.cos(t * angle), Math.sin(t * angle) / sine) : u;
-    return squared ? point.map((value) => value * value) : point;
   }
 
   // Where a goes when the space is moved along the geodesic from b to c: reflected in the middle of b and c, and in c.
   // In flat space it is a - b + c.
   function carried(space, a, b, c) {
-    const reflected = (z, centre) => at(space, z, centre, 2);
-    return reflected(reflected(a, at(space, b, c, 0.5)), c);
+    const reflected = (z, centre) => geodesicOf(space, z, centre)(2);
+    return reflected(reflected(a, geodesicOf(space, b, c)(0.5)), c);
   }
 
   // Distances to the k-th nearest other code of a seeded sample of codes, ascending: what "near the data" means.
@@ -209,6 +186,6 @@ function curveNumerics() {
     return 100 * low / sorted.length;
   }
 
-  return { linear, slerp, geodesic, neighbourGraph, shortest, density, resampled, carried, reference, far, percentile, ballLog,
-    ballExp, turn, dot, norm, mix };
+  return { linear, slerp, geodesic, density, resampled, carried, reference, far, percentile, ballLog, ballExp, turn, dot, norm,
+    unit, mix };
 }

@@ -12,7 +12,7 @@
 function directionNumerics() {
   "use strict";
   const search = neighbourSearch(), curves = curveNumerics();
-  const { dot, mix } = curves;
+  const { dot, mix, unit } = curves;
 
   // Returns {base, length, vectors}: all codes (N x d) as vectors of one flat space; base is null where it is flat itself.
   function flattened(space) {
@@ -45,7 +45,7 @@ function directionNumerics() {
     for (const point of points) for (let j = 0; j < base.length; j++) base[j] += point[j] / points.length;
     if (kind !== "PoincareBall") {
       if (curves.norm(base) < 1e-9) throw new Error("The codes have no mean on the sphere: they cancel each other.");
-      base = mix(base, base, 1 / curves.norm(base), 0);
+      base = unit(base);
     }
     for (let turns = 0; turns < 100; turns++) {
       const step = new Float64Array(base.length);
@@ -220,8 +220,6 @@ function directionNumerics() {
     if (kind === "PoincareBall") return end.map((value) => value / root);
     return kind === "Simplex" ? end.map((value) => value * value) : end;
   }
-
-  function unit(a) { return mix(a, a, 1 / curves.norm(a), 0); }
 
   return { flattened, direction, permutation, crossValidated, auc, cosine, moved };
 }

@@ -54,6 +54,12 @@ function pullbackNumerics() {
     return sum;
   }
 
+  function lengthOf(f) {
+    let sum = 0;
+    for (let i = 1; i < f.length; i++) sum += Math.sqrt(energy([f[i - 1], f[i]]));
+    return sum;
+  }
+
   // Columns of the Jacobian at a code.
   function jacobian(decode, z, h) {
     return Array.from(z, (value, j) => {
@@ -100,11 +106,10 @@ function pullbackNumerics() {
       const coupling = jacobians.slice(1).map((next, i) => inner(jacobians[i], next));
       const gradient = jacobians.map((columns, i) => inner(columns, [f[i + 1].map((value, k) => 2 * value - f[i][k] - f[i + 2][k])]));
       const scale = blocks.reduce((sum, block) => sum + block.reduce((all, value, at) => all + (at % (d + 1) ? 0 : value), 0), 0) / (blocks.length * d);
-      const length = f.slice(1).reduce((sum, value, i) => sum + Math.sqrt(energy([f[i], value])), 0);
       residual = Math.max(...gradient.map((g, i) => {
         const factor = cholesky(blocks[i].map((value, at) => value + (at % (d + 1) ? 0 : 1e-9 * scale)), d);
         return factor ? Math.sqrt(Math.max(0, solved(factor, d, g, 1).reduce((sum, value, j) => sum + value * g[j], 0))) : NaN;
-      })) * n * n / length;
+      })) * n * n / lengthOf(f);
       if (residual < tolerance || !(scale > 0)) break;
       damping = Math.max(damping, 1e-6 * scale);
       let better = false;
@@ -118,8 +123,7 @@ function pullbackNumerics() {
       }
       if (!better) break;
     }
-    const length = f.slice(1).reduce((sum, value, i) => sum + Math.sqrt(energy([f[i], value])), 0);
-    return { points: z, length, residual, converged: residual < tolerance, rounds: round };
+    return { points: z, length: lengthOf(f), residual, converged: residual < tolerance, rounds: round };
   }
 
   return { geodesic };

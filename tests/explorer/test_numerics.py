@@ -26,7 +26,7 @@ from lsgen.latent.neighbours import nearest_neighbours, neighbour_graph
 
 pytestmark = pytest.mark.browser
 PAGE = Path(lsgen.explorer.__file__).parent / "page"
-SCRIPTS = ("neighbours.js", "curves.js", "directions.js", "comparison.js", "marginals.js")
+SCRIPTS = ("colours.js", "charts.js", "neighbours.js", "curves.js", "directions.js", "comparison.js", "marginals.js")
 MANIFOLDS = [Euclidean(), Sphere(), PoincareBall(0.5), Simplex(6)]
 
 Script = Callable[..., Any]
@@ -416,7 +416,7 @@ def test_the_jaccard_index_of_neighbourhoods_is_that_of_sets(script: Script) -> 
     np.testing.assert_allclose(found, expected)
     assert script("comparison.chance(120, 7)") == pytest.approx(chance_jaccard(120, 7), rel=1e-9)
     assert script("comparison.chance(5, 4)") == pytest.approx(1)
-    order = script("comparison.ascending(values)", values=found)
+    order = script("ascending(values)", values=found)
     np.testing.assert_array_equal(order, np.argsort(expected, kind="stable"))
 
 
@@ -432,8 +432,8 @@ def test_figures_of_axes_are_those_of_numpy(script: Script) -> None:
     z, labels = two_groups(2.0), ["a"] * 30 + ["b"] * 20 + ["c"] * 30
     column = z[:, 1] + z[:, 2]
     found = script(
-        "[axes.moments(new Float32Array(z.flat()), 80, 8, 3), axes.histogram(column, 12, Math.min(...column), "
-        "Math.max(...column)), axes.correlation(column, z.map((r) => r[1])), axes.ratio(column, labels), "
+        "[axes.moments(new Float32Array(z.flat()), 80, 8, 3), binned(column, 12).counts, "
+        "axes.correlation(column, z.map((r) => r[1])), axes.ratio(column, labels), "
         "axes.correlation(column, column.map(() => 1))]",
         z=z,
         column=column,

@@ -14,10 +14,9 @@ function mountAttributes(element, store, data) {
   const a = groupField("A", store, data, () => { b.refresh(); compute(); });
   const b = groupField("B", store, data, () => compute(), () => a.rows());
   let found = null, turn = 0;
-  const kept = [];
   const name = h("input", { type: "text", "aria-label": "name of the direction", placeholder: "name of the direction", maxlength: 60 });
   element.append(h("div", { class: "row groups" }, a.field, b.field), verdict, figures, moving,
-    h("div", { class: "row" }, name, button("save this direction", save), button("save A as a group", () => saveGroup(a))), saved, sums);
+    h("div", { class: "row" }, name, button("save this direction", save), button("save A as a group", saveGroup)), saved, sums);
 
   const compute = later(async () => {
     const mine = ++turn;
@@ -61,11 +60,11 @@ function mountAttributes(element, store, data) {
 
   function drawFigures() {
     const [na] = found.counts, values = Array.from(found.projections, (value) => value / (found.sd || 1));
-    const whole = binned(values, 30), limits = [whole.low, whole.high], palette = CLASSES[isDark() ? "dark" : "light"];
+    const whole = binned(values, 30), limits = [whole.low, whole.high], colours = palette();
     figures.replaceChildren(h("h4", {}, "The groups along the direction, in standard deviations"),
-      h("div", { class: "legend" }, h("span", {}, h("i", { style: `background:${palette[0]}` }), words(`A: ${a.label()}`, 40)), h("span", {}, h("i", { style: `background:${palette[1]}` }), words(`B: ${b.label()}`, 40))),
+      h("div", { class: "legend" }, h("span", {}, h("i", { style: `background:${colours[0]}` }), words(`A: ${a.label()}`, 40)), h("span", {}, h("i", { style: `background:${colours[1]}` }), words(`B: ${b.label()}`, 40))),
       histogram({ title: "projections of both groups on the direction", low: whole.low, high: whole.high,
-        layers: [{ counts: binned(values.slice(0, na), 30, limits).counts, colour: palette[0] + "99" }, { counts: binned(values.slice(na), 30, limits).counts, colour: palette[1] + "99" }] }));
+        layers: [{ counts: binned(values.slice(0, na), 30, limits).counts, colour: colours[0] + "99" }, { counts: binned(values.slice(na), 30, limits).counts, colour: colours[1] + "99" }] }));
   }
 
   function start() {
@@ -89,11 +88,11 @@ function mountAttributes(element, store, data) {
       strip, h("p", { class: "note" }, tiles.words()));
   }
 
-  function saveGroup(from) {
-    if (!from.rows().length) { announce("This group has no items to save."); return; }
-    const title = name.value.trim() || from.label() || "group";
-    store.set({ groups: [...store.get("groups"), { name: title, rows: from.rows() }] });
-    announce(`Saved ${from.rows().length} items.`);
+  function saveGroup() {
+    if (!a.rows().length) { announce("This group has no items to save."); return; }
+    const title = name.value.trim() || a.label() || "group";
+    store.set({ groups: [...store.get("groups"), { name: title, rows: a.rows() }] });
+    announce(`Saved ${a.rows().length} items.`);
   }
 
   /* A saved direction is two groups of one name, so that it survives in the state and in Python. */
@@ -105,17 +104,17 @@ function mountAttributes(element, store, data) {
     name.value = "";
   }
 
-  function refreshSaved() {
-    kept.length = 0;
-    const titles = [...new Set(store.get("groups").filter((group) => group.direction).map((group) => group.direction))];
-    for (const title of titles) {
-      const [one, other] = ["A", "B"].map((side) => store.get("groups").find((group) => group.direction === title && group.side === side)?.rows ?? []);
-      try { kept.push({ title, ...directions.direction(space, one, other) }); } catch (error) { kept.push({ title, refusal: error.message }); }
-    }
-    drawSaved();
+  /* Directions that were saved: { title, ... }, with a refusal where there is none. */
+  function savedDirections() {
+    const groups = store.get("groups").filter((group) => group.direction);
+    return [...new Set(groups.map((group) => group.direction))].map((title) => {
+      const [one, other] = ["A", "B"].map((side) => groups.find((group) => group.direction === title && group.side === side)?.rows ?? []);
+      try { return { title, ...directions.direction(space, one, other) }; } catch (error) { return { title, refusal: error.message }; }
+    });
   }
 
   function drawSaved() {
+    const kept = savedDirections();
     saved.replaceChildren();
     if (!kept.length) return;
     const good = kept.filter((one) => !one.refusal);
@@ -131,9 +130,8 @@ function mountAttributes(element, store, data) {
   }
 
   store.on(["focus", "pins"], () => { if (found) drawMoving(); });
-  store.on(["groups"], refreshSaved, true);
+  store.on(["groups"], drawSaved, true);
   mountAnalogies(sums, store, data);
   const labels = data.columns.find((column) => column.levels && column.levels.length > 0 && column.levels.length <= 50);
-  if (labels) a.choose({ source: "column", column: labels.name, level: 0 });
-  else { a.choose({ source: "selection" }); }
+  a.choose(labels ? { source: "column", column: labels.name, level: 0 } : { source: "selection" });
 }

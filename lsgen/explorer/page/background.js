@@ -25,17 +25,16 @@ function backgroundTasks() {
 }
 
 function createBackground() {
-  const parts = [neighbourSearch, curveNumerics, directionNumerics, comparisonNumerics, pullbackNumerics, decoderEngine,
-    backgroundTasks];
-  const source = `${parts.join("\n")}
-    const tasks = backgroundTasks();
-    onmessage = ({ data: { id, task, given } }) => {
-      try { postMessage({ id, value: tasks(task, given) }); } catch (error) { postMessage({ id, error: error.message }); }
-    };`;
   const waiting = new Map(), known = new Set();
   let worker = null, here = null, next = 0, answered = false;
 
   function start() {
+    const parts = [neighbourSearch, curveNumerics, directionNumerics, comparisonNumerics, pullbackNumerics, decoderEngine, backgroundTasks];
+    const source = `${parts.join("\n")}
+      const tasks = backgroundTasks();
+      onmessage = ({ data: { id, task, given } }) => {
+        try { postMessage({ id, value: tasks(task, given) }); } catch (error) { postMessage({ id, error: error.message }); }
+      };`;
     try {
       worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
     } catch (refused) {

@@ -6,10 +6,10 @@ function ticksOf(low, high, count) {
   return found;
 }
 
-/* Lines over a common axis: series [{ name, x, y, colour, dashed, band: [low, high] }].
-   marks: [{ x, label }] stand as vertical lines; shaded: [[x0, x1]] are hatched stretches. */
-function lineChart({ series, title, xLabel = "", yLabel = "", width = 400, height = 170, marks = [], shaded = [], from = null, points = true }) {
-  const left = 48, right = 12, top = 10, bottom = 30;
+/* Lines over a common axis: series [{ name, x, y, colour, dashed, band: [low, high] }]; shaded: [[x0, x1]] are stretches
+   that are tinted; from: where the upright axis begins at the latest. */
+function lineChart({ series, title, xLabel, yLabel, shaded = [], from = null }) {
+  const width = 400, height = 170, left = 48, right = 12, top = 10, bottom = 30;
   const finite = (values) => values.filter(Number.isFinite);
   const xs = finite(series.flatMap((s) => Array.from(s.x)));
   const ys = finite(series.flatMap((s) => [...Array.from(s.y), ...(s.band ? s.band.flatMap((side) => Array.from(side)) : [])]));
@@ -24,24 +24,22 @@ function lineChart({ series, title, xLabel = "", yLabel = "", width = 400, heigh
     svg("line", { class: "rule", x1: left, x2: width - right, y1: y(t), y2: y(t) }),
     svg("text", { x: left - 6, y: y(t) + 4, "text-anchor": "end" }, number(t)));
   for (const t of ticksOf(x0, x1, 6)) frame.append(svg("text", { x: x(t), y: height - 14, "text-anchor": "middle" }, number(t)));
-  if (xLabel) frame.append(svg("text", { class: "axis", x: (left + width - right) / 2, y: height - 2, "text-anchor": "middle" }, shortened(xLabel, 50)));
-  if (yLabel) frame.append(svg("text", { class: "axis", x: 2, y: 9 }, shortened(yLabel, 50)));
+  frame.append(svg("text", { class: "axis", x: (left + width - right) / 2, y: height - 2, "text-anchor": "middle" }, shortened(xLabel, 50)),
+    svg("text", { class: "axis", x: 2, y: 9 }, shortened(yLabel, 50)));
   for (const [a, b] of shaded) frame.append(svg("rect", { class: "shaded", x: x(a), y: top, width: Math.max(x(b) - x(a), 2), height: height - top - bottom }));
-  for (const mark of marks) frame.append(
-    svg("line", { class: "mark", x1: x(mark.x), x2: x(mark.x), y1: top, y2: height - bottom }),
-    svg("text", { x: x(mark.x) + 4, y: top + 10 }, shortened(mark.label || "", 20)));
+  const colourOf = (s, i) => s.colour || palette()[i % 12];
   series.forEach((s, i) => {
-    const colour = s.colour || CLASSES[isDark() ? "dark" : "light"][i % 12];
+    const colour = colourOf(s, i);
     const path = (side) => Array.from(s.x, (v, j) => [x(v), y(side[j])]).filter((p) => p.every(Number.isFinite));
     if (s.band) frame.append(svg("polygon", { fill: colour, opacity: 0.15, points: [...path(s.band[0]), ...path(s.band[1]).reverse()].map((p) => p.map((v) => v.toFixed(1)).join()).join(" ") }));
     const places = path(s.y);
     frame.append(svg("polyline", { fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": s.dashed ? "5 4" : null, "stroke-linejoin": "round",
       points: places.map((p) => p.map((v) => v.toFixed(1)).join()).join(" ") }, svg("title", {}, shortened(s.name || "", 80))));
-    if (points && places.length < 40) for (const [cx, cy] of places) frame.append(svg("circle", { cx, cy, r: 2.6, fill: colour }));
+    if (places.length < 40) for (const [cx, cy] of places) frame.append(svg("circle", { cx, cy, r: 2.6, fill: colour }));
   });
   const named = series.filter((s) => s.name);
   const legend = named.length > 1 && h("div", { class: "legend" }, named.map((s) => h("span", {},
-    h("i", { style: `background:${s.colour || CLASSES[isDark() ? "dark" : "light"][series.indexOf(s) % 12]}` }), words(s.name, 30))));
+    h("i", { style: `background:${colourOf(s, series.indexOf(s))}` }), words(s.name, 30))));
   return h("figure", { class: "chartbox" }, legend, frame);
 }
 
@@ -109,8 +107,8 @@ function brush(frame, width, height, done) {
   });
 }
 
-/* Bars with names, longest first where asked: items [{ label, value, share, colour, on, onclick, title }]. */
-function bars(items, most = 12) {
+/* Bars with names: items [{ label, value, part, text, colour, on, onclick }]; part is the share of the value that is full. */
+function bars(items, most) {
   const largest = Math.max(...items.map((item) => item.value), 1e-12);
   const shown = items.slice(0, most).map((item) => h(item.onclick ? "button" : "div", {
     class: item.on === false ? "bar off" : "bar", type: item.onclick ? "button" : null, onclick: item.onclick || null,
@@ -124,12 +122,12 @@ function bars(items, most = 12) {
 }
 
 /* A table: heads and rows of text, numbers, statistics ({ statistic }) or elements. */
-function tableOf(heads, rows, caption = "") {
+function tableOf(heads, rows) {
   const cell = (entry) => entry instanceof Node ? h("td", {}, entry)
     : entry !== null && typeof entry === "object" && entry.statistic ? h("td", { class: "amount", title: statistic(entry.statistic) }, statistic(entry.statistic))
     : typeof entry === "number" ? h("td", { class: "amount" }, number(entry))
     : h("td", {}, entry === null || entry === undefined ? "—" : words(entry, 60));
-  return h("div", { class: "wide" }, h("table", {}, caption && h("caption", {}, caption),
+  return h("div", { class: "wide" }, h("table", {},
     h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, words(head, 40))))),
     h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell))))));
 }

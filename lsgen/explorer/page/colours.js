@@ -10,6 +10,7 @@ const PINS = { A: "#d55e00", B: "#0072b2", C: "#009e73" };
 const STEPS = 64;
 
 const isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
+const palette = () => CLASSES[isDark() ? "dark" : "light"];
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const hex = (parts) => "#" + parts.map((part) => Math.round(part).toString(16).padStart(2, "0")).join("");
 
@@ -26,6 +27,13 @@ function sortedSample(values, most = 20000) {
   for (let i = 0; i < values.length; i += step) if (Number.isFinite(values[i])) kept.push(values[i]);
   return Float64Array.from(kept).sort();
 }
+
+/* Places of the values, smallest first, ties by the lower place. */
+function ascending(values) {
+  return Array.from(values.keys()).sort((a, b) => values[a] - values[b] || a - b);
+}
+
+const meanOf = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /* How often points of a map lie near each other: a histogram on a grid, smoothed, between 0 and 1. */
 function densityOf(places, dims, cells = 96) {

@@ -55,8 +55,8 @@ async function mountCompare(element, store, data) {
   }
 
   function draw(rows, values, k, cka) {
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length, chance = comparison.chance(data.count, k);
-    const order = comparison.ascending(values), counts = binned(values.map((value) => Math.round(2 * k * value / (1 + value))), k + 1, [-0.5, k + 0.5]).counts, palette = CLASSES[isDark() ? "dark" : "light"];
+    const mean = meanOf(values), chance = comparison.chance(data.count, k);
+    const order = ascending(values), counts = binned(values.map((value) => Math.round(2 * k * value / (1 + value))), k + 1, [-0.5, k + 0.5]).counts, colours = palette();
     const moved = order.slice(0, 24).map((i) => rows[i]);
     engine.shown.comparison = { rows, values, moved, k, cka };
     said.textContent = rows.length < data.count ? `Neighbours of ${number(rows.length)} items drawn with seed 0, each among all ${number(data.count)}.` : `Neighbours of all ${number(data.count)} items.`;
@@ -65,12 +65,12 @@ async function mountCompare(element, store, data) {
       h("p", {}, `CKA ${number(cka.debiased)} without bias, ${number(cka.linear)} as usually given: 1 for spaces of one shape up to turns and scale, 0 for unrelated ones.`),
       h("h4", {}, `How many of its ${k} nearest neighbours an item has in both spaces`),
       h("p", {}, `Jaccard index (shared over all): ${number(mean)} on average; neighbours drawn by chance would give ${number(chance)}.`),
-      histogram({ title: "how many neighbours items have in both spaces", layers: [{ counts, colour: palette[0] }], low: 0, high: k }),
+      histogram({ title: "how many neighbours items have in both spaces", layers: [{ counts, colour: colours[0] }], low: 0, high: k }),
       h("h4", {}, "Items that moved most"), h("p", { class: "note" }, "They share the fewest neighbours. Press one to look at it."),
       h("div", { class: "movers" }, moved.map((row, i) => h("button", { type: "button", class: "tile", "aria-label": `item ${shortened(data.id(row), 40)}, Jaccard index ${number(values[order[i]])}`, onclick: () => store.set({ focus: row }) },
         face(data, row, 40), h("small", {}, words(data.id(row), 10)), h("small", {}, number(values[order[i]], 2))))),
       h("div", { class: "row" }, button("select these items", () => store.set({ selection: [...moved].sort((p, q) => p - q) }))),
-      given.length ? tableOf(["given for every item", "mean"], given.map(([name, list]) => [name, list.reduce((sum, value) => sum + value, 0) / list.length])) : null].filter(Boolean));
+      given.length ? tableOf(["given for every item", "mean"], given.map(([name, list]) => [name, meanOf(list)])) : null].filter(Boolean));
   }
 }
 
@@ -81,10 +81,10 @@ function smallMap({ name, map, codes }, store, data) {
   const about = map ? map.name : !codes ? "no map" : codes.dim > 1 ? "dimensions 0 and 1" : "dimension 0";
   const figure = h("figure", { class: "small" }, h("figcaption", {}, words(name, 40), h("small", {}, ` ${shortened(about, 30)}`)), canvas);
   if (!from) return { figure: h("figure", { class: "small" }, h("figcaption", {}, words(name, 40)), h("p", { class: "cannot" }, "This space has neither a map nor codes on this page.")), draw: () => {} };
-  const place = new Float32Array(2 * data.count), box = [0, 1].map((c) => limits(from, d, Math.min(c, d - 1), data.count));
-  const half = Math.max(...box.map(([low, high]) => (high - low) / 2)) || 1;
+  const place = new Float32Array(2 * data.count), box = [0, 1].map((c) => axisNumerics().moments(from, data.count, d, Math.min(c, d - 1)));
+  const half = Math.max(...box.map(({ low, high }) => (high - low) / 2)) || 1;
   for (let i = 0; i < data.count; i++) for (let c = 0; c < 2; c++) {
-    const value = c < d ? from[i * d + c] : 0, middle = c < d ? (box[c][0] + box[c][1]) / 2 : 0;
+    const value = c < d ? from[i * d + c] : 0, middle = c < d ? (box[c].low + box[c].high) / 2 : 0;
     place[2 * i + c] = 180 + (c ? -1 : 1) * (value - middle) / half * 168;
   }
   let drag = null, base = null, key = "";
@@ -149,10 +149,4 @@ function smallMap({ name, map, codes }, store, data) {
     store.set({ focus: (store.get("focus") + step + data.count) % data.count });
   });
   return { figure, draw };
-}
-
-function limits(values, d, c, n) {
-  let low = Infinity, high = -Infinity;
-  for (let i = 0; i < n; i++) { const value = values[i * d + c]; if (value < low) low = value; if (value > high) high = value; }
-  return [low, high];
 }

@@ -20,11 +20,6 @@ function comparisonNumerics() {
     });
   }
 
-  // Places of the values, smallest first, ties by the lower place.
-  function ascending(values) {
-    return Array.from(values, (_, i) => i).sort((i, j) => values[i] - values[j] || i - j);
-  }
-
   // The mean index of two sets of k items drawn by chance from n - 1: they share h with the hypergeometric probability.
   function chance(n, k) {
     const logs = [0];
@@ -73,5 +68,5 @@ function comparisonNumerics() {
     return { linear: share(plain), debiased: n > 3 ? share(unbiased) : null };
   }
 
-  return { jaccard, ascending, chance, alignment };
+  return { jaccard, chance, alignment };
 }

@@ -10,12 +10,12 @@ function mountDimensions(element, store, data) {
   const { values: z, dim: d } = data.codes, n = data.count, numerics = axisNumerics(), tiles = tilesOf(data);
   const flat = data.codes.manifold.type === "Euclidean", scale = flat ? data.codes.scale : null;
   const axes = Array.from({ length: d }, (_, j) => ({ j, ...numerics.moments(z, n, d, j), kl: scale ? divergence(j) : null }));
-  const active = axes.filter((axis) => axis.sd ** 2 > 0.01).length;
+  for (const axis of axes) axis.active = axis.sd ** 2 > 0.01;
   const current = h("div", { class: "current" }), list = h("div", { class: "axes" }), detail = h("div", { class: "detail" });
   const sliders = new Map();
   let order = "spread", start = null, code = null, onlyActive = false;
   element.append(...[
-    h("p", {}, `${number(d)} ${d === 1 ? "dimension" : "dimensions"}, ${number(active)} active (variance of the codes above 0.01).`,
+    h("p", {}, `${number(d)} ${d === 1 ? "dimension" : "dimensions"}, ${number(axes.filter((axis) => axis.active).length)} active (variance of the codes above 0.01).`,
       scale ? ` Their KL divergences from the prior sum to ${number(axes.reduce((sum, axis) => sum + axis.kl, 0))} nats, if posterior and prior are normal.` : ` KL divergences are not shown: ${flat ? "this page holds no posterior widths" : "this space is curved"}.`),
     data.codes.leading ? h("p", { class: "note" }, `These are principal components: the page holds the codes ${data.codes.about}.`) : null,
     flat ? null : h("p", { class: "note" }, "This space is curved: a moved code may lie off it, and is then brought back before it is shown."),
@@ -74,10 +74,10 @@ function mountDimensions(element, store, data) {
     engine.shown.code = code;
   }
   const engine = engineOf(data);
-  const redraw = () => { if (!redraw.waiting) { redraw.waiting = true; requestAnimationFrame(() => { redraw.waiting = false; drawCurrent(false); }); } };
+  const redraw = onceAPicture(() => drawCurrent(false));
 
   function sorted() {
-    const shown = axes.filter((axis) => !onlyActive || axis.sd ** 2 > 0.01);
+    const shown = axes.filter((axis) => !onlyActive || axis.active);
     if (order === "spread") shown.sort((p, q) => q.sd - p.sd || p.j - q.j);
     if (order === "kl") shown.sort((p, q) => q.kl - p.kl || p.j - q.j);
     return shown;
@@ -91,29 +91,28 @@ function mountDimensions(element, store, data) {
       const input = h("input", { type: "range", min: Math.min(axis.mean - reach, axis.low), max: Math.max(axis.mean + reach, axis.high), step: "any", value: code[axis.j],
         "aria-label": `dimension ${axis.j}`, oninput: () => { code[axis.j] = Number(input.value); output.textContent = number(code[axis.j], 2); redraw(); } });
       sliders.set(axis.j, { input, output });
-      return h("div", { class: axis.sd ** 2 > 0.01 ? "axisrow" : "axisrow idle", "data-axis": axis.j },
+      return h("div", { class: axis.active ? "axisrow" : "axisrow idle", "data-axis": axis.j },
         button(`z${axis.j}`, () => store.set({ dimension: axis.j }), { "aria-pressed": String(store.get("dimension") === axis.j), title: `look at dimension ${axis.j}` }),
         h("span", { class: "track", title: `standard deviation ${number(axis.sd)}` }, h("i", { style: `width:${(100 * axis.sd / widest).toFixed(1)}%` })), input, output);
     }));
   }
 
-  function related(j) {
-    const axis = Float32Array.from({ length: n }, (_, i) => z[i * d + j]);
-    return data.columns.map((column) => {
-      const classes = column.levels && column.levels.length > Math.max(50, n / 4) ? null : column.levels;
+  /* The columns that the values of an axis go along with; of classes so many that each has a few items. */
+  function related(axis) {
+    return data.columns.filter((column) => !column.levels || column.levels.length <= Math.max(50, n / 4)).map((column) => {
       if (!column.levels) return { column, kind: "r", value: numerics.correlation(axis, column.values) };
-      return { column, kind: "η", value: classes ? numerics.ratio(axis, Array.from(column.values, (level) => (level < 0 ? null : level))) : null };
+      return { column, kind: "η", value: numerics.ratio(axis, Array.from(column.values, (level) => (level < 0 ? null : level))) };
     }).filter((one) => one.value !== null).sort((p, q) => Math.abs(q.value) - Math.abs(p.value)).slice(0, 12);
   }
 
   async function drawDetail() {
-    const j = Math.min(Math.max(0, store.get("dimension")), d - 1), axis = axes[j], palette = CLASSES[isDark() ? "dark" : "light"];
+    const j = Math.min(Math.max(0, store.get("dimension")), d - 1), axis = axes[j], colours = palette();
     for (const one of list.querySelectorAll(".axisrow")) one.firstChild.setAttribute("aria-pressed", String(Number(one.dataset.axis) === j));
-    const column = Float32Array.from({ length: n }, (_, i) => z[i * d + j]), whole = binned(column, 30), found = related(j);
+    const column = Float32Array.from({ length: n }, (_, i) => z[i * d + j]), whole = binned(column, 30), found = related(column);
     const marks = start.row >= 0 ? [{ x: start.z[j], label: "item" }] : [], strip = h("div");
     detail.replaceChildren(...[h("h4", {}, `Dimension ${j}`),
-      h("p", {}, `mean ${number(Math.abs(axis.mean) < 1e-6 * axis.sd ? 0 : axis.mean)}, SD ${number(axis.sd)}, from ${number(axis.low)} to ${number(axis.high)}${axis.kl === null ? "" : `, KL ${number(axis.kl)} nats`}${axis.sd ** 2 > 0.01 ? "" : " — idle: it hardly varies"}`),
-      histogram({ title: `histogram of dimension ${j}`, layers: [{ counts: whole.counts, colour: palette[0] }], low: whole.low, high: whole.high, marks }),
+      h("p", {}, `mean ${number(Math.abs(axis.mean) < 1e-6 * axis.sd ? 0 : axis.mean)}, SD ${number(axis.sd)}, from ${number(axis.low)} to ${number(axis.high)}${axis.kl === null ? "" : `, KL ${number(axis.kl)} nats`}${axis.active ? "" : " — idle: it hardly varies"}`),
+      histogram({ title: `histogram of dimension ${j}`, layers: [{ counts: whole.counts, colour: colours[0] }], low: whole.low, high: whole.high, marks }),
       h("h4", {}, "What it goes along with"),
       found.length ? bars(found.map((one) => ({ label: one.column.name, value: Math.abs(one.value), text: `${one.kind} = ${number(one.value, 2)}` })), 12)
         : h("p", { class: "cannot" }, "No column has values that could be compared with it."),

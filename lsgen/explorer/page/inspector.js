@@ -1,6 +1,6 @@
 /* The inspector: one item, what is known of it, and the items nearest to it. */
 function pinButtons(store, row) {
-  return Object.keys(PINS).map((name) => button(`Pin ${name}`, () => store.set({ pins: { ...store.get("pins"), [name]: store.get("pins")[name] === row ? -1 : row } }), {
+  return Object.keys(PINS).map((name) => button(`Pin ${name}`, () => setPin(store, name, store.get("pins")[name] === row ? -1 : row), {
     "aria-pressed": String(store.get("pins")[name] === row), class: "pin", style: `--pin:${PINS[name]}`, title: `mark this item as ${name} (key ${name.toLowerCase()} on the map)`,
   }));
 }
@@ -11,7 +11,7 @@ function pinned(store, data) {
   return h("div", { class: "pinned", "aria-label": "pinned items" }, set.map(([name, row]) => h("span", { class: "chip" },
     h("b", { style: `background:${PINS[name]}` }, name),
     h("button", { type: "button", class: "plain", onclick: () => store.set({ focus: row }) }, face(data, row, 22), words(data.id(row), 18)),
-    button("×", () => store.set({ pins: { ...pins, [name]: -1 } }), { class: "plain", "aria-label": `unpin ${name}` }))));
+    button("×", () => setPin(store, name, -1), { class: "plain", "aria-label": `unpin ${name}` }))));
 }
 
 /* A row of pictures that are looked at by a click: entries [{ row, text }]. */
@@ -44,7 +44,7 @@ function columnTable(data, row) {
   for (const column of data.columns) groups.set(column.group, [...(groups.get(column.group) || []), column]);
   const { codes } = data, widths = codes?.scale ? codes.scale.subarray(row * codes.dim, (row + 1) * codes.dim) : null;
   const width = widths && h("table", { class: "known" }, h("tbody", {}, h("tr", {}, h("th", { scope: "row" }, "uncertainty of its code"),
-    h("td", {}, `a standard deviation of ${number(widths.reduce((a, b) => a + b, 0) / codes.dim)}, on average over dimensions`))));
+    h("td", {}, `a standard deviation of ${number(meanOf(widths))}, on average over dimensions`))));
   const tables = [...groups].map(([name, columns]) => h("table", { class: "known" }, name && h("caption", {}, words(name, 40)),
     h("tbody", {}, columns.map((column) => h("tr", {}, h("th", { scope: "row" }, words(column.label, 30)), h("td", {}, words(column.text(row), 300)))))));
   return width ? [width, ...tables] : tables;

@@ -1,7 +1,7 @@
 /* The map: which projection is drawn by which surface, in which colours, with what over it. */
 class CodeMapView {
   constructor(element, store, data) {
-    Object.assign(this, { element, store, data, surface: null, current: null, webgl: new URLSearchParams(location.search).get("webgl") !== "off" });
+    Object.assign(this, { element, store, data, surface: null, current: null, soon: onceAPicture(() => this.over_()), webgl: new URLSearchParams(location.search).get("webgl") !== "off" });
     this.frame = h("div", { class: "surface", tabindex: "0", role: "application", "aria-roledescription": "map",
       "aria-label": "Map of the codes. Arrow keys move or turn it, plus and minus zoom, 0 fits it, N and P step through the items." });
     this.over = h("canvas", { class: "over", "aria-hidden": "true" });
@@ -9,23 +9,23 @@ class CodeMapView {
     this.note = h("p", { class: "mapnote", hidden: true });
     this.frame.append(this.over, this.tip);
     element.append(this.frame, this.note);
-    this.chosen = selecting(this);
+    selecting(this);
     mapKeys(this);
-    store.on(["map", "axes", "space"], () => this.refresh(true));
+    store.on(["map", "axes"], () => this.refresh(true));
     store.on(["colour", "selection", "visible"], () => this.refresh(false));
     store.on(["pins", "groups"], () => (this.current?.axes ? this.refresh(true) : this.paintOver()));
     store.on(["hover", "focus", "thumbnails", "lines", "k", "worst", "selection"], () => this.paintOver());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.refresh(false));
   }
 
-  /* The map that is chosen: one of the page's, one of another space, or two axes. */
+  /* The map that is chosen: one of the page's, or two axes. */
   choose() {
     const { map, axes } = this.store.get(), { data } = this;
     if (map === "axes" && data.codes) {
-      const made = axesMap(axes || { x: "dimension:0", y: `dimension:${Math.min(1, data.codes.dim - 1)}` }, data, this.store);
+      const made = axesMap(axes || firstAxes(data), data, this.store);
       if (typeof made !== "string") return made;
       announce(made);
-      return this.current || this.data.maps[0] || axesMap({ x: "dimension:0", y: "dimension:1" }, data, this.store);
+      return this.current || this.data.maps[0] || axesMap(firstAxes(data), data, this.store);
     }
     return data.maps.find((entry) => entry.name === map) || data.maps[0];
   }
@@ -102,9 +102,7 @@ class CodeMapView {
   }
 
   paintOver() {
-    if (this.asked || !this.surface?.scene) return;
-    this.asked = true;
-    requestAnimationFrame(() => { this.asked = false; this.over_(); });
+    if (this.surface?.scene) this.soon();
   }
 
   over_() {
@@ -121,7 +119,7 @@ class CodeMapView {
     if (selection.length <= 200) for (const row of selection) ring(context, place(row), 5, token("--ink"), 1);
     const looked = hover >= 0 ? hover : focus;
     if (lines && looked >= 0 && data.neighbours) drawLines(context, place, looked, data.neighbours(looked, k).index);
-    for (const draw of OVERLAYS.values()) draw(context, place, store, data, this);
+    for (const draw of OVERLAYS) draw(context, place, store, data, this);
     drawPins(context, place, pins);
     if (focus >= 0) ring(context, place(focus), 8, token("--ink"), 2.5);
     if (hover >= 0) ring(context, place(hover), 7, token("--ink"), 1.5);
@@ -147,8 +145,7 @@ function selecting(view) {
     path.push(at(event));
     view.over_();
     const context = view.over.getContext("2d");
-    context.beginPath();
-    shape().forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
+    traced(context, shape());
     context.closePath();
     context.strokeStyle = token("--accent"); context.lineWidth = 1.5; context.stroke();
     context.globalAlpha = 0.12; context.fillStyle = token("--accent"); context.fill();
@@ -194,7 +191,7 @@ function mapKeys(view) {
     else if (event.key === "-") surface.zoom(1 / 1.3);
     else if (event.key === "0") surface.fit();
     else if (event.key === "n" || event.key === "p") store.set({ focus: stepped(store, data, event.key === "n" ? 1 : -1) });
-    else if ("abc".includes(event.key) && store.get("focus") >= 0) store.set({ pins: { ...store.get("pins"), [event.key.toUpperCase()]: store.get("focus") } });
+    else if ("abc".includes(event.key) && store.get("focus") >= 0) setPin(store, event.key.toUpperCase(), store.get("focus"));
     else if (event.key === "Escape") store.set({ selection: [], tool: "pan" });
     else return;
     event.preventDefault();

@@ -1,4 +1,4 @@
-// Single axes of the codes: spread, histogram, and how they go along with the columns.
+// Single axes of the codes: spread, and how they go along with the columns.
 
 function axisNumerics() {
   "use strict";
@@ -16,16 +16,6 @@ function axisNumerics() {
     let square = 0;
     for (let i = 0; i < n; i++) square += (z[i * d + j] - mean) ** 2;
     return { mean, sd: n > 1 ? Math.sqrt(square / (n - 1)) : 0, low, high };
-  }
-
-  // Counts of the values in equal bins from the least to the greatest; values that are not finite are left out.
-  function histogram(values, bins, low, high) {
-    const counts = new Array(bins).fill(0), width = (high - low) / bins;
-    for (const value of values) {
-      if (!Number.isFinite(value)) continue;
-      counts[width > 0 ? Math.max(0, Math.min(bins - 1, Math.floor((value - low) / width))) : 0]++;
-    }
-    return counts;
   }
 
   // Pearson's correlation of the pairs that are both finite; null for fewer than 3 or without spread.
@@ -60,5 +50,5 @@ function axisNumerics() {
     return all > 0 ? Math.sqrt(between / all) : null;
   }
 
-  return { moments, histogram, correlation, ratio };
+  return { moments, correlation, ratio };
 }

@@ -1,5 +1,11 @@
 /* What is drawn over the points: frames, pictures, lines to true neighbours, pins. */
-const ROOM = 34;
+const ROOM = 34, MOST_INSIDE = 900;
+
+/* Begin a path through places. */
+function traced(context, places) {
+  context.beginPath();
+  places.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
+}
 
 /* Pixels of a place in the units of a map. */
 function pixelsOf(surface, map, x, y) {
@@ -17,7 +23,7 @@ function drawFrame(context, surface, map) {
     context.beginPath(); context.arc(x, y, 2, 0, 2 * Math.PI); context.fill();
   } else if (map.outline === "triangle") {
     const corners = [[0, 0], [1, 0], [0.5, Math.sqrt(3) / 2]].map(([x, y]) => at(x, y));
-    context.beginPath(); corners.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y))); context.closePath(); context.stroke();
+    traced(context, corners); context.closePath(); context.stroke();
     corners.forEach(([x, y], i) => context.fillText(String(i + 1), x + [-12, 6, -3][i], y + [12, 12, -8][i]));
   } else if (map.axes) {
     const low = [0, 1].map((side) => map.centre[side] - 3 * map.half), high = [0, 1].map((side) => map.centre[side] + 3 * map.half);
@@ -34,13 +40,13 @@ function drawFrame(context, surface, map) {
 }
 
 /* Pictures instead of points where few enough items are in view; none covers another. Framed in the item's colour. */
-function drawThumbnails(context, surface, data, visible, colours, repaint, most = 900) {
+function drawThumbnails(context, surface, data, visible, colours, repaint) {
   if (!data.pictures) return 0;
   const [width, height] = surface.size(), at = surface.all(), inside = [];
   for (let i = 0; i < data.count; i++) {
     if (visible && !visible[i]) continue;
     const x = at[2 * i], y = at[2 * i + 1];
-    if (x > 0 && y > 0 && x < width && y < height && data.pictures.has(i)) { inside.push(i); if (inside.length > most) return 0; }
+    if (x > 0 && y > 0 && x < width && y < height && data.pictures.has(i)) { inside.push(i); if (inside.length > MOST_INSIDE) return 0; }
   }
   const scale = ROOM / Math.max(data.pictures.width, data.pictures.height), taken = new Map();
   const w = data.pictures.width * scale, tall = data.pictures.height * scale, far = ROOM + 6;

@@ -7,10 +7,10 @@
 const PANELS = [];
 function panel(name, about) { PANELS.push({ name, when: () => true, ...about }); }
 
-/* Things drawn over the map: overlay(name, (context, place, store, data) => ...) where place(row) is [x, y] in pixels of
-   the map, or null where the item is not in view. */
-const OVERLAYS = new Map();
-function overlay(name, draw) { OVERLAYS.set(name, draw); }
+/* Things drawn over the map: overlay((context, place, store, data, view) => ...) where place(row) is [x, y] in pixels of
+   the map. */
+const OVERLAYS = [];
+function overlay(draw) { OVERLAYS.push(draw); }
 
 function mountPanels(element, store, data) {
   const tabs = h("div", { role: "tablist", class: "tabs", "aria-label": "Panels" }), body = h("div", { class: "body" });

@@ -14,22 +14,16 @@ panel("paths", {
 });
 
 /* The chain through the data over the map; dashed, as what is straight in the space need not be straight there. */
-overlay("paths", (context, place, store, data) => {
+overlay((context, place, store, data) => {
   const chain = data.engine?.shown.paths?.find((route) => route.kind === "density")?.chain;
   if (!chain || store.get("tab") !== "paths") return;
   context.setLineDash([6, 4]); context.lineWidth = 2; context.strokeStyle = token("--ink");
-  context.beginPath();
-  let drawing = false;
-  for (const row of chain.nodes) {
-    const at = place(row);
-    if (at) { if (drawing) context.lineTo(...at); else context.moveTo(...at); }
-    drawing = Boolean(at);
-  }
+  traced(context, chain.nodes.map(place));
   context.stroke(); context.setLineDash([]);
 });
 
 function mountPaths(element, store, data) {
-  const engine = engineOf(data), curves = curveNumerics(), tiles = tilesOf(data), { space } = engine;
+  const engine = engineOf(data), curves = curveNumerics(), tiles = tilesOf(data), { space } = engine, flat = space.kind === "Euclidean";
   const said = h("p", { class: "said" }), strips = h("div", { class: "routes" }), charts = h("div", { class: "charts" });
   let steps = 9, turn = 0;
   const controls = h("div", { class: "row" },
@@ -38,30 +32,23 @@ function mountPaths(element, store, data) {
       store.set({ pins: { ...pins, A: pins.B, B: pins.A } });
     }), pinButton("B"),
     slider("steps", { min: 3, max: 25, step: 1, value: steps, oninput: later((value) => { steps = value; show(); }) }));
-  element.append(controls, said, strips, charts, h("p", { class: "note" }));
-  const note = element.lastChild;
+  const note = h("p", { class: "note" });
+  element.append(controls, said, strips, charts, note);
 
   function pinButton(pin) {
     return button(`pin the item in view as ${pin}`, () => {
       const row = store.get("focus");
       if (row < 0) announce(`Choose an item on the map first, then pin it as ${pin}.`);
-      else store.set({ pins: { ...store.get("pins"), [pin]: row } });
+      else setPin(store, pin, row);
     }, { class: `pin pin-${pin}` });
   }
-
-  function straightSame() { return space.kind === "Euclidean"; }
 
   async function routes(a, b) {
     const za = engine.search.row(space, a), zb = engine.search.row(space, b), found = [];
     found.push({ kind: "linear", points: curves.linear(za, zb, steps) });
-    found.push(straightSame() ? { kind: "slerp", points: curves.slerp(za, zb, steps) }
+    found.push(flat ? { kind: "slerp", points: curves.slerp(za, zb, steps) }
       : { kind: "slerp", refusal: "Spherical paths are for flat spaces; this one has geodesics of its own." });
-    if (!straightSame()) {
-      try { found.push({ kind: "geodesic", points: curves.geodesic(space, za, zb, steps) }); } catch (error) {
-        found.push({ kind: "geodesic", refusal: error.message });
-      }
-    } else found.push({ kind: "geodesic", refusal: tiles.decodes() ? tooSlow(za) || "Searching the shortest path of decoded values …"
-      : "In this flat space the geodesic is the straight path; a decoder would give it a geometry of its own, and this page has none." });
+    found.push({ kind: "geodesic", ...geodesic(za, zb) });
     await engine.background.know("codes", space);
     const dense = await engine.background.run("density", { space: "codes", a, b, options: { k: Math.min(store.get("k"), data.count - 1) } });
     found.push(dense ? { kind: "density", chain: dense,
@@ -69,6 +56,14 @@ function mountPaths(element, store, data) {
       : { kind: "density", refusal: "No chain of neighbours joins A and B: the items fall into parts." });
     for (const { points } of found) if (points) [points[0], points[steps - 1]] = [za, zb];  // to the last digit
     return found;
+  }
+
+  /* The points of the shortest path, or why there are none; it is pending where the worker is still to search it. */
+  function geodesic(za, zb) {
+    if (!flat) try { return { points: curves.geodesic(space, za, zb, steps) }; } catch (error) { return { refusal: error.message }; }
+    if (!tiles.decodes()) return { refusal: "In this flat space the geodesic is the straight path; a decoder would give it a geometry of its own, and this page has none." };
+    const slow = tooSlow(za);
+    return { refusal: slow || "Searching the shortest path of decoded values …", pending: !slow };
   }
 
   const near = () => Math.max(1, Math.min(store.get("k"), data.count - 2));
@@ -83,13 +78,13 @@ function mountPaths(element, store, data) {
 
   /* The shortest path of decoded values, drawn once it is found. */
   async function searchGeodesic(a, b, found, reference, mine) {
-    const place = found.findIndex((route) => route.kind === "geodesic" && route.refusal?.endsWith("…"));
+    const place = found.findIndex((route) => route.pending);
     if (place < 0) return;
     await engine.background.knowDecoder(data.program);
     const [za, zb] = [a, b].map((row) => Float64Array.from(engine.search.row(space, row)));
     const path = await engine.background.run("pullback", { a: za, b: zb, points: steps });
     if (mine !== turn) return;
-    found[place] = path.converged ? { kind: "geodesic", points: path.points, decoded: path }
+    found[place] = path.converged ? { kind: "geodesic", points: path.points, decoded: path, ...diagnose(path.points, reference) }
       : { kind: "geodesic", refusal: "The shortest path of decoded values did not settle, so none is shown." };
     draw(a, b, found, reference);
   }
@@ -121,6 +116,7 @@ function mountPaths(element, store, data) {
       await tiles.ready;
       const [found, reference] = [await routes(A, B), await engine.reference(near())];
       if (mine !== turn) return;
+      for (const route of found) if (route.points) Object.assign(route, diagnose(route.points, reference));
       draw(A, B, found, reference);
       await searchGeodesic(A, B, found, reference, mine);
     } catch (error) {
@@ -131,32 +127,26 @@ function mountPaths(element, store, data) {
   function draw(A, B, found, reference) {
     strips.replaceChildren(); charts.replaceChildren();
     said.replaceChildren("From ", words(data.id(A), 24), " to ", words(data.id(B), 24), `: ${number(safeDistance(engine.search.row(space, A), engine.search.row(space, B)))} apart (${space.metric}). ${tiles.words()} Hatched steps are farther from their ${near()} nearest items than 99% of the items are from theirs.`);
-    const drawn = [];
+    const drawn = found.filter((route) => route.points);
     for (const route of found) {
       const about = PATH_KINDS.find((entry) => entry.kind === route.kind), head = h("h3", {}, about.label, h("small", {}, ` ${about.about}`));
       if (route.refusal) { strips.append(h("div", { class: "route" }, head, h("p", { class: "cannot" }, route.refusal))); continue; }
-      const figures = diagnose(route.points, reference);
-      drawn.push({ ...route, ...figures, label: about.label });
+      route.label = about.label;
       strips.append(h("div", { class: "route", "data-kind": route.kind }, head,
-        codeStrip(data, store, route.points, { marked: figures.off, frames: figures.frames, size: 40 }),
-        h("p", { class: "note" }, figures.off.length ? `${figures.off.length} of ${steps} steps are off the data.` : "Every step is as near to the data as items are to each other.",
-          route.decoded ? ` Length in decoded values ${number(route.decoded.length)}; of the straight route ${number(decodedLength(drawn[0].frames))}.` : "",
+        codeStrip(data, store, route.points, { marked: route.off, frames: route.frames, size: 40 }),
+        h("p", { class: "note" }, route.off.length ? `${route.off.length} of ${steps} steps are off the data.` : "Every step is as near to the data as items are to each other.",
+          route.decoded ? ` Length in decoded values ${number(route.decoded.length)}; of the straight route ${number(meanOf(drawn[0].speed))}.` : "",
           route.chain ? ` Through ${route.chain.nodes.length} items of ${number(route.chain.among)}.` : "")));
     }
-    const palette = CLASSES[isDark() ? "dark" : "light"];
-    const lines = (key, x = "t") => drawn.map((route, i) => ({ name: route.label, x: route[x], y: route[key], colour: palette[i], dashed: route.kind === "density" }));
-    const shaded = drawn.length ? stretches(drawn[0]) : [];
+    const colours = palette();
+    const lines = (key, x = "t") => drawn.map((route, i) => ({ name: route.label, x: route[x], y: route[key], colour: colours[i], dashed: route.kind === "density" }));
     charts.append(...[
-      chart("How far from the data: percentile among the items' own distances", lineChart({ title: "percentile of the distance to the data along each route", series: lines("far"), xLabel: "share of the route", yLabel: "percentile", shaded })),
-      space.kind === "Euclidean" ? chart("How usual the code is under a standard normal prior: z-score of log p(z)", lineChart({ title: "z-score of the prior along each route", series: lines("prior"), xLabel: "share of the route", yLabel: "z-score" })) : null,
+      chart("How far from the data: percentile among the items' own distances", lineChart({ title: "percentile of the distance to the data along each route", series: lines("far"), xLabel: "share of the route", yLabel: "percentile", shaded: stretches(drawn[0]) })),
+      flat ? chart("How usual the code is under a standard normal prior: z-score of log p(z)", lineChart({ title: "z-score of the prior along each route", series: lines("prior"), xLabel: "share of the route", yLabel: "z-score" })) : null,
       chart(tiles.decodes() ? "Speed: how fast the decoded values change" : `Speed: ${space.metric} passed in a unit of time`, lineChart({ title: "speed along each route", series: lines("speed", "middle"), xLabel: "share of the route", yLabel: "speed", from: 0 }))].filter(Boolean));
-    note.textContent = `Percentiles compare with the distances of ${number(reference.length)} items${reference.length < data.count ? ", drawn with seed 0," : ""} to their own neighbour number ${near()}.${space.kind === "Euclidean" ? " The z-score holds if the prior is the standard normal." : " A z-score of the prior is shown for flat spaces only."} Shaded: where the straight route is off the data.`;
+    note.textContent = `Percentiles compare with the distances of ${number(reference.length)} items${reference.length < data.count ? ", drawn with seed 0," : ""} to their own neighbour number ${near()}.${flat ? " The z-score holds if the prior is the standard normal." : " A z-score of the prior is shown for flat spaces only."} Shaded: where the straight route is off the data.`;
     engine.shown.paths = drawn;
     window.__lsgen.view?.paintOver();
-  }
-
-  function decodedLength(frames) {
-    return frames.slice(1).reduce((sum, frame, i) => sum + Math.hypot(...frame.map((value, j) => value - frames[i][j])), 0);
   }
 
   function chart(title, drawn) { return h("div", {}, h("h4", {}, title), drawn); }

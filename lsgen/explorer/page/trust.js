@@ -43,8 +43,7 @@ function mountTrust(element, store, data, view) {
 
 /* Rows with the lowest values, a share of all. */
 function worstRows(values, share) {
-  const order = Array.from(values.keys()).sort((a, b) => values[a] - values[b] || a - b);
-  return order.slice(0, Math.max(1, Math.round(values.length * share))).sort((a, b) => a - b);
+  return ascending(values).slice(0, Math.max(1, Math.round(values.length * share))).sort((a, b) => a - b);
 }
 
 /* The squares of the map where the mean of some values is lowest: [{ x, y, radius, value, count }]. */
@@ -61,7 +60,7 @@ function worstRegions(map, values, most = 3, cells = 9) {
     .sort((a, b) => a.value - b.value).slice(0, most);
 }
 
-overlay("worst", (context, place, store, data, view) => {
+overlay((context, place, store, data, view) => {
   if (view.current.dims !== 2) return;
   for (const region of store.get("worst")) {
     const at = projected(Float32Array.of(region.x, region.y, region.x + region.radius, region.y), 2, view.surface.view, view.surface.size());

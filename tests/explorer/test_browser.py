@@ -128,6 +128,7 @@ def test_axes_are_dimensions_directions_of_pins_or_of_groups(page, contents):
     got = np.array(page.evaluate(VALUES))
     direction = (z[4] - z[0]) / np.linalg.norm(z[4] - z[0])
     np.testing.assert_allclose(got.reshape(-1, 2), np.stack([z[:, 3], z @ direction], 1), atol=1e-5)
+    assert page.text_content("select[aria-label='axis x'] option:checked") == "dimension 3"  # as in its panel
     page.evaluate(
         """() => __lsgen.store.set({groups: [{name: 'a', rows: [0, 3, 6]}, {name: 'b', rows: [1, 4]}],
         axes: {x: 'groups:0:1', y: 'dimension:0'}})"""

@@ -10,7 +10,7 @@ function axisChoices(data, store) {
       options.push({ value: `groups:${i}:${j}`, label: `from ${a.name} to ${b.name}`, group: "between means of groups" });
   }));
   for (let i = 0; i < Math.min(data.codes.dim, 512); i++)
-    options.push({ value: `dimension:${i}`, label: `${data.codes.leading ? "component" : "dimension"} ${i + 1}`, group: "dimensions" });
+    options.push({ value: `dimension:${i}`, label: `${data.codes.leading ? "component" : "dimension"} ${i}`, group: "dimensions" });
   return options;
 }
 

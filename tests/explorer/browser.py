@@ -12,6 +12,8 @@ SOFTWARE_GL = [
     "--ignore-gpu-blocklist",
     "--disable-gpu-compositing",
 ]
+WITHOUT_GL = ["--disable-gpu", "--disable-3d-apis"]  # maps on a canvas
+SHOWN = "__lsgen.data.engine.shown"  # what panels have computed last
 
 
 @contextmanager
@@ -52,3 +54,10 @@ def opened(browser, path, width=1000, height=600, dark=False, address="", **opti
     finally:
         context.close()
     assert not faults, faults
+
+
+def settled(page, key):
+    """Return what a panel has computed, once it has."""
+    page.wait_for_function(f"{SHOWN}.{key}", timeout=20000)
+    text = f"JSON.stringify({SHOWN}.{key}, (name, v) => ArrayBuffer.isView(v) ? Array.from(v) : v)"
+    return page.evaluate(f"JSON.parse({text})")

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from browser import chromium, opened
+from browser import opened
 from pages import HOSTILE, blobs
 
-from lsgen.explorer import read_selection, write_page
+from lsgen.explorer import read_selection
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SETTLE = "() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 40))"
@@ -23,19 +23,8 @@ INK = """(c) => { __lsgen.view.surface.now?.();
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with chromium() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def contents():
     return blobs()
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory, contents):
-    return write_page(tmp_path_factory.mktemp("page") / "page.html", contents)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from browser import chromium, opened
+from browser import opened
 
 from lsgen.callbacks import PageOptions
 from lsgen.callbacks.analysis.collection import collect_codes
@@ -33,15 +33,8 @@ def found(space):
 
 
 @pytest.fixture(scope="module")
-def path(space, found, tmp_path_factory):
-    contents = explorer_contents(space, found, "a run", {"model": "VAE"}, PageOptions(maps=("pca",)))
-    return write_page(tmp_path_factory.mktemp("run") / "explorer.html", contents)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as made:
-        yield made
+def contents(space, found):
+    return explorer_contents(space, found, "a run", {"model": "VAE"}, PageOptions(maps=("pca",)))
 
 
 @pytest.mark.shows("decode", "neighbours", "pictures", "clusters", "traversal", "file")

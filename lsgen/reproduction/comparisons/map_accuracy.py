@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -94,12 +94,11 @@ _MAPS: Mapping[str, Any] = {
 
 def _observations(data: DataModule, n: int | None) -> tuple[Codes, NDArray[np.int64]]:
     """Return all observations of a data set in the order of its file, as codes, with their classes."""
-    splits: tuple[Split, ...] = ("train", "val", "test")
-    found = dict[tuple[int, int], tuple[torch.Tensor, int]]()
-    for split in splits:
-        chosen = data.dataset(split)
-        batch = chosen[torch.arange(len(chosen))]
-        places = [(chosen.part, row) for row in chosen.rows.tolist()]
-        found |= dict(zip(places, zip(batch["x"].flatten(1), batch["label"].tolist(), strict=True), strict=True))
-    kept = [found[place] for place in sorted(found)][:n]
-    return Codes(torch.stack([x for x, _ in kept])), np.array([label for _, label in kept])
+    splits = [data.dataset(split) for split in get_args(Split)]
+    batches = [split[torch.arange(len(split))] for split in splits]
+    x, labels = (torch.cat([batch[name] for batch in batches]) for name in ("x", "label"))
+    rows, parts = (
+        np.concatenate(numbers) for numbers in zip(*((s.rows, [s.part] * len(s)) for s in splits), strict=True)
+    )
+    order = np.lexsort((rows, parts))[:n]
+    return Codes(x[order].flatten(1)), labels[order].numpy()

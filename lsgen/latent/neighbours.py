@@ -9,7 +9,9 @@ p coordinates and the machine precision eps of the product. Every pair that this
 again in double precision, from the differences of its coordinates. So the result is that of comparing the distances of
 all pairs directly, for clusters that are close together and far from the origin as well; ties go to the lower index.
 
-Memory grows with N + M: `chunk_size` rows of distances at a time.
+Memory grows with N + M: `chunk_size` rows of distances at a time. Of 2^16 codes or more only the least bound in
+every group of 32 is kept, in single precision, and the groups that may hold a neighbour are measured whole: for 400,000
+codes of 50 coordinates some 50 MB beside the codes.
 
 Reference: Higham, "Accuracy and stability of numerical algorithms" (2002), section 3.1, for the bound.
 """
@@ -32,6 +34,7 @@ from lsgen.latent.distances import ChordDistance, CodeDistance, EuclideanDistanc
 __all__ = ["NeighbourGraph", "Neighbours", "ball_members", "nearest_neighbours", "neighbour_graph", "without_own"]
 
 ENTRIES, PAIR_ENTRIES, SPARE = 2**21, 2**18, 6
+GROUP, BLOCK, MANY, CROWD = 32, 2**12, 2**16, 2**17
 ROUNDING = 1 + 16 * torch.finfo(torch.float64).eps
 
 
@@ -207,11 +210,11 @@ class _Bounds:
     The product is that of (a, |a|^2 - e(a), 1) and w (-2 b, 1, |b|^2 - e(b)).
     """
 
-    def __init__(self, a: Tensor, b: Tensor, weights: Tensor | None) -> None:
+    def __init__(self, a: Tensor, b: Tensor, weights: Tensor | None, coarse: bool = False) -> None:
         largest = max([float(part.abs().max()) for part in (a, b) if part.numel()], default=0.0)
         self.unit = 2.0 ** max(min(int(np.frexp(largest)[1]), 1000), -1000)
         exact = torch.get_float32_matmul_precision() == "highest" and a.shape[-1] < 100_000
-        self._dtype = a.dtype if exact and weights is None else torch.float64
+        self._dtype = torch.float64 if not exact or weights is not None else torch.float32 if coarse else a.dtype
         centre = (b.double() / self.unit).mean(0)
         own, low, self._rounding = self._about(centre, a)
         other, other_low, rounding = (own, low, self._rounding) if a is b else self._about(centre, b)
@@ -232,10 +235,27 @@ class _Bounds:
         """Return squares of lengths in the units and the precision of the bounds, whose margin exceeds the rounding."""
         return (length / self.unit).square().to(self._dtype)
 
-    def lower(self, rows: slice) -> Tensor:
-        """Return the bounds for rows of a and all of b, (m, N)."""
+    def lower(self, rows: slice, columns: slice = slice(None)) -> Tensor:
+        """Return the bounds for rows of a and columns, the rows of b, all of them unless given, (m, n)."""
         with torch.autocast(self._left.device.type, enabled=False):
-            return self._left[rows] @ self._right
+            return self._left[rows] @ self._right[:, columns]
+
+    def least(self, rows: slice, apart: bool) -> tuple[Tensor, Tensor]:
+        """Return the least bound of each group of columns and what no margin in the group exceeds, (m, groups) each.
+
+        Args:
+            rows: rows of a.
+            apart: whether a and b are the same, and a row is not one of its own columns.
+
+        """
+        found = []
+        for first in range(0, len(self._other_rounding), BLOCK):
+            lower = self.lower(rows, slice(first, first + BLOCK))
+            if apart:
+                lower.diagonal(rows.start - first).fill_(torch.inf)
+            found.append(_grouped(lower, torch.inf).amin(1))
+        own, other = self._rounding[rows], _grouped(self._other_rounding[None], 0.0).amax(1)
+        return torch.cat(found, 1), 2 * ((own if self._weights is None else own * self._weights.max()) + other)
 
     def margin(self, rows: slice, columns: Tensor | None = None) -> Tensor:
         """Return upper minus lower bounds, for all columns (m, N) or for some of each row (m, k)."""
@@ -250,16 +270,24 @@ def _by_bounds(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield distances and indices by measuring the pairs that the bounds leave."""
     ends, weights = distance.chord(b)
-    bounds = _Bounds(ends if apart else distance.chord(a)[0], ends, weights)
-    for rows in _chunks(len(a), len(b), chunk_size):
-        lower = bounds.lower(rows)
-        if apart:
-            lower.diagonal(rows.start).fill_(torch.inf)
-        i, j = _candidates(lower, k, partial(bounds.margin, rows))
+    starts = ends if apart else distance.chord(a)[0]
+    grouped = len(b) >= max(MANY, 8 * GROUP * k)
+    bounds = _Bounds(starts, ends, weights, coarse=grouped)
+    for rows in _chunks(len(a), (len(b) // GROUP + BLOCK) // 2 if grouped else len(b), chunk_size):
+        if grouped:
+            i, j = _in_groups(bounds, rows, k, len(b), apart)
+            if len(i) > CROWD * GROUP:  # codes that are too close together for single precision
+                bounds = _Bounds(starts, ends, weights)
+                i, j = _in_groups(bounds, rows, k, len(b), apart)
+        else:
+            lower = bounds.lower(rows)
+            if apart:
+                lower.diagonal(rows.start).fill_(torch.inf)
+            i, j = _candidates(lower, k, partial(bounds.margin, rows))
         measured = _measured(distance, a[rows], b, i, j)
         order = measured.argsort(stable=True)
         order = order[i[order].argsort(stable=True)]
-        count = torch.bincount(i, minlength=len(lower))
+        count = torch.bincount(i, minlength=rows.stop - rows.start)
         first = order[(count.cumsum(0) - count)[:, None] + torch.arange(k, device=a.device)]
         yield measured[first], j[first]
 
@@ -286,6 +314,26 @@ def _candidates(lower: Tensor, k: int, margin: Callable[[Tensor], Tensor]) -> tu
         pairs = torch.cat([pairs, crowded[i] * size + j])
     pairs = pairs.sort().values
     return pairs // size, pairs % size
+
+
+def _in_groups(bounds: _Bounds, rows: slice, k: int, size: int, apart: bool) -> tuple[Tensor, Tensor]:
+    """Return rows and columns, in order, of all pairs in the groups of columns that may hold one of the k least."""
+    least, margin = bounds.least(rows, apart)
+    enough = (least + margin).topk(k, largest=False).values[:, -1:]
+    i, group = (least <= enough).nonzero(as_tuple=True)
+    stride = BLOCK // GROUP
+    j = torch.arange(GROUP, device=group.device) * stride + (group // stride * BLOCK + group % stride)[:, None]
+    kept = j < size
+    if apart:
+        kept &= j != i[:, None] + rows.start
+    pairs = (i[:, None] * size + j)[kept].sort().values
+    return pairs // size, pairs % size
+
+
+def _grouped(values: Tensor, missing: float) -> Tensor:
+    """Return values (m, n) as groups of GROUP, (m, GROUP, groups), filled up to whole blocks."""
+    blocks = torch.nn.functional.pad(values, (0, -values.shape[1] % BLOCK), value=missing)
+    return blocks.unflatten(1, (-1, GROUP, BLOCK // GROUP)).transpose(1, 2).flatten(2)
 
 
 def _by_scan(

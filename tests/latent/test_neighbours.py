@@ -386,3 +386,26 @@ def test_codes_of_codebooks_are_compared_by_entries_that_are_looked_up_once(book
     assert features.shape == (30, sum(part.length for part in parts))
     every = distance.between(features[:, None].expand(30, 30, -1), features.expand(30, 30, -1))
     torch.testing.assert_close(every, manifold.distance(z[:, None].double(), z[None].double()).expand(30, 30))
+
+
+@pytest.mark.parametrize("name", ["normal", "tiny beside far", "duplicates", "float32"])
+def test_neighbours_among_many_codes_are_those_of_brute_force(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for constant, value in (("MANY", 100), ("GROUP", 4), ("BLOCK", 64), ("CROWD", 500)):
+        monkeypatch.setattr(f"lsgen.latent.neighbours.{constant}", value)
+    x = _normal(333, 3, dtype=torch.float32 if name == "float32" else f64)
+    if name == "tiny beside far":
+        x[:200] *= 1e-12
+    if name == "duplicates":
+        x = x[torch.arange(333) % 50]
+    for chunk_size in (None, 40):
+        found = nearest_neighbours(x, None, 5, chunk_size=chunk_size).indices
+        assert np.array_equal(found.numpy(), _in_order(_squared(x, x), 5, apart=True))
+    assert np.array_equal(nearest_neighbours(x[::7], x, 3).indices.numpy(), _in_order(_squared(x[::7], x), 3))
+    ball = x / (2 * x.norm(dim=1).max())
+    distance = distance_on(PoincareBall(3))
+    with monkeypatch.context() as few:
+        few.setattr("lsgen.latent.neighbours.MANY", 10**9)
+        expected = nearest_neighbours(ball, None, 5, distance)
+    found = nearest_neighbours(ball, None, 5, distance)
+    assert torch.equal(found.indices, expected.indices)
+    assert torch.equal(found.distances, expected.distances)

@@ -15,6 +15,7 @@ from lsgen.latent.discrete.relaxation import DiscreteCodes, DiscretePosterior, D
 from lsgen.latent.discrete.residual import ResidualQuantiser
 from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.encoding import encode_observations
+from lsgen.latent.families.atoms import Atoms
 from lsgen.latent.families.ball_normal import BallPosterior, BallPrior
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.families.inverse_autoregressive import IAFPosterior
@@ -27,6 +28,7 @@ from lsgen.latent.families.riemannian_normal import RiemannianNormal, Riemannian
 from lsgen.latent.families.student_t import StudentTPosterior
 from lsgen.latent.families.von_mises_fisher import HypersphericalUniform, VonMisesFisher, VonMisesFisherPosterior
 from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
+from lsgen.latent.items import ItemTable
 from lsgen.latent.manifolds.lattice import Lattice
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
@@ -48,6 +50,7 @@ from lsgen.latent.space import EncodableLatentSpace, EncodableSpace, FeatureSpac
 __all__ = [
     "RBF",
     "AggregateTerms",
+    "Atoms",
     "AutoregressiveOverCodes",
     "AutoregressivePrior",
     "BallPosterior",
@@ -85,6 +88,7 @@ __all__ = [
     "Imputation",
     "InverseMultiquadric",
     "ItemSpace",
+    "ItemTable",
     "Joint",
     "Kernel",
     "LadderDecoder",

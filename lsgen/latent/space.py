@@ -72,13 +72,19 @@ class FeatureSpace(EncodableSpace):
         encoder: maps observations (N, *shape) to raw outputs (N, d); a `dim` attribute, where it has one, must agree.
         dim: the dimension d.
         manifold: where codes lie; flat space unless given.
+        shape: shape of one observation; any that the encoder takes unless given.
+
+    Attributes:
+        shape: shape of one observation; None where the encoder decides.
 
     Raises:
         ValueError: dim is not positive, or the encoder or the manifold has another.
 
     """
 
-    def __init__(self, encoder: nn.Module, dim: int, manifold: Manifold | None = None) -> None:
+    def __init__(
+        self, encoder: nn.Module, dim: int, manifold: Manifold | None = None, shape: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
         if dim < 1:
             raise ValueError(f"expected a dimension of at least 1, got {dim}")
@@ -87,6 +93,7 @@ class FeatureSpace(EncodableSpace):
         _agree("encoder.heads", getattr(encoder, "heads", None), "heads", 1)
         _agree("manifold.coordinates", self._manifold.coordinates, "dim", dim)
         self.encoder, self._dim = encoder, int(dim)
+        self.shape = None if shape is None else tuple(int(size) for size in shape)
 
     @property
     def dim(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from lsgen.latent import LatentSpace
 from lsgen.models.base import LatentModel
 
 __all__ = ["WeightAveraged"]
@@ -25,6 +26,7 @@ class WeightAveraged(LatentModel):
     """
 
     generative: ClassVar[str]
+    latent_space: LatentSpace
 
     @property
     def trained(self) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The contract of every model: a Lightning module with a latent space and two clocks of its own.
+"""The contract of every model: a Lightning module with a space of codes and two clocks of its own.
 
 Lightning's `global_step` counts the steps of all optimisers, so it runs at another speed for every model.
 `generator_steps` counts updates of what generates, `images_seen` counts observations over all processes;
@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.latent import EncodableLatentSpace, LatentSpace, Space
 from lsgen.latent.posteriors import PointPosterior
 from lsgen.models.compiled import name_plainly
-from lsgen.models.contract import Contract
+from lsgen.models.contract import Contract, expected_observations
 from lsgen.models.intake import Batch, BatchIntake
-from lsgen.models.losses import Losses
+from lsgen.models.losses import Losses, ScalarLoss
 from lsgen.models.regularisers import MetricRegulariser, Penalty, evaluating, penalties
 
 __all__ = ["Batch", "LatentModel", "OptimizerFactory", "best_by"]
@@ -47,7 +47,7 @@ class LatentModel(BatchIntake):
     """Abstract Lightning module with a `latent_space`.
 
     Args:
-        latent_space: what the model learns.
+        latent_space: what the model learns: any space, with a prior and a decoder or without.
         max_steps: generator steps after which training stops; for ever where it is None.
 
     Attributes:
@@ -66,7 +66,9 @@ class LatentModel(BatchIntake):
     precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true", "16-mixed", "bf16-mixed")
     bounds_evidence: ClassVar[bool] = True
 
-    def __init__(self, latent_space: LatentSpace, max_steps: int | None = None) -> None:
+    latent_space: Space
+
+    def __init__(self, latent_space: Space, max_steps: int | None = None) -> None:
         super().__init__()
         name_plainly(self)
         if max_steps is not None and max_steps < 1:
@@ -75,7 +77,7 @@ class LatentModel(BatchIntake):
         self.max_steps = max_steps
         self.generator_steps = 0
         self.images_seen = 0
-        self.last_losses: Losses | None = None
+        self.last_losses: Losses | ScalarLoss | None = None
         self.regularised_by: dict[str, MetricRegulariser] = {}
 
     def regularise(self, **regularisers: MetricRegulariser) -> Self:
@@ -85,7 +87,7 @@ class LatentModel(BatchIntake):
             regularisers: the penalties, by the names that they have in logs.
 
         Raises:
-            TypeError: one of them is none, or the latent space has no metric that it can regularise.
+            TypeError: one of them is none, or the space has no decoder, or no metric that it can regularise.
             ValueError: there is one of that name, or see the regulariser's `check`.
 
         """
@@ -100,7 +102,17 @@ class LatentModel(BatchIntake):
 
     @property
     def trained_space(self) -> LatentSpace:
-        """The latent space with the decoder that is trained, which some models average for use."""
+        """The latent space with the decoder that is trained, which some models average for use.
+
+        Raises:
+            TypeError: the space has no decoder.
+
+        """
+        if not isinstance(self.latent_space, LatentSpace):
+            raise TypeError(
+                f"expected a latent space with a decoder, whose metric can be regularised, got a "
+                f"{type(self.latent_space).__name__} of {type(self).__name__}"
+            )
         return self.latent_space
 
     def penalties(self, batch: Batch) -> dict[str, Penalty]:
@@ -115,11 +127,13 @@ class LatentModel(BatchIntake):
         """Return the codes at which the metric is regularised, (N, d): draws of the posterior, or of the prior."""
         if isinstance(self.latent_space, EncodableLatentSpace):
             return self.latent_space.encode(batch["x"]).rsample()
-        return self.latent_space.prior.draw(len(batch["x"]))
+        return self.trained_space.prior.draw(len(batch["x"]))
 
     @property
     def criterion(self) -> tuple[str, str] | None:
         """The logged value that tells which weights are best, with "max" or "min"; None if there is none."""
+        if not isinstance(self.latent_space, LatentSpace):
+            return "val/loss", "min"
         posterior = getattr(self.latent_space, "posterior", None)
         return best_by(self.bounds_evidence, isinstance(posterior, PointPosterior))
 
@@ -139,8 +153,12 @@ class LatentModel(BatchIntake):
         self._stop_at_limit()
 
     def contract(self) -> Contract:
-        """Return the requirements on a batch: observations in the support of the likelihood."""
-        return Contract(type(self).__name__, self.latent_space.likelihood)
+        """Return the requirements on a batch: observations in the support of the likelihood.
+
+        Where there is none they are finite numbers, of the shape that a `FeatureSpace` names.
+        """
+        name = type(self).__name__
+        return Contract(name, expected_observations(self.latent_space, name))
 
     def on_fit_start(self) -> None:
         """Check precision and data, and stop at once if the step limit is already reached."""

@@ -2,7 +2,7 @@
 
 | entry      | what it holds                                                          | who asks for it           |
 |------------|------------------------------------------------------------------------|---------------------------|
-| "x"        | observations (B, *shape), in the support of the likelihood             | every model               |
+| "x"        | observations (B, *shape), in the support of the likelihood, if any     | every model               |
 | "label"    | classes, integers (B,); -1 where one is not known, if that is allowed  | models of classes         |
 | "pair"     | observations (B, *shape)                                               | models of pairs           |
 | "observed" | bool (B, *shape); what is not observed may hold anything, such as NaN  | models of missing values  |
@@ -24,15 +24,71 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lsgen.latent import FeatureSpace, LatentSpace, Space
 from lsgen.likelihoods import Likelihood
 
-__all__ = ["AllowedRange", "Contract", "ValueCheck", "as_numbers", "takes_greys"]
+__all__ = [
+    "AllowedRange",
+    "Contract",
+    "PlainNumbers",
+    "ValueCheck",
+    "as_numbers",
+    "expected_observations",
+    "takes_greys",
+]
 
 _KINDS = {"label": torch.int64, "observed": torch.bool}  # others are of the type of the weights
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
-def as_numbers(x: Tensor, likelihood: Likelihood, dtype: torch.dtype) -> Tensor:
+@dataclass(frozen=True)
+class PlainNumbers:
+    """The observations of a model without a likelihood: finite numbers of a shape, or whole numbers up to a greatest.
+
+    Attributes:
+        owner: who asks, by name.
+        shape: shape of one observation; None where any will do.
+        high: the greatest of whole numbers from 0, such as numbers of items; None for any finite number.
+
+    """
+
+    owner: str
+    shape: tuple[int, ...] | None = None
+    high: int | None = None
+
+    @property
+    def support(self) -> str:
+        """What an observation may be, in words."""
+        return "finite numbers" if self.high is None else f"whole numbers from 0 to {self.high}"
+
+    def in_support(self, values: Tensor) -> Tensor:
+        """Return which values are allowed."""
+        return values.isfinite() if self.high is None else (values >= 0) & (values <= self.high)
+
+    def allows(self, values: Tensor) -> Tensor:
+        """Return whether all are allowed, a 0-d boolean tensor."""
+        return self.in_support(torch.stack(torch.aminmax(values))).all()
+
+    def witnesses(self, values: Tensor) -> list[tuple[PlainNumbers, Tensor]]:
+        """Return the least and the greatest value of each observation, (B,) both."""
+        flat = values.reshape(len(values), -1)
+        return [(self, flat.amin(1)), (self, flat.amax(1))]
+
+
+def expected_observations(space: Space, owner: str) -> Likelihood | PlainNumbers:
+    """Return what says which observations a space takes: its likelihood, or finite numbers where it has none.
+
+    Args:
+        space: any space.
+        owner: who asks, by name.
+
+    """
+    if isinstance(space, LatentSpace):
+        return space.likelihood
+    return PlainNumbers(owner, space.shape if isinstance(space, FeatureSpace) else None)
+
+
+def as_numbers(x: Tensor, expected: Likelihood | PlainNumbers, dtype: torch.dtype) -> Tensor:
     """Return observations in a floating-point type; images in bytes are scaled from 0-255 to [0, 1].
 
     They are not scaled where the likelihood takes whole numbers only, such as counts; whole numbers of another kind or
@@ -40,21 +96,25 @@ def as_numbers(x: Tensor, likelihood: Likelihood, dtype: torch.dtype) -> Tensor:
 
     Args:
         x: observations (B, *shape).
-        likelihood: what they are observations of.
+        expected: what they are observations of.
         dtype: that of the weights.
 
     """
+    if isinstance(expected, PlainNumbers) and expected.high is not None:
+        return x.to(torch.int64) if x.dtype in _WHOLE else x
     if x.is_floating_point():
         return x.to(dtype)
-    if x.dtype != torch.uint8 or x.ndim != 4 or len(likelihood.shape) != 3:
+    if x.dtype != torch.uint8 or x.ndim != 4 or (expected.shape is not None and len(expected.shape) != 3):
         return x
     x = x.to(dtype)
-    return x.div_(255) if takes_greys(likelihood) else x
+    return x.div_(255) if takes_greys(expected) else x
 
 
-def takes_greys(likelihood: Likelihood) -> bool:
-    """Return whether a likelihood takes the grey levels of images of bytes, scaled to [0, 1]."""
-    return bool(likelihood.in_support(torch.full((1, *likelihood.shape), 128 / 255)).all())
+def takes_greys(expected: Likelihood | PlainNumbers) -> bool:
+    """Return whether the grey levels of images of bytes, scaled to [0, 1], are taken."""
+    if isinstance(expected, PlainNumbers):
+        return expected.high is None
+    return bool(expected.in_support(torch.full((1, *expected.shape), 128 / 255)).all())
 
 
 @dataclass(frozen=True)
@@ -96,7 +156,7 @@ class ValueCheck(NamedTuple):
 
     """
 
-    judge: Likelihood | AllowedRange
+    judge: Likelihood | PlainNumbers | AllowedRange
     values: Tensor
     allowed: Tensor | None = None
 
@@ -108,8 +168,9 @@ class ValueCheck(NamedTuple):
         """Return the sentence of the error: expected values, and the value found with its place."""
         if isinstance(self.judge, AllowedRange):
             return f"{self.judge.expected}, got {value:.6g} in {place}"
-        remedy = "choose another likelihood or rescale the data" if abs(value) < float("inf") else "mend the data"
-        name, support = type(self.judge).__name__, self.judge.support
+        chosen = isinstance(self.judge, Likelihood) and abs(value) < float("inf")
+        remedy = "choose another likelihood or rescale the data" if chosen else "mend the data"
+        name, support = _name(self.judge), self.judge.support
         return f"{name} expected observations that are {support}, got {value:.6g} in {place}: {remedy}"
 
 
@@ -119,7 +180,7 @@ class Contract:
 
     Attributes:
         owner: who asks, by name.
-        likelihood: gives shape and support of observations.
+        observations: gives shape and support of observations.
         demands: entries needed beside "x".
         labels: what labels may be; None where nobody asks.
         value_range: what observations may be, beside the support; None where nobody asks.
@@ -127,7 +188,7 @@ class Contract:
     """
 
     owner: str
-    likelihood: Likelihood
+    observations: Likelihood | PlainNumbers
     demands: tuple[str, ...] = ()
     labels: AllowedRange | None = None
     value_range: AllowedRange | None = None
@@ -165,7 +226,7 @@ class Contract:
         for name in self.names:
             value = taken.get(name)
             if isinstance(value, Tensor) and name in ("x", "pair"):
-                taken[name] = as_numbers(value, self.likelihood, dtype)
+                taken[name] = as_numbers(value, self.observations, dtype)
             elif isinstance(value, Tensor) and name == "label" and value.dtype in _WHOLE:
                 taken[name] = value.to(torch.int64)
         self.check(taken, dtype)
@@ -175,8 +236,8 @@ class Contract:
         """Return whether entries, types and shapes are what they must be."""
         if not isinstance(batch, Mapping) or not isinstance(batch.get("x"), Tensor) or not batch["x"].ndim:
             return False
-        size = len(batch["x"])
-        return size > 0 and all(self._entry_fits(name, batch.get(name), dtype, size) for name in self.names)
+        x = batch["x"]
+        return len(x) > 0 and all(self._entry_fits(name, batch.get(name), dtype, x) for name in self.names)
 
     def check(self, batch: Any, dtype: torch.dtype) -> None:
         """Refuse a batch for its entries, types or shapes.
@@ -199,7 +260,7 @@ class Contract:
     def allows(self, batch: Mapping[str, Tensor]) -> bool:
         """Return whether all values of a batch are allowed; waits for the device."""
         if "observed" in self.demands:
-            return bool((self.likelihood.in_support(batch["x"]) | ~batch["observed"]).all())
+            return bool((self.observations.in_support(batch["x"]) | ~batch["observed"]).all())
         return all(bool(judge.allows(batch[name])) for name, judge in self._judges)
 
     def value_checks(self, batch: Mapping[str, Tensor]) -> list[ValueCheck]:
@@ -207,9 +268,9 @@ class Contract:
         if "observed" not in self.demands:
             return [ValueCheck(*pair) for name, judge in self._judges for pair in judge.witnesses(batch[name])]
         x = batch["x"].flatten(1)
-        allowed = self.likelihood.in_support(batch["x"]).flatten(1) | ~batch["observed"].flatten(1)
+        allowed = self.observations.in_support(batch["x"]).flatten(1) | ~batch["observed"].flatten(1)
         first = allowed.view(torch.uint8).argmin(1, keepdim=True)
-        return [ValueCheck(self.likelihood, x.gather(1, first).squeeze(1), allowed.gather(1, first).squeeze(1))]
+        return [ValueCheck(self.observations, x.gather(1, first).squeeze(1), allowed.gather(1, first).squeeze(1))]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -217,37 +278,50 @@ class Contract:
         return ("x", *self.demands)
 
     @cached_property
-    def _judges(self) -> list[tuple[str, Likelihood | AllowedRange]]:
-        judges: dict[str, Likelihood | AllowedRange | None] = {"x": self.likelihood, "label": self.labels}
+    def _judges(self) -> list[tuple[str, Likelihood | PlainNumbers | AllowedRange]]:
+        judges: dict[str, Likelihood | PlainNumbers | AllowedRange | None] = {
+            "x": self.observations,
+            "label": self.labels,
+        }
         if "pair" in self.demands:
-            judges["pair"] = self.likelihood
+            judges["pair"] = self.observations
         found = [(name, judge) for name, judge in judges.items() if judge is not None]
         return found if self.value_range is None else [*found, ("x", self.value_range)]
 
-    def _shape(self, name: str) -> tuple[int, ...]:
-        return () if name == "label" else self.likelihood.shape
+    def _shape(self, name: str, x: Any) -> tuple[int, ...]:
+        """Return the shape of one observation in an entry: where any will do, that of x."""
+        own = self.observations.shape
+        return () if name == "label" else tuple(x.shape[1:]) if own is None else own
 
-    def _entry_fits(self, name: str, value: Any, dtype: torch.dtype, size: int) -> bool:
+    def _kind(self, name: str, dtype: torch.dtype) -> torch.dtype:
+        whole = isinstance(self.observations, PlainNumbers) and self.observations.high is not None
+        return torch.int64 if whole and name in ("x", "pair") else _KINDS.get(name, dtype)
+
+    def _entry_fits(self, name: str, value: Any, dtype: torch.dtype, x: Tensor) -> bool:
         return (
             isinstance(value, Tensor)
-            and value.dtype == _KINDS.get(name, dtype)
-            and tuple(value.shape) == (size, *self._shape(name))
+            and value.dtype == self._kind(name, dtype)
+            and tuple(value.shape) == (len(x), *self._shape(name, x))
         )
 
     def _check_entry(self, name: str, value: Any, dtype: torch.dtype, x: Any) -> None:
         """Raise the error of an entry with another type or shape."""
-        kind = _KINDS.get(name, dtype)
+        kind = self._kind(name, dtype)
         if not isinstance(value, Tensor):
             raise TypeError(f'{self.owner} expected a tensor for "{name}" of a batch, got {_kind(value)}')
         if value.dtype != kind:
-            scale = ": scale whole numbers first, such as x / 255" if name == "x" else ""
+            scale = ": scale whole numbers first, such as x / 255" if name == "x" and kind == dtype else ""
             raise TypeError(f'{self.owner} expected "{name}" of {kind}, got {value.dtype}{scale}')
-        shape = self._shape(name)
+        shape = self._shape(name, x)
         if not value.ndim or tuple(value.shape) != (len(x), *shape) or not len(x):
-            who = type(self.likelihood).__name__ if name == "x" else self.owner
+            who = _name(self.observations) if name == "x" else self.owner
             what = "observations" if name == "x" else f'"{name}"'
             expected = ", ".join(["B", *map(str, shape)]) + ("," if not shape else "")
             raise ValueError(f"{who} expected {what} of shape ({expected}), got {tuple(value.shape)}")
+
+
+def _name(judge: Likelihood | PlainNumbers) -> str:
+    return judge.owner if isinstance(judge, PlainNumbers) else type(judge).__name__
 
 
 def _quoted(names: Any) -> str:

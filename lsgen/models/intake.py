@@ -112,7 +112,7 @@ class BatchIntake(LightningModule, ABC):
             came, kept = self._contract.entries(batch)["x"].dtype, taken["x"].dtype
             if came != kept:
                 self._cast_was_told = True
-                scaled = came == torch.uint8 and takes_greys(self._contract.likelihood)
+                scaled = came == torch.uint8 and takes_greys(self._contract.observations)
                 how = ", scaled from 0-255 to [0, 1]" if scaled else ""
                 rank_zero_warn(f"The batches are of {came}: they are cast to {kept}{how}.")
         labels = self._contract.labels

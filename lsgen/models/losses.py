@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-__all__ = ["Losses"]
+__all__ = ["Losses", "ScalarLoss"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,25 @@ class Losses:
         """Return the same numbers without their graph."""
         scalars = {name: value.detach() for name, value in self.scalars.items()}
         return Losses(self.loss.detach(), self.reconstruction.detach(), self.kl.detach(), self.weights, scalars)
+
+
+@dataclass(frozen=True)
+class ScalarLoss:
+    """The loss of one batch of a model that bounds no evidence, such as one of metric learning or of word vectors.
+
+    Attributes:
+        loss: scalar to minimise.
+        weights: scalars worth logging beside it, such as the current margin.
+        scalars: what else is known of the batch: 0-d tensors without a graph.
+
+    """
+
+    loss: Tensor
+    weights: Mapping[str, float] = field(default_factory=dict)
+    scalars: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def detach(self) -> ScalarLoss:
+        """Return the same numbers without their graph."""
+        return ScalarLoss(
+            self.loss.detach(), self.weights, {name: value.detach() for name, value in self.scalars.items()}
+        )

@@ -6,18 +6,20 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lsgen.latent import LatentSpace
+from lsgen.latent import Space
 from lsgen.models.base import Batch, LatentModel, OptimizerFactory
-from lsgen.models.losses import Losses
+from lsgen.models.losses import Losses, ScalarLoss
 
 __all__ = ["OptimisedModel"]
+
+AnyLoss = TypeVar("AnyLoss", Losses, ScalarLoss)
 
 
 class OptimisedModel(LatentModel):
@@ -33,7 +35,7 @@ class OptimisedModel(LatentModel):
 
     def __init__(
         self,
-        latent_space: LatentSpace,
+        latent_space: Space,
         optimizer: OptimizerFactory | None = None,
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         max_steps: int | None = None,
@@ -45,14 +47,14 @@ class OptimisedModel(LatentModel):
         self.scheduler = scheduler
 
     @abstractmethod
-    def loss(self, batch: Batch) -> Losses:
+    def loss(self, batch: Batch) -> Losses | ScalarLoss:
         """Return the losses of a batch at the current generator step, those of the metric included."""
 
     def learned(self) -> Iterable[nn.Parameter]:
         """Return the parameters that the optimiser updates; all of them by default."""
         return self.parameters()
 
-    def regularised(self, losses: Losses, batch: Batch) -> Losses:
+    def regularised(self, losses: AnyLoss, batch: Batch) -> AnyLoss:
         """Return losses with the penalties on the metric; a penalty that is left out keeps its latest value in logs."""
         found = self.penalties(batch)
         if not self.regularised_by:
@@ -82,11 +84,11 @@ class OptimisedModel(LatentModel):
         self.tick(self._pending)
         self._pending = 0
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
+    def validation_step(self, batch: Batch, batch_idx: int) -> Losses | ScalarLoss:  # type: ignore[override]
         """Return the losses of a validation batch."""
         return self._evaluation_step(batch, "val")
 
-    def test_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
+    def test_step(self, batch: Batch, batch_idx: int) -> Losses | ScalarLoss:  # type: ignore[override]
         """Return the losses of a test batch."""
         return self._evaluation_step(batch, "test")
 
@@ -98,7 +100,7 @@ class OptimisedModel(LatentModel):
             config["lr_scheduler"] = {"scheduler": self.scheduler(optimizer), "interval": "step"}
         return config
 
-    def _evaluation_step(self, batch: Batch, stage: str) -> Losses:
+    def _evaluation_step(self, batch: Batch, stage: str) -> Losses | ScalarLoss:
         losses = self.loss(batch)
         values = {"loss": losses.loss, **losses.scalars}
         named = {f"{stage}/{name}": value for name, value in values.items()}

@@ -125,10 +125,12 @@ def config(name: str) -> DictConfig:
     """Return the config of a model on digits, of four generator steps.
 
     It is that of its experiment NAME_digits where there is one; else the model as it stands, with a small network
-    where it leaves the choice of the network to the default, or chooses a U-Net.
+    where it leaves the choice of the network to the default, or chooses a U-Net. A model that chooses its data, such
+    as one of words, has these.
     """
     experiment = f"{name}_digits"
-    chosen = [f"experiment={experiment}"] if experiment in options("experiment") else [f"model={name}", "data=digits"]
+    own = [] if "override /data:" in (CONF / "model" / f"{name}.yaml").read_text() else ["data=digits"]
+    chosen = [f"experiment={experiment}"] if experiment in options("experiment") else [f"model={name}", *own]
     with initialize_config_module("lsgen.conf", version_base="1.3"):
         composed = compose("train", [*chosen, "model.max_steps=4"], return_hydra_config=True)
         small = {_default_net(): "mlp", "unet": "mlp_denoiser"}.get(composed.hydra.runtime.choices.net)

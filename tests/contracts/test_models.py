@@ -22,8 +22,9 @@ from lsgen.data.encodings import AsStored
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule
 from lsgen.geometry import immersion, metric
-from lsgen.latent import EncodableLatentSpace, Manifold, PointPosterior
-from lsgen.models import FittedModel, LatentModel
+from lsgen.latent import EncodableLatentSpace, FeatureSpace, ItemSpace, LatentSpace, Manifold, PointPosterior
+from lsgen.models import FittedModel, LatentModel, ScalarLoss
+from lsgen.models.contract import PlainNumbers
 from lsgen.models.gan import AdversarialModel
 from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
 from lsgen.nn import MLPDenoiser
@@ -42,20 +43,30 @@ def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def _shape(model: LatentModel) -> tuple[int, ...]:
+    """Return the shape of one observation; digits where a model takes any."""
+    shape = model.contract().observations.shape
+    return (1, 8, 8) if shape is None else shape
+
+
 def _data(model: LatentModel, n: int = B) -> dict[str, Tensor]:
     """Return all that a batch may hold; some classes are not known, where that is allowed."""
-    shape = model.latent_space.likelihood.shape
+    shape, expected = _shape(model), model.contract().observations
     generator = torch.Generator().manual_seed(0)
     x, pair = (torch.rand(n, *shape, generator=generator).round() for _ in range(2))
+    if isinstance(expected, PlainNumbers) and expected.high is not None:
+        x, pair = (torch.randint(expected.high + 1, (n, *shape), generator=generator) for _ in range(2))
     observed = torch.rand(n, *shape, generator=generator) < 0.7
-    label = torch.arange(n) % 10 if isinstance(model, AdversarialModel) else torch.arange(n) % 11 - 1
+    known = isinstance(model, AdversarialModel) or isinstance(model.latent_space, FeatureSpace)
+    label = torch.arange(n) // 2 % 10 if known else torch.arange(n) % 11 - 1
     return {"x": x, "pair": pair, "observed": observed, "label": label}
 
 
 def _without_gradient(model: torch.nn.Module, parameters: Any) -> list[str]:
     wanted = {id(parameter) for parameter in parameters}
     named = [(key, p) for key, p in model.named_parameters() if id(p) in wanted and p.requires_grad]
-    return [key for key, p in named if p.grad is None or not p.grad.any() or not p.grad.isfinite().all()]
+    found = {key: None if p.grad is None else p.grad.to_dense() for key, p in named}
+    return [key for key, grad in found.items() if grad is None or not grad.any() or not grad.isfinite().all()]
 
 
 def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
@@ -71,6 +82,11 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
         return
     losses = model.loss(batch)
     assert torch.isfinite(losses.loss)
+    if isinstance(losses, ScalarLoss):
+        assert all(value.ndim == 0 and not value.requires_grad for value in losses.scalars.values())
+        losses.loss.backward()
+        assert _without_gradient(model, model.parameters()) == []
+        return
     assert losses.reconstruction.shape == (B,)
     assert losses.kl.shape[0] == B
     assert all(value.ndim == 0 and not value.requires_grad for value in losses.scalars.values())
@@ -116,18 +132,29 @@ def test_codes_are_decoded_into_observations(name: str) -> None:
     model = members.model(name).eval()
     space = model.latent_space
     x = _data(model)["x"]
+    if isinstance(space, ItemSpace):
+        assert (space.items().dim, space.items().manifold) == (space.dim, space.manifold)
+    if isinstance(space, FeatureSpace):
+        codes = space.encode(x).mean
+        assert codes.shape == (B, space.dim)
+        assert bool(space.manifold.contains(codes).all())
+    if not isinstance(space, LatentSpace):
+        return
+    shape = space.likelihood.shape
     z = space.prior().sample((B,))
     if isinstance(space, EncodableLatentSpace):
         z = space.encode(x).mean
         assert model(x).shape == x.shape
     assert z.shape == (B, space.dim)
-    assert space.decode(z).mean.shape == x.shape
-    assert space.sample(3).shape == (3, *x.shape[1:])
+    assert space.decode(z).mean.shape == (B, *shape)
+    assert space.sample(3).shape == (3, *shape)
 
 
 def test_its_geometry_is_the_information_pulled_back(name: str) -> None:
     model = members.model(name).double().eval()
     space = model.latent_space
+    if not isinstance(space, LatentSpace):  # which has no geometry but that of its manifold
+        return
     z = space.prior().sample((2,)).double()
     if isinstance(space, EncodableLatentSpace):
         z = space.encode(_data(model)["x"].double()[:2]).mean
@@ -202,23 +229,23 @@ def test_it_is_measured_and_a_resumed_run_is_the_uninterrupted_one(name: str, tm
 
 
 class Few(DataModule):
-    """Random binary observations with everything that a model may ask for."""
+    """Random observations with everything that a model may ask for."""
 
-    def __init__(self, shape: tuple[int, ...], batch_size: int, train: int, held_out: int) -> None:
-        super().__init__(shape, shape, AsStored(2), batch_size, 0, Loading())
+    def __init__(self, model: LatentModel, batch_size: int, train: int, held_out: int) -> None:
+        super().__init__(_shape(model), _shape(model), AsStored(2), batch_size, 0, Loading())
+        self.model = model
         self.numbers = {"train": train, "val": held_out, "test": held_out}
 
     def build(self, split: Any) -> Any:
-        n, generator = self.numbers[split], torch.Generator().manual_seed(0)
-        x, observed = (torch.rand(n, *self.shape, generator=generator) for _ in range(2))
-        parts = {"x": x.round(), "pair": x.round().flip(0), "observed": observed < 0.7, "label": torch.arange(n) % 10}
+        n = self.numbers[split]
+        parts = {**_data(self.model, n), "label": torch.arange(n) % 10}
         return self.subset(TensorSource(**parts), torch.arange(n), split)
 
 
 def _fit_few(name: str, batch_size: int, train: int, held_out: int) -> LatentModel:
     model = members.model(name)
     model.max_steps = None
-    data = Few(model.latent_space.likelihood.shape, batch_size, train, held_out)
+    data = Few(model, batch_size, train, held_out)
     trainer = quiet(max_epochs=1, num_sanity_val_steps=0)
     trainer.fit(model, data)
     trainer.test(model, data, verbose=False)

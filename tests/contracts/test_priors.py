@@ -15,6 +15,7 @@ from torch import Tensor
 from lsgen import geometry
 from lsgen.geometry import geodesics, statistics
 from lsgen.latent import (
+    Atoms,
     AutoregressivePrior,
     BernoulliPosterior,
     BernoulliPrior,
@@ -75,6 +76,12 @@ def _generator() -> StyleGenerator:
     return StyleGenerator(2, (1, 4, 4), width=3, channels=(4,), mapping_layers=1)
 
 
+def _atoms() -> Atoms:
+    prior = Atoms(2, [1.0, 2.0, 0.0, 5.0])
+    prior.bind(lambda: torch.tensor([[0.3, -0.4], [1.0, 0.5], [2.0, 2.0], [-1.0, 0.1]], dtype=prior.weights.dtype))
+    return prior
+
+
 PRIORS: dict[str, Callable[[], tuple[Prior, Posterior | None]]] = {
     "MixtureOfNormals": lambda: (MixtureOfNormals(2, 3), None),
     "VampPrior": lambda: (VampPrior(2, (D,), 3), DiagonalNormal()),
@@ -94,6 +101,7 @@ PRIORS: dict[str, Callable[[], tuple[Prior, Posterior | None]]] = {
     "LatticePrior": lambda: (LatticePrior(4, [3, 4]), None),
     "BernoulliPrior": lambda: (BernoulliPrior(3), None),
     "CategoricalPrior": lambda: (CategoricalPrior(6, 3), None),
+    "Atoms": lambda: (_atoms(), None),
     "Styles": lambda: (Styles(StandardNormal(2), _generator()), None),
 }
 
@@ -171,7 +179,7 @@ def _moments(z: Tensor) -> Tensor:
     return torch.cat([z, z.square(), z[..., :1] * z[..., 1:]], -1)
 
 
-DENSE = [name for name in PRIORS if name != "Styles"]
+DENSE = [name for name in PRIORS if name not in ("Atoms", "Styles")]
 
 
 @pytest.mark.parametrize("name", DENSE)

@@ -24,7 +24,7 @@ from lsgen.callbacks.probes import observed_of
 from lsgen.data import DataModule
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.metrics import ActiveUnits, EvidenceLowerBound, bits_per_dimension
-from lsgen.models import Losses
+from lsgen.models import Losses, ScalarLoss
 
 __all__ = ["LikelihoodMetrics", "code_length"]
 
@@ -170,7 +170,7 @@ class LikelihoodMetrics(Observer):
         self._epoch.persistent(True)
         self._epoch.load_state_dict(sums)
 
-    def _log_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, losses: Losses | None) -> None:
+    def _log_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, losses: Any) -> None:
         rate = self._throughput.measure(images_seen(pl_module))
         values: dict[str, Any] = {} if rate is None else {"train/images_per_s": rate}
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
@@ -178,6 +178,7 @@ class LikelihoodMetrics(Observer):
         if isinstance(losses, Losses):
             terms = losses.elbo.mean(), losses.reconstruction.mean(), losses.kl.sum(-1).mean()
             named = {"loss": losses.loss, **dict(zip(_TERMS, terms, strict=True))}
+        if isinstance(losses, Losses | ScalarLoss):
             values.update({f"train/{name}": float(weight) for name, weight in losses.weights.items()})
         named |= getattr(losses, "scalars", {})
         if named:

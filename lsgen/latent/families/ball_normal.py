@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lsgen.latent.manifolds.manifold import PoincareBall
+from lsgen.latent.manifolds.refusal import known_to_hold
 from lsgen.latent.posteriors import Posterior
 from lsgen.latent.priors import Prior
-from lsgen.latent.refusal import known_to_hold
 
 __all__ = ["BallPosterior", "BallPrior"]
 

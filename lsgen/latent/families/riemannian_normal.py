@@ -38,7 +38,7 @@ from lsgen.latent.families.von_mises_fisher import log_sphere_area
 from lsgen.latent.great_circles import unit_vector
 from lsgen.latent.manifolds import poincare
 from lsgen.latent.manifolds.manifold import PoincareBall
-from lsgen.latent.refusal import known_to_hold
+from lsgen.latent.manifolds.refusal import known_to_hold
 
 __all__ = ["RiemannianNormal", "RiemannianNormalPosterior", "RiemannianNormalPrior"]
 

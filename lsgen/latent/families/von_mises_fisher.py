@@ -36,9 +36,9 @@ from lsgen.latent.families.radial_quantiles import (
 from lsgen.latent.families.spherical_angles import SphericalAngle, largest_concentration
 from lsgen.latent.great_circles import tangent, unit_vector
 from lsgen.latent.manifolds.manifold import Sphere
+from lsgen.latent.manifolds.refusal import known_to_hold
 from lsgen.latent.posteriors import Posterior
 from lsgen.latent.priors import Prior
-from lsgen.latent.refusal import known_to_hold
 
 __all__ = ["HypersphericalUniform", "UniformOnSphere", "VonMisesFisher", "VonMisesFisherPosterior", "log_sphere_area"]
 

@@ -24,7 +24,7 @@ from torch.distributions import Distribution, Normal, constraints
 from lsgen.latent.families.ball_normal import BallPosterior, BallPrior
 from lsgen.latent.manifolds import poincare
 from lsgen.latent.manifolds.manifold import PoincareBall
-from lsgen.latent.refusal import known_to_hold
+from lsgen.latent.manifolds.refusal import known_to_hold
 
 __all__ = ["WrappedNormal", "WrappedNormalPosterior", "WrappedNormalPrior"]
 

@@ -3,6 +3,9 @@
 #   prepare_oldest                .venv-oldest, with the lower bounds of setup.cfg, for the fast tests
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# What is imported is compiled once and kept. Where nothing may be kept, a process that imports PyTorch and Lightning
+# compiles for ten seconds, and tests start more than a hundred of them.
+unset PYTHONDONTWRITEBYTECODE
 
 prepare() {
   local extra=$1 target=. want
@@ -38,6 +41,6 @@ make_environment() {
   }
   [ -x "$1/bin/python" ] || { echo "Creating $1"; "$python" -m venv "$1"; }
   echo "Installing $2 into $1 (about two minutes the first time)"
-  # What is imported is compiled then; compiling all of it here would take 40 seconds.
+  # What is imported is compiled when it first is; compiling all of it here would take 40 seconds.
   "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --constraint "$3" --editable "$2"
 }

@@ -272,6 +272,8 @@ UPDATES: dict[str, tuple[tuple[Any, ...], Callable[[Tensor], tuple[Any, ...]]]] 
     "AmortisationGap": ((2, 0.1, 4, 3), lambda x: (_space(x), x)),
     "SpeciationTime": ((8,), lambda x: (x,)),
     "NegativeLogLikelihood": ((7, 3), lambda x: (_space(x), x)),
+    "FewShot": ((), lambda x: (x, _factors(x)[:, 0])),
+    "Retrieval": ((), lambda x: (x, _factors(x)[:, 0])),
     "PrecisionRecall": ((), lambda x: (x, True)),
     "UDR": ((), lambda x: (x.unsqueeze(1).repeat(1, 3, 1),) * 2),
 }

@@ -61,6 +61,7 @@ INPUTS: dict[str, Callable[[], Any]] = {  # argument of `update` -> N rows, or o
     "kl": lambda: _codes().square(),
     "space": _space,
     "real": lambda: None,
+    "role": lambda: "both",
 }
 
 

@@ -43,6 +43,8 @@ from lsgen.data.sampler import (
 from lsgen.data.tables.counted_cells import CountedCells
 from lsgen.data.tables.table import Table
 from lsgen.data.text.bag_of_words import BagOfWords, Words
+from lsgen.data.text.known_topics import KnownTopics
+from lsgen.data.text.newsgroups import TwentyNewsgroups
 from lsgen.data.toys.branching import BranchingDiffusion
 from lsgen.data.toys.embedded_circle import EmbeddedCircle
 from lsgen.data.toys.toy import Toy
@@ -81,6 +83,7 @@ __all__ = [
     "HuggingFace",
     "ImageFolder",
     "Ising",
+    "KnownTopics",
     "Labels",
     "Loading",
     "Mel",
@@ -110,6 +113,7 @@ __all__ = [
     "TorchvisionImages",
     "TorchvisionSet",
     "Toy",
+    "TwentyNewsgroups",
     "Values",
     "Windows",
     "Words",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from lsgen.data.batches import BatchDataset
 from lsgen.data.encodings import AsStored
@@ -18,6 +19,7 @@ from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
 from lsgen.data.sparse import SparseCounts
 from lsgen.data.splits import random_split
+from lsgen.data.text.count_files import holds_counts, read_counts
 from lsgen.data.text.example import example_documents
 
 __all__ = ["BagOfWords", "Words"]
@@ -59,6 +61,29 @@ class Words:
         if groups > 1:
             raise ValueError(f"expected a pattern with at most one group in brackets, got {self.pattern!r}")
 
+    @property
+    def left_out(self) -> list[str]:
+        """The words that are not counted."""
+        if isinstance(self.stop_words, str):
+            from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+            return sorted(ENGLISH_STOP_WORDS)
+        return list(self.stop_words or ())
+
+    def check_counted(self) -> None:
+        """Refuse options of cutting text into words, where words are counted already.
+
+        Raises:
+            ValueError: the pattern or the case is not left as it is by default.
+
+        """
+        plain = Words()
+        if (self.pattern, self.lowercase) != (plain.pattern, plain.lowercase):
+            raise ValueError(
+                "expected data.words.pattern and data.words.lowercase as they are by default for a file of counts, "
+                f"got {self.pattern!r} and {self.lowercase}"
+            )
+
     @classmethod
     def of(cls, options: Words | Mapping[str, Any]) -> Words:
         """Return what a data set's option `words` says.
@@ -75,25 +100,28 @@ class BagOfWords(DataModule):
     """How often each word occurs in a document, (words,); the label is the folder of the document, if there are any.
 
     A file is read as one document a line, without empty lines; of a folder every file .txt below it is one, and its
-    class the first folder, in alphabetical order. Words are those of the training documents; others are not counted,
-    and a document without any of them has zeros alone. Counts are kept sparse.
+    class the first folder, in alphabetical order. A file of counts (see `read_counts`) is taken as it is counted. Words
+    are those of the training documents; others are not counted, and a document without any of them has zeros alone.
+    Counts are kept sparse.
 
     Args:
         shape: (words,); None for as many as there are.
-        path: a file or a folder in UTF-8; 1,000 made-up documents of five subjects where it is None.
-        words: how documents are cut into words, `Words` or its options.
+        path: a file or a folder in UTF-8, or a file of counts; 1,000 made-up documents of five subjects where it is
+            None.
+        words: how documents are cut into words, `Words` or its options; of counts, which of them are kept.
         val_size: documents held out for validation, a number or a fraction.
         test_size: documents held out for the test, a number or a fraction.
         batch_size: observations in a batch, on each process.
         seed: seed of the order of training.
         loading: workers, left-over batches and the seed of the splits.
+        vocabulary: a file with a word a line, of a file of counts; one that lies with it where it is None.
 
     Attributes:
         vocabulary: the words, in the order of x.
         classes: names of the classes 0, 1, ...; empty if there are none.
 
     Raises:
-        ValueError: an option is out of its range, or there are no documents or no words.
+        ValueError: an option is out of its range, there are no documents or no words, or see `read_counts`.
         FileNotFoundError: there is nothing at the path.
 
     """
@@ -108,26 +136,57 @@ class BagOfWords(DataModule):
         batch_size: int = 64,
         seed: int = 0,
         loading: Loading = Loading(),
+        vocabulary: str | None = None,
     ) -> None:
         self.words, self._path = Words.of(words), None if path is None else Path(path).expanduser()
-        self._texts, owners = example_documents() if self._path is None else _read(self._path)
+        self._counts, owners = None, list[str]()
+        held_out = {"val_size": val_size, "test_size": test_size}
+        if self._path is not None and holds_counts(self._path):
+            self._counts, found = read_counts(self._path, vocabulary)
+            self.words.check_counted()
+            self._rows = random_split(self._counts.shape[0], held_out, loading.split_seed)
+            self._columns = self._kept(self._counts[self._training], found)
+            self.vocabulary: tuple[str, ...] = tuple(found[self._columns].tolist())
+        else:
+            if vocabulary is not None:
+                raise ValueError(f"expected a file of counts with data.vocabulary, got {self._path or 'no path'}")
+            self._texts, owners = example_documents() if self._path is None else _read(self._path)
+            self._rows = random_split(len(self._texts), held_out, loading.split_seed)
+            self.vocabulary = tuple(self._counter.get_feature_names_out().tolist())
         self.classes = tuple(sorted(set(owners)))
         self._labels = [self.classes.index(owner) for owner in owners]
-        held_out = {"val_size": val_size, "test_size": test_size}
-        self._rows = random_split(len(self._texts), held_out, loading.split_seed)
-        self.vocabulary: tuple[str, ...] = tuple(self._counter.get_feature_names_out().tolist())
         super().__init__(shape, (len(self.vocabulary),), AsStored(None), batch_size, seed, loading)
 
     def build(self, split: Split) -> BatchDataset:
         """Return the documents of a split."""
         return self.subset(self._source, self._rows[split], split)
 
+    @property
+    def _training(self) -> NDArray[np.int64]:
+        """The training documents, in the order in which they were read."""
+        return np.sort(self._rows["train"].numpy()).astype(np.int64)
+
+    def _kept(self, counts: Any, found: NDArray[Any]) -> NDArray[np.int64]:
+        """Return in ascending order which of the words found in training documents are counted."""
+        words = self.words
+        often = np.asarray((counts > 0).sum(0)).ravel() >= words.least_documents
+        if self._counts is not None:
+            often &= ~np.isin(found, words.left_out)
+        if not often.any():
+            raise ValueError(
+                f"expected words that occur in {words.least_documents} of {counts.shape[0]} training documents, "
+                "got none"
+            )
+        total = np.where(often, np.asarray(counts.sum(0)).ravel(), 0)
+        chosen = np.argsort(-total, kind="stable")[: min(words.most or len(total), int(often.sum()))]
+        return np.sort(chosen)
+
     @cached_property
     def _counter(self) -> Any:
         """Scikit-learn's counter of the words of the training documents."""
         from sklearn.feature_extraction.text import CountVectorizer
 
-        words, training = self.words, [self._texts[row] for row in self._rows["train"].sort().values.tolist()]
+        words, training = self.words, [self._texts[row] for row in self._training]
         stop_words = (
             words.stop_words
             if words.stop_words is None or isinstance(words.stop_words, str)
@@ -141,20 +200,18 @@ class BagOfWords(DataModule):
         except ValueError as error:  # as scikit-learn says that there is none
             raise ValueError(f"expected words in {self._path or 'the documents'}, got none: {error}") from error
         found = counter.get_feature_names_out()
-        often = np.asarray((counts > 0).sum(0)).ravel() >= words.least_documents
-        if not often.any():
-            raise ValueError(
-                f"expected words that occur in {words.least_documents} of {len(training)} training documents, got none"
-            )
-        total = np.where(often, np.asarray(counts.sum(0)).ravel(), 0)
-        chosen = np.argsort(-total, kind="stable")[: min(words.most or len(total), int(often.sum()))]
         return CountVectorizer(
-            lowercase=words.lowercase, token_pattern=words.pattern, dtype=np.int32, vocabulary=sorted(found[chosen])
+            lowercase=words.lowercase,
+            token_pattern=words.pattern,
+            dtype=np.int32,
+            vocabulary=sorted(found[self._kept(counts, found)]),
         )
 
     @cached_property
     def _source(self) -> SparseCounts:
         label = {"label": torch.tensor(self._labels)} if self.classes else {}
+        if self._counts is not None:
+            return SparseCounts(self._counts[:, self._columns])
         return SparseCounts(self._counter.transform(self._texts).tocsr(), **label)
 
 

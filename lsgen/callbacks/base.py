@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe, fixed_probe, observations_of
 from lsgen.data import DataModule, Split
-from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.latent import EncodableLatentSpace, LatentSpace, Space
 from lsgen.models.contract import as_numbers
 from lsgen.models.gan.styles import style_space
 from lsgen.models.loaders import require_validation_batches
@@ -68,6 +68,7 @@ class PeriodicCallback(Observer, ABC):
         space: "z", the model's own latent space, or "w" or "w+" of a style-based generator.
 
     Attributes:
+        takes: the least that the space must be; what takes another than `LatentSpace` renders any of that kind.
         default_steps: generator steps between turns unless a cadence is given; None for a turn at the end only.
 
     Raises:
@@ -77,6 +78,7 @@ class PeriodicCallback(Observer, ABC):
 
     family: ClassVar[str]
     needs_encoder: bool = False
+    takes: ClassVar[type[Space]] = LatentSpace
     default_steps: ClassVar[int | None] = 5000
 
     def __init__(
@@ -155,14 +157,14 @@ class PeriodicCallback(Observer, ABC):
             TypeError: it has none, or not the kind that is needed.
 
         """
-        needed = EncodableLatentSpace if self.needs_encoder else LatentSpace
+        needed = EncodableLatentSpace if self.needs_encoder else self.takes
         space = getattr(pl_module, "latent_space", None)
         if not isinstance(space, needed):
             raise TypeError(
                 f"{type(self).__name__} expected {type(pl_module).__name__}.latent_space to be a "
                 f"lsgen.latent.{needed.__name__}, got {type(space).__name__}"
             )
-        return self.view(space)
+        return self.view(cast(LatentSpace, space))
 
     def data_of(self, trainer: Trainer) -> DataModule:
         """Return the data that a trainer trains on.
@@ -230,8 +232,7 @@ class PeriodicCallback(Observer, ABC):
         self._last = step = generator_steps(trainer, pl_module)
         if not trainer.is_global_zero:
             return
-        space = pl_module.latent_space
-        assert isinstance(space, LatentSpace)
+        space = cast(LatentSpace, pl_module.latent_space)
         self._find_probe(trainer, space)
         sink = Sink(trainer.default_root_dir, step, trainer.loggers)
         self.run(space, self._probe, sink)

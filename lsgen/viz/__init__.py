@@ -1,6 +1,13 @@
 """Figures: tensors and arrays in, pixels out. Computes nothing, logs nothing."""
 
-from lsgen.viz.code_plots import interval_curves, p_value_histograms, path_profiles, roc_curves, scatter_maps
+from lsgen.viz.code_plots import (
+    change_matrix,
+    interval_curves,
+    p_value_histograms,
+    path_profiles,
+    roc_curves,
+    scatter_maps,
+)
 from lsgen.viz.encode import gif, png, wav
 from lsgen.viz.image_grid import animate, grid, in_rows
 from lsgen.viz.images import to_pixels, upscale, value_range
@@ -12,6 +19,7 @@ from lsgen.viz.vector import pdf_and_png, publication
 __all__ = [
     "Pixels",
     "animate",
+    "change_matrix",
     "curves",
     "gif",
     "grid",

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lsgen.viz.style import GRID, INK, MUTED, SERIES, Pixels, canvas, headline, rasterise
 
-__all__ = ["interval_curves", "p_value_histograms", "path_profiles", "roc_curves", "scatter_maps"]
+__all__ = ["change_matrix", "interval_curves", "p_value_histograms", "path_profiles", "roc_curves", "scatter_maps"]
 
 _NAMED = 12
 
@@ -146,6 +146,34 @@ def path_profiles(
             ax.set(xlabel="along the path", xlim=(0, 1))
         headline(figure, title)
         _name(figure, [(name, SERIES[i % len(SERIES)]) for i, name in enumerate(names)])
+        return rasterise(figure)
+
+
+def change_matrix(values: ArrayLike, names: Sequence[str], title: str) -> Pixels:
+    """Return a matrix of changes with the names of its rows and columns; blue is less, red is more, white is none.
+
+    Args:
+        values: changes (N, N); those that are not finite are blank.
+        names: of rows and columns, (N,); of more than 60 none is written.
+        title: a line above it.
+
+    Returns:
+        Pixels (H, W, 3).
+
+    """
+    table = np.asarray(values, dtype=float)
+    most = float(np.nanmax(np.abs(table), initial=1e-12))
+    side = min(9.0, max(3.6, 0.26 * len(names) + 1.6))
+    short = [name if len(name) < 19 else f"{name[:17]}…" for name in names]
+    with canvas(side + 1.4, side + 1.2, 1, right=0.9) as (figure, (ax,)):
+        ax.set_position((0.2, 0.2, 0.66, 0.68))
+        drawn = ax.imshow(table, cmap="RdBu_r", vmin=-most, vmax=most)
+        figure.colorbar(drawn, ax=ax, fraction=0.04, pad=0.03)
+        places = range(len(names)) if len(names) <= 60 else []
+        ax.set_xticks(places, short if places else [], rotation=90, fontsize=7)
+        ax.set_yticks(places, short if places else [], fontsize=7)
+        ax.grid(False)
+        headline(figure, title)
         return rasterise(figure)
 
 

@@ -4,7 +4,7 @@ from lsgen.analysis.directions.attributes import attribute_direction, group_dire
 from lsgen.analysis.directions.cartography import pair_alignment
 from lsgen.analysis.directions.comparison import DirectionComparison, compare_directions
 from lsgen.analysis.directions.direction import Direction, Resampling
-from lsgen.analysis.directions.interventions import Leakage, leakage
+from lsgen.analysis.directions.interventions import Leakage, attribute_probes, leakage
 
 __all__ = [
     "Direction",
@@ -12,6 +12,7 @@ __all__ = [
     "Leakage",
     "Resampling",
     "attribute_direction",
+    "attribute_probes",
     "compare_directions",
     "group_direction",
     "leakage",

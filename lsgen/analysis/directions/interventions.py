@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from lsgen.analysis.directions.direction import Direction
 from lsgen.analysis.intervals import mean_interval
 from lsgen.latent import Codes
 
-__all__ = ["Leakage", "leakage"]
+__all__ = ["Leakage", "attribute_probes", "leakage"]
 
 Probe = Callable[[NDArray[Any]], Any]
 
@@ -76,6 +79,51 @@ def leakage(
             change[i, j] = moved.mean()
             intervals[i, j] = mean_interval(moved)
     return Leakage(tuple(one.name for one in directions), tuple(chosen), change, intervals, steps, len(codes))
+
+
+def attribute_probes(codes: Codes, directions: Sequence[Direction], rows: Any = None) -> dict[str, Probe]:
+    """Return a probe of the attribute of each direction, by its name, to be asked what moving codes changes.
+
+    It is the probability of a logistic regression for two groups, the prediction of a ridge regression for values, with
+    an L2 penalty of 1 on standardised coordinates of the tangent space.
+
+    Args:
+        codes: the codes (N, d) that the directions were found from.
+        directions: of groups or of values, not of pairs.
+        rows: a mask (N,) or rows of the codes that probes are fitted to, so that others can be moved; all unless given.
+
+    Raises:
+        ValueError: a direction is one of pairs, two have one name, or the codes to fit to have one value of an
+            attribute.
+
+    """
+    kept = np.ones(len(codes), dtype=bool)
+    if rows is not None:
+        kept[:] = False
+        kept[np.asarray(rows)] = True
+    found: dict[str, Probe] = {}
+    for one in directions:
+        if one.paired or one.name in found:
+            raise ValueError(f"expected directions of groups or values with names of their own, got {one.name!r}")
+        inside = kept[one.rows]
+        y, x = one.attribute[inside], one.space.vectors(codes.z[one.rows[inside]])
+        if len(np.unique(y)) < 2:
+            raise ValueError(f"expected codes with different values of {one.name!r} to fit a probe to, got {len(y)}")
+        found[one.name] = _fitted(one, x, y)
+    return found
+
+
+def _fitted(direction: Direction, x: NDArray[np.float64], y: NDArray[np.float64]) -> Probe:
+    groups = set(np.unique(direction.attribute).tolist()) <= {0.0, 1.0}
+    scale = 1.0 if groups else float(y.std())
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000) if groups else Ridge(alpha=1.0))
+    model.fit(x, y > 0.5 if groups else y / scale)
+
+    def asked(z: NDArray[Any]) -> NDArray[np.float64]:
+        vectors = direction.space.vectors(z)
+        return np.asarray(model.predict_proba(vectors)[:, 1] if groups else model.predict(vectors))
+
+    return asked
 
 
 def _asked(name: str, probe: Probe, z: NDArray[Any]) -> NDArray[np.float64]:

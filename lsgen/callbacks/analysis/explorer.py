@@ -18,7 +18,7 @@ from lsgen.callbacks.probes import Probe
 from lsgen.data import Split
 from lsgen.explorer import write_page
 from lsgen.explorer.exports import code_table
-from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.latent import EncodableSpace, Space
 
 __all__ = ["Explorer"]
 
@@ -26,8 +26,8 @@ __all__ = ["Explorer"]
 class Explorer(PeriodicCallback):
     """Writes explorer.html into the run directory: the codes of held-out observations on maps, with their decoder.
 
-    A space without encoder gives draws from its prior. Where no code is finite, as of a model that has diverged, there
-    is a warning and no page.
+    A space without encoder gives draws from its prior, a closed set of items its items. Where no code is finite, as of
+    a model that has diverged, there is a warning and no page.
 
     Args:
         every_n_steps: generator steps between turns; there is one at the end of training alone unless a cadence is
@@ -46,6 +46,7 @@ class Explorer(PeriodicCallback):
     """
 
     family: ClassVar[str] = "explorer"
+    takes: ClassVar[type[Space]] = Space
     default_steps: ClassVar[int | None] = None
 
     def __init__(
@@ -74,11 +75,11 @@ class Explorer(PeriodicCallback):
         """Let go of both."""
         self._module = self._trainer = None
 
-    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+    def render(self, space: Space, probe: Probe | None, sink: Sink) -> None:
         """Collect the codes and write the page."""
         directory = sink.figures.parent.resolve()
         assert self._module is not None
-        data = self._data() if isinstance(space, EncodableLatentSpace) else None
+        data = self._data() if isinstance(space, EncodableSpace) else None
         facts = {"model": type(self._module).__name__, "trained for": f"{sink.step:,} steps"}
         try:
             found = collect_codes(self._module, data, self.n, self.seed, self.splits, self.options.chunk_size)

@@ -5,8 +5,10 @@
 | neighbours  | how unevenly codes are neighbours of others                                                         |
 | dimension   | how many dimensions codes fill                                                                      |
 | clusters    | clusters, their stability, their agreement with classes, and what is frequent in each               |
-| projections | projections of the codes and how faithful each is                                                   |
-| directions  | reliability, permutation p and cross-validated AUC of the direction of every class and factor       |
+| projections | projections of the codes, how faithful each is, and how well those of other seeds agree with it     |
+| directions  | reliability, permutation p and cross-validated AUC of the direction of every class and factor, what |
+|             | moving along it changes of the others, and the score of Latent Space Cartography                    |
+| analogies   | how many are answered by named items, or by the averages of groups, with inputs left out and not    |
 | probes      | label and factors from few labels: codes, raw data, components, an untrained network                |
 | anomalies   | false alarms of conformal p-values, and how well scores tell a class that they were not fitted to   |
 | paths       | where paths between codes leave the codes, and how the decoder moves along them                     |
@@ -30,6 +32,7 @@ from torch import nn
 
 from lsgen.callbacks.analysis.collection import collect_codes
 from lsgen.callbacks.analysis.options import AnalysisDetail
+from lsgen.callbacks.analysis.parts.analogy_questions import analogies
 from lsgen.callbacks.analysis.parts.attributes import directions
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.journeys import paths
@@ -43,7 +46,7 @@ from lsgen.callbacks.base import PeriodicCallback, Turns, undisturbed
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import Split
-from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace
+from lsgen.latent import Codes, EncodableSpace, Space
 
 __all__ = ["PARTS", "LatentAnalysis"]
 
@@ -53,6 +56,7 @@ PARTS: Mapping[str, Part] = {
     "clusters": clusters,
     "projections": projections,
     "directions": directions,
+    "analogies": analogies,
     "probes": probes,
     "anomalies": anomalies,
     "paths": paths,
@@ -62,7 +66,9 @@ PARTS: Mapping[str, Part] = {
 
 
 class LatentAnalysis(PeriodicCallback):
-    """Analyses the codes of held-out observations, or, of a model without encoder, of draws from the prior.
+    """Analyses the codes of held-out observations, of a closed set of items, or of draws from a prior.
+
+    It takes any space: of one without decoder, such as of word vectors or of features, what needs one is left out.
 
     Where no code is finite, as of a model that has diverged, there is a warning and no analysis.
 
@@ -82,6 +88,7 @@ class LatentAnalysis(PeriodicCallback):
     """
 
     family: ClassVar[str] = "analysis"
+    takes: ClassVar[type[Space]] = Space
     default_steps: ClassVar[int | None] = None
 
     def __init__(
@@ -108,7 +115,7 @@ class LatentAnalysis(PeriodicCallback):
         """Store the model and its data."""
         super().setup(trainer, pl_module, stage)
         data = getattr(trainer, "datamodule", None)
-        if data is None and isinstance(self.check(pl_module), EncodableLatentSpace):
+        if data is None and isinstance(self.check(pl_module), EncodableSpace):
             raise TypeError("LatentAnalysis expected a data module, whose observations are encoded, got none")
         self._module, self._data = pl_module, data
 
@@ -130,15 +137,15 @@ class LatentAnalysis(PeriodicCallback):
             ValueError: no code is finite and on the manifold.
 
         """
-        space = module if isinstance(module, LatentSpace) else getattr(module, "latent_space", None)
-        if not isinstance(space, LatentSpace):
-            raise TypeError(f"expected a model with a LatentSpace, got {type(module).__name__}")
+        space = module if isinstance(module, Space) else getattr(module, "latent_space", None)
+        if not isinstance(space, Space):
+            raise TypeError(f"expected a model with a latent space, got {type(module).__name__}")
         collected = collect_codes(module, data, self.n, self.seed, self.splits)
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()
             return self._found(Subject(module, space, collected, self.detail, self.seed, others or {}), sink)
 
-    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+    def render(self, space: Space, probe: Probe | None, sink: Sink) -> None:
         """Collect the codes, take all parts, and log; where no code is finite, there is a warning and nothing else."""
         assert self._module is not None
         try:

@@ -17,6 +17,10 @@ class AnalysisDetail:
         k: number of nearest neighbours.
         columns: columns that are probed, drawn and taken for attributes; the label and the factors unless given.
         maps: projections that are drawn, see `lsgen.analysis.projections`; "" stands for the one that loses least.
+        map_seeds: maps of so many seeds that are laid over each other, of projections that depend on random numbers; 1
+            for the one that is drawn alone.
+        analogies: a file of questions about items by name, see `lsgen.analysis.analogies.read_questions`; unless given,
+            groups of codes are asked about.
         scores: scores of strange codes, see `lsgen.analysis.anomalies`; all that apply unless given.
         probes: how probes are fitted and judged.
         pairs: pairs of codes that are joined by paths.
@@ -33,6 +37,8 @@ class AnalysisDetail:
     k: int = 10
     columns: tuple[str, ...] | None = None
     maps: tuple[str, ...] = ("", "tsne")
+    map_seeds: int = 3
+    analogies: str | None = None
     scores: tuple[str, ...] | None = None
     probes: ProbeOptions = field(default_factory=ProbeOptions)
     pairs: int = 2
@@ -42,7 +48,7 @@ class AnalysisDetail:
     samples: int = 300
 
     def __post_init__(self) -> None:
-        least = {"k": 1, "pairs": 1, "points": 3, "imputed": 2, "samples": 1}
+        least = {"k": 1, "map_seeds": 1, "pairs": 1, "points": 3, "imputed": 2, "samples": 1}
         for name, number in least.items():
             if getattr(self, name) < number:
                 raise ValueError(f"expected {name} of at least {number}, got {getattr(self, name)}")

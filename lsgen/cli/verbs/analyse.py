@@ -22,23 +22,25 @@ if TYPE_CHECKING:
 __all__ = ["analyse_run", "run"]
 
 _USAGE = """usage: lsgen analyse RUN [what=PART,...] [n=N] [k=N] [columns=NAME,...] [maps=NAME,...] [seed=N]
-                     [compare=RUN] [checkpoint=last|best|PATH] [device=cpu|cuda]
+                     [analogies=FILE] [compare=RUN] [checkpoint=last|best|PATH] [device=cpu|cuda]
 
-Analyse the codes of a trained run's held-out observations, or of draws from the prior of a model without encoder: hubs,
-dimension, clusters, maps and how faithful they are, directions of attributes, probes beside four baselines, strange
-codes with p-values, paths that leave the codes, another run's codes, coverage of imputations. Every statistic has its
-interval, its level by chance, n and seed.
+Analyse the codes of a trained run's held-out observations, of its items, or of draws from the prior of a model without
+encoder: hubs, dimension, clusters, maps and how faithful and stable they are, directions of attributes and what moving
+along them changes, analogies, probes beside four baselines, strange codes with p-values, paths that leave the codes,
+another run's codes, coverage of imputations. Every statistic has its interval, its level by chance, n and seed.
 
 Figures and the codes go into RUN/figures/analysis, numbers into RUN/analysis/CHECKPOINT.json and statistics.csv beside
 it, figures into RUN/report.html as well. A part that does not apply is left out, and that is said.
 
-  what=...         parts, out of neighbours, dimension, clusters, projections, directions, probes, anomalies, paths,
-                   comparison, imputation (default all)
+  what=...         parts, out of neighbours, dimension, clusters, projections, directions, analogies, probes,
+                   anomalies, paths, comparison, imputation (default all)
   n=...            codes (default 2000)
   k=...            nearest neighbours (default 10)
   columns=...      columns that are probed, drawn and taken for attributes (default the label and the factors)
   maps=...         projections, such as pca,tsne,umap (default the one that loses least, and tsne)
   seed=...         seed of all random numbers (default 0)
+  analogies=...    a file of questions about items by name, "a b c d" a line, ": section" before each of its sections
+                   (default: groups of codes by two columns are asked about)
   compare=...      another run, whose codes of the same observations are compared
   checkpoint=...   which weights (default last), of both
   device=...       where to compute (default cpu)
@@ -46,7 +48,7 @@ it, figures into RUN/report.html as well. A part that does not apply is left out
   lsgen analyse runs/NAME
   lsgen analyse runs/NAME what=probes,anomalies checkpoint=best"""
 
-_SETTINGS = ("what", "n", "k", "columns", "maps", "seed", "compare")
+_SETTINGS = ("what", "n", "k", "columns", "maps", "seed", "analogies", "compare")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -75,7 +77,7 @@ def analyse_run(
         directory: the run.
         checkpoint: "last", "best", or a path.
         device: where to compute.
-        settings: what, n, k, columns, maps, seed and compare as they stand on the command line.
+        settings: what, n, k, columns, maps, seed, analogies and compare as they stand on the command line.
 
     Returns:
         A mapping with "checkpoint", "step", "time", "settings", "metrics" (as they are logged), "statistics" (each with
@@ -144,9 +146,13 @@ def _callback(settings: Mapping[str, str]) -> LatentAnalysis:
 
     given: dict[str, Any] = {name: _number(name, settings[name]) for name in ("n", "k", "seed") if name in settings}
     given |= {name: tuple(settings[name].split(",")) for name in ("what", "columns", "maps") if name in settings}
+    if "analogies" in settings:
+        if not Path(settings["analogies"]).is_file():
+            raise UsageError(f"expected analogies= to be a file of questions, got {settings['analogies']!r}")
+        given["analogies"] = settings["analogies"]
     detail, options, turns = (
         {name: given[name] for name in names if name in given}
-        for names in (("k", "columns", "maps"), ("what", "n"), ("seed",))
+        for names in (("k", "columns", "maps", "analogies"), ("what", "n"), ("seed",))
     )
     try:
         return LatentAnalysis(detail=AnalysisDetail(**detail), turns=Turns(**turns), **options)

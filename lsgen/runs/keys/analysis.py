@@ -56,6 +56,27 @@ ANALYSIS: tuple[Entry, ...] = (
                 "map", "higher", False),
             ("map/{map}/overlap", "overlap of neighbours on {map}", "", "share of neighbours that both have in common",
                 "higher", False),
+            ("map/{map}/stability", "stability of {map}", "R²", "agreement of maps of several seeds, by Procrustes",
+                "higher", False),
+            ("direction/{attribute}/pair_alignment", "pair alignment of {attribute}", "Cohen's d", "the score of "
+                "Latent Space Cartography, which is far from 0 by chance", "", False),
+            ("leakage/{attribute}/own", "own change along {attribute}", "SD", "of a probe of the attribute when codes "
+                "move by one standard deviation along its direction", "higher", False),
+            ("leakage/{attribute}/others", "leakage of {attribute}", "SD", "the greatest change of a probe of another "
+                "column, or of another class where there is one column, when codes move along its direction", "lower",
+                False),
+            ("analogy/{questions}/standard", "analogies of {questions}", "", "share answered with a, b and c left "
+                "out of the answers; by chance: by the code nearest to c", "higher", False),
+            ("analogy/{questions}/honest", "honest analogies of {questions}", "", "share answered with no code left "
+                "out", "higher", False),
+            ("analogy/{questions}/returns_input", "inputs returned for {questions}", "", "share whose honest answer is "
+                "a, b or c", "lower", False),
+            ("analogy/{questions}/nearest_of_c", "nearest of c for {questions}", "", "share that the code nearest to c "
+                "answers", "", False),
+            ("analogy/{questions}/only_b", "nearest of b for {questions}", "", "share that the code nearest to b "
+                "answers", "", False),
+            ("analogy/{questions}/coverage", "coverage of {questions}", "", "share of questions whose four codes are "
+                "there", "higher", False),
             ("direction/{attribute}/reliability", "reliability of {attribute}", "", "cos² of the angle between the "
                 "direction that was found and that of infinitely many codes", "higher", False),
             ("direction/{attribute}/auc", "AUC along {attribute}", "", "of held-out codes along it", "higher",
@@ -95,7 +116,10 @@ ANALYSIS: tuple[Entry, ...] = (
     ),
     _figure("maps", "Maps of codes", "projections with their trustworthiness, coloured by the label"),
     _figure("maps", "", "their coordinates and the ids of the codes", "npz"),
-    _figure("directions", "", "names and vectors of the directions", "npz"),
+    _figure("directions", "", "names and vectors of the directions, cosines between them, leakage", "npz"),
+    _figure("leakage", "What moving along directions changes", "change of the probe of each attribute, in its standard "
+        "deviations, when codes move by one standard deviation along the direction of each"),
+    _figure("analogies", "Analogies", "shares of questions that are answered, by section", "table"),
     _figure("probe/{column}", "Probes of {column}", "accuracy or R² by the number of labels, with 95 % intervals"),
     _figure("p_values", "p-values of codes", "conformal p-values of each code; uniform where no code is strange"),
     _figure("roc", "A class that scores have not seen", "ROC curves of the class that the best score tells worst"),

@@ -5,12 +5,15 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 
 from lsgen.analysis.directions import (
     Resampling,
     attribute_direction,
+    attribute_probes,
     group_direction,
+    leakage,
     pair_alignment,
     pair_direction,
     value_direction,
@@ -269,3 +272,26 @@ def test_columns_choose_groups_and_values_and_what_has_no_direction_is_refused()
     assert huge.reliability.interval == pytest.approx(plain.reliability.interval)
     small = group_direction(codes, [0, 1], [2, 3], resampling=FEW)
     assert len(small.remarks) == 2
+
+
+def test_probes_of_attributes_are_those_of_the_rows_they_are_fitted_to():
+    rng = np.random.default_rng(0)
+    label, size = np.arange(120) % 2, rng.normal(size=120)
+    z = np.stack([3.0 * label, size, rng.normal(size=120)], 1) + 0.3 * rng.normal(size=(120, 3))
+    codes = Codes(z, columns={"label": label, "size": size})
+    found = [attribute_direction(codes, name) for name in ("label", "size")]
+    rows = np.arange(60)
+    probes = attribute_probes(codes, found, rows)
+    x = z - z.mean(0)
+    scaled = (x - x[rows].mean(0)) / x[rows].std(0)
+    logistic = LogisticRegression(max_iter=1000).fit(scaled[rows], label[rows]).predict_proba(scaled)[:, 1]
+    np.testing.assert_allclose(probes[found[0].name](z), logistic, atol=1e-4)
+    ridge = Ridge().fit(scaled[rows], size[rows] / size[rows].std()).predict(scaled)
+    got = probes[found[1].name](z)
+    np.testing.assert_allclose(got - got.mean(), ridge - ridge.mean(), atol=1e-6)
+    changed = leakage(codes.select(np.arange(60, 120)), found, probes)
+    own, other = changed.change.diagonal(), changed.change[[0, 1], [1, 0]]
+    assert (own > 0.4).all()
+    assert (np.abs(other) < 0.5 * own).all()
+    with pytest.raises(ValueError, match="different values of 'label = 1' to fit a probe to, got 3"):
+        attribute_probes(codes, found, [0, 2, 4])

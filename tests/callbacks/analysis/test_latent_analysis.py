@@ -7,17 +7,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
+from lsgen.analysis.analogies import attribute_analogies, evaluate_analogies, read_questions
 from lsgen.analysis.anomalies import anomaly_panel
+from lsgen.analysis.directions import attribute_direction, attribute_probes, leakage, pair_alignment
 from lsgen.analysis.probing import ProbeOptions, probe
-from lsgen.callbacks import AnalysisDetail, CSVLogger, LatentAnalysis, Turns
+from lsgen.analysis.projections import map_stability, tsne
+from lsgen.callbacks import AnalysisDetail, CSVLogger, Explorer, LatentAnalysis, Turns
 from lsgen.callbacks.analysis.collection import Collected, collect_codes
+from lsgen.callbacks.analysis.contents import PageOptions
+from lsgen.callbacks.analysis.parts.analogy_questions import analogies
+from lsgen.callbacks.analysis.parts.findings import Findings
+from lsgen.callbacks.analysis.parts.mapping import projections
 from lsgen.callbacks.analysis.parts.subject import Subject
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Digits
-from lsgen.latent import Codes, LatentSpace, StandardNormal
+from lsgen.latent import Codes, Euclidean, FeatureSpace, ItemSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.models.vae import ELBO, VAE
 from lsgen.nn import MLPDecoder, MLPEncoder
@@ -50,9 +57,10 @@ def test_statistics_are_those_of_the_analysis(turn):
         assert found.statistics[f"analysis/probe/label/codes/{budget}"] == score
         assert sink.values[f"analysis/probe/label/codes/{budget}_low"] == score.interval[0]
     assert {"raw", "pca", "untrained", "majority"} <= {key.split("/")[3] for key in found.statistics if "probe" in key}
-    left_out = dict(found.left_out)
+    left_out = {name: reason for name, reason in found.left_out.items() if not name.startswith("leakage of")}
     if find_spec("skdim") is None:
         assert "lsgen[maps]" in left_out.pop("dimension")
+    assert left_out.pop("analogies").startswith("there is no file of questions about items, and no two columns")
     assert left_out == {"comparison": "there are no other codes of these observations yet"}
 
 
@@ -88,6 +96,108 @@ def test_cosines_between_directions_are_written_with_their_intervals(turn):
     assert (known["shared"].diagonal() == 90).all()
 
 
+def test_alignment_and_leakage_of_directions_are_those_of_the_analysis(turn):
+    vae, sink, found = turn
+    codes = collect_codes(vae, Digits(SHAPE, binarise="static"), 90).codes
+    label = codes.columns["label"]
+    exact = pair_alignment(codes, label != 3, label == 3)
+    assert found.statistics["analysis/direction/label_3/pair_alignment"].value == pytest.approx(exact.value)
+    order = np.random.default_rng(0).permutation(90)
+    fitted = [value for value in range(10) if (label[order[:45]] == value).any()]
+    assert set(found.left_out) >= {f"leakage of label_{value}" for value in range(10) if value not in fitted}
+    known, row = [attribute_direction(codes, "label", value) for value in fitted], fitted.index(3)
+    probes = attribute_probes(codes, known, np.sort(order[:45]))
+    changed = leakage(codes.select(np.sort(order[45:])), known, probes)
+    written = np.load(sink.figures / "analysis" / "directions" / "00000007.npz")
+    np.testing.assert_allclose(written["leakage"], changed.change, atol=1e-6)
+    others = np.abs(np.delete(changed.change[row], row))
+    assert sink.values["analysis/leakage/label_3/own"] == pytest.approx(changed.change[row, row], abs=1e-6)
+    assert sink.values["analysis/leakage/label_3/others"] == pytest.approx(others.max(), abs=1e-6)
+    assert (sink.figures / "analysis" / "leakage" / "00000007.png").is_file()
+
+
+class Words(ItemSpace):
+    """A closed set of named items whose pairs differ by one vector."""
+
+    dim, manifold = 4, Euclidean()
+
+    def items(self):
+        rng = np.random.default_rng(0)
+        a = rng.normal(size=(20, 4))
+        names = [*(f"w{i}" for i in range(20)), *(f"w{i}s" for i in range(20))]
+        return Codes(np.concatenate([a, a + 9 * np.eye(4)[0]]), names, columns={"plural": [0] * 20 + [1] * 20})
+
+
+def test_items_without_decoder_are_analysed_and_asked_by_name(tmp_path):
+    file = tmp_path / "questions.txt"
+    file.write_text(": plural\n" + "".join(f"w{i} w{i}s w{i + 1} w{i + 1}s\n" for i in range(5)), encoding="utf-8")
+    model = SimpleNamespace(latent_space=Words())
+    callback = LatentAnalysis(n=30, what=("neighbours", "directions", "analogies", "paths", "imputation"))
+    callback.detail = AnalysisDetail(k=3, analogies=str(file))
+    sink = Sink(tmp_path, 1)
+    found = callback.analyse(model, None, sink)
+    exact = evaluate_analogies(Words().items(), *read_questions(file)).total
+    assert found.statistics["analysis/analogy/questions/standard"] == exact.standard
+    assert found.statistics["analysis/analogy/questions/coverage"].value == 1
+    assert set(found.left_out) == {"paths", "imputation"}
+    assert found.left_out["paths"] == "there is no decoder"
+    assert sorted(key for key in sink.values if find(key) is None) == []
+
+
+def test_groups_of_two_columns_are_asked_about_where_there_is_no_file(tmp_path):
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 3, 90), rng.integers(0, 3, 90) / 2
+    z = rng.normal(size=(3, 2))[first] + rng.normal(size=(3, 2))[(2 * second).astype(int)]
+    codes = Codes(z, columns={"a": first, "b": second, "c": rng.normal(size=90)})
+    collected = Collected(codes, None, None, None, "items", "", None, 0)
+    found = Findings(Sink(tmp_path, 1))
+    analogies(Subject(nn.Module(), Words(), collected, AnalysisDetail()), found)
+    assert found.statistics["analysis/analogy/a_b/honest"] == attribute_analogies(codes, "a", "b").total.honest
+    assert {key.split("/")[2] for key in found.statistics} == {"a_b"}
+
+
+def test_a_model_with_an_encoder_alone_is_analysed_while_it_trains(tmp_path):
+    class Siamese(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.latent_space = FeatureSpace(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), 3)
+
+        def training_step(self, batch, batch_idx):
+            return self.latent_space.encode(batch["x"]).mean.square().mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.01)
+
+    hooks = [
+        LatentAnalysis(what=("projections", "paths", "imputation"), n=40, detail=DETAIL),
+        Explorer(n=40, options=PageOptions(maps=())),
+    ]
+    trainer = Trainer(
+        max_steps=2,
+        callbacks=hooks,
+        logger=CSVLogger(tmp_path),
+        default_root_dir=tmp_path,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
+    trainer.fit(Siamese(), Digits(SHAPE, binarise="static", batch_size=256))
+    assert (tmp_path / "explorer.html").stat().st_size > 100_000
+    assert next(tmp_path.glob("figures/analysis/codes/*.npz")).is_file()
+
+
+def test_maps_of_further_seeds_are_laid_over_the_one_that_is_drawn(tmp_path):
+    codes = Codes(np.random.default_rng(0).normal(size=(60, 4)))
+    collected = Collected(codes, None, None, None, "items", "", None, 0)
+    found = Findings(Sink(tmp_path, 1))
+    projections(Subject(nn.Module(), Words(), collected, AnalysisDetail(k=5, maps=("tsne",))), found)
+    stable = found.statistics["analysis/map/tsne/stability"]
+    exact = map_stability([tsne(codes, seed=seed).coordinates for seed in range(3)])
+    assert stable.value == pytest.approx(exact.agreement.value, abs=1e-6)
+    np.testing.assert_allclose(found.columns["shift_tsne"], exact.shift_at, atol=1e-6)
+
+
 def test_every_key_is_registered(turn):
     keys = turn[1].values
     assert sorted(key for key in keys if find(key) is None) == []
@@ -101,7 +211,7 @@ def test_a_model_without_encoder_or_labels_says_what_is_left_out(tmp_path):
     assert set(found.left_out) == {"directions", "probes", "comparison", "imputation"}
     assert found.left_out["imputation"] == "there is no encoder"
     assert "analysis/map/identity/overlap" in found.statistics
-    with pytest.raises(TypeError, match="model with a LatentSpace, got Linear"):
+    with pytest.raises(TypeError, match="model with a latent space, got Linear"):
         LatentAnalysis().analyse(nn.Linear(1, 1), None, Sink(tmp_path, 1))
 
 

@@ -9,6 +9,7 @@ from lsgen.analysis.trajectories import JudgedPath, PathJudge, paths_between
 from lsgen.analysis.trajectories.diagnostics import OFF_MANIFOLD
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.subject import LeftOutError, Subject
+from lsgen.latent import LatentSpace
 
 __all__ = ["paths"]
 
@@ -25,6 +26,8 @@ TITLES = {
 def paths(subject: Subject, found: Findings) -> None:
     """Log, by kind of path, the share of steps off the manifold and averages of the diagnostics over pairs of codes."""
     codes, detail = subject.codes, subject.detail
+    if not isinstance(subject.space, LatentSpace):
+        raise LeftOutError("there is no decoder")
     if len(codes) < detail.k + 3:
         raise LeftOutError(f"expected {detail.k + 3} codes or more, got {len(codes)}")
     if not codes.manifold.continuous:

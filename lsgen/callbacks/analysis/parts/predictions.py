@@ -46,7 +46,7 @@ def imputation(subject: Subject, found: Findings) -> None:
     """Log how often 90 % intervals of imputations hold values that were hidden at random."""
     space, x, detail = subject.space, subject.collected.observations, subject.detail
     if not isinstance(space, EncodableLatentSpace) or x is None:
-        raise LeftOutError("there is no encoder")
+        raise LeftOutError(f"there is no {'decoder' if isinstance(space, EncodableSpace) else 'encoder'}")
     try:
         check_density(space.prior, space.posterior)
     except TypeError as error:

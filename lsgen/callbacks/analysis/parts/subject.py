@@ -13,7 +13,7 @@ from torch import nn
 from lsgen.callbacks.analysis.collection import Collected
 from lsgen.callbacks.analysis.options import AnalysisDetail
 from lsgen.callbacks.analysis.parts.findings import Findings
-from lsgen.latent import Codes, LatentSpace
+from lsgen.latent import Codes, Space
 from lsgen.latent.columns import is_text
 
 __all__ = ["LeftOutError", "Part", "Subject"]
@@ -41,7 +41,7 @@ class Subject:
     """
 
     module: nn.Module
-    space: LatentSpace
+    space: Space
     collected: Collected
     detail: AnalysisDetail
     seed: int = 0

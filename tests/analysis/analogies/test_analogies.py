@@ -92,7 +92,7 @@ def test_scores_are_shares_of_answers_and_count_what_is_missing():
 
 def test_intervals_know_that_questions_share_pairs():
     """Of questions that are right where both their pairs are, an interval of independent ones would be too short."""
-    from lsgen.analysis.analogies import _dyadic
+    from lsgen.analysis.analogies.evaluation import _dyadic
 
     covered, short, truth = 0, 0, 0.49
     for _ in range(200):

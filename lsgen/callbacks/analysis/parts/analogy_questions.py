@@ -71,7 +71,7 @@ def _of_groups(subject: Subject, found: Findings) -> Iterator[tuple[str, Analogy
 def _columns(subject: Subject) -> list[str]:
     """Return the columns whose values give groups: classes, or numbers of which each stands for five codes or more."""
     named = []
-    for column in subject.columns():
+    for column in subject.distinct_columns():
         values = subject.codes.columns[column]
         known = [value for value in values.tolist() if value is not None and value == value]
         several = len(set(known))

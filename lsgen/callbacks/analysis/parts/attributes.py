@@ -74,8 +74,11 @@ def _leakage(
     codes = subject.codes
     order = np.random.default_rng(subject.seed).permutation(len(codes))
     fitted, moved = np.sort(order[: len(codes) // 2]), np.sort(order[len(codes) // 2 :])
-    of = {}
+    of: dict[str, str] = {}
+    distinct = subject.distinct_columns()
     for (name, direction), column in zip(known.items(), columns, strict=True):
+        if column not in distinct:
+            continue
         if len(np.unique(direction.attribute[np.isin(direction.rows, fitted)])) > 1:
             of[name] = column
         else:
@@ -90,7 +93,7 @@ def _leakage(
         others = [j for j, other in enumerate(names) if j != i and (of[other] != of[name] or not several)]
         most = max(others, key=lambda j: np.nan_to_num(abs(changed.change[i, j]), nan=-1.0))
         found.add(f"analysis/leakage/{name}/others", _change(changed, i, most, subject.seed))
-    title = "Change of attributes (columns), in their SD, when codes move by one SD along directions (rows)"
+    title = "Moving one SD along a row changes a column by so many SD"
     found.sink.image("analysis/leakage", viz.change_matrix(changed.change, names, title))
     return {
         "leakage": changed.change,

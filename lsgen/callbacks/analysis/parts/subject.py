@@ -69,6 +69,22 @@ class Subject:
             raise LeftOutError("no label and no factor varies")
         return varying
 
+    def distinct_columns(self) -> list[str]:
+        """Return those columns without any that is another one under other names, as a label that is also a factor.
+
+        Raises:
+            LeftOutError: none varies.
+
+        """
+        kept: dict[str, NDArray[np.int64]] = {}
+        for name in self.columns():
+            place = np.unique(_text(self.codes.columns[name]), return_inverse=True)[1]
+            pairs = [len(np.unique(np.stack([place, other]), axis=1).T) for other in kept.values()]
+            sizes = [int(other.max()) + 1 for other in kept.values()]
+            if not any(both == size == int(place.max()) + 1 for both, size in zip(pairs, sizes, strict=True)):
+                kept[name] = place
+        return list(kept)
+
     def classes(self) -> tuple[str, NDArray[np.str_]]:
         """Return the first column of from 2 to 20 classes that every code has, and its values as text.
 

@@ -78,7 +78,7 @@ class PeriodicCallback(Observer, ABC):
 
     family: ClassVar[str]
     needs_encoder: bool = False
-    takes: ClassVar[type[Space]] = LatentSpace
+    takes: ClassVar[type] = LatentSpace
     default_steps: ClassVar[int | None] = 5000
 
     def __init__(

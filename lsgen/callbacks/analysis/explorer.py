@@ -46,7 +46,7 @@ class Explorer(PeriodicCallback):
     """
 
     family: ClassVar[str] = "explorer"
-    takes: ClassVar[type[Space]] = Space
+    takes: ClassVar[type] = Space
     default_steps: ClassVar[int | None] = None
 
     def __init__(

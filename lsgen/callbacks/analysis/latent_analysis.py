@@ -88,7 +88,7 @@ class LatentAnalysis(PeriodicCallback):
     """
 
     family: ClassVar[str] = "analysis"
-    takes: ClassVar[type[Space]] = Space
+    takes: ClassVar[type] = Space
     default_steps: ClassVar[int | None] = None
 
     def __init__(

@@ -64,7 +64,7 @@ def _alignment(subject: Subject, direction: Direction) -> Statistic:
     random = np.random.default_rng(subject.seed)
     groups = [direction.rows[direction.attribute == side] for side in (0.0, 1.0)]
     chosen = [random.choice(group, min(len(group), ALIGNED), replace=False) for group in groups]
-    return pair_alignment(subject.codes, *chosen, subject.seed)
+    return pair_alignment(subject.codes, chosen[0], chosen[1], subject.seed)
 
 
 def _leakage(

@@ -31,7 +31,7 @@ from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe, fixed_probe, observations_of
 from lsgen.data import DataModule, Split
-from lsgen.latent import EncodableLatentSpace, LatentSpace, Space
+from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.contract import as_numbers
 from lsgen.models.gan.styles import style_space
 from lsgen.models.loaders import require_validation_batches

@@ -22,6 +22,7 @@ from lsgen.likelihoods.mixed import (
     Mixed,
     mixed_likelihood,
 )
+from lsgen.likelihoods.multinomial import Multinomial
 from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
 from lsgen.likelihoods.poisson import Poisson
 
@@ -50,6 +51,7 @@ __all__ = [
     "LocationScaleFamily",
     "Logistic",
     "Mixed",
+    "Multinomial",
     "NegativeBinomial",
     "OptimalGaussian",
     "Poisson",

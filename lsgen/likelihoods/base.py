@@ -14,6 +14,7 @@ so that z -> e(h(z)) is an immersion whose induced metric is the pulled-back Fis
 
 Layout: an observation has shape `shape`, (C, H, W) or (D,). The raw outputs h have shape
 (B, heads * shape[0], *shape[1:]), the first head of all channels first, for any batch shape B.
+A `joint` family has one member for all data dimensions together; its coordinates are (B, 1, D) and F is (B, 1, D, D).
 
 What a family can do is its type: `FlatLikelihood` has the embedding, `ClosedFormLikelihood` also the distance, and
 `CubicLikelihood` the third moments of the score, which alpha-connections are made of.
@@ -34,7 +35,7 @@ __all__ = ["ClosedFormLikelihood", "CubicLikelihood", "FlatLikelihood", "Likelih
 
 
 class Likelihood(nn.Module, ABC):
-    r"""Abstract family p(x|h), one independent member for every data dimension.
+    r"""Abstract family p(x|h), one independent member for every data dimension, or one for all of them.
 
     Args:
         shape: shape of one observation, (C, H, W) or (D,).
@@ -44,6 +45,7 @@ class Likelihood(nn.Module, ABC):
         support: what an observation may be, in words; used in error messages.
         discrete: whether p(x|h) is a probability mass function; bits per dimension exist only then.
         convex: whether the support is an interval, so that the least and the greatest value speak for all.
+        joint: whether the data dimensions together are one member, such as the counts of a multinomial.
 
     """
 
@@ -51,6 +53,7 @@ class Likelihood(nn.Module, ABC):
     support: str = "any real number"
     discrete: ClassVar[bool] = False
     convex: ClassVar[bool] = False
+    joint: ClassVar[bool] = False
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()

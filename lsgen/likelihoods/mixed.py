@@ -46,10 +46,14 @@ class Mixed(Likelihood):
 
     Raises:
         ValueError: there are no parts, or their shapes differ in more than the first dimension.
+        TypeError: the data dimensions of a part are not independent.
 
     """
 
     def __init__(self, parts: Mapping[str, Likelihood]) -> None:
+        if joint := [name for name, part in parts.items() if part.joint]:
+            kind = type(parts[joint[0]]).__name__
+            raise TypeError(f"expected parts with independent data dimensions, got {kind} for {joint[0]}")
         shapes = {name: part.shape for name, part in parts.items()}
         if len({shape[1:] for shape in shapes.values()}) != 1:
             raise ValueError(f"expected parts whose shapes differ in their first dimension only, got {shapes}")

@@ -62,7 +62,8 @@ FAMILIES = {
     "ContinuousBernoulli": (1, {}),
     "DiscretisedLogisticMixture": (6, {"levels": 16, "components": 2}), "FixedGaussian": (1, {"sigma": 1.0}),
     "FixedLaplace": (1, {"scale": 1.0}), "FixedLogistic": (1, {"scale": 1.0}), "Gaussian": (2, {}), "Laplace": (2, {}),
-    "FixedNegativeBinomial": (1, {"dispersion": 1.0}), "Logistic": (2, {}), "NegativeBinomial": (2, {}),
+    "FixedNegativeBinomial": (1, {"dispersion": 1.0}), "Logistic": (2, {}), "Multinomial": (1, {}),
+    "NegativeBinomial": (2, {}),
     "OptimalGaussian": (1, {}), "Poisson": (1, {}), "SharedGaussian": (1, {"sigma": 1.0}), "StudentT": (3, {}),
     "SharedStudentT": (2, {}),
 }  # fmt: skip

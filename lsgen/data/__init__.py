@@ -43,8 +43,12 @@ from lsgen.data.sampler import (
 from lsgen.data.tables.counted_cells import CountedCells
 from lsgen.data.tables.table import Table
 from lsgen.data.text.bag_of_words import BagOfWords, Words
+from lsgen.data.text.baskets import Baskets
+from lsgen.data.text.corpus import Corpus
+from lsgen.data.text.grammar import Grammar
 from lsgen.data.text.known_topics import KnownTopics
 from lsgen.data.text.newsgroups import TwentyNewsgroups
+from lsgen.data.text.tokens import Tokens
 from lsgen.data.toys.branching import BranchingDiffusion
 from lsgen.data.toys.embedded_circle import EmbeddedCircle
 from lsgen.data.toys.toy import Toy
@@ -57,6 +61,7 @@ __all__ = [
     "Audible",
     "AudioFolder",
     "BagOfWords",
+    "Baskets",
     "BatchDataset",
     "BatchTransform",
     "Batching",
@@ -67,6 +72,7 @@ __all__ = [
     "ChunkedBatches",
     "Cifar10",
     "ColouredSprites",
+    "Corpus",
     "Correlation",
     "CountedCells",
     "DSprites",
@@ -78,6 +84,7 @@ __all__ = [
     "Entries",
     "FactorImages",
     "FashionMnist",
+    "Grammar",
     "Grey",
     "HiddenLabels",
     "HuggingFace",
@@ -110,6 +117,7 @@ __all__ = [
     "Table",
     "Tasep",
     "TensorSource",
+    "Tokens",
     "TorchvisionImages",
     "TorchvisionSet",
     "Toy",

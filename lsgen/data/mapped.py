@@ -7,14 +7,12 @@ The header holds a digest of what the pictures were made of, by which a file tha
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -25,11 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from lsgen.data.batches import Observations
+from lsgen.data.making import advancing, alone
 
 __all__ = ["MappedPictures", "PictureCache", "Shape", "decoded"]
 
@@ -107,7 +104,7 @@ class PictureCache:
             return found
         self.require_place()
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.file.parent / ".lock", self.file):
+        with alone(self.file.parent / ".lock", f"writes {self.file.parent}"):
             return self.header() or self._write(pictures)
 
     def _write(self, pictures: Callable[[], Iterable[Decoded | None]]) -> dict[str, Any]:
@@ -119,7 +116,8 @@ class PictureCache:
             )
         part, broken, done = self.file.with_suffix(".part"), list[int](), 0
         room = _room(self.total * (len(str(self.total)) + 2))
-        with open(part, "wb") as file, _bar(self.making, self.total, self.file.parent) as advance:
+        what = f"{self.making} {self.total} pictures into {self.file.parent}"
+        with open(part, "wb") as file, advancing(what, self.total) as advance:
             file.seek(room)
             for values in pictures():
                 number = 1 if values is None else values.size // prod(self.shape)
@@ -210,27 +208,3 @@ def decoded(
     with ThreadPoolExecutor(threads) as pool:
         while chunk := list(islice(waiting, 32 * threads)):
             yield from pool.map(one, chunk)
-
-
-@contextmanager
-def _bar(making: str, total: int, place: Path) -> Iterator[Callable[[int], None]]:
-    """Give what advances a bar on a terminal; elsewhere one line is printed."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.print(f"{making} {total} pictures into {place}", soft_wrap=True)
-        yield lambda number: None
-        return
-    with Progress(console=console) as progress:
-        task = progress.add_task(f"{making} pictures into {place}", total=total)
-        yield lambda number: progress.advance(task, number)
-
-
-@contextmanager
-def _locked(lock: Path, file: Path) -> Iterator[None]:
-    with open(lock, "a", encoding="ascii") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            Console(stderr=True).print(f"Waiting for another process that writes {file.parent}", soft_wrap=True)
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield

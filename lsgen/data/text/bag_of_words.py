@@ -21,6 +21,7 @@ from lsgen.data.sparse import SparseCounts
 from lsgen.data.splits import random_split
 from lsgen.data.text.count_files import holds_counts, read_counts
 from lsgen.data.text.example import example_documents
+from lsgen.data.text.reading import lines, text_files, whole_text
 
 __all__ = ["BagOfWords", "Words"]
 
@@ -217,26 +218,14 @@ class BagOfWords(DataModule):
 
 def _read(path: Path) -> tuple[list[str], list[str]]:
     """Return documents and, of a folder with folders, the names of their classes."""
-    if not path.exists():
-        raise FileNotFoundError(f"expected documents at {path}, found nothing")
+    files = text_files(path)
     if path.is_file():
-        texts = [line for line in _text(path).split("\n") if line.strip()]
+        texts = list(lines(path))
         if not texts:
             raise ValueError(f"expected a document a line in {path}, got an empty file")
         return texts, []
-    found = (file for file in path.rglob("*") if file.suffix.lower() == ".txt" and file.is_file())
-    files = sorted(file for file in found if not any(part[0] == "." for part in file.relative_to(path).parts))
-    if not files:
-        raise ValueError(f"expected files .txt below {path}, got none")
     owners = [file.relative_to(path).parts[0] if file.parent != path else "" for file in files]
     if "" in owners and len(set(owners)) > 1:
         stray = files[owners.index("")].name
         raise ValueError(f"expected each file below {path} in the folder of its class, or none, got {stray} in none")
-    return [_text(file) for file in files], [] if "" in owners else owners
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"expected text in UTF-8 in {file}, got another encoding at byte {error.start}") from error
+    return [whole_text(file) for file in files], [] if "" in owners else owners

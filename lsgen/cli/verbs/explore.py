@@ -35,7 +35,8 @@ directions of attributes, and the same items in up to three other runs.
   seed=...           seed of the choice and of maps that depend on random numbers (default 0)
   maps=...           maps beside the one that loses least (default pca,tsne)
   out=...            the file (default RUN/explorer.html, or FILE.html beside the codes)
-  --codes FILE       look at these codes, which `Codes.save` or lsgen has written, instead of new ones; the run decodes
+  --codes FILE       look at these codes, which `Codes.save` or lsgen has written, instead of new ones; the run decodes.
+                     Of word vectors in the formats of word2vec or GloVe, the first n
   --compare RUN2     the same observations in another run, up to three times
 
   lsgen explore runs/NAME
@@ -114,7 +115,7 @@ def _of_codes(file: Path, settings: Mapping[str, Any]) -> Path:
     from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
     from lsgen.explorer import write_page
 
-    found = _table(file)
+    found = _table(file, None, settings["n"])
     options = PageOptions(maps=settings["maps"], seed=settings["seed"])
     contents = explorer_contents(None, found, file.stem, {}, options)
     return write_page(Path(settings["out"] or file.with_suffix(".html")), contents)
@@ -145,7 +146,7 @@ def collected_of(
     with run_variables(directory), messages(None):
         if codes is not None:
             model, step = opened_model(directory, checkpoint, device)
-            return model, _table(Path(codes), model.latent_space), step
+            return model, _table(Path(codes), model.latent_space, settings["n"]), step
         model, data, step = opened(directory, checkpoint, device)
         try:
             return model, collect_codes(model, data, settings["n"], settings["seed"], settings["split"]), step
@@ -153,13 +154,13 @@ def collected_of(
             raise UsageError(f"{directory.path}: {error}") from error
 
 
-def _table(file: Path, space: Any = None) -> Collected:
-    """Return the codes of a file, with what a space decodes them to."""
+def _table(file: Path, space: Any, most: int) -> Collected:
+    """Return the codes of a file, of word vectors the first ones, with what a space decodes them to."""
     from lsgen.callbacks.analysis.collection import decoded_codes
-    from lsgen.latent import Codes
+    from lsgen.latent.vectors import read_vectors
 
     try:
-        return decoded_codes(space, Codes.load(file))
+        return decoded_codes(space, read_vectors(file, most=None if file.suffix == ".npz" else most))
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(f"{file}: {error}") from error
 

@@ -13,11 +13,13 @@ from lsgen.runs import RunDirectory
 
 if TYPE_CHECKING:
     from lsgen.explorer import Contents
+    from lsgen.latent import Codes
 
 __all__ = ["export_run", "run"]
 
-_USAGE = """usage: lsgen export RUN format=projector|atlas|anndata|npz [checkpoint=last|best|PATH] [device=cpu|cuda]
-                    [n=N] [split=val,test,train] [seed=N] [maps=pca,tsne,umap] [out=PATH]
+_USAGE = """usage: lsgen export RUN format=projector|atlas|anndata|npz|word2vec|word2vec_binary|glove|gensim
+                    [checkpoint=last|best|PATH] [device=cpu|cuda] [n=N] [split=val,test,train] [seed=N]
+                    [maps=pca,tsne,umap] [out=PATH]
 
 Write the codes of held-out observations, their metadata, maps and pictures for another tool.
 
@@ -25,13 +27,24 @@ Write the codes of held-out observations, their metadata, maps and pictures for 
   format=atlas       Embedding Atlas: a Parquet file with maps, pictures and true neighbours
   format=anndata     AnnData for scanpy: an .h5ad file with codes and maps in obsm
   format=npz         lsgen and NumPy: a table of codes, which `lsgen explore --codes` opens too
+  format=word2vec    names and vectors alone, as the tools for word vectors read them: text; word2vec_binary; glove,
+                     text without a first line; gensim, a file of KeyedVectors
   out=...            where it goes (default RUN/export/)
 
 The other settings are those of `lsgen explore`.
 
   lsgen export runs/NAME format=projector n=10000
   tensorboard --logdir runs/NAME/export/projector"""
-_PLACES = {"projector": "projector", "atlas": "codes.parquet", "anndata": "codes.h5ad", "npz": "codes.npz"}
+_PLACES = {
+    "projector": "projector",
+    "atlas": "codes.parquet",
+    "anndata": "codes.h5ad",
+    "npz": "codes.npz",
+    "word2vec": "vectors.txt",
+    "word2vec_binary": "vectors.bin",
+    "glove": "vectors.glove.txt",
+    "gensim": "vectors.kv",
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -56,7 +69,7 @@ def export_run(
 
     Args:
         directory: the run.
-        kind: "projector", "atlas", "anndata" or "npz".
+        kind: "projector", "atlas", "anndata", "npz", or another format of `lsgen.latent.vectors`.
         settings: checkpoint, n, split, seed, maps and out, where they differ from the verb's own.
         device: where to compute.
 
@@ -80,10 +93,23 @@ def export_run(
     place = Path(chosen["out"] or directory.path / "export" / _PLACES[kind])
     model, found, step = collected_of(directory, chosen, device)
     facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
+    if kind not in writers:
+        return _vectors(place, found.codes, kind)
     options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
     with messages(None):
         contents = explorer_contents(None, found, directory.path.name, facts, options)
     try:
         return writers[kind](place, contents)
+    except (ImportError, ValueError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _vectors(place: Path, codes: Codes, kind: str) -> Path:
+    """Write names and vectors and return where they are."""
+    from lsgen.latent.vectors import write_vectors
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return write_vectors(place, codes, kind)
     except (ImportError, ValueError) as error:
         raise UsageError(str(error)) from error

@@ -10,6 +10,7 @@ import pytest
 
 from lsgen.cli.output.summary import print_summary
 from lsgen.latent import Codes
+from lsgen.latent.vectors import read_vectors
 from lsgen.runs import RunDirectory
 
 
@@ -77,7 +78,15 @@ def test_a_run_is_exported_and_what_cannot_be_is_refused(lsgen, trained):
     found = Codes.load(trained / "export" / "codes.npz")
     assert len(found) == 30
     assert {"label", "PCA/x", "PCA in 3-D/z"} <= set(found.columns)
+    done = lsgen("export", str(trained), "format=word2vec", "n=30")
+    assert done.code == 0, done.err
+    vectors = read_vectors(trained / "export" / "vectors.txt")
+    assert vectors.ids.tolist() == [str(name) for name in found.ids.tolist()]
+    assert np.array_equal(vectors.z, found.z)
     refused = lsgen("export", str(trained), "format=csv")
-    assert (refused.code, "projector, atlas, anndata, npz, got csv" in refused.err) == (2, True)
+    assert (
+        refused.code,
+        "projector, atlas, anndata, npz, word2vec, word2vec_binary, glove, gensim, got csv" in refused.err,
+    ) == (2, True)
     refused = lsgen("export", str(trained), "format=npz", "n=30", "maps=pca", "out=codes.txt")
     assert (refused.code, "npz" in refused.err) == (2, True)

@@ -21,6 +21,7 @@ from lsgen.callbacks.evaluation.collapse import CollapseWatch
 from lsgen.callbacks.evaluation.decoupling import Decoupling
 from lsgen.callbacks.evaluation.diffusion.ode_likelihood import ODELikelihood
 from lsgen.callbacks.evaluation.diffusion.phase_transitions import PhaseTransitions
+from lsgen.callbacks.evaluation.embedding.words import WordBenchmarks, WordTests
 from lsgen.callbacks.evaluation.evidence import EvidenceMetrics
 from lsgen.callbacks.evaluation.factors import FactorMetrics
 from lsgen.callbacks.evaluation.imputations import Imputations
@@ -110,6 +111,8 @@ __all__ = [
     "WandbLabels",
     "WandbLogger",
     "WeightAverage",
+    "WordBenchmarks",
+    "WordTests",
     "check_split",
     "newest_checkpoint",
     "problems_of",

@@ -1,5 +1,6 @@
 """Figures: tensors and arrays in, pixels out. Computes nothing, logs nothing."""
 
+from lsgen.viz.bar_chart import horizontal_bars
 from lsgen.viz.code_plots import (
     change_matrix,
     interval_curves,
@@ -23,6 +24,7 @@ __all__ = [
     "curves",
     "gif",
     "grid",
+    "horizontal_bars",
     "in_rows",
     "interval_curves",
     "matrices",

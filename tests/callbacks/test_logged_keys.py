@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from named_points import NamedPoints, word_files
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
 from torch import nn
@@ -50,6 +51,8 @@ from lsgen.callbacks import (
     Samples,
     TraversalFigures,
     TwoSampleTests,
+    WordBenchmarks,
+    WordTests,
 )
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
@@ -191,7 +194,10 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     phases = PhaseTransitions(n=20, cloning=Cloning(4, 4, 2))
     toy = Toy(train_size=20, val_size=4, test_size=4, batch_size=4)
     keys |= _run(tmp_path, Diffusion(Denoiser(MLPDenoiser((2,), hidden=(4,)), LinearLogSNR())), toy, phases)
-    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact, phases)}
+    questions, pairs = word_files(tmp_path)
+    words = WordBenchmarks(WordTests([questions], [pairs]))
+    keys |= _run(tmp_path, NamedPoints(), Digits(), words)
+    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact, phases, words)}
     shipped = {
         name
         for name in callbacks.__all__

@@ -8,17 +8,19 @@ import warnings
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import members
 import pytest
 import torch
+from named_points import NamedPoints, word_files
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 from torch import nn
 from torchmetrics import MeanMetric
 
-from lsgen.callbacks import Checkpoint, Paths, PeriodicCallback, Seeding, problems_of
+from lsgen.callbacks import Checkpoint, Paths, PeriodicCallback, Seeding, WordTests, problems_of
 from lsgen.data import Digits
 from lsgen.latent import OneHot, Prior, Product, StandardNormal
 from lsgen.likelihoods import Bernoulli, FixedGaussian
@@ -78,6 +80,7 @@ MODELS = {
     "GAN": lambda: _gan(StandardNormal(2)),
     "diffusion": lambda: Diffusion(Denoiser(MLPDenoiser(SHAPE, hidden=(8,)), LinearLogSNR()), max_steps=STEPS),
     "GAN of classes": lambda: _gan(Product([StandardNormal(2), OneHot(10)])),
+    "words": lambda: NamedPoints(max_steps=STEPS),
 }
 DATA: dict[str, dict[str, Any]] = {"plain": {}, "with missing values": {"missing": 0.3}}
 
@@ -99,6 +102,12 @@ def _trained(model: str, data: str, run_dir: Path, *callbacks: Callback) -> tupl
 
 
 @cache
+def _word_tests() -> WordTests:
+    questions, pairs = word_files(Path(mkdtemp()))
+    return WordTests([questions], [pairs])
+
+
+@cache
 def _reference(model: str, data: str, run_dir: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, set[str]]:
     built, trainer, drawn = _trained(model, data, run_dir)
     return dict(built.state_dict()), drawn, set(trainer.logger.keys)
@@ -108,7 +117,12 @@ def _built(member: type[Callback]) -> Callback:
     classifier, extractor = DatasetClassifier(SHAPE, 10, steps=3), Pixels(SHAPE)
     grouped = {name for name, p in inspect.signature(member).parameters.items() if is_dataclass(p.default)}
     offers = {name: value for name, value in OFFERS.items() if name not in grouped}
-    rulers = {"classifier": classifier, "extractor": extractor, "distance": ClassifierDistance(classifier)}
+    rulers = {
+        "classifier": classifier,
+        "extractor": extractor,
+        "distance": ClassifierDistance(classifier),
+        "tests": _word_tests(),
+    }
     return members.build(member, **offers, **rulers, metrics={"mean": MeanMetric()}, paths=Paths(n=8))
 
 

@@ -61,6 +61,8 @@ INPUTS: dict[str, Callable[[], Any]] = {  # argument of `update` -> N rows, or o
     "kl": lambda: _codes().square(),
     "space": _space,
     "real": lambda: None,
+    "similarity": lambda: _codes()[:, 0].where(torch.arange(N) % 7 > 0, torch.nan),
+    "rating": lambda: _codes()[:, 1],
     "role": lambda: "both",
 }
 

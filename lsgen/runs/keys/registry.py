@@ -10,6 +10,7 @@ from lsgen.runs.keys.entry import Chart, Entry, Kind
 from lsgen.runs.keys.evidence import EVIDENCE
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
+from lsgen.runs.keys.words import WORDS
 
 __all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
 
@@ -36,6 +37,7 @@ SECTIONS = {
     "distances": "Distances and means",
     "imputations": "Imputations",
     "analysis": "Analysis of codes",
+    "words": "Benchmarks of words",
     "progress": "Progress and cost",
 }
 
@@ -55,6 +57,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("geometry", "geodesics", "distances"),
     ),
     "Analysis of codes": ("Maps, probes, strange codes and paths, with what they would be by chance.", ("analysis",)),
+    "Words": ("How well word vectors solve analogies.", ("words",)),
 }
 
 
@@ -334,6 +337,7 @@ ENTRIES: tuple[Entry, ...] = (
     _figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
     *ANALYSIS,
+    *WORDS,
     Entry("train/images_per_s", "throughput", "images per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "images per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

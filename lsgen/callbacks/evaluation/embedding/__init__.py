@@ -1,0 +1,1 @@
+"""Callbacks that measure embedding models while they train."""

@@ -1,0 +1,205 @@
+"""Benchmarks of word vectors while they train: analogies, standard and honest, and similarities that people judged.
+
+Reference: see `lsgen.analysis.analogies` and `lsgen.metrics.words.similarity`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningModule, Trainer
+
+from lsgen import viz
+from lsgen.analysis import Statistic
+from lsgen.analysis.analogies import AnalogyScores, evaluate_analogies
+from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
+from lsgen.data.text.benchmarks import Question, Rating, benchmark_file, read_questions, read_similarities
+from lsgen.latent import Codes, ItemSpace, Space
+from lsgen.metrics.words import SimilarityCorrelation, pair_similarities
+
+__all__ = ["WordBenchmarks", "WordTests"]
+
+MOST_UNKNOWN = 1000  # of unknown words or pairs that are listed
+SCORES = ("standard", "honest", "returns_input", "nearest_of_c", "only_b", "coverage")
+
+
+@dataclass(frozen=True)
+class WordTests:
+    """What word vectors are tested by.
+
+    Attributes:
+        analogies: names of files of questions, see `lsgen.data.text.benchmarks`.
+        similarities: names of files of pairs of words with ratings.
+        of_data: whether the questions and similarities that the data know are asked as well, under the name `data`.
+        lowercase: whether words of files are taken in small letters.
+        most: number of items, from the first on, that are tested; all if None.
+        method: how analogies are solved, see `lsgen.analysis.analogies`.
+
+    """
+
+    analogies: Sequence[str] = ()
+    similarities: Sequence[str] = ()
+    of_data: bool = True
+    lowercase: bool = True
+    most: int | None = None
+    method: str | None = None
+
+
+class WordBenchmarks(PeriodicCallback):
+    """Measures how well the codes of words solve analogies and order pairs as people do.
+
+    Sets of questions without one in the vocabulary are logged with the coverage 0 alone.
+
+    Args:
+        tests: what is asked.
+        every_n_steps: see `PeriodicCallback`.
+        every_n_epochs: see `PeriodicCallback`.
+        turns: see `PeriodicCallback`.
+
+    Raises:
+        ValueError: a file is damaged; when training starts, there is nothing to ask.
+        FileNotFoundError: there is no such file.
+        ImportError: a file is gensim's, which is not installed.
+        TypeError: when training starts, the model's space has no items with names.
+
+    """
+
+    family: ClassVar[str] = "words"
+    default_steps: ClassVar[int | None] = None
+
+    def __init__(
+        self,
+        tests: WordTests = WordTests(),
+        every_n_steps: int | None = None,
+        every_n_epochs: int | None = None,
+        turns: Turns = Turns(),
+    ) -> None:
+        super().__init__(every_n_steps, every_n_epochs, turns)
+        if tests.most is not None and tests.most < 5:
+            raise ValueError(f"WordBenchmarks expected to test at least 5 items, got most = {tests.most}")
+        self.tests = tests
+        self._questions = {_key(n): read_questions(benchmark_file(n), tests.lowercase) for n in tests.analogies}
+        self._pairs = {_key(n): read_similarities(benchmark_file(n), tests.lowercase) for n in tests.similarities}
+
+    def check(self, pl_module: LightningModule) -> Any:
+        """Return the space of a module.
+
+        Raises:
+            TypeError: it has no items, or their names are numbers.
+
+        """
+        space = getattr(pl_module, "latent_space", None)
+        if not isinstance(space, ItemSpace):
+            raise TypeError(
+                f"WordBenchmarks expected {type(pl_module).__name__}.latent_space to have items, "
+                f"got {type(space).__name__}"
+            )
+        return space
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take what the data know of their words."""
+        super().setup(trainer, pl_module, stage)
+        data = getattr(trainer, "datamodule", None)
+        if self.tests.of_data:
+            for known, name in ((self._questions, "questions"), (self._pairs, "similarities")):
+                if found := getattr(data, name, ()):
+                    known["data"] = tuple(found)
+        if not self._questions and not self._pairs:
+            raise ValueError(
+                "WordBenchmarks expected analogies or similarities to ask for, got none: the data know none, so name "
+                "files in tests"
+            )
+
+    def render(self, space: Space, probe: Probe | None, sink: Sink) -> None:
+        """Test the items of a space and log."""
+        assert isinstance(space, ItemSpace)
+        codes, turn = space.items(), _Turn(sink)
+        if self.tests.most is not None and self.tests.most < len(codes):
+            codes = codes.select(np.arange(self.tests.most))
+        for name, asked in self._questions.items():
+            turn.analogies(codes, name, asked, self.tests.method)
+        for name, rated in self._pairs.items():
+            turn.similarities(codes, name, rated)
+        turn.close()
+
+
+@dataclass
+class _Turn:
+    """What one turn has found, which goes to the log as it comes."""
+
+    sink: Sink
+    rows: list[list[Any]] = field(default_factory=list)
+    unknown: list[list[Any]] = field(default_factory=list)
+    bars: dict[str, AnalogyScores] = field(default_factory=dict)
+
+    def analogies(self, codes: Codes, name: str, asked: Sequence[Question], method: str | None) -> None:
+        """Ask analogies."""
+        place, known = f"words/analogies/{name}", set(codes.ids.tolist())
+        missing = Counter(word for _, *words in asked for word in words if word not in known)
+        self.unknown += [[f"analogies/{name}", word, times] for word, times in missing.most_common(MOST_UNKNOWN)]
+        if len(codes) < 5 or not any(all(word in known for word in words) for _, *words in asked):
+            self.add(place, "coverage", Statistic(0.0, len(asked)))
+            return
+        found = evaluate_analogies(codes, [one[1:] for one in asked], [one[0] for one in asked], method)
+        for score in SCORES:
+            self.add(place, score, getattr(found.total, score))
+        self.bars[f"{name}, all"] = found.total
+        for section, scores in found.sections.items():
+            for score in ("standard", "honest"):
+                self.add(f"{place}/section/{_key(section)}", score, getattr(scores, score))
+            self.bars[section if section not in self.bars else f"{name}, {section}"] = scores
+
+    def similarities(self, codes: Codes, name: str, rated: Sequence[Rating]) -> None:
+        """Compare similarities with ratings."""
+        similar = pair_similarities(codes, [(a, b) for a, b, _ in rated])
+        metric = SimilarityCorrelation(sync_on_compute=False)  # the other processes take no part in this turn
+        metric.update(similar.values, torch.tensor([value for _, _, value in rated], dtype=torch.float64))
+        found = metric.compute()
+        known, pairs = int(found["known"]), int(found["pairs"])
+        self.unknown += [[f"similarity/{name}", f"{a} {b}", 1] for a, b in similar.unknown[:MOST_UNKNOWN]]
+        self.add(f"words/similarity/{name}", "coverage", Statistic(known / pairs, pairs))
+        for policy, end, n in (("drop", "", known), ("zero", "_zero", pairs)):
+            for kind in ("spearman", "pearson") if policy == "drop" or known < pairs else ():
+                value, low, high = (float(found[policy][f"{kind}{part}"]) for part in ("", "_low", "_high"))
+                interval = (low, high) if isfinite(low) else None
+                self.add(f"words/similarity/{name}", f"{kind}{end}", Statistic(value, n, interval))
+
+    def add(self, place: str, score: str, one: Statistic) -> None:
+        """Log a number and the ends of its interval, where it is finite."""
+        if not isfinite(one.value):
+            return
+        key, ends = f"{place}/{score}", one.interval or ()
+        self.sink.scalars({key: one.value, **dict(zip((f"{key}_low", f"{key}_high"), ends, strict=False))})
+        self.rows.append([place.removeprefix("words/"), score, one.value, *(ends or ("", "")), one.n])
+
+    def close(self) -> None:
+        """Log the tables and the chart."""
+        self.sink.table("words/scores", ["test", "statistic", "value", "lower end", "upper end", "n"], self.rows)
+        if self.unknown:
+            self.sink.table("words/unknown", ["test", "words", "times"], self.unknown)
+        if self.bars:
+            kinds = ("standard", "honest")
+            series = {kind: [_bar(getattr(scores, kind)) for scores in self.bars.values()] for kind in kinds}
+            title = "Analogies that are solved, with 95 % intervals"
+            self.sink.image(
+                "words/analogies", viz.horizontal_bars(series, list(self.bars), title, "share of questions")
+            )
+
+
+def _bar(one: Statistic) -> tuple[float, float, float]:
+    low, high = one.interval or (nan, nan)
+    return one.value, low, high
+
+
+def _key(name: str) -> str:
+    """Return a name or the stem of a path as a part of a key."""
+    stem = name.rsplit("/", 1)[-1].split(".")[0]
+    return stem.replace(" ", "_").replace("/", "_") or "file"

@@ -1,0 +1,50 @@
+"""Entries of the registry for benchmarks of word vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lsgen.runs.keys.entry import Chart, Entry
+
+__all__ = ["WORDS"]
+
+
+def _with_ends(pattern: str, name: str, meaning: str, *, better: str = "", **more: object) -> Iterator[Entry]:
+    """Yield the entry of a number and of the two ends of its 95 % interval."""
+    yield Entry(f"words/{pattern}", name, "", "words", meaning=meaning, better=better, **more)  # type: ignore[arg-type]
+    for end, words in (("low", "lower end"), ("high", "upper end")):
+        of_it = "of its 95 % interval"
+        yield Entry(f"words/{pattern}_{end}", f"{name}, {words}", "", "words", meaning=of_it, default=False)
+
+
+# fmt: off
+WORDS: tuple[Entry, ...] = (
+    *_with_ends("analogies/{test}/section/{section}/standard", "{section} of {test}", "share of the analogies of one "
+        "section that are solved, with a, b and c left out of the answers", better="higher"),
+    *_with_ends("analogies/{test}/section/{section}/honest", "{section} of {test}, honest",
+        "the same with all words as answers", better="higher"),
+    *_with_ends("analogies/{test}/standard", "analogies, {test}", "share of the analogies whose words are known "
+        "that are solved, with a, b and c left out of the answers", better="higher", summary=True,
+        card=("Analogies", "solved"), chart=Chart("Analogies", "share solved", "standard")),
+    *_with_ends("analogies/{test}/honest", "analogies, {test}, honest", "the same with all words as answers",
+        better="higher", summary=True, chart=Chart("Analogies", "share solved", "honest")),
+    *_with_ends("analogies/{test}/returns_input", "answers that are inputs, {test}",
+        "share whose honest answer is a, b or c", better="lower"),
+    *_with_ends("analogies/{test}/nearest_of_c", "nearest of c, {test}", "share in which d is the word nearest to c, "
+        "with a and b left out: what the direction adds nothing to"),
+    *_with_ends("analogies/{test}/only_b", "only b, {test}",
+        "share in which d is the word nearest to b, with a and c left out"),
+    *_with_ends("similarity/{test}/spearman", "similarity, {test}", "Spearman's correlation of cosines (off flat space "
+        "and spheres minus distances) with ratings, over pairs whose words are known", better="higher", summary=True,
+        card=("Similarity", "Spearman"), chart=Chart("Similarity", "Spearman")),
+    *_with_ends("similarity/{test}/pearson", "similarity, {test}, Pearson", "Pearson's of the same", better="higher"),
+    *_with_ends("similarity/{test}/{correlation}_zero", "{correlation}, {test}, 0 for unknown", "the same over all "
+        "pairs, those that are not known with the similarity 0", better="higher"),
+    Entry("words/{kind}/{test}/coverage", "coverage of {test}", "", "words", better="higher",
+        meaning="share of questions, or of pairs, whose words are all known"),
+    Entry("words/analogies", "Analogies by section", section="words", kind="image",
+        meaning="shares that are solved, standard and honest, with 95 % intervals"),
+    Entry("words/scores", "", section="words", kind="table", meaning="all of these numbers, with intervals"),
+    Entry("words/unknown", "", section="words", kind="table", meaning="words and pairs that are not known"),
+)
+# fmt: on

@@ -193,6 +193,8 @@ class Contents:
         spaces: the same items in other spaces.
         facts: what the page says of the codes: model, split, seed, how they were sampled.
         warnings: what a reader should know before trusting the page, one sentence each.
+        colour: the column that the map is coloured by when it opens; the label, or another, unless given.
+        colour_about: one sentence on why.
 
     Raises:
         ValueError: there are no codes, no maps and fewer than two dimensions, or a part is of another number of items.
@@ -210,6 +212,8 @@ class Contents:
     spaces: Sequence[FurtherSpace] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    colour: str = ""
+    colour_about: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.codes)
@@ -217,6 +221,8 @@ class Contents:
             raise ValueError("expected at least one code to explore, got none")
         if not self.maps and self.codes.dim < 2:
             raise ValueError("expected a map, or codes of at least two dimensions to draw, got neither")
+        if self.colour and self.colour not in self.codes.columns:
+            raise ValueError(f"expected a column of the codes to colour by, got {self.colour!r}")
         for space in self.spaces:
             if not np.array_equal(space.codes.ids, self.codes.ids):
                 raise ValueError(f"expected codes of the same items in the same order in the space {space.name!r}")

@@ -38,6 +38,7 @@ def header_of(contents: Contents, container: Container) -> dict[str, Any]:
         "title": contents.title,
         "facts": [[name, str(value)] for name, value in contents.facts.items()],
         "warnings": list(contents.warnings),
+        "colour": {"column": contents.colour, "about": contents.colour_about},
         "count": count,
         "ids": _ids(container, codes.ids),
         "columns": [_column(container, i, name, values) for i, (name, values) in enumerate(codes.columns.items())],

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from browser import opened
+from browser import opened, settled
 from pages import HOSTILE, blobs
 
+from lsgen.analysis.projections import measure_faithfulness
 from lsgen.explorer import read_selection
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -127,6 +128,51 @@ def test_axes_are_dimensions_directions_of_pins_or_of_groups(page, contents):
     direction = z[[1, 4]].mean(0) - z[[0, 3, 6]].mean(0)
     np.testing.assert_allclose(got.reshape(-1, 2)[:, 0], z @ direction / np.linalg.norm(direction), atol=1e-5)
     assert "from a to b" in page.text_content("select[aria-label='axis x']")
+
+
+@pytest.mark.shows("contours")
+def test_contours_are_those_of_a_density_and_go_into_figures(page, contents, tmp_path):
+    page.click("text=density contours")
+    page.wait_for_function("() => __lsgen.view.contours?.made")
+    at, bandwidth, half, lines = page.evaluate(
+        "() => { const { found, lines } = __lsgen.view.contours.made, { half } = __lsgen.view.current;"
+        "return [[...found.at], found.bandwidth, half, lines]; }"
+    )
+    places = contents.maps[0].coordinates.astype(float) / half
+    widths = places.std(0, ddof=1) * 60 ** (-1 / 6)
+
+    def density(x):
+        apart = (x[:, None] - places) / widths
+        return np.exp(-0.5 * (apart**2).sum(-1)).mean(1) / (2 * np.pi * widths.prod())
+
+    np.testing.assert_allclose(bandwidth, widths, rtol=1e-4)
+    np.testing.assert_allclose(at, density(places), rtol=0.01)
+    assert [line["share"] for line in lines] == [0.25, 0.5, 0.75, 0.95]
+    ends = np.array(lines[1]["pieces"]).reshape(-1, 2) + (places.max(0) + places.min(0)) / 2
+    np.testing.assert_allclose(density(ends), np.sort(density(places))[::-1][29], rtol=0.02)  # it encloses 30 of 60
+    assert "25, 50, 75 and 95% of the 60 items shown" in page.text_content(".under")
+    before = page.evaluate("() => (" + INK + ")(__lsgen.view.over)")
+    page.evaluate("() => __lsgen.store.set({tab: 'save'})")
+    with page.expect_download() as download:
+        page.click(".panel-save button:text-is('SVG')")
+    download.value.save_as(tmp_path / "map.svg")
+    assert (tmp_path / "map.svg").read_text().count("<path") == 4
+    page.click("text=density contours")
+    page.evaluate(SETTLE)
+    assert page.evaluate("() => (" + INK + ")(__lsgen.view.over)") < before - 200
+
+
+@pytest.mark.shows("live_faithfulness")
+def test_live_axes_are_as_faithful_as_python_says(page, contents):
+    page.evaluate("() => __lsgen.store.set({map: 'axes', axes: {x: 'dimension:0', y: 'dimension:3'}})")
+    found = settled(page, "faithfulness")
+    exact = measure_faithfulness(contents.codes, contents.codes.z[:, [0, 3]], 5)
+    for name in ("trustworthiness", "continuity", "overlap"):
+        np.testing.assert_allclose(found["values"][name], getattr(exact, f"{name}_at"), atol=1e-9)
+        assert found["chance"][name] == pytest.approx(getattr(exact, name).baseline)
+    page.wait_for_function("() => document.querySelector('.trust summary').textContent.includes('neighbours kept')")
+    assert f"neighbours kept {exact.overlap.value * 5:.2g} of 5" in page.text_content(".trust summary")
+    assert "Measured here at all 60 items" in page.text_content(".trust")
 
 
 @pytest.mark.shows("keyboard")

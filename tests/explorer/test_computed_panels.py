@@ -75,7 +75,14 @@ def test_every_panel_computes_what_python_does(browser, path, contents):
 
 def see_paths(page, z):
     page.click("#tab-paths")
-    assert "Pin A and B" in page.inner_text(".panel-paths .said")
+    settled(page, "paths")
+    label, pins = np.arange(COUNT) % 3, page.evaluate("__lsgen.store.get('pins')")
+    centres = [z[label == one].mean(0) for one in (0, 1)]  # of the two largest classes, here the first of three
+    near = [np.where(label == one, ((z - centres[one]) ** 2).sum(1), np.inf).argmin() for one in (0, 1)]
+    assert [pins["A"], pins["B"]] == near
+    assert "nearest to the centres of label = 0 and label = 1" in page.inner_text(".panel-paths .said")
+    page.evaluate("__lsgen.store.set({pins: {A: -1, B: -1, C: -1}})")
+    page.wait_for_selector("text=Pin A and B to see the routes")
     for row, pin in ((3, "A"), (4, "B")):
         page.evaluate(f"__lsgen.store.set({{focus: {row}}})")
         page.click(f".panel-paths .pin-{pin}")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lsgen.analysis import Statistic
 from lsgen.analysis.projections import Faithfulness, Projection, default_method, project
 from lsgen.callbacks.analysis.collection import Collected
+from lsgen.callbacks.analysis.colouring import first_colour
 from lsgen.callbacks.analysis.page_scores import clusters_of
 from lsgen.callbacks.analysis.pictures import thumbnails
 from lsgen.callbacks.analysis.strips import axis_strips
@@ -85,6 +86,7 @@ def explorer_contents(
     maps, remarks = maps_of(codes, options)
     columns, scores = clusters_of(codes, options.seed) if options.clusters else ({}, [])
     parts = _decoding(space, collected, options)
+    colour, why = first_colour(codes, options.seed)
     pictures = thumbnails(collected.observations, collected.value_range)
     decoded = thumbnails(collected.reconstructions, collected.value_range)
     if collected.source == "prior":
@@ -101,6 +103,8 @@ def explorer_contents(
         spaces,
         {**(facts or {}), **_facts(collected)},
         [*_warnings(collected), *remarks, *parts.warnings],
+        colour,
+        why,
     )
 
 

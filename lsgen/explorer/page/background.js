@@ -2,7 +2,7 @@
 function backgroundTasks() {
   "use strict";
   const search = neighbourSearch(), curves = curveNumerics(), directions = directionNumerics();
-  const comparison = comparisonNumerics(), pullback = pullbackNumerics(), spaces = new Map();
+  const comparison = comparisonNumerics(), faithfulness = faithfulnessNumerics(), pullback = pullbackNumerics(), spaces = new Map();
   let decoder = null;
   const work = {
     space: ({ name, z, n, d, manifold }) => void spaces.set(name, search.space(z, n, d, manifold)),
@@ -19,6 +19,7 @@ function backgroundTasks() {
       const [a, b] = [one, other].map((name) => spaces.get(name));
       return comparison.alignment(directions.flattened(a).vectors, a.d, directions.flattened(b).vectors, b.d, a.n);
     },
+    faithfulness: ({ space, places, m, k, rows }) => faithfulness.measure(spaces.get(space), places, m, k, rows),
     jaccard: ({ one, other, rows, k }) => comparison.jaccard(spaces.get(one), spaces.get(other), rows, k),
   };
   return (task, given) => work[task](given);
@@ -29,7 +30,7 @@ function createBackground() {
   let worker = null, here = null, next = 0, answered = false;
 
   function start() {
-    const parts = [neighbourSearch, curveNumerics, directionNumerics, comparisonNumerics, pullbackNumerics, decoderEngine, backgroundTasks];
+    const parts = [neighbourSearch, curveNumerics, directionNumerics, comparisonNumerics, faithfulnessNumerics, pullbackNumerics, decoderEngine, backgroundTasks];
     const source = `${parts.join("\n")}
       const tasks = backgroundTasks();
       onmessage = ({ data: { id, task, given } }) => {

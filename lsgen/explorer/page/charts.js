@@ -126,7 +126,7 @@ function tableOf(heads, rows) {
   const cell = (entry) => entry instanceof Node ? h("td", {}, entry)
     : entry !== null && typeof entry === "object" && entry.statistic ? h("td", { class: "amount", title: statistic(entry.statistic) }, statistic(entry.statistic))
     : typeof entry === "number" ? h("td", { class: "amount" }, number(entry))
-    : h("td", {}, entry === null || entry === undefined ? "—" : words(entry, 60));
+    : h("td", {}, entry === null || entry === undefined ? "—" : words(entry, 160));
   return h("div", { class: "wide" }, h("table", {},
     h("thead", {}, h("tr", {}, heads.map((head) => h("th", { scope: "col" }, words(head, 40))))),
     h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell))))));

@@ -169,7 +169,7 @@ async function readData() {
   };
   const rowOf = once(() => new Map(Array.from({ length: count }, (_, row) => [String(ids ? ids[row] : row), row])));
   return {
-    title: HEADER.title, facts: HEADER.facts, warnings: HEADER.warnings, count, columns, maps, codes, pictures,
+    title: HEADER.title, facts: HEADER.facts, warnings: HEADER.warnings, colour: HEADER.colour, count, columns, maps, codes, pictures,
     reconstructions, decoder, tables: HEADER.tables,
     id: (row) => (ids ? ids[row] : row),
     row: (id) => rowOf().get(String(id)) ?? -1,

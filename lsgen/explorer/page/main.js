@@ -28,7 +28,7 @@ async function begin() {
   performance.mark("mount");
   Object.assign(window.__lsgen, { data, store, decoder: () => decoderOf(data) });
   mountHeader(document.getElementById("top"), data, limitsOf(data));
-  const first = data.columns.find((column) => column.name === "label") || data.columns.find((column) => column.levels) || data.columns[0];
+  const first = data.column(data.colour.column) || data.columns.find((column) => column.name === "label") || data.columns.find((column) => column.levels) || data.columns[0];
   store.set({ map: data.maps.length ? data.maps[0].name : "axes", colour: first ? `column:${first.name}` : "map:density" });
   const said = followAddress(store, data);
   for (const call of PREPARATIONS) call(store, data);

@@ -14,7 +14,7 @@ class CodeMapView {
     store.on(["map", "axes"], () => this.refresh(true));
     store.on(["colour", "selection", "visible"], () => this.refresh(false));
     store.on(["pins", "groups"], () => (this.current?.axes ? this.refresh(true) : this.paintOver()));
-    store.on(["hover", "focus", "thumbnails", "lines", "k", "worst", "selection"], () => this.paintOver());
+    store.on(["hover", "focus", "thumbnails", "lines", "contours", "k", "worst", "selection"], () => this.paintOver());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.refresh(false));
   }
 
@@ -42,6 +42,7 @@ class CodeMapView {
     const drawn = this.surface.draw(scene, moved && !matchMedia("(prefers-reduced-motion: reduce)").matches);
     store.set({ camera: store.get("camera") + 1 });
     this.say();
+    if (current.axes && !current.trust.length) measureAxes(this);
     await drawn;
     this.paintOver();
   }

@@ -158,6 +158,14 @@ function neighbourSearch() {
       distances: Float64Array.from(found.slice(0, k), (one) => one.far) };
   }
 
+  // Numbers (N,) in the order of the distances from row i to all codes, its own infinite; they hold until the next search.
+  function keys(space, i) {
+    const found = space.keys ??= new Float64Array(space.n);
+    chords(space, prepared(space, row(space, i)), found);
+    found[i] = Infinity;
+    return found;
+  }
+
   function row(space, i) { return space.z.subarray(i * space.d, (i + 1) * space.d); }
 
   // How many codes are nearer to the query than row i, plus one; ties go to the lower index.
@@ -204,5 +212,5 @@ function neighbourSearch() {
     return all.slice(0, m).sort((a, b) => a - b);
   }
 
-  return { space, nearest, distance, rank, row, part, uniform, sample };
+  return { space, nearest, keys, distance, rank, row, part, uniform, sample };
 }

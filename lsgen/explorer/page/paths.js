@@ -8,7 +8,7 @@ const PATH_KINDS = [
 
 panel("paths", {
   title: "Paths",
-  about: "Pin two items as A and B: this shows what lies between them, by up to four routes, and where a route leaves the data.",
+  about: "What lies between two items, pinned as A and B, by up to four routes, and where a route leaves the data.",
   when: (data) => engineOf(data).problem || data.count >= 3 || "A path needs at least three items, and this page has fewer.",
   mount: mountPaths,
 });
@@ -22,10 +22,39 @@ overlay((context, place, store, data) => {
   context.stroke(); context.setLineDash([]);
 });
 
+/* The items nearest to the centres of the two largest classes of a column, or of its lowest and highest quarter:
+   { rows, words }; null where there are none. */
+function centresOf(data, store) {
+  const engine = engineOf(data), { space } = engine, named = store.get("colour").replace(/^column:/, "");
+  const several = (one) => !one.levels || (one.levels.length > 1 && one.levels.length <= 50);
+  const column = [data.column(named), data.column("label"), ...data.columns].find((one) => one && several(one));
+  if (!column) return null;
+  let groups = [[-0.25, "lowest quarter"], [0.75, "highest quarter"]].map(([share, label]) => ({ label, rows: column.levels ? [] : ranged(column.values, share) }));
+  if (column.levels) {
+    const rows = column.levels.map((label, level) => ({ label, level, rows: [] }));
+    column.values.forEach((level, row) => { if (level >= 0) rows[level].rows.push(row); });
+    groups = rows.sort((a, b) => b.rows.length - a.rows.length || a.level - b.level).slice(0, 2);
+  }
+  if (groups.some((group) => !group.rows.length)) return null;
+  const rows = groups.map((group) => {
+    const centre = new Float64Array(space.d);
+    for (const row of group.rows) engine.search.row(space, row).forEach((value, i) => { centre[i] += value / group.rows.length; });
+    let best = Infinity, found = -1;
+    for (const row of group.rows) {
+      const far = engine.search.row(space, row).reduce((sum, value, i) => sum + (value - centre[i]) ** 2, 0);
+      if (far < best) { best = far; found = row; }
+    }
+    return found;
+  });
+  return rows[0] === rows[1] ? null : { rows, words: `These are the items nearest to the centres of ${groups.map((group) => `${shortened(column.label, 24)} ${column.levels ? "= " : "in its "}${shortened(group.label, 24)}`).join(" and ")}: pin others to see what lies between them.` };
+}
+
 function mountPaths(element, store, data) {
   const engine = engineOf(data), curves = curveNumerics(), tiles = tilesOf(data), { space } = engine, flat = space.kind === "Euclidean";
   const said = h("p", { class: "said" }), strips = h("div", { class: "routes" }), charts = h("div", { class: "charts" });
+  const begun = Object.values(store.get("pins")).every((row) => row < 0) ? centresOf(data, store) : null;
   let steps = 9, turn = 0;
+  if (begun) store.set({ pins: { A: begun.rows[0], B: begun.rows[1], C: -1 } });
   const controls = h("div", { class: "row" },
     pinButton("A"), button("swap A and B", () => {
       const pins = store.get("pins");
@@ -126,7 +155,7 @@ function mountPaths(element, store, data) {
 
   function draw(A, B, found, reference) {
     strips.replaceChildren(); charts.replaceChildren();
-    said.replaceChildren("From ", words(data.id(A), 24), " to ", words(data.id(B), 24), `: ${number(safeDistance(engine.search.row(space, A), engine.search.row(space, B)))} apart (${space.metric}). ${tiles.words()} Hatched steps are farther from their ${near()} nearest items than 99% of the items are from theirs.`);
+    said.replaceChildren("From ", words(data.id(A), 24), " to ", words(data.id(B), 24), `: ${number(safeDistance(engine.search.row(space, A), engine.search.row(space, B)))} apart (${space.metric}). ${tiles.words()} Hatched steps are farther from their ${near()} nearest items than 99% of the items are from theirs.`, begun && A === begun.rows[0] && B === begun.rows[1] ? ` ${begun.words}` : "");
     const drawn = found.filter((route) => route.points);
     for (const route of found) {
       const about = PATH_KINDS.find((entry) => entry.kind === route.kind), head = h("h3", {}, about.label, h("small", {}, ` ${about.about}`));

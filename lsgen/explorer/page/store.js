@@ -1,7 +1,7 @@
 /* What the reader has chosen. Panels read it with get, change it with set and are told of changes by on. */
 const DEFAULTS = {
   map: "", axes: null, colour: "", selection: [], focus: -1, pins: { A: -1, B: -1, C: -1 }, groups: [], filters: {},
-  search: "", tab: "", k: 10, alpha: 0, dimension: 0, thumbnails: true, lines: true, notes: "",
+  search: "", tab: "", k: 10, alpha: 0, dimension: 0, thumbnails: true, lines: true, contours: false, notes: "",
 };
 /* These change often or follow from others: they are in no address and no file. */
 const FLEETING = { hover: -1, tool: "pan", visible: null, camera: 0, worst: [] };

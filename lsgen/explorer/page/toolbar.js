@@ -13,7 +13,7 @@ function mountToolbar(element, store, data, view) {
     store.set({ search: search.value });
     queueMicrotask(() => queueMicrotask(() => selectShown(store, data)));
   });
-  const flags = [["thumbnails", "pictures when zoomed"], ["lines", "lines to true neighbours"]].filter(([key]) => key === "lines" ? data.neighbours : data.pictures)
+  const flags = [["thumbnails", "pictures when zoomed"], ["lines", "lines to true neighbours"], ["contours", "density contours"]].filter(([key]) => ({ lines: data.neighbours, thumbnails: data.pictures, contours: true })[key])
     .map(([key, label]) => h("label", {}, h("input", { type: "checkbox", checked: store.get(key), onchange: (event) => store.set({ [key]: event.target.checked }) }), label));
   element.append(h("label", {}, "Map", map), axes, h("label", {}, "Colour", colour), h("span", { class: "tools", role: "group", "aria-label": "what dragging does" }, tools),
     h("span", { class: "tools", role: "group", "aria-label": "zoom" }, button("−", () => view.surface.zoom(1 / 1.4), { "aria-label": "zoom out" }),
@@ -52,8 +52,13 @@ function selectShown(store, data) {
 
 /* Below the map: what the colours mean, what is selected. */
 function mountLegend(element, store, data, view) {
-  const legend = h("div", { class: "key" }), chosen = h("div", { class: "chosen" });
-  element.append(legend, chosen);
+  const legend = h("div", { class: "key" }), dense = h("p", { class: "key nothing", hidden: true }), chosen = h("div", { class: "chosen" });
+  element.append(legend, dense, chosen);
+  store.on(["contours", "camera", "visible"], () => {
+    const made = store.get("contours") && view.current ? contoursOf(view) : null;
+    dense.hidden = !store.get("contours");
+    dense.textContent = made ? made.words : view.current?.dims === 3 ? "Contours are drawn on maps of two dimensions." : "These items have no density to draw: they lie on one line, or are too few.";
+  }, true);
   store.on(["colour", "camera", "filters"], () => {
     const { colours } = view;
     if (!colours) return;
@@ -68,6 +73,7 @@ function mountLegend(element, store, data, view) {
       const stops = Array.from({ length: 12 }, (_, i) => colours.colours[Math.floor(i / 11 * (STEPS - 1))]);
       legend.append(h("span", { class: "ramp" }, number(colours.range[0]), h("i", { style: `background:linear-gradient(90deg,${stops.join()})` }), number(colours.range[1])));
     }
+    if (data.colour.about && store.get("colour") === `column:${data.colour.column}`) legend.append(h("small", { class: "nothing" }, words(data.colour.about, 200)));
   }, true);
   store.on(["selection", "groups"], () => {
     const { selection, groups } = store.get();

@@ -30,12 +30,12 @@ function mountTrust(element, store, data, view) {
     store.set({ worst: [] });
     const short = map.trust.slice(0, 4).map((figure) => h("span", { class: "brief" }, words((MEANING[figure.name] || [figure.name])[0].toLowerCase(), 30), " ",
       h("b", {}, figure.name === "overlap" && map.k ? `${number(figure.value * map.k, 2)} of ${number(map.k)}` : number(figure.value, 2))));
-    summary.replaceChildren(h("b", {}, "Can this map be trusted?"), ...(short.length ? short : [h("span", { class: "brief" }, map.axes ? "exact along its two axes" : "not measured")]));
+    summary.replaceChildren(h("b", {}, "Can this map be trusted?"), ...(short.length ? short : [h("span", { class: "brief" }, map.axes ? map.measured ? "exact along its two axes" : "exact along its two axes, measuring the rest …" : "not measured")]));
+    const exact = map.axes ? h("p", { class: "nothing" }, `Distances along the two axes are exact, and everything else is hidden: items that lie apart in other directions fall together here. ${map.measured ?? "Measuring …"}`) : "";
     const figures = map.trust.length ? map.trust.map((figure) => trustMeter(figure, map, store))
-      : [h("p", { class: "nothing" }, map.axes ? "Distances along the two axes are exact, and everything else is hidden: items that lie apart in other directions fall together here."
-        : "Nobody has measured how faithful this map is: take distances on it with care.")];
+      : map.axes ? [] : [h("p", { class: "nothing" }, "Nobody has measured how faithful this map is: take distances on it with care.")];
     const worst = Object.keys(map.points).find((name) => name === "overlap") || Object.keys(map.points)[0];
-    content.replaceChildren(map.about ? h("p", { class: "about" }, words(map.about, 300)) : "", h("div", { class: "meters" }, figures),
+    content.replaceChildren(map.about ? h("p", { class: "about" }, words(map.about, 300)) : "", exact, h("div", { class: "meters" }, figures),
       worst ? h("div", { class: "row" }, button("Mark the worst regions", () => store.set({ worst: store.get("worst").length ? [] : worstRegions(map, map.points[worst]) }), { title: `where ${worst} is lowest` }),
         button("Select the worst tenth", () => store.set({ selection: worstRows(map.points[worst], 0.1) }))) : "");
   }, true);

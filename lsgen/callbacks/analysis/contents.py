@@ -86,7 +86,7 @@ def explorer_contents(
     maps, remarks = maps_of(codes, options)
     columns, scores = clusters_of(codes, options.seed) if options.clusters else ({}, [])
     parts = _decoding(space, collected, options)
-    colour, why = first_colour(codes, options.seed)
+    colour, why = first_colour(codes, maps[0].coordinates, options.seed) if maps else ("", "")
     pictures = thumbnails(collected.observations, collected.value_range)
     decoded = thumbnails(collected.reconstructions, collected.value_range)
     if collected.source == "prior":

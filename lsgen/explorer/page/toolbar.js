@@ -52,7 +52,7 @@ function selectShown(store, data) {
 
 /* Below the map: what the colours mean, what is selected. */
 function mountLegend(element, store, data, view) {
-  const legend = h("div", { class: "key" }), dense = h("p", { class: "key nothing", hidden: true }), chosen = h("div", { class: "chosen" });
+  const legend = h("div", { class: "key" }), dense = h("p", { class: "key nothing dense", hidden: true }), chosen = h("div", { class: "chosen" });
   element.append(legend, dense, chosen);
   store.on(["contours", "camera", "visible"], () => {
     const made = store.get("contours") && view.current ? contoursOf(view) : null;

@@ -11,8 +11,10 @@ import torch
 from pytorch_lightning import Trainer
 from torch import nn
 
+from lsgen.analysis.probing import explained_columns
 from lsgen.callbacks import Explorer, PageOptions
 from lsgen.callbacks.analysis.collection import collect_codes, decoded_codes
+from lsgen.callbacks.analysis.colouring import first_colour
 from lsgen.callbacks.analysis.contents import explorer_contents, maps_of
 from lsgen.callbacks.analysis.page_scores import agreement_of, analysis_tables, clusters_of, joined_columns
 from lsgen.callbacks.analysis.pictures import thumbnails
@@ -239,3 +241,23 @@ def test_classes_with_names_are_called_by_them():
     named = replace(found, label_names=tuple("abcdefghij"))
     labels = explorer_contents(space, named, "t", options=PageOptions(maps=())).codes.columns["label"].tolist()
     assert labels == ["abcdefghij"[label] for label in found.codes.columns["label"]]
+
+
+def test_a_page_opens_in_the_colours_that_its_map_shows_best():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(200, 6))
+    z[:, :2] *= 5
+    columns = {"label": (z[:, 4] > 0).astype(int), "place": z[:, 0], "elbo": z[:, 1], "p_knn": z[:, 0]}
+    codes = Codes(z, columns=columns)
+    name, words = first_colour(codes, z[:, :2])
+    assert name == "place"
+    seen = explained_columns(Codes(z[:, :2], columns=columns), ["place", "label"])
+    told = explained_columns(codes, ["place", "label"])
+    for one in (seen, told):
+        assert f"explain {one['place'].value:.0%} of place, {max(one['label'].value, 0):.0%} of label" in words or (
+            f"codes {one['place'].value:.0%} of place, {max(one['label'].value, 0):.0%} of label" in words
+        )
+    near = Codes(z, columns={**columns, "label": (z[:, 0] > 0).astype(int)})
+    assert first_colour(near, z[:, :2])[0] == "label"
+    assert first_colour(Codes(z), z[:, :2]) == ("", "")
+    assert first_colour(Codes(z[:1]), z[:1, :2]) == ("", "")

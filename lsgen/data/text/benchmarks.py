@@ -1,9 +1,8 @@
-"""Files of analogies and of similarities that people have judged.
+"""Files of benchmarks of words: which there are, and those of similarities that people have judged.
 
-    analogies      Google's format: a line ": SECTION", then lines of four words a, b, c, d with a : b :: c : d
-    similarities   two words and a number in a line, by tabulators, commas or spaces; what comes after is ignored
-
-Lines that begin with # or // and empty ones are no data, nor is a first line of names of columns.
+A line has two words and a number, by tabulators, commas, semicolons or spaces; what comes after is ignored. Lines that
+begin with # and empty ones are no data, nor is a first line of names of columns. Files of analogies are read by
+`lsgen.analysis.analogies.read_questions`.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ from pathlib import Path
 
 from lsgen.extras import from_extra
 
-__all__ = ["BENCHMARKS", "Question", "Rating", "benchmark_file", "read_questions", "read_similarities"]
+__all__ = ["BENCHMARKS", "Rating", "benchmark_file", "read_similarities"]
 
-Question = tuple[str, str, str, str, str]
 Rating = tuple[str, str, float]
 
 BENCHMARKS = {
@@ -45,32 +43,6 @@ def benchmark_file(name: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"expected {', '.join(BENCHMARKS)} or a file, got {name}, which is none")
     return path
-
-
-def read_questions(path: str | Path, lowercase: bool = True) -> tuple[Question, ...]:
-    """Return analogies (section, a, b, c, d) of a file; those before the first section have the section "".
-
-    Args:
-        path: the file, in UTF-8.
-        lowercase: whether words are taken in small letters, as most vectors have them.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line holds another number of words, with the line, or there are no questions.
-
-    """
-    found, section = list[Question](), ""
-    for number, line in _lines(Path(path)):
-        if line.startswith(":"):
-            section = line[1:].strip()
-            continue
-        words = (line.lower() if lowercase else line).split()
-        if len(words) != 4:
-            raise ValueError(f"expected four words in line {number} of {path}, got {len(words)}: {line!r}")
-        found.append((section, *words))  # type: ignore[arg-type]
-    if not found:
-        raise ValueError(f"expected analogies in {path}, got none")
-    return tuple(found)
 
 
 def read_similarities(path: str | Path, lowercase: bool = True) -> tuple[Rating, ...]:
@@ -109,7 +81,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"expected text in UTF-8 in {path}, got another encoding at byte {error.start}") from error
     for number, line in enumerate(text.split("\n"), 1):
-        if (line := line.strip()) and not line.startswith(("#", "//")):
+        if (line := line.strip()) and not line.startswith("#"):
             yield number, line
 
 

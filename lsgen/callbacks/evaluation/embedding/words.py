@@ -17,15 +17,17 @@ from pytorch_lightning import LightningModule, Trainer
 
 from lsgen import viz
 from lsgen.analysis import Statistic
-from lsgen.analysis.analogies import AnalogyScores, evaluate_analogies
+from lsgen.analysis.analogies import AnalogyScores, evaluate_analogies, read_questions
 from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.data.text.benchmarks import Question, Rating, benchmark_file, read_questions, read_similarities
+from lsgen.data.text.benchmarks import Rating, benchmark_file, read_similarities
 from lsgen.latent import Codes, ItemSpace, Space
 from lsgen.metrics.words import SimilarityCorrelation, pair_similarities
 
 __all__ = ["WordBenchmarks", "WordTests"]
+
+Question = tuple[str, str, str, str, str]
 
 MOST_UNKNOWN = 1000  # of unknown words or pairs that are listed
 SCORES = ("standard", "honest", "returns_input", "nearest_of_c", "only_b", "coverage")
@@ -86,8 +88,10 @@ class WordBenchmarks(PeriodicCallback):
         if tests.most is not None and tests.most < 5:
             raise ValueError(f"WordBenchmarks expected to test at least 5 items, got most = {tests.most}")
         self.tests = tests
-        self._questions = {_key(n): read_questions(benchmark_file(n), tests.lowercase) for n in tests.analogies}
-        self._pairs = {_key(n): read_similarities(benchmark_file(n), tests.lowercase) for n in tests.similarities}
+        self._questions = {_key(name): _questions(name, tests.lowercase) for name in tests.analogies}
+        self._pairs = {
+            _key(name): read_similarities(benchmark_file(name), tests.lowercase) for name in tests.similarities
+        }
 
     def check(self, pl_module: LightningModule) -> Any:
         """Return the space of a module.
@@ -192,6 +196,11 @@ class _Turn:
             self.sink.image(
                 "words/analogies", viz.horizontal_bars(series, list(self.bars), title, "share of questions")
             )
+
+
+def _questions(name: str, lowercase: bool) -> tuple[Question, ...]:
+    questions, sections = read_questions(benchmark_file(name), lowercase)
+    return tuple((section, *words) for section, words in zip(sections, questions, strict=True))
 
 
 def _bar(one: Statistic) -> tuple[float, float, float]:

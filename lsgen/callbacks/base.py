@@ -6,6 +6,9 @@ uninterrupted one, and no turn is ever skipped. During a turn the model is in ev
 random numbers start from a fixed seed; afterwards the mode of every module and the states of all random number
 generators are what they were.
 
+A space of items or of features without what a callback examines, such as a decoder, is left out with one line when the
+callback is set up; it takes no turn then.
+
 The keys that a callback logs begin with its family, such as `geometry`; those of the W or W+ of a style-based generator
 with FAMILY/w or FAMILY/w_plus. FAMILY/share_of_training is the share of the time since this fit began that all turns so
 far have taken.
@@ -17,13 +20,14 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_info
 from torch import Tensor, nn
 
 from lsgen.callbacks.engine.clock import generator_steps
@@ -31,12 +35,12 @@ from lsgen.callbacks.engine.observer import Observer
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe, fixed_probe, observations_of
 from lsgen.data import DataModule, Split
-from lsgen.latent import EncodableLatentSpace, LatentSpace
-from lsgen.models.contract import as_numbers
+from lsgen.latent import EncodableLatentSpace, EncodableSpace, ItemSpace, LatentSpace, Space
+from lsgen.models.contract import as_numbers, expected_observations
 from lsgen.models.gan.styles import style_space
 from lsgen.models.loaders import require_validation_batches
 
-__all__ = ["LatentCallback", "PeriodicCallback", "Turns", "Which", "undisturbed"]
+__all__ = ["LatentCallback", "PeriodicCallback", "Turns", "Which", "retrieves", "undisturbed"]
 
 Which = Literal["z", "w", "w+"]
 
@@ -111,33 +115,59 @@ class PeriodicCallback(Observer, ABC):
         """The number of fixed observations that a turn needs; 0 unless a subclass overrides it."""
         return 0
 
+    @property
+    def gallery(self) -> int:
+        """The number of training observations among which neighbours are sought in a space that has no decoder."""
+        return 0
+
+    def left_out(self, space: Space) -> str | None:
+        """Return why a space has nothing for this callback, in words; None where it has.
+
+        Latent spaces that are not those of items have: what one lacks is refused by `check`.
+        """
+        name = type(space).__name__
+        if not isinstance(space, self.takes):
+            return f"{name} is no {self.takes.__name__}"
+        if self.needs_encoder and isinstance(space, ItemSpace) and not isinstance(space, EncodableSpace):
+            return f"{name} has the codes of its items and no encoder"
+        return None
+
     @abstractmethod
-    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+    def render(self, space: Any, probe: Probe | None, sink: Sink) -> None:
         """Compute and log; called in eval mode, without gradients, with seeded random numbers.
 
         Args:
-            space: what to look at.
+            space: what to look at, of the kind that it `takes`.
             probe: fixed observations on the device of the space; None where none are wanted and, for a space
                 without encoder, where there are no data.
             sink: where the results go.
 
         """
 
-    def run(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+    def run(self, space: Space, probe: Probe | None, sink: Sink) -> None:
         """Take one turn, within training or without any; the sink is left open.
 
         Args:
-            space: the model's latent space; its modes and all random number generators are restored.
+            space: the model's latent space; its modes and all random number generators are restored. There is a line
+                and nothing else where it is left out.
             probe: fixed observations on any device; a space without encoder can do without.
             sink: where the results go.
 
         """
+        if self._tells(space):
+            return
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()
             inner = sink.within(self._part) if self._part else sink
             self.render(self.view(space), None if probe is None else _on(space, probe), inner)
 
-    def view(self, space: LatentSpace) -> LatentSpace:
+    def _tells(self, space: Space) -> bool:
+        """Return whether a space is left out, with a line that says why."""
+        if (reason := self.left_out(space)) is not None:
+            rank_zero_info(f"{type(self).__name__} is left out: {reason}.")
+        return reason is not None
+
+    def view(self, space: Any) -> Any:
         """Return the part of a model's latent space that is examined.
 
         Raises:
@@ -148,9 +178,11 @@ class PeriodicCallback(Observer, ABC):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module without the latent space that is needed, before any work starts."""
-        self.check(pl_module)
+        space = getattr(pl_module, "latent_space", None)
+        if not isinstance(space, Space) or not self._tells(space):
+            self.check(pl_module)
 
-    def check(self, pl_module: LightningModule) -> LatentSpace:
+    def check(self, pl_module: LightningModule) -> Any:
         """Return the latent space of a module, within training or without any.
 
         Raises:
@@ -159,12 +191,14 @@ class PeriodicCallback(Observer, ABC):
         """
         needed = EncodableLatentSpace if self.needs_encoder else self.takes
         space = getattr(pl_module, "latent_space", None)
+        if isinstance(space, Space) and (reason := self.left_out(space)) is not None:
+            raise TypeError(f"{type(self).__name__} expected another latent space: {reason}")
         if not isinstance(space, needed):
             raise TypeError(
                 f"{type(self).__name__} expected {type(pl_module).__name__}.latent_space to be a "
                 f"lsgen.latent.{needed.__name__}, got {type(space).__name__}"
             )
-        return self.view(cast(LatentSpace, space))
+        return self.view(space)
 
     def data_of(self, trainer: Trainer) -> DataModule:
         """Return the data that a trainer trains on.
@@ -197,14 +231,15 @@ class PeriodicCallback(Observer, ABC):
         """Start measuring the cost, and fetch the fixed observations before training does any work."""
         self._began, self._spent = perf_counter(), 0.0
         self._last = -1
-        if self.wanted and trainer.is_global_zero:
+        space = getattr(pl_module, "latent_space", None)
+        if self.wanted and trainer.is_global_zero and not (isinstance(space, Space) and self.left_out(space)):
             require_validation_batches(trainer)
             self._find_probe(trainer, self.check(pl_module))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note the step before this batch, and take its first observations where there are no others to look at."""
         self._before = generator_steps(trainer, pl_module)
-        encodes = isinstance(getattr(pl_module, "latent_space", None), EncodableLatentSpace)
+        encodes = isinstance(getattr(pl_module, "latent_space", None), EncodableSpace)
         if self.wanted and self._probe is None and trainer.is_global_zero and encodes:
             found = observations_of(batch).first(self.wanted)
             self._probe = Probe(found.x.detach().clone(), None if found.label is None else found.label.clone())
@@ -230,9 +265,9 @@ class PeriodicCallback(Observer, ABC):
     def _fire(self, trainer: Trainer, pl_module: LightningModule) -> None:
         start = perf_counter()
         self._last = step = generator_steps(trainer, pl_module)
-        if not trainer.is_global_zero:
+        space: Any = pl_module.latent_space
+        if not trainer.is_global_zero or (isinstance(space, Space) and self.left_out(space)):
             return
-        space = cast(LatentSpace, pl_module.latent_space)
         self._find_probe(trainer, space)
         sink = Sink(trainer.default_root_dir, step, trainer.loggers)
         self.run(space, self._probe, sink)
@@ -243,11 +278,11 @@ class PeriodicCallback(Observer, ABC):
         sink.close()
         self._spent += perf_counter() - start
 
-    def _find_probe(self, trainer: Trainer, space: LatentSpace) -> None:
+    def _find_probe(self, trainer: Trainer, space: Space) -> None:
         """Take fixed observations from what is there; of a stream for training alone, from its first batch."""
         if self.wanted and self._probe is None:
             with undisturbed(space, self.seed):
-                self._probe = fixed_probe(trainer, self.wanted)
+                self._probe = fixed_probe(trainer, self.wanted, self.gallery if retrieves(space) else 0)
 
 
 class LatentCallback(PeriodicCallback):
@@ -284,9 +319,15 @@ def undisturbed(module: nn.Module, seed: int) -> Iterator[None]:
             torch.cuda.set_rng_state_all(devices)
 
 
-def _on(space: LatentSpace, probe: Probe) -> Probe:
+def retrieves(space: Space) -> bool:
+    """Return whether codes of a space are shown by observations near them, as it has an encoder and no decoder."""
+    return isinstance(space, EncodableSpace) and not isinstance(space, LatentSpace | ItemSpace)
+
+
+def _on(space: Space, probe: Probe) -> Probe:
     """Return the probe on the device, and in the floating-point type, of the space."""
     like = next(space.parameters(), None)
     if like is None:
         return probe
-    return Probe(as_numbers(probe.x, space.likelihood, like.dtype).to(like.device, like.dtype), probe.label)
+    x = as_numbers(probe.x, expected_observations(space, "the probe"), like.dtype).to(like.device, like.dtype)
+    return replace(probe, x=x, gallery=None if probe.gallery is None else _on(space, probe.gallery))

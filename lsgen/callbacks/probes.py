@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,18 +24,20 @@ class Probe:
     Attributes:
         x: observations (N, *shape).
         label: what they show, (N,) integers, where the data say so.
+        gallery: training observations, which stand for codes near them where nothing decodes.
 
     """
 
     x: Tensor
     label: Tensor | None = None
+    gallery: Probe | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def first(self, n: int) -> Probe:
         """Return the first n observations, or all where there are fewer."""
-        return Probe(self.x[:n], None if self.label is None else self.label[:n])
+        return Probe(self.x[:n], None if self.label is None else self.label[:n], self.gallery)
 
 
 def observations_of(batch: Any) -> Probe:
@@ -76,8 +78,13 @@ def observed_of(model: object, batch: Any) -> Tensor | None:
     return batch["observed"] if counts_observed(model) else None
 
 
-def fixed_probe(trainer: Trainer, n: int) -> Probe | None:
+def fixed_probe(trainer: Trainer, n: int, gallery: int = 0) -> Probe | None:
     """Return n observations that are the same in every run and at every step.
+
+    Args:
+        trainer: trains on the data.
+        n: number of observations.
+        gallery: number of training observations beside them.
 
     They come from the data module's `probe`, else from the beginning of the validation data, else from that of
     the training data: in the order of the data set, past any sampler, so that no iterator or generator that
@@ -85,29 +92,40 @@ def fixed_probe(trainer: Trainer, n: int) -> Probe | None:
     with nothing but a training loader over an iterable data set, which is read once.
     """
     data: Any = getattr(trainer, "datamodule", None)
-    return _own_probe(data, n) if _has_probes(data) else _first(trainer.val_dataloaders, trainer.train_dataloader, n)
-
-
-def probe_of(data: LightningDataModule, n: int) -> Probe | None:
-    """Return the same n observations without a trainer, from a data module that is set up for validation."""
     if _has_probes(data):
-        return _own_probe(data, n)
+        return _own_probe(data, n, gallery)
+    return _beside(trainer.val_dataloaders, trainer.train_dataloader, n, gallery)
+
+
+def probe_of(data: LightningDataModule, n: int, gallery: int = 0) -> Probe | None:
+    """Return the same observations without a trainer, from a data module that is set up for validation."""
+    if _has_probes(data):
+        return _own_probe(data, n, gallery)
     loaders: list[Any] = []
     for make in (data.val_dataloader, data.train_dataloader):
         try:
             loaders.append(make())
         except (MisconfigurationException, NotImplementedError, AttributeError):
             loaders.append(None)
-    return _first(loaders[0], loaders[1], n)
+    return _beside(loaders[0], loaders[1], n, gallery)
 
 
 def _has_probes(data: Any) -> bool:
     return hasattr(data, "probe") and hasattr(data, "dataset")
 
 
-def _own_probe(data: Any, n: int) -> Probe | None:
+def _own_probe(data: Any, n: int, gallery: int) -> Probe | None:
     most = len(data.dataset("val"))
-    return observations_of(data.probe(min(n, most), "val")) if most else None
+    found = observations_of(data.probe(min(n, most), "val")) if most else None
+    if found is None or not gallery or not (known := len(data.dataset("train"))):
+        return found
+    return replace(found, gallery=observations_of(data.probe(min(gallery, known), "train")))
+
+
+def _beside(validation: Any, training: Any, n: int, gallery: int) -> Probe | None:
+    """Return the first observations of loaders, with the first of training beside them where these are no stream."""
+    found = _first(validation, training, n)
+    return found if found is None or not gallery else replace(found, gallery=_first(None, training, gallery))
 
 
 def _first(validation: Any, training: Any, n: int) -> Probe | None:

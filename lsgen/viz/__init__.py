@@ -1,6 +1,7 @@
 """Figures: tensors and arrays in, pixels out. Computes nothing, logs nothing."""
 
 from lsgen.viz.bar_chart import horizontal_bars
+from lsgen.viz.cards import Card, cards
 from lsgen.viz.code_plots import (
     change_matrix,
     interval_curves,
@@ -18,8 +19,10 @@ from lsgen.viz.style import Pixels
 from lsgen.viz.vector import pdf_and_png, publication
 
 __all__ = [
+    "Card",
     "Pixels",
     "animate",
+    "cards",
     "change_matrix",
     "curves",
     "gif",

@@ -13,7 +13,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from lsgen.viz.images import upscale
 from lsgen.viz.style import INK, MUTED, PAPER, Pixels
 
-__all__ = ["animate", "grid", "in_rows"]
+__all__ = ["animate", "extent", "font", "grid", "in_rows"]
 
 _PAD, _GAP, _MARGIN, _SIZE = 2, 12, 10, 12
 
@@ -62,15 +62,15 @@ def animate(
             raise ValueError(f"expected {count} {name} labels, got {len(labels)}")
     images = upscale(images, smallest)
     _, R, C, H, W, _ = images.shape
-    left = _MARGIN + (max(_extent(label)[0] for label in rows) + 8 if rows else 0)
+    left = _MARGIN + (max(extent(label)[0] for label in rows) + 8 if rows else 0)
     top = _MARGIN + (24 if title else 0) + (20 if columns else 0)
     x = [left + c * (W + _PAD) + _GAP * sum(gap <= c for gap in gaps if gap) for c in range(C)]
     y = [top + r * (H + _PAD) for r in range(R)]
-    width = max(x[-1] + W, _MARGIN + _extent(title, 13)[0]) + _MARGIN
+    width = max(x[-1] + W, _MARGIN + extent(title, 13)[0]) + _MARGIN
     template = _template((y[-1] + H + _MARGIN, width), title)
     draw = ImageDraw.Draw(template)
     for label, row in zip(rows or (), y, strict=False):
-        draw.text((left - 8, row + H / 2), label, INK, _font(_SIZE), anchor="rm")
+        draw.text((left - 8, row + H / 2), label, INK, font(_SIZE), anchor="rm")
     for label, column in zip(columns or (), x, strict=False):
         draw.text((column + W / 2, top - 6), label, MUTED, _fitting(label, W), anchor="ms")
     frames = np.repeat(np.asarray(template)[None], len(images), axis=0)
@@ -90,20 +90,22 @@ def in_rows(images: Pixels, columns: int) -> Pixels:
 
 def _template(size: tuple[int, int], title: str) -> Image.Image:
     template = Image.new("RGB", (size[1], size[0]), ImageColor.getrgb(PAPER))
-    ImageDraw.Draw(template).text((_MARGIN, _MARGIN), title, INK, _font(13))
+    ImageDraw.Draw(template).text((_MARGIN, _MARGIN), title, INK, font(13))
     return template
 
 
 def _fitting(label: str, width: int) -> ImageFont.FreeTypeFont:
     """Return the largest font from 12 down to 7 in which the label is no wider than its column."""
-    return next((_font(s) for s in range(_SIZE, 7, -1) if _extent(label, s)[0] <= width), _font(7))
+    return next((font(s) for s in range(_SIZE, 7, -1) if extent(label, s)[0] <= width), font(7))
 
 
-def _extent(label: str, size: int = _SIZE) -> tuple[int, int]:
-    left, top, right, bottom = _font(size).getbbox(label)
+def extent(label: str, size: int = _SIZE) -> tuple[int, int]:
+    """Return width and height of a line in pixels."""
+    left, top, right, bottom = font(size).getbbox(label)
     return int(right - left), int(bottom - top)
 
 
 @lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Return the font of labels in a size in pixels."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)

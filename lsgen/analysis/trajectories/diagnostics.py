@@ -25,16 +25,17 @@ from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from torch import Tensor
 
+from lsgen.analysis.neighbours.surroundings import Surroundings
 from lsgen.geometry import immersion
 from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, Manifold
 from lsgen.latent.densities import check_density
 from lsgen.latent.distances import distance_on
 from lsgen.latent.manifolds.description import describe
-from lsgen.latent.neighbours import NeighbourGraph, nearest_neighbours, neighbour_graph
+from lsgen.latent.neighbours import NeighbourGraph, neighbour_graph
 
 __all__ = ["OFF_MANIFOLD", "PathDiagnostics", "PathJudge", "velocities"]
 
-OFF_MANIFOLD, SAME = 99.0, 1e-6
+OFF_MANIFOLD = 99.0
 Steps = NDArray[np.float64]
 
 
@@ -126,8 +127,7 @@ class PathJudge:
             raise ValueError(f"expected a path (N, {self.space.dim}) of 2 codes or more, got {tuple(path.shape)}")
         if not bool(path.isfinite().all()):
             raise ValueError(f"expected finite codes, got {int((~path.isfinite().all(-1)).sum())} that are not")
-        far = self._distance(path)
-        percentile = 100 * np.searchsorted(self._known, far, side="left") / len(self._known)
+        far, percentile = self._surroundings.of(path)
         like = next(self.space.parameters(), torch.zeros((), dtype=torch.get_default_dtype()))
         z = path.to(like.device, like.dtype)
         v = velocities(self.space.manifold, path.double()).to(z)
@@ -146,24 +146,11 @@ class PathJudge:
     @cached_property
     def graph(self) -> NeighbourGraph:
         """The graph that joins every reference code to its k nearest neighbours."""
-        return neighbour_graph(self._codes, self.k, distance_on(self.reference.manifold))
+        return neighbour_graph(self.reference.tensor().double(), self.k, distance_on(self.reference.manifold))
 
     @cached_property
-    def _codes(self) -> Tensor:
-        return self.reference.tensor().double()
-
-    @cached_property
-    def _known(self) -> Steps:
-        """The distances d_k of the reference codes from the others, in order."""
-        near = nearest_neighbours(self._codes, None, self.k, distance_on(self.reference.manifold))
-        return np.sort(near.distances[:, -1].numpy())
-
-    def _distance(self, path: Tensor) -> Steps:
-        x = path.detach().cpu().double()
-        near = nearest_neighbours(x, self._codes, self.k + 1, distance_on(self.reference.manifold)).distances.numpy()
-        own = near[:, 0] <= SAME * self._known[len(self._known) // 2]
-        far: Steps = np.where(own, near[:, self.k], near[:, self.k - 1])
-        return far
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(self.reference, self.k)
 
     @cached_property
     def _prior(self) -> tuple[float, float] | None:

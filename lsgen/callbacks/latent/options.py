@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ __all__ = [
     "InversionSearch",
     "MeanSets",
     "PlaneGrid",
+    "Retrieval",
     "TraversalFigures",
 ]
 
@@ -42,6 +43,26 @@ class Decoding:
 
 
 @dataclass(frozen=True)
+class Retrieval:
+    """How places in a space of items, or without decoder, are told by what is near them.
+
+    Attributes:
+        neighbours: items shown at every place, the nearest ones.
+        gallery: training observations that are retrieved in a space with an encoder alone.
+        distance: what is near: the distance of the manifold, or "cosine".
+        max_axes: axes shown, those on which the items differ most.
+        items: names of items at which paths start; then some of the thousand most frequent, or first ones, at random.
+
+    """
+
+    neighbours: int = 3
+    gallery: int = 2000
+    distance: Literal["manifold", "cosine"] = "manifold"
+    max_axes: int = 8
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TraversalFigures:
     """Options of the figures of a traversal.
 
@@ -58,6 +79,7 @@ class TraversalFigures:
         path_points: points of an interpolation.
         plane_points: points on each side of the plane.
         decoding: how codes are decoded and shown.
+        retrieval: how codes are shown that are not decoded.
 
     """
 
@@ -73,6 +95,7 @@ class TraversalFigures:
     path_points: int = 8
     plane_points: int = 12
     decoding: Decoding = Decoding()
+    retrieval: Retrieval = Retrieval()
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,10 @@ from lsgen.callbacks.latent.probe_codes import (
     probe_table,
     show,
 )
+from lsgen.callbacks.latent.retrieved import RetrievedView, is_retrieved
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
+from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, Space, great_circles, paths
 from lsgen.latent.manifolds.manifold import Choice
 from lsgen.latent.manifolds.supports import bounded
 from lsgen.models.gan.directions.linear import Directions
@@ -43,12 +44,16 @@ __all__ = ["LatentTraversal"]
 
 
 class LatentTraversal(LatentCallback):
-    """Draws decoded traversals of each latent axis around fixed anchors.
+    """Draws traversals of each latent axis around fixed anchors, decoded or told by what is near.
 
     Anchors are the encodings of fixed observations, or fixed draws from the prior for a space without encoder.
     Axes are sorted by their KL averaged over the probes; without a KL they keep their order. Values on an axis
     are equidistant in standard deviations of the prior about its mean, the quantiles of the prior that stand there for
     a normal variable where coordinates are bounded (see `Prior.levels`), or quantiles of the aggregate posterior.
+
+    Where codes are those of items, or nothing decodes, places on axes and paths are told by retrieval: by the items, or
+    the training observations, that are nearest to them, with their distances. Axes are those on which items differ
+    most, paths the geodesics that codes have by construction; there is no plane and no animation.
 
     Args:
         every_n_steps: see `LatentCallback`.
@@ -71,6 +76,7 @@ class LatentTraversal(LatentCallback):
     """
 
     family: ClassVar[str] = "traversal"
+    takes: ClassVar[type] = Space
 
     def __init__(
         self,
@@ -91,6 +97,10 @@ class LatentTraversal(LatentCallback):
         self.at_least(1, pairs=figures.pairs, kl_probes=figures.kl_probes, chunk_size=figures.decoding.chunk_size)
         self.at_least(2, points=points, frames=figures.frames)
         self.at_least(2, path_points=figures.path_points, plane_points=figures.plane_points)
+        near = figures.retrieval
+        self.at_least(1, neighbours=near.neighbours, gallery=near.gallery, retrieved_axes=near.max_axes)
+        if near.distance not in ("manifold", "cosine"):
+            raise ValueError(f"LatentTraversal expected distance to be manifold or cosine, got {near.distance!r}")
         if sigmas is not None and quantile is not None:
             raise ValueError("LatentTraversal expected sigmas or quantile, got both")
         if quantile is not None and space != "z":
@@ -110,15 +120,28 @@ class LatentTraversal(LatentCallback):
         """Enough observations for the mean KL, the anchors and the pairs."""
         return max(self.figures.kl_probes, self.anchors, 2 * self.figures.pairs)
 
-    def check(self, pl_module: LightningModule) -> LatentSpace:
+    @property
+    def gallery(self) -> int:
+        """The training observations that are retrieved where nothing decodes."""
+        return self.figures.retrieval.gallery
+
+    def left_out(self, space: Space) -> str | None:
+        """Return nothing: any space has axes, which are decoded or told by what is near."""
+        return None
+
+    def check(self, pl_module: LightningModule) -> Space:
         """Raise if directions are asked for on a discrete manifold."""
-        space = super().check(pl_module)
+        space: Space = super().check(pl_module)
         if self.directions is not None:
             space.manifold.check_continuous()
         return space
 
-    def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
+    def render(self, space: Space, probe: Probe | None, sink: Sink) -> None:
         """Draw axes, animation, interpolations, plane and, where the space has levels or discrete variables, these."""
+        if is_retrieved(space):
+            RetrievedView(self, space, probe).draw(sink, _interpolations(space.manifold))
+            return
+        assert isinstance(space, LatentSpace)
         known = encode_probes(space, probe, self.wanted)
         view = _View(self, space, probe, known)
         sink.image("traversal/axes", view.axes())

@@ -8,6 +8,7 @@
 | sound     | figures/KEY/STEP.wav          | Audio     | audio           |                  |
 | histogram |                               | Histogram | histogram       |                  |
 | table     |                               | Table     | text (Markdown) |                  |
+| rows      | figures/KEY/STEP.csv          | Table     | text (Markdown) |                  |
 | arrays    | figures/KEY/STEP.npz          |           |                 |                  |
 | codes     | figures/KEY/STEP.npz          |           |                 |                  |
 
@@ -20,10 +21,11 @@ true.
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Mapping, Sequence
 from copy import copy
-from io import BytesIO
+from io import BytesIO, StringIO
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,14 @@ class Sink:
         for outlet in self._outlets:
             with tolerant(outlet.logger):
                 outlet.table(key, columns, rows)
+
+    def rows(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Write a table of numbers and text as CSV, and log it."""
+        out = StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerows([columns, *rows])
+        self._write(self._key(key), "csv", out.getvalue().encode())
+        self.table(key, columns, rows)
 
     def arrays(self, key: str, **arrays: ArrayLike) -> None:
         """Write arrays by name into a compressed npz file."""

@@ -109,30 +109,52 @@ def _draw(directory: RunDirectory, file: Path, device: str, changes: Mapping[str
     verify(config)
     model, data, step = opened(directory, file, device)
     callbacks = list(_latent_callbacks(config))
-    for callback in callbacks:
-        refuse_unsuited(callback, model)
+    callbacks = list(_suited(callbacks, model))
     collected = collector()
     for callback in callbacks:
         sink = Sink(directory.path, step, [collected])
-        callback.run(model.latent_space, probe_for(model, data, callback.wanted), sink)
+        callback.run(model.latent_space, probe_for(model, data, callback.wanted, callback.gallery), sink)
         sink.close()
     scalars: dict[str, float] = collected.scalars
     return scalars
 
 
-def probe_for(model: Any, data: Any, wanted: int) -> Probe | None:
+def _suited(callbacks: Sequence[LatentCallback], model: Any) -> Iterator[LatentCallback]:
+    """Yield the callbacks that have something to look at, with a line for each of the others.
+
+    Raises:
+        UsageError: a callback refuses the model.
+
+    """
+    for callback in callbacks:
+        if reason := callback.left_out(model.latent_space):
+            print(f"left out {type(callback).__name__}: {reason}", flush=True)
+            continue
+        refuse_unsuited(callback, model)
+        yield callback
+
+
+def probe_for(model: Any, data: Any, wanted: int, gallery: int = 0) -> Probe | None:
     """Return fixed observations; None if the model has no encoder.
+
+    Args:
+        model: a model with a latent space.
+        data: a data module that is set up for validation.
+        wanted: number of observations.
+        gallery: number of training observations beside them, where nothing decodes.
 
     Raises:
         UsageError: the data module has none.
 
     """
+    from lsgen.callbacks.base import retrieves
     from lsgen.callbacks.probes import probe_of
-    from lsgen.latent import EncodableLatentSpace
+    from lsgen.latent import EncodableSpace
 
-    if not isinstance(model.latent_space, EncodableLatentSpace):
+    space = model.latent_space
+    if not isinstance(space, EncodableSpace):
         return None
-    if (found := probe_of(data, wanted)) is None:
+    if (found := probe_of(data, wanted, gallery if retrieves(space) else 0)) is None:
         raise UsageError(
             f"expected {type(data).__name__} to have `probe`, a validation loader or a map-style training set to take "
             "fixed observations from, got none of them"

@@ -9,6 +9,7 @@ from lsgen.runs.keys.analysis import ANALYSIS
 from lsgen.runs.keys.entry import Chart, Entry, Kind
 from lsgen.runs.keys.evidence import EVIDENCE
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
+from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
 from lsgen.runs.keys.words import WORDS
 
@@ -236,6 +237,7 @@ ENTRIES: tuple[Entry, ...] = (
         "the codes of the probes as a table, `lsgen.latent.Codes`, with standard deviations and labels", "npz"),
     _figure("traversal/kl", "KL by axis", "traversals",
         "by axis: KL in nats, mean and spread of z, all over the probes", "table"),
+    *RETRIEVAL,
     _figure("interpolation/linear", "Linear", "interpolations",
         "straight segments between codes; the ends are the observations"),
     _figure("interpolation/spherical", "Spherical", "interpolations", "the same pairs joined along the sphere"),

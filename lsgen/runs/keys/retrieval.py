@@ -1,0 +1,33 @@
+"""Entries of the registry for traversals and interpolations that are told by the items near each place."""
+
+from __future__ import annotations
+
+from lsgen.runs.keys.entry import Entry
+
+__all__ = ["RETRIEVAL"]
+
+RETRIEVAL: tuple[Entry, ...] = (
+    *(
+        Entry(
+            f"{part}_off_manifold",
+            f"{name} off the manifold",
+            "",
+            section,
+            meaning="share of retrieved places farther from the items than 99 % of these are from one another",
+            better="lower",
+        )
+        for part, name, section in (
+            ("traversal/axes", "axes", "traversals"),
+            ("traversal/directions", "directions", "traversals"),
+            ("interpolation/{path}", "{path} paths", "interpolations"),
+        )
+    ),
+    *(
+        Entry(key, "", "", section, "table", "items near every place, with rank, distance and percentile; also as csv")
+        for key, section in (
+            ("traversal/retrieved", "traversals"),
+            ("traversal/retrieved_directions", "traversals"),
+            ("interpolation/retrieved", "interpolations"),
+        )
+    ),
+)

@@ -1,0 +1,128 @@
+"""Spaces of items, and spaces without decoder, under the callbacks of every run."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lsgen.callbacks import (
+    FactorMetrics,
+    LatentGeodesics,
+    LatentTraversal,
+    LikelihoodMetrics,
+    Reconstructions,
+    Samples,
+    TraversalFigures,
+)
+from lsgen.callbacks.latent.options import Retrieval
+from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.probes import Probe
+from lsgen.data import Digits
+from lsgen.latent import Codes, FeatureSpace, ItemTable, Sphere
+from lsgen.models import ScalarLoss
+from lsgen.models.gan import Directions
+from lsgen.models.optimised import OptimisedModel
+
+SMALL = {"points": 3, "figures": TraversalFigures(pairs=2, path_points=3, grid_anchors=1)}
+
+
+class Twins(OptimisedModel):
+    """Codes of digits that are pulled to their mean."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        super().__init__(FeatureSpace(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), 3), max_steps=2)
+
+    def loss(self, batch):
+        z = self.latent_space.encode(batch["x"]).mean
+        return ScalarLoss((z - z.mean(0)).square().mean())
+
+
+def _rows(path):
+    (file,) = path.glob("*.csv")
+    with file.open() as text:
+        return list(csv.DictReader(text))
+
+
+def test_a_feature_space_trains_under_the_callbacks_of_every_run(tmp_path, toys, caplog):
+    looks = [LatentTraversal(**SMALL), Reconstructions(), Samples(), LatentGeodesics(), FactorMetrics()]
+    model = Twins()
+    data = Digits(batch_size=64)
+    with caplog.at_level("INFO"):
+        _, recorder, _ = toys.fit(tmp_path, [*looks, LikelihoodMetrics()], module=model, data=data)
+    told = [row.getMessage() for row in caplog.records if "is left out" in row.getMessage()]
+    idle = ("Reconstructions", "Samples", "LatentGeodesics")
+    assert told == [f"{name} is left out: FeatureSpace is no LatentSpace." for name in idle]
+    drawn = sorted(path.parent.relative_to(tmp_path / "figures").as_posix() for path in tmp_path.rglob("*.png"))
+    assert drawn == ["interpolation/linear", "interpolation/spherical", "traversal/axes"]
+    keys = recorder.keys()
+    assert "traversal/axes_off_manifold" in keys
+    assert not any(key.startswith(("sample/", "geodesic/", "reconstruction/")) for key in keys)
+    codes = model.eval().latent_space.encode(data.probe(1257, "train")["x"]).mean.detach()
+    for row in _rows(tmp_path / "figures/interpolation/retrieved"):
+        if row["rank"] == "1" and row["t"] in ("0.0", "1.0"):
+            name = row["from"] if row["t"] == "0.0" else row["to"]
+            place = model.latent_space.encode(data.probe(4, "val")["x"]).mean[int(name.split()[1])].detach()
+            far = (codes - place).norm(dim=1)
+            assert int(row["item"]) == int(far.argmin())
+            assert float(row["distance"]) == pytest.approx(float(far.min()), rel=1e-4)
+
+
+def _words():
+    torch.manual_seed(0)
+    z = nn.functional.normalize(torch.randn(40, 4), dim=1)
+    return Codes(z, [f"w{i}" for i in range(40)], Sphere(), {"count": np.arange(40)[::-1]})
+
+
+def test_words_are_traversed_by_the_words_on_the_way(tmp_path):
+    words, t = _words(), torch.tensor([-3.0, 0.0, 3.0])
+    shown = TraversalFigures(pairs=1, path_points=3, grid_anchors=2, retrieval=Retrieval(2, items=("w7", "w3")))
+    sink = Sink(tmp_path, 0)
+    LatentTraversal(points=3, figures=shown).run(ItemTable(words), None, sink)
+    rows = _rows(tmp_path / "figures/traversal/retrieved")
+    assert {row["start"] for row in rows} == {"w7", "w3"}
+    assert len(rows) == 2 * 4 * 3 * 2
+    z = words.tensor()
+    steps = t * z[:, 2].std(correction=0)
+    place = Sphere().traversal(z[7], torch.tensor([2]), steps)[0, 2]
+    angles = (z @ place).clamp(-1, 1).acos()
+    (row,) = (r for r in rows if (r["start"], r["line"], r["value"], r["rank"]) == ("w7", "z2", "+3σ", "1"))
+    assert row["item"] == f"w{int(angles.argmin())}"
+    assert float(row["distance"]) == pytest.approx(float(angles.min()), rel=1e-4)
+    between = _rows(tmp_path / "figures/interpolation/retrieved")
+    assert {(r["from"], r["to"], r["path"]) for r in between} == {("w7", "w3", "geodesic")}
+    middle = nn.functional.normalize(z[7] + z[3], dim=0)
+    (row,) = (r for r in between if (r["t"], r["rank"]) == ("0.5", "1"))
+    assert row["item"] == f"w{int((z @ middle).argmax())}"
+
+
+def test_directions_are_traversed_too_and_the_most_frequent_words_come_first(tmp_path):
+    found = Directions(("up",), torch.eye(4)[:1], torch.ones(1))
+    sink = Sink(tmp_path, 0)
+    figures = TraversalFigures(pairs=2, path_points=3, grid_anchors=2)
+    LatentTraversal(points=3, directions=found, figures=figures).run(ItemTable(_words()), None, sink)
+    rows = _rows(tmp_path / "figures/traversal/retrieved_directions")
+    assert {row["line"] for row in rows} == {"up"}
+    nearest = {row["item"] for row in rows if row["value"] == "0" and row["rank"] == "1"}
+    assert nearest == {row["start"] for row in rows}
+
+
+def test_what_is_no_item_and_no_distance_is_refused(tmp_path):
+    no_word = LatentTraversal(figures=TraversalFigures(retrieval=Retrieval(items=("unicorn",))))
+    with pytest.raises(ValueError, match="expected items of the space, got 'unicorn', which is none"):
+        no_word.run(ItemTable(_words()), None, Sink(tmp_path, 0))
+    with pytest.raises(ValueError, match="LatentTraversal expected distance to be manifold or cosine, got 'taxi'"):
+        LatentTraversal(figures=TraversalFigures(retrieval=Retrieval(distance="taxi")))
+    with pytest.raises(ValueError, match="expected observations for the encoder of FeatureSpace, got none"):
+        LatentTraversal().run(Twins().latent_space, None, Sink(tmp_path, 0))
+    with pytest.raises(TypeError, match="Samples expected another latent space: FeatureSpace is no LatentSpace"):
+        Samples().check(Twins())
+
+
+def test_observations_that_are_no_pictures_are_named_by_their_numbers(tmp_path):
+    space = FeatureSpace(nn.Linear(5, 2), 2)
+    probe = Probe(torch.randn(12, 5))
+    LatentTraversal(**SMALL).run(space, probe, Sink(tmp_path, 0))
+    assert {row["item"] for row in _rows(tmp_path / "figures/interpolation/retrieved")} <= {str(i) for i in range(12)}

@@ -6,7 +6,8 @@ A place that is farther from the items than 99 % of the items are from one anoth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.analysis.neighbours import Gallery, Retrieved
+from lsgen.callbacks.latent.options import TraversalFigures
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import Codes, Euclidean, ItemSpace, LatentSpace, Space, encode_observations
@@ -21,10 +23,7 @@ from lsgen.latent.distances import CosineDistance
 from lsgen.models.gan.directions.linear import Directions
 from lsgen.viz import Card, Pixels
 
-if TYPE_CHECKING:
-    from lsgen.callbacks.latent.traversal import LatentTraversal
-
-__all__ = ["RetrievedView", "is_retrieved"]
+__all__ = ["LineOptions", "RetrievedView", "is_retrieved"]
 
 _OFF, _POOL, _CHUNK, _MOST = 99.0, 1000, 256, 100_000
 _COLUMNS = ["rank", "item", "distance", "percentile"]
@@ -35,11 +34,33 @@ def is_retrieved(space: Space) -> bool:
     return isinstance(space, ItemSpace) or not isinstance(space, LatentSpace)
 
 
+@dataclass(frozen=True)
+class LineOptions:
+    """Along which lines places are retrieved, as `LatentTraversal` takes them.
+
+    Attributes:
+        points: values on each axis.
+        sigmas: greatest value, in standard deviations.
+        quantile: instead, the lower of the two extreme quantiles of the items.
+        directions: unit vectors beside the axes, or what finds them.
+        figures: what is shown.
+        seed: of the choice of items at which paths start.
+
+    """
+
+    points: int
+    sigmas: float
+    quantile: float | None
+    directions: Directions | Callable[[Any], Directions] | None
+    figures: TraversalFigures
+    seed: int
+
+
 class RetrievedView:
     """The figures and tables of one turn.
 
     Args:
-        of: the callback, whose options hold.
+        of: along which lines.
         space: a space with items, or with an encoder alone.
         probe: observations, for a space with an encoder; those in its gallery are retrieved.
 
@@ -48,7 +69,7 @@ class RetrievedView:
 
     """
 
-    def __init__(self, of: LatentTraversal, space: Space, probe: Probe | None) -> None:
+    def __init__(self, of: LineOptions, space: Space, probe: Probe | None) -> None:
         self.of, self.space, self.options = of, space, of.figures.retrieval
         self.pictures: list[Pixels] | None = None
         if isinstance(space, ItemSpace):
@@ -68,7 +89,7 @@ class RetrievedView:
         if probe is None:
             raise ValueError(f"expected observations for the encoder of {type(space).__name__}, got none")
         shown = probe if probe.gallery is None else probe.gallery
-        event, bounds = shown.x.ndim - 1, self.of.decoding.bounds or viz.value_range(shown.x)
+        event, bounds = shown.x.ndim - 1, self.of.figures.decoding.bounds or viz.value_range(shown.x)
         if 1 <= event <= 3:
             self.pictures = list(viz.to_pixels(shown.x, event, bounds))
             self.inputs = list(viz.to_pixels(probe.x[: self._wanted], event, bounds))

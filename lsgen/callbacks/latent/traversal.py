@@ -31,7 +31,7 @@ from lsgen.callbacks.latent.probe_codes import (
     probe_table,
     show,
 )
-from lsgen.callbacks.latent.retrieved import RetrievedView, is_retrieved
+from lsgen.callbacks.latent.retrieved import LineOptions, RetrievedView, is_retrieved
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, Space, great_circles, paths
@@ -139,7 +139,8 @@ class LatentTraversal(LatentCallback):
     def render(self, space: Space, probe: Probe | None, sink: Sink) -> None:
         """Draw axes, animation, interpolations, plane and, where the space has levels or discrete variables, these."""
         if is_retrieved(space):
-            RetrievedView(self, space, probe).draw(sink, _interpolations(space.manifold))
+            lines = LineOptions(self.points, self.sigmas, self.quantile, self.directions, self.figures, self.seed)
+            RetrievedView(lines, space, probe).draw(sink, _interpolations(space.manifold))
             return
         assert isinstance(space, LatentSpace)
         known = encode_probes(space, probe, self.wanted)

@@ -2,14 +2,16 @@
 
 A fit is one pass over the training data or several. A pass adds up statistics of the batches, over all batches and
 processes, with the parameters as they stand; after it, the parameters are solved for. So the batch size, the order of
-the observations and the number of processes do not matter, and a fit that is cut short goes on where it was.
+the observations and the number of processes do not matter, and a fit that is cut short goes on where it was. A model
+that needs all observations at once, such as one that a library fits, has its statistics joined instead of added: they
+are then as long as the data.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -35,6 +37,7 @@ class FittedModel(LatentModel):
         max_steps: batches after which the fit is made from what has been seen, if not at the end of the last pass.
 
     Attributes:
+        joined: whether statistics of batches are put one after the other, along their first dimension, and not added.
         passes_made: passes after which the parameters were solved for, so far.
 
     Raises:
@@ -44,6 +47,7 @@ class FittedModel(LatentModel):
     """
 
     latent_space: EncodableLatentSpace
+    joined: ClassVar[bool] = False
 
     def __init__(self, latent_space: EncodableLatentSpace, passes: int = 1, max_steps: int | None = None) -> None:
         if passes < 1:
@@ -71,7 +75,10 @@ class FittedModel(LatentModel):
 
     @abstractmethod
     def statistics(self, x: Tensor) -> Sequence[Tensor]:
-        """Return what observations (B, *shape) add to the sums, tensors in double precision, as many for any batch."""
+        """Return what observations (B, *shape) add, as many tensors for any batch, sums in double precision.
+
+        Where they are joined, the order of the observations must not matter to `solve`.
+        """
 
     @abstractmethod
     def solve(self, count: Tensor, *sums: Tensor) -> None:
@@ -79,7 +86,7 @@ class FittedModel(LatentModel):
 
         Args:
             count: number N of observations of the pass, ().
-            sums: sums of the statistics over them.
+            sums: sums of the statistics over them, or all of them where they are joined.
 
         """
 
@@ -117,8 +124,12 @@ class FittedModel(LatentModel):
     def accumulate(self, x: Tensor) -> None:
         """Add observations (B, *shape) to the sums of the pass."""
         new = [torch.full((), len(x), dtype=torch.float64, device=x.device), *self.statistics(x.detach())]
-        old = self._sums or [torch.zeros_like(part) for part in new]
-        self._sums = [a.to(b.device) + b for a, b in zip(old, new, strict=True)]
+        if self._sums is None:
+            self._sums = new
+            return
+        (n, *old), (m, *more) = [part.to(x.device) for part in self._sums], new
+        pairs = zip(old, more, strict=True)
+        self._sums = [n + m, *(torch.cat([a, b]) if self.joined else a + b for a, b in pairs)]
 
     def on_train_start(self) -> None:
         """Refuse too few observations before any is seen, where their number is known; stop where all is done."""
@@ -134,7 +145,7 @@ class FittedModel(LatentModel):
         self.accumulate(batch["x"])
         self.tick(len(batch["x"]))
         if self.trainer.is_last_batch or self.trainer.should_stop:
-            self._sums = [self.trainer.strategy.reduce(part, reduce_op="sum") for part in self._sums or ()]
+            self._gather()
             self._finish_pass()
             if self.passes_made >= self.passes:
                 self.trainer.should_stop = True
@@ -167,6 +178,25 @@ class FittedModel(LatentModel):
         if not isinstance(checkpoint.get("fit"), dict):
             raise ValueError(f"{type(self).__name__} expected a checkpoint of a fitted model, got one without 'fit'")
         self.passes_made, self._sums = checkpoint["fit"]["passes_made"], checkpoint["fit"]["sums"]
+
+    def _gather(self) -> None:
+        """Add or join the sums of all processes."""
+        assert self._sums is not None
+        count, *sums = self._sums
+        strategy = self.trainer.strategy
+        if self.joined and self.trainer.world_size > 1:
+            sums = [self._of_all_processes(part) for part in sums]
+        elif not self.joined:
+            sums = [strategy.reduce(part, reduce_op="sum") for part in sums]
+        self._sums = [strategy.reduce(count, reduce_op="sum"), *sums]
+
+    def _of_all_processes(self, part: Tensor) -> Tensor:
+        """Return the parts of all processes, which may be of different lengths, one after the other."""
+        gather = self.trainer.strategy.all_gather
+        lengths = gather(torch.tensor(len(part), device=part.device)).flatten().tolist()
+        padded = part.new_zeros(max(lengths), *part.shape[1:])
+        padded[: len(part)] = part
+        return torch.cat([one[:length] for one, length in zip(gather(padded), lengths, strict=True)])
 
     def _finish_pass(self) -> None:
         """Solve for the parameters from the sums of a pass."""

@@ -1,9 +1,10 @@
 r"""Supports of bounded and discrete codes: the cube, the simplex of classes, the codebook.
 
     cube        low <= z_i <= high: flat inside; Hamiltonian flow is reflected at the walls
-    simplex     a one-hot vector of K classes: K points, the corners of a simplex
+    simplex     a one-hot vector of K classes: K points, the corners of a simplex; or all mixtures of them
     codebook    L places, each with one of K entries: K^L points
 
+Mixtures have the Fisher-Rao geometry of probability vectors.
 Isolated points cannot move: their tangent vectors are 0. Paths for pictures still join them:
 between two classes along the edge of the simplex, where a code is a mixture of classes, between two codes of a codebook
 by changing one place after the other.
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from lsgen.latent import paths
+from lsgen.latent.manifolds import fisher_rao
 from lsgen.latent.manifolds.manifold import Choice, Euclidean, Manifold
 
 __all__ = ["Codebook", "Cube", "IsolatedPoints", "Simplex", "bounded"]
@@ -95,15 +97,19 @@ class IsolatedPoints(Manifold):
 
 
 class Simplex(IsolatedPoints):
-    """One of K classes, as a one-hot vector. Paths between classes run along the edges of the simplex.
+    """One of K classes, as a one-hot vector, or a mixture of K components, as a probability vector.
+
+    Paths between classes run along the edges of the simplex. Mixtures move along the geodesics of the Fisher-Rao
+    metric; see `lsgen.latent.manifolds.fisher_rao`.
 
     Args:
         classes: number K.
+        mixtures: whether codes lie anywhere on the simplex, and not at its corners alone.
 
     """
 
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
+    def __init__(self, classes: int, mixtures: bool = False) -> None:
+        self.classes, self.mixtures = classes, bool(mixtures)
 
     @property
     def coordinates(self) -> int:
@@ -111,36 +117,77 @@ class Simplex(IsolatedPoints):
         return self.classes
 
     @property
+    def continuous(self) -> bool:
+        """Whether codes are mixtures."""
+        return self.mixtures
+
+    @property
     def choices(self) -> list[Choice]:
-        """All coordinates together are one of the K unit vectors."""
-        return [Choice(0, torch.eye(self.classes))]
+        """All coordinates together are one of the K unit vectors; mixtures have no choice to make."""
+        return [] if self.mixtures else [Choice(0, torch.eye(self.classes))]
 
     def onto(self, z: Tensor) -> Tensor:
-        """Return the class of the largest coordinate."""
+        """Return the class of the largest coordinate; of a mixture, the weights over their sum, negative ones as 0."""
+        if self.mixtures:
+            weights = z.clamp(min=0)
+            total = weights.sum(-1, keepdim=True)
+            return torch.where(total > 0, weights / total.where(total > 0, 1), 1 / self.classes)
         return one_hot(z.argmax(-1), self.classes).to(z)
+
+    def retraction(self, z: Tensor) -> Tensor:
+        """Return mixtures as weights over their sum."""
+        return z / z.sum(-1, keepdim=True) if self.mixtures else z
+
+    def normal_coordinates(self, z: Tensor) -> Tensor:
+        """Return the log of the sum of weights, (B, 1), of mixtures."""
+        return z.sum(-1, keepdim=True).log() if self.mixtures else z[..., :0]
 
     def parametrised(self, raw: Tensor) -> Tensor:
         """Return class probabilities of logits: the centre of gravity of classes, inside the simplex."""
         return torch.softmax(raw, -1)
 
+    def tangent(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return 0 for classes, and for mixtures the part of v that keeps the sum of the weights."""
+        return v - z * v.sum(-1, keepdim=True) if self.mixtures else super().tangent(z, v)
+
+    def conformal_factor(self, z: Tensor) -> Tensor:
+        """Return 1/sqrt(z), (B, d), for mixtures: the length of a change of each weight."""
+        return z.clamp(min=torch.finfo(z.dtype).tiny).rsqrt() if self.mixtures else super().conformal_factor(z)
+
     def exp(self, z: Tensor, v: Tensor) -> Tensor:
-        """Return z + v."""
-        return z + v
+        """Return z + v; of mixtures the end of the geodesic, reflected at the walls."""
+        return fisher_rao.exp(z, v) if self.mixtures else z + v
 
     def log(self, z: Tensor, other: Tensor) -> Tensor:
-        """Return other - z, along the edge."""
-        return other - z
+        """Return other - z, along the edge; of mixtures the velocity of the geodesic."""
+        return fisher_rao.log(z, other) if self.mixtures else other - z
 
     def distance(self, z: Tensor, other: Tensor) -> Tensor:
-        """Return |other - z|, the length of the edge."""
+        """Return |other - z|, the length of the edge; of mixtures the Fisher-Rao distance."""
+        if self.mixtures:
+            return fisher_rao.distance(z, other)
         return torch.linalg.vector_norm(other - z, dim=-1)
 
     def direction(self, z: Tensor, axis: Tensor) -> Tensor:
         """Return the unit vector towards the class, or zero at it."""
-        return torch.nn.functional.normalize(axis - z, dim=-1)
+        if not self.mixtures:
+            return torch.nn.functional.normalize(axis - z, dim=-1)
+        corner = axis.expand_as(z)
+        length = fisher_rao.distance(z, corner).unsqueeze(-1)
+        return torch.where(length > 0, fisher_rao.log(z, corner) / length.where(length > 0, 1), 0.0)
+
+    def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return z and v unchanged; of mixtures the end of the geodesic and the velocity there."""
+        return (fisher_rao.exp(z, v), fisher_rao.velocity_at(z, v)) if self.mixtures else super().flow(z, v)
+
+    def scaled(self, z: Tensor, factors: Tensor) -> Tensor:
+        """Return z, as classes cannot move; of mixtures the weights times the factors, over their sum."""
+        return self.onto(z * factors) if self.mixtures else z
 
     def intervene(self, z: Tensor, axis: int, step: Tensor) -> Tensor:
-        """Return codes of the class `axis`, whatever the step."""
+        """Return codes of the class `axis`, whatever the step; mixtures move towards it."""
+        if self.mixtures:
+            return Manifold.intervene(self, z, axis, step)
         return one_hot(torch.full(z.shape[:-1], axis, device=z.device), self.classes).to(z)
 
     def traversal(self, anchor: Tensor, axes: Tensor, values: Tensor) -> Tensor:
@@ -161,12 +208,12 @@ class Simplex(IsolatedPoints):
         return (1 - weight) * rest + weight * units
 
     def geodesic(self, start: Tensor, end: Tensor, points: int) -> Tensor:
-        """Return mixtures of the two ends, (B, N, d)."""
-        return paths.linear(start, end, points)
+        """Return mixtures of the two ends, (B, N, d); of mixtures the Fisher-Rao geodesic."""
+        return fisher_rao.geodesic(start, end, points) if self.mixtures else paths.linear(start, end, points)
 
     def arguments(self) -> tuple[Any, ...]:
-        """Return the number of classes."""
-        return (self.classes,)
+        """Return the number of classes, and that codes are mixtures where they are."""
+        return (self.classes, True) if self.mixtures else (self.classes,)
 
 
 class Codebook(IsolatedPoints):

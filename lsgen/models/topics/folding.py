@@ -1,0 +1,195 @@
+r"""Fold-in: the mixture of given topics that explains a document best.
+
+    variational:      gamma_k = alpha + t_k sum_v x_v b_kv / (t b)_v,    t = exp psi(gamma),    b = exp E[log beta]
+    likelihood:       theta_k <- theta_k / n sum_v x_v beta_kv / (theta beta)_v
+    least squares:    w = argmin |x - w beta|^2 with w >= 0, one weight after the other;    theta = w / sum w
+
+The first is mean-field inference in LDA with topics beta_k ~ Dirichlet(lambda_k), the second expectation maximisation
+of PLSA, which is non-negative matrix factorisation by the Kullback-Leibler divergence. Each document stops by itself
+when its mixture moves by less than `tol`, so that it does not depend on the others. A document without words has equal
+weights.
+
+Reference: Hoffman, Blei & Bach, "Online learning for latent Dirichlet allocation" (2010), algorithm 2; Hofmann,
+"Probabilistic latent semantic indexing" (1999); Gaussier & Goutte, "Relation between PLSA and NMF" (2005).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from lsgen.models.topics.decoders import normalised
+
+__all__ = ["FoldIn", "LeastSquaresFoldIn", "LikelihoodFoldIn", "VariationalFoldIn"]
+
+
+class FoldIn(nn.Module, ABC):
+    """Abstract encoder of documents (N, *shape) by iteration, with given topics.
+
+    Args:
+        weights: weights of words of each topic, (K, V), shared with the decoder.
+        iterations: the most there are.
+        tol: average change of a mixture's weights at which its document stops.
+
+    Raises:
+        ValueError: iterations or tol is not positive.
+
+    """
+
+    def __init__(self, weights: nn.Parameter, iterations: int, tol: float) -> None:
+        super().__init__()
+        if iterations < 1 or not tol > 0:
+            raise ValueError(f"expected iterations and tol above 0, got {iterations} and {tol}")
+        self.dim, self.heads = len(weights), 1
+        self.weights, self.iterations, self.tol = weights, int(iterations), float(tol)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the log of the mixture, or of its concentrations, (N, K)."""
+        x = x.flatten(1).to(self.weights.dtype)
+        found = self.start(x)
+        step = self.step(x)
+        active = torch.ones_like(found[:, :1], dtype=torch.bool)
+        for _ in range(self.iterations):
+            new = torch.where(active, step(found), found)
+            active = (new - found).abs().mean(-1, keepdim=True) > self.tol * self.scale(x)
+            found = new
+            if not bool(active.any()):
+                break
+        return self.finished(found).clamp(min=torch.finfo(found.dtype).tiny).log()
+
+    def start(self, x: Tensor) -> Tensor:
+        """Return the first value, (N, K)."""
+        return torch.full((len(x), self.dim), 1 / self.dim, dtype=x.dtype, device=x.device)
+
+    def scale(self, x: Tensor) -> Tensor:
+        """Return the size of what moves, (N, 1)."""
+        return torch.ones_like(x[:, :1])
+
+    def finished(self, found: Tensor) -> Tensor:
+        """Return the last value as a mixture, or as concentrations."""
+        return found
+
+    @abstractmethod
+    def step(self, x: Tensor) -> _Step:
+        """Return the map of one iteration, (N, K) -> (N, K)."""
+
+
+class _Step(ABC):
+    """One iteration."""
+
+    @abstractmethod
+    def __call__(self, found: Tensor) -> Tensor:
+        """Return the next value."""
+
+
+class _Responsibilities(_Step):
+    """The words of a document that each topic accounts for: theta_k sum_v x_v b_kv / (theta b)_v, (N, K)."""
+
+    def __init__(self, x: Tensor, b: Tensor) -> None:
+        self.rows, words = x.nonzero(as_tuple=True)
+        self.counts, self.b, self.tiny = x[self.rows, words], b.T[words], torch.finfo(x.dtype).tiny
+
+    def __call__(self, found: Tensor) -> Tensor:
+        share = found[self.rows] * self.b
+        share = share * (self.counts / share.sum(-1).clamp(min=self.tiny)).unsqueeze(-1)
+        return torch.zeros_like(found).index_add_(0, self.rows, share)
+
+
+class VariationalFoldIn(FoldIn):
+    """Mean-field inference of a document's mixture in LDA; the result is the log of its Dirichlet concentrations.
+
+    Args:
+        weights: concentrations lambda (K, V) of the topics.
+        alpha: concentration of mixtures.
+        iterations: see `FoldIn`.
+        tol: see `FoldIn`; of concentrations.
+
+    """
+
+    def __init__(self, weights: nn.Parameter, alpha: float, iterations: int = 200, tol: float = 1e-4) -> None:
+        super().__init__(weights, iterations, tol)
+        self.alpha = float(alpha)
+
+    def start(self, x: Tensor) -> Tensor:
+        """Return ones."""
+        return torch.ones(len(x), self.dim, dtype=x.dtype, device=x.device)
+
+    def step(self, x: Tensor) -> _Step:
+        """Return the update of the concentrations."""
+        expected = torch.digamma(self.weights) - torch.digamma(self.weights.sum(-1, keepdim=True))
+        return _Variational(_Responsibilities(x, expected.exp()), self.alpha)
+
+
+class _Variational(_Step):
+    def __init__(self, shares: _Responsibilities, alpha: float) -> None:
+        self.shares, self.alpha = shares, alpha
+
+    def __call__(self, found: Tensor) -> Tensor:
+        logs = torch.digamma(found)
+        return self.alpha + self.shares((logs - logs.amax(-1, keepdim=True)).exp())
+
+
+class LikelihoodFoldIn(FoldIn):
+    """The mixture of greatest likelihood; the result is its log.
+
+    Args:
+        weights: weights (K, V) of the topics.
+        iterations: see `FoldIn`.
+        tol: see `FoldIn`.
+
+    """
+
+    def __init__(self, weights: nn.Parameter, iterations: int = 500, tol: float = 1e-6) -> None:
+        super().__init__(weights, iterations, tol)
+
+    def step(self, x: Tensor) -> _Step:
+        """Return expectation maximisation."""
+        return _Likelihood(_Responsibilities(x, normalised(self.weights)))
+
+
+class _Likelihood(_Step):
+    def __init__(self, shares: _Responsibilities) -> None:
+        self.shares = shares
+
+    def __call__(self, found: Tensor) -> Tensor:
+        return normalised(self.shares(found))
+
+
+class LeastSquaresFoldIn(FoldIn):
+    """The weights of topics, not negative, whose sum of squares is least; the result is the log of the mixture.
+
+    Args:
+        weights: weights (K, V) of the topics.
+        iterations: see `FoldIn`.
+        tol: see `FoldIn`; of weights, over the number of words.
+
+    """
+
+    def __init__(self, weights: nn.Parameter, iterations: int = 200, tol: float = 1e-6) -> None:
+        super().__init__(weights, iterations, tol)
+
+    def scale(self, x: Tensor) -> Tensor:
+        """Return the numbers of words."""
+        return x.sum(-1, keepdim=True)
+
+    def finished(self, found: Tensor) -> Tensor:
+        """Return the mixture."""
+        return normalised(found)
+
+    def step(self, x: Tensor) -> _Step:
+        """Return one round of coordinate descent."""
+        return _Descent(x, normalised(self.weights))
+
+
+class _Descent(_Step):
+    def __init__(self, x: Tensor, b: Tensor) -> None:
+        self.target, self.gram = x @ b.T, b @ b.T
+
+    def __call__(self, found: Tensor) -> Tensor:
+        weights = list(found.unbind(-1))
+        for k, row in enumerate(self.gram):
+            slope = torch.stack(weights, -1) @ row - self.target[:, k]
+            weights[k] = (weights[k] - slope / row[k]).clamp(min=0)
+        return torch.stack(weights, -1)

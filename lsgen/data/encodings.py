@@ -92,6 +92,17 @@ class AsStored(Encoding):
         return stored.to(torch.float32)
 
 
+class Numbered(Encoding):
+    """Numbers of items, such as words, as they are: whole numbers."""
+
+    def __init__(self) -> None:
+        self.values = Values(None)
+
+    def __call__(self, stored: Tensor, uniform: Uniform) -> Tensor:
+        """Return int64."""
+        return stored.to(torch.int64)
+
+
 class Standardise(Encoding):
     """Numbers with mean 0 and standard deviation 1 over the training data, each dimension or each channel by itself.
 

@@ -32,9 +32,9 @@ _CHUNK = 2**22  # numbers looked at together
 class DataModule(LightningDataModule, ABC):
     """Abstract data set with splits "train", "val" and "test".
 
-    A batch is {"x": float32 (B, *shape)} and, where the data have them, "label" int64 (B,), -1 where it is not known,
-    and "factors" int64 (B, K); on demand "observed" bool and "pair" float32, (B, *shape), and "weight" float32 (B,):
-    see `lsgen.data.transforms`.
+    A batch is {"x": float32 (B, *shape)}, int64 where these are numbers of items, and, where the data have them,
+    "label" int64 (B,), -1 where it is not known, and "factors" int64 (B, K); on demand "observed" bool and "pair"
+    float32, (B, *shape), and "weight" float32 (B,): see `lsgen.data.transforms`.
     Which observations are held out, and the random draws for them, depend on `split_seed` alone, so that runs with
     different seeds are judged on the same images. The order of training and the draws in it depend on `seed`.
 

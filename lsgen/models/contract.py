@@ -48,22 +48,24 @@ class PlainNumbers:
     Attributes:
         owner: who asks, by name.
         shape: shape of one observation; None where any will do.
-        high: the greatest of whole numbers from 0, such as numbers of items; None for any finite number.
+        high: the greatest of whole numbers, such as numbers of items; None for any finite number.
+        low: the least of them.
 
     """
 
     owner: str
     shape: tuple[int, ...] | None = None
     high: int | None = None
+    low: int = 0
 
     @property
     def support(self) -> str:
         """What an observation may be, in words."""
-        return "finite numbers" if self.high is None else f"whole numbers from 0 to {self.high}"
+        return "finite numbers" if self.high is None else f"whole numbers from {self.low} to {self.high}"
 
     def in_support(self, values: Tensor) -> Tensor:
         """Return which values are allowed."""
-        return values.isfinite() if self.high is None else (values >= 0) & (values <= self.high)
+        return values.isfinite() if self.high is None else (values >= self.low) & (values <= self.high)
 
     def allows(self, values: Tensor) -> Tensor:
         """Return whether all are allowed, a 0-d boolean tensor."""

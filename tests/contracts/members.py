@@ -22,6 +22,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lsgen.cli.config.construction import instantiate
+from lsgen.cli.config.open_shape import fill_shape
 from lsgen.models import VAE, LatentModel
 from lsgen.models.vae import DataSetObjective
 
@@ -136,6 +137,7 @@ def config(name: str) -> DictConfig:
         small = {_default_net(): "mlp", "unet": "mlp_denoiser"}.get(composed.hydra.runtime.choices.net)
         if small is not None:
             composed = compose("train", [*chosen, "model.max_steps=4", f"net={small}"], return_hydra_config=True)
+        fill_shape(composed)
     if "sampler" in composed.model:
         composed.model.sampler.steps = 3
     for _, node in _nodes(composed.model, "model"):

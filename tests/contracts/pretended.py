@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lsgen.latent import LatentSpace
+from lsgen.cli.config.open_shape import fill_shape
+from lsgen.latent import ItemSpace, LatentSpace
 from lsgen.models import VAE, LatentModel
 from lsgen.models.vae import DataSetObjective
 
@@ -43,6 +44,8 @@ NOT_RUN: dict[str, str] = {
     "AmortisedDistance": "no part of a model; it is run below",
     "CholeskyField": "a part of the estimators of exponential families; see tests/models/exponential",
     "ConvexPotential": "a part of the estimators of exponential families; see tests/models/exponential",
+    "FullSoftmax": "a decoder of words that no model chooses; see tests/models/embedding",
+    "HierarchicalSoftmax": "a decoder of words that no model chooses; see tests/models/embedding",
     "FirstStage": "another model's latent space; see tests/models/diffusion/test_first_stage.py",
     "GatedLinear": "layers that experiments alone choose; they are run below",
     "LocalStatistics": "a part of the estimators of exponential families; see tests/models/exponential",
@@ -115,6 +118,10 @@ def fitting(choice: str) -> Any:
     group, name = choice.split("=")
     if (TREE / "experiment" / f"{name}_digits.yaml").is_file():
         return composed(f"experiment={name}_digits")
+    if group == "model" and "override /data:" in (TREE / "model" / f"{name}.yaml").read_text():
+        config = composed(choice)
+        fill_shape(config)
+        return config
     for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae", "bigan", "ddpm"]:
         for data in ("digits", "cifar10", "sprites"):
             config = composed(f"data={data}", f"model={model}", *([choice] if group == "net" else []))
@@ -141,4 +148,5 @@ def built(config: Any) -> LatentModel:
 
 def batch_of(space: LatentSpace) -> dict[str, Tensor]:
     x, pair, missing = (torch.rand(B, *space.likelihood.shape) for _ in range(3))
-    return {"x": x.round(), "pair": pair.round(), "observed": missing < 0.7, "label": torch.arange(B) % 3}
+    x = x.round().long() if isinstance(space, ItemSpace) else x.round()
+    return {"x": x, "pair": pair.round(), "observed": missing < 0.7, "label": torch.arange(B) % 3}

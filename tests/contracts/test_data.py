@@ -10,9 +10,11 @@ import members
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lsgen.data import DataModule, Loading, Position
+from lsgen.data.encodings import Numbered
 
 CONF = Path(lsgen.conf.__path__[0])
 NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not path.stem.startswith("_"))
@@ -32,6 +34,7 @@ def class_of(options):
 def make(name, **changes):
     options = options_of(name)
     given = {key: value for key, value in options.items() if key != "_target_"}
+    given = {key: instantiate(value) if isinstance(value, dict) else value for key, value in given.items()}
     given["loading"] = Loading(split_seed=options["loading"]["split_seed"])
     try:
         return class_of(options)(**{**given, **changes})
@@ -68,7 +71,7 @@ def test_batches_have_the_promised_shapes_types_and_values(data):
         batch = next(iter(loader))
         x = batch["x"]
         assert x.shape == (data.batch_size, *data.shape)
-        assert x.dtype == torch.float32
+        assert x.dtype == (torch.int64 if isinstance(data.encoding, Numbered) else torch.float32)
         assert set(batch) <= {"x", "label", "factors"}
         if "label" in batch:
             assert (batch["label"].shape, batch["label"].dtype) == ((len(x),), torch.int64)
@@ -127,11 +130,11 @@ def test_a_resumed_order_is_the_rest_of_the_uninterrupted_one(data):
 
 def test_probes_come_from_their_split(data):
     dataset = data.dataset("val")
-    everything = dataset[torch.arange(min(len(dataset), 2000))]["x"].flatten(1)
-    probe = data.probe(4)["x"].flatten(1)
+    everything = dataset[torch.arange(min(len(dataset), 2000))]["x"].flatten(1).double()
+    probe = data.probe(4)["x"].flatten(1).double()
     if len(dataset) <= 2000:
         assert (torch.cdist(probe, everything, compute_mode="donot_use_mm_for_euclid_dist").amin(1) == 0).all()
-    assert torch.equal(probe, data.probe(4)["x"].flatten(1))
+    assert torch.equal(probe, data.probe(4)["x"].flatten(1).double())
 
 
 def test_another_shape_is_refused(data, name):

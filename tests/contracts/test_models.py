@@ -18,13 +18,14 @@ from torch.utils.data import DataLoader
 
 from lsgen.callbacks import LikelihoodMetrics
 from lsgen.data.batches import TensorSource
-from lsgen.data.encodings import AsStored
+from lsgen.data.encodings import AsStored, Numbered
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule
 from lsgen.geometry import immersion, metric
 from lsgen.latent import EncodableLatentSpace, FeatureSpace, ItemSpace, LatentSpace, Manifold, PointPosterior
 from lsgen.models import FittedModel, LatentModel, ScalarLoss
 from lsgen.models.contract import PlainNumbers
+from lsgen.models.embedding import ContextDecoder
 from lsgen.models.gan import AdversarialModel
 from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
 from lsgen.nn import MLPDenoiser
@@ -75,6 +76,8 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
     for part in model.modules():
         if isinstance(part, ClassEncoder):  # whose logits are 0 at the start, whatever the hidden layers say
             torch.nn.init.normal_(part.logits.layers[-1].weight)
+        if isinstance(part, ContextDecoder):  # which is 0 at the start
+            torch.nn.init.normal_(part.weight)
         if isinstance(part, MLPDenoiser):  # which is 0 at the start
             torch.nn.init.normal_(part.last.weight)
     if isinstance(model, AdversarialModel):
@@ -232,7 +235,8 @@ class Few(DataModule):
     """Random observations with everything that a model may ask for."""
 
     def __init__(self, model: LatentModel, batch_size: int, train: int, held_out: int) -> None:
-        super().__init__(_shape(model), _shape(model), AsStored(2), batch_size, 0, Loading())
+        whole = not _data(model)["x"].is_floating_point()
+        super().__init__(_shape(model), _shape(model), Numbered() if whole else AsStored(2), batch_size, 0, Loading())
         self.model = model
         self.numbers = {"train": train, "val": held_out, "test": held_out}
 

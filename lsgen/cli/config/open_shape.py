@@ -1,7 +1,7 @@
-"""The shape of observations where a config leaves it open: the data are built and asked.
+"""The shape of observations and the number of words where a config leaves them open: the data are built and asked.
 
-Networks, likelihoods and models read `${data.shape}`. If that is null, it means what the data have, and is filled in
-before anything is resolved, so that the frozen config of a run states it.
+Networks, likelihoods and models read `${data.shape}` and `${data.vocabulary_size}`. If one is null, it means what the
+data have, and is filled in before anything is resolved, so that the frozen config of a run states it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from lsgen.cli.errors import UsageError
 
 __all__ = ["fill_shape"]
 
-_found: dict[str, list[int]] = {}  # of the data that this process has asked, such as the jobs of a sweep
+_OPEN = ("shape", "vocabulary_size")
+_found: dict[
+    str, dict[str, list[int] | int]
+] = {}  # of the data that this process has asked, such as the jobs of a sweep
 
 
 def fill_shape(config: DictConfig) -> None:
-    """Fill in `data.shape` if it is null.
+    """Fill in `data.shape`, and `data.vocabulary_size` of data that have one, if they are null.
 
     Args:
         config: a composed config; changed.
@@ -33,16 +36,18 @@ def fill_shape(config: DictConfig) -> None:
     if not isinstance(data, DictConfig) or "shape" not in data or OmegaConf.is_missing(data, "shape"):
         return
     with resolving():
-        if data.shape is not None:
+        unknown = [name for name in _OPEN if name in data and data[name] is None]
+        if not unknown:
             return
         options: Any = OmegaConf.to_container(data, resolve=True, throw_on_missing=True)
     key = json.dumps({name: value for name, value in options.items() if name != "seed"}, sort_keys=True, default=str)
     if key not in _found:
-        _found[key] = _shape(options)
-    data.shape = list(_found[key])
+        _found[key] = _sizes(options)
+    for name in unknown:
+        data[name] = _found[key][name]
 
 
-def _shape(options: dict[str, Any]) -> list[int]:
+def _sizes(options: dict[str, Any]) -> dict[str, list[int] | int]:
     from lsgen.cli.config.construction import instantiate, verify_part
 
     part = OmegaConf.create({"data": escaped(options)}).data
@@ -50,4 +55,5 @@ def _shape(options: dict[str, Any]) -> list[int]:
     data = instantiate(part, "data")
     if not isinstance(shape := getattr(data, "shape", None), tuple):
         raise UsageError(f"expected data.shape, which is null, from the data, and {type(data).__name__} has none")
-    return [int(size) for size in shape]
+    sizes: dict[str, list[int] | int] = {"shape": [int(size) for size in shape]}
+    return sizes | ({"vocabulary_size": int(data.vocabulary_size)} if "vocabulary_size" in options else {})

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsgen.data.batches import BatchDataset
-from lsgen.data.encodings import AsStored
+from lsgen.data.encodings import Numbered
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.text.grammar import Grammar
@@ -99,7 +99,7 @@ class Corpus(DataModule):
         self.counts: Tensor = torch.from_numpy(self._files.counts)
         if vocabulary_size not in (None, len(self.vocabulary)):
             raise ValueError(f"expected vocabulary_size {len(self.vocabulary)}, got {vocabulary_size}")
-        super().__init__(shape, (self.options.length,), AsStored(None), batch_size, seed, loading)
+        super().__init__(shape, (self.options.length,), Numbered(), batch_size, seed, loading)
 
     @property
     def vocabulary_size(self) -> int:

@@ -49,7 +49,7 @@ def test_words_are_numbered_as_by_hand_and_unknown_ones_left_out(lines):
 def test_rows_are_the_documents_one_after_another(lines):
     data = Corpus(path=str(lines), tokens=SMALL, val_size=3, test_size=0)
     rows = data.dataset("train")[torch.arange(len(data.dataset("train")))]["x"]
-    assert rows.dtype == torch.float32
+    assert rows.dtype == torch.int64
     assert rows.shape[1] == 4
     sequence = [int(number) for words in data.documents("train") for number in [*words, END]]
     assert rows.flatten().tolist()[: len(sequence)] == sequence

@@ -1,0 +1,17 @@
+"""Models of items that are known by their contexts, such as words."""
+
+from lsgen.models.embedding.decoders import ContextDecoder, FullSoftmax, HierarchicalSoftmax, NegativeSampling
+from lsgen.models.embedding.space import WordSpace
+from lsgen.models.embedding.windows import Contexts, Windows
+from lsgen.models.embedding.word2vec import Word2Vec
+
+__all__ = [
+    "ContextDecoder",
+    "Contexts",
+    "FullSoftmax",
+    "HierarchicalSoftmax",
+    "NegativeSampling",
+    "Windows",
+    "Word2Vec",
+    "WordSpace",
+]

@@ -1,0 +1,245 @@
+"""Word2Vec: vectors of words from the company they keep, by skip-gram or CBOW; of other items as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import isfinite
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from lsgen.extras import from_extra
+from lsgen.models.base import Batch, LatentModel
+from lsgen.models.contract import Contract, PlainNumbers
+from lsgen.models.embedding.decoders import BinaryDecoder, ContextDecoder
+from lsgen.models.embedding.space import WordSpace
+from lsgen.models.embedding.windows import Contexts, Windows, keep_probabilities
+from lsgen.models.losses import ScalarLoss
+from lsgen.models.schedules import Schedule, as_schedule
+
+__all__ = ["Word2Vec"]
+
+_LOGITS = 2**24  # that are held in memory together
+
+
+class Word2Vec(LatentModel):
+    """Skip-gram or CBOW: the code of an item predicts the items around it.
+
+    A batch holds rows of numbers of items, int64 (B, L), -1 after each document, such as those of `Corpus`; baskets and
+    random walks are documents too. What the items are called and how often they occur is taken from `vocabulary` and
+    `counts` of the data module, and is in the checkpoint; without one they are numbers that occur equally often.
+
+    On a CPU, training goes from window to window by one thread: the same seed gives the same bits. On other devices,
+    and with the full softmax, a row of the batch makes one step of gradient descent.
+
+    Args:
+        decoder: the scores of contexts and their loss: negative sampling, hierarchical or full softmax.
+        windows: which items are contexts, `Windows` or its options.
+        average: whether the mean of the codes of a context predicts the item in its middle (CBOW), else each by itself
+            (skip-gram).
+        rate: rate of learning, of the sum over pairs; a number or a schedule.
+        max_steps: generator steps, batches, after which training stops.
+
+    Raises:
+        ValueError: an option is out of its range; when training starts, there are several processes, or the data have
+            another vocabulary; while training, a loss is not finite.
+
+    """
+
+    precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true")
+    bounds_evidence: ClassVar[bool] = False
+    latent_space: WordSpace
+
+    def __init__(
+        self,
+        decoder: ContextDecoder,
+        windows: Windows | Mapping[str, Any] = Windows(),
+        average: bool = False,
+        rate: float | Schedule = 0.025,
+        max_steps: int | None = None,
+    ) -> None:
+        super().__init__(WordSpace(decoder), max_steps)
+        self.automatic_optimization = False
+        self.windows, self.average, self.rate = Windows.of(windows), bool(average), as_schedule(rate)
+        self._named = False
+        self._kept: Tensor | None = None
+
+    @property
+    def criterion(self) -> tuple[str, str]:
+        """The loss of held-out windows."""
+        return "val/loss", "min"
+
+    def contract(self) -> Contract:
+        """Return the requirements on a batch: numbers of items, or -1."""
+        name, items = type(self).__name__, self.latent_space.decoder.items
+        return Contract(name, PlainNumbers(name, high=items - 1, low=-1))
+
+    def setup(self, stage: str) -> None:
+        """Take the names and counts of the items from the data module.
+
+        Raises:
+            ValueError: they are not those that the model has.
+
+        """
+        data, space = getattr(self.trainer, "datamodule", None), self.latent_space
+        self._kept = None
+        words, counts = getattr(data, "vocabulary", None), getattr(data, "counts", None)
+        if words is None or counts is None:
+            return
+        if self._named and tuple(words) != space.words:
+            raise ValueError(
+                f"expected the vocabulary that the model was trained with, {len(space.words)} items, got another"
+            )
+        if not self._named:
+            space.name(words, counts)
+            self._named = True
+
+    def on_fit_start(self) -> None:
+        """Refuse several processes."""
+        super().on_fit_start()
+        if self.trainer.world_size > 1:
+            raise ValueError(f"{type(self).__name__} expected one process, got {self.trainer.world_size}")
+
+    def losses(self, contexts: Contexts, reach: int) -> tuple[Tensor, Tensor]:
+        """Return the losses (n, m) of all windows, and which of them there are, bool (n, m).
+
+        Args:
+            contexts: items with their contexts, m = 2 reach of them for skip-gram and 1 for CBOW.
+            reach: the greatest number of items on either side.
+
+        """
+        space = self.latent_space
+        z, inside = self._codes(contexts, reach)
+        found = space.decoder.losses(z, contexts.items.clamp(min=0))
+        return found, inside
+
+    def loss(self, batch: Batch) -> ScalarLoss:
+        """Return the average loss of a pair, in nats."""
+        contexts, reach = self._contexts(batch["x"])
+        found, inside = self.losses(contexts, reach)
+        return ScalarLoss((found * inside).sum() / inside.sum().clamp(min=1))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Make a pass over the windows of a batch, and return their average loss before their steps."""
+        rate, decoder = self.rate(self.generator_steps), self.latent_space.decoder
+        on_host = batch["x"].device.type == "cpu" and isinstance(decoder, BinaryDecoder)
+        loss = self._descend(batch["x"], rate) if on_host else self._step(batch["x"], rate)
+        self.last_losses = losses = ScalarLoss(loss, weights={"rate": rate})
+        self.tick(len(batch["x"]))
+        return {"loss": loss, "losses": losses}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> ScalarLoss:  # type: ignore[override]
+        """Return the loss of a validation batch."""
+        return self._evaluation_step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> ScalarLoss:  # type: ignore[override]
+        """Return the loss of a test batch."""
+        return self._evaluation_step(batch, "test")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the codes (..., d) of items, whole numbers (...)."""
+        return self.latent_space.codes[x]
+
+    def configure_optimizers(self) -> None:
+        """Ask for no optimiser: steps are taken as in word2vec.c."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store the clocks and the names of the items."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["words"] = list(self.latent_space.words) if self._named else None
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the clocks and the names of the items; how often they occur is in the state of the decoder.
+
+        Raises:
+            ValueError: the checkpoint is that of another model, or of another number of items.
+
+        """
+        super().on_load_checkpoint(checkpoint)
+        self._kept = None
+        if "words" not in checkpoint:
+            raise ValueError(f"{type(self).__name__} expected a checkpoint of items, got one without 'words'")
+        if (words := checkpoint["words"]) is not None:
+            if len(words) != len(self.latent_space.words):
+                raise ValueError(f"expected a checkpoint of {len(self.latent_space.words)} items, got {len(words)}")
+            self.latent_space.words, self._named = tuple(words), True
+
+    def _contexts(self, x: Tensor) -> tuple[Contexts, int]:
+        rows = x.flatten(1)
+        if self._kept is None or self._kept.device != x.device:
+            self._kept = keep_probabilities(self.latent_space.decoder.counts, self.windows.subsample)
+        return self.windows.contexts(rows, self._kept), self.windows.reach(rows.shape[1])
+
+    def _codes(self, contexts: Contexts, reach: int) -> tuple[Tensor, Tensor]:
+        """Return the codes (n, m, d) that predict each item, and which of them there are."""
+        table = self.latent_space.codes
+        around, inside = contexts.pairs(reach)
+        z = embedding(around, table, sparse=table.requires_grad)
+        if not self.average:
+            return z, inside
+        number = inside.sum(1, keepdim=True)
+        return (z * inside[..., None]).sum(1, keepdim=True) / number.clamp(min=1)[..., None], number > 0
+
+    @torch.no_grad()
+    def _descend(self, x: Tensor, rate: float) -> Tensor:
+        """Go from window to window on the host."""
+        with from_extra("words", f"{type(self).__name__} needs numba to train on a CPU"):
+            from lsgen.models.embedding.descent import descend
+        space, (contexts, _) = self.latent_space, self._contexts(x)
+        assert isinstance(space.decoder, BinaryDecoder)
+        targets = space.decoder.targets(contexts.items.clamp(min=0))
+        tables = space.codes, space.decoder.weight
+        around, wanted, learned = ([part.detach().numpy() for part in parts] for parts in (contexts, targets, tables))
+        total, pairs = descend(around, wanted, learned, rate, self.average)
+        if not isfinite(total):
+            raise ValueError(
+                f"{type(self).__name__} expected a finite loss, got {total} after {self.generator_steps} generator "
+                "steps: lower model.rate"
+            )
+        return torch.tensor(total / max(pairs, 1), dtype=space.codes.dtype)
+
+    def _step(self, x: Tensor, rate: float) -> Tensor:
+        """Take a step of gradient descent for each row."""
+        total = count = x.new_zeros((), dtype=self.latent_space.codes.dtype)
+        for row in x.flatten(1).split(1):
+            contexts, reach = self._contexts(row)
+            found, inside = self.losses(contexts, reach)
+            loss = (found * inside).sum()
+            self.manual_backward(loss)
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    assert parameter.grad is not None
+                    parameter.add_(parameter.grad, alpha=-rate)
+                    parameter.grad = None
+            total, count = total + loss.detach(), count + inside.sum()
+        return total / count.clamp(min=1)
+
+    def _evaluation_step(self, batch: Batch, stage: str) -> ScalarLoss:
+        """Log the loss, and the negative log probability of the item of a pair, over all items: both per pair."""
+        contexts, reach = self._contexts(batch["x"])
+        found, inside = self.losses(contexts, reach)
+        pairs = inside.sum()
+        nll = self._negative_log_probabilities(contexts, reach)
+        losses = ScalarLoss((found * inside).sum() / pairs.clamp(min=1))
+        losses = replace(losses, scalars={"nll": (nll * inside).sum() / pairs.clamp(min=1)})
+        named = {f"{stage}/loss": losses.loss, f"{stage}/nll": losses.scalars["nll"]}
+        self.log_dict(named, batch_size=max(int(pairs), 1), on_epoch=True, sync_dist=True)
+        return losses
+
+    def _negative_log_probabilities(self, contexts: Contexts, reach: int) -> Tensor:
+        """Return -log p(item | code), (n, m), for the codes that predict each item."""
+        space = self.latent_space
+        z, _ = self._codes(contexts, reach)
+        scores = space.decoder.scores(z, contexts.items.clamp(min=0))
+        if self.average:
+            return self._log_normalisers(z[:, 0])[:, None] - scores
+        distinct, place = contexts.pairs(reach)[0].unique(return_inverse=True)
+        return self._log_normalisers(space.codes[distinct])[place] - scores
+
+    def _log_normalisers(self, z: Tensor) -> Tensor:
+        """Return the logarithms (N,) of the sums over all items of exponentiated logits at codes (N, d)."""
+        rows = max(1, _LOGITS // self.latent_space.decoder.items)
+        return torch.cat([self.latent_space.raw(part).logsumexp(-1) for part in z.split(rows)])

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import hydra._internal.defaults_list as defaults
 import hydra._internal.hydra as application
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_loader_impl import get_overrides_dirname as overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
@@ -25,14 +27,25 @@ __all__ = [
     "compose_with",
     "file_of",
     "grid",
+    "overrides_dirname",
     "package_of",
     "read_with",
 ]
 
 
+_choices_by_name = defaults._create_interpolation_map
+
+
 def compose_with(loader: type[ConfigLoaderImpl]) -> None:
-    """Have Hydra compose configs with a class of lsgen's."""
+    """Have Hydra compose configs with a class of lsgen's, and as fast as that goes."""
     application.ConfigLoaderImpl = loader  # type: ignore[misc]
+    defaults._create_interpolation_map = _choices_where_asked_for
+
+
+def _choices_where_asked_for(overrides: Any, defaults_list: list[Any], self_added: bool) -> Any:
+    """Return what a defaults list with `${...}` takes its names from; of a list without, Hydra asks for nothing."""
+    asked = any(one.is_interpolation() for one in defaults_list)
+    return _choices_by_name(overrides, defaults_list, self_added) if asked else None
 
 
 def read_with(*sources: type[ConfigSource]) -> None:

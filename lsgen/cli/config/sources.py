@@ -2,7 +2,8 @@
 
 Hydra reads a file with a byte order mark, or without its `@package` line, as if it were about something else. It also
 parses every file anew whenever it composes a config, and composes a config twice before it runs a job. Here a file
-that has not changed is parsed once in a process, and what the shipped files alone compose into is composed once.
+that has not changed is parsed once in a process, and what the shipped files alone compose into is composed once for
+the same choices from groups, to which values are set afterwards.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import codecs
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -28,8 +30,10 @@ from lsgen.cli.compat import (
     ConfigLoaderImpl,
     FileConfigSource,
     ImportlibResourcesConfigSource,
+    apply_overrides,
     compose_with,
     file_of,
+    overrides_dirname,
     package_of,
     read_with,
 )
@@ -41,7 +45,8 @@ __all__ = ["register_source"]
 
 
 _UNCHANGING = {SHIPPED, "pkg://hydra.conf", "structured://"}
-_ELSEWHERE = ("hydra.searchpath", "hydra.job", "???")  # overrides by which more than files and overrides decide
+# Overrides by which more than files and overrides decide, or of what Hydra writes after it has set values.
+_ELSEWHERE = ("hydra.searchpath", "hydra.job", "hydra.runtime", "hydra.overrides", "???")
 _files: dict[tuple[str, ...], tuple[tuple[int, ...], bytes]] = {}
 _composed: dict[tuple[object, ...], bytes] = {}
 
@@ -98,7 +103,7 @@ def _once(source: ConfigSource, config_path: str, file: Path, read: Callable[[],
 
 
 class _Loader(ConfigLoaderImpl):
-    """Composes configs as Hydra does; of the same shipped files and the same overrides, once."""
+    """Composes configs as Hydra does; of the same shipped files and the same choices, once."""
 
     def load_configuration(
         self,
@@ -109,26 +114,38 @@ class _Loader(ConfigLoaderImpl):
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
         """Return a config."""
-
-        def compose() -> DictConfig:
-            return super(_Loader, self).load_configuration(
-                config_name, overrides, run_mode, from_shell, validate_sweep_overrides
-            )
-
         places = {source.full_path() for source in self.get_sources()}
         if not places <= _UNCHANGING or any(word in one for word in _ELSEWHERE for one in overrides):
-            return compose()
-        key = (config_name, tuple(overrides), _shipped_files())
+            return super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        if validate_sweep_overrides:
+            self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
+        given = [one for one in parsed if not one.is_sweep_override()]
+        values = [one for one in given if not self._chooses(one)]
+        chosen = [str(one.input_line) for one in given if self._chooses(one)]
+        key = (config_name, *chosen, _shipped_files())
         if key not in _composed:
-            _composed[key] = pickle.dumps(compose())
-        elif validate_sweep_overrides:
-            self.validate_sweep_overrides_legal(
-                OverridesParser.create().parse_overrides(overrides), run_mode, from_shell
-            )
+            _composed[key] = pickle.dumps(super().load_configuration(config_name, chosen, run_mode, from_shell, False))
         config: DictConfig = pickle.loads(_composed[key])
-        config.hydra.runtime.cwd = os.getcwd()
-        config.hydra.job.name = JobRuntime.instance().get("name")
+        apply_overrides(self, values, config)
+        _record(parsed, config)
         return config
+
+    def _chooses(self, override: Override) -> bool:
+        """Return whether an override chooses from a group, as Hydra tells it from one that sets a value."""
+        return self.repository.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
+
+
+def _record(overrides: Sequence[Override], config: DictConfig) -> None:
+    """Write into a config what it was composed from, and where."""
+    job = config.hydra.job
+    own = [one for one in overrides if one.is_hydra_override()]
+    task = [one for one in overrides if not one.is_hydra_override()]
+    config.hydra.overrides.hydra = [one.input_line for one in own]
+    config.hydra.overrides.task = [one.input_line for one in task]
+    job.override_dirname = overrides_dirname(task, **job.config.override_dirname)
+    job.name = JobRuntime.instance().get("name")
+    config.hydra.runtime.cwd = os.getcwd()
 
 
 def _shipped_files() -> tuple[tuple[str, int, int], ...]:

@@ -73,6 +73,7 @@ class PeriodicCallback(Observer, ABC):
 
     Attributes:
         takes: the least that the space must be; what takes another than `LatentSpace` renders any of that kind.
+        pictures: whether it shows what codes are decoded to, which tells nothing of the codes of items.
         default_steps: generator steps between turns unless a cadence is given; None for a turn at the end only.
 
     Raises:
@@ -82,6 +83,7 @@ class PeriodicCallback(Observer, ABC):
 
     family: ClassVar[str]
     needs_encoder: bool = False
+    pictures: ClassVar[bool] = False
     takes: ClassVar[type] = LatentSpace
     default_steps: ClassVar[int | None] = 5000
 
@@ -128,8 +130,11 @@ class PeriodicCallback(Observer, ABC):
         name = type(space).__name__
         if not isinstance(space, self.takes):
             return f"{name} is no {self.takes.__name__}"
-        if self.needs_encoder and isinstance(space, ItemSpace) and not isinstance(space, EncodableSpace):
-            return f"{name} has the codes of its items and no encoder"
+        if isinstance(space, ItemSpace) and not isinstance(space, EncodableSpace):
+            if self.needs_encoder:
+                return f"{name} has the codes of its items and no encoder"
+            if self.pictures:
+                return f"{name} has the codes of its items, and decodes to no observation of its own"
         return None
 
     @abstractmethod

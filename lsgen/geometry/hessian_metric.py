@@ -26,8 +26,9 @@ Applications" (2016), chapter 1; Barndorff-Nielsen, "Information and Exponential
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import Any, Self, final
 
 import torch
 from torch import Tensor
@@ -40,7 +41,37 @@ from lsgen.geometry.factorisation import full_rank
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.riemannian import Blocks, Map, NewtonSystem, positive_model
 
-__all__ = ["HessianMetric", "check_family"]
+__all__ = ["HessianMetric", "KnownPotential", "check_family"]
+
+
+class KnownPotential(ABC):
+    """Abstract convex potential whose derivatives are in closed form, so that none is taken of it."""
+
+    widened = False
+
+    @abstractmethod
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return the potential at codes (N, d), (N,)."""
+
+    @abstractmethod
+    def gradient(self, z: Tensor) -> Tensor:
+        """Return d phi at codes (N, d), (N, d)."""
+
+    @abstractmethod
+    def expansion(self, z: Tensor, vectors: Tensor, order: int, split: int = 0) -> Taylor:
+        """Return d phi with its derivatives along vectors at codes (N, d), as `lsgen.geometry.jets.propagate` does."""
+
+    @abstractmethod
+    def lower_bound(self, start: Tensor, end: Tensor) -> Tensor:
+        """Return a lower bound (N,) of the geodesic distance of codes (N, d); NaN where none is known."""
+
+    @abstractmethod
+    def restricted(self, origin: Tensor, basis: Tensor) -> KnownPotential:
+        """Return the potential on the plane through a code (d,) along directions (k, d)."""
+
+    @abstractmethod
+    def in_double(self) -> Self:
+        """Return the same potential computed in float64."""
 
 
 class _Column:
@@ -67,6 +98,9 @@ class _Gradient:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return the dual coordinates of codes (N, d)."""
+        known = self.column.potential
+        if isinstance(known, KnownPotential):
+            return known.gradient(z)
         eye = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
         x = propagate(self.column, z, eye, 1)
         return x.j[..., 0].T * (1 + (x.v - x.v))
@@ -128,7 +162,7 @@ class HessianMetric(EmbeddedMetric):
     ) -> Taylor:
         """Return (z, eta(z)) with its derivatives at codes (N, d); see `EmbeddedMetric.expansion`."""
         vectors = torch.eye(self.dim, dtype=z.dtype, device=z.device) if directions is None else directions
-        x = propagate(self.local, z, vectors, order, split=split)
+        x = self._dual_expansion(z, vectors, order, split)
         seeds = vectors[:, None].expand(-1, *z.shape) if vectors.ndim == 2 else vectors
         straight = torch.cat([seeds, seeds.new_zeros(len(x.t) - len(seeds), *z.shape)])
         return Taylor(x.frame, torch.cat([z, x.v], -1), torch.cat([straight, x.t], -1))
@@ -149,7 +183,8 @@ class HessianMetric(EmbeddedMetric):
     def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
         """Return the system of the exact Hessian, with a positive definite model beside it."""
         b, n, d = curves.shape
-        x = propagate(self.local, curves.flatten(0, 1), torch.eye(d, dtype=curves.dtype, device=curves.device), 2)
+        eye = torch.eye(d, dtype=curves.dtype, device=curves.device)
+        x = self._dual_expansion(curves.flatten(0, 1), eye, 2)
         g = x.j.movedim(0, 1).unflatten(0, (b, n))
         g = (g + g.mT) / 2
         self.check_definite(g.flatten(0, 1), curves.flatten(0, 1))
@@ -165,7 +200,34 @@ class HessianMetric(EmbeddedMetric):
 
     def in_double(self) -> HessianMetric:
         """Return the same metric computed in float64."""
-        return replace(self, potential=Double(self.potential))
+        known = self.potential
+        return replace(self, potential=known.in_double() if isinstance(known, KnownPotential) else Double(known))
+
+    def restrict(self, origin: Tensor, basis: Tensor) -> HessianMetric:
+        """Return the metric on an affine plane, a -> origin + sum_i a_i basis_i: that of the potential on it.
+
+        Args:
+            origin: code (d,).
+            basis: directions (k, d).
+
+        """
+        known = self.potential
+        if isinstance(known, KnownPotential):
+            return replace(self, potential=known.restricted(origin, basis), dim=len(basis))
+        return replace(self, potential=lambda a: known(origin.to(a) + a @ basis.to(a)), dim=len(basis))
+
+    def lower_bound(self, start: Tensor, end: Tensor) -> Tensor:
+        """Return the lower bound of distances that the potential knows, (N,); NaN where it knows none."""
+        known = self.potential
+        return known.lower_bound(start, end) if isinstance(known, KnownPotential) else super().lower_bound(start, end)
+
+    def _dual_expansion(self, z: Tensor, vectors: Tensor, order: int, split: int = 0) -> Taylor:
+        """Return eta with its derivatives along vectors."""
+        known = self.potential
+        if isinstance(known, KnownPotential):
+            x = known.expansion(z, vectors, order, split)
+            return Taylor(x.frame, x.v.to(z), x.t.to(z)) if x.v.dtype != z.dtype else x
+        return propagate(self.local, z, vectors, order, split=split)
 
     def value_norm(self, known: Tensor) -> Tensor:
         """Return |eta| |z_n - z_0| / L at the ends of curves (B, 1): rounding of eta moves the square of a length L."""

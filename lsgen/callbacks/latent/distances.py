@@ -54,6 +54,7 @@ class LatentDistances(LatentCallback):
     """
 
     family: ClassVar[str] = "geometry/distance"
+    pictures: ClassVar[bool] = True
     default_steps: ClassVar[int | None] = None
 
     def __init__(

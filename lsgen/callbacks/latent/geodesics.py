@@ -72,6 +72,7 @@ class LatentGeodesics(LatentCallback):
     """
 
     family: ClassVar[str] = "geodesic"
+    pictures: ClassVar[bool] = True
     default_steps: ClassVar[int | None] = None
 
     def __init__(

@@ -8,7 +8,9 @@ Collapsed axes make the metric nearly singular, and curvature divides by it: hen
 the other axes are held at their mean. Where codes and data have equal dimensions, as in a diffusion model, the metric
 is flat for any weights: `curvature/flat` is 1, and what rounding leaves of its curvature is not logged. A piecewise
 linear decoder has no second derivative but in its kinks, which no sample point meets: its curvature is that of the
-likelihood alone, and zero almost everywhere for a Gaussian of fixed width; titles say so. Distances are Fisher-Rao
+likelihood alone, and zero almost everywhere for a Gaussian of fixed width; titles say so. Where the decoder has affine
+logits of one categorical variable, as that of word vectors has, metric and curvature are in closed form, and the scalar
+curvature of many axes is computed too, at four codes. Distances are Fisher-Rao
 distances in closed form, or chords of the flat space where the immersion is another than the Fisher one.
 """
 
@@ -26,6 +28,7 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns, Which
 from lsgen.callbacks.latent.measures import (
+    KnownMetric,
     Plane,
     active_axes,
     active_subspace,
@@ -40,14 +43,15 @@ from lsgen.callbacks.latent.options import GeometryDetail
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.geometry import Immersion, immersion
+from lsgen.geometry import HessianMetric, Immersion, immersion, scalar_curvature
 from lsgen.geometry.curvature import fills_flat_space
+from lsgen.geometry.information import affine_logits
 from lsgen.geometry.jets import kinks
 from lsgen.latent import Euclidean, LatentSpace
 
 __all__ = ["LatentGeometry"]
 
-_MOST_EIGENVALUES, _EIGENFUNCTIONS = 64, 3
+_MOST_EIGENVALUES, _EIGENFUNCTIONS, _CLOSED = 64, 3, 4
 _NAMES = {
     "fisher": "pulled-back Fisher-Rao metric",
     "euclidean": "pulled-back Euclidean metric",
@@ -121,7 +125,7 @@ class LatentGeometry(LatentCallback):
                 f"LatentGeometry leaves out curvature but of slices: {space.dim} dimensions of codes are mapped to as "
                 "many of data, so that the metric is flat, and geodesics decode to straight lines, for any weights."
             )
-        elif space.dim > self.detail.max_curvature_axes:
+        elif space.dim > self.detail.max_curvature_axes and not isinstance(self._metric(space), HessianMetric):
             rank_zero_info(
                 f"LatentGeometry leaves out the scalar curvature of all {space.dim} axes, and of the active ones "
                 f"where they are more than max_curvature_axes = {self.detail.max_curvature_axes}; that of the plane is "
@@ -131,9 +135,9 @@ class LatentGeometry(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""
-        known, im = encode_probes(space, probe, self.wanted), immersion(space, self.kind)
+        known, im = encode_probes(space, probe, self.wanted), self._metric(space)
         active = active_axes(known, self.kl_threshold)
-        filled = fills_flat_space(im, known.z)
+        filled = isinstance(im, Immersion) and fills_flat_space(im, known.z)
         found = self._measure(space, im, known, active, curved=not filled)
         flat = bool(kinks(im.local, im.lifted(known.z[:1])))
         about = {"curvature/piecewise_linear": int(flat), "curvature/flat": int(filled)}
@@ -161,12 +165,21 @@ class LatentGeometry(LatentCallback):
             arrays |= {"plane_origin": plane.origin, "plane_basis": plane.basis, **surface}
         sink.arrays("geometry/measurements", **{name: array.cpu().numpy() for name, array in arrays.items()})
 
+    def _metric(self, space: LatentSpace) -> KnownMetric:
+        """Return the metric: in closed form where the logits of one categorical variable are affine."""
+        if self.kind == "fisher" and (known := affine_logits(space)) is not None:
+            return HessianMetric(known, space.dim, definite=True)
+        return immersion(space, self.kind)
+
     def _measure(
-        self, space: LatentSpace, im: Immersion, known: ProbeCodes, active: Tensor, curved: bool
+        self, space: LatentSpace, im: KnownMetric, known: ProbeCodes, active: Tensor, curved: bool
     ) -> dict[str, Tensor]:
         z = known.z[: self.n]
+        closed = isinstance(im, HessianMetric) and curved and space.dim > self.detail.max_curvature_axes
         curved = curved and space.dim <= self.detail.max_curvature_axes
         found = at_probes(im, z, known.covariance, curved, self.detail.chunk_size)
+        if closed:
+            found["curvature"] = scalar_curvature(im, z[:_CLOSED], self.detail.chunk_size)
         if len(active) == space.dim:
             names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}
             found |= {alias: found[name] for name, alias in names.items() if name in found}

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from lsgen.callbacks.latent.probe_codes import ProbeCodes
-from lsgen.geometry import Immersion, curve_length, log_volume, metric, scalar_curvature, spectrum
+from lsgen.geometry import (
+    HessianMetric,
+    Immersion,
+    RiemannianMetric,
+    curve_length,
+    log_volume,
+    metric,
+    scalar_curvature,
+    spectrum,
+)
 from lsgen.geometry.curvature import volume_and_curvature
 from lsgen.geometry.geodesics import Geodesic, curve_energy
 from lsgen.geometry.geodesics.energy import segments
@@ -18,6 +27,7 @@ from lsgen.latent import Cube, Euclidean, LatentSpace, paths
 
 __all__ = [
     "ActiveSubspace",
+    "KnownMetric",
     "Plane",
     "active_axes",
     "active_subspace",
@@ -33,6 +43,8 @@ __all__ = [
 ]
 
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+KnownMetric = Immersion | HessianMetric
 
 
 @dataclass(frozen=True)
@@ -80,12 +92,12 @@ class ActiveSubspace:
     """The subspace of the active axes; the other coordinates are held at their mean over the probes.
 
     Attributes:
-        im: the immersion restricted to it, of dimension k.
+        im: the metric restricted to it, of dimension k.
         axes: the active axes (k,), in natural order.
 
     """
 
-    im: Immersion
+    im: KnownMetric
     axes: Tensor
 
     def inside(self, z: Tensor) -> Tensor:
@@ -111,7 +123,7 @@ def searched_axes(space: LatentSpace, known: ProbeCodes, threshold: float) -> Te
     return torch.arange(space.dim, device=known.z.device)
 
 
-def active_subspace(im: Immersion, known: ProbeCodes, axes: Tensor) -> ActiveSubspace:
+def active_subspace(im: KnownMetric, known: ProbeCodes, axes: Tensor) -> ActiveSubspace:
     """Return the subspace of the given axes; the whole space for all axes of a curved manifold."""
     if not isinstance(im.manifold, Euclidean):
         return ActiveSubspace(im, axes)
@@ -121,7 +133,7 @@ def active_subspace(im: Immersion, known: ProbeCodes, axes: Tensor) -> ActiveSub
     return ActiveSubspace(im.restrict(origin, basis), axes)
 
 
-def along_curves(im: Immersion, curves: Tensor) -> dict[str, Tensor]:
+def along_curves(im: RiemannianMetric, curves: Tensor) -> dict[str, Tensor]:
     """Return length (B,), energy (B,) and the speed in the middle of every segment (B, N-1) of curves (B, N, d)."""
     pace = (curves.shape[-2] - 1) * segments(im, curves).clamp(min=0).sqrt()
     return {"length": curve_length(im, curves), "energy": curve_energy(im, curves), "speed": pace}
@@ -151,7 +163,7 @@ def quantiles(key: str, values: Tensor) -> dict[str, float]:
     return logged
 
 
-def at_probes(im: Immersion, z: Tensor, covariance: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
+def at_probes(im: KnownMetric, z: Tensor, covariance: Tensor, curved: bool, chunk_size: int) -> dict[str, Tensor]:
     """Return the spectra of G and G Cov(z), rank, log-volume and, if asked for, scalar curvature at codes (N, d).
 
     The eigenvalues of G Cov(z) are those of G in coordinates in which the codes have unit covariance; no linear
@@ -177,7 +189,7 @@ def on_active_axes(sub: ActiveSubspace, z: Tensor, curved: bool, chunk_size: int
     return {"log_volume_active": volume, "curvature_active": curvature}
 
 
-def over_plane(im: Immersion, plane: Plane, curved: bool, chunk_size: int) -> dict[str, Tensor]:
+def over_plane(im: KnownMetric, plane: Plane, curved: bool, chunk_size: int) -> dict[str, Tensor]:
     """Return log-volume and, if asked for, scalar curvature (N, N) of the surface that the plane is mapped to."""
     if not curved:
         return {"plane_log_volume": log_volume(im.restrict(plane.origin, plane.basis), plane.grid(), chunk_size)}
@@ -185,7 +197,7 @@ def over_plane(im: Immersion, plane: Plane, curved: bool, chunk_size: int) -> di
     return {"plane_log_volume": volume, "plane_curvature": curvature}
 
 
-def plane_eigenfunctions(im: Immersion, plane: Plane, k: int, chunk_size: int) -> dict[str, Tensor]:
+def plane_eigenfunctions(im: KnownMetric, plane: Plane, k: int, chunk_size: int) -> dict[str, Tensor]:
     r"""Return the lowest eigenvalues and eigenfunctions of the Laplace-Beltrami operator on the plane's surface.
 
         -Delta phi = lambda phi,    no slope across the edge of the plane
@@ -219,7 +231,7 @@ def plane_eigenfunctions(im: Immersion, plane: Plane, k: int, chunk_size: int) -
     return {"plane_eigenvalues": values, "plane_eigenfunctions": maps.mT.flip(1)}
 
 
-def path_lengths(im: Immersion, start: Tensor, end: Tensor, intervals: int) -> dict[str, Tensor]:
+def path_lengths(im: KnownMetric, start: Tensor, end: Tensor, intervals: int) -> dict[str, Tensor]:
     r"""Return the length of straight segments in z, and the distance of their ends in the data space.
 
         L = integral_0^1 sqrt( v^T G(z(t)) v ) dt,    v = end - start,
@@ -238,7 +250,7 @@ def path_lengths(im: Immersion, start: Tensor, end: Tensor, intervals: int) -> d
     return {"path_length": length, "path_distance": im.lower_bound(start, end)}
 
 
-def _tangential(im: Immersion, z: Tensor, g: Tensor) -> Tensor:
+def _tangential(im: KnownMetric, z: Tensor, g: Tensor) -> Tensor:
     """Return metrics (N, d, d) at codes (N, d) that are 0 across the manifold of the codes."""
     frame = tangent_frames(im, z)
     projector = frame @ frame.mT

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from lsgen.callbacks.engine.observer import Observer
-from lsgen.geometry import Immersion, geodesic
+from lsgen.geometry import RiemannianMetric, geodesic
 from lsgen.geometry.geodesics import CodeGraph, Geodesic
 
 __all__ = [
@@ -153,8 +153,8 @@ class GeodesicSearch:
             name = type(callback).__name__
             raise ValueError(f"{name} expected tol > 0 and kl_threshold >= 0, got {self.tol} and {kl_threshold}")
 
-    def join(self, im: Immersion, codes: Tensor, start: Tensor, end: Tensor, points: int) -> Geodesic:
-        """Return geodesics of `points` points from start (P, k) to end (P, k), of an immersion with codes (N, k)."""
+    def join(self, im: RiemannianMetric, codes: Tensor, start: Tensor, end: Tensor, points: int) -> Geodesic:
+        """Return geodesics of `points` points from start (P, k) to end (P, k), of a metric with codes (N, k)."""
         near = None if self.neighbours is None else min(self.neighbours, len(codes) - 1)
         graph = CodeGraph(im, codes, near) if near else None
         options: Any = {"starts": self.starts, "graph": graph, "max_iterations": self.max_iterations, "tol": self.tol}

@@ -44,6 +44,7 @@ class Samples(LatentCallback):
     """
 
     family: ClassVar[str] = "sample"
+    pictures: ClassVar[bool] = True
 
     def __init__(
         self,

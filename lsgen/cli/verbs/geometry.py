@@ -172,8 +172,13 @@ def _measured(
     from lsgen.cli.verbs.traverse import probe_for, refuse_unsuited
 
     model, data, step = opened(directory, file, device)
-    for look in looks.values():
-        refuse_unsuited(look, model)
+    reasons = {name: look.left_out(model.latent_space) for name, look in looks.items()}
+    for name, look in looks.items():
+        if reasons[name] is None or all(reasons.values()):
+            refuse_unsuited(look, model)
+        else:
+            tell(f"left out {name}: {reasons[name]}")
+    looks = {name: look for name, look in looks.items() if reasons[name] is None}
     collected = collector()
     wanted = max(look.wanted for look in looks.values())
     probe = probe_for(model, data, wanted)
@@ -183,7 +188,7 @@ def _measured(
         look.run(model.latent_space, probe, sink)
         sink.close()
         tell(f"measured {name}  {perf_counter() - began:.1f} s")
-    if not collected.scalars.get("geodesic/pairs"):
+    if not collected.scalars.get("geodesic/pairs") and "geodesics" in looks:
         tell(f"geodesics and distances are left out: {_why_none(model.latent_space)}")
     path = file.resolve()
     home = directory.path.resolve()

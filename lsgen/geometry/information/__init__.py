@@ -9,11 +9,14 @@ from lsgen.geometry.information.cubic import (
     statistical_manifold,
 )
 from lsgen.geometry.information.dual_coordinates import NaturalCoordinates, bregman_divergence, natural_coordinates
+from lsgen.geometry.information.log_linear import LogPartition, affine_logits, log_linear_metric
 
 __all__ = [
     "DualGeodesic",
+    "LogPartition",
     "NaturalCoordinates",
     "StatisticalManifold",
+    "affine_logits",
     "alpha_connection",
     "alpha_curvature",
     "alpha_exp_map",
@@ -21,6 +24,7 @@ __all__ = [
     "bregman_divergence",
     "e_geodesic",
     "exponential_family",
+    "log_linear_metric",
     "m_geodesic",
     "natural_coordinates",
     "statistical_manifold",

@@ -2,7 +2,7 @@
 
 The bound of the metric is one product of matrices (d, V) and (V, d); that of connection and scalar curvature are the
 products of (d - i, V) and (V, d) for every i, d(d+1)/2 rows in all. At one code, in float32, CPU time of one thread,
-the best of three. Peak memory is that of the resident set above what it was before; the vectors themselves are 4 V d bytes.
+the best of three. Peak memory is that of the resident set above what it was before; the vectors are 4 V d bytes.
 """
 
 from __future__ import annotations

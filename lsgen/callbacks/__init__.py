@@ -22,6 +22,9 @@ from lsgen.callbacks.evaluation.decoupling import Decoupling
 from lsgen.callbacks.evaluation.diffusion.ode_likelihood import ODELikelihood
 from lsgen.callbacks.evaluation.diffusion.phase_transitions import PhaseTransitions
 from lsgen.callbacks.evaluation.embedding.words import WordBenchmarks, WordTests
+from lsgen.callbacks.evaluation.embedding.few_shot import FewShotAccuracy
+from lsgen.callbacks.evaluation.embedding.labelled_codes import OfLabelledCodes
+from lsgen.callbacks.evaluation.embedding.retrieval import RetrievalQuality
 from lsgen.callbacks.evaluation.evidence import EvidenceMetrics
 from lsgen.callbacks.evaluation.factors import FactorMetrics
 from lsgen.callbacks.evaluation.imputations import Imputations
@@ -64,6 +67,7 @@ __all__ = [
     "EvidenceMetrics",
     "Explorer",
     "FactorMetrics",
+    "FewShotAccuracy",
     "FiniteLoss",
     "GeneratorEMA",
     "GeodesicSearch",
@@ -87,6 +91,7 @@ __all__ = [
     "NonFiniteError",
     "ODELikelihood",
     "Observer",
+    "OfLabelledCodes",
     "PageOptions",
     "Paths",
     "PerceptualQuality",
@@ -99,6 +104,7 @@ __all__ = [
     "RealSet",
     "ReconstructionQuality",
     "Reconstructions",
+    "RetrievalQuality",
     "SampleComparison",
     "SampleQuality",
     "Samples",

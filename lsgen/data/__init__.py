@@ -3,6 +3,7 @@
 from lsgen.data.arrays.arrays import Arrays
 from lsgen.data.audio.audio_folder import Audible, AudioFolder, Windows
 from lsgen.data.audio.mel import Mel, MelScale
+from lsgen.data.augmentation import AffineDistortion, RandomShift
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
 from lsgen.data.factors.cars3d import Cars3D
@@ -34,6 +35,7 @@ from lsgen.data.physics.tasep import Tasep
 from lsgen.data.sampler import (
     Batching,
     ChunkedBatches,
+    ClassBatches,
     MixedBatches,
     OrderedBatches,
     Position,
@@ -56,6 +58,7 @@ from lsgen.data.transforms import BatchTransform, HiddenLabels, Labels, Missing,
 
 __all__ = [
     "MPI3D",
+    "AffineDistortion",
     "Arrays",
     "AsStored",
     "Audible",
@@ -71,6 +74,7 @@ __all__ = [
     "CelebA",
     "ChunkedBatches",
     "Cifar10",
+    "ClassBatches",
     "ColouredSprites",
     "Corpus",
     "Correlation",
@@ -105,6 +109,7 @@ __all__ = [
     "ParameterGrid",
     "Pictures",
     "Position",
+    "RandomShift",
     "Request",
     "Shapes3D",
     "ShuffledBatches",

@@ -27,18 +27,25 @@ class Loading:
         drop_last: whether training leaves out the last batch of an epoch if it is not full.
         augment: transforms of a training image (C, H, W), such as those of `torchvision.transforms.v2`, one after the
             other; see `lsgen.data.augmentation`.
+        views: 2 gives batches a second augmented view of every image as "pair", in validation and test as well: there
+            both are the same ones every time.
+        per_class: observations of each class in a training batch, see `lsgen.data.ClassBatches`; as they come where it
+            is None.
         on_device: whether observations in memory lie on the device that trains, where batches are then gathered and
             encoded; each process has its own copy. Batches are the same.
         split_seed: seed of the splits and of all random draws that every run must share.
 
     Raises:
-        ValueError: num_workers or split_seed is negative, or data on the device would have workers.
+        ValueError: num_workers or split_seed is negative, data on the device would have workers, views is not 1 or 2,
+            or 2 without anything that augments, or per_class is below 2.
 
     """
 
     num_workers: int = 0
     drop_last: bool = False
     augment: Sequence[Callable[[Tensor], Tensor]] | None = None
+    views: int = 1
+    per_class: int | None = None
     on_device: bool = False
     split_seed: int = 0
 
@@ -46,6 +53,13 @@ class Loading:
         for name in ("num_workers", "split_seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"expected {name} of at least 0, got {getattr(self, name)}")
+        if self.views not in (1, 2) or (self.views == 2 and not self.augment):
+            made = "" if self.augment else " without data.loading.augment"
+            raise ValueError(
+                f"expected data.loading.views of 1, or 2 with data.loading.augment, got {self.views}{made}"
+            )
+        if self.per_class is not None and self.per_class < 2:
+            raise ValueError(f"expected data.loading.per_class of at least 2, which makes pairs, got {self.per_class}")
         if self.on_device and self.num_workers:
             raise ValueError(
                 f"expected data.loading.num_workers of 0 with data.loading.on_device, which leaves them no work, "

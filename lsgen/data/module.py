@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 
 from lsgen.data.augmentation import Augmentation
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
-from lsgen.data.draws import Purpose, stream
+from lsgen.data.draws import Purpose, key, stream
 from lsgen.data.encodings import Encoding, Values
 from lsgen.data.loading import Loading, return_memory
-from lsgen.data.sampler import Batching, MixedBatches, OrderedBatches, Position, ShuffledBatches
+from lsgen.data.sampler import Batching, ClassBatches, MixedBatches, OrderedBatches, Position, ShuffledBatches
 from lsgen.data.transforms import BatchTransform, HiddenLabels
 
 __all__ = ["DataModule", "Split"]
@@ -101,6 +101,8 @@ class DataModule(LightningDataModule, ABC):
         redrawn = training and self.encoding.redrawn
         seed = self.seed if redrawn or (training and flip) else self.split_seed
         augmented = self.seed if training and self.loading.augment else None
+        if self.loading.views == 2 and not training:
+            augmented = self.split_seed
         return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part, transforms, augmented)
 
     @property
@@ -154,10 +156,11 @@ class DataModule(LightningDataModule, ABC):
 
         All of a split comes, in chunks, where it is made of floating-point numbers in memory; of any other, whose
         values are bounded by their encoding or cost work to have, its first observation. Nothing comes where a hook
-        of the data module changes batches.
+        of the data module changes batches, or they get a second view.
         """
         hooks = ("on_before_batch_transfer", "on_after_batch_transfer")
-        if any(getattr(type(self), hook) is not getattr(DataModule, hook) for hook in hooks):
+        changed = any(getattr(type(self), hook) is not getattr(DataModule, hook) for hook in hooks)
+        if changed or self.loading.views == 2:
             return
         for split in [split for split in get_args(Split) if split not in apart_from]:
             data = self._splits.get(split, ())
@@ -191,16 +194,22 @@ class DataModule(LightningDataModule, ABC):
         return self._loader("test", self._ordered("test"))
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Take the seeds of the augmentation off a training batch."""
+        """Take the seeds of the augmentation off a batch, and give it a second view where that is asked for."""
         if not (isinstance(batch, dict) and "draw" in batch):
             self._draws = []
             return batch
         self._draws = batch["draw"].tolist()
-        return {name: value for name, value in batch.items() if name != "draw"}
+        kept = {name: value for name, value in batch.items() if name != "draw"}
+        return {**kept, "pair": batch["x"]} if self.loading.views == 2 else kept
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment a training batch on the device."""
-        return {**batch, "x": self._augmentation(batch["x"], self._draws)} if self._draws else batch
+        """Augment a batch on the device."""
+        if not self._draws:
+            return batch
+        views = {"x": self._draws}
+        if self.loading.views == 2:
+            views["pair"] = [key(draw, Purpose.PAIR) >> 1 for draw in self._draws]
+        return {**batch, **{name: self._augmentation(batch[name], draws) for name, draws in views.items()}}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position in the order of training, with the settings that the order depends on."""
@@ -255,11 +264,27 @@ class DataModule(LightningDataModule, ABC):
 
     def _shuffled(self, data: BatchDataset, batching: Batching) -> ShuffledBatches:
         """Return the batches of training."""
+        if self.loading.per_class is not None:
+            return ClassBatches(self._labels(data), self.loading.per_class, batching)
         for hidden in data.transforms:
             if isinstance(hidden, HiddenLabels) and hidden.share is not None:
                 known = hidden.known[data.rows.to(torch.int64)]
                 return MixedBatches(known.nonzero()[:, 0], hidden.share, (~known).nonzero()[:, 0], batching)
         return ShuffledBatches(data, batching)
+
+    def _labels(self, data: BatchDataset) -> Tensor:
+        """Return the labels of a split, int64 (N,).
+
+        Raises:
+            ValueError: it has none.
+
+        """
+        size = max(1, _CHUNK // prod(self.shape))
+        parts = [data[rows].get("label") for rows in torch.arange(len(data)).split(size)]
+        labels = [part for part in parts if part is not None]
+        if len(labels) < len(parts) or not parts:
+            raise ValueError(f"expected data with labels for data.loading.per_class, got {self._name} without")
+        return torch.cat(labels)
 
     def _ordered(self, split: Split) -> OrderedBatches:
         least = self._least_batch(training=split == "train")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +22,16 @@ from torch.utils.data import DistributedSampler, SequentialSampler
 
 from lsgen.data.draws import Purpose, stream
 
-__all__ = ["Batching", "ChunkedBatches", "MixedBatches", "OrderedBatches", "Position", "Request", "ShuffledBatches"]
+__all__ = [
+    "Batching",
+    "ChunkedBatches",
+    "ClassBatches",
+    "MixedBatches",
+    "OrderedBatches",
+    "Position",
+    "Request",
+    "ShuffledBatches",
+]
 
 
 class Request(NamedTuple):
@@ -178,6 +187,55 @@ class MixedBatches(ShuffledBatches):
         """Return which places of an order are for the chosen ones, bool (length,); the k-th ends past k/share."""
         passed = (torch.arange(length + 1, dtype=torch.float64) * self.share + 1e-9).floor()
         return passed[1:] > passed[:-1]
+
+
+class ClassBatches(ShuffledBatches):
+    """Batches for training that hold m observations of each of their classes, so that all have a partner.
+
+    In every epoch each class is cut into groups of m at random; what is left over of a class waits for another epoch.
+    Batches take one group of every class before a second one of any, in random order. Observations whose label is -1,
+    not known, take no part.
+
+    Args:
+        labels: label of every observation, int64 (N,).
+        per_class: observations m of a class, at least 2.
+        batching: how they are ordered and cut into batches; several processes have full batches only.
+
+    Raises:
+        ValueError: a class has fewer than m observations, m does not divide the batch size, or see `ShuffledBatches`.
+
+    """
+
+    def __init__(self, labels: Tensor, per_class: int, batching: Batching) -> None:
+        if batching.batch_size % per_class:
+            size = batching.batch_size
+            raise ValueError(f"expected a batch_size that data.loading.per_class = {per_class} divides, got {size}")
+        self.per_class, self.rows = per_class, (labels >= 0).nonzero()[:, 0]
+        values, self._classes, self._counts = labels[self.rows].unique(return_inverse=True, return_counts=True)
+        if not len(values):
+            raise ValueError("expected labels for data.loading.per_class, got none that is known")
+        fewest = int(self._counts.argmin())
+        if self._counts[fewest] < per_class:
+            raise ValueError(
+                f"expected at least data.loading.per_class = {per_class} training observations of every class, "
+                f"got {int(self._counts[fewest])} of class {int(values[fewest])}"
+            )
+        length = int((self._counts // per_class).sum()) * per_class
+        drop_last = batching.drop_last or batching.world_size > 1
+        super().__init__(range(length), replace(batching, drop_last=drop_last))
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the positions of an epoch, int64."""
+        generator = stream(self.seed, Purpose.ORDER, epoch)
+        mixed = torch.randperm(len(self.rows), generator=generator)
+        mixed = mixed[self._classes[mixed].argsort(stable=True)]
+        own = self._classes[mixed]
+        rank = torch.arange(len(mixed)) - (self._counts.cumsum(0) - self._counts)[own]
+        kept = rank < (self._counts // self.per_class * self.per_class)[own]
+        groups = mixed[kept].reshape(-1, self.per_class)
+        turn = rank[kept].reshape(-1, self.per_class)[:, 0] // self.per_class
+        among = torch.randperm(len(groups), generator=generator)
+        return self.rows[groups[among[turn[among].argsort(stable=True)]].flatten()]
 
 
 class ChunkedBatches(ShuffledBatches):

@@ -9,6 +9,8 @@ from lsgen.nn.denoisers.conditioning import Conditioning, NoiseFeatures
 from lsgen.nn.denoisers.mlp import MLPDenoiser
 from lsgen.nn.denoisers.transformer import DiffusionTransformer
 from lsgen.nn.denoisers.unet import UNet
+from lsgen.nn.features.backbone import TorchvisionBackbone
+from lsgen.nn.features.blocks import BlockEncoder
 from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.hyperbolic import GeodesicDecoder, Gyroplanes, MobiusDecoder, MobiusLinear
 from lsgen.nn.made import MADE
@@ -23,6 +25,7 @@ from lsgen.nn.wae import WAEDecoder, WAEEncoder
 
 __all__ = [
     "MADE",
+    "BlockEncoder",
     "BottleneckBlock",
     "ClassEncoder",
     "CodeDiscriminator",
@@ -55,6 +58,7 @@ __all__ = [
     "ResidualLadderEncoder",
     "SelfMasking",
     "StagedRBFDecoder",
+    "TorchvisionBackbone",
     "UNet",
     "WAEDecoder",
     "WAEEncoder",

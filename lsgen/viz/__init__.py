@@ -12,7 +12,7 @@ from lsgen.viz.code_plots import (
 )
 from lsgen.viz.encode import gif, png, wav
 from lsgen.viz.image_grid import animate, grid, in_rows
-from lsgen.viz.images import to_pixels, upscale, value_range
+from lsgen.viz.images import framed, to_pixels, upscale, value_range
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
 from lsgen.viz.response_plot import responses
 from lsgen.viz.style import Pixels
@@ -25,6 +25,7 @@ __all__ = [
     "cards",
     "change_matrix",
     "curves",
+    "framed",
     "gif",
     "grid",
     "horizontal_bars",

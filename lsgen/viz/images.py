@@ -12,11 +12,12 @@ from math import ceil
 
 import numpy as np
 import torch
+from matplotlib.colors import to_rgb
 from torch import Tensor
 
 from lsgen.viz.style import Pixels
 
-__all__ = ["to_pixels", "upscale", "value_range"]
+__all__ = ["framed", "to_pixels", "upscale", "value_range"]
 
 _PROFILE, _WIDEST = 48, 512
 _NOT_FINITE = (214, 0, 147)
@@ -67,6 +68,15 @@ def upscale(pixels: Pixels, smallest: int = 48) -> Pixels:
     """Repeat pixels (..., H, W, 3) by the least whole factor that brings both sides to `smallest`."""
     factor = max(1, ceil(smallest / min(pixels.shape[-3:-1])))
     return pixels if factor == 1 else pixels.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def framed(pixels: Pixels, colour: str, width: int = 3) -> Pixels:
+    """Return pixels (..., H, W, 3) with a frame around each picture, of a colour of matplotlib and some pixels wide."""
+    sides = [(0, 0)] * (pixels.ndim - 3) + [(width, width), (width, width), (0, 0)]
+    made = np.pad(pixels, sides)
+    border = np.pad(np.zeros(pixels.shape[-3:-1], dtype=bool), width, constant_values=True)
+    made[..., border, :] = np.round(255 * np.array(to_rgb(colour))).astype(np.uint8)
+    return made
 
 
 def _ranges(values: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from lsgen.callbacks import (
     EvidenceMetrics,
     Explorer,
     FactorMetrics,
+    FewShotAccuracy,
     GeodesicSearch,
     GeometryDetail,
     Imputations,
@@ -46,6 +47,7 @@ from lsgen.callbacks import (
     RealSet,
     ReconstructionQuality,
     Reconstructions,
+    RetrievalQuality,
     SampleComparison,
     SampleQuality,
     Samples,
@@ -61,6 +63,7 @@ from lsgen.latent import HypersphericalUniform, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
 from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Halves, NetworkFeatures, Pixels
+from lsgen.metrics.retrieval import Episodes
 from lsgen.models import VAE
 from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
 from lsgen.models.gan import GAN, NonSaturating, sefa
@@ -134,6 +137,8 @@ def _looks() -> list[Any]:
         LatentDistances(observations=3, points=3, kl_threshold=0.0, sets=MeanSets(members=2), search=search),
         AggregateMetrics(n=20, codes=10),
         Explorer(n=20),
+        FewShotAccuracy(n=60, episodes=Episodes(2, number=4)),
+        RetrievalQuality(n=30, shown=2),
         LatentAnalysis(what=("projections",), n=20, detail=AnalysisDetail(k=2, maps=("",))),
         LikelihoodMetrics(),
         FactorMetrics(n=60),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import DistributedSampler
 
-from lsgen.data import Batching, MixedBatches, OrderedBatches, Position, ShuffledBatches
+from lsgen.data import Batching, ClassBatches, MixedBatches, OrderedBatches, Position, ShuffledBatches
 
 SHAPES = [
     (100, 10, 1),
@@ -176,3 +176,51 @@ def test_a_mixed_order_depends_on_seed_and_epoch_and_resumes():
     assert not torch.equal(order(), order(seed=5))
     assert not torch.equal(order(), order(epoch=2))
     assert torch.equal(order(start=Position(1, 3)), order()[24:])
+
+
+@pytest.mark.parametrize(("batch_size", "world"), [(6, 1), (12, 1), (6, 2), (3, 3)])
+def test_every_class_of_a_batch_has_as_many_members(batch_size, world):
+    labels = torch.tensor([0] * 7 + [-1, -1] + [4] * 3 + [2] * 11)
+    ranks = [ClassBatches(labels, 3, Batching(batch_size, 1, rank=rank, world_size=world)) for rank in range(world)]
+    for epoch in (0, 1, 5):
+        drawn = []
+        for batches in ranks:
+            batches.set_epoch(epoch)
+            drawn += [request.indices for request in batches]
+        for rows in drawn:
+            _, counts = labels[rows].unique(return_counts=True)
+            assert (counts % 3 == 0).all()
+            assert labels[rows].min() >= 0
+        together = torch.cat(drawn)
+        assert len(together.unique()) == len(together)
+        if world == 1:
+            assert labels[together].bincount().tolist() == [6, 0, 9, 0, 3]
+    sets = [{*indices(ranks[0]).tolist()} for epoch in range(9) if ranks[0].set_epoch(epoch) is None]
+    assert len({tuple(sorted(one)) for one in sets}) > 1  # what is left over is not the same
+
+
+def test_batches_of_classes_begin_where_they_were_left():
+    labels = torch.arange(60) % 5
+    whole = ClassBatches(labels, 4, Batching(8, 3))
+    whole.set_epoch(2)
+    late = ClassBatches(labels, 4, Batching(8, 3, start=Position(2, 3)))
+    assert torch.equal(indices(late), indices(whole)[24:])
+    first = next(iter(whole)).indices
+    assert len(labels[first].unique()) == 2  # one group of a class before a second one of any
+
+
+@pytest.mark.parametrize(
+    ("labels", "per_class", "sentence"),
+    [
+        (
+            [0, 0, 1, 0],
+            2,
+            r"per_class = 2 training observations of every class, got 1 of class 1",
+        ),
+        ([0, 0, 1, 1], 3, "a batch_size that data.loading.per_class = 3 divides, got 4"),
+        ([-1, -1], 2, "expected labels for data.loading.per_class, got none that is known"),
+    ],
+)
+def test_classes_without_pairs_are_refused(labels, per_class, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ClassBatches(torch.tensor(labels), per_class, Batching(4, 0))

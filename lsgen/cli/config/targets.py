@@ -24,6 +24,8 @@ __all__ = ["allowed", "check_names", "resolve", "target_nodes"]
 _ALLOWED = (
     "lsgen.callbacks",
     "lsgen.data",
+    "geoopt.manifolds",
+    "geoopt.optim",
     "lsgen.geometry",
     "lsgen.latent",
     "lsgen.likelihoods",
@@ -33,6 +35,11 @@ _ALLOWED = (
     "lsgen.reproduction.comparisons",
     "lsgen.reproduction.figures",
     "lsgen.reproduction.measures",
+    "pytorch_metric_learning.distances",
+    "pytorch_metric_learning.losses",
+    "pytorch_metric_learning.miners",
+    "pytorch_metric_learning.reducers",
+    "pytorch_metric_learning.regularizers",
     "pytorch_lightning.Trainer",
     "pytorch_lightning.trainer.trainer.Trainer",
     "pytorch_lightning.accelerators",
@@ -45,6 +52,7 @@ _ALLOWED = (
     "torch.nn",
     "torch.optim",
     "torchmetrics",
+    "torchvision.models",
     "torchvision.transforms.v2",
 )
 _FORBIDDEN = ("pytorch_lightning.strategies.launchers", "torch.nn.parallel", "torchmetrics.utilities")

@@ -27,7 +27,8 @@ print the values and write them to RUN/evaluation/CHECKPOINT.json, where `lsgen 
   lsgen evaluate runs/NAME checkpoint=best"""
 
 _MEASURES = ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
-_JUDGES = ("ClassComparison", "Memorisation", "SampleComparison", "SampleQuality", "TwoSampleTests", "WordBenchmarks")
+_EMBEDDED = ("FewShotAccuracy", "RetrievalQuality", "WordBenchmarks")
+_JUDGES = ("ClassComparison", "Memorisation", "SampleComparison", "SampleQuality", "TwoSampleTests", *_EMBEDDED)
 
 
 def run(arguments: Sequence[str]) -> int:

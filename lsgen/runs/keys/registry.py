@@ -6,6 +6,7 @@ The first entry that matches a key describes it; entries stand in the order in w
 from __future__ import annotations
 
 from lsgen.runs.keys.analysis import ANALYSIS
+from lsgen.runs.keys.embeddings import EMBEDDINGS
 from lsgen.runs.keys.entry import Chart, Entry, Kind
 from lsgen.runs.keys.evidence import EVIDENCE
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
@@ -39,6 +40,7 @@ SECTIONS = {
     "imputations": "Imputations",
     "analysis": "Analysis of codes",
     "words": "Benchmarks of words",
+    "embeddings": "Retrieval and few examples",
     "progress": "Progress and cost",
 }
 
@@ -57,6 +59,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
         "The metric that the decoder induces: volume, curvature, and the spectrum of its eigenvalues.",
         ("geometry", "geodesics", "distances"),
     ),
+    "Retrieval": ("What is nearest to held-out observations.", ("embeddings",)),
     "Analysis of codes": ("Maps, probes, strange codes and paths, with what they would be by chance.", ("analysis",)),
     "Words": ("How well word vectors solve analogies.", ("words",)),
 }
@@ -340,6 +343,7 @@ ENTRIES: tuple[Entry, ...] = (
         "input, what is observed, expectation and one draw, for images"),
     *ANALYSIS,
     *WORDS,
+    *EMBEDDINGS,
     Entry("train/images_per_s", "throughput", "images per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "images per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

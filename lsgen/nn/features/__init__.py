@@ -1,0 +1,1 @@
+"""Encoders of images for features: small convolutional blocks, and networks of torchvision."""

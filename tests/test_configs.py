@@ -24,6 +24,7 @@ from lsgen.cli.config.overlay import check_overlay, new_keys
 from lsgen.cli.config.schema import check_shape
 from lsgen.cli.errors import UsageError
 from lsgen.data import AsStored, DataModule, Loading, TensorSource
+from lsgen.latent import LatentSpace
 from lsgen.models.schedules import Cyclic
 
 TREE = Path(next(iter(lsgen.conf.__path__)))
@@ -97,7 +98,8 @@ def test_every_choice_builds(choice, run_dir):
             assert instantiate(config.data, "data").shape == tuple(config.data.shape)
     elif part == "model":
         model = instantiate(config.model, "model")
-        assert model.latent_space.dim == model.latent_space.prior.dim
+        space = model.latent_space
+        assert space.dim == (space.prior.dim if isinstance(space, LatentSpace) else frozen["model"]["dim"])
     else:
         for name, member in config[part].items():
             with suppress(UsageError) if lacks_weights(member) else nullcontext():

@@ -21,10 +21,10 @@ from lsgen.callbacks.evaluation.collapse import CollapseWatch
 from lsgen.callbacks.evaluation.decoupling import Decoupling
 from lsgen.callbacks.evaluation.diffusion.ode_likelihood import ODELikelihood
 from lsgen.callbacks.evaluation.diffusion.phase_transitions import PhaseTransitions
-from lsgen.callbacks.evaluation.embedding.words import WordBenchmarks, WordTests
 from lsgen.callbacks.evaluation.embedding.few_shot import FewShotAccuracy
 from lsgen.callbacks.evaluation.embedding.labelled_codes import OfLabelledCodes
 from lsgen.callbacks.evaluation.embedding.retrieval import RetrievalQuality
+from lsgen.callbacks.evaluation.embedding.words import WordBenchmarks, WordTests
 from lsgen.callbacks.evaluation.evidence import EvidenceMetrics
 from lsgen.callbacks.evaluation.factors import FactorMetrics
 from lsgen.callbacks.evaluation.imputations import Imputations

@@ -24,7 +24,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lsgen.cli.config.open_shape import fill_shape
-from lsgen.latent import ItemSpace, LatentSpace
+from lsgen.latent import ItemSpace, LatentSpace, Space
 from lsgen.models import VAE, LatentModel
 from lsgen.models.vae import DataSetObjective
 
@@ -146,7 +146,8 @@ def built(config: Any) -> LatentModel:
     return model
 
 
-def batch_of(space: LatentSpace) -> dict[str, Tensor]:
-    x, pair, missing = (torch.rand(B, *space.likelihood.shape) for _ in range(3))
+def batch_of(space: Space) -> dict[str, Tensor]:
+    shape = space.likelihood.shape if isinstance(space, LatentSpace) else getattr(space, "shape", None) or (1, 8, 8)
+    x, pair, missing = (torch.rand(B, *shape) for _ in range(3))
     x = x.round().long() if isinstance(space, ItemSpace) else x.round()
     return {"x": x, "pair": pair.round(), "observed": missing < 0.7, "label": torch.arange(B) % 3}

@@ -38,6 +38,7 @@ from lsgen.geometry import Immersion, immersion
 from lsgen.geometry.jets import propagate
 from lsgen.latent import (
     EncodableLatentSpace,
+    EncodableSpace,
     ImplicitPrior,
     LatentSpace,
     Point,
@@ -94,6 +95,10 @@ def test_codes_are_drawn_decoded_and_encoded(name: str, unchecked: None) -> None
     with pretended():
         moved(model, CUDA)
         batch = {key: value.to(CUDA) for key, value in batch_of(space).items()}
+        if isinstance(space, EncodableSpace):
+            on_cuda(space.encode(batch["x"]).mean)
+        if not isinstance(space, LatentSpace):
+            return
         z, prior = space.prior.draw(B), space.prior()
         decoded = space.decode(z)
         on_cuda(z, space.sample(2), decoded.mean, decoded.sample(), decoded.log_prob(batch["x"]))
@@ -273,6 +278,7 @@ UPDATES: dict[str, tuple[tuple[Any, ...], Callable[[Tensor], tuple[Any, ...]]]] 
     "SpeciationTime": ((8,), lambda x: (x,)),
     "NegativeLogLikelihood": ((7, 3), lambda x: (_space(x), x)),
     "FewShot": ((), lambda x: (x, _factors(x)[:, 0])),
+    "SimilarityCorrelation": ((), lambda x: (x[:, 0], x[:, 1])),
     "Retrieval": ((), lambda x: (x, _factors(x)[:, 0])),
     "PrecisionRecall": ((), lambda x: (x, True)),
     "UDR": ((), lambda x: (x.unsqueeze(1).repeat(1, 3, 1),) * 2),

@@ -59,8 +59,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
         "The metric that the decoder induces: volume, curvature, and the spectrum of its eigenvalues.",
         ("geometry", "geodesics", "distances"),
     ),
-    "Retrieval": ("What is nearest to held-out observations.", ("embeddings",)),
-    "Analysis of codes": ("Maps, probes, strange codes and paths, with what they would be by chance.", ("analysis",)),
+    "Analysis of codes": ("Maps, neighbours, probes, strange codes, paths, and chance.", ("embeddings", "analysis")),
     "Words": ("How well word vectors solve analogies.", ("words",)),
 }
 

@@ -70,6 +70,8 @@ class OfLabelledCodes(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Store the data module; refuse one without labels."""
         super().setup(trainer, pl_module, stage)
+        if self.left_out(pl_module.latent_space) is not None:
+            return
         self._data = self.data_of(trainer)
         if not any(len(self._data.dataset(split)) for split in self.splits):
             raise ValueError(f"{type(self).__name__} expected observations in {' or '.join(self.splits)}, got none")

@@ -265,14 +265,14 @@ class DataModule(LightningDataModule, ABC):
     def _shuffled(self, data: BatchDataset, batching: Batching) -> ShuffledBatches:
         """Return the batches of training."""
         if self.loading.per_class is not None:
-            return ClassBatches(self._labels(data), self.loading.per_class, batching)
+            return ClassBatches(self._split_labels(data), self.loading.per_class, batching)
         for hidden in data.transforms:
             if isinstance(hidden, HiddenLabels) and hidden.share is not None:
                 known = hidden.known[data.rows.to(torch.int64)]
                 return MixedBatches(known.nonzero()[:, 0], hidden.share, (~known).nonzero()[:, 0], batching)
         return ShuffledBatches(data, batching)
 
-    def _labels(self, data: BatchDataset) -> Tensor:
+    def _split_labels(self, data: BatchDataset) -> Tensor:
         """Return the labels of a split, int64 (N,).
 
         Raises:

@@ -70,7 +70,7 @@ class OfLabelledCodes(PeriodicCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Store the data module; refuse one without labels."""
         super().setup(trainer, pl_module, stage)
-        if self.left_out(pl_module.latent_space) is not None:
+        if not isinstance(pl_module.latent_space, EncodableSpace):
             return
         self._data = self.data_of(trainer)
         if not any(len(self._data.dataset(split)) for split in self.splits):

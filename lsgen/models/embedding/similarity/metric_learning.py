@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
-from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -90,7 +89,7 @@ class MetricLearning(OptimisedModel):
         """Return the codes (N, d) of observations (N, *shape)."""
         return self.latent_space.encode(x).mean
 
-    def loss(self, batch: Batch) -> ScalarLoss:  # type: ignore[override]
+    def loss(self, batch: Batch) -> ScalarLoss:
         """Return the loss of a batch, with the mean distances between codes that are alike and that are not."""
         if self.pairs:
             codes = self(torch.cat([batch["x"], batch["pair"]]))
@@ -113,5 +112,5 @@ def _check_margins(loss: Any) -> None:
         return
     for name in ("margin", "neg_margin"):
         value = getattr(loss, name, None)
-        if isinstance(value, Real) and not value > 0:
+        if isinstance(value, int | float) and not value > 0:
             raise ValueError(f"expected a {name} of {type(loss).__name__} above 0, got {value}")

@@ -22,6 +22,7 @@ from lsgen.data.images.fashion_mnist import FashionMnist
 from lsgen.data.images.hugging_face import HuggingFace
 from lsgen.data.images.image_folder import ImageFolder
 from lsgen.data.images.mnist import Mnist
+from lsgen.data.images.omniglot import Omniglot
 from lsgen.data.images.pictures import Pictures
 from lsgen.data.images.stacked_digits import StackedDigits
 from lsgen.data.images.streaming import Entries, Streaming
@@ -104,6 +105,7 @@ __all__ = [
     "MixedBatches",
     "Mnist",
     "Observations",
+    "Omniglot",
     "OrderedBatches",
     "Pairs",
     "ParameterGrid",

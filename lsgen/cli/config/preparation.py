@@ -22,7 +22,7 @@ from lsgen.cli.config.schema import check_shape
 from lsgen.cli.config.targets import check_names
 from lsgen.runs import provenance
 
-__all__ = ["FrozenRun", "prepare"]
+__all__ = ["FrozenRun", "chance", "prepare"]
 
 _PATHS = ("path", "val_path", "test_path", "picture", "label", "cache")  # keys of data with paths of the user
 
@@ -78,7 +78,15 @@ def prepare(
     _make_absolute(config.get("data"))
     about = config["run"]
     origin = provenance(about["id"], config["seed"], sys.argv, composed.choices, composed.overrides, here)
+    origin |= chance(config)
     return FrozenRun(f"{folder(about['name'])}_{folder(about['id'])}", config, origin)
+
+
+def chance(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the provenance says of a run that the same seed does not repeat; nothing of any other."""
+    model = config.get("model")
+    workers = model.get("workers", 1) if isinstance(model, Mapping) else 1
+    return {} if workers == 1 else {"nondeterministic": f"model.workers = {workers}: threads write as they come"}
 
 
 def _drop_pages(config: dict[str, Any]) -> None:

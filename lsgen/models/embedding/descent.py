@@ -7,14 +7,16 @@ For each item with its context and each code z in it (the code of each item of t
 over the targets t with signs sigma_t that `BinaryDecoder` gives; u_t on the right are those before the step. It is the
 gradient of `BinaryDecoder.losses`, taken step by step as in word2vec.c, so that no rate is too large for many pairs of
 one batch. What bounds it is memory: (2 + 2 T) d numbers of a pair are read and written, and the T targets of a window
-stay in the first cache for all of its pairs, which share them.
+stay in the first cache for all of its pairs, which share them. Several threads do not wait for one another.
 
-Reference: Ji et al., "Parallelizing word2vec in shared and distributed memory" (2016), for shared negatives.
+Reference: Ji et al., "Parallelizing word2vec in shared and distributed memory" (2016), for shared negatives; Recht et
+al., "Hogwild: a lock-free approach to parallelizing stochastic gradient descent" (2011), for threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from math import exp, log
 from typing import Any
 
@@ -60,11 +62,12 @@ def _window(hidden: Any, targets: Any, signs: Any, outputs: Any, rate: float, ch
 
 @numba.njit(cache=True, nogil=True)
 def _descend(
-    items: Any, left: Any, right: Any, targets: Any, signs: Any, codes: Any, outputs: Any, rate: float, average: bool
-) -> tuple[float, int]:
+    first: int, last: int, items: Any, left: Any, right: Any, targets: Any, signs: Any, codes: Any, outputs: Any,
+    rate: float, average: bool,
+) -> tuple[float, int]:  # fmt: skip
     loss, pairs, size = 0.0, 0, codes.shape[1]
     change, mean = np.zeros(size, codes.dtype), np.zeros(size, codes.dtype)
-    for i in range(len(items)):
+    for i in range(first, last):
         members = left[i] + right[i]
         if items[i] < 0 or members == 0:
             continue
@@ -97,6 +100,7 @@ def descend(
     tables: Sequence[NDArray[Any]],
     rate: float,
     average: bool,
+    workers: int = 1,
 ) -> tuple[float, int]:
     """Change codes and the vectors of contexts in place by one pass over windows.
 
@@ -106,11 +110,22 @@ def descend(
         tables: codes (V, d) and vectors of contexts, float32 or float64.
         rate: of learning.
         average: whether the code is the mean of the context, else each of its items has a loss of its own.
+        workers: threads that share the windows out and write without waiting for one another, so that what several
+            make differs from run to run.
 
     Returns:
         The sum of the losses, each before its step, and how many there were.
 
     """
     kernel: Any = _descend
-    loss, pairs = kernel(*contexts, *targets, *tables, rate, average)
-    return float(loss), int(pairs)
+    cuts = np.linspace(0, len(contexts[0]), workers + 1).astype(int).tolist()
+
+    def part(first: int, last: int) -> tuple[float, int]:
+        loss, pairs = kernel(first, last, *contexts, *targets, *tables, rate, average)
+        return float(loss), int(pairs)
+
+    if workers == 1:
+        return part(*cuts)
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(part, cuts[:-1], cuts[1:]))
+    return sum(loss for loss, _ in found), sum(pairs for _, pairs in found)

@@ -32,8 +32,8 @@ class Word2Vec(LatentModel):
     random walks are documents too. What the items are called and how often they occur is taken from `vocabulary` and
     `counts` of the data module, and is in the checkpoint; without one they are numbers that occur equally often.
 
-    On a CPU, training goes from window to window by one thread: the same seed gives the same bits. On other devices,
-    and with the full softmax, a row of the batch makes one step of gradient descent.
+    On a CPU, training goes from window to window by one thread: the same seed gives the same bits, which it does not
+    with several. On other devices, and with the full softmax, a row of the batch makes one step of gradient descent.
 
     Args:
         decoder: the scores of contexts and their loss: negative sampling, hierarchical or full softmax.
@@ -42,6 +42,7 @@ class Word2Vec(LatentModel):
             (skip-gram).
         rate: rate of learning, of the sum over pairs; a number or a schedule.
         max_steps: generator steps, batches, after which training stops.
+        workers: threads that train on a CPU, writing without waiting for one another; the provenance of a run says so.
 
     Raises:
         ValueError: an option is out of its range; when training starts, there are several processes, or the data have
@@ -60,8 +61,12 @@ class Word2Vec(LatentModel):
         average: bool = False,
         rate: float | Schedule = 0.025,
         max_steps: int | None = None,
+        workers: int = 1,
     ) -> None:
         super().__init__(WordSpace(decoder), max_steps)
+        if workers < 1:
+            raise ValueError(f"expected model.workers of at least 1 thread, got {workers}")
+        self.workers = int(workers)
         self.automatic_optimization = False
         self.windows, self.average, self.rate = Windows.of(windows), bool(average), as_schedule(rate)
         self._named = False
@@ -193,7 +198,7 @@ class Word2Vec(LatentModel):
         targets = space.decoder.targets(contexts.items.clamp(min=0))
         tables = space.codes, space.decoder.weight
         around, wanted, learned = ([part.detach().numpy() for part in parts] for parts in (contexts, targets, tables))
-        total, pairs = descend(around, wanted, learned, rate, self.average)
+        total, pairs = descend(around, wanted, learned, rate, self.average, self.workers)
         if not isfinite(total):
             raise ValueError(
                 f"{type(self).__name__} expected a finite loss, got {total} after {self.generator_steps} generator "

@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, Trainer
 from torch import nn
 
 from lsgen.callbacks import Seeding
+from lsgen.cli.config.preparation import chance
 from lsgen.data import Baskets, Corpus, Grammar
 from lsgen.models.embedding import FullSoftmax, HierarchicalSoftmax, NegativeSampling, Windows, Word2Vec
 from lsgen.models.schedules import Linear
@@ -181,6 +182,24 @@ def test_weights_that_are_not_finite(grammar):
         quiet(limit_val_batches=0).fit(model, data)
     with pytest.raises(ValueError, match="expected finite codes, got one that is not in row"):
         model.latent_space.items()
+
+
+def test_several_threads_train_as_well_and_are_declared(grammar):
+    data = grammar()
+    with pytest.raises(ValueError, match=r"expected model\.workers of at least 1 thread, got 0"):
+        built(items=len(data.vocabulary), workers=0)
+    losses = {}
+    for workers in (1, 3):
+        model = built(items=len(data.vocabulary), steps=40, rate=0.1, workers=workers)
+        trainer = quiet(limit_val_batches=0, callbacks=[Seeding(0)])
+        trainer.fit(model, grammar())
+        with torch.no_grad():
+            losses[workers] = float(
+                quiet(callbacks=[Seeding(0)]).validate(model, grammar(), verbose=False)[0]["val/nll"]
+            )
+    assert losses[3] == pytest.approx(losses[1], abs=0.05)
+    assert chance({"model": {"workers": 3}}) == {"nondeterministic": "model.workers = 3: threads write as they come"}
+    assert chance({"model": {"workers": 1}}) == chance({"model": {}}) == {}
 
 
 def test_documents_of_one_word_teach_nothing():

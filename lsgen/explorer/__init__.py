@@ -1,6 +1,15 @@
 """Codes and their decoder as one HTML file that opens without a network or a server."""
 
-from lsgen.explorer.contents import CodeMap, Contents, DecoderProgram, FurtherSpace, ScoreTable, Strip, Thumbnails
+from lsgen.explorer.contents import (
+    CodeMap,
+    Contents,
+    DecoderProgram,
+    FurtherSpace,
+    OnnxDecoder,
+    ScoreTable,
+    Strip,
+    Thumbnails,
+)
 from lsgen.explorer.page import write_page
 from lsgen.explorer.selection import read_selection
 
@@ -9,6 +18,7 @@ __all__ = [
     "Contents",
     "DecoderProgram",
     "FurtherSpace",
+    "OnnxDecoder",
     "ScoreTable",
     "Strip",
     "Thumbnails",

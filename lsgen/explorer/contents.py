@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsgen.analysis import Statistic
 from lsgen.latent.codes import Codes
 
-__all__ = ["CodeMap", "Contents", "DecoderProgram", "FurtherSpace", "ScoreTable", "Strip", "Thumbnails"]
+__all__ = ["CodeMap", "Contents", "DecoderProgram", "FurtherSpace", "OnnxDecoder", "ScoreTable", "Strip", "Thumbnails"]
 
 Outline = Literal["plane", "disk", "triangle"]
 
@@ -119,6 +119,30 @@ class DecoderProgram:
 
 
 @dataclass(frozen=True, eq=False)
+class OnnxDecoder:
+    """A decoder that ONNX Runtime runs in the page.
+
+    Attributes:
+        model: the model, from z (1, d) to x (1, *shape).
+        script: the runtime's module in JavaScript.
+        wasm: the runtime itself.
+        shape: shape of what it gives for one code: (H, W), (H, W, C) or (D,).
+        low: the value that is shown black.
+        high: the value that is shown white.
+        checks: codes (n, d) and what they are decoded to (n, size), on which the page checks itself.
+
+    """
+
+    model: bytes
+    script: str
+    wasm: bytes
+    shape: tuple[int, ...]
+    low: float
+    high: float
+    checks: tuple[NDArray[Any], NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
 class Strip:
     """One dimension of the codes from low to high, decoded before.
 
@@ -187,7 +211,7 @@ class Contents:
         maps: maps of the codes; the first is shown first.
         pictures: pictures of items.
         reconstructions: what the codes of items are decoded to.
-        decoder: a decoder that the page runs itself; None where there is none.
+        decoder: a decoder that the page runs itself, or by ONNX Runtime; None where there is none.
         strips: traversals that were decoded before.
         tables: scores.
         spaces: the same items in other spaces.
@@ -206,7 +230,7 @@ class Contents:
     maps: Sequence[CodeMap] = ()
     pictures: Thumbnails | None = None
     reconstructions: Thumbnails | None = None
-    decoder: DecoderProgram | None = None
+    decoder: DecoderProgram | OnnxDecoder | None = None
     strips: Sequence[Strip] = ()
     tables: Sequence[ScoreTable] = ()
     spaces: Sequence[FurtherSpace] = ()

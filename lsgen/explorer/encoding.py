@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lsgen.analysis import Statistic
 from lsgen.analysis.projections.components import principal_components
 from lsgen.explorer.container import Container
-from lsgen.explorer.contents import CodeMap, Contents, DecoderProgram, FurtherSpace, Strip
+from lsgen.explorer.contents import CodeMap, Contents, DecoderProgram, FurtherSpace, OnnxDecoder, Strip
 from lsgen.explorer.sprites import add_sheets
 from lsgen.latent.codes import Codes
 from lsgen.latent.columns import is_text
@@ -186,7 +186,14 @@ def _leading(z: NDArray[Any], kept: int) -> tuple[NDArray[Any], float]:
     return found, float(values[:kept].sum() / max(values.sum(), 1e-300))
 
 
-def _decoder(container: Container, decoder: DecoderProgram) -> dict[str, Any]:
+def _decoder(container: Container, decoder: DecoderProgram | OnnxDecoder) -> dict[str, Any]:
+    if isinstance(decoder, OnnxDecoder):
+        parts: dict[str, Any] = {name: np.frombuffer(getattr(decoder, name), np.uint8) for name in ("model", "wasm")}
+        parts |= dict(zip(("codes", "shown"), (part.astype(np.float32) for part in decoder.checks), strict=True))
+        names = {name: container.add(f"decoder/{name}", values) for name, values in parts.items()}
+        names["script"] = container.add_text("decoder/script", decoder.script)
+        shown = {"shape": list(decoder.shape), "low": decoder.low, "high": decoder.high, "error": None}
+        return {"onnx": True, "weights": names, "checks": len(decoder.checks[0]), "steps": [], **shown}
     weights = {
         name: container.add(f"decoder/{name}", np.asarray(values).astype(np.float16))
         for name, values in decoder.weights.items()

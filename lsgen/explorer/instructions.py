@@ -247,6 +247,11 @@ class Assembler:
     def _on_softmax(self, node: Node) -> Operand:
         return self._softmax(node, log=False)
 
+    def _on_safe_softmax(
+        self, node: Node
+    ) -> Operand:  # differs where all of a row is masked, which a decoder does not do
+        return self._softmax(node, log=False)
+
     def _on_log_softmax(self, node: Node) -> Operand:
         return self._softmax(node, log=True)
 

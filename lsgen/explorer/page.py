@@ -23,6 +23,7 @@ SCRIPTS = (
     "colours.js",
     "charts.js",
     "decoder.js",
+    "onnx.js",
     "panels.js",
     "map_canvas.js",
     "map_regl.js",

@@ -22,7 +22,7 @@ from torch.fx import Graph, Node
 from lsgen.explorer.compat import TorchDispatchMode, get_decompositions, make_fx, tree_map
 from lsgen.latent import LatentSpace
 
-__all__ = ["Recording", "UndecodableError", "name_of", "record"]
+__all__ = ["Recording", "UndecodableError", "name_of", "record", "refuse_random_numbers"]
 
 aten = torch.ops.aten
 MOST_OPERATIONS = 2000
@@ -93,6 +93,22 @@ def record(space: LatentSpace, z: Tensor, shown: Callable[[Tensor], Tensor]) -> 
     return Recording(module.graph, values, constants)
 
 
+def refuse_random_numbers(mean: Callable[[Tensor], Tensor], z: Tensor) -> None:
+    """Raise an error if a decoder cannot decode a code, draws random numbers, or has too many operations.
+
+    Raises:
+        UndecodableError: it does.
+
+    """
+    try:
+        with _Counter():
+            mean(z)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+        if isinstance(error, UndecodableError):
+            raise
+        raise UndecodableError(f"the decoder cannot decode one code: {str(error).splitlines()[0]}") from error
+
+
 class _Counter(TorchDispatchMode):
     """Refuses a decoder of more operations than a page can run, such as a sampler of many steps."""
 
@@ -104,11 +120,20 @@ class _Counter(TorchDispatchMode):
         self.count += 1
         if self.count > MOST_OPERATIONS:
             raise UndecodableError(f"the decoder has more than {MOST_OPERATIONS:,} operations, too many for a page")
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if torch.Tag.nondeterministic_seeded in func.tags and not _undropped(func, args, kwargs or {}):
             raise UndecodableError(
                 f"the decoder draws random numbers ({name_of(func)}), so that a code has no one image"
             )
         return func(*args, **(kwargs or {}))
+
+
+def _undropped(func: Any, args: Any, kwargs: Mapping[str, Any]) -> bool:
+    """Return whether an operation draws random numbers for dropout alone, and drops nothing."""
+    names = [argument.name for argument in func._schema.arguments]
+    if "dropout_p" not in names:
+        return False
+    place = names.index("dropout_p")
+    return not (kwargs.get("dropout_p", args[place] if place < len(args) else 0.0))
 
 
 def _evaluated(module: nn.Module, z: Tensor) -> tuple[dict[Node, Any], frozenset[Node]]:
@@ -159,6 +184,7 @@ def _decompositions() -> dict[Any, Any]:
     """Return how rare operations are made of common ones."""
     rare = [aten.addcmul, aten.addcdiv, aten.lerp, aten.logsumexp, aten.linalg_vector_norm, aten.rsub, aten.square]
     rare += [aten.log_sigmoid_forward, aten.hardtanh, aten.hardswish, aten.mish, aten.norm]
+    rare += [aten._scaled_dot_product_flash_attention_for_cpu]
     batch_norm = [aten.native_batch_norm.default, aten._native_batch_norm_legit_no_training.default]
     return {**get_decompositions(rare), batch_norm[0]: _batch_norm, batch_norm[1]: _batch_norm_without_training}
 

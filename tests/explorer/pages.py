@@ -1,6 +1,8 @@
 """Contents of small pages."""
 
 import numpy as np
+import torch
+from torch import nn
 
 from lsgen.analysis import Statistic
 from lsgen.explorer import CodeMap, Contents, Thumbnails
@@ -45,3 +47,20 @@ def blobs(count=60, dim=4, **changes):
 
 
 TRUST = {"trustworthiness": 0.91, "continuity": 0.94, "overlap": 0.4}
+
+
+class Attending(nn.Module):
+    """A decoder whose places attend to each other, with sums along rows, which pages have no step for, if asked."""
+
+    dim, heads = 4, 1
+
+    def __init__(self, shape, summed=False):
+        super().__init__()
+        self.shape, self.summed = shape, summed
+        self.spread, self.attend, self.out = nn.Linear(4, 64 * 16), nn.MultiheadAttention(16, 4), nn.Linear(16, 1)
+
+    def forward(self, z):
+        h = self.spread(z).view(-1, 64, 16).transpose(0, 1)
+        h = h + self.attend(h, h, h, need_weights=False)[0]
+        x = 3 * self.out(torch.sin(h)).transpose(0, 1).reshape(-1, *self.shape)
+        return torch.cumsum(x, -1) if self.summed else x

@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from browser import chromium
+from pages import Attending
 from torch import nn
 
 import lsgen.explorer
@@ -53,6 +54,7 @@ NETWORKS = {
     "bigan": lambda: RescaledGenerator(BiGANGenerator(4, G, 8), None),
     "biggan": lambda: RescaledGenerator(BigGANGenerator(8, C, (8, 8), 0, 4, 16), (0.0, 1.0)),
     "dcgan": lambda: RescaledGenerator(DCGANGenerator(4, C, 4, lambda: nn.LeakyReLU(0.2)), (0.0, 1.0)),
+    "multihead_attention": lambda: Attending((1, 8, 8)),
     "resnet_gan": lambda: RescaledGenerator(ResNetGenerator(4, C, (8, 8), attention=16, spectral=True), (0.0, 1.0)),
     "stylegan": lambda: RescaledGenerator(StyleGenerator(4, C, 8, (8, 4, 4), 2), (0.0, 1.0)),
 }

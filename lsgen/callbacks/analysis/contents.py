@@ -15,8 +15,9 @@ from lsgen.callbacks.analysis.colouring import first_colour
 from lsgen.callbacks.analysis.page_scores import clusters_of
 from lsgen.callbacks.analysis.pictures import thumbnails
 from lsgen.callbacks.analysis.strips import axis_strips
-from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, ScoreTable, Strip
+from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, OnnxDecoder, ScoreTable, Strip
 from lsgen.explorer.decoder import UndecodableError, decoder_program
+from lsgen.explorer.onnx_runtime import onnx_decoder, onnx_runtime_files
 from lsgen.latent import Codes, Euclidean, LatentSpace, PoincareBall, Space, Sphere
 
 __all__ = ["PageOptions", "explorer_contents", "maps_of"]
@@ -38,25 +39,35 @@ class PageOptions:
 
     Attributes:
         maps: maps by name, beside the one that loses least: pca, tsne, umap.
-        decoder: whether the page decodes by itself.
+        decoder: whether the page decodes by itself; "onnx" for ONNX Runtime where the page's own interpreter cannot.
         clusters: whether clusters of codes are found.
         chunk_size: codes encoded and decoded at a time.
         seed: of maps that depend on random numbers.
 
+    Raises:
+        ValueError: decoder is something else.
+        FileNotFoundError: the files of ONNX Runtime are not there, see `lsgen.explorer.onnx_runtime`.
+
     """
 
     maps: Sequence[str] = ("pca", "tsne")
-    decoder: bool = True
+    decoder: bool | str = True
     clusters: bool = True
     chunk_size: int = 256
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.decoder not in (True, False, "onnx"):
+            raise ValueError(f"expected decoder to be True, False or 'onnx', got {self.decoder!r}")
+        if self.decoder == "onnx":
+            onnx_runtime_files()
 
 
 @dataclass
 class _Parts:
     """Parts of a page that come with a remark where they are missing."""
 
-    decoder: DecoderProgram | None = None
+    decoder: DecoderProgram | OnnxDecoder | None = None
     strips: list[Strip] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -160,7 +171,17 @@ def _decoding(space: Space | None, collected: Collected, options: PageOptions) -
             parts.decoder = decoder_program(space, collected.codes.tensor(), collected.value_range)
             return parts
         except UndecodableError as error:
-            parts.warnings.append(f"The page does not decode codes by itself: {error}.")
+            reason = str(error)
+        if options.decoder == "onnx":
+            try:
+                parts.decoder = onnx_decoder(
+                    space, collected.codes.tensor(), collected.value_range, onnx_runtime_files()
+                )
+                parts.warnings.append(f"ONNX Runtime decodes codes, as the page's own interpreter cannot: {reason}.")
+                return parts
+            except (UndecodableError, ImportError) as error:
+                reason = f"{reason}; nor by ONNX Runtime: {error}"
+        parts.warnings.append(f"The page does not decode codes by itself: {reason}.")
     parts.strips = axis_strips(space, collected.codes, collected.value_range, chunk_size=options.chunk_size)
     return parts
 

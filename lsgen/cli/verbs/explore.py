@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["FLAGS", "collected_of", "explore_run", "run", "settings_of"]
 
 _USAGE = """usage: lsgen explore RUN [checkpoint=last|best|PATH] [device=cpu|cuda] [n=N] [split=val,test,train] [seed=N]
-                     [maps=pca,tsne,umap] [out=FILE.html] [--compare RUN2 ...]
+                     [maps=pca,tsne,umap] [decoder=page|onnx] [out=FILE.html] [--compare RUN2 ...]
        lsgen explore RUN --codes FILE.npz ...
        lsgen explore --codes FILE.npz [maps=...] [out=FILE.html]
 
@@ -34,6 +34,9 @@ directions of attributes, and the same items in up to three other runs.
   split=...          where they come from (default val,test)
   seed=...           seed of the choice and of maps that depend on random numbers (default 0)
   maps=...           maps beside the one that loses least (default pca,tsne)
+  decoder=onnx       ONNX Runtime decodes in the page what the page's own interpreter cannot, such as networks of more
+                     than 8 million weights; the page is 5 MB larger. It needs pip install 'lsgen[onnx]' and the files
+                     that `python scripts/onnxruntime_web.py` fetches, or LSGEN_ONNXRUNTIME_WEB, a directory with them
   out=...            the file (default RUN/explorer.html, or FILE.html beside the codes)
   --codes FILE       look at these codes, which `Codes.save` or lsgen has written, instead of new ones; the run decodes.
                      Of word vectors in the formats of word2vec or GloVe, the first n
@@ -42,6 +45,7 @@ directions of attributes, and the same items in up to three other runs.
   lsgen explore runs/NAME
   lsgen explore runs/NAME --compare runs/OTHER n=20000 maps=pca,umap"""
 FLAGS = ("checkpoint", "device", "n", "split", "seed", "maps", "out")
+_OWN = ("decoder",)
 _MAPS, _SPLITS = ("pca", "tsne", "umap"), ("val", "test", "train")
 _MOST_COMPARED = 3
 
@@ -52,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
         print(_USAGE)
         return OK
     rest, named = _options(arguments)
-    flags, places = take(rest, FLAGS)
+    flags, places = take(rest, (*FLAGS, *_OWN))
     settings = settings_of(flags)
     file = named["--codes"][0] if named["--codes"] else None
     if not places and file is not None:
@@ -76,7 +80,7 @@ def explore_run(
 
     Args:
         directory: the run.
-        settings: checkpoint, n, split, seed, maps and out, where they differ from the verb's own.
+        settings: checkpoint, n, split, seed, maps, decoder and out, where they differ from the verb's own.
         device: where to compute.
         codes: a table to look at instead of the codes of observations.
         others: runs whose codes of the same observations are compared.
@@ -94,7 +98,10 @@ def explore_run(
     chosen = {**settings_of({}), **(settings or {})}
     for one in (directory, *others):
         one.check_version()
-    options = PageOptions(maps=chosen["maps"], seed=chosen["seed"])
+    try:
+        options = PageOptions(maps=chosen["maps"], seed=chosen["seed"], decoder=chosen["decoder"])
+    except FileNotFoundError as error:
+        raise UsageError(str(error)) from error
     model, found, step = collected_of(directory, chosen, device, codes)
     found = _with_analysis(directory, found, step)
     space = getattr(model, "latent_space", model)
@@ -242,13 +249,17 @@ def _options(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]
 
 
 def settings_of(flags: Mapping[str, str]) -> dict[str, Any]:
-    """Return checkpoint, n, split, seed, maps and out of the flags, or the verb's own.
+    """Return checkpoint, n, split, seed, maps, decoder and out of the flags, or the verb's own.
 
     Raises:
         UsageError: one is out of its range.
 
     """
-    found: dict[str, Any] = {"checkpoint": flags.get("checkpoint", "last"), "out": flags.get("out")}
+    found: dict[str, Any] = {"checkpoint": flags.get("checkpoint", "last"), "out": flags.get("out"), "decoder": True}
+    if (decoder := flags.get("decoder", "page")) not in ("page", "onnx"):
+        raise UsageError(f"expected decoder= to be page or onnx, got {decoder!r}")
+    if decoder == "onnx":
+        found["decoder"] = "onnx"
     for name, usual, least in (("n", 5000, 1), ("seed", 0, 0)):
         text = flags.get(name, str(usual))
         if not text.isdecimal() or int(text) < least:

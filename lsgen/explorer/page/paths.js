@@ -91,6 +91,7 @@ function mountPaths(element, store, data) {
   function geodesic(za, zb) {
     if (!flat) try { return { points: curves.geodesic(space, za, zb, steps) }; } catch (error) { return { refusal: error.message }; }
     if (!tiles.decodes()) return { refusal: "In this flat space the geodesic is the straight path; a decoder would give it a geometry of its own, and this page has none." };
+    if (tiles.waits()) return { refusal: "The shortest path of decoded values takes derivatives at every step, which ONNX Runtime is too slow for here." };
     const slow = tooSlow(za);
     return { refusal: slow || "Searching the shortest path of decoded values …", pending: !slow };
   }
@@ -144,6 +145,7 @@ function mountPaths(element, store, data) {
     try {
       await tiles.ready;
       const [found, reference] = [await routes(A, B), await engine.reference(near())];
+      await tiles.prepare(found.flatMap((route) => route.points ?? []));
       if (mine !== turn) return;
       for (const route of found) if (route.points) Object.assign(route, diagnose(route.points, reference));
       draw(A, B, found, reference);

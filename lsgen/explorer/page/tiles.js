@@ -1,5 +1,7 @@
-/* The decoder in the page as a function of one code; null where it does not give here what Python decoded. */
+/* The decoder in the page as a function of one code; null where it does not give here what Python decoded. That of ONNX
+   Runtime waits: it gives a promise. */
 async function decoderOf(data) {
+  if (data.decoder.onnx) return checkedOnnxDecoder(data.decoder);
   const { steps, shape, low, high, load } = data.decoder;
   data.program = { steps, weights: await load(), shape, low, high };
   const made = decoderEngine(data.program);
@@ -13,14 +15,39 @@ function tilesOf(data) {
   const engine = engineOf(data);
   let decode = null;
   const fits = data.decoder && data.codes && data.codes.dim === data.codes.full;
-  const ready = fits ? decoderOf(data).then((made) => { decode = made; }) : Promise.resolve();
+  const ready = fits ? decoderOf(data).then((made) => { decode = made; }, (error) => { data.decoder.refusal = error.message; }) : Promise.resolve();
+  const known = new Map(), most = 500;  // what a decoder that waits has decoded
+  let queue = Promise.resolve();
+
+  const keyOf = (z) => Float32Array.from(z).join();
+  const at = (z) => (decode.waits ? known.get(keyOf(z)) : decode(z));
+
+  /* Have what codes are decoded to, where that takes a wait, so that it can be asked for at once. */
+  async function prepare(codes) {
+    if (!decode?.waits) return;
+    if (known.size + codes.length > most) known.clear();
+    for (const z of codes) if (!known.has(keyOf(z))) known.set(keyOf(z), await decode(z));
+  }
+
+  /* Paint a code as soon as it is decoded, unless another is wanted in its place by then. */
+  function paintLater(place, z, size) {
+    const key = (place.dataset.wanted = keyOf(z));
+    if (!place.firstChild) place.append(h("span", { class: "noface", style: `width:${size}px;height:${size}px` }, "…"));
+    queue = queue.then(async () => {
+      if (place.dataset.wanted !== key) return;
+      await prepare([z]);
+      if (place.dataset.wanted === key) paint(place, z, size);
+    });
+  }
 
   function nearestRow(z) { return engine.search.nearest(engine.space, z, 1).indices[0]; }
 
   /* Paint a code into an element; keeps the element's size. */
   function paint(place, z, size, frame = null) {
     if (decode) {
-      const made = frame ?? decode(z), shape = data.decoder.shape;
+      const made = frame ?? at(z), shape = data.decoder.shape;
+      if (!made) { paintLater(place, z, size); return; }
+      delete place.dataset.wanted;
       if (shape.length > 1) { paintPixels(place, made, shape, size); return; }
       place.replaceChildren(curveOf(made, size));
       return;
@@ -61,10 +88,13 @@ function tilesOf(data) {
 
   return (data.tiles = {
     ready, paint, nearestRow,
+    prepare,
     decodes: () => decode !== null,
-    decode: (z) => decode(z),
+    waits: () => Boolean(decode?.waits),
+    decode: at,
     /* One sentence on what the tiles are. */
-    words: () => (decode ? "Pictures are decoded in this page." : data.decoder?.off !== undefined
+    words: () => (decode ? `Pictures are decoded in this page${decode.waits ? " by ONNX Runtime" : ""}.`
+      : data.decoder?.refusal ? `ONNX Runtime does not run here (${shortened(data.decoder.refusal, 120)}): each step shows the nearest real item.` : data.decoder?.off !== undefined
       ? "The decoder gives other values here than those that Python decoded, so it is not used: each step shows the nearest real item."
       : data.pictures
       ? "This page has no decoder: each step shows the nearest real item."

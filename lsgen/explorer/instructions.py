@@ -247,9 +247,7 @@ class Assembler:
     def _on_softmax(self, node: Node) -> Operand:
         return self._softmax(node, log=False)
 
-    def _on_safe_softmax(
-        self, node: Node
-    ) -> Operand:  # differs where all of a row is masked, which a decoder does not do
+    def _on_safe_softmax(self, node: Node) -> Operand:  # the same unless all of a row is masked
         return self._softmax(node, log=False)
 
     def _on_log_softmax(self, node: Node) -> Operand:

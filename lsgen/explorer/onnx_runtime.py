@@ -12,7 +12,6 @@ import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -135,24 +134,24 @@ class _Mean(nn.Module):
 
 def _exported(mean: nn.Module, z: Tensor, half: bool) -> bytes:
     """Return the bytes of the model; large arrays of weights in half precision if that is asked for."""
-    out = BytesIO()
     with from_extra("onnx", "decoders are written for ONNX Runtime by onnx and onnxscript"):
         import onnx
         import onnxscript  # noqa: F401, what torch.onnx asks for
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(
-                mean, (z,), out, dynamo=True, verbose=False, opset_version=OPSET, input_names=["z"], output_names=["x"]
+            program = torch.onnx.export(
+                mean, (z,), dynamo=True, verbose=False, opset_version=OPSET, input_names=["z"], output_names=["x"]
             )
+        assert program is not None
+        model = program.model_proto
     except Exception as error:  # the exporter raises errors of many types
         raise UndecodableError(f"PyTorch cannot export the decoder to ONNX: {str(error).splitlines()[0]}") from error
-    return _halved(onnx, out.getvalue()) if half else out.getvalue()
+    return _halved(onnx, model) if half else bytes(model.SerializeToString())
 
 
-def _halved(onnx: Any, written: bytes) -> bytes:
+def _halved(onnx: Any, model: Any) -> bytes:
     """Return a model whose large arrays of weights are kept in half precision and cast when it is loaded."""
-    model = onnx.load_model_from_string(written)
     kept, casts = [], []
     for array in model.graph.initializer:
         values = onnx.numpy_helper.to_array(array)

@@ -320,28 +320,30 @@ FAMILIES: dict[str, tuple[Callable[[Draw], Problem], int]] = {
 
 
 def judged(problem: Problem, search: bool = True) -> Verdict:
-    """Solve a problem with one start and compare its lengths with the truth.
+    """Solve a problem with one start and compare the lengths that have converged with the truth.
 
-    Without a search, the error relative to the shortest is NaN where the distance has no closed form.
+    The truth is sought for those alone, and the errors of the others are NaN where it has no closed form. Without a
+    search, so is the error relative to the shortest.
     """
     found = geodesic(problem.metric, problem.start, problem.end, problem.points)
-    length = found.length.double()
+    length, there = found.length.double(), found.converged
     if problem.exact is not None and problem.alone:
         error = _relative(length, problem.exact)
-        return Verdict(found.converged, error, error)
+        return Verdict(there, error, error)
     wide = problem.metric if problem.start.dtype is f64 else double_metric(problem.metric)
-    a, b = (wide.manifold.retraction(z.double()) for z in (problem.start, problem.end))
+    a, b = (wide.manifold.retraction(z[there].double()) for z in (problem.start, problem.end))
     points = FINER * max(problem.points - 1, 8) + 1
-    curve = resampled(found.points.double(), points)
+    curve = resampled(found.points[there].double(), points)
+    solution, shortest = torch.full_like(length, torch.nan), torch.full_like(length, torch.nan)
     own = geodesic(wide, a, b, points, initial=curve, refinements=2)
-    solution = _relative(length, own.length)
+    solution[there] = _relative(length[there], own.length)
     if problem.exact is not None:
-        return Verdict(found.converged, solution, _relative(length, problem.exact))
-    if not search:
-        return Verdict(found.converged, solution, torch.full_like(solution, torch.nan))
-    several = geodesic(wide, a, b, points, initial=curve, starts=STARTS, generator=torch.Generator().manual_seed(0))
-    shortest = torch.where(several.converged, several.length, own.length)
-    return Verdict(found.converged, solution, _relative(length, shortest))
+        return Verdict(there, solution, _relative(length, problem.exact))
+    if search:
+        several = geodesic(wide, a, b, points, initial=curve, starts=STARTS, generator=torch.Generator().manual_seed(0))
+        least = torch.where(several.converged, several.length, own.length)
+        shortest[there] = _relative(length[there], least)
+    return Verdict(there, solution, shortest)
 
 
 def _relative(length: Tensor, truth: Tensor) -> Tensor:

@@ -27,12 +27,13 @@ _NOT_BUILT_FOR_CUDA = ("not linked with support for cuda", "not compiled with CU
 
 _LONGEST = (
     "test_slurm_sweeps.py",
-    "test_papers.py",
     "test_configs.py",
-    "test_train.py",
-    "test_sweeps.py",
+    "test_papers.py",
     "test_models.py",
+    "test_sweeps.py",
+    "test_train.py",
     "test_certificate.py",
+    "test_close_codes.py",
     "test_new.py",
 )
 

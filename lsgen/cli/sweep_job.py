@@ -29,7 +29,7 @@ from lsgen.runs import Job, RunDirectory, Sweep, now, redact
 
 __all__ = ["run_jobs"]
 
-_PRELOADED = ("pytorch_lightning", "torchmetrics", "lsgen.callbacks", "lsgen.data", "lsgen.models")
+_PRELOADED = ("pytorch_lightning", "torchmetrics", "hydra.utils", "lsgen.callbacks", "lsgen.data", "lsgen.models")
 _LOCK_SECONDS = 20.0
 
 

@@ -34,6 +34,7 @@ KINDS = {  # room -> base classes of what contributors add to it
     "lsgen.metrics.disentanglement": ("torchmetrics.Metric",),
     "lsgen.metrics.quality": ("torchmetrics.Metric",),
     "lsgen.metrics.retrieval": ("torchmetrics.Metric",),
+    "lsgen.metrics.topics": ("torchmetrics.Metric",),
     "lsgen.metrics.words": ("torchmetrics.Metric",),
     "lsgen.models.diffusion.weightings": ("lsgen.models.diffusion.weightings.base.Weighting",),
     "lsgen.models.gan": (

@@ -18,14 +18,14 @@ from torch.distributions import Independent, Normal
 from torchmetrics import Metric
 
 from lsgen.latent import EncodableLatentSpace, StandardNormal
-from lsgen.likelihoods import FixedGaussian
+from lsgen.likelihoods import FixedGaussian, Multinomial
 from lsgen.models import Losses
 
 N, D = 160, 3
 METRICS = members.by_name(members.concrete(Metric, "lsgen.metrics"))
 OFFERS = {
     "dim": D, "classes": 2, "sigma": 0.5, "prior": StandardNormal(D)(), "centres": torch.eye(D), "trees": 2,
-    "depths": (1, 3), "steps": 3,
+    "depths": (1, 3), "steps": 3, "top_words": torch.tensor([[0, 1], [2, 1]]),
 }  # fmt: skip
 
 
@@ -35,6 +35,12 @@ def _space() -> EncodableLatentSpace:
     for parameter in (*encoder.parameters(), *decoder.parameters()):
         nn.init.zeros_(parameter)
     return EncodableLatentSpace(encoder, decoder, FixedGaussian((4,)), StandardNormal(D)).eval()
+
+
+def _topic_space() -> EncodableLatentSpace:
+    """Return a space of counts."""
+    torch.manual_seed(0)
+    return EncodableLatentSpace(nn.Linear(4, 2 * D), nn.Linear(D, 4), Multinomial((4,)), StandardNormal(D)).eval()
 
 
 def _codes() -> Tensor:
@@ -60,6 +66,8 @@ INPUTS: dict[str, Callable[[], Any]] = {  # argument of `update` -> N rows, or o
     "losses": lambda: Losses(torch.zeros(()), _codes()[:, 0], _codes().square()),
     "kl": lambda: _codes().square(),
     "space": _space,
+    "topic_space": _topic_space,
+    "documents": lambda: torch.poisson(torch.full((N, 4), 2.0), generator=torch.Generator().manual_seed(7)),
     "real": lambda: None,
     "similarity": lambda: _codes()[:, 0].where(torch.arange(N) % 7 > 0, torch.nan),
     "rating": lambda: _codes()[:, 1],

@@ -16,6 +16,7 @@ from lsgen.viz.images import framed, to_pixels, upscale, value_range
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
 from lsgen.viz.response_plot import responses
 from lsgen.viz.style import Pixels
+from lsgen.viz.text_table import text_table
 from lsgen.viz.vector import pdf_and_png, publication
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "roc_curves",
     "scatter_maps",
     "spectra",
+    "text_table",
     "to_pixels",
     "upscale",
     "value_range",

@@ -51,6 +51,7 @@ from lsgen.callbacks import (
     SampleComparison,
     SampleQuality,
     Samples,
+    TopicQuality,
     TraversalFigures,
     TwoSampleTests,
     WordBenchmarks,
@@ -58,7 +59,7 @@ from lsgen.callbacks import (
 )
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
-from lsgen.data import DataModule, Digits, Sprites, Toy
+from lsgen.data import DataModule, Digits, KnownTopics, Sprites, Toy
 from lsgen.latent import HypersphericalUniform, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
@@ -67,6 +68,7 @@ from lsgen.metrics.retrieval import Episodes
 from lsgen.models import VAE
 from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
 from lsgen.models.gan import GAN, NonSaturating, sefa
+from lsgen.models.topics import LDA
 from lsgen.models.vae import ELBO, MissingDataIWAE
 from lsgen.nn import MLPDecoder, MLPDenoiser, MLPEncoder
 from lsgen.runs.keys import ENTRIES, LEVELS, find
@@ -202,7 +204,9 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     questions, pairs = word_files(tmp_path)
     words = WordBenchmarks(WordTests([questions], [pairs]))
     keys |= _run(tmp_path, NamedPoints(), Digits(), words)
-    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact, phases, words)}
+    topics, documents = TopicQuality(words=3), KnownTopics(words=20, topics=2, sizes=(30, 10, 10))
+    keys |= _run(tmp_path, LDA((20,), 2, iterations=2), documents, topics)
+    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact, phases, words, topics)}
     shipped = {
         name
         for name in callbacks.__all__

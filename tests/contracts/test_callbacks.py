@@ -23,11 +23,12 @@ from torchmetrics import MeanMetric
 from lsgen.callbacks import Checkpoint, Paths, PeriodicCallback, Seeding, WordTests, problems_of
 from lsgen.data import Digits
 from lsgen.latent import OneHot, Prior, Product, StandardNormal
-from lsgen.likelihoods import Bernoulli, FixedGaussian
+from lsgen.likelihoods import Bernoulli, FixedGaussian, Multinomial
 from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Pixels
 from lsgen.models import VAE, LatentModel
 from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
 from lsgen.models.gan import GAN, NonSaturating
+from lsgen.models.topics import LogisticNormalPosterior, LogisticNormalPrior, SoftmaxTopics, TopicEncoder
 from lsgen.models.vae import ELBO
 from lsgen.nn import MLPDecoder, MLPDenoiser, MLPEncoder
 from lsgen.nn.adversarial.critics import MLPCritic
@@ -75,11 +76,18 @@ def _gan(prior: Prior) -> LatentModel:
     return GAN(generator, critic, FixedGaussian(SHAPE), prior, NonSaturating(), max_steps=STEPS)
 
 
+def _topics() -> LatentModel:
+    encoder, decoder = TopicEncoder(SHAPE, 2, (8,)), SoftmaxTopics(2, SHAPE)
+    prior, posterior = LogisticNormalPrior(2), LogisticNormalPosterior(2)
+    return VAE(encoder, decoder, Multinomial(SHAPE), prior, ELBO(), posterior, max_steps=STEPS)
+
+
 MODELS = {
     "VAE": _vae,
     "GAN": lambda: _gan(StandardNormal(2)),
     "diffusion": lambda: Diffusion(Denoiser(MLPDenoiser(SHAPE, hidden=(8,)), LinearLogSNR()), max_steps=STEPS),
     "GAN of classes": lambda: _gan(Product([StandardNormal(2), OneHot(10)])),
+    "topics": _topics,
     "words": lambda: NamedPoints(max_steps=STEPS),
 }
 DATA: dict[str, dict[str, Any]] = {"plain": {}, "with missing values": {"missing": 0.3}}

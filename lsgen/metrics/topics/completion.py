@@ -29,7 +29,7 @@ __all__ = ["CompletionPerplexity"]
 class CompletionPerplexity(Metric):
     """The perplexity of the second half of documents given the first.
 
-    `update(topic_space, documents)` takes documents as counts of words; `compute()` returns the perplexity, NaN without a word.
+    `update(topic_space, documents)` takes counts of words; `compute()` returns the perplexity, NaN without a word.
 
     Args:
         seed: of the halves.

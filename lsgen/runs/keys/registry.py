@@ -12,6 +12,7 @@ from lsgen.runs.keys.evidence import EVIDENCE
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
+from lsgen.runs.keys.topics import TOPICS
 from lsgen.runs.keys.words import WORDS
 
 __all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
@@ -41,6 +42,7 @@ SECTIONS = {
     "analysis": "Analysis of codes",
     "words": "Benchmarks of words",
     "embeddings": "Retrieval and few examples",
+    "topics": "Topics",
     "progress": "Progress and cost",
 }
 
@@ -60,7 +62,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("geometry", "geodesics", "distances"),
     ),
     "Analysis of codes": ("Maps, neighbours, probes, strange codes, paths, and chance.", ("embeddings", "analysis")),
-    "Words": ("How well word vectors solve analogies.", ("words",)),
+    "Words and topics": ("Analogies that word vectors solve, and the words of topics.", ("words", "topics")),
 }
 
 
@@ -341,8 +343,7 @@ ENTRIES: tuple[Entry, ...] = (
     _figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
     *ANALYSIS,
-    *WORDS,
-    *EMBEDDINGS,
+    *WORDS, *EMBEDDINGS, *TOPICS,
     Entry("train/images_per_s", "throughput", "images per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "images per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

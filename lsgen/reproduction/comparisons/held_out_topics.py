@@ -1,0 +1,140 @@
+"""How well topics predict the rest of held-out documents, by their number: LDA, PLSA and a mixture of unigrams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lsgen.data import DataModule
+from lsgen.metrics.topics.completion import halves
+from lsgen.models.topics import LDA, NMF
+from lsgen.models.topics.decoders import normalised
+from lsgen.reproduction.runs import Measured, TrainedRun
+
+__all__ = ["HeldOutTopics"]
+
+
+@dataclass(frozen=True)
+class HeldOutTopics:
+    """Measures -log p of the words of the second half of each test document given the first, in nats per word.
+
+    Keys: METHOD_K for lda, plsa and unigrams (a mixture of unigrams) with K topics, the mean over documents, whose
+    arrays are (seeds, documents); METHOD_K_perplexity, exp of the mean over words; plsa_K_train, the same of the
+    second halves of training documents, folded in likewise; unigram, the distribution of all training words. Topics of
+    PLSA, of the mixture and of the unigram get the same pseudo-count as those of LDA have in their prior, so that no
+    word is impossible.
+
+    Attributes:
+        data: counts of words.
+        topics: numbers K.
+        pseudo_count: of each word in each topic.
+        iterations: passes of LDA and of the mixture of unigrams over the training documents.
+        updates: updates of PLSA.
+        seeds: how often each is fitted.
+
+    Raises:
+        TypeError: the data are no `lsgen.data.DataModule`.
+        ValueError: a number is not positive.
+
+    Reference: Blei, Ng & Jordan, "Latent Dirichlet allocation" (2003), section 7.1.
+    """
+
+    data: DataModule
+    topics: Sequence[int] = (5, 10, 20, 50, 100)
+    pseudo_count: float = 0.05
+    iterations: int = 50
+    updates: int = 200
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, DataModule):
+            raise TypeError(f"HeldOutTopics expected a lsgen.data.DataModule, got {type(self.data).__name__}")
+        if not self.topics or min(*self.topics, self.iterations, self.updates, self.seeds) < 1:
+            raise ValueError(f"HeldOutTopics expected topics, iterations, updates and seeds of 1 or more, got {self}")
+        if not self.pseudo_count > 0:
+            raise ValueError(f"HeldOutTopics expected a pseudo_count above 0, got {self.pseudo_count}")
+
+    def __call__(self, runs: Mapping[str, Sequence[TrainedRun]]) -> Measured:
+        """Return nats per word and perplexities; no run is looked at."""
+        train, test = (self._documents(split) for split in ("train", "test"))
+        test = test[(test - halves(test)).sum(1) > 0]
+        values, arrays = dict[str, float](), dict[str, Any]()
+        found = {"unigram": [self._score(_unigram(train, self.pseudo_count).expand(len(test), -1), test)]}
+        for k in self.topics:
+            for seed in range(self.seeds):
+                for key, log_p, documents in self._fitted(k, seed, train, test):
+                    found.setdefault(key, []).append(self._score(log_p, documents))
+        for key, scores in found.items():
+            arrays[key] = torch.stack([nats for nats, _ in scores])
+            values[key] = float(arrays[key].mean())
+            values[f"{key}_perplexity"] = sum(perplexity for _, perplexity in scores) / len(scores)
+        return Measured(values, arrays)
+
+    def _documents(self, split: Any) -> Tensor:
+        part = self.data.dataset(split)
+        x: Tensor = part[torch.arange(len(part))]["x"]
+        return x
+
+    def _fitted(self, k: int, seed: int, train: Tensor, test: Tensor) -> list[tuple[str, Tensor, Tensor]]:
+        """Return the key of each method, its predictions log p (N, V) and the documents that they are of."""
+        shape = (train.shape[1],)
+        lda = LDA(shape, k, eta=self.pseudo_count, iterations=self.iterations, seed=seed)
+        lda.fit(train)
+        plsa = NMF(shape, k, "kullback-leibler", iterations=self.updates, tol=0.0, seed=seed)
+        plsa.fit(train)
+        weights = plsa.latent_space.decoder.get_parameter("weights")
+        weights.copy_(_expected_counts(plsa.latent_space.encode(train).mean, plsa.topics, train) + self.pseudo_count)
+        few = train[: len(test)]
+        few = few[(few - halves(few)).sum(1) > 0]
+        unigrams = _Mixture(train, k, self.pseudo_count, self.iterations, seed)
+        return [
+            (f"lda_{k}", _predicted(lda, test), test),
+            (f"plsa_{k}", _predicted(plsa, test), test),
+            (f"plsa_{k}_train", _predicted(plsa, few), few),
+            (f"unigrams_{k}", unigrams.predicted(test), test),
+        ]
+
+    def _score(self, log_p: Tensor, documents: Tensor) -> tuple[Tensor, float]:
+        """Return the nats per word of each document's second half, and the perplexity of all of them."""
+        rest = documents - halves(documents)
+        nats = -(rest * log_p).sum(1, dtype=torch.float64)
+        return nats / rest.sum(1), float((nats.sum() / rest.sum()).exp())
+
+
+def _predicted(model: LDA | NMF, documents: Tensor) -> Tensor:
+    with torch.no_grad():
+        return model.latent_space.raw(model.latent_space.encode(halves(documents)).mean).log_softmax(-1)
+
+
+def _expected_counts(theta: Tensor, topics: Tensor, documents: Tensor) -> Tensor:
+    """Return how often each topic has given each word, (K, V), by the responsibilities of expectation maximisation."""
+    p = (theta @ topics).clamp(min=torch.finfo(theta.dtype).tiny)
+    return topics * (theta.T @ (documents / p))
+
+
+def _unigram(documents: Tensor, pseudo_count: float) -> Tensor:
+    counts = documents.sum(0) + pseudo_count
+    return (counts / counts.sum()).log()
+
+
+class _Mixture:
+    """A mixture of unigrams: each document has one topic; by expectation maximisation from random responsibilities."""
+
+    def __init__(self, documents: Tensor, k: int, pseudo_count: float, iterations: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        share = torch.softmax(torch.randn(len(documents), k, generator=generator), -1)
+        for _ in range(iterations):
+            self.weights = ((share.sum(0) + 1) / (len(documents) + k)).log()
+            self.log_topics = normalised(share.T @ documents + pseudo_count).log()
+            share = self._shares(documents)
+
+    def _shares(self, documents: Tensor) -> Tensor:
+        return torch.softmax(documents @ self.log_topics.T + self.weights, -1)
+
+    def predicted(self, documents: Tensor) -> Tensor:
+        """Return log p (N, V) of a further word given the first halves."""
+        return (self._shares(halves(documents)) @ self.log_topics.exp()).log()

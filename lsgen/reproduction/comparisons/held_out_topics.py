@@ -13,6 +13,7 @@ from lsgen.data import DataModule
 from lsgen.metrics.topics.completion import halves
 from lsgen.models.topics import LDA, NMF
 from lsgen.models.topics.decoders import normalised
+from lsgen.models.topics.folding import FoldIn
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["HeldOutTopics"]
@@ -34,6 +35,7 @@ class HeldOutTopics:
         pseudo_count: of each word in each topic.
         iterations: passes of LDA and of the mixture of unigrams over the training documents.
         updates: updates of PLSA.
+        folding: updates of the mixture of a document that is folded in by PLSA.
         seeds: how often each is fitted.
 
     Raises:
@@ -48,13 +50,14 @@ class HeldOutTopics:
     pseudo_count: float = 0.05
     iterations: int = 50
     updates: int = 200
-    seeds: int = 1
+    folding: int = 100
+    seeds: int = 2
 
     def __post_init__(self) -> None:
         if not isinstance(self.data, DataModule):
             raise TypeError(f"HeldOutTopics expected a lsgen.data.DataModule, got {type(self.data).__name__}")
-        if not self.topics or min(*self.topics, self.iterations, self.updates, self.seeds) < 1:
-            raise ValueError(f"HeldOutTopics expected topics, iterations, updates and seeds of 1 or more, got {self}")
+        if not self.topics or min(*self.topics, self.iterations, self.updates, self.folding, self.seeds) < 1:
+            raise ValueError(f"HeldOutTopics expected topics and numbers of 1 or more, got {self}")
         if not self.pseudo_count > 0:
             raise ValueError(f"HeldOutTopics expected a pseudo_count above 0, got {self.pseudo_count}")
 
@@ -85,6 +88,9 @@ class HeldOutTopics:
         lda = LDA(shape, k, eta=self.pseudo_count, iterations=self.iterations, seed=seed)
         lda.fit(train)
         plsa = NMF(shape, k, "kullback-leibler", iterations=self.updates, tol=0.0, seed=seed)
+        encoder = plsa.latent_space.encoder
+        assert isinstance(encoder, FoldIn)
+        encoder.iterations = self.folding
         plsa.fit(train)
         weights = plsa.latent_space.decoder.get_parameter("weights")
         weights.copy_(_expected_counts(plsa.latent_space.encode(train).mean, plsa.topics, train) + self.pseudo_count)

@@ -9,8 +9,8 @@ __all__ = ["TOPICS"]
 # fmt: off
 TOPICS: tuple[Entry, ...] = (
     Entry("topics/npmi", "coherence, NPMI", "", "topics", better="higher", summary=True, card=("Coherence", "NPMI"),
-        chart=Chart("Coherence", "", "NPMI"), meaning="normalised pointwise mutual information of pairs of top words over "
-        "documents of the reference, mean over topics"),
+        chart=Chart("Coherence", "", "NPMI"), meaning="normalised pointwise mutual information of pairs of top words "
+        "over documents of the reference, mean over topics"),
     Entry("topics/c_v", "coherence, C_v", "", "topics", better="higher", chart=Chart("Coherence", "", "C_v"),
         meaning="cosine of each top word's NPMI with all of them and that of the whole list"),
     Entry("topics/u_mass", "coherence, U_mass", "nats", "topics", better="higher",

@@ -24,6 +24,7 @@ from lsgen.callbacks.evaluation.diffusion.phase_transitions import PhaseTransiti
 from lsgen.callbacks.evaluation.embedding.few_shot import FewShotAccuracy
 from lsgen.callbacks.evaluation.embedding.labelled_codes import OfLabelledCodes
 from lsgen.callbacks.evaluation.embedding.retrieval import RetrievalQuality
+from lsgen.callbacks.evaluation.embedding.topics import TopicQuality
 from lsgen.callbacks.evaluation.embedding.words import WordBenchmarks, WordTests
 from lsgen.callbacks.evaluation.evidence import EvidenceMetrics
 from lsgen.callbacks.evaluation.factors import FactorMetrics
@@ -111,6 +112,7 @@ __all__ = [
     "Seeding",
     "Standing",
     "TensorBoardLogger",
+    "TopicQuality",
     "TraversalFigures",
     "Turns",
     "TwoSampleTests",

@@ -47,6 +47,7 @@ from lsgen.data.tables.counted_cells import CountedCells
 from lsgen.data.tables.table import Table
 from lsgen.data.text.bag_of_words import BagOfWords, Words
 from lsgen.data.text.baskets import Baskets
+from lsgen.data.text.cooccurrences import Cooccurrences
 from lsgen.data.text.corpus import Corpus
 from lsgen.data.text.grammar import Grammar
 from lsgen.data.text.known_topics import KnownTopics
@@ -77,6 +78,7 @@ __all__ = [
     "Cifar10",
     "ClassBatches",
     "ColouredSprites",
+    "Cooccurrences",
     "Corpus",
     "Correlation",
     "CountedCells",

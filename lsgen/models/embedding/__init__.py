@@ -1,7 +1,9 @@
 """Models of items that are known by their contexts, such as words."""
 
 from lsgen.models.embedding.decoders import ContextDecoder, FullSoftmax, HierarchicalSoftmax, NegativeSampling
+from lsgen.models.embedding.glove import GloVe, LogCounts
 from lsgen.models.embedding.space import WordSpace
+from lsgen.models.embedding.subwords import Subwords, SubwordVectors, fnv_1a
 from lsgen.models.embedding.windows import Contexts, Windows
 from lsgen.models.embedding.word2vec import Word2Vec
 
@@ -9,9 +11,14 @@ __all__ = [
     "ContextDecoder",
     "Contexts",
     "FullSoftmax",
+    "GloVe",
     "HierarchicalSoftmax",
+    "LogCounts",
     "NegativeSampling",
+    "SubwordVectors",
+    "Subwords",
     "Windows",
     "Word2Vec",
     "WordSpace",
+    "fnv_1a",
 ]

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
 from lsgen.extras import from_extra
-from lsgen.models.base import Batch, LatentModel
+from lsgen.models.base import Batch
 from lsgen.models.contract import Contract, PlainNumbers
 from lsgen.models.embedding.decoders import BinaryDecoder, ContextDecoder
+from lsgen.models.embedding.item_model import ItemModel
 from lsgen.models.embedding.space import WordSpace
+from lsgen.models.embedding.subwords import Subwords, SubwordVectors
 from lsgen.models.embedding.windows import Contexts, Windows, keep_probabilities
 from lsgen.models.losses import ScalarLoss
 from lsgen.models.schedules import Schedule, as_schedule
@@ -25,7 +27,7 @@ __all__ = ["Word2Vec"]
 _LOGITS = 2**24  # that are held in memory together
 
 
-class Word2Vec(LatentModel):
+class Word2Vec(ItemModel):
     """Skip-gram or CBOW: the code of an item predicts the items around it.
 
     A batch holds rows of numbers of items, int64 (B, L), -1 after each document, such as those of `Corpus`; baskets and
@@ -43,16 +45,14 @@ class Word2Vec(LatentModel):
         rate: rate of learning, of the sum over pairs; a number or a schedule.
         max_steps: generator steps, batches, after which training stops.
         workers: threads that train on a CPU, writing without waiting for one another; the provenance of a run says so.
+        subwords: which n-grams words share vectors of, `Subwords` or its options, as in fastText; none if None. What
+            the codes of words learn from a batch goes to their n-grams at its end.
 
     Raises:
         ValueError: an option is out of its range; when training starts, there are several processes, or the data have
             another vocabulary; while training, a loss is not finite.
 
     """
-
-    precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true")
-    bounds_evidence: ClassVar[bool] = False
-    latent_space: WordSpace
 
     def __init__(
         self,
@@ -62,20 +62,15 @@ class Word2Vec(LatentModel):
         rate: float | Schedule = 0.025,
         max_steps: int | None = None,
         workers: int = 1,
+        subwords: Subwords | Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(WordSpace(decoder), max_steps)
+        super().__init__(WordSpace(decoder, None if subwords is None else Subwords.of(subwords)), max_steps)
         if workers < 1:
             raise ValueError(f"expected model.workers of at least 1 thread, got {workers}")
         self.workers = int(workers)
         self.automatic_optimization = False
         self.windows, self.average, self.rate = Windows.of(windows), bool(average), as_schedule(rate)
-        self._named = False
         self._kept: Tensor | None = None
-
-    @property
-    def criterion(self) -> tuple[str, str]:
-        """The loss of held-out windows."""
-        return "val/loss", "min"
 
     def contract(self) -> Contract:
         """Return the requirements on a batch: numbers of items, or -1."""
@@ -83,24 +78,9 @@ class Word2Vec(LatentModel):
         return Contract(name, PlainNumbers(name, high=items - 1, low=-1))
 
     def setup(self, stage: str) -> None:
-        """Take the names and counts of the items from the data module.
-
-        Raises:
-            ValueError: they are not those that the model has.
-
-        """
-        data, space = getattr(self.trainer, "datamodule", None), self.latent_space
+        """Take the names and counts of the items from the data module."""
+        super().setup(stage)
         self._kept = None
-        words, counts = getattr(data, "vocabulary", None), getattr(data, "counts", None)
-        if words is None or counts is None:
-            return
-        if self._named and tuple(words) != space.words:
-            raise ValueError(
-                f"expected the vocabulary that the model was trained with, {len(space.words)} items, got another"
-            )
-        if not self._named:
-            space.name(words, counts)
-            self._named = True
 
     def on_fit_start(self) -> None:
         """Refuse several processes."""
@@ -146,31 +126,15 @@ class Word2Vec(LatentModel):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the codes (..., d) of items, whole numbers (...)."""
-        return self.latent_space.codes[x]
+        return self.latent_space.table()[x]
 
     def configure_optimizers(self) -> None:
         """Ask for no optimiser: steps are taken as in word2vec.c."""
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Store the clocks and the names of the items."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["words"] = list(self.latent_space.words) if self._named else None
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the clocks and the names of the items; how often they occur is in the state of the decoder.
-
-        Raises:
-            ValueError: the checkpoint is that of another model, or of another number of items.
-
-        """
+        """Restore the clocks and the names of the items; how often they occur is in the state of the decoder."""
         super().on_load_checkpoint(checkpoint)
         self._kept = None
-        if "words" not in checkpoint:
-            raise ValueError(f"{type(self).__name__} expected a checkpoint of items, got one without 'words'")
-        if (words := checkpoint["words"]) is not None:
-            if len(words) != len(self.latent_space.words):
-                raise ValueError(f"expected a checkpoint of {len(self.latent_space.words)} items, got {len(words)}")
-            self.latent_space.words, self._named = tuple(words), True
 
     def _contexts(self, x: Tensor) -> tuple[Contexts, int]:
         rows = x.flatten(1)
@@ -180,9 +144,9 @@ class Word2Vec(LatentModel):
 
     def _codes(self, contexts: Contexts, reach: int) -> tuple[Tensor, Tensor]:
         """Return the codes (n, m, d) that predict each item, and which of them there are."""
-        table = self.latent_space.codes
+        table = self.latent_space.table()
         around, inside = contexts.pairs(reach)
-        z = embedding(around, table, sparse=table.requires_grad)
+        z = embedding(around, table, sparse=table.requires_grad and table.is_leaf)
         if not self.average:
             return z, inside
         number = inside.sum(1, keepdim=True)
@@ -196,7 +160,9 @@ class Word2Vec(LatentModel):
         space, (contexts, _) = self.latent_space, self._contexts(x)
         assert isinstance(space.decoder, BinaryDecoder)
         targets = space.decoder.targets(contexts.items.clamp(min=0))
-        tables = space.codes, space.decoder.weight
+        table, seen = space.table().detach(), x[x >= 0].unique()
+        before = table[seen]
+        tables = table, space.decoder.weight
         around, wanted, learned = ([part.detach().numpy() for part in parts] for parts in (contexts, targets, tables))
         total, pairs = descend(around, wanted, learned, rate, self.average, self.workers)
         if not isfinite(total):
@@ -204,11 +170,13 @@ class Word2Vec(LatentModel):
                 f"{type(self).__name__} expected a finite loss, got {total} after {self.generator_steps} generator "
                 "steps: lower model.rate"
             )
-        return torch.tensor(total / max(pairs, 1), dtype=space.codes.dtype)
+        if isinstance(space.codes, SubwordVectors):
+            space.codes.add(seen, table[seen] - before)
+        return torch.tensor(total / max(pairs, 1), dtype=space.decoder.weight.dtype)
 
     def _step(self, x: Tensor, rate: float) -> Tensor:
         """Take a step of gradient descent for each row."""
-        total = count = x.new_zeros((), dtype=self.latent_space.codes.dtype)
+        total = count = x.new_zeros((), dtype=self.latent_space.decoder.weight.dtype)
         for row in x.flatten(1).split(1):
             contexts, reach = self._contexts(row)
             found, inside = self.losses(contexts, reach)
@@ -242,7 +210,7 @@ class Word2Vec(LatentModel):
         if self.average:
             return self._log_normalisers(z[:, 0])[:, None] - scores
         distinct, place = contexts.pairs(reach)[0].unique(return_inverse=True)
-        return self._log_normalisers(space.codes[distinct])[place] - scores
+        return self._log_normalisers(space.table()[distinct])[place] - scores
 
     def _log_normalisers(self, z: Tensor) -> Tensor:
         """Return the logarithms (N,) of the sums over all items of exponentiated logits at codes (N, d)."""

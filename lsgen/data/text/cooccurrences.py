@@ -75,7 +75,7 @@ class Cooccurrences(DataModule):
         symmetric: bool = True,
         val_size: int | float = 0.05,
         test_size: int | float = 0.05,
-        batch_size: int = 4096,
+        batch_size: int = 1024,
         seed: int = 0,
         loading: Loading = Loading(),
     ) -> None:

@@ -3,9 +3,9 @@ r"""GloVe: vectors of words whose products are the logarithms of how often words
     J = 1/2 sum_ij f(X_ij) (v_i.u_j + b_i + c_j - log X_ij)^2,    f(x) = min(1, (x / x_max)^alpha)
 
 over the entries X_ij that are not 0, by AdaGrad: with e = f (v.u + b + c - log X), dv_i = e u_j, du_j = e v_i, and e
-for b_i and c_j. So p(j | i) ~ exp(u_j.v_i + c_j): the decoder of a code is that of the context vectors and their biases,
-and b_i is the logarithm of the sum. A batch takes the sum of its gradients where the authors' program steps from entry
-to entry.
+for b_i and c_j. So p(j | i) ~ exp(u_j.v_i + c_j): the decoder of a code is that of the context vectors and their
+biases, and b_i is the logarithm of the sum. A batch takes the sum of its gradients where the authors' program steps
+from entry to entry.
 
 Reference: Pennington, Socher & Manning, "GloVe: Global vectors for word representation" (2014), equation 8.
 """

@@ -22,7 +22,7 @@ from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data.text.benchmarks import Rating, benchmark_file, read_similarities
-from lsgen.latent import Codes, ItemSpace, Space
+from lsgen.latent import Codes, ItemSpace
 from lsgen.metrics.words import SimilarityCorrelation, pair_similarities
 
 __all__ = ["WordBenchmarks", "WordTests"]
@@ -70,11 +70,13 @@ class WordBenchmarks(PeriodicCallback):
         ValueError: a file is damaged; when training starts, there is nothing to ask.
         FileNotFoundError: there is no such file.
         ImportError: a file is gensim's, which is not installed.
-        TypeError: when training starts, the model's space has no items with names.
+        TypeError: when training starts, the model has no space. Of a space without items, a line says that it is left
+            out.
 
     """
 
     family: ClassVar[str] = "words"
+    takes: ClassVar[type] = ItemSpace
     default_steps: ClassVar[int | None] = None
 
     def __init__(
@@ -93,24 +95,11 @@ class WordBenchmarks(PeriodicCallback):
             _key(name): read_similarities(benchmark_file(name), tests.lowercase) for name in tests.similarities
         }
 
-    def check(self, pl_module: LightningModule) -> Any:
-        """Return the space of a module.
-
-        Raises:
-            TypeError: it has no items, or their names are numbers.
-
-        """
-        space = getattr(pl_module, "latent_space", None)
-        if not isinstance(space, ItemSpace):
-            raise TypeError(
-                f"WordBenchmarks expected {type(pl_module).__name__}.latent_space to have items, "
-                f"got {type(space).__name__}"
-            )
-        return space
-
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take what the data know of their words."""
         super().setup(trainer, pl_module, stage)
+        if not isinstance(pl_module.latent_space, ItemSpace):
+            return
         data = getattr(trainer, "datamodule", None)
         if self.tests.of_data:
             for known, name in ((self._questions, "questions"), (self._pairs, "similarities")):
@@ -122,9 +111,8 @@ class WordBenchmarks(PeriodicCallback):
                 "files in tests"
             )
 
-    def render(self, space: Space, probe: Probe | None, sink: Sink) -> None:
+    def render(self, space: ItemSpace, probe: Probe | None, sink: Sink) -> None:
         """Test the items of a space and log."""
-        assert isinstance(space, ItemSpace)
         codes, turn = space.items(), _Turn(sink)
         if self.tests.most is not None and self.tests.most < len(codes):
             codes = codes.select(np.arange(self.tests.most))
@@ -182,7 +170,7 @@ class _Turn:
             return
         key, ends = f"{place}/{score}", one.interval or ()
         self.sink.scalars({key: one.value, **dict(zip((f"{key}_low", f"{key}_high"), ends, strict=False))})
-        self.rows.append([place.removeprefix("words/"), score, one.value, *(ends or ("", "")), one.n])
+        self.rows.append([place.removeprefix("words/"), score, one.value, *(ends or (None, None)), one.n])
 
     def close(self) -> None:
         """Log the tables and the chart."""

@@ -32,6 +32,8 @@ from lsgen.runs.keys import ENTRIES, GALLERIES, find
 
 __all__ = ["write_report"]
 
+_ROWS = 200  # the most that a table shows
+
 _WIDE = 1000  # wider pictures have a row of their own; others share one where they fit
 
 _CURVATURE = "curvature/active/q50"
@@ -63,6 +65,7 @@ def render(run: Run) -> str:
         _key_figures(run),
         chart_section("Curves", featured, 0),
         *_figures(run),
+        *_tables(run),
         _evaluations(run),
         *_geometries(run),
         *_analyses(run),
@@ -170,6 +173,23 @@ def _figures(run: Run) -> Iterable[str]:
         if figures := "".join(_figure(names[key], key, chosen[key]) for key in keys):
             head = f"<h2>{escape(title)}</h2><p>{escape(about)}</p>"
             yield f'<section>{head}<div class="gallery">{figures}</div></section>'
+
+
+def _tables(run: Run) -> Iterable[str]:
+    """Yield the tables that callbacks wrote, each folded."""
+    for key in in_reading_order(run.tables):
+        rows = [row for row in run.tables[key] if row]
+        if len(rows) < 2:
+            continue
+        cells = [
+            "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in row)
+            for kind, part in (("th", rows[:1]), ("td", rows[1 : 1 + _ROWS]))
+            for row in part
+        ]
+        left_out = f", {_ROWS} shown" if len(rows) - 1 > _ROWS else ""
+        body = table("".join(f"<tr>{row}</tr>" for row in cells), "keys")
+        match = find(key)
+        yield folded(match.name if match and match.name else key, body, f"{len(rows) - 1} rows{left_out}")
 
 
 def _belongs(key: str, sections: tuple[str, ...] | None) -> bool:

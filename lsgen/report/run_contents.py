@@ -38,6 +38,7 @@ class Run:
         curves: finite values by key, each with its step, in order.
         latest: the last value logged under each key and its step, finite or not.
         media: pictures by key, in the order of their steps.
+        tables: the latest table of numbers and text of each key, its headings first.
         evaluations: the evaluation of each checkpoint, by its name.
         geometries: the geometry of each checkpoint, by its name.
         analyses: the analysis of the codes of each checkpoint, by its name.
@@ -53,6 +54,7 @@ class Run:
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     latest: dict[str, tuple[float, float]] = field(default_factory=dict)
     media: dict[str, list[Medium]] = field(default_factory=dict)
+    tables: dict[str, list[list[str]]] = field(default_factory=dict)
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     geometries: dict[str, dict[str, Any]] = field(default_factory=dict)
     analyses: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -88,6 +90,7 @@ def collect(run_dir: str | Path) -> Run:
     run.status = run.read(directory.status_file, read_json, {})
     _read_metrics(run, directory.metrics_file)
     _find_media(run, directory.figures)
+    _find_tables(run, directory.figures)
     kept = {"evaluation": run.evaluations, "geometry": run.geometries, "analysis": run.analyses}
     for folder, records in kept.items():
         for file in sorted((directory.path / folder).glob("*.json")):
@@ -139,3 +142,15 @@ def _find_media(run: Run, figures: Path) -> None:
 def as_script(data: Any) -> str:
     """Return data as JSON that is safe inside a script element, whatever text it holds."""
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028")
+
+
+def _find_tables(run: Run, figures: Path) -> None:
+    """Read the latest table of each key."""
+    found = (path for path in figures.rglob("*.csv") if path.stem.isdigit() and path.is_file())
+    for path in sorted(found, key=lambda path: int(path.stem)):
+        rows: list[list[str]] = run.read(path, _rows, [])
+        run.tables[path.parent.relative_to(figures).as_posix()] = rows
+
+
+def _rows(path: Path) -> list[list[str]]:
+    return list(csv.reader(path.read_text(encoding="utf-8").splitlines()))

@@ -469,3 +469,16 @@ def test_a_browser_opens_the_page_of_a_sweep_without_a_request_or_an_error(tmp_p
     assert dict(page.elements)["html"].get("data-ready") == "true"
     assert len(page.all("svg")) == 1
     assert "beta=1 beta=4" in _words(page), "the legend has a line for each setting"
+
+
+def test_the_latest_table_of_a_key_is_shown(tmp_path):
+    run = _run(tmp_path / "run")
+    folder = run.figures / "topics" / "words"
+    folder.mkdir(parents=True)
+    (folder / "00000010.csv").write_text("topic,top words\n0,old\n")
+    (folder / "00000020.csv").write_text('topic,top words\n0,"<b>cat, dog"\n' + "1,owl\n" * 250)
+    page = write_report(run.path).read_text()
+    assert "<td>&lt;b&gt;cat, dog</td>" in page
+    assert "251 rows, 200 shown" in page
+    assert page.count("<td>owl</td>") == 199
+    assert "<td>old</td>" not in page

@@ -38,6 +38,7 @@ class TopicModel(FittedModel):
         shape: shape of one observation.
         alpha: concentration of the Dirichlet prior of mixtures.
         posterior: family of q(theta|x).
+        trials: words of a document that is drawn, and of means and the geometry.
         seed: seed of the fit.
         max_steps: batches after which the fit is made, if not at the end of the epoch.
 
@@ -51,12 +52,13 @@ class TopicModel(FittedModel):
         shape: Sequence[int],
         alpha: float,
         posterior: Posterior,
+        trials: int,
         seed: int,
         max_steps: int | None,
     ) -> None:
         if seed < 0:
             raise ValueError(f"expected a seed of at least 0, got {seed}")
-        decoder, likelihood = WeightedTopics(encoder.weights, shape), Multinomial(shape, coefficient=False)
+        decoder, likelihood = WeightedTopics(encoder.weights, shape), Multinomial(shape, trials, coefficient=False)
         space = EncodableLatentSpace(encoder, decoder, likelihood, DirichletPrior(encoder.dim, alpha), posterior)
         super().__init__(space, max_steps=max_steps)
         self.seed = seed
@@ -132,6 +134,7 @@ class LDA(TopicModel):
         learning: "batch" passes over all documents at each of the iterations, "online" takes `batch_size` at a time.
         iterations: passes over the documents.
         batch_size: documents of an update online; no effect in batches.
+        trials: words of a document that is drawn, and of means and the geometry.
         seed: seed of the fit.
         max_steps: batches of training after which the fit is made, if not at the end of the epoch.
 
@@ -150,6 +153,7 @@ class LDA(TopicModel):
         learning: Literal["batch", "online"] = "batch",
         iterations: int = 50,
         batch_size: int = 128,
+        trials: int = 100,
         seed: int = 0,
         max_steps: int | None = None,
     ) -> None:
@@ -162,7 +166,9 @@ class LDA(TopicModel):
                 f"expected eta, iterations and batch_size above 0, got {self._eta}, {iterations} and {batch_size}"
             )
         self._alpha, self._learning, self._iterations, self._batch = alpha, learning, int(iterations), int(batch_size)
-        super().__init__(VariationalFoldIn(weights, alpha), shape, alpha, DirichletPosterior(dim), seed, max_steps)
+        super().__init__(
+            VariationalFoldIn(weights, alpha), shape, alpha, DirichletPosterior(dim), trials, seed, max_steps
+        )
 
     def components(self, counts: Any) -> NDArray[np.float64]:
         """Return the concentrations lambda of the topics."""
@@ -194,6 +200,7 @@ class NMF(TopicModel):
         divergence: "frobenius" or "kullback-leibler".
         iterations: updates of the fit at most.
         tol: relative decrease of the divergence at which it stops.
+        trials: words of a document that is drawn, and of means and the geometry.
         seed: seed of the start.
         max_steps: batches of training after which the fit is made, if not at the end of the epoch.
 
@@ -210,6 +217,7 @@ class NMF(TopicModel):
         divergence: Literal["frobenius", "kullback-leibler"] = "frobenius",
         iterations: int = 400,
         tol: float = 1e-5,
+        trials: int = 100,
         seed: int = 0,
         max_steps: int | None = None,
     ) -> None:
@@ -220,7 +228,7 @@ class NMF(TopicModel):
             raise ValueError(f"expected iterations of at least 1 and tol of at least 0, got {iterations} and {tol}")
         self._divergence, self._iterations, self._tol = divergence, int(iterations), float(tol)
         encoder = (LeastSquaresFoldIn if divergence == "frobenius" else LikelihoodFoldIn)(weights)
-        super().__init__(encoder, shape, 1.0, Deterministic(), seed, max_steps)
+        super().__init__(encoder, shape, 1.0, Deterministic(), trials, seed, max_steps)
 
     def components(self, counts: Any) -> NDArray[np.float64]:
         """Return the factor of words."""

@@ -24,7 +24,10 @@ TOPICS: tuple[Entry, ...] = (
         meaning="of the second half of the words of validation documents given the first"),
     Entry("topics/top_words", "Top words of topics", section="topics", kind="image",
         meaning="of up to 50 topics, with their coherence"),
-    Entry("topics/words", "", section="topics", kind="table", meaning="top words, NPMI and exclusivity of each topic"),
+    Entry("topics/traversal", "From the average mixture towards each topic", section="topics", kind="image",
+        meaning="the most probable words as the weight of a topic grows"),
+    Entry("topics/words", "Topics", section="topics", kind="table",
+        meaning="top words, NPMI and exclusivity of each topic"),
     Entry("topics/topics", "", section="topics", kind="npz", meaning="weights of words of each topic, and top words"),
 )
 # fmt: on

@@ -13,7 +13,7 @@ from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule, Split
-from lsgen.latent import EncodableLatentSpace, LatentSpace
+from lsgen.latent import EncodableLatentSpace, LatentSpace, Simplex
 from lsgen.likelihoods import Multinomial
 from lsgen.metrics.topics import CompletionPerplexity, TopicCoherence, top_words, topic_diversity, topic_exclusivity
 from lsgen.models.topics import TopicDecoder
@@ -21,13 +21,15 @@ from lsgen.models.topics import TopicDecoder
 __all__ = ["TopicQuality"]
 
 CHUNK, SHOWN = 500, 50
+WEIGHTS, PATHS, NAMED = (0.0, 0.25, 0.5, 0.75, 1.0), 12, 4  # of a traversal: weights, topics, words of a place
 
 
 class TopicQuality(PeriodicCallback):
     """Measures the topics of a model and shows their top words.
 
     Coherence is over the documents of a split of the data, each of which is one window; diversity over 25 words of each
-    topic. Words are called by their numbers where the data have no vocabulary.
+    topic. Words are called by their numbers where the data have no vocabulary. A traversal leads from the average
+    mixture of validation documents towards each topic, and names the most probable words on the way.
 
     Args:
         every_n_steps: see `PeriodicCallback`.
@@ -98,6 +100,8 @@ class TopicQuality(PeriodicCallback):
         found |= {name: float(values.mean()) for name, values in coherence.items()}
         sink.scalars({f"topics/{name}": value for name, value in found.items()})
         self._show(lists, coherence, exclusivity, sink)
+        if isinstance(space.manifold, Simplex):
+            sink.image("topics/traversal", self._traversal(space))
         sink.arrays("topics/topics", topics=topics.cpu().numpy(), top_words=lists.numpy())
 
     def _coherence(self, lists: Tensor) -> dict[str, Tensor]:
@@ -122,14 +126,29 @@ class TopicQuality(PeriodicCallback):
 
     def _show(self, lists: Tensor, coherence: dict[str, Tensor], exclusivity: Tensor, sink: Sink) -> None:
         """Log the top words of each topic as a table, and of the first as a picture."""
-        known = getattr(self._data, "vocabulary", None)
-        names = [[str(known[word]) if known else str(word) for word in row] for row in lists.tolist()]
+        names = [self._named(row) for row in lists]
         npmi = coherence["npmi"].tolist() if coherence else [float("nan")] * len(names)
         rows = [
             [topic, " ".join(words), value, own]
             for topic, (words, value, own) in enumerate(zip(names, npmi, exclusivity.tolist(), strict=True))
         ]
         columns = ["topic", "top words", "NPMI", "exclusivity"]
-        sink.table("topics/words", columns, rows)
+        sink.rows("topics/words", columns, rows)
         shown = [[str(topic), f"{value:.3f}", words] for topic, words, value, _ in rows[:SHOWN]]
         sink.image("topics/top_words", viz.text_table(["topic", "NPMI", "top words"], shown, "Topics"))
+
+    def _named(self, words: Tensor) -> list[str]:
+        known = getattr(self._data, "vocabulary", None)
+        return [str(known[word]) if known else str(word) for word in words.tolist()]
+
+    def _traversal(self, space: EncodableLatentSpace) -> viz.Pixels:
+        """Return the most probable words on the ways from the average mixture to the corners of the simplex."""
+        (first, *_), like = self._batches("val", CHUNK), next(space.parameters())
+        start = space.encode(first.to(like)).mean.mean(0, keepdim=True)
+        axes = torch.arange(min(space.dim, PATHS), device=start.device)
+        z = space.manifold.traversal(start, axes, start.new_tensor(WEIGHTS))[0]
+        p = space.raw(z).flatten(2)
+        words = p.topk(min(NAMED, p.shape[-1]), -1).indices
+        cells = [[[viz.Card(word) for word in self._named(place)] for place in row] for row in words]
+        title = "From the average mixture towards each topic: its weight, and the most probable words"
+        return viz.cards(cells, [f"topic {axis}" for axis in axes.tolist()], [f"{w:.0%}" for w in WEIGHTS], title)

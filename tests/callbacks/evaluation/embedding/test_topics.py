@@ -54,7 +54,8 @@ def test_values_are_those_of_the_metrics_and_words_those_of_the_data(
     assert rows[1][:2] == [1, " ".join(best)]
     (saved,) = (tmp_path / "figures" / "topics" / "topics").glob("*.npz")
     np.testing.assert_allclose(np.load(saved)["topics"], model.topics.numpy())
-    assert len(list((tmp_path / "figures" / "topics" / "top_words").glob("*.png"))) == 1
+    for kind in ("top_words/*.png", "traversal/*.png", "words/*.csv"):
+        assert len(list((tmp_path / "figures" / "topics").glob(kind))) == 1
 
 
 def test_it_fires_when_it_is_due(tmp_path: Path) -> None:

@@ -16,9 +16,7 @@ from lsgen.explorer.sprites import add_sheets
 from lsgen.latent.codes import Codes
 from lsgen.latent.columns import is_text
 from lsgen.latent.manifolds.description import describe
-from lsgen.latent.manifolds.manifold import Euclidean, Manifold
-from lsgen.latent.manifolds.probability_simplex import ProbabilitySimplex
-from lsgen.latent.manifolds.supports import Simplex
+from lsgen.latent.manifolds.manifold import Euclidean
 
 __all__ = ["header_of"]
 
@@ -156,7 +154,7 @@ def _codes(container: Container, name: str, codes: Codes) -> dict[str, Any] | No
         kept = max(min(BYTES // count, count), 2)
         z, share = _leading(z, kept)
         about = f"the first {kept} principal components of {dim} dimensions, {share:.1%} of the variance"
-    entry: dict[str, Any] = {"dim": kept, "full": dim, "manifold": _described(codes.manifold), "leading": kept < dim}
+    entry: dict[str, Any] = {"dim": kept, "full": dim, "manifold": describe(codes.manifold), "leading": kept < dim}
     if z.size <= EXACT:
         entry["array"], how = container.add(name, z.astype(np.float32)), "in single precision"
     elif z.size <= HALF and np.abs(z).max() < 65504:
@@ -225,8 +223,3 @@ def _space(container: Container, name: str, space: FurtherSpace) -> dict[str, An
             for figure, values in space.per_point.items()
         },
     }
-
-
-def _described(manifold: Manifold) -> dict[str, Any]:
-    """Return the type and the arguments of a manifold; a page measures all probability vectors alike."""
-    return describe(Simplex(manifold.classes) if isinstance(manifold, ProbabilitySimplex) else manifold)

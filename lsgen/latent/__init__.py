@@ -31,7 +31,6 @@ from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPos
 from lsgen.latent.items import ItemTable
 from lsgen.latent.manifolds.lattice import Lattice
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
-from lsgen.latent.manifolds.probability_simplex import ProbabilitySimplex
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
 from lsgen.latent.manifolds.supports import Codebook, Cube, Simplex
 from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, mmd_squared
@@ -108,7 +107,6 @@ __all__ = [
     "PointPosterior",
     "Posterior",
     "Prior",
-    "ProbabilitySimplex",
     "Product",
     "ProductManifold",
     "Quantiser",

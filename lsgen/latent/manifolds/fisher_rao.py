@@ -3,7 +3,9 @@ r"""The Fisher-Rao geometry of probability vectors in closed form: an orthant of
 With s = sqrt(z) on the unit sphere, lengths are twice those of s, and a velocity v is 2 s s':
 
     |v|^2 = sum_k v_k^2 / z_k,    d(z, z') = 2 arccos sum_k sqrt(z_k z'_k),
-    exp_z(v) = (cos a s + sin a s'/|s'|)^2,    a = |s'|,    s' = v / (2 s) .
+    exp_z(v) = (cos a s + sin a s'/|s'|)^2,    a = |s'|,    s' = v / (2 s),
+
+and vectors are carried in parallel as those of the sphere are.
 
 Squares of a great circle that leaves the orthant are the geodesic reflected at the walls. A coordinate that is 0 has no
 velocity there, so that `log` from a face of the simplex does not tell how a geodesic leaves it; `geodesic` does.
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from lsgen.latent import great_circles, paths
 
-__all__ = ["distance", "exp", "geodesic", "log", "roots", "velocity_at"]
+__all__ = ["distance", "exp", "geodesic", "log", "roots", "transport", "velocity_at"]
 
 
 def roots(z: Tensor) -> Tensor:
@@ -58,6 +60,14 @@ def geodesic(start: Tensor, end: Tensor, points: int) -> Tensor:
     t = paths.times(start, end, points)
     s, w = (roots(z).unsqueeze(-2) for z in (start, end))
     return great_circles.exp(s, t * great_circles.log(s, w)).square()
+
+
+def transport(z: Tensor, other: Tensor, v: Tensor) -> Tensor:
+    """Return tangent vectors v (B, d) at z (B, d), carried in parallel along the geodesic to `other` (B, d), (B, d)."""
+    s, t = roots(z), roots(other)
+    u, towards = _lifted(s, v), great_circles.direction(s, t)
+    along, turn = (u * towards).sum(-1, keepdim=True), great_circles.angle(s, t).unsqueeze(-1)
+    return 2 * t * (u + along * ((torch.cos(turn) - 1) * towards - torch.sin(turn) * s))
 
 
 def _lifted(s: Tensor, v: Tensor) -> Tensor:

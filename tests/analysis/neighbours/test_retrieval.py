@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lsgen.analysis.neighbours import Gallery, Surroundings
-from lsgen.latent import Codes, PoincareBall, ProbabilitySimplex, Sphere, paths
+from lsgen.latent import Codes, PoincareBall, Simplex, Sphere, paths
 from lsgen.latent.distances import CosineDistance
 
 
@@ -27,8 +27,8 @@ def test_items_near_a_great_circle_are_those_that_it_passes() -> None:
     assert chord.distances[0, 0] == pytest.approx(1 - np.cos(np.pi / 36))
 
 
-@pytest.mark.parametrize("manifold", [PoincareBall(0.5), ProbabilitySimplex(3)], ids=repr)
-def test_the_nearest_are_those_of_the_manifold(manifold: PoincareBall | ProbabilitySimplex) -> None:
+@pytest.mark.parametrize("manifold", [PoincareBall(0.5), Simplex(3, mixtures=True)], ids=repr)
+def test_the_nearest_are_those_of_the_manifold(manifold: PoincareBall | Simplex) -> None:
     torch.manual_seed(0)
     z = manifold.parametrised(torch.randn(40, 3, dtype=torch.float64))
     places = manifold.geodesic(z[:2], z[2:4], 5)

@@ -6,8 +6,9 @@ At each of N steps of a path z(t), 0 <= t <= 1:
                  itself is not counted
     percentile   share of reference codes with a smaller d_k, in per cent; off the manifold beyond the 99th
     prior_z      (log p(z) - m) / s, for the mean m and the standard deviation s of log p over draws from the prior
-    speed        |J z'|, of the mean of p(x|z); z' from central differences along geodesics
-    variance     variance of p(x|z), averaged over data dimensions
+    speed        |J z'|, of the mean of p(x|z), or of p(x|z) by the Fisher metric where codes are those of items, such
+                 as words; z' from central differences along geodesics
+    variance     variance of p(x|z), averaged over data dimensions; none for items
     cycle        distance of E(D(z)) from z: of the mean of q(z|x) at the mean x of p(x|z)
 
 What a space cannot do is None: a prior without a density, or one that is uniform, has no prior_z, a space without
@@ -26,8 +27,9 @@ from scipy.integrate import trapezoid
 from torch import Tensor
 
 from lsgen.analysis.neighbours.surroundings import Surroundings
-from lsgen.geometry import immersion
-from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, Manifold
+from lsgen.geometry import HessianMetric, Immersion, immersion, metric
+from lsgen.geometry.information import affine_logits
+from lsgen.latent import Codes, EncodableLatentSpace, ItemSpace, LatentSpace, Manifold
 from lsgen.latent.densities import check_density
 from lsgen.latent.distances import distance_on
 from lsgen.latent.manifolds.description import describe
@@ -131,7 +133,11 @@ class PathJudge:
         like = next(self.space.parameters(), torch.zeros((), dtype=torch.get_default_dtype()))
         z = path.to(like.device, like.dtype)
         v = velocities(self.space.manifold, path.double()).to(z)
-        speed = immersion(self.space, "euclidean").push(z, v[:, None]).flatten(1).norm(dim=1)
+        im = self.metric
+        if isinstance(im, HessianMetric):
+            speed = torch.einsum("ni,nij,nj->n", v, metric(im, z), v).clamp(min=0).sqrt()
+        else:
+            speed = im.push(z, v[:, None]).flatten(1).norm(dim=1)
         p = self.space.decode(z)
         return PathDiagnostics(
             path.double().cpu().numpy(),
@@ -139,9 +145,17 @@ class PathJudge:
             percentile,
             _array(speed),
             self._prior_z(z),
-            _moment(p, "variance"),
+            None if isinstance(self.space, ItemSpace) else _moment(p, "variance"),
             self._cycle(z, p),
         )
+
+    @cached_property
+    def metric(self) -> Immersion | HessianMetric:
+        """What measures speeds: the mean of p(x|z), or for codes of items the Fisher metric, as outcomes are names."""
+        if not isinstance(self.space, ItemSpace):
+            return immersion(self.space, "euclidean")
+        known = affine_logits(self.space)
+        return immersion(self.space) if known is None else HessianMetric(known, self.space.dim, definite=True)
 
     @cached_property
     def graph(self) -> NeighbourGraph:

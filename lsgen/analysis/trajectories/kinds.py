@@ -3,7 +3,7 @@
 linear     the straight segment, in flat space
 slerp      directions along a great circle, lengths linearly, in flat space; opposite codes are joined straight
 manifold   the geodesic that codes have by construction, on any other manifold
-geodesic   the shortest path of decoded means, |J z'| integrated, in flat space
+geodesic   the shortest path by the speed that is judged, |J z'| integrated, in flat space
 density    through neighbouring codes, see `lsgen.analysis.trajectories.density`
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lsgen.analysis.trajectories.density import density_path, equidistant
 from lsgen.analysis.trajectories.diagnostics import PathDiagnostics, PathJudge
-from lsgen.geometry import Immersion, geodesic, immersion, metric
+from lsgen.geometry import HessianMetric, Immersion, geodesic, metric
 from lsgen.latent import Euclidean, great_circles, paths
 
 __all__ = ["JudgedPath", "kinds_of_paths", "paths_between"]
@@ -107,7 +107,7 @@ def _path(kind: str, judge: PathJudge, start: object, end: object, ends: Tensor,
 def _geodesic(judge: PathJudge, a: Tensor, b: Tensor, points: int) -> tuple[Tensor, str]:
     """Return the shortest path of decoded means in the directions that the decoder responds to; straight in others."""
     like = next(judge.space.parameters(), torch.zeros((), dtype=torch.get_default_dtype()))
-    im = immersion(judge.space, "euclidean")
+    im = judge.metric
     basis = _responsive(im, judge.reference.tensor().to(like))
     t = torch.linspace(0, 1, points, dtype=torch.float64)[:, None]
     if not len(basis):
@@ -124,7 +124,7 @@ def _geodesic(judge: PathJudge, a: Tensor, b: Tensor, points: int) -> tuple[Tens
     return path, ", ".join(notes if bool(curve.converged[0]) else [*notes, "did not converge"])
 
 
-def _responsive(im: Immersion, z: Tensor) -> Tensor:
+def _responsive(im: Immersion | HessianMetric, z: Tensor) -> Tensor:
     """Return an orthonormal basis (k, d) of the directions in which codes vary and the decoder responds.
 
     Of C^(1/2) G C^(1/2), C the covariance of codes and G the average metric, eigenvectors are kept whose eigenvalues

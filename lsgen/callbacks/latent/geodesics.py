@@ -31,7 +31,7 @@ from lsgen.callbacks.latent.measures import (
     searched_axes,
 )
 from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, PlaneGrid
-from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes, interpolated
+from lsgen.callbacks.latent.probe_codes import ProbeCodes, as_means, axis_name, encode_probes, interpolated
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.geometry import Immersion, immersion, log_volume
@@ -119,7 +119,8 @@ class LatentGeodesics(LatentCallback):
         if unsuited(space) or not pairs or not 0 < len(axes) <= (self.search.max_axes or len(axes)):
             sink.scalars({"geodesic/pairs": 0})
             return
-        self._interpolate(_Paths(self, space, probe, known, active_subspace(im, known, axes), pairs), sink)
+        sub, shown = active_subspace(im, known, axes), as_means(space, probe)
+        self._interpolate(_Paths(self, space, shown, known, sub, pairs), sink)
         if self.plane is not None and space.dim > 1 and isinstance(space.manifold, Euclidean):
             self._over_plane(self.plane, space, known, im, pairs, sink)
 

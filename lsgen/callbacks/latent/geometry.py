@@ -10,7 +10,7 @@ is flat for any weights: `curvature/flat` is 1, and what rounding leaves of its 
 linear decoder has no second derivative but in its kinks, which no sample point meets: its curvature is that of the
 likelihood alone, and zero almost everywhere for a Gaussian of fixed width; titles say so. Where the decoder has affine
 logits of one categorical variable, as that of word vectors has, metric and curvature are in closed form, and the scalar
-curvature of many axes is computed too, at four codes. Distances are Fisher-Rao
+curvature of many axes is computed too, in double precision at up to four codes. Distances are Fisher-Rao
 distances in closed form, or chords of the flat space where the immersion is another than the Fisher one.
 """
 
@@ -136,6 +136,8 @@ class LatentGeometry(LatentCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""
         known, im = encode_probes(space, probe, self.wanted), self._metric(space)
+        if isinstance(im, HessianMetric):
+            known = ProbeCodes(known.z.double(), known.draws.double(), known.covariance.double(), known.kl)
         active = active_axes(known, self.kl_threshold)
         filled = isinstance(im, Immersion) and fills_flat_space(im, known.z)
         found = self._measure(space, im, known, active, curved=not filled)
@@ -179,7 +181,8 @@ class LatentGeometry(LatentCallback):
         curved = curved and space.dim <= self.detail.max_curvature_axes
         found = at_probes(im, z, known.covariance, curved, self.detail.chunk_size)
         if closed:
-            found["curvature"] = scalar_curvature(im, z[:_CLOSED], self.detail.chunk_size)
+            count = max(1, min(_CLOSED, int(_CLOSED * (64 / space.dim) ** 3)))
+            found["curvature"] = scalar_curvature(im, z[:count], self.detail.chunk_size)
         if len(active) == space.dim:
             names = {"log_volume": "log_volume_active", "curvature": "curvature_active"}
             found |= {alias: found[name] for name, alias in names.items() if name in found}

@@ -69,8 +69,8 @@ class Plane:
         """Return the plane of the two most active axes, within the walls of bounded codes."""
         axes, prior = known.order[:2], space.prior()
         origin = known.z.mean(0)
-        origin[axes] = prior.mean[axes]
-        basis = torch.diag(prior.stddev)[axes]
+        origin[axes] = prior.mean[axes].to(origin)
+        basis = torch.diag(prior.stddev)[axes].to(origin)
         if isinstance(space.manifold, Cube):
             sigmas = min(sigmas, 3**0.5)  # the half width of a uniform distribution in its standard deviations
         values = torch.linspace(-sigmas, sigmas, points, dtype=origin.dtype, device=origin.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from lsgen import viz
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, encode_observations
 from lsgen.latent.manifolds.description import lies_on
+from lsgen.likelihoods import Multinomial
 from lsgen.models.divergence import kl_per_dimension
 from lsgen.viz import Pixels
 
-__all__ = ["ProbeCodes", "axis_name", "encode_probes", "interpolated", "means", "probe_table", "show"]
+__all__ = ["ProbeCodes", "as_means", "axis_name", "encode_probes", "interpolated", "means", "probe_table", "show"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,14 @@ def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:
     """Return the means of p(x|z), (B, *shape), at codes (B, d), decoding `chunk_size` of them at a time."""
     parts = [space.decode(part).mean for part in z.reshape(-1, space.dim).split(chunk_size)]
     return torch.cat(parts).unflatten(0, z.shape[:-1])
+
+
+def as_means(space: LatentSpace, probe: Probe | None) -> Probe | None:
+    """Return observations in the units of the means that codes are decoded to: counts for the trials of these."""
+    if probe is None or not isinstance(space.likelihood, Multinomial):
+        return probe
+    total = probe.x.flatten(1).sum(1).clamp(min=1).reshape(-1, *[1] * (probe.x.ndim - 1))
+    return replace(probe, x=space.likelihood.trials * probe.x / total)
 
 
 def show(space: LatentSpace, x: Tensor, bounds: tuple[float, float]) -> Pixels:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
-from lsgen.callbacks.latent.probe_codes import means, show
+from lsgen.callbacks.latent.probe_codes import as_means, means, show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import EncodableLatentSpace, LatentSpace
@@ -60,9 +60,10 @@ class Reconstructions(LatentCallback):
         """Draw the grid."""
         if probe is None or not isinstance(space, EncodableLatentSpace):
             raise TypeError(f"Reconstructions expected a space with an encoder and observations, got {type(space)}")
-        x = probe.first(self.n).x
+        x, probe = probe.first(self.n).x, as_means(space, probe)
+        assert probe is not None
         bounds = self.value_range or viz.value_range(probe.x)
-        means_of_x = means(space, space.encode(x).mean, len(x))
+        means_of_x, x = means(space, space.encode(x).mean, len(x)), probe.first(self.n).x
         both = [viz.in_rows(show(space, part, bounds), self.columns) for part in (x, means_of_x)]
         rows = np.stack(both, axis=1)
         labels = ["input", "mean"] * len(rows)

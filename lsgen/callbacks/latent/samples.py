@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.options import Decoding
-from lsgen.callbacks.latent.probe_codes import means, show
+from lsgen.callbacks.latent.probe_codes import as_means, means, show
 from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -82,7 +82,8 @@ class Samples(LatentCallback):
         """Draw the grid."""
         sampler = self.source.prepare(space, self.decoding.chunk_size, None if probe is None else probe.x)
         x = means(space, sampler.sample(self.n), self.decoding.chunk_size)
-        bounds = self.decoding.bounds or viz.value_range(x if probe is None else probe.x)
+        shown = as_means(space, probe)
+        bounds = self.decoding.bounds or viz.value_range(x if shown is None else shown.x)
         sink.image("sample/grid", viz.grid(viz.in_rows(show(space, x, bounds), self.columns)))
         if self._data is not None:
             sink.sound("sample/sound", self._data.sound(x[:_HEARD]).numpy(), self._data.rate)

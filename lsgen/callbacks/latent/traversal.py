@@ -24,6 +24,7 @@ from lsgen.callbacks.latent.levels import active_axes, completed
 from lsgen.callbacks.latent.options import TraversalFigures
 from lsgen.callbacks.latent.probe_codes import (
     ProbeCodes,
+    as_means,
     axis_name,
     encode_probes,
     interpolated,
@@ -144,7 +145,7 @@ class LatentTraversal(LatentCallback):
             return
         assert isinstance(space, LatentSpace)
         known = encode_probes(space, probe, self.wanted)
-        view = _View(self, space, probe, known)
+        view = _View(self, space, as_means(space, probe), known)
         sink.image("traversal/axes", view.axes())
         sink.animation("traversal/animation", view.animation(), self.figures.fps)
         if space.dim > 1:

@@ -111,7 +111,7 @@ def _refuse(options: Mapping[str, str], names: Sequence[str], why: str) -> None:
 
 
 def columns_of(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the state, the settings in which the runs differ, and the main metrics that some run has.
+    """Return the state, the settings in which the runs differ, and the main metrics that some run has, else the losses.
 
     Of settings that always go together, such as `seed` and `data.seed`, one is shown: the one that was set on a
     command line, else the shortest. Of callbacks, only what was set on a command line is shown.
@@ -127,7 +127,9 @@ def columns_of(found: Sequence[Mapping[str, Any]]) -> list[str]:
         if len(set(values)) > 1:
             distinct.setdefault(values, key)
     shown = [key for key in settings if key in distinct.values()]
-    return ["state", *shown[:12], *(key for key in main_metrics() if any(key in row for row in found))]
+    known = [key for key in main_metrics() if any(key in row for row in found)]
+    losses = [key for key in ("val/loss", "test/loss") if any(key in row for row in found)]
+    return ["state", *shown[:12], *(known or losses)]
 
 
 def rows_of(found: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> list[list[str]]:

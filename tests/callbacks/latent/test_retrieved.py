@@ -7,20 +7,24 @@ import pytest
 import torch
 from torch import nn
 
+from lsgen.analysis.trajectories import PathJudge, paths_between
 from lsgen.callbacks import (
     FactorMetrics,
     LatentGeodesics,
+    LatentGeometry,
     LatentTraversal,
     LikelihoodMetrics,
     Reconstructions,
     Samples,
     TraversalFigures,
 )
-from lsgen.callbacks.latent.options import Retrieval
+from lsgen.callbacks.latent.options import GeometryDetail, Retrieval
+from lsgen.callbacks.latent.probe_codes import as_means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import Digits
-from lsgen.latent import Codes, FeatureSpace, ItemTable, Sphere
+from lsgen.latent import Atoms, Codes, FeatureSpace, ItemSpace, ItemTable, LatentSpace, Sphere, StandardNormal, paths
+from lsgen.likelihoods import Categorical, Multinomial
 from lsgen.models import ScalarLoss
 from lsgen.models.gan import Directions
 from lsgen.models.optimised import OptimisedModel
@@ -126,3 +130,56 @@ def test_observations_that_are_no_pictures_are_named_by_their_numbers(tmp_path):
     probe = Probe(torch.randn(12, 5))
     LatentTraversal(**SMALL).run(space, probe, Sink(tmp_path, 0))
     assert {row["item"] for row in _rows(tmp_path / "figures/interpolation/retrieved")} <= {str(i) for i in range(12)}
+
+
+class Distributions(LatentSpace, ItemSpace):
+    """All distributions of d + 1 outcomes by their natural coordinates: a part of a sphere of radius 2."""
+
+    def __init__(self, dim):
+        prior = Atoms(dim, torch.ones(12))
+        decoder = nn.Linear(dim, dim + 1, bias=False)
+        decoder.weight.data.copy_(torch.eye(dim + 1, dim))
+        super().__init__(decoder, Categorical((1,), dim + 1, dim), prior)
+        torch.manual_seed(0)
+        self.codes = nn.Parameter(torch.randn(12, dim) / 2)
+        prior.bind(self.table)
+
+    def table(self):
+        return self.codes
+
+    def items(self):
+        return Codes(self.codes)
+
+
+def test_the_geometry_of_words_is_in_closed_form_for_many_axes(tmp_path):
+    dim = 18
+    sink = Sink(tmp_path, 0)
+    LatentGeometry(n=4, plane_points=2, detail=GeometryDetail(kl_probes=8, pairs=2)).run(Distributions(dim), None, sink)
+    found = sink.values
+    assert found["curvature/scalar/q50"] == pytest.approx(dim * (dim - 1) / 4)
+    assert found["curvature/scalar/not_finite"] == 0
+    assert found["geometry/rank/q50"] == dim
+    assert found["geometry/path_ratio/q05"] >= 1
+
+
+def test_paths_between_words_move_at_the_speed_of_their_distributions():
+    """The length is that of 2 sqrt(p), a curve on a sphere, from chords of many short segments."""
+    space = Distributions(3).double().eval()
+    path = paths.linear(*space.codes.detach()[:2], 401)
+    judged = PathJudge(space, space.items(), k=3)(path)
+    roots = 2 * space.raw(path).softmax(-1).sqrt().detach()
+    assert judged.decoded_length == pytest.approx(float(roots.diff(dim=0).norm(dim=1).sum()), rel=1e-4)
+    assert judged.variance is None
+    curve = paths_between(PathJudge(space, space.items(), k=3), 0, 1, 33, ["geodesic"])["geodesic"]
+    p = space.raw(path[[0, -1]]).softmax(-1).detach()
+    shortest = 2 * float(p.prod(0).sqrt().sum().acos())
+    assert curve.diagnostics.decoded_length == pytest.approx(shortest, rel=1e-3)
+
+
+def test_counts_are_shown_in_the_units_of_means():
+    torch.manual_seed(0)
+    space = LatentSpace(nn.Linear(2, 4), Multinomial((4,), trials=10), StandardNormal(2))
+    x = torch.tensor([[1.0, 2.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    shown = as_means(space, Probe(x))
+    torch.testing.assert_close(shown.x, torch.tensor([[2.5, 5.0, 0.0, 2.5], [0.0, 0.0, 0.0, 0.0]]))
+    assert float(space.decode(torch.zeros(1, 2)).mean.detach().sum()) == pytest.approx(10)

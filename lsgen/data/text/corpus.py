@@ -46,8 +46,8 @@ class Corpus(DataModule):
 
     The numbered words of a path are written to files once, which are found again by the content of the text, hashed at
     every start, and mapped into memory: training reads the rows that it asks for. Memory does not depend on the length
-    of the text but for 20 bytes a row of 256 words and, while the files are made, 5 bytes a document; it is about 200
-    bytes for each different word while they are counted, and 100 for each known one.
+    of the text but for 20 bytes a row of 256 words and, while the files are made, 5 bytes a document; it is about 240
+    bytes for each different word while they are counted, and 110 for each known one.
 
     Args:
         shape: (length,); None for what `tokens` says.

@@ -77,16 +77,16 @@ class Grammar:
         """Yield the sentences."""
         words = np.array(self.words, dtype=object)
         cumulative = self.contexts.cumsum(1)
-        cumulative /= cumulative[:, -1:]
+        rising = (cumulative / cumulative[:, -1:] + np.arange(len(cumulative))[:, None]).ravel()
         for first in range(0, self.documents, _CHUNK):
             rng = np.random.default_rng([self.seed, first // _CHUNK])
             about = rng.choice(len(self.subjects), _CHUNK, p=self._weights)
             draws, place = rng.random((_CHUNK, self.length)), rng.integers(self.length, size=_CHUNK)
             rows = min(_CHUNK, self.documents - first)
-            for word, uniform, at in zip(about[:rows], draws, place, strict=False):
-                sentence = words[np.searchsorted(cumulative[word], uniform, side="right")]
-                sentence[at] = self.subjects[word]
-                yield " ".join(sentence)
+            found = np.searchsorted(rising, draws + about[:, None], side="right") - about[:, None] * len(words)
+            sentences = words[found]
+            sentences[np.arange(_CHUNK), place] = np.array(self.subjects, dtype=object)[about]
+            yield from map(" ".join, sentences[:rows].tolist())
 
     @cached_property
     def subjects(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -24,7 +23,7 @@ from lsgen.models.schedules import Schedule, as_schedule
 
 __all__ = ["Word2Vec"]
 
-_LOGITS = 2**24  # that are held in memory together
+_NUMBERS = 2**24  # that are held in memory together
 
 
 class Word2Vec(ItemModel):
@@ -192,14 +191,18 @@ class Word2Vec(ItemModel):
 
     def _evaluation_step(self, batch: Batch, stage: str) -> ScalarLoss:
         """Log the loss, and the negative log probability of the item of a pair, over all items: both per pair."""
-        contexts, reach = self._contexts(batch["x"])
-        found, inside = self.losses(contexts, reach)
-        pairs = inside.sum()
-        nll = self._negative_log_probabilities(contexts, reach)
-        losses = ScalarLoss((found * inside).sum() / pairs.clamp(min=1))
-        losses = replace(losses, scalars={"nll": (nll * inside).sum() / pairs.clamp(min=1)})
+        rows, dim = batch["x"].flatten(1), self.latent_space.dim
+        numbers = rows.shape[1] * 2 * self.windows.reach(rows.shape[1]) * dim
+        loss = nll = pairs = torch.zeros((), device=rows.device)
+        for part in rows.split(max(1, _NUMBERS // numbers)):
+            contexts, reach = self._contexts(part)
+            found, inside = self.losses(contexts, reach)
+            missed = self._negative_log_probabilities(contexts, reach)
+            loss, nll, pairs = loss + (found * inside).sum(), nll + (missed * inside).sum(), pairs + inside.sum()
+        count = pairs.clamp(min=1)
+        losses = ScalarLoss(loss / count, scalars={"nll": nll / count})
         named = {f"{stage}/loss": losses.loss, f"{stage}/nll": losses.scalars["nll"]}
-        self.log_dict(named, batch_size=max(int(pairs), 1), on_epoch=True, sync_dist=True)
+        self.log_dict(named, batch_size=int(count), on_epoch=True, sync_dist=True)
         return losses
 
     def _negative_log_probabilities(self, contexts: Contexts, reach: int) -> Tensor:
@@ -214,5 +217,5 @@ class Word2Vec(ItemModel):
 
     def _log_normalisers(self, z: Tensor) -> Tensor:
         """Return the logarithms (N,) of the sums over all items of exponentiated logits at codes (N, d)."""
-        rows = max(1, _LOGITS // self.latent_space.decoder.items)
+        rows = max(1, _NUMBERS // self.latent_space.decoder.items)
         return torch.cat([self.latent_space.raw(part).logsumexp(-1) for part in z.split(rows)])

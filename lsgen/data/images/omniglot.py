@@ -167,7 +167,7 @@ class Omniglot(DataModule):
         root: str = "data",
         background: Background = "small",
         val_alphabets: Sequence[str] = ("Balinese",),
-        rotations: bool = False,
+        rotations: bool = True,
         batch_size: int = 64,
         seed: int = 0,
         loading: Loading = Loading(),

@@ -71,16 +71,17 @@ MODELS = _variants()
 
 def _model(name: str) -> Any:
     kind, options = MODELS[name]
+    torch.manual_seed(0)
     return members.build(kind, **options)
 
 
 def _shape(model: LatentModel) -> tuple[int, ...]:
-    return model.latent_space.likelihood.shape
+    return model.contract().observations.shape or (1, 8, 8)
 
 
 def _rows(model: LatentModel, n: int) -> Tensor:
     x = torch.rand(n, *_shape(model), generator=torch.Generator().manual_seed(0))
-    return (4 * x).ceil() if model.latent_space.likelihood.discrete else x
+    return (4 * x).ceil() if getattr(model.contract().observations, "discrete", False) else x
 
 
 def _parameters(model: FittedModel) -> list[Tensor]:

@@ -87,8 +87,9 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
     assert torch.isfinite(losses.loss)
     if isinstance(losses, ScalarLoss):
         assert all(value.ndim == 0 and not value.requires_grad for value in losses.scalars.values())
-        losses.loss.backward()
-        assert _without_gradient(model, model.parameters()) == []
+        if not isinstance(model, FittedModel):
+            losses.loss.backward()
+            assert _without_gradient(model, model.parameters()) == []
         return
     assert losses.reconstruction.shape == (B,)
     assert losses.kl.shape[0] == B

@@ -10,7 +10,7 @@ import torch
 from lsgen.data import AsStored, DataModule, Loading, TensorSource
 from lsgen.latent import FeatureSpace
 from lsgen.reproduction.comparisons.one_shot_baselines import OneShotBaselines, modified_hausdorff
-from lsgen.reproduction.measures.one_shot import OneShotAccuracy, one_shot_tasks
+from lsgen.reproduction.measures.similarity.one_shot import OneShotAccuracy, one_shot_tasks
 
 SHAPE = (1, 5, 5)
 

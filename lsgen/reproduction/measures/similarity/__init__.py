@@ -1,0 +1,1 @@
+"""Measures of codes that were learned from what is alike."""

@@ -31,7 +31,7 @@ __all__ = ["OneShotBaselines", "modified_hausdorff"]
 class OneShotBaselines:
     """Measures `hausdorff_error` and `pixels_accuracy` in percent, of tasks of the test split.
 
-    See `lsgen.reproduction.measures.similarity.one_shot.one_shot_tasks` for the tasks. Parts are 0 and 100, one for each image.
+    See `lsgen.reproduction.measures.similarity` for the tasks. Parts are 0 and 100, one for each image.
 
     Attributes:
         data: images of one channel, in which 1 is ink.

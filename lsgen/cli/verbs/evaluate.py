@@ -27,7 +27,7 @@ print the values and write them to RUN/evaluation/CHECKPOINT.json, where `lsgen 
   lsgen evaluate runs/NAME checkpoint=best"""
 
 _MEASURES = ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
-_EMBEDDED = ("FewShotAccuracy", "RetrievalQuality", "WordBenchmarks")
+_EMBEDDED = ("FewShotAccuracy", "RetrievalQuality", "TopicQuality", "WordBenchmarks")
 _JUDGES = ("ClassComparison", "Memorisation", "SampleComparison", "SampleQuality", "TwoSampleTests", *_EMBEDDED)
 
 

@@ -1,6 +1,7 @@
 """Topic models of scikit-learn: their fold-in against it, against exact posteriors and other solvers; known topics."""
 
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -127,6 +128,30 @@ def test_one_topic_a_vocabulary_of_one_word_and_more_topics_than_documents() -> 
         topics = model.fit(x).topics
         torch.testing.assert_close(topics.sum(1), torch.ones(5))
         assert model(x).isfinite().all()
+
+
+def test_documents_of_all_processes_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = _counts()[:30]
+    here, there, alone = (NMF((40,), 2, iterations=5) for _ in range(3))
+    here.accumulate(x[:17])
+    there.accumulate(x[17:])
+    others = [part for part in (there._sums or [])[1:] for _ in range(2)]  # asked for its length, then for itself
+
+    class Strategy:
+        def all_gather(self, mine: Tensor) -> Tensor:
+            other = others.pop(0)
+            if mine.ndim == 0:
+                return torch.stack([mine, torch.tensor(len(other))])
+            return torch.stack([mine, torch.cat([other, mine.new_zeros(len(mine) - len(other))])])
+
+        def reduce(self, count: Tensor, reduce_op: str) -> Tensor:
+            return count + 13
+
+    trainer = SimpleNamespace(strategy=Strategy(), world_size=2)
+    monkeypatch.setattr(NMF, "trainer", trainer, raising=False)
+    here._gather()
+    here._finish_pass()
+    assert torch.equal(here.topics, alone.fit(x).topics)
 
 
 def test_options_that_make_no_model_are_refused() -> None:

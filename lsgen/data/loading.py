@@ -29,6 +29,8 @@ class Loading:
             other; see `lsgen.data.augmentation`.
         views: 2 gives batches a second augmented view of every image as "pair", in validation and test as well: there
             both are the same ones every time.
+        neighbours: number k: batches have as "pair" one of the k nearest observations of the same split, drawn anew in
+            every epoch; with `augment` both are transformed alike, and with 2 views by themselves. None for no pairs.
         per_class: observations of each class in a training batch, see `lsgen.data.ClassBatches`; as they come where it
             is None.
         on_device: whether observations in memory lie on the device that trains, where batches are then gathered and
@@ -37,7 +39,7 @@ class Loading:
 
     Raises:
         ValueError: num_workers or split_seed is negative, data on the device would have workers, views is not 1 or 2,
-            or 2 without anything that augments, or per_class is below 2.
+            or 2 without anything that augments, neighbours is below 1, or per_class below 2.
 
     """
 
@@ -45,6 +47,7 @@ class Loading:
     drop_last: bool = False
     augment: Sequence[Callable[[Tensor], Tensor]] | None = None
     views: int = 1
+    neighbours: int | None = None
     per_class: int | None = None
     on_device: bool = False
     split_seed: int = 0
@@ -58,6 +61,8 @@ class Loading:
             raise ValueError(
                 f"expected data.loading.views of 1, or 2 with data.loading.augment, got {self.views}{made}"
             )
+        if self.neighbours is not None and self.neighbours < 1:
+            raise ValueError(f"expected data.loading.neighbours of at least 1, got {self.neighbours}")
         if self.per_class is not None and self.per_class < 2:
             raise ValueError(f"expected data.loading.per_class of at least 2, which makes pairs, got {self.per_class}")
         if self.on_device and self.num_workers:

@@ -20,7 +20,7 @@ from lsgen.data.draws import Purpose, key, stream
 from lsgen.data.encodings import Encoding, Values
 from lsgen.data.loading import Loading, return_memory
 from lsgen.data.sampler import Batching, ClassBatches, MixedBatches, OrderedBatches, Position, ShuffledBatches
-from lsgen.data.transforms import BatchTransform, HiddenLabels
+from lsgen.data.transforms import BatchTransform, HiddenLabels, NeighbourPairs
 
 __all__ = ["DataModule", "Split"]
 
@@ -101,7 +101,7 @@ class DataModule(LightningDataModule, ABC):
         redrawn = training and self.encoding.redrawn
         seed = self.seed if redrawn or (training and flip) else self.split_seed
         augmented = self.seed if training and self.loading.augment else None
-        if self.loading.views == 2 and not training:
+        if self._pairs and self.loading.augment and not training:
             augmented = self.split_seed
         return BatchDataset(source, rows, self.encoding, seed, redrawn, training and flip, part, transforms, augmented)
 
@@ -131,6 +131,8 @@ class DataModule(LightningDataModule, ABC):
                     f"expected no data.loading.on_device for {self._name}, whose observations are not in memory but "
                     "read or made when a batch asks for them"
                 )
+            if self.loading.neighbours is not None:
+                data.transforms += (self._neighbours(data, split),)
             self._splits[split] = data
         return self._splits[split]
 
@@ -160,7 +162,7 @@ class DataModule(LightningDataModule, ABC):
         """
         hooks = ("on_before_batch_transfer", "on_after_batch_transfer")
         changed = any(getattr(type(self), hook) is not getattr(DataModule, hook) for hook in hooks)
-        if changed or self.loading.views == 2:
+        if changed or self._pairs:
             return
         for split in [split for split in get_args(Split) if split not in apart_from]:
             data = self._splits.get(split, ())
@@ -200,13 +202,13 @@ class DataModule(LightningDataModule, ABC):
             return batch
         self._draws = batch["draw"].tolist()
         kept = {name: value for name, value in batch.items() if name != "draw"}
-        return {**kept, "pair": batch["x"]} if self.loading.views == 2 else kept
+        return {"pair": batch["x"], **kept} if self.loading.views == 2 else kept
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment a batch on the device."""
         if not self._draws:
             return batch
-        views = {"x": self._draws}
+        views = {"x": self._draws, "pair": self._draws} if self._pairs else {"x": self._draws}
         if self.loading.views == 2:
             views["pair"] = [key(draw, Purpose.PAIR) >> 1 for draw in self._draws]
         return {**batch, **{name: self._augmentation(batch[name], draws) for name, draws in views.items()}}
@@ -235,6 +237,16 @@ class DataModule(LightningDataModule, ABC):
             )
 
     @property
+    def _pairs(self) -> bool:
+        """Whether batches have pairs for metric learning."""
+        return self.loading.views == 2 or self.loading.neighbours is not None
+
+    def _neighbours(self, data: BatchDataset, split: Split) -> NeighbourPairs:
+        x = torch.cat([data[rows]["x"] for rows in torch.arange(len(data)).split(max(1, _CHUNK // prod(self.shape)))])
+        seed = self.seed if split == "train" else self.split_seed
+        return NeighbourPairs(x, data.rows, self.loading.neighbours or 1, seed, redrawn=split == "train")
+
+    @property
     def _name(self) -> str:
         return type(self).__name__
 
@@ -252,7 +264,8 @@ class DataModule(LightningDataModule, ABC):
 
     def _training_batches(self) -> ShuffledBatches:
         data, least = self.dataset("train"), self._least_batch(training=True)
-        if self.loading.augment and (kept := {"pair", "observed", "factors"} & data[torch.arange(1)].keys()):
+        own = {"pair"} if self.loading.neighbours is not None else set()
+        if self.loading.augment and (kept := {"pair", "observed", "factors"} - own & data[torch.arange(1)].keys()):
             raise ValueError(
                 f'expected no data.loading.augment for {self._name}, whose batches have "{min(kept)}" that augmented '
                 "images would contradict"

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from lsgen.data.draws import Purpose, key, stream, uniform
+from lsgen.latent.neighbours import nearest_neighbours
 
 __all__ = [
     "BatchTransform",
@@ -32,6 +33,7 @@ __all__ = [
     "Mechanism",
     "Missing",
     "MissingValues",
+    "NeighbourPairs",
     "Pairs",
     "missing_values",
 ]
@@ -263,3 +265,31 @@ class Pairs:
         count = 1 + (draws[:, -1:] * (K - 1)).to(torch.int64) if self.changes == 0 else self.changes
         moved = torch.where(rank < count, (factors + steps) % self.sizes, factors)
         return {"pair": self.render(moved)}
+
+
+class NeighbourPairs:
+    """Adds "pair", one of the k nearest observations of the same split, (B, *shape), by Euclidean distance.
+
+    Args:
+        x: all observations of the split, (N, *shape), which are kept.
+        rows: their rows in the source, (N,).
+        k: number of neighbours.
+        seed: seed of the draws.
+        redrawn: whether another neighbour may be drawn in another epoch.
+
+    Raises:
+        ValueError: there are no k neighbours.
+
+    """
+
+    def __init__(self, x: Tensor, rows: Tensor, k: int, seed: int, redrawn: bool) -> None:
+        self.x, self.near = x, nearest_neighbours(x.flatten(1), None, k).indices
+        self.place = torch.full((int(rows.max()) + 1,), -1, dtype=torch.int64)
+        self.place[rows.to(torch.int64)] = torch.arange(len(rows))
+        self.seed, self.redrawn = seed, redrawn
+
+    def __call__(self, batch: dict[str, Tensor], rows: Tensor, epoch: int) -> dict[str, Tensor]:
+        """Return the partners."""
+        draws = uniform(key(self.seed, Purpose.PAIR, epoch if self.redrawn else 0), rows, 1)[:, 0]
+        chosen = (draws * self.near.shape[1]).to(torch.int64)
+        return {"pair": self.x[self.near[self.place[rows], chosen]]}

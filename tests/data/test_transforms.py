@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lsgen.data import Digits, Labels, Missing, Sprites, Table
+from lsgen.data import Digits, Labels, Loading, Missing, Sprites, Table
 from lsgen.data.factors.sprites import FACTOR_SIZES, render
 from lsgen.data.sampler import Request
 from lsgen.data.transforms import MissingValues
@@ -155,3 +155,33 @@ def test_impossible_options_are_refused() -> None:
         Labels(share=0.5)
     with pytest.raises(ValueError, match="expected fewer known labels than the 1257 observations for a share of them"):
         Digits(labelled=Labels(1257, share=0.5)).dataset("train")
+
+
+def test_partners_are_nearest_neighbours_drawn_anew():
+    """Each of five neighbours is drawn as often as another over the epochs, and an observation is never its own."""
+    data = Digits(batch_size=32, loading=Loading(neighbours=5))
+    chosen = data.dataset("train")
+    everything = chosen[torch.arange(len(chosen))]["x"].flatten(1)
+    apart = torch.cdist(everything, everything).fill_diagonal_(torch.inf)
+    allowed = apart.topk(5, largest=False).indices
+    rows, seen = torch.arange(8), torch.zeros(8, 5)
+    for epoch in range(200):
+        pair = chosen[Request(rows, epoch)]["pair"].flatten(1)
+        places = (pair[:, None] == everything[allowed[:8]]).all(-1)
+        assert (places.sum(1) == 1).all()
+        seen += places
+    assert seen.min() > 40 - 5 * (200 * 0.2 * 0.8) ** 0.5
+    val = data.dataset("val")
+    assert torch.equal(val[Request(rows, 0)]["pair"], val[Request(rows, 7)]["pair"])
+
+
+def test_pairs_are_distorted_alike_or_by_themselves():
+    """With one view an observation and its partner get the same numbers; with two each its own."""
+    for views in (1, 2):
+        loading = Loading(neighbours=1, views=views, augment=[lambda image: torch.zeros_like(image) + torch.rand(())])
+        data = Digits(batch_size=32, loading=loading)
+        for loader in (data.train_dataloader(), data.val_dataloader()):
+            batch = data.on_after_batch_transfer(data.on_before_batch_transfer(next(iter(loader)), 0), 0)
+            assert torch.equal(batch["x"], batch["pair"]) == (views == 1)
+    with pytest.raises(ValueError, match=r"expected data.loading.neighbours of at least 1, got 0"):
+        Loading(neighbours=0)

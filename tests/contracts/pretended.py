@@ -46,7 +46,6 @@ NOT_RUN: dict[str, str] = {
     "ConvexPotential": "a part of the estimators of exponential families; see tests/models/exponential",
     "FullSoftmax": "a decoder of words that no model chooses; see tests/models/embedding",
     "HierarchicalSoftmax": "a decoder of words that no model chooses; see tests/models/embedding",
-    "SubwordVectors": "vectors of n-grams that an experiment alone chooses; see tests/models/embedding",
     "FirstStage": "another model's latent space; see tests/models/diffusion/test_first_stage.py",
     "GatedLinear": "layers that experiments alone choose; they are run below",
     "LocalStatistics": "a part of the estimators of exponential families; see tests/models/exponential",

@@ -122,7 +122,7 @@ class Sink:
                 outlet.histogram(key, array)
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Log a table; pixels (H, W, 3) in it are pictures in W&B and left out elsewhere."""
+        """Log a table, with None where there is nothing; pixels (H, W, 3) are pictures in W&B, left out elsewhere."""
         key = self._key(key)
         for outlet in self._outlets:
             with tolerant(outlet.logger):
@@ -227,7 +227,7 @@ class _TensorBoardOutlet(_Outlet):
         self.logger.experiment.add_histogram(key, values, self.step)
 
     def table(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        plain = [["" if isinstance(cell, np.ndarray) else cell for cell in row] for row in rows]
+        plain = [["" if cell is None or isinstance(cell, np.ndarray) else cell for cell in row] for row in rows]
         lines = [columns, ["---"] * len(columns), *plain]
         text = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
         self.logger.experiment.add_text(key, text, self.step)

@@ -56,4 +56,4 @@ class Findings:
             [name, one.value, *(one.interval or (None, None)), one.baseline, one.n, one.seed]
             for name, one in self.statistics.items()
         ]
-        self.sink.table(key, COLUMNS, [["" if cell is None else cell for cell in row] for row in rows])
+        self.sink.table(key, COLUMNS, rows)

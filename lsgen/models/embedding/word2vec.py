@@ -70,6 +70,7 @@ class Word2Vec(ItemModel):
         self.automatic_optimization = False
         self.windows, self.average, self.rate = Windows.of(windows), bool(average), as_schedule(rate)
         self._kept: Tensor | None = None
+        self._table: Tensor | None = None
 
     def contract(self) -> Contract:
         """Return the requirements on a batch: numbers of items, or -1."""
@@ -159,8 +160,8 @@ class Word2Vec(ItemModel):
         space, (contexts, _) = self.latent_space, self._contexts(x)
         assert isinstance(space.decoder, BinaryDecoder)
         targets = space.decoder.targets(contexts.items.clamp(min=0))
-        table, seen = space.table().detach(), x[x >= 0].unique()
-        before = table[seen]
+        shared = space.codes if isinstance(space.codes, SubwordVectors) else None
+        table = space.table().detach() if shared is None else self._read(x, shared)
         tables = table, space.decoder.weight
         around, wanted, learned = ([part.detach().numpy() for part in parts] for parts in (contexts, targets, tables))
         total, pairs = descend(around, wanted, learned, rate, self.average, self.workers)
@@ -169,9 +170,19 @@ class Word2Vec(ItemModel):
                 f"{type(self).__name__} expected a finite loss, got {total} after {self.generator_steps} generator "
                 "steps: lower model.rate"
             )
-        if isinstance(space.codes, SubwordVectors):
-            space.codes.add(seen, table[seen] - before)
+        if shared is not None:
+            seen = x[x >= 0].unique()
+            shared.add(seen, table[seen] - shared(seen))
         return torch.tensor(total / max(pairs, 1), dtype=space.decoder.weight.dtype)
+
+    def _read(self, x: Tensor, shared: SubwordVectors) -> Tensor:
+        """Return a table (V, d) that holds the codes of the items of a batch, and is used again by the next one."""
+        like = shared.weight
+        if self._table is None or self._table.dtype != like.dtype:
+            self._table = like.new_zeros(shared.items, like.shape[1])
+        seen = x[x >= 0].unique()
+        self._table[seen] = shared(seen)
+        return self._table
 
     def _step(self, x: Tensor, rate: float) -> Tensor:
         """Take a step of gradient descent for each row."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lsgen.callbacks.base import LatentCallback
     from lsgen.callbacks.probes import Probe
-    from lsgen.latent import LatentSpace
+    from lsgen.latent import Space
 
 __all__ = [
     "GEOMETRY",
@@ -135,7 +135,7 @@ class Inspection:
 
     """
 
-    def __init__(self, space: LatentSpace, probe: Probe | None, directory: Path) -> None:
+    def __init__(self, space: Space, probe: Probe | None, directory: Path) -> None:
         self.space, self.probe, self.directory = space, probe, directory
         self._temporary: TemporaryDirectory[str] | None = None
 
@@ -165,6 +165,7 @@ class Inspection:
             UsageError: there is no such setting, or derivatives of the decoder do not reach its codes.
 
         """
+        from lsgen.latent import LatentSpace
         from lsgen.latent.wrapping import has_derivatives
 
         for name in settings:
@@ -172,6 +173,8 @@ class Inspection:
                 raise UsageError(f"expected settings among {', '.join(GEOMETRY)}, got {name!r}")
         chosen = {**GEOMETRY, **settings}
         looks = geometry_looks(chosen)
+        if not isinstance(self.space, LatentSpace):
+            raise UsageError(f"geometry needs a decoder, which {type(self.space).__name__} has not")
         if not has_derivatives(self.space):
             raise UsageError(
                 "geometry needs derivatives of the decoder with respect to codes, and none reach them: expected "
@@ -231,7 +234,8 @@ def inspect(space: Any, x: Any = None, directory: str | Path | None = None) -> I
     """Return what looks at a latent space: its `traversal()`, `geometry()` and `report()`.
 
     Args:
-        space: a latent space, such as `lsgen.wrap` gives, or a model of any library that has a `latent_space`.
+        space: a latent space, such as `lsgen.wrap` gives, an `ItemTable` of imported vectors or another space, or a
+            model of any library that has a `latent_space`.
         x: observations (N, *shape) for a space that encodes, as a tensor or a batch (x,), (x, label), {"x": x}; axes
             are then ordered by what they carry, and anchors are encodings.
         directory: where pictures, numbers and the report go; a temporary one, removed with the object and
@@ -245,19 +249,22 @@ def inspect(space: Any, x: Any = None, directory: str | Path | None = None) -> I
         >>> view.traversal(), view.geometry(), view.report()  # doctest: +SKIP
 
     """
+    from lsgen.callbacks.base import retrieves
     from lsgen.callbacks.probes import observations_of
-    from lsgen.latent import EncodableLatentSpace, LatentSpace
+    from lsgen.latent import EncodableLatentSpace, EncodableSpace, LatentSpace, Space
+    from lsgen.models.contract import expected_observations
 
-    found = space if isinstance(space, LatentSpace) else getattr(space, "latent_space", None)
-    if not isinstance(found, LatentSpace):
+    found = space if isinstance(space, Space) else getattr(space, "latent_space", None)
+    if not isinstance(found, Space):
         raise UsageError(f"expected a latent space or a model with a latent_space, got {type(space).__name__}")
-    if x is not None and not isinstance(found, EncodableLatentSpace):
+    if x is not None and not isinstance(found, EncodableSpace):
         raise UsageError("expected no observations for a space without an encoder: wrap(..., encoder=...) has one")
+    if x is None and retrieves(found):
+        raise UsageError(f"expected observations x for {type(found).__name__}, which has an encoder alone, got none")
     probe = None if x is None else observations_of(x)
-    if probe is not None and tuple(probe.x.shape[1:]) != found.likelihood.shape:
-        raise UsageError(
-            f"expected observations (N, {', '.join(map(str, found.likelihood.shape))}), got {tuple(probe.x.shape)}"
-        )
+    shape = expected_observations(found, "inspect").shape
+    if probe is not None and shape is not None and tuple(probe.x.shape[1:]) != shape:
+        raise UsageError(f"expected observations (N, {', '.join(map(str, shape))}), got {tuple(probe.x.shape)}")
     if probe is not None and not (len(probe.x) and bool(probe.x.isfinite().all())):
         got = "NaN or infinity" if len(probe.x) else "none"
         raise UsageError(f"expected observations of finite numbers, got {got} among {tuple(probe.x.shape)}")

@@ -10,6 +10,7 @@ from lsgen.runs.keys import ENTRIES, Match, find
 __all__ = ["print_summary"]
 
 _LAST = ("quality", "inversion", "objective")  # sections whose last values are shown
+_OF_CODES = ("words", "embeddings", "topics")
 _SPEED = "train/images_per_s"
 
 
@@ -24,15 +25,19 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
         if entry.summary and entry.section == "likelihood"
         if any(cells := [_number(every.get(f"{stage}/{entry.pattern}")) for stage in ("val", "test")])
     ]
+    if not main and any(losses := [_number(every.get(f"{stage}/loss")) for stage in ("val", "test")]):
+        main = [["loss", *losses, ""]]
     factors = [
         [match.fields["factor"], _number(value), _number(every.get(f"{key}_single"))]
         for key, value, match in _summarised(every, ("factors",))
     ]
     last = [[match.name, _number(value)] for _, value, match in _summarised(every, _LAST)]
+    codes = [[match.name, _number(value)] for _, value, match in _summarised(every, _OF_CODES)]
     for title, head, rows in (
         (directory.path.name, ["", "val", "test", ""], main),
         ("factors, R² of a linear fit", ["", "all latents", "best latent"], factors),
         ("samples and players", ["", "last"], last),
+        ("words, retrieval and topics", ["", "last"], codes),
     ):
         if rows:
             print_table(head, rows, title=title)

@@ -23,11 +23,13 @@ RETRIEVAL: tuple[Entry, ...] = (
         )
     ),
     *(
-        Entry(key, "", "", section, "table", "items near every place, with rank, distance and percentile; also as csv")
-        for key, section in (
-            ("traversal/retrieved", "traversals"),
-            ("traversal/retrieved_directions", "traversals"),
-            ("interpolation/retrieved", "interpolations"),
+        Entry(
+            key, name, "", section, "table", "items near every place, with rank, distance and percentile; also as csv"
+        )
+        for key, name, section in (
+            ("traversal/retrieved", "Items near places on axes", "traversals"),
+            ("traversal/retrieved_directions", "Items near places along directions", "traversals"),
+            ("interpolation/retrieved", "Items near places on paths", "interpolations"),
         )
     ),
 )

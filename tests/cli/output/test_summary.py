@@ -40,3 +40,14 @@ def test_a_vae_shows_no_players(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "ELBO" in shown
     assert "measured val over 16 batches; `lsgen evaluate` takes all" in shown
     assert "samples and players" not in shown
+
+
+def test_a_model_without_a_bound_shows_its_loss_and_what_its_codes_find(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "metrics.csv").write_text("step,val/loss,retrieval/map_at_r\n1,0.25,0.75\n")
+    print_summary(RunDirectory(tmp_path), {"test/loss": 0.5})
+    lines = {line.strip("│ ").split("│")[0].strip(): line for line in capsys.readouterr().out.splitlines()}
+    assert "0.25" in lines["loss"]
+    assert "0.5" in lines["loss"]
+    assert "0.75" in lines["MAP@R"]

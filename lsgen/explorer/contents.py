@@ -219,6 +219,7 @@ class Contents:
         warnings: what a reader should know before trusting the page, one sentence each.
         colour: the column that the map is coloured by when it opens; the label, or another, unless given.
         colour_about: one sentence on why.
+        vocabulary: words that decoded values are counts or rates of, in their order, and how much each tells.
 
     Raises:
         ValueError: there are no codes, no maps and fewer than two dimensions, or a part is of another number of items.
@@ -238,6 +239,7 @@ class Contents:
     warnings: Sequence[str] = ()
     colour: str = ""
     colour_about: str = ""
+    vocabulary: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.codes)

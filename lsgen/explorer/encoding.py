@@ -36,6 +36,16 @@ def header_of(contents: Contents, container: Container) -> dict[str, Any]:
         "title": contents.title,
         "facts": [[name, str(value)] for name, value in contents.facts.items()],
         "warnings": list(contents.warnings),
+        "vocabulary": (
+            contents.vocabulary
+            and {
+                "words": container.add_text("vocabulary", list(contents.vocabulary)),
+                "weights": container.add(
+                    "vocabulary/weights", np.array(list(contents.vocabulary.values()), np.float32)
+                ),
+            }
+        )
+        or None,
         "colour": {"column": contents.colour, "about": contents.colour_about},
         "count": count,
         "ids": _ids(container, codes.ids),

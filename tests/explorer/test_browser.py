@@ -1,14 +1,20 @@
 """Pages in chromium by file://: no request leaves, no error on the console, what is clicked does what it says."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from browser import opened, settled
 from pages import HOSTILE, blobs
 
 from lsgen.analysis.projections import measure_faithfulness
-from lsgen.explorer import read_selection
+from lsgen.explorer import read_selection, write_page
+from lsgen.explorer.decoder import decoder_program
+from lsgen.latent import LatentSpace, StandardNormal
+from lsgen.likelihoods import Poisson
+from lsgen.nn import MLPDecoder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SETTLE = "() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 40))"
@@ -328,6 +334,26 @@ def test_hovering_shows_the_item_and_lines_to_its_true_neighbours(page):
     page.mouse.click(*place(page, 8))
     page.wait_for_selector(".film .frame")
     assert page.locator(".film .frame").count() == 2
+
+
+def test_without_pictures_names_stand_beside_points_and_words_for_decoded_rates(browser, tmp_path):
+    torch.manual_seed(0)
+    space = LatentSpace(MLPDecoder(4, (5,), (6,)), Poisson((5,)), StandardNormal(4)).eval()
+    weights = {"the": 0.0, "cat": 1.0, "sat": 2.0, "mat": 1.5, "rat": 1.2}
+    plain = blobs(pictures=None)
+    program = decoder_program(space, plain.codes.tensor(), (0.0, 1.0))
+    contents = replace(plain, decoder=program, vocabulary=weights)
+    with opened(browser, write_page(tmp_path / "page.html", contents), address="?webgl=off") as page:
+        before = page.evaluate("() => (" + INK + ")(__lsgen.view.over)")
+        page.click("button[aria-label='zoom in']", click_count=2)
+        page.evaluate(SETTLE)
+        assert page.evaluate("() => (" + INK + ")(__lsgen.view.over)") > before + 500
+        page.evaluate("() => __lsgen.store.set({pins: {A: 7, B: 8, C: -1}, tab: 'paths'})")
+        settled(page, "paths")
+        with torch.no_grad():
+            rates = space.decode(plain.codes.tensor()[7:8]).mean[0].numpy() * np.array(list(weights.values()))
+        expected = [list(weights)[i] for i in np.argsort(-rates)[:3]]
+        assert page.inner_text(".route[data-kind=linear] .wordtile >> nth=0").split() == expected
 
 
 @pytest.mark.shows("keyboard")

@@ -66,6 +66,7 @@ class Collected:
         total: what they were chosen from; None where that is not known.
         left_out: how many codes were not finite or not on the manifold, and are missing.
         label_names: names of the classes, where they have any.
+        vocabulary: words that observations are counts of, where they are.
 
     """
 
@@ -78,6 +79,7 @@ class Collected:
     total: int | None
     left_out: int
     label_names: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -239,7 +241,8 @@ def _encoded(space: EncodableSpace, sample: SampledObservations, missing: bool) 
     codes = Codes(z, ids, space.manifold, columns, scale)
     words = sample.sampling if sample.total is not None else f"{len(codes) + left_out:,}, {sample.sampling}"
     bounds = None if x is None else _range(x)
-    return Collected(codes, x, decoded, bounds, "encoder", words, sample.total, left_out, sample.label_names)
+    names = sample.label_names, sample.vocabulary
+    return Collected(codes, x, decoded, bounds, "encoder", words, sample.total, left_out, *names)
 
 
 def _encode(

@@ -14,6 +14,7 @@ __all__ = ["first_colour"]
 
 NEIGHBOURS = 10
 NEARLY = 0.1  # by how much less than the best the label may be shown to be taken all the same
+LEAST = 0.05  # below which a map shows nothing
 FOUND = ("cluster", "occurrences", "overlap_", "p_", "shift_", "trust_")  # what was computed from the codes
 
 
@@ -39,7 +40,5 @@ def first_colour(codes: Codes, coordinates: NDArray[Any], seed: int = 0) -> tupl
     name = "label" if "label" in seen and seen["label"].value >= seen[best].value - NEARLY else best
     shown = [one for one in dict.fromkeys((name, "label")) if one in seen]
     shares = [", ".join(f"{max(of[one].value, 0):.0%} of {one}" for one in shown) for of in (seen, told)]
-    return name, (
-        f"Shown first, as this map shows it best: the {k} nearest items on it explain {shares[0]}; "
-        f"the {k} nearest codes {shares[1]}."
-    )
+    how = "This map shows no column" if seen[best].value < LEAST else "Shown first, as this map shows it best"
+    return name, f"{how}: the {k} nearest items on it explain {shares[0]}; the {k} nearest codes {shares[1]}."

@@ -15,6 +15,7 @@ from lsgen.callbacks.analysis.colouring import first_colour
 from lsgen.callbacks.analysis.page_scores import clusters_of
 from lsgen.callbacks.analysis.pictures import thumbnails
 from lsgen.callbacks.analysis.strips import axis_strips
+from lsgen.callbacks.analysis.words import telling_words, word_weights
 from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, OnnxDecoder, ScoreTable, Strip
 from lsgen.explorer.decoder import UndecodableError, decoder_program
 from lsgen.explorer.onnx_runtime import onnx_decoder, onnx_runtime_files
@@ -98,13 +99,14 @@ def explorer_contents(
     columns, scores = clusters_of(codes, options.seed) if options.clusters else ({}, [])
     parts = _decoding(space, collected, options)
     colour, why = first_colour(codes, maps[0].coordinates, options.seed) if maps else ("", "")
-    pictures = thumbnails(collected.observations, collected.value_range)
-    decoded = thumbnails(collected.reconstructions, collected.value_range)
+    rates = word_weights(collected)
+    shown = None if rates else collected.value_range
+    pictures, decoded = (thumbnails(x, shown) for x in (collected.observations, collected.reconstructions))
     if collected.source == "prior":
         pictures, decoded = decoded, None
     return Contents(
         title,
-        codes.with_columns(columns),
+        codes.with_columns({**columns, **telling_words(collected)}),
         maps,
         pictures,
         decoded,
@@ -116,6 +118,7 @@ def explorer_contents(
         [*_warnings(collected), *remarks, *parts.warnings],
         colour,
         why,
+        rates,
     )
 
 

@@ -30,6 +30,7 @@ class SampledObservations:
         sampling: how they were chosen, in words.
         factor_names: names of the columns of "factors".
         label_names: names of the classes, where they have any.
+        vocabulary: words that observations are counts of, where they are.
 
     """
 
@@ -38,6 +39,7 @@ class SampledObservations:
     sampling: str
     factor_names: tuple[str, ...] = ()
     label_names: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
 
 
 def sample_observations(
@@ -84,8 +86,8 @@ def _of_splits(data: DataModule, n: int | None, seed: int, splits: Sequence[Spli
     taken = sum(shares.values())
     where = " and ".join(shares)
     words = f"all {total:,} of {where}" if taken == total else f"{taken:,} of {total:,} of {where}, seed {seed}"
-    names = tuple(getattr(data, "label_names", ()) or ())
-    return SampledObservations(_indexed(data, rows, size), total, words, tuple(data.factor_names), names)
+    names, known = (tuple(getattr(data, name, ()) or ()) for name in ("label_names", "vocabulary"))
+    return SampledObservations(_indexed(data, rows, size), total, words, tuple(data.factor_names), names, known)
 
 
 def _indexed(

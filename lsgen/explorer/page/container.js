@@ -154,13 +154,15 @@ async function readStrip(about) {
 /* Everything that the page shows. Spaces, strips and the decoder's weights are read when they are first asked for. */
 async function readData() {
   const count = HEADER.count, once = (make) => { let made = null; return () => (made ??= make()); };
-  const [ids, columns, maps, codes, pictures, reconstructions] = await Promise.all([
+  const [ids, columns, maps, codes, pictures, reconstructions, words, weights] = await Promise.all([
     HEADER.ids.array ? readArray(HEADER.ids.array) : null,
     Promise.all(HEADER.columns.map(readColumn)),
     Promise.all(HEADER.maps.map(readMap)),
     readCodes(HEADER.codes, count),
     readPictures(HEADER.pictures, count),
     readPictures(HEADER.reconstructions, count),
+    HEADER.vocabulary && readArray(HEADER.vocabulary.words),
+    HEADER.vocabulary && readArray(HEADER.vocabulary.weights),
   ]);
   const decoder = HEADER.decoder && {
     ...HEADER.decoder,
@@ -169,7 +171,7 @@ async function readData() {
   };
   const rowOf = once(() => new Map(Array.from({ length: count }, (_, row) => [String(ids ? ids[row] : row), row])));
   return {
-    title: HEADER.title, facts: HEADER.facts, warnings: HEADER.warnings, colour: HEADER.colour, count, columns, maps, codes, pictures,
+    title: HEADER.title, facts: HEADER.facts, warnings: HEADER.warnings, colour: HEADER.colour, named: HEADER.ids.kind === "text", vocabulary: words && { words, weights }, count, columns, maps, codes, pictures,
     reconstructions, decoder, tables: HEADER.tables,
     id: (row) => (ids ? ids[row] : row),
     row: (id) => rowOf().get(String(id)) ?? -1,

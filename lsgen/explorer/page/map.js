@@ -116,7 +116,7 @@ class CodeMapView {
     surface.covered?.();
     const { hover, focus, pins, thumbnails, lines, k, visible, selection } = store.get();
     drawFrame(context, surface, current);
-    if (thumbnails && surface.view.scale > 1.5) drawThumbnails(context, surface, data, visible, this.colours, () => this.paintOver());
+    if (thumbnails && surface.view.scale > 1.5) (data.pictures ? drawThumbnails : drawNames)(context, surface, data, visible, this.colours, () => this.paintOver());
     if (selection.length <= 200) for (const row of selection) ring(context, place(row), 5, token("--ink"), 1);
     const looked = hover >= 0 ? hover : focus;
     if (lines && looked >= 0 && data.neighbours) drawLines(context, place, looked, data.neighbours(looked, k).index);

@@ -39,6 +39,24 @@ function drawFrame(context, surface, map) {
   }
 }
 
+/* Names beside points where few enough items are in view; none covers another. */
+function drawNames(context, surface, data, visible) {
+  if (!data.named) return;
+  const [width, height] = surface.size(), at = surface.all(), inside = [], taken = [];
+  for (let i = 0; i < data.count; i++) {
+    const x = at[2 * i], y = at[2 * i + 1];
+    if ((!visible || visible[i]) && x > 0 && y > 0 && x < width && y < height) { inside.push(i); if (inside.length > MOST_INSIDE) return; }
+  }
+  context.font = "11px system-ui, sans-serif"; context.textAlign = "center"; context.fillStyle = token("--ink");
+  for (const i of inside) {
+    const x = at[2 * i], y = at[2 * i + 1] - 8, name = shortened(data.id(i), 24), half = 3.2 * name.length + 3;
+    if (taken.some((other) => Math.abs(other.x - x) < half + other.half && Math.abs(other.y - y) < 13)) continue;
+    taken.push({ x, y, half });
+    context.fillText(name, x, y);
+  }
+  context.textAlign = "start";
+}
+
 /* Pictures instead of points where few enough items are in view; none covers another. Framed in the item's colour. */
 function drawThumbnails(context, surface, data, visible, colours, repaint) {
   if (!data.pictures) return 0;

@@ -49,13 +49,13 @@ function tilesOf(data) {
       if (!made) { paintLater(place, z, size); return; }
       delete place.dataset.wanted;
       if (shape.length > 1) { paintPixels(place, made, shape, size); return; }
-      place.replaceChildren(curveOf(made, size));
+      place.replaceChildren(data.vocabulary?.words.length === made.length ? wordsOf(data, made) : curveOf(made, size));
       return;
     }
     if (engine.problem) { place.replaceChildren(h("span", { class: "noface" }, "·")); return; }
     const row = nearestRow(z);
     place.dataset.row = row;
-    place.replaceChildren(face(data, row, size), h("small", {}, words(data.id(row), 12)));
+    place.replaceChildren(...(data.pictures ? [face(data, row, size)] : []), h("small", {}, words(data.id(row), 12)));
   }
 
   function paintPixels(place, made, shape, size) {
@@ -117,4 +117,10 @@ function codeStrip(data, store, codes, { size = 44, marked = [], captions = [], 
     strip.append(place);
   });
   return strip;
+}
+
+/* Decoded rates of words as the three that tell most. */
+function wordsOf(data, values) {
+  const { words: known, weights } = data.vocabulary, score = Float64Array.from(values, (value, i) => -value * weights[i]);
+  return h("span", { class: "wordtile" }, ascending(score).slice(0, 3).map((i) => words(known[i], 12)));
 }

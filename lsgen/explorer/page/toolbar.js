@@ -13,7 +13,7 @@ function mountToolbar(element, store, data, view) {
     store.set({ search: search.value });
     queueMicrotask(() => queueMicrotask(() => selectShown(store, data)));
   });
-  const flags = [["thumbnails", "pictures when zoomed"], ["lines", "lines to true neighbours"], ["contours", "density contours"]].filter(([key]) => ({ lines: data.neighbours, thumbnails: data.pictures, contours: true })[key])
+  const flags = [["thumbnails", data.pictures ? "pictures when zoomed" : "names when zoomed"], ["lines", "lines to true neighbours"], ["contours", "density contours"]].filter(([key]) => ({ lines: data.neighbours, thumbnails: data.pictures || data.named, contours: true })[key])
     .map(([key, label]) => h("label", {}, h("input", { type: "checkbox", checked: store.get(key), onchange: (event) => store.set({ [key]: event.target.checked }) }), label));
   element.append(h("label", {}, "Map", map), axes, h("label", {}, "Colour", colour), h("span", { class: "tools", role: "group", "aria-label": "what dragging does" }, tools),
     h("span", { class: "tools", role: "group", "aria-label": "zoom" }, button("−", () => view.surface.zoom(1 / 1.4), { "aria-label": "zoom out" }),

@@ -13,7 +13,7 @@ from torch import nn
 
 from lsgen.analysis.probing import explained_columns
 from lsgen.callbacks import Explorer, PageOptions
-from lsgen.callbacks.analysis.collection import collect_codes, decoded_codes
+from lsgen.callbacks.analysis.collection import Collected, collect_codes, decoded_codes
 from lsgen.callbacks.analysis.colouring import first_colour
 from lsgen.callbacks.analysis.contents import explorer_contents, maps_of
 from lsgen.callbacks.analysis.page_scores import agreement_of, analysis_tables, clusters_of, joined_columns
@@ -21,6 +21,8 @@ from lsgen.callbacks.analysis.pictures import thumbnails
 from lsgen.callbacks.analysis.strips import axis_strips
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Digits
+from lsgen.explorer.container import Container
+from lsgen.explorer.encoding import header_of
 from lsgen.latent import (
     Codes,
     EncodableLatentSpace,
@@ -149,6 +151,7 @@ def test_features_of_two_channels_of_one_dimension_or_many_and_a_single_item():
     assert thumbnails(two, (0.0, 1.0)).values.shape == (4, 6, 10)
     assert thumbnails(torch.rand(4, 3, 6, 5), (0.0, 1.0)).values.shape == (4, 6, 5, 3)
     assert thumbnails(torch.rand(4, 1, 1, 900), (0.0, 1.0)) is None
+    assert thumbnails(torch.rand(4, 63), (0.0, 1.0)) is None
     for dim, n in ((1, 9), (512, 5), (4, 1), (2, 2)):
         space = FeatureSpace(nn.Linear(3, dim), dim).eval()
         contents = explorer_contents(space, collect_codes(space, [torch.randn(n, 3)]), "f")
@@ -261,3 +264,27 @@ def test_a_page_opens_in_the_colours_that_its_map_shows_best():
     assert first_colour(near, z[:, :2])[0] == "label"
     assert first_colour(Codes(z), z[:, :2]) == ("", "")
     assert first_colour(Codes(z[:1]), z[:1, :2]) == ("", "")
+
+
+def test_long_rows_are_curves_from_their_least_to_their_greatest_values():
+    ramp = torch.stack([torch.linspace(0, 1, 640), torch.zeros(640)])
+    for x in (ramp, ramp[:, None]):
+        values = thumbnails(x, (0.0, 1.0)).values
+        assert values.shape == (2, 32, 64)
+        dark = values < 128
+        assert dark.any(1).all()
+        middle = [np.flatnonzero(column).mean() for column in dark[0].T]
+        np.testing.assert_allclose(middle, 31 * (1 - (np.arange(64) + 0.5) / 64), atol=1)  # the first row is on top
+        assert (dark[1].argmax(0) == 31).all()
+
+
+def test_documents_are_shown_by_the_words_that_tell_them_apart():
+    counts = torch.tensor([[3.0, 2.0, 0.0], [3.0, 0.0, 1.0], [3.0, 0.0, 0.0]])
+    codes = Codes(np.random.default_rng(0).normal(size=(3, 2)))
+    found = Collected(codes, counts, counts, (0.0, 3.0), "encoder", "", 3, 0, vocabulary=("the", "cat", "sat"))
+    contents = explorer_contents(None, found, "d", options=PageOptions(maps=()))
+    assert contents.codes.columns["words"].tolist() == ["cat the", "sat the", "the"]
+    rare = np.log(4 / 2)
+    assert contents.vocabulary == pytest.approx({"the": 0.0, "cat": rare, "sat": rare})
+    assert contents.pictures is None
+    assert header_of(contents, Container())["vocabulary"]["words"] == "vocabulary"

@@ -241,8 +241,8 @@ def _encoded(space: EncodableSpace, sample: SampledObservations, missing: bool) 
     codes = Codes(z, ids, space.manifold, columns, scale)
     words = sample.sampling if sample.total is not None else f"{len(codes) + left_out:,}, {sample.sampling}"
     bounds = None if x is None else _range(x)
-    names = sample.label_names, sample.vocabulary
-    return Collected(codes, x, decoded, bounds, "encoder", words, sample.total, left_out, *names)
+    known = sample.label_names, sample.vocabulary
+    return Collected(codes, x, decoded, bounds, "encoder", words, sample.total, left_out, *known)
 
 
 def _encode(

@@ -170,7 +170,10 @@ def test_contours_are_those_of_a_density_and_go_into_figures(page, contents, tmp
 
 @pytest.mark.shows("live_faithfulness")
 def test_live_axes_are_as_faithful_as_python_says(page, contents):
-    page.evaluate("() => __lsgen.store.set({map: 'axes', axes: {x: 'dimension:0', y: 'dimension:3'}})")
+    page.evaluate(
+        "() => { __lsgen.data.engine.shown.faithfulness = null;"
+        " __lsgen.store.set({map: 'axes', axes: {x: 'dimension:0', y: 'dimension:3'}}); }"
+    )
     found = settled(page, "faithfulness")
     exact = measure_faithfulness(contents.codes, contents.codes.z[:, [0, 3]], 5)
     for name in ("trustworthiness", "continuity", "overlap"):

@@ -70,7 +70,7 @@ const measureAxes = later(async (view) => {
     map.k = k;
     if (rows.length === data.count) for (const [name, values] of Object.entries(found.values)) map.points[name] = Float32Array.from(values);
     map.measured = `Measured here at ${rows.length < data.count ? `${number(rows.length)} of ${number(data.count)} items, drawn with seed 0` : `all ${number(data.count)} items`}.`;
-    engine.shown.faithfulness = { ...found, places: map.places };
+    if (view.current === map) engine.shown.faithfulness = found;
   } catch (error) { map.measured = error.message; }
   if (view.current !== map) return;
   store.set({ camera: store.get("camera") + 1 });

@@ -80,7 +80,7 @@ def write_vectors(path: str | Path, codes: Codes, kind: str = "word2vec") -> Pat
 
     Raises:
         ImportError: gensim is not installed.
-        ValueError: the format is none of these, or a name cannot stand in such a file.
+        ValueError: the format is none of these, or a name or a number cannot stand in such a file.
         OSError: it cannot be written.
 
     """
@@ -90,6 +90,8 @@ def write_vectors(path: str | Path, codes: Codes, kind: str = "word2vec") -> Pat
     if kind == "npz":
         codes.save(path)
         return path
+    if float(np.abs(codes.z).max(initial=0)) > float(np.finfo(np.float32).max):
+        raise ValueError(f"expected numbers of single precision for {kind}, got {np.abs(codes.z).max():g}")
     if kind == "gensim":
         to_keyed_vectors(codes).save(str(path))
         return path

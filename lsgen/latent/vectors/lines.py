@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["check_distinct", "decoded", "joined", "read_lines", "sizes", "write_lines"]
 
 BLOCK, LONGEST = 2**24, 2**26
+_MARK = b"\xef\xbb\xbf"  # with which some editors begin a file in UTF-8
 _Part = tuple[list[str], NDArray[np.float32]]
 
 
@@ -28,7 +29,7 @@ def read_lines(file: IO[bytes], kind: str | None, most: int | None = None) -> _P
         ValueError: the file is damaged; with the line.
 
     """
-    first = file.readline(LONGEST)
+    first = file.readline(LONGEST).removeprefix(_MARK)
     declared = sizes(first)
     if kind == "word2vec" and declared is None:
         raise ValueError(f"expected the number of words and their dimension, got {_shown(first)} in line 1")

@@ -130,3 +130,14 @@ def test_what_cannot_be_asked_or_written_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("gensim")
     with pytest.raises(ValueError, match="expected a file that gensim has saved"):
         read_vectors(tmp_path / "b", "gensim")
+
+
+def test_a_mark_at_the_beginning_is_no_part_of_a_word_and_numbers_are_those_of_single_precision(tmp_path: Path) -> None:
+    for text in ("a 1 2\nb 3 4\n", "2 2\na 1 2\nb 3 4\n"):
+        (tmp_path / "marked.txt").write_text(text, encoding="utf-8-sig")
+        found = read_vectors(tmp_path / "marked.txt")
+        assert found.ids.tolist() == ["a", "b"]
+        assert found.z.tolist() == [[1, 2], [3, 4]]
+    for kind in ("word2vec", "word2vec_binary", "glove"):
+        with pytest.raises(ValueError, match=f"expected numbers of single precision for {kind}, got 1e\\+300"):
+            write_vectors(tmp_path / "huge", Codes(np.array([[1e300, 0]]), ["a"]), kind)

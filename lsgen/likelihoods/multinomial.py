@@ -150,5 +150,5 @@ class _Counts(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Return the log-probability given the number of trials of each observation."""
         x = value.flatten(-len(self.event_shape))
-        words = (x * self.log_p).sum(-1)
+        words = (x * self.log_p.where(x != 0, 0)).sum(-1)
         return words + torch.lgamma(x.sum(-1) + 1) - torch.lgamma(x + 1).sum(-1) if self.coefficient else words

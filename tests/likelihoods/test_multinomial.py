@@ -71,3 +71,12 @@ def test_what_is_no_multinomial_is_refused() -> None:
         mixed_likelihood({"words": Multinomial((3,)), "more": Multinomial((1,))})
     with pytest.raises(NotImplementedError, match="expected one trial to list what comes out of it, got 2"):
         Multinomial((3,), trials=2)(_logits(1, 3)).enumerate_support()
+
+
+def test_an_outcome_that_is_impossible_has_no_part_in_what_did_not_have_it() -> None:
+    h = torch.tensor([[0.0, 1.0, -torch.inf]])
+    x = torch.tensor([[1.0, 1, 0], [0, 0, 0], [1, 0, 1]])
+    found = Multinomial((3,))(h).log_prob(x)
+    p = h[:, :2].log_softmax(-1)
+    torch.testing.assert_close(found[0], torch.tensor(2.0).log() + p.sum())
+    assert found[1:].tolist() == [0, -torch.inf]

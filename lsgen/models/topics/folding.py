@@ -119,7 +119,8 @@ class VariationalFoldIn(FoldIn):
     def step(self, x: Tensor) -> _Step:
         """Return the update of the concentrations."""
         expected = torch.digamma(self.weights) - torch.digamma(self.weights.sum(-1, keepdim=True))
-        return _Variational(_Responsibilities(x, expected.exp()), self.alpha)
+        b = (expected - expected.amax(0)).exp()  # shares do not depend on a factor of a word, which may be below range
+        return _Variational(_Responsibilities(x, b), self.alpha)
 
 
 class _Variational(_Step):

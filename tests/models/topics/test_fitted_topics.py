@@ -167,3 +167,19 @@ def test_options_that_make_no_model_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=sentence):
             build()
+
+
+def test_words_that_no_topic_has_seen_count_in_single_precision_as_well() -> None:
+    seen = 1000 * torch.rand(100, 3, generator=torch.Generator().manual_seed(0))
+    topics = 0.01 + torch.cat([seen, torch.zeros(100, 3)], 1)  # exp of their expected logarithms is below its range
+    model = LDA((6,), 100)
+    model.latent_space.decoder.weights.copy_(topics)
+    x = torch.tensor([[0.0, 0, 0, 1, 2, 1], [1, 0, 0, 0, 0, 3]])
+    concentrations = model.latent_space.encode(x).concentration
+    torch.testing.assert_close(concentrations.sum(-1), 100 * 0.01 + x.sum(-1))
+    torch.testing.assert_close(
+        _with_topics(model, topics).latent_space.encode(x.double()).mean.float(),
+        concentrations / concentrations.sum(-1, keepdim=True),
+        rtol=1e-2,
+        atol=1e-4,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["lines", "require_text", "text_files", "whole_text"]
+__all__ = ["is_empty", "lines", "require_text", "text_files", "whole_text"]
 
 _MARK = b"\xef\xbb\xbf"  # with which some editors begin a file in UTF-8
 
@@ -53,6 +53,12 @@ def lines(file: Path) -> Iterator[str]:
             place += len(raw)
             if text.strip():
                 yield text
+
+
+def is_empty(raw: bytes) -> bool:
+    """Return whether `lines` leaves a line out: one of white space alone, which is not all in ASCII, or of a mark."""
+    line = raw.strip()
+    return not line or (not 32 < line[0] < 127 and not line.removeprefix(_MARK).decode(errors="replace").strip())
 
 
 def whole_text(file: Path) -> str:

@@ -31,7 +31,7 @@ from lsgen.data.batches import Observations
 from lsgen.data.loading import chosen_options
 from lsgen.data.making import advancing, alone
 from lsgen.data.splits import random_split
-from lsgen.data.text.reading import lines, text_files
+from lsgen.data.text.reading import is_empty, lines, text_files
 
 __all__ = ["END", "TokenFiles", "TokenRows", "Tokens"]
 
@@ -253,7 +253,7 @@ def _digest(files: list[Path]) -> tuple[str, int]:
         with open(file, "rb") as content:
             for line in content:
                 found.update(line)
-                documents += bool(line.strip())
+                documents += not is_empty(line)
     return found.hexdigest(), documents
 
 

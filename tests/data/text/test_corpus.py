@@ -187,3 +187,10 @@ def test_a_place_that_cannot_be_written_to(tmp_path, monkeypatch):
         PermissionError, match=r"which cannot be written to: name another directory by data\.tokens\.cac"
     ):
         Corpus(path=str(tmp_path / "t.txt"), val_size=0, test_size=0)
+
+
+def test_lines_of_any_white_space_are_no_documents_to_hold_out(tmp_path):
+    blank = ["\u00a0", "\u3000 ", "\x1c", "\t", ""]
+    (tmp_path / "blank.txt").write_text("\ufeff\n" + "\n".join(["one two", *blank * 9] * 10), encoding="utf-8")
+    data = Corpus(path=str(tmp_path / "blank.txt"), tokens={"least": 1}, val_size=3, test_size=2)
+    assert [len(words_of(data, split)) for split in ("train", "val", "test")] == [5, 3, 2]

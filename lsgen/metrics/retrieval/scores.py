@@ -115,6 +115,8 @@ class Retrieval(Metric):
         query = roles < 2
         if not bool(query.any()):
             raise ValueError("expected queries whose labels are known, got none")
+        if not together and bool(query.all()):
+            raise ValueError("expected a gallery with known labels, got queries alone")
         others = (None, None) if together else (codes[~query], labels[~query])
         relevance = LabelRelevance(labels[query], others[1])
         found = query_values(codes[query], others[0], relevance, self.ks, self.distance)

@@ -9,7 +9,7 @@ With P(a), P(a, b) the shares of documents that have a word, or both, and eps = 
 
 These are gensim's definitions with documents for sliding windows, which bags of words do not have: a window as long as
 the longest document gives the same numbers. C_v as published has windows of 110 words. Pairs with a word that no
-document of the reference corpus has count as -1 in NPMI and C_v, and as log eps in U_mass.
+document of the reference corpus has count as -1 in NPMI and C_v; in U_mass P(b) = 0 counts as 1.
 
 Reference: Roeder, Both & Hinneburg, "Exploring the space of topic coherence measures" (2015); Lau, Newman & Baldwin,
 "Machine reading tea leaves" (2014); Mimno et al., "Optimizing semantic coherence in topic models" (2011).

@@ -171,3 +171,8 @@ def test_what_cannot_be_measured_is_refused() -> None:
     empty.update(torch.zeros(2, 1), torch.tensor([-1, -1]))
     with pytest.raises(ValueError, match="expected queries whose labels are known, got none"):
         empty.compute()
+    alone = Retrieval()
+    alone.update(torch.zeros(2, 1), torch.tensor([0, 0]), "query")
+    alone.update(torch.zeros(2, 1), torch.tensor([-1, -1]), "gallery")
+    with pytest.raises(ValueError, match="expected a gallery with known labels, got queries alone"):
+        alone.compute()

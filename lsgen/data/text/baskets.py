@@ -27,6 +27,8 @@ SIZES, OTHER = (3, 6), 0.1  # items in a basket, and the part of them from any g
 class Baskets:
     """Baskets of 3 to 6 items of one group, of which a tenth comes from any group, as documents.
 
+    The k-th item of a group is chosen like 1/(1 + k), k = 0, 1, ..., without being chosen twice.
+
     Attributes:
         documents: baskets.
         seed: of the draws; the groups are the same for all.
@@ -56,7 +58,9 @@ class Baskets:
         for _ in range(self.documents):
             size, group = int(rng.integers(SIZES[0], SIZES[1] + 1)), groups[rng.integers(len(groups))]
             strange = int((rng.random(size) < OTHER).sum())
-            items = [*rng.permutation(group)[: size - strange], *rng.permutation(everything)[:strange]]
+            order = np.argsort(np.log1p(np.arange(len(group))) - rng.gumbel(size=len(group)))  # without replacement
+            items = [group[number] for number in order[: size - strange]]
+            items += [everything[number] for number in rng.integers(len(everything), size=strange)]
             yield " ".join(dict.fromkeys(items))
 
     @property

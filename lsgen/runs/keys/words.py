@@ -44,7 +44,9 @@ WORDS: tuple[Entry, ...] = (
         meaning="share of questions, or of pairs, whose words are all known"),
     Entry("words/analogies", "Analogies by section", section="words", kind="image",
         meaning="shares that are solved, standard and honest, with 95 % intervals"),
-    Entry("words/scores", "", section="words", kind="table", meaning="all of these numbers, with intervals"),
-    Entry("words/unknown", "", section="words", kind="table", meaning="words and pairs that are not known"),
+    Entry("words/scores", "Scores of words", section="words", kind="table",
+        meaning="all of these numbers, with intervals; also as csv"),
+    Entry("words/unknown", "Words that are not known", section="words", kind="table",
+        meaning="words and pairs that are not known, and how often they are asked for; also as csv"),
 )
 # fmt: on

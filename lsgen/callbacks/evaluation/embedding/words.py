@@ -170,13 +170,14 @@ class _Turn:
             return
         key, ends = f"{place}/{score}", one.interval or ()
         self.sink.scalars({key: one.value, **dict(zip((f"{key}_low", f"{key}_high"), ends, strict=False))})
-        self.rows.append([place.removeprefix("words/"), score, one.value, *(ends or (None, None)), one.n])
+        shown = [None if number is None else float(f"{number:.4g}") for number in (one.value, *(ends or (None, None)))]
+        self.rows.append([place.removeprefix("words/"), score, *shown, one.n])
 
     def close(self) -> None:
         """Log the tables and the chart."""
-        self.sink.table("words/scores", ["test", "statistic", "value", "lower end", "upper end", "n"], self.rows)
+        self.sink.rows("words/scores", ["test", "statistic", "value", "lower end", "upper end", "n"], self.rows)
         if self.unknown:
-            self.sink.table("words/unknown", ["test", "words", "times"], self.unknown)
+            self.sink.rows("words/unknown", ["test", "words", "times"], self.unknown)
         if self.bars:
             kinds = ("standard", "honest")
             series = {kind: [_bar(getattr(scores, kind)) for scores in self.bars.values()] for kind in kinds}

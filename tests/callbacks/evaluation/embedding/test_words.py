@@ -57,10 +57,11 @@ def test_what_is_asked_is_answered_and_what_is_unknown_is_listed(tmp_path: Path)
         ["analogies/questions", "ten", 1],
         ["similarity/pairs", "one nine", 1],
     ]
-    assert ["similarity/pairs", "coverage", pytest.approx(5 / 6), None, None, 6] in sink.tables["words/scores"]
+    assert ["similarity/pairs", "coverage", 0.8333, None, None, 6] in sink.tables["words/scores"]
     for rows in sink.tables.values():
         wandb.Table([str(i) for i in range(len(rows[0]))], rows)  # which refuses a column of several types
     assert (tmp_path / "figures" / "words" / "analogies" / "00000003.png").is_file()
+    assert "one nine" in (tmp_path / "figures" / "words" / "unknown" / "00000003.csv").read_text()
 
 
 def test_a_vocabulary_without_a_question_has_the_coverage_nought_alone(tmp_path: Path) -> None:

@@ -65,13 +65,12 @@ class TopicCoherence(Metric):
     def update(self, x: Tensor) -> None:
         """Add documents, counts of words (B, *shape)."""
         counts = x.flatten(1)
-        words, places = self.get_buffer("words"), self.get_buffer("places")
+        words = self.get_buffer("words")
         if counts.shape[1] <= int(words.max()):
             raise ValueError(f"expected counts of more than {int(words.max())} words, got {counts.shape[1]}")
         has = (counts[:, words] > 0).float()
         self.together += (has.T @ has).double()
         self.documents += len(x)
-        assert places.ndim == 2
 
     def compute(self) -> dict[str, Tensor]:
         """Return the coherences of each topic.
@@ -88,7 +87,7 @@ class TopicCoherence(Metric):
         known = (alone[:, :, None] > 0) & (alone[:, None, :] > 0)
         product = (alone[:, :, None] * alone[:, None, :]).where(known, 1)
         npmi = torch.where(known, ((both + EPSILON) / product).log() / -(both + EPSILON).log(), -1.0)
-        npmi = torch.where(known & (both == 1), _everywhere(both), npmi)
+        npmi = torch.where(both == 1, -1.0, npmi)  # words that every document has: log(1 + eps) / -log(1 + eps)
         n = places.shape[1]
         off = ~torch.eye(n, dtype=torch.bool, device=npmi.device)
         ordered = torch.ones(n, n, dtype=torch.bool, device=npmi.device).tril(-1)  # row a after column b
@@ -100,8 +99,3 @@ class TopicCoherence(Metric):
             "c_v": cosine.mean(-1),
             "u_mass": conditional[:, ordered].mean(-1),
         }
-
-
-def _everywhere(both: Tensor) -> Tensor:
-    """Return npmi of words that every document has: log(1 + eps) / -log(1 + eps), which rounding must not decide."""
-    return torch.full_like(both, -1.0)

@@ -16,6 +16,7 @@ Reference: Hoffman, Blei & Bach, "Online learning for latent Dirichlet allocatio
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,8 @@ from torch import Tensor, nn
 from lsgen.models.topics.decoders import normalised
 
 __all__ = ["FoldIn", "LeastSquaresFoldIn", "LikelihoodFoldIn", "VariationalFoldIn"]
+
+Step = Callable[[Tensor], Tensor]
 
 
 class FoldIn(nn.Module, ABC):
@@ -72,29 +75,8 @@ class FoldIn(nn.Module, ABC):
         return found
 
     @abstractmethod
-    def step(self, x: Tensor) -> _Step:
-        """Return the map of one iteration, (N, K) -> (N, K)."""
-
-
-class _Step(ABC):
-    """One iteration."""
-
-    @abstractmethod
-    def __call__(self, found: Tensor) -> Tensor:
-        """Return the next value."""
-
-
-class _Responsibilities(_Step):
-    """The words of a document that each topic accounts for: theta_k sum_v x_v b_kv / (theta b)_v, (N, K)."""
-
-    def __init__(self, x: Tensor, b: Tensor) -> None:
-        self.rows, words = x.nonzero(as_tuple=True)
-        self.counts, self.b, self.tiny = x[self.rows, words], b.T[words], torch.finfo(x.dtype).tiny
-
-    def __call__(self, found: Tensor) -> Tensor:
-        share = found[self.rows] * self.b
-        share = share * (self.counts / share.sum(-1).clamp(min=self.tiny)).unsqueeze(-1)
-        return torch.zeros_like(found).index_add_(0, self.rows, share)
+    def step(self, x: Tensor) -> Step:
+        """Return the map of one iteration for documents (N, V), values (N, K) -> (N, K)."""
 
 
 class VariationalFoldIn(FoldIn):
@@ -116,24 +98,21 @@ class VariationalFoldIn(FoldIn):
         """Return ones."""
         return torch.ones(len(x), self.dim, dtype=x.dtype, device=x.device)
 
-    def step(self, x: Tensor) -> _Step:
+    def step(self, x: Tensor) -> Step:
         """Return the update of the concentrations."""
         expected = torch.digamma(self.weights) - torch.digamma(self.weights.sum(-1, keepdim=True))
         b = (expected - expected.amax(0)).exp()  # shares do not depend on a factor of a word, which may be below range
-        return _Variational(_Responsibilities(x, b), self.alpha)
+        shares = _responsibilities(x, b)
 
+        def update(gamma: Tensor) -> Tensor:
+            logs = torch.digamma(gamma)
+            return self.alpha + shares((logs - logs.amax(-1, keepdim=True)).exp())
 
-class _Variational(_Step):
-    def __init__(self, shares: _Responsibilities, alpha: float) -> None:
-        self.shares, self.alpha = shares, alpha
-
-    def __call__(self, found: Tensor) -> Tensor:
-        logs = torch.digamma(found)
-        return self.alpha + self.shares((logs - logs.amax(-1, keepdim=True)).exp())
+        return update
 
 
 class LikelihoodFoldIn(FoldIn):
-    """The mixture of greatest likelihood; the result is its log.
+    """The mixture of greatest likelihood, by expectation maximisation; the result is its log.
 
     Args:
         weights: weights (K, V) of the topics.
@@ -145,17 +124,10 @@ class LikelihoodFoldIn(FoldIn):
     def __init__(self, weights: nn.Parameter, iterations: int = 500, tol: float = 1e-6) -> None:
         super().__init__(weights, iterations, tol)
 
-    def step(self, x: Tensor) -> _Step:
+    def step(self, x: Tensor) -> Step:
         """Return expectation maximisation."""
-        return _Likelihood(_Responsibilities(x, normalised(self.weights)))
-
-
-class _Likelihood(_Step):
-    def __init__(self, shares: _Responsibilities) -> None:
-        self.shares = shares
-
-    def __call__(self, found: Tensor) -> Tensor:
-        return normalised(self.shares(found))
+        shares = _responsibilities(x, normalised(self.weights))
+        return lambda theta: normalised(shares(theta))
 
 
 class LeastSquaresFoldIn(FoldIn):
@@ -179,18 +151,29 @@ class LeastSquaresFoldIn(FoldIn):
         """Return the mixture."""
         return normalised(found)
 
-    def step(self, x: Tensor) -> _Step:
+    def step(self, x: Tensor) -> Step:
         """Return one round of coordinate descent."""
-        return _Descent(x, normalised(self.weights))
+        topics = normalised(self.weights)
+        target, gram = x @ topics.T, topics @ topics.T
+
+        def descend(found: Tensor) -> Tensor:
+            weights = list(found.unbind(-1))
+            for k, row in enumerate(gram):
+                slope = torch.stack(weights, -1) @ row - target[:, k]
+                weights[k] = (weights[k] - slope / row[k]).clamp(min=0)
+            return torch.stack(weights, -1)
+
+        return descend
 
 
-class _Descent(_Step):
-    def __init__(self, x: Tensor, b: Tensor) -> None:
-        self.target, self.gram = x @ b.T, b @ b.T
+def _responsibilities(x: Tensor, b: Tensor) -> Step:
+    """Return theta -> theta_k sum_v x_v b_kv / (theta b)_v, (N, K): the words that each topic accounts for."""
+    rows, words = x.nonzero(as_tuple=True)
+    counts, columns, tiny = x[rows, words], b.T[words], torch.finfo(x.dtype).tiny
 
-    def __call__(self, found: Tensor) -> Tensor:
-        weights = list(found.unbind(-1))
-        for k, row in enumerate(self.gram):
-            slope = torch.stack(weights, -1) @ row - self.target[:, k]
-            weights[k] = (weights[k] - slope / row[k]).clamp(min=0)
-        return torch.stack(weights, -1)
+    def shares(theta: Tensor) -> Tensor:
+        share = theta[rows] * columns
+        share = share * (counts / share.sum(-1).clamp(min=tiny)).unsqueeze(-1)
+        return torch.zeros_like(theta).index_add_(0, rows, share)
+
+    return shares

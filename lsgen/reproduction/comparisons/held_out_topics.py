@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ class HeldOutTopics:
         data: counts of words.
         topics: numbers K.
         pseudo_count: of each word in each topic.
+        learning: whether LDA is fitted in batches or online.
         iterations: passes of LDA and of the mixture of unigrams over the training documents.
         updates: updates of PLSA.
         folding: updates of the mixture of a document that is folded in by PLSA.
@@ -48,6 +49,7 @@ class HeldOutTopics:
     data: DataModule
     topics: Sequence[int] = (5, 10, 20, 50, 100)
     pseudo_count: float = 0.05
+    learning: Literal["batch", "online"] = "batch"
     iterations: int = 50
     updates: int = 200
     folding: int = 100
@@ -85,7 +87,7 @@ class HeldOutTopics:
     def _fitted(self, k: int, seed: int, train: Tensor, test: Tensor) -> list[tuple[str, Tensor, Tensor]]:
         """Return the key of each method, its predictions log p (N, V) and the documents that they are of."""
         shape = (train.shape[1],)
-        lda = LDA(shape, k, eta=self.pseudo_count, iterations=self.iterations, seed=seed)
+        lda = LDA(shape, k, eta=self.pseudo_count, learning=self.learning, iterations=self.iterations, seed=seed)
         lda.fit(train)
         plsa = NMF(shape, k, "kullback-leibler", iterations=self.updates, tol=0.0, seed=seed)
         encoder = plsa.latent_space.encoder

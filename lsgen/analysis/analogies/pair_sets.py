@@ -1,10 +1,11 @@
 r"""Analogies of a relation that many pairs have: what is to c as the b of all pairs are to their a?
 
     3CosAvg     argmax_d cos(d, c + average of b - average of a)
-    LRCos       argmax_d P(d is a b) s(d, c),    s = (1 + cos) / 2
+    LRCos       argmax_d P(d is a b) cos(d, c)
 
-Vectors have length 1 first. P is that of a logistic regression, fitted to tell the b of the pairs from their a and from
-as many other codes, drawn at random: the paper draws others too, and does not give their number.
+Vectors have length 1 first. P is that of a logistic regression on standardised coordinates with an L2 penalty of 1,
+fitted to tell the b of the pairs from their a and from as many other codes, drawn at random. The paper draws others too
+and says neither their number nor the penalty; without standardising, P hardly differs between codes of length 1.
 
 Each pair is asked for by all pairs that share none of its codes, so that no pair answers for itself. An answer is right
 if it stands beside c in any pair. As of other analogies, the honest accuracy leaves no code out of the answers, the
@@ -186,8 +187,10 @@ def _ranking(unit: Array, pairs: Array, asked: Array, method: str, seed: int) ->
     drawn = np.random.default_rng(seed).permutation(free)[: len(pairs)]
     x = np.concatenate([np.unique(b, axis=0), np.unique(a, axis=0), unit[drawn]])
     y = np.arange(len(x)) < len(np.unique(b, axis=0))
-    chance = LogisticRegression(max_iter=1000).fit(x, y).predict_proba(unit)[:, 1]
-    return np.asarray((1 + unit[asked] @ unit.T) / 2 * chance)
+    scale = x.std(0)
+    scale[scale == 0] = 1
+    chance = LogisticRegression(max_iter=1000).fit(x / scale, y).predict_proba(unit / scale)[:, 1]
+    return np.asarray(unit[asked] @ unit.T * chance)
 
 
 def _scores(values: Array, rows: Array, asked: int, seed: int) -> PairSetScores:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from lsgen.analysis.analogies import (
     attribute_analogies,
@@ -41,8 +43,8 @@ def test_class_times_similarity_ranks_answers():
     free = np.setdiff1d(np.arange(len(unit)), pairs)
     drawn = np.random.default_rng(3).permutation(free)[:4]
     rows = [8, 9, 10, 11, 0, 1, 2, 3, *drawn]
-    model = LogisticRegression(max_iter=1000, tol=1e-10).fit(unit[rows], [1] * 4 + [0] * 8)
-    scores = model.predict_proba(unit)[:, 1] * (1 + unit @ unit[5]) / 2
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, tol=1e-10))
+    scores = model.fit(unit[rows], [1] * 4 + [0] * 8).predict_proba(unit)[:, 1] * (unit @ unit[5])
     found = solve_by_pairs(codes, pairs, [5], "lrcos", k=3, exclude_inputs=False, seed=3)
     assert found[0].tolist() == np.argsort(-scores)[:3].tolist()
 

@@ -34,7 +34,7 @@ from lsgen.latent.distances import ChordDistance, CodeDistance, EuclideanDistanc
 __all__ = ["NeighbourGraph", "Neighbours", "ball_members", "nearest_neighbours", "neighbour_graph", "without_own"]
 
 ENTRIES, PAIR_ENTRIES, SPARE = 2**21, 2**18, 6
-GROUP, BLOCK, MANY, CROWD = 32, 2**12, 2**16, 2**17
+GROUP, BLOCK, MANY, CROWD, PIECE = 32, 2**12, 2**16, 2**17, 2**14
 ROUNDING = 1 + 16 * torch.finfo(torch.float64).eps
 
 
@@ -272,24 +272,26 @@ def _by_bounds(
     ends, weights = distance.chord(b)
     starts = ends if apart else distance.chord(a)[0]
     grouped = len(b) >= max(MANY, 8 * GROUP * k)
-    bounds = _Bounds(starts, ends, weights, coarse=grouped)
+    bounds, fine = _Bounds(starts, ends, weights, coarse=grouped), not grouped
     for rows in _chunks(len(a), (len(b) // GROUP + BLOCK) // 2 if grouped else len(b), chunk_size):
         if grouped:
-            i, j = _in_groups(bounds, rows, k, len(b), apart)
-            if len(i) > CROWD * GROUP:  # codes that are too close together for single precision
-                bounds = _Bounds(starts, ends, weights)
-                i, j = _in_groups(bounds, rows, k, len(b), apart)
+            near = _groups(bounds, rows, k, apart)
+            if len(near[0]) > CROWD and not fine:  # codes that are too close together for single precision
+                bounds, fine = _Bounds(starts, ends, weights), True
+                near = _groups(bounds, rows, k, apart)
+            pieces = _in_groups(*near, rows, len(b), apart)
         else:
             lower = bounds.lower(rows)
             if apart:
                 lower.diagonal(rows.start).fill_(torch.inf)
-            i, j = _candidates(lower, k, partial(bounds.margin, rows))
-        measured = _measured(distance, a[rows], b, i, j)
-        order = measured.argsort(stable=True)
-        order = order[i[order].argsort(stable=True)]
-        count = torch.bincount(i, minlength=rows.stop - rows.start)
-        first = order[(count.cumsum(0) - count)[:, None] + torch.arange(k, device=a.device)]
-        yield measured[first], j[first]
+            pieces = iter([(rows, *_candidates(lower, k, partial(bounds.margin, rows)))])
+        for some, i, j in pieces:
+            measured = _measured(distance, a[some], b, i, j)
+            order = measured.argsort(stable=True)
+            order = order[i[order].argsort(stable=True)]
+            count = torch.bincount(i, minlength=some.stop - some.start)
+            first = order[(count.cumsum(0) - count)[:, None] + torch.arange(k, device=a.device)]
+            yield measured[first], j[first]
 
 
 def _candidates(lower: Tensor, k: int, margin: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -316,18 +318,29 @@ def _candidates(lower: Tensor, k: int, margin: Callable[[Tensor], Tensor]) -> tu
     return pairs // size, pairs % size
 
 
-def _in_groups(bounds: _Bounds, rows: slice, k: int, size: int, apart: bool) -> tuple[Tensor, Tensor]:
-    """Return rows and columns, in order, of all pairs in the groups of columns that may hold one of the k least."""
+def _groups(bounds: _Bounds, rows: slice, k: int, apart: bool) -> tuple[Tensor, Tensor]:
+    """Return rows and the groups of columns that may hold one of the k least of each, in order."""
     least, margin = bounds.least(rows, apart)
     enough = (least + margin).topk(k, largest=False).values[:, -1:]
     i, group = (least <= enough).nonzero(as_tuple=True)
-    stride = BLOCK // GROUP
-    j = torch.arange(GROUP, device=group.device) * stride + (group // stride * BLOCK + group % stride)[:, None]
-    kept = j < size
-    if apart:
-        kept &= j != i[:, None] + rows.start
-    pairs = (i[:, None] * size + j)[kept].sort().values
-    return pairs // size, pairs % size
+    return i, group
+
+
+def _in_groups(i: Tensor, group: Tensor, rows: slice, size: int, apart: bool) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yield some rows, and rows and columns, in order, of all pairs in their groups: about PIECE groups at a time."""
+    count = torch.bincount(i, minlength=rows.stop - rows.start)
+    ends, stride, first, begin = count.cumsum(0), BLOCK // GROUP, 0, 0
+    for number in ((ends - count) // PIECE).unique_consecutive(return_counts=True)[1].tolist():
+        last = first + number
+        end = int(ends[last - 1])
+        own, some = i[begin:end] - first, group[begin:end]
+        j = torch.arange(GROUP, device=i.device) * stride + (some // stride * BLOCK + some % stride)[:, None]
+        kept = j < size
+        if apart:
+            kept &= j != own[:, None] + rows.start + first
+        pairs = (own[:, None] * size + j)[kept].sort().values
+        yield slice(rows.start + first, rows.start + last), pairs // size, pairs % size
+        first, begin = last, end
 
 
 def _grouped(values: Tensor, missing: float) -> Tensor:

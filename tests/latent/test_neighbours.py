@@ -409,3 +409,22 @@ def test_neighbours_among_many_codes_are_those_of_brute_force(name: str, monkeyp
     found = nearest_neighbours(ball, None, 5, distance)
     assert torch.equal(found.indices, expected.indices)
     assert torch.equal(found.distances, expected.distances)
+
+
+def test_many_codes_that_coincide_are_measured_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, measured = [], EuclideanDistance.between
+
+    def counted(self: EuclideanDistance, a: Tensor, b: Tensor) -> Tensor:
+        sizes.append(len(a))
+        return measured(self, a, b)
+
+    monkeypatch.setattr(EuclideanDistance, "between", counted)
+    for constant, value in (("MANY", 100), ("GROUP", 4), ("BLOCK", 64), ("CROWD", 500), ("PIECE", 50)):
+        monkeypatch.setattr(f"lsgen.latent.neighbours.{constant}", value, raising=False)
+    x = torch.ones(333, 3)
+    found = nearest_neighbours(x, None, 2)
+    assert max(sizes) <= 4 * 50 + 333
+    assert sum(sizes) == 333 * 332
+    assert found.distances.eq(0).all()
+    expected = _in_order(_squared(x, x), 2, apart=True)
+    assert np.array_equal(found.indices.numpy(), expected)

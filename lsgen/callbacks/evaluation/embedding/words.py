@@ -6,7 +6,8 @@ Reference: see `lsgen.analysis.analogies` and `lsgen.metrics.words.similarity`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite, nan
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from lsgen import viz
 from lsgen.analysis import Statistic
@@ -58,7 +60,8 @@ class WordTests:
 class WordBenchmarks(PeriodicCallback):
     """Measures how well the codes of words solve analogies and order pairs as people do.
 
-    Sets of questions without one in the vocabulary are logged with the coverage 0 alone.
+    Sets of questions without one in the vocabulary are logged with the coverage 0 alone. Of a test that codes do not
+    allow, such as by cosines with a vector of zeros, there is a warning and nothing else.
 
     Args:
         tests: what is asked.
@@ -117,9 +120,11 @@ class WordBenchmarks(PeriodicCallback):
         if self.tests.most is not None and self.tests.most < len(codes):
             codes = codes.select(np.arange(self.tests.most))
         for name, asked in self._questions.items():
-            turn.analogies(codes, name, asked, self.tests.method)
+            with _warned(f"the analogies of {name}"):
+                turn.analogies(codes, name, asked, self.tests.method)
         for name, rated in self._pairs.items():
-            turn.similarities(codes, name, rated)
+            with _warned(f"the similarities of {name}"):
+                turn.similarities(codes, name, rated)
         turn.close()
 
 
@@ -185,6 +190,15 @@ class _Turn:
             self.sink.image(
                 "words/analogies", viz.horizontal_bars(series, list(self.bars), title, "share of questions")
             )
+
+
+@contextmanager
+def _warned(what: str) -> Iterator[None]:
+    """Warn of what cannot be measured."""
+    try:
+        yield
+    except ValueError as error:
+        rank_zero_warn(f"WordBenchmarks left out {what}: {error}")
 
 
 def _questions(name: str, lowercase: bool) -> tuple[Question, ...]:

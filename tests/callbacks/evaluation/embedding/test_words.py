@@ -101,3 +101,13 @@ def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:
         benchmark.setup(Trainer(logger=False, accelerator="cpu"), NamedPoints(), "fit")
     with pytest.raises(TypeError, match=r"latent_space to be a lsgen\.latent\.ItemSpace, got NoneType"):
         benchmark.check(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
+
+
+def test_a_vector_without_direction_leaves_out_what_needs_it_and_no_more(tmp_path: Path) -> None:
+    questions, pairs = word_files(tmp_path)
+    z = np.concatenate([Z, np.zeros((1, 2), dtype=np.float32)])
+    sink, tests = Kept(tmp_path, 3), WordTests([questions], [pairs])
+    with pytest.warns(UserWarning, match="left out the analogies of questions: expected vectors that have a direction"):
+        WordBenchmarks(tests).run(ItemTable(Codes(z, [*WORDS, "padding"])), None, sink)
+    assert sink.values["words/similarity/pairs/spearman"] == _found(tmp_path).values["words/similarity/pairs/spearman"]
+    assert not any("analogies" in key for key in sink.values)

@@ -27,7 +27,7 @@ def read_questions(path: str | Path, lower: bool = False) -> tuple[list[tuple[st
     questions: list[tuple[str, str, str, str]] = []
     sections: list[str] = []
     section = ""
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").split("\n"), 1):
         if line.startswith(":"):
             section = line[1:].strip()
             continue

@@ -110,6 +110,8 @@ def test_questions_are_read_by_section(tmp_path):
     file.write_text(": one\nA b c d\n\n: two\ne f g h\n", encoding="utf-8")
     assert read_questions(file) == ([("A", "b", "c", "d"), ("e", "f", "g", "h")], ["one", "two"])
     assert read_questions(file, lower=True)[0][0] == ("a", "b", "c", "d")
+    file.write_text(": one\r\na b c d\r\n", encoding="utf-8-sig")
+    assert read_questions(file) == ([("a", "b", "c", "d")], ["one"])
     file.write_text("a b c\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"four names a line in .*q\.txt, got 3 in line 1"):
         read_questions(file)

@@ -14,6 +14,7 @@ from lsgen.data.files import reading
 __all__ = ["checked_counts", "holds_counts", "read_counts"]
 
 ARCHIVES, LISTS = (".tgz", ".tar.gz"), (".dat", ".ldac", ".lda-c")
+MOST = 2**31 - 1
 
 
 def holds_counts(path: Path) -> bool:
@@ -49,7 +50,7 @@ def read_counts(path: Path, vocabulary: str | None = None) -> tuple[Any, NDArray
             counts = sparse.csr_matrix(sparse.load_npz(path))
     else:
         with reading("counts of words", path):
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         counts = _lda_c(text, path)
     if vocabulary is not None or listed is None:
         file = path.with_name("vocab.txt") if vocabulary is None else Path(vocabulary).expanduser()
@@ -57,7 +58,7 @@ def read_counts(path: Path, vocabulary: str | None = None) -> tuple[Any, NDArray
             raise FileNotFoundError(
                 f"expected a vocabulary, a word a line, at {file}, found nothing: data.vocabulary=FILE says where it is"
             )
-        listed = file.read_text(encoding="utf-8")
+        listed = file.read_text(encoding="utf-8-sig")
     words = listed.rstrip().split("\n")
     if path.suffix.lower() != ".npz" and counts.shape[1] < len(words):  # the last words are in no document
         counts.resize(counts.shape[0], len(words))
@@ -74,7 +75,7 @@ def checked_counts(counts: Any, words: list[str], where: str) -> tuple[Any, NDAr
 
     Raises:
         ValueError: there is no document or no word, the words are not as many as the columns or not different, a
-            count is negative or no whole number, or a document has no word.
+            count is negative, no whole number or above 2,147,483,647, or a document has no word.
 
     """
     from scipy import sparse
@@ -90,7 +91,7 @@ def checked_counts(counts: Any, words: list[str], where: str) -> tuple[Any, NDAr
     if len(set(names)) < len(names) or "" in names:
         twice = next(name for name in names if not name or names.count(name) > 1)
         raise ValueError(f"expected {len(names)} different words in the vocabulary of {where}, got {twice!r} again")
-    if (bad := ~(counts.data >= 0) | (counts.data % 1 != 0)).any():
+    if (bad := ~(counts.data >= 0) | (counts.data % 1 != 0) | (counts.data > MOST)).any():
         at = int(np.flatnonzero(bad)[0])
         row = int(np.searchsorted(counts.indptr, at, side="right")) - 1
         raise ValueError(
@@ -119,7 +120,7 @@ def _member(archive: tarfile.TarFile, name: str) -> str:
     file = archive.extractfile(name)
     if file is None:
         raise OSError(f"{name} is no file")
-    return file.read().decode()
+    return file.read().decode("utf-8-sig")
 
 
 def _lda_c(text: str, path: Path) -> Any:

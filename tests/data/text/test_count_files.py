@@ -56,6 +56,15 @@ def test_every_format_holds_what_was_written(tmp_path, kind):
     assert _rows(data) == COUNTS[:, kept].tolist()
 
 
+def test_marks_at_the_beginning_are_no_part_of_numbers_and_words(tmp_path):
+    path = _written(tmp_path, ".dat")
+    for name in ("made.dat", "vocab.txt"):
+        (tmp_path / name).write_text((tmp_path / name).read_text(), encoding="utf-8-sig")
+    data = BagOfWords(path=path, words=EVERY, val_size=0, test_size=0)
+    assert data.vocabulary == tuple(WORDS)
+    assert _rows(data) == COUNTS.tolist()
+
+
 def test_words_are_chosen_from_training_documents_as_of_texts(tmp_path):
     words = {"most": 2, "least_documents": 2, "stop_words": ["red"]}
     data = BagOfWords(path=_written(tmp_path, ".npz"), words=words, val_size=0, test_size=0)
@@ -80,6 +89,7 @@ def test_a_vocabulary_may_lie_elsewhere_and_be_longer_for_lda_c(tmp_path):
         ({(1, 1): -3}, r"expected counts 0, 1, 2, \.\.\. in .*, got -3 of 'green' in document 1"),
         ({(3, 2): 0.5}, r"got 0\.5 of 'blue' in document 3"),
         ({(3, 2): np.nan}, "got nan of 'blue' in document 3"),
+        ({(0, 0): 2.0**31}, r"got 2\.14748e\+09 of 'red' in document 0"),
         ({(1, 1): 0}, "expected documents with words in .*, got 1 without, such as 1"),
     ],
 )

@@ -56,14 +56,15 @@ function figuresOf(found, count) {
 }
 
 /* Measure two axes beside the page, at all items or at some of many, and tell the trust strip. */
-const MEASURED = 2000, SOME = 500;
+const MEASURED = 2000, SOME = 500, FEWEST = 100, NUMBERS = 2e8;  // numbers of codes that are read for a sample
 const measureAxes = later(async (view) => {
   const { current: map, data, store } = view, engine = engineOf(data);
   if (!map?.axes || map.trust.length) return;
   const most = Math.floor((data.count - 1) / 2), k = Math.min(data.maps.find((one) => one.k)?.k ?? 15, most);
   try {
     if (engine.problem) throw new Error(engine.problem);
-    const rows = engine.search.sample(data.count, data.count <= MEASURED ? data.count : SOME, 0);
+    const some = Math.max(FEWEST, Math.min(SOME, Math.floor(NUMBERS / (data.count * engine.space.d))));
+    const rows = engine.search.sample(data.count, data.count <= MEASURED ? data.count : some, 0);
     await engine.background.know("codes", engine.space);
     const found = await engine.background.run("faithfulness", { space: "codes", places: map.places, m: map.dims, k, rows });
     map.trust = figuresOf(found, data.count);

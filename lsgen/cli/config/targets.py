@@ -56,6 +56,7 @@ _ALLOWED = (
     "torchvision.transforms.v2",
 )
 _FORBIDDEN = ("pytorch_lightning.strategies.launchers", "torch.nn.parallel", "torchmetrics.utilities")
+_EXTRAS = {"pytorch_metric_learning": "similarity"}  # package -> the extra that installs it
 _LOOKUPS = {"hydra.utils.get_class", "hydra.utils.get_method", "hydra.utils.get_object"}
 
 
@@ -145,6 +146,9 @@ def _locate(name: str, key: str) -> Any:
                 raise UsageError(f"{key}._target_: cannot import {module}: {error}") from error
             continue
         break
+    if found is None and parts[0] in _EXTRAS:
+        package = parts[0].replace("_", "-")
+        raise UsageError(f"{key}._target_: {name} needs {package}: pip install 'lsgen[{_EXTRAS[parts[0]]}]'")
     if found is None:
         raise UsageError(f"{key}._target_: there is no module {parts[0]!r} to import: is it on PYTHONPATH?")
     for part in parts[end:]:

@@ -117,3 +117,22 @@ def test_what_a_package_exports_from_its_private_modules_counts_as_its_own():
     ):
         with pytest.raises(UsageError, match="is not among what a config may call"):
             resolve("a", {"_target_": name})
+
+
+def test_a_package_that_an_extra_installs_is_asked_for_by_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning", None)
+    monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", None)
+    name = "pytorch_metric_learning.losses.NTXentLoss"
+    with pytest.raises(
+        UsageError, match=r"NTXentLoss needs pytorch-metric-learning: pip install 'lsgen\[similarity\]'"
+    ):
+        resolve("model.loss", {"_target_": name})
+
+
+@pytest.mark.parametrize(
+    "name", ["pytorch_metric_learning.utils.logging_presets.get_record_keeper", "geoopt.utils.size2shape"]
+)
+def test_of_packages_of_metric_learning_only_parts_of_models_may_be_named(name):
+    assert not allowed(name)
+    assert allowed("pytorch_metric_learning.miners.TripletMarginMiner")
+    assert allowed("geoopt.optim.RiemannianAdam")

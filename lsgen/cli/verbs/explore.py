@@ -169,7 +169,8 @@ def _table(file: Path, space: Any, most: int) -> Collected:
     try:
         return decoded_codes(space, read_vectors(file, most=None if file.suffix == ".npz" else most))
     except (FileNotFoundError, ValueError) as error:
-        raise UsageError(f"{file}: {error}") from error
+        said = str(error)
+        raise UsageError(said if said.startswith(f"{file}: ") else f"{file}: {said}") from error
 
 
 def _compared(other: RunDirectory, theirs: Codes, ours: Codes, options: PageOptions) -> FurtherSpace:

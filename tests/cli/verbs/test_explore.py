@@ -72,6 +72,12 @@ def test_bad_input_is_one_sentence(lsgen, refused, tmp_path, arguments, said):
     refused(lsgen("explore", *arguments), tmp_path, said)
 
 
+def test_damaged_word_vectors_are_refused_with_file_and_line(lsgen, tmp_path):
+    (tmp_path / "bad.txt").write_text("the 1 2\nof 3\n")
+    refused = lsgen("explore", "--codes", str(tmp_path / "bad.txt"))
+    assert (refused.code, refused.err.count("bad.txt"), "in line 2" in refused.err) == (2, 1, True)
+
+
 def test_a_run_is_exported_and_what_cannot_be_is_refused(lsgen, trained):
     done = lsgen("export", str(trained), "format=npz", "n=30", "maps=pca")
     assert done.code == 0, done.err

@@ -204,7 +204,7 @@ class Simplex(IsolatedPoints):
         total = others.sum(-1, keepdim=True)
         rest = torch.where(total > 0, others / total.clamp(min=torch.finfo(total.dtype).tiny), 1 - units)
         rest = rest / rest.sum(-1, keepdim=True).clamp(min=1)
-        weight = values.to(anchor).clamp(0, 1)[:, None]
+        weight = values.to(anchor).clamp(0 if self.classes > 1 else 1, 1)[:, None]  # one class alone has all weight
         return (1 - weight) * rest + weight * units
 
     def geodesic(self, start: Tensor, end: Tensor, points: int) -> Tensor:

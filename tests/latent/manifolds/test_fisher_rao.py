@@ -75,3 +75,10 @@ def test_transport_keeps_angles_and_takes_the_velocity_of_a_geodesic_along(pair:
     torch.testing.assert_close((there[0] * there[1] / q).sum(-1), (v * w / p).sum(-1))
     torch.testing.assert_close(sum(x.sum(-1).abs().sum() for x in there), torch.zeros((), dtype=torch.float64))
     torch.testing.assert_close(fisher_rao.transport(p, q, SPACE.log(p, q)), -SPACE.log(q, p))
+
+
+def test_a_traversal_stays_on_the_simplex_at_corners_and_of_one_class() -> None:
+    values = torch.tensor([-1.0, 0.0, 0.3, 1.0])
+    for classes in (1, 2, K):
+        moved = Simplex(classes, mixtures=True).traversal(torch.eye(classes), torch.arange(classes), values)
+        assert bool(Simplex(classes, mixtures=True).contains(moved).all())

@@ -27,7 +27,7 @@ from lsgen.models import VAE, LatentModel
 from lsgen.models.vae import DataSetObjective
 
 CONF = Path(next(iter(lsgen.conf.__path__)))
-SMALL = {"width": 16, "centres": 3, "hidden": 32}  # the most that parts of models have in tests
+SMALL = {"width": 16, "channels": 16, "centres": 3, "hidden": 32}  # the most that parts of models have in tests
 NUMBERS = {"int": 2, "float": 0.5, "float | Schedule": 0.5, "Sequence[int]": (4,), "tuple[int, ...]": (4,)}
 
 

@@ -41,7 +41,7 @@ _SEQUENCES, _TABLES, _BYTES = (list, tuple, set, frozenset, deque), (dict, Mappi
 _PLAIN = frozenset((bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device))
 _OTHERS = _PLAIN.union(_DICTS, {set})  # what most attributes of modules are that are no tensors
 _OPAQUE = frozenset({"builtins", "torch", "numpy", "weakref", "_weakref", "logging", "threading", "_thread"})
-_FIXED = frozenset({"builtins", "torch", "abc", "typing", "lsgen", "pytorch_lightning"})
+_FIXED = frozenset({"builtins", "torch", "numpy", "abc", "typing", "lsgen", "pytorch_lightning"})
 _HOLDERS = frozenset({"pytorch_lightning", "lightning"})  # of what runs a map, none of which the map is
 _fingerprints: ContextVar[dict[int, tuple[Any, Fingerprint]] | None] = ContextVar("fingerprints", default=None)
 
@@ -222,8 +222,13 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 
 def _globals(function: FunctionType) -> list[Any]:
-    """Return the globals that a function names, and the attributes that it names of the user's modules and classes."""
+    """Return the globals that a function names, and the attributes that it names of the user's modules and classes.
+
+    Those of functions of lsgen, PyTorch and the like stay as they are, and lead to all other functions there.
+    """
     known, names = function.__globals__, _names(function.__code__)
+    if str(known.get("__name__")).partition(".")[0] in _FIXED:
+        return []
     found = [known[name] for name in names if name in known]
     for thing in found[:]:
         module = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
@@ -16,9 +16,17 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lsgen.geometry import Immersion, jet, metric, scalar_curvature
+from lsgen.geometry import Immersion, immersion, jet, metric, reference, scalar_curvature
+from lsgen.geometry.jets import tracing
 
 GAIN = 2.0
+
+
+def linear(z: Tensor) -> Tensor:
+    return z * 2
+
+
+linear.__module__ = "lsgen.of_mine"
 
 
 class Slotted:
@@ -82,6 +90,43 @@ def test_the_jet_is_that_of_the_map_as_it_is_now(change: str) -> None:
     torch.testing.assert_close(now.value, made(z))
     torch.testing.assert_close(now.jacobian, jacobian)
     assert not torch.allclose(now.value, before.value)
+
+
+def gained(z: Tensor) -> Tensor:
+    return z.sin() * GAIN
+
+
+def times_gain(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    @wraps(fn)
+    def product(z: Tensor) -> Tensor:
+        return fn(z) * GAIN
+
+    return product
+
+
+@pytest.mark.parametrize("fn", [torch.func.vmap(gained), times_gain(torch.sin), times_gain(linear)])
+def test_globals_of_what_functions_of_pytorch_and_of_lsgen_hold_or_lend_their_names_to(
+    fn: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    im, z = Immersion(fn, 3), torch.randn(2, 3)
+    before = metric(im, z)
+    monkeypatch.setitem(globals(), "GAIN", 3 * GAIN)
+    torch.testing.assert_close(metric(im, z), 9 * before)
+
+
+def test_a_map_that_names_functions_of_lsgen_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they lead to, such as stores of lsgen that grow meanwhile, has no part in what the map is."""
+    count, build = [], tracing.build_trace
+    monkeypatch.setattr(tracing, "build_trace", lambda *a: count.append(1) or build(*a))
+    surface, z = reference.sphere(), torch.randn(2, 2)
+    im = Immersion(lambda z: surface.immersion.fn(z), 2)
+    assert immersion.__name__ in im.fn.__code__.co_names
+    first = metric(im, z)
+    found = len(count)
+    assert found > 0
+    for _ in range(2):
+        assert torch.equal(metric(im, z), first)
+    assert len(count) == found
 
 
 class Held(nn.Module):

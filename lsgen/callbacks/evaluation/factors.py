@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsgen.callbacks.engine.observer import Observer
 from lsgen.data import DataModule, Observations, Split
-from lsgen.latent import EncodableLatentSpace
+from lsgen.latent import EncodableSpace
 from lsgen.metrics import FactorRegression
 from lsgen.metrics.disentanglement import OBSERVATIONS, disentanglement_metrics
 from lsgen.metrics.disentanglement.factor_pairs.dependence import dependent_pairs
@@ -55,7 +55,7 @@ class FactorMetrics(Observer):
         """Measure and log."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         space = getattr(pl_module, "latent_space", None)
-        if not isinstance(data, DataModule) or not data.factor_names or not isinstance(space, EncodableLatentSpace):
+        if not isinstance(data, DataModule) or not data.factor_names or not isinstance(space, EncodableSpace):
             return
         probes = _held_out(data, self.n)
         factors = torch.cat([probe["factors"] for probe in probes]).to(pl_module.device)
@@ -89,7 +89,7 @@ def _held_out(data: DataModule, n: int) -> list[Observations]:
 
 
 @torch.no_grad()
-def _codes(space: EncodableLatentSpace, x: Tensor) -> Tensor:
+def _codes(space: EncodableSpace, x: Tensor) -> Tensor:
     return space.encode(x).mean
 
 

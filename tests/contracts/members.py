@@ -32,13 +32,21 @@ NUMBERS = {"int": 2, "float": 0.5, "float | Schedule": 0.5, "Sequence[int]": (4,
 
 
 def modules(*rooms: str) -> Iterator[Any]:
-    """Yield every module of rooms, the rooms within them included; scripts that run when imported are left out."""
+    """Yield every module of rooms, the rooms within them included; scripts that run when imported are left out.
+
+    So is a module of a package that is not installed, which an extra brings.
+    """
     for room in rooms:
         package = importlib.import_module(room)
         yield package
         for info in pkgutil.walk_packages(package.__path__, f"{room}."):
-            if not info.name.endswith("__main__"):
+            if info.name.endswith("__main__"):
+                continue
+            try:
                 yield importlib.import_module(info.name)
+            except ModuleNotFoundError as missing:
+                if missing.name != "numba":
+                    raise
 
 
 def concrete(kind: Any, *rooms: str) -> list[type]:

@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 from lsgen.models.embedding import FullSoftmax, HierarchicalSoftmax, NegativeSampling
-from lsgen.models.embedding.descent import descend
 
 COUNTS = torch.tensor([50, 30, 20, 9, 5, 3, 1])
 V, D = len(COUNTS), 4
@@ -96,6 +95,7 @@ def test_a_pass_over_windows_descends_along_the_gradient_of_the_dense_loss(kind,
     gradients = torch.autograd.grad(loss, [codes, decoder.weight])
     rate = 1e-7
     tables = [codes.detach().clone(), decoder.weight.detach().clone()]
+    descend = pytest.importorskip("lsgen.models.embedding.descent", reason="needs numba").descend
     found, pairs = descend(
         tuple(part.numpy() for part in (items, left, right)), tuple(part.numpy() for part in targets),
         tuple(table.numpy() for table in tables), rate, average,
@@ -110,6 +110,7 @@ def test_far_scores_have_finite_losses():
     tables = torch.full((1, 1), 1e3, dtype=torch.float64), torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     one, none = torch.tensor([0, 0]).numpy(), torch.tensor([0, 1]).numpy()
     targets = torch.tensor([[0, 1], [0, 1]]).numpy(), torch.tensor([[-1, 1], [1, -1]], dtype=torch.int8).numpy()
+    descend = pytest.importorskip("lsgen.models.embedding.descent", reason="needs numba").descend
     loss, pairs = descend((one, none, none[::-1].copy()), targets, tuple(t.numpy() for t in tables), 0.0, False)
     assert (loss, pairs) == (pytest.approx(2000.0), 2)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from zuko.flows import NICE
 
 from lsgen.latent import (
+    Atoms,
     AutoregressivePrior,
     ClassConditionalNormal,
     ClassPosterior,
@@ -69,7 +70,14 @@ def _flow(dim: int, context: int = 0) -> nn.Module:
     return NICE(dim, context, transforms=1, hidden_features=(4,))
 
 
+def _atoms() -> Atoms:
+    prior = Atoms(d, [1.0, 2.0, 0.0, 5.0])
+    prior.bind(lambda: torch.linspace(-1, 1, 4 * d).reshape(4, d))
+    return prior
+
+
 PRIORS: dict[str, Callable[[], Prior]] = {
+    "Atoms": _atoms,
     "AutoregressivePrior": lambda: AutoregressivePrior(d, (2, 2), PixelCNN(3, 4, 2)),
     "ClassConditionalNormal": lambda: ClassConditionalNormal(2, 2),
     "FlowPrior": lambda: FlowPrior(d, _flow(d)),

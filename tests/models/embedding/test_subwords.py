@@ -61,6 +61,7 @@ def test_the_code_of_a_word_is_the_average_of_its_vectors() -> None:
 
 
 def test_training_shares_vectors_so_that_unknown_words_lie_by_their_kin() -> None:
+    pytest.importorskip("numba")
     data = Corpus(example=Grammar(4000), batch_size=16)
     torch.manual_seed(0)
     options = {"least": 3, "most": 5, "buckets": 5000}

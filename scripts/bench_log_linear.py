@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lsgen.geometry import HessianMetric, christoffel, metric, scalar_curvature
-from lsgen.geometry.information import LogPartition
+from lsgen.geometry.information import LogPartitionPotential
 
 V, DIMS, REPEATS = 30_000, (50, 100), 3
 TARGETS = {"metric": 10.0, "Christoffel symbols": 5.0, "scalar curvature": 5.0}
@@ -61,7 +61,11 @@ def rows() -> list[dict[str, Any]]:
     found = []
     for d in DIMS:
         weight, bias = 0.3 * torch.randn(V, d), -torch.arange(1, V + 1).log()
-        im, z, x = HessianMetric(LogPartition(weight, bias), d, definite=True), torch.randn(1, d), torch.randn(V, d)
+        im, z, x = (
+            HessianMetric(LogPartitionPotential(weight, bias), d, definite=True),
+            torch.randn(1, d),
+            torch.randn(V, d),
+        )
         bounds = {"metric": seconds(lambda x=x: x.mT @ x)}
         bounds |= dict.fromkeys(("Christoffel symbols", "scalar curvature"), seconds(lambda x=x: products(x)))
         works = {"metric": metric, "Christoffel symbols": christoffel, "scalar curvature": scalar_curvature}

@@ -27,7 +27,7 @@ from scipy.stats import spearmanr
 
 from lsgen.callbacks import Seeding
 from lsgen.data import Corpus, Grammar
-from lsgen.models.embedding import NegativeSampling, Windows, Word2Vec
+from lsgen.models.embedding import NegativeSampling, ContextWindows, Word2Vec
 from lsgen.models.schedules import Linear
 
 SENTENCES, DIM, PASSES, BATCH, ROUNDS, WORKERS = 40000, 100, 5, 32, 3, 2
@@ -61,7 +61,7 @@ def by_lsgen(data: Corpus, seed: int, workers: int) -> Outcome:
     """Train with the trainer, seeded before every batch."""
     steps = PASSES * len(data.train_dataloader())
     torch.manual_seed(seed)
-    decoder, windows = NegativeSampling(len(data.vocabulary), DIM), Windows(subsample=THRESHOLD)
+    decoder, windows = NegativeSampling(len(data.vocabulary), DIM), ContextWindows(subsample=THRESHOLD)
     model = Word2Vec(decoder, windows, rate=Linear(*RATES, steps), max_steps=steps, workers=workers)
     trainer = Trainer(max_epochs=-1, accelerator="cpu", logger=False, enable_checkpointing=False, limit_val_batches=0,
                       enable_progress_bar=False, enable_model_summary=False, callbacks=[Seeding(seed)])  # fmt: skip

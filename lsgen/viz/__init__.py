@@ -1,7 +1,7 @@
 """Figures: tensors and arrays in, pixels out. Computes nothing, logs nothing."""
 
 from lsgen.viz.bar_chart import horizontal_bars
-from lsgen.viz.cards import Card, cards
+from lsgen.viz.card_grid import Card, cards
 from lsgen.viz.code_plots import (
     change_matrix,
     interval_curves,
@@ -16,7 +16,7 @@ from lsgen.viz.images import framed, to_pixels, upscale, value_range
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
 from lsgen.viz.response_plot import responses
 from lsgen.viz.style import Pixels
-from lsgen.viz.text_table import text_table
+from lsgen.viz.tabular import text_table
 from lsgen.viz.vector import pdf_and_png, publication
 
 __all__ = [

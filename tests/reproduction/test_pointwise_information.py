@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lsgen.data import Corpus
-from lsgen.models.embedding import FullSoftmax, NegativeSampling, Windows, Word2Vec
+from lsgen.models.embedding import FullSoftmax, NegativeSampling, ContextWindows, Word2Vec
 from lsgen.reproduction.measures.words.pointwise_information import PointwiseInformation
 from lsgen.reproduction.runs import TrainedRun
 
@@ -19,7 +19,7 @@ def data(tmp_path):
     return Corpus(path=str(tmp_path / "t.txt"), tokens={"least": 1, "length": 64}, val_size=0, test_size=0)
 
 
-WHOLE = Windows(None, shrink=False, subsample=None)
+WHOLE = ContextWindows(None, shrink=False, subsample=None)
 
 
 def run(data, decoder, windows=WHOLE):
@@ -62,4 +62,4 @@ def test_runs_that_have_no_such_optimum_are_refused(data):
     with pytest.raises(TypeError, match="expected a run of Word2Vec with negative sampling, got Word2Vec"):
         PointwiseInformation()(run(data, FullSoftmax(3, 2)))
     with pytest.raises(ValueError, match="expected windows of one size without subsampling, got random ones"):
-        PointwiseInformation()(run(data, NegativeSampling(3, 2), Windows()))
+        PointwiseInformation()(run(data, NegativeSampling(3, 2), ContextWindows()))

@@ -18,7 +18,7 @@ __all__ = [
     "InversionSearch",
     "MeanSets",
     "PlaneGrid",
-    "Retrieval",
+    "RetrievedItems",
     "TraversalFigures",
 ]
 
@@ -43,7 +43,7 @@ class Decoding:
 
 
 @dataclass(frozen=True)
-class Retrieval:
+class RetrievedItems:
     """How places in a space of items, or without decoder, are told by what is near them.
 
     Attributes:
@@ -95,7 +95,7 @@ class TraversalFigures:
     path_points: int = 8
     plane_points: int = 12
     decoding: Decoding = Decoding()
-    retrieval: Retrieval = Retrieval()
+    retrieval: RetrievedItems = RetrievedItems()
 
 
 @dataclass(frozen=True)

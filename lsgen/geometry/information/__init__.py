@@ -9,11 +9,11 @@ from lsgen.geometry.information.cubic import (
     statistical_manifold,
 )
 from lsgen.geometry.information.dual_coordinates import NaturalCoordinates, bregman_divergence, natural_coordinates
-from lsgen.geometry.information.log_linear import LogPartition, affine_logits, log_linear_metric
+from lsgen.geometry.information.log_linear import LogPartitionPotential, affine_logits, log_linear_metric
 
 __all__ = [
     "DualGeodesic",
-    "LogPartition",
+    "LogPartitionPotential",
     "NaturalCoordinates",
     "StatisticalManifold",
     "affine_logits",

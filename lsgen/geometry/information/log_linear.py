@@ -30,12 +30,12 @@ from lsgen.geometry.jets import Frame, Taylor
 from lsgen.latent import Euclidean, LatentSpace
 from lsgen.likelihoods import Categorical
 
-__all__ = ["LogPartition", "affine_logits", "log_linear_metric"]
+__all__ = ["LogPartitionPotential", "affine_logits", "log_linear_metric"]
 
 PROBES = 3
 
 
-class LogPartition(KnownPotential):
+class LogPartitionPotential(KnownPotential):
     """psi(z) = log sum_c exp(u_c.z + b_c) with its first three derivatives in closed form.
 
     Args:
@@ -87,11 +87,15 @@ class LogPartition(KnownPotential):
         roots = [torch.exp(self._logits(z).log_softmax(-1) / 2) for z in (start, end)]
         return 4 * torch.asin((roots[0] - roots[1]).norm(dim=-1).clamp(max=2) / 2)
 
-    def restricted(self, origin: Tensor, basis: Tensor) -> LogPartition:
+    def restricted(self, origin: Tensor, basis: Tensor) -> LogPartitionPotential:
         """Return psi on an affine plane, a -> psi(origin + sum_i a_i basis_i)."""
         weight, bias = self._parameters(torch.float64)
-        made = LogPartition(weight @ basis.double().mT, bias + weight @ origin.double())
-        return made if origin.dtype == torch.float64 else LogPartition(made.weight.to(origin), made.bias.to(origin))
+        made = LogPartitionPotential(weight @ basis.double().mT, bias + weight @ origin.double())
+        return (
+            made
+            if origin.dtype == torch.float64
+            else LogPartitionPotential(made.weight.to(origin), made.bias.to(origin))
+        )
 
     def in_double(self) -> Self:
         """Return the same function computed in float64."""
@@ -113,7 +117,7 @@ class LogPartition(KnownPotential):
 
 
 @torch.no_grad()
-def affine_logits(space: LatentSpace) -> LogPartition | None:
+def affine_logits(space: LatentSpace) -> LogPartitionPotential | None:
     """Return the log-partition function of a space whose decoder has affine logits of one categorical variable.
 
     Whether they are affine is found by decoding a few codes. None for another likelihood, for several variables, for
@@ -137,7 +141,7 @@ def affine_logits(space: LatentSpace) -> LogPartition | None:
     if not bool(h.isfinite().all()):
         return None
     scale = 1 + h.abs().amax()
-    return LogPartition(weight, bias) if bool(((h[d + 1 :] - expected).abs() <= 1e-9 * scale).all()) else None
+    return LogPartitionPotential(weight, bias) if bool(((h[d + 1 :] - expected).abs() <= 1e-9 * scale).all()) else None
 
 
 def log_linear_metric(space: LatentSpace) -> HessianMetric:

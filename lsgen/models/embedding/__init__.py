@@ -4,11 +4,12 @@ from lsgen.models.embedding.decoders import ContextDecoder, FullSoftmax, Hierarc
 from lsgen.models.embedding.glove import GloVe, LogCounts
 from lsgen.models.embedding.space import WordSpace
 from lsgen.models.embedding.subwords import Subwords, SubwordVectors, fnv_1a
-from lsgen.models.embedding.windows import Contexts, Windows
+from lsgen.models.embedding.windows import Contexts, ContextWindows
 from lsgen.models.embedding.word2vec import Word2Vec
 
 __all__ = [
     "ContextDecoder",
+    "ContextWindows",
     "Contexts",
     "FullSoftmax",
     "GloVe",
@@ -17,7 +18,6 @@ __all__ = [
     "NegativeSampling",
     "SubwordVectors",
     "Subwords",
-    "Windows",
     "Word2Vec",
     "WordSpace",
     "fnv_1a",

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Contexts", "Windows", "keep_probabilities"]
+__all__ = ["ContextWindows", "Contexts", "keep_probabilities"]
 
 
 class Contexts(NamedTuple):
@@ -58,7 +58,7 @@ class Contexts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Windows:
+class ContextWindows:
     """How far the context of an item reaches, and how often frequent items are kept.
 
     Attributes:
@@ -84,14 +84,14 @@ class Windows:
             raise ValueError(f"expected a positive subsample, or None to keep all items, got {self.subsample}")
 
     @classmethod
-    def of(cls, options: Windows | Mapping[str, Any]) -> Windows:
+    def of(cls, options: ContextWindows | Mapping[str, Any]) -> ContextWindows:
         """Return what a model's option `windows` says.
 
         Raises:
             ValueError: there is no such option, or it is out of its range.
 
         """
-        if isinstance(options, Windows):
+        if isinstance(options, ContextWindows):
             return options
         known = [field.name for field in fields(cls)]
         if not isinstance(options, Mapping) or not set(options) <= set(known):

@@ -17,7 +17,7 @@ from lsgen.models.embedding.decoders import BinaryDecoder, ContextDecoder
 from lsgen.models.embedding.item_model import ItemModel
 from lsgen.models.embedding.space import WordSpace
 from lsgen.models.embedding.subwords import Subwords, SubwordVectors
-from lsgen.models.embedding.windows import Contexts, Windows, keep_probabilities
+from lsgen.models.embedding.windows import Contexts, ContextWindows, keep_probabilities
 from lsgen.models.losses import ScalarLoss
 from lsgen.models.schedules import Schedule, as_schedule
 
@@ -38,7 +38,7 @@ class Word2Vec(ItemModel):
 
     Args:
         decoder: the scores of contexts and their loss: negative sampling, hierarchical or full softmax.
-        windows: which items are contexts, `Windows` or its options.
+        windows: which items are contexts, `ContextWindows` or its options.
         average: whether the mean of the codes of a context predicts the item in its middle (CBOW), else each by itself
             (skip-gram).
         rate: rate of learning, of the sum over pairs; a number or a schedule.
@@ -56,7 +56,7 @@ class Word2Vec(ItemModel):
     def __init__(
         self,
         decoder: ContextDecoder,
-        windows: Windows | Mapping[str, Any] = Windows(),
+        windows: ContextWindows | Mapping[str, Any] = ContextWindows(),
         average: bool = False,
         rate: float | Schedule = 0.025,
         max_steps: int | None = None,
@@ -68,7 +68,7 @@ class Word2Vec(ItemModel):
             raise ValueError(f"expected model.workers of at least 1 thread, got {workers}")
         self.workers = int(workers)
         self.automatic_optimization = False
-        self.windows, self.average, self.rate = Windows.of(windows), bool(average), as_schedule(rate)
+        self.windows, self.average, self.rate = ContextWindows.of(windows), bool(average), as_schedule(rate)
         self._kept: Tensor | None = None
         self._table: Tensor | None = None
 

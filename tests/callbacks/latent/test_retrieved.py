@@ -18,7 +18,7 @@ from lsgen.callbacks import (
     Samples,
     TraversalFigures,
 )
-from lsgen.callbacks.latent.options import GeometryDetail, Retrieval
+from lsgen.callbacks.latent.options import GeometryDetail, RetrievedItems
 from lsgen.callbacks.latent.probe_codes import as_means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -82,7 +82,7 @@ def _words():
 
 def test_words_are_traversed_by_the_words_on_the_way(tmp_path):
     words, t = _words(), torch.tensor([-3.0, 0.0, 3.0])
-    shown = TraversalFigures(pairs=1, path_points=3, grid_anchors=2, retrieval=Retrieval(2, items=("w7", "w3")))
+    shown = TraversalFigures(pairs=1, path_points=3, grid_anchors=2, retrieval=RetrievedItems(2, items=("w7", "w3")))
     sink = Sink(tmp_path, 0)
     LatentTraversal(points=3, figures=shown).run(ItemTable(words), None, sink)
     rows = _rows(tmp_path / "figures/traversal/retrieved")
@@ -114,11 +114,11 @@ def test_directions_are_traversed_too_and_the_most_frequent_words_come_first(tmp
 
 
 def test_what_is_no_item_and_no_distance_is_refused(tmp_path):
-    no_word = LatentTraversal(figures=TraversalFigures(retrieval=Retrieval(items=("unicorn",))))
+    no_word = LatentTraversal(figures=TraversalFigures(retrieval=RetrievedItems(items=("unicorn",))))
     with pytest.raises(ValueError, match="expected items of the space, got 'unicorn', which is none"):
         no_word.run(ItemTable(_words()), None, Sink(tmp_path, 0))
     with pytest.raises(ValueError, match="LatentTraversal expected distance to be manifold or cosine, got 'taxi'"):
-        LatentTraversal(figures=TraversalFigures(retrieval=Retrieval(distance="taxi")))
+        LatentTraversal(figures=TraversalFigures(retrieval=RetrievedItems(distance="taxi")))
     with pytest.raises(ValueError, match="expected observations for the encoder of FeatureSpace, got none"):
         LatentTraversal().run(Twins().latent_space, None, Sink(tmp_path, 0))
     with pytest.raises(TypeError, match="Samples expected another latent space: FeatureSpace is no LatentSpace"):

@@ -16,7 +16,7 @@ from lsgen.geometry import (
     scalar_curvature,
     sectional_curvature,
 )
-from lsgen.geometry.information import LogPartition, affine_logits, log_linear_metric
+from lsgen.geometry.information import LogPartitionPotential, affine_logits, log_linear_metric
 from lsgen.latent import Euclidean, HypersphericalUniform, LatentSpace, StandardNormal, paths
 from lsgen.likelihoods import Bernoulli, Categorical
 
@@ -63,7 +63,7 @@ def test_metric_and_connection_are_moments_of_the_outcomes(codes) -> None:
 @pytest.mark.parametrize("dim", [3, 40])
 def test_all_distributions_of_outcomes_are_a_sphere_of_radius_two(dim: int) -> None:
     """Curvature 1/4, by all products and, of 40 dimensions, in an orthonormal frame tile by tile."""
-    im = HessianMetric(LogPartition(torch.eye(dim + 1, dim, dtype=REAL)), dim, definite=True)
+    im = HessianMetric(LogPartitionPotential(torch.eye(dim + 1, dim, dtype=REAL)), dim, definite=True)
     z = torch.randn(2, dim, dtype=REAL) / 2
     torch.testing.assert_close(scalar_curvature(im, z), torch.full((2,), dim * (dim - 1) / 4, dtype=REAL))
     u, v = torch.randn(2, 2, dim, dtype=REAL)
@@ -71,7 +71,7 @@ def test_all_distributions_of_outcomes_are_a_sphere_of_radius_two(dim: int) -> N
 
 
 def test_geodesics_of_all_distributions_are_great_circles() -> None:
-    im = HessianMetric(LogPartition(torch.eye(4, 3, dtype=REAL)), 3, definite=True)
+    im = HessianMetric(LogPartitionPotential(torch.eye(4, 3, dtype=REAL)), 3, definite=True)
     a, b = torch.randn(2, 3, 3, dtype=REAL)
     p, q = (torch.cat([z, z.new_zeros(3, 1)], 1).softmax(-1) for z in (a, b))
     expected = 2 * (p * q).sqrt().sum(-1).acos()
@@ -122,6 +122,6 @@ def test_what_is_not_log_linear_is_told_apart() -> None:
             log_linear_metric(space)
     assert _space().manifold == Euclidean()
     with pytest.raises(ValueError, match=r"expected weight \(V, d\) and bias \(V,\), got \(3, 2\) and \(2,\)"):
-        LogPartition(torch.zeros(3, 2), torch.zeros(2))
+        LogPartitionPotential(torch.zeros(3, 2), torch.zeros(2))
     with pytest.raises(ValueError, match="expected finite weight and bias, got others"):
-        LogPartition(torch.full((3, 2), torch.nan))
+        LogPartitionPotential(torch.full((3, 2), torch.nan))

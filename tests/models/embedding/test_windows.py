@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lsgen.models.embedding.windows import Windows, keep_probabilities
+from lsgen.models.embedding.windows import ContextWindows, keep_probabilities
 
 ALL = torch.ones(50)
 
@@ -41,18 +41,18 @@ def rows():
 
 @pytest.mark.parametrize("size", [1, 3, 19, 40, None])
 def test_pairs_are_those_within_a_document(rows, size):
-    windows = Windows(size, shrink=False, subsample=None)
+    windows = ContextWindows(size, shrink=False, subsample=None)
     assert pairs_of(windows, rows) == brute_force(rows, 10**6 if size is None else size)
 
 
 def test_documents_of_one_word_and_rows_without_any_make_no_pairs():
     rows = torch.tensor([[3, -1, 4, -1], [-1, -1, -1, -1], [5, -1, -1, 6]])
-    assert pairs_of(Windows(), rows, ALL) == []
+    assert pairs_of(ContextWindows(), rows, ALL) == []
 
 
 def test_a_shrinking_window_reaches_a_neighbour_with_the_probability_of_its_distance():
     torch.manual_seed(0)
-    contexts = Windows(4, subsample=None).contexts(torch.zeros(40, 500, dtype=torch.int64), torch.ones(1))
+    contexts = ContextWindows(4, subsample=None).contexts(torch.zeros(40, 500, dtype=torch.int64), torch.ones(1))
     _, inside = contexts.pairs(4)
     inner = inside.reshape(40, 501, 8)[:, 4:-5]
     n = inner[..., 0].numel()
@@ -70,7 +70,7 @@ def test_frequent_items_are_kept_with_their_probability_and_leave_no_gap():
     torch.testing.assert_close(kept, ((t / f).sqrt() + t / f).clamp(max=1), rtol=1e-6, atol=0)
     torch.manual_seed(1)
     rows = torch.multinomial(f, 40 * 500, replacement=True).reshape(40, 500)
-    contexts = Windows(2, shrink=False, subsample=t).contexts(rows, kept)
+    contexts = ContextWindows(2, shrink=False, subsample=t).contexts(rows, kept)
     for item in range(4):
         n, p = int((rows == item).sum()), float(kept[item])
         assert int((contexts.items == item).sum()) == pytest.approx(n * p, abs=5 * (n * p * (1 - p)) ** 0.5)
@@ -90,4 +90,4 @@ def test_frequent_items_are_kept_with_their_probability_and_leave_no_gap():
 )
 def test_windows_that_there_are_not(options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Windows.of(options)
+        ContextWindows.of(options)

@@ -12,7 +12,7 @@ from torch import nn
 from lsgen.callbacks import Seeding
 from lsgen.cli.config.preparation import chance
 from lsgen.data import Baskets, Corpus, Grammar
-from lsgen.models.embedding import FullSoftmax, HierarchicalSoftmax, NegativeSampling, Windows, Word2Vec
+from lsgen.models.embedding import ContextWindows, FullSoftmax, HierarchicalSoftmax, NegativeSampling, Word2Vec
 from lsgen.models.schedules import Linear
 
 quiet = partial(Trainer, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -107,7 +107,7 @@ def test_held_out_losses_are_those_of_the_probabilities(grammar, kind, average):
 @pytest.mark.parametrize("kind", [FullSoftmax, HierarchicalSoftmax, NegativeSampling])
 def test_steps_of_rows_descend_along_the_same_gradient(kind):
     x = torch.randint(-1, 30, (1, 40))
-    model = built(kind, items=30, dim=5, windows=Windows(3, subsample=None)).double()
+    model = built(kind, items=30, dim=5, windows=ContextWindows(3, subsample=None)).double()
     nn.init.normal_(model.latent_space.decoder.weight)
     start = {key: value.clone() for key, value in model.named_parameters()}
     torch.manual_seed(5)
@@ -142,7 +142,7 @@ def test_decoders_run_on_a_pretended_device(kind):
 
 def test_items_of_a_basket_are_near_one_another():
     data = Corpus(example=Baskets(1500), tokens={"length": 64, "least": 1}, batch_size=16)
-    windows = Windows(size=None, shrink=False, subsample=None)
+    windows = ContextWindows(size=None, shrink=False, subsample=None)
     model = built(steps=120, items=48, dim=8, windows=windows, rate=0.2)
     quiet(limit_val_batches=0).fit(model, data)
     table = model.latent_space.items()

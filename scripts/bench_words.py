@@ -27,7 +27,7 @@ from scipy.stats import spearmanr
 
 from lsgen.callbacks import Seeding
 from lsgen.data import Corpus, Grammar
-from lsgen.models.embedding import NegativeSampling, ContextWindows, Word2Vec
+from lsgen.models.embedding import ContextWindows, NegativeSampling, Word2Vec
 from lsgen.models.schedules import Linear
 
 SENTENCES, DIM, PASSES, BATCH, ROUNDS, WORKERS = 40000, 100, 5, 32, 3, 2

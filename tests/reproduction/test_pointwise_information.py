@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lsgen.data import Corpus
-from lsgen.models.embedding import FullSoftmax, NegativeSampling, ContextWindows, Word2Vec
+from lsgen.models.embedding import ContextWindows, FullSoftmax, NegativeSampling, Word2Vec
 from lsgen.reproduction.measures.words.pointwise_information import PointwiseInformation
 from lsgen.reproduction.runs import TrainedRun
 

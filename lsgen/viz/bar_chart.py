@@ -43,6 +43,6 @@ def horizontal_bars(series: Mapping[str, Sequence[Bar]], names: Sequence[str], t
         ax.invert_yaxis()
         ax.set(xlabel=xlabel)
         if len(series) > 1:
-            ax.legend(loc="best")
+            ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=len(series))
         headline(figure, title)
         return rasterise(figure)

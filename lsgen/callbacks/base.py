@@ -122,11 +122,13 @@ class PeriodicCallback(Observer, ABC):
         """The number of training observations among which neighbours are sought in a space that has no decoder."""
         return 0
 
-    def left_out(self, space: Space) -> str | None:
+    def left_out(self, space: Any) -> str | None:
         """Return why a space has nothing for this callback, in words; None where it has.
 
-        Latent spaces that are not those of items have: what one lacks is refused by `check`.
+        Latent spaces that are not those of items have: what one lacks, and what is no space, is refused by `check`.
         """
+        if not isinstance(space, Space):
+            return None
         name = type(space).__name__
         if not isinstance(space, self.takes):
             return f"{name} is no {self.takes.__name__}"
@@ -166,7 +168,7 @@ class PeriodicCallback(Observer, ABC):
             inner = sink.within(self._part) if self._part else sink
             self.render(self.view(space), None if probe is None else _on(space, probe), inner)
 
-    def _tells(self, space: Space) -> bool:
+    def _tells(self, space: Any) -> bool:
         """Return whether a space is left out, with a line that says why."""
         if (reason := self.left_out(space)) is not None:
             rank_zero_info(f"{type(self).__name__} is left out: {reason}.")
@@ -184,7 +186,7 @@ class PeriodicCallback(Observer, ABC):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module without the latent space that is needed, before any work starts."""
         space = getattr(pl_module, "latent_space", None)
-        if not isinstance(space, Space) or not self._tells(space):
+        if not self._tells(space):
             self.check(pl_module)
 
     def check(self, pl_module: LightningModule) -> Any:
@@ -196,7 +198,7 @@ class PeriodicCallback(Observer, ABC):
         """
         needed = EncodableLatentSpace if self.needs_encoder else self.takes
         space = getattr(pl_module, "latent_space", None)
-        if isinstance(space, Space) and (reason := self.left_out(space)) is not None:
+        if (reason := self.left_out(space)) is not None:
             raise TypeError(f"{type(self).__name__} expected another latent space: {reason}")
         if not isinstance(space, needed):
             raise TypeError(
@@ -237,7 +239,7 @@ class PeriodicCallback(Observer, ABC):
         self._began, self._spent = perf_counter(), 0.0
         self._last = -1
         space = getattr(pl_module, "latent_space", None)
-        if self.wanted and trainer.is_global_zero and not (isinstance(space, Space) and self.left_out(space)):
+        if self.wanted and trainer.is_global_zero and not self.left_out(space):
             require_validation_batches(trainer)
             self._find_probe(trainer, self.check(pl_module))
 
@@ -271,7 +273,7 @@ class PeriodicCallback(Observer, ABC):
         start = perf_counter()
         self._last = step = generator_steps(trainer, pl_module)
         space: Any = pl_module.latent_space
-        if not trainer.is_global_zero or (isinstance(space, Space) and self.left_out(space)):
+        if not trainer.is_global_zero or self.left_out(space):
             return
         self._find_probe(trainer, space)
         sink = Sink(trainer.default_root_dir, step, trainer.loggers)

@@ -3,6 +3,7 @@
 from lsgen.latent import paths
 from lsgen.latent.aggregate import AggregateTerms, aggregate_terms
 from lsgen.latent.codes import Codes
+from lsgen.latent.discrete.atoms import Atoms
 from lsgen.latent.discrete.autoregressive import AutoregressiveOverCodes, AutoregressivePrior
 from lsgen.latent.discrete.bits import BernoulliPosterior, BernoulliPrior, BitCodes
 from lsgen.latent.discrete.categories import CategoricalPosterior, CategoricalPrior, OneHotCodes
@@ -15,7 +16,6 @@ from lsgen.latent.discrete.relaxation import DiscreteCodes, DiscretePosterior, D
 from lsgen.latent.discrete.residual import ResidualQuantiser
 from lsgen.latent.discrete.stacked import StackedCodes, StackedPosterior
 from lsgen.latent.encoding import encode_observations
-from lsgen.latent.families.atoms import Atoms
 from lsgen.latent.families.ball_normal import BallPosterior, BallPrior
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.families.inverse_autoregressive import IAFPosterior

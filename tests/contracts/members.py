@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import lsgen.conf
+import pytest
 import torch
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -166,7 +167,10 @@ def _default_net() -> str:
 def model(name: str) -> LatentModel:
     """Return a new model of a name, in training mode, the same every time."""
     torch.manual_seed(0)
-    built = instantiate(config(name).model, "model")
+    chosen = config(name).model
+    if "pytorch_metric_learning" in str(chosen):
+        pytest.importorskip("pytorch_metric_learning")
+    built = instantiate(chosen, "model")
     assert isinstance(built, LatentModel), f"expected conf/model/{name}.yaml to build a LatentModel, got {type(built)}"
     if isinstance(built, VAE) and isinstance(built.objective, DataSetObjective):
         built.objective.prepare(1000)

@@ -134,10 +134,10 @@ class PathJudge:
         z = path.to(like.device, like.dtype)
         v = velocities(self.space.manifold, path.double()).to(z)
         im = self.metric
-        if isinstance(im, HessianMetric):
-            speed = torch.einsum("ni,nij,nj->n", v, metric(im, z), v).clamp(min=0).sqrt()
-        else:
+        if im.euclidean:
             speed = im.push(z, v[:, None]).flatten(1).norm(dim=1)
+        else:
+            speed = torch.einsum("ni,nij,nj->n", v, metric(im, z), v).clamp(min=0).sqrt()
         p = self.space.decode(z)
         return PathDiagnostics(
             path.double().cpu().numpy(),

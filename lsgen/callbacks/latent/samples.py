@@ -66,7 +66,7 @@ class Samples(LatentCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Check that the sampler can draw codes of this model before training starts."""
         super().setup(trainer, pl_module, stage)
-        if self.left_out(pl_module.latent_space):  # type: ignore[arg-type]
+        if self.left_out(pl_module.latent_space):
             return
         self.source.setup(trainer, pl_module)
         data = getattr(trainer, "datamodule", None)

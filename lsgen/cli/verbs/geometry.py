@@ -172,7 +172,7 @@ def _measured(
     from lsgen.cli.verbs.traverse import probe_for, refuse_unsuited
 
     model, data, step = opened(directory, file, device)
-    reasons = {name: look.left_out(model.latent_space) for name, look in looks.items()}
+    reasons = {name: look.left_out(getattr(model, "latent_space", None)) for name, look in looks.items()}
     for name, look in looks.items():
         if reasons[name] is None or all(reasons.values()):
             refuse_unsuited(look, model)

@@ -127,7 +127,7 @@ def _suited(callbacks: Sequence[LatentCallback], model: Any) -> Iterator[LatentC
 
     """
     for callback in callbacks:
-        if reason := callback.left_out(model.latent_space):
+        if reason := callback.left_out(getattr(model, "latent_space", None)):
             print(f"left out {type(callback).__name__}: {reason}", flush=True)
             continue
         refuse_unsuited(callback, model)

@@ -188,6 +188,7 @@ def test_a_model_with_an_encoder_alone_is_analysed_while_it_trains(tmp_path):
 
 
 def test_maps_of_further_seeds_are_laid_over_the_one_that_is_drawn(tmp_path):
+    pytest.importorskip("openTSNE")
     codes = Codes(np.random.default_rng(0).normal(size=(60, 4)))
     collected = Collected(codes, None, None, None, "items", "", None, 0)
     found = Findings(Sink(tmp_path, 1))

@@ -172,18 +172,18 @@ def test_a_third_partys_module_is_measured_on_its_own_data(lsgen, third_party):
 
 @pytest.mark.slow
 def test_a_module_without_a_latent_space_is_told_so_in_one_sentence_by_every_verb(lsgen, third_party):
-    sentence = "expected Plain.latent_space to be a lsgen.latent.LatentSpace, got NoneType"
+    sentence = "expected Plain.latent_space to be a lsgen.latent.{}, got NoneType"
     outcome = lsgen("train", *third_party, "model=plain", "callbacks=default", "run_dir=watched")
     assert outcome.code == 2
-    assert _said(outcome)[0].endswith(sentence)
+    assert _said(outcome)[0].endswith(f"LatentTraversal {sentence.format('Space')}")
     assert lsgen("train", *third_party, "model=plain", "run_dir=run").code == 0
     outcome = lsgen("geometry", "run")
-    assert (outcome.code, _said(outcome)) == (2, [f"lsgen: LatentGeometry {sentence}"])
+    assert (outcome.code, _said(outcome)) == (2, [f"lsgen: LatentGeometry {sentence.format('LatentSpace')}"])
     run = RunDirectory.open("run")
     callbacks = {"traversal": {"_target_": "lsgen.callbacks.LatentTraversal"}}
     write_yaml(run.config_file, {**run.config(), "callbacks": callbacks})
     outcome = lsgen("traverse", "run")
-    assert (outcome.code, _said(outcome)) == (2, [f"lsgen: LatentTraversal {sentence}"])
+    assert (outcome.code, _said(outcome)) == (2, [f"lsgen: LatentTraversal {sentence.format('Space')}"])
 
 
 def _said(outcome):

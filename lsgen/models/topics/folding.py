@@ -58,7 +58,7 @@ class FoldIn(nn.Module, ABC):
             new = torch.where(active, step(found), found)
             active = (new - found).abs().mean(-1, keepdim=True) > self.tol * self.scale(x)
             found = new
-            if not bool(active.any()):
+            if x.device.type == "cpu" and not bool(active.any()):  # another device is not waited for
                 break
         return self.finished(found).clamp(min=torch.finfo(found.dtype).tiny).log()
 
@@ -168,6 +168,11 @@ class LeastSquaresFoldIn(FoldIn):
 
 def _responsibilities(x: Tensor, b: Tensor) -> Step:
     """Return theta -> theta_k sum_v x_v b_kv / (theta b)_v, (N, K): the words that each topic accounts for."""
+    return (_of_words_there_are if x.device.type == "cpu" else _of_all_words)(x, b)
+
+
+def _of_words_there_are(x: Tensor, b: Tensor) -> Step:
+    """Return the responsibilities from the words alone that occur, which are few; their number is asked for."""
     rows, words = x.nonzero(as_tuple=True)
     counts, columns, tiny = x[rows, words], b.T[words], torch.finfo(x.dtype).tiny
 
@@ -175,5 +180,20 @@ def _responsibilities(x: Tensor, b: Tensor) -> Step:
         share = theta[rows] * columns
         share = share * (counts / share.sum(-1).clamp(min=tiny)).unsqueeze(-1)
         return torch.zeros_like(theta).index_add_(0, rows, share)
+
+    return shares
+
+
+def _of_all_words(x: Tensor, b: Tensor) -> Step:
+    """Return the responsibilities by products of matrices, which ask for nothing, in double precision.
+
+    (theta b)_v may be as small as exp psi(alpha), below the range of single precision, by which x_v is divided.
+    """
+    counts, topics = x.double(), b.double()
+
+    def shares(theta: Tensor) -> Tensor:
+        weights = theta.double()
+        ratio = counts / (weights @ topics).clamp(min=1e-290)
+        return (weights * (ratio @ topics.T)).to(theta.dtype)
 
     return shares

@@ -103,7 +103,7 @@ class _OnSimplex(Prior):
 
     def levels(self, t: Tensor) -> Tensor:
         """Return weights Phi(t) of a topic, between 0 and 1, (N, d): a traversal moves towards a corner."""
-        return torch.special.ndtr(t)[:, None].expand(-1, self.dim)
+        return torch.special.ndtr(t.to(self().mean))[:, None].expand(-1, self.dim)
 
 
 class LogisticNormalPrior(_OnSimplex):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lsgen.data import KnownTopics
 from lsgen.models.topics import LDA, NMF
+from lsgen.models.topics.folding import _of_all_words, _of_words_there_are
 
 DATA = KnownTopics(words=40, topics=3, sizes=(200, 20, 20), length=50)
 
@@ -183,3 +184,17 @@ def test_words_that_no_topic_has_seen_count_in_single_precision_as_well() -> Non
         rtol=1e-2,
         atol=1e-4,
     )
+
+
+def test_fold_in_by_products_of_matrices_is_that_by_the_words_there_are() -> None:
+    """Devices other than a CPU have the former, also where the words of no topic are seen or a document has none."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.cat([_counts("test")[:6], torch.zeros(1, 40)])
+    b = torch.rand(3, 40, generator=generator) * (torch.rand(3, 40, generator=generator) > 0.3)
+    for small in (1.0, 1e-30, 2e-44):
+        theta = torch.rand(7, 3, generator=generator) * torch.tensor([1.0, small, small])
+        one, other = (kind(x.double(), b.double())(theta.double()) for kind in (_of_all_words, _of_words_there_are))
+        torch.testing.assert_close(one, other)
+        single = _of_all_words(x, b)(theta)
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single.double(), one)

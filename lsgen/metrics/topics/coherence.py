@@ -56,6 +56,7 @@ class TopicCoherence(Metric):
         if bool((lists.sort(-1).values.diff() == 0).any()):
             raise ValueError("expected different words in the list of a topic, got one twice")
         words, places = lists.unique(return_inverse=True)
+        self._last = int(words[-1])
         self.register_buffer("words", words, persistent=False)
         self.register_buffer("places", places, persistent=False)
         self.add_state("documents", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
@@ -65,10 +66,9 @@ class TopicCoherence(Metric):
     def update(self, x: Tensor) -> None:
         """Add documents, counts of words (B, *shape)."""
         counts = x.flatten(1)
-        words = self.get_buffer("words")
-        if counts.shape[1] <= int(words.max()):
-            raise ValueError(f"expected counts of more than {int(words.max())} words, got {counts.shape[1]}")
-        has = (counts[:, words] > 0).float()
+        if counts.shape[1] <= self._last:
+            raise ValueError(f"expected counts of more than {self._last} words, got {counts.shape[1]}")
+        has = (counts[:, self.get_buffer("words")] > 0).float()
         self.together += (has.T @ has).double()
         self.documents += len(x)
 

@@ -21,6 +21,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.library import Library
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lsgen.cli.config.open_shape import fill_shape
@@ -50,14 +51,20 @@ NOT_RUN: dict[str, str] = {
     "GatedLinear": "layers that experiments alone choose; they are run below",
     "LocalStatistics": "a part of the estimators of exponential families; see tests/models/exponential",
     "MLPPrecision": "a precision that an experiment alone chooses; it is run below",
+    "MutualInformation": "a term that an experiment alone chooses; it is run below",
     "MissingnessNetwork": "a model of the mask in place of SelfMasking; see tests/models/test_not_miwae.py",
     "MixtureDenoiser": "no model chooses it; it is run below",
     "Regulariser": "what all penalties derive from",
-    "SharedMutualInformation": "a term that an experiment alone chooses; it is run below",
     "StatisticsMLP": "a part of the estimators of exponential families; see tests/models/exponential",
     "StudentTPosterior": "a posterior that an experiment alone chooses; it is run below",
     "Styles": "a latent space derived from a trained generator; it is sampled below",
+    "TorchvisionBackbone": "a network of another library that no model chooses; see tests/nn/features",
+    "WeightedL1": "a loss of pairs that no model chooses; it is run below",
 }
+
+
+PRETENDED = Library("aten", "IMPL", "Meta")  # the shapes of what PyTorch draws and gives no pretended form
+PRETENDED.impl("_sample_dirichlet", lambda concentration, generator=None: torch.empty_like(concentration))
 
 
 class NoCopies(TorchDispatchMode):
@@ -122,7 +129,7 @@ def fitting(choice: str) -> Any:
         config = composed(choice)
         fill_shape(config)
         return config
-    for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae", "bigan", "ddpm"]:
+    for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae", "bigan", "ddpm", "siamese"]:
         for data in ("digits", "cifar10", "sprites"):
             config = composed(f"data={data}", f"model={model}", *([choice] if group == "net" else []))
             with suppress(InstantiationException, ValueError):

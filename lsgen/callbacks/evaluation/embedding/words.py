@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
+from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from lsgen import viz
 from lsgen.analysis import Statistic
@@ -70,7 +70,7 @@ class WordBenchmarks(PeriodicCallback):
         turns: see `PeriodicCallback`.
 
     Raises:
-        ValueError: a file is damaged; when training starts, there is nothing to ask.
+        ValueError: a file is damaged; when training starts, neither tests nor the data are to be asked.
         FileNotFoundError: there is no such file.
         ImportError: a file is gensim's, which is not installed.
         TypeError: when training starts, the model has no space. Of a space without items, a line says that it is left
@@ -109,13 +109,17 @@ class WordBenchmarks(PeriodicCallback):
                 if found := getattr(data, name, ()):
                     known["data"] = tuple(found)
         if not self._questions and not self._pairs:
-            raise ValueError(
-                "WordBenchmarks expected analogies or similarities to ask for, got none: the data know none, so name "
-                "files in tests"
+            if not self.tests.of_data:
+                raise ValueError("WordBenchmarks expected analogies or similarities to ask for, got none in tests")
+            rank_zero_info(
+                "WordBenchmarks asks nothing: the data know no analogies or similarities; name files, or google and "
+                "wordsim353, in tests"
             )
 
     def render(self, space: ItemSpace, probe: Probe | None, sink: Sink) -> None:
-        """Test the items of a space and log."""
+        """Test the items of a space and log, where there is something to ask."""
+        if not self._questions and not self._pairs:
+            return
         codes, turn = space.items(), _Turn(sink)
         if self.tests.most is not None and self.tests.most < len(codes):
             codes = codes.select(np.arange(self.tests.most))

@@ -96,11 +96,26 @@ def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:
         WordBenchmarks(WordTests(most=4))
     with pytest.raises(FileNotFoundError, match="expected google, wordsim353, simlex999 or a file"):
         WordBenchmarks(WordTests(["none"]))
-    benchmark = WordBenchmarks()
-    with pytest.raises(ValueError, match="expected analogies or similarities to ask for, got none"):
+    benchmark = WordBenchmarks(WordTests(of_data=False))
+    with pytest.raises(ValueError, match="expected analogies or similarities to ask for, got none in tests"):
         benchmark.setup(Trainer(logger=False, accelerator="cpu"), NamedPoints(), "fit")
     with pytest.raises(TypeError, match=r"latent_space to be a lsgen\.latent\.ItemSpace, got NoneType"):
         benchmark.check(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
+
+
+def test_data_that_know_nothing_of_their_words_are_asked_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("lsgen.callbacks.evaluation.embedding.words.rank_zero_info", told.append)
+    benchmark = WordBenchmarks()
+    benchmark.setup(Trainer(logger=False, accelerator="cpu"), NamedPoints(), "fit")
+    assert told == [
+        "WordBenchmarks asks nothing: the data know no analogies or similarities; name files, or google and "
+        "wordsim353, in tests"
+    ]
+    benchmark.render(NamedPoints().latent_space, None, Sink(tmp_path, 1))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_vector_without_direction_leaves_out_what_needs_it_and_no_more(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def first_colour(codes: Codes, coordinates: NDArray[Any], seed: int = 0) -> tupl
     k = min(NEIGHBOURS, len(codes) - 1)
     places = Codes(coordinates, codes.ids, columns=codes.columns)
     seen, told = (explained_columns(one, names, k, seed=seed) if k > 0 else {} for one in (places, codes))
+    seen = {name: share for name, share in seen.items() if name in told}  # with few values, not both may tell
     if not seen:
         return "", ""
     best = next(iter(seen))

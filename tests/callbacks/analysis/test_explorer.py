@@ -266,6 +266,15 @@ def test_a_page_opens_in_the_colours_that_its_map_shows_best():
     assert first_colour(Codes(z[:1]), z[:1, :2]) == ("", "")
 
 
+def test_a_column_whose_two_values_are_near_on_the_map_alone_is_not_shown_first():
+    rng = np.random.default_rng(0)
+    z, places = rng.normal(size=(400, 12)), rng.normal(size=(400, 2))
+    values = np.full(400, np.nan)
+    values[((places - places[0]) ** 2).sum(1).argsort()[:2]] = [0.0, 1.0]
+    assert list(explained_columns(Codes(places, columns={"rare": values}))) == ["rare"]
+    assert first_colour(Codes(z, columns={"rare": values}), places) == ("", "")
+
+
 def test_long_rows_are_curves_from_their_least_to_their_greatest_values():
     ramp = torch.stack([torch.linspace(0, 1, 640), torch.zeros(640)])
     for x in (ramp, ramp[:, None]):

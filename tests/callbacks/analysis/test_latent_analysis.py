@@ -19,6 +19,7 @@ from lsgen.callbacks import AnalysisDetail, CSVLogger, Explorer, LatentAnalysis,
 from lsgen.callbacks.analysis.collection import Collected, collect_codes
 from lsgen.callbacks.analysis.contents import PageOptions
 from lsgen.callbacks.analysis.parts.analogy_questions import analogies
+from lsgen.callbacks.analysis.parts.attributes import directions
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.mapping import projections
 from lsgen.callbacks.analysis.parts.subject import Subject
@@ -114,6 +115,14 @@ def test_alignment_and_leakage_of_directions_are_those_of_the_analysis(turn):
     assert sink.values["analysis/leakage/label_3/own"] == pytest.approx(changed.change[row, row], abs=1e-6)
     assert sink.values["analysis/leakage/label_3/others"] == pytest.approx(others.max(), abs=1e-6)
     assert (sink.figures / "analysis" / "leakage" / "00000007.png").is_file()
+
+
+def test_a_class_and_a_column_that_are_called_alike_are_both_taken(tmp_path):
+    z = np.random.default_rng(0).normal(size=(60, 2))
+    codes = Codes(z, columns={"a": np.arange(60) % 3, "a_1": z[:, 0]})
+    collected, found = Collected(codes, None, None, None, "items", "", None, 0), Findings(Sink(tmp_path, 1))
+    directions(Subject(nn.Module(), Words(), collected, AnalysisDetail()), found)
+    assert {key.split("/")[2] for key in found.statistics if "/leakage/" in key} == {"a_0", "a_1", "a_2"}
 
 
 class Words(ItemSpace):

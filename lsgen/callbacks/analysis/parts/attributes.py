@@ -39,7 +39,7 @@ def directions(subject: Subject, found: Findings) -> None:
     own and of the other attributes. Vectors and the cosines between them, corrected for noise, are written as arrays.
     """
     known: dict[str, Direction] = {}
-    columns: list[str] = []
+    columns: dict[str, str] = {}
     for column, name, direction in _found(subject, found):
         key = f"analysis/direction/{name}"
         found.add(f"{key}/reliability", direction.reliability)
@@ -47,8 +47,7 @@ def directions(subject: Subject, found: Findings) -> None:
         found.numbers({f"{key}/p": direction.p_value})
         if isinstance(subject.codes.manifold, Euclidean) and set(direction.attribute.tolist()) == {0.0, 1.0}:
             found.add(f"{key}/pair_alignment", _alignment(subject, direction))
-        known[name] = direction
-        columns.append(column)
+        known[name], columns[name] = direction, column
     if not known:
         return
     arrays = {"names": np.array(list(known)), "vectors": np.stack([one.vector for one in known.values()])}
@@ -68,7 +67,7 @@ def _alignment(subject: Subject, direction: Direction) -> Statistic:
 
 
 def _leakage(
-    subject: Subject, found: Findings, known: dict[str, Direction], columns: list[str]
+    subject: Subject, found: Findings, known: dict[str, Direction], columns: dict[str, str]
 ) -> dict[str, NDArray[Any]]:
     """Log what moving half of the codes by a standard deviation changes of probes that are fitted to the others."""
     codes = subject.codes
@@ -76,11 +75,11 @@ def _leakage(
     fitted, moved = np.sort(order[: len(codes) // 2]), np.sort(order[len(codes) // 2 :])
     of: dict[str, str] = {}
     distinct = subject.distinct_columns()
-    for (name, direction), column in zip(known.items(), columns, strict=True):
-        if column not in distinct:
+    for name, direction in known.items():
+        if columns[name] not in distinct:
             continue
         if len(np.unique(direction.attribute[np.isin(direction.rows, fitted)])) > 1:
-            of[name] = column
+            of[name] = columns[name]
         else:
             found.left_out[f"leakage of {name}"] = "half of the codes have one value of it"
     if len(of) < 2:

@@ -73,7 +73,7 @@ def _columns(subject: Subject) -> list[str]:
     named = []
     for column in subject.distinct_columns():
         values = subject.codes.columns[column]
-        known = [value for value in values.tolist() if value is not None and value == value]
+        known = subject.known(column)
         several = len(set(known))
         classes = is_text(values) or values.dtype.kind in "biu" or several <= len(known) / 5
         if 2 <= several <= CLASSES and classes:

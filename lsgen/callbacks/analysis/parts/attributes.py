@@ -114,8 +114,7 @@ def _found(subject: Subject, found: Findings) -> Iterator[tuple[str, str, Direct
     codes, resampling, space = subject.codes, Resampling(seed=subject.seed), tangent_space(subject.codes)
     for column in subject.columns():
         values = codes.columns[column]
-        known = [value for value in values.tolist() if value is not None and value == value]
-        classes = sorted(set(known)) if is_text(values) or values.dtype.kind in "biu" else []
+        classes = sorted(set(subject.known(column))) if is_text(values) or values.dtype.kind in "biu" else []
         if not 3 <= len(classes) <= CLASSES:
             classes = [None]
         for value in classes:

@@ -69,6 +69,10 @@ class Subject:
             raise LeftOutError("no label and no factor varies")
         return varying
 
+    def known(self, column: str) -> list[Any]:
+        """Return the values of a column that are not missing."""
+        return [value for value in self.codes.columns[column].tolist() if value is not None and value == value]
+
     def distinct_columns(self) -> list[str]:
         """Return those columns without any that is another one under other names, as a label that is also a factor.
 

@@ -106,7 +106,7 @@ def explorer_contents(
         pictures, decoded = decoded, None
     return Contents(
         title,
-        codes.with_columns({**columns, **telling_words(collected)}),
+        codes.with_columns({**columns, **telling_words(collected, rates)}),
         maps,
         pictures,
         decoded,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lsgen.callbacks.analysis.collection import Collected
@@ -24,12 +26,13 @@ def word_weights(collected: Collected) -> dict[str, float]:
     return dict(zip(words, weights.tolist(), strict=True))
 
 
-def telling_words(collected: Collected) -> dict[str, list[str]]:
-    """Return a column of up to 8 words of each document, those with the greatest count times weight first."""
-    weights = word_weights(collected)
-    if not weights:
+def telling_words(collected: Collected, weights: Mapping[str, float]) -> dict[str, list[str]]:
+    """Return a column of up to 8 words of each document, those with the greatest count times weight first.
+
+    There is none where no word has a weight.
+    """
+    if not weights or collected.observations is None:
         return {}
-    assert collected.observations is not None
     names, weight = np.array(list(weights), dtype=object), np.array(list(weights.values()))
     found = []
     for counts in collected.observations.double().numpy():

@@ -80,12 +80,9 @@ def record(space: LatentSpace, z: Tensor, shown: Callable[[Tensor], Tensor]) -> 
     def mean(code: Tensor) -> Tensor:
         return shown(space.decode(code).mean)
 
+    refuse_random_numbers(mean, z)
     try:
-        with _Counter():
-            mean(z)
         module = make_fx(mean, decomposition_table=_decompositions())(z)
-    except UndecodableError:
-        raise
     except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
         raise UndecodableError(f"the decoder cannot be recorded: {str(error).splitlines()[0]}") from error
     module.graph.eliminate_dead_code()
@@ -103,9 +100,9 @@ def refuse_random_numbers(mean: Callable[[Tensor], Tensor], z: Tensor) -> None:
     try:
         with _Counter():
             mean(z)
+    except UndecodableError:
+        raise
     except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
-        if isinstance(error, UndecodableError):
-            raise
         raise UndecodableError(f"the decoder cannot decode one code: {str(error).splitlines()[0]}") from error
 
 

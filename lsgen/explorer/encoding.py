@@ -36,16 +36,7 @@ def header_of(contents: Contents, container: Container) -> dict[str, Any]:
         "title": contents.title,
         "facts": [[name, str(value)] for name, value in contents.facts.items()],
         "warnings": list(contents.warnings),
-        "vocabulary": (
-            contents.vocabulary
-            and {
-                "words": container.add_text("vocabulary", list(contents.vocabulary)),
-                "weights": container.add(
-                    "vocabulary/weights", np.array(list(contents.vocabulary.values()), np.float32)
-                ),
-            }
-        )
-        or None,
+        "vocabulary": _vocabulary(container, contents.vocabulary) if contents.vocabulary else None,
         "colour": {"column": contents.colour, "about": contents.colour_about},
         "count": count,
         "ids": _ids(container, codes.ids),
@@ -72,6 +63,14 @@ def header_of(contents: Contents, container: Container) -> dict[str, Any]:
 
 def _entry(entry: Any) -> Any:
     return {"statistic": entry.to_dict()} if isinstance(entry, Statistic) else entry
+
+
+def _vocabulary(container: Container, words: Mapping[str, float]) -> dict[str, Any]:
+    weights = np.array(list(words.values()), np.float32)
+    return {
+        "words": container.add_text("vocabulary", list(words)),
+        "weights": container.add("vocabulary/weights", weights),
+    }
 
 
 def _figures(figures: Mapping[str, Statistic]) -> list[dict[str, Any]]:
@@ -200,8 +199,8 @@ def _decoder(container: Container, decoder: DecoderProgram | OnnxDecoder) -> dic
         parts |= dict(zip(("codes", "shown"), (part.astype(np.float32) for part in decoder.checks), strict=True))
         names = {name: container.add(f"decoder/{name}", values) for name, values in parts.items()}
         names["script"] = container.add_text("decoder/script", decoder.script)
-        shown = {"shape": list(decoder.shape), "low": decoder.low, "high": decoder.high, "error": None}
-        return {"onnx": True, "weights": names, "checks": len(decoder.checks[0]), "steps": [], **shown}
+        shown = {"shape": list(decoder.shape), "low": decoder.low, "high": decoder.high}
+        return {"onnx": True, "weights": names, "checks": len(decoder.checks[0]), **shown}
     weights = {
         name: container.add(f"decoder/{name}", np.asarray(values).astype(np.float16))
         for name, values in decoder.weights.items()
@@ -212,7 +211,6 @@ def _decoder(container: Container, decoder: DecoderProgram | OnnxDecoder) -> dic
         "shape": list(decoder.shape),
         "low": decoder.low,
         "high": decoder.high,
-        "error": decoder.error,
     }
 
 

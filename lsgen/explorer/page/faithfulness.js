@@ -18,7 +18,7 @@ function faithfulnessNumerics() {
     const values = { trustworthiness: [], continuity: [], overlap: [] };
     for (const i of rows) {
       const near = pair.map((one) => search.nearest(one, search.row(one, i), k, i).indices);
-      const over = pair.map((one, side) => excess(one, i, near[1 - side], k));
+      const over = pair.map((one, side) => excess(one.keys, near[1 - side], k));
       values.trustworthiness.push(1 - sumOver(over[0]) / worst);
       values.continuity.push(1 - sumOver(over[1]) / worst);
       values.overlap.push(over[0].filter((one) => one <= 0).length / k);
@@ -26,12 +26,12 @@ function faithfulnessNumerics() {
     return { k, rows, values, chance: { trustworthiness: chance, continuity: chance, overlap: k / (n - 1) } };
   }
 
-  /* How far the ranks of others among the neighbours of row i exceed k. */
-  function excess(space, i, others, k) {
-    const keys = search.keys(space, i), limits = Float64Array.from(others, (j) => keys[j] * (1 - TIES));
+  /* How far the ranks of others exceed k among all codes, by numbers in the order of their distances. */
+  function excess(keys, others, k) {
+    const limits = Float64Array.from(others, (j) => keys[j] * (1 - TIES));
     const nearer = new Int32Array(others.length), largest = limits.reduce((a, b) => Math.max(a, b), 0);
     for (let j = 0; j < keys.length; j++) {
-      if (!(keys[j] < largest) || j === i) continue;
+      if (!(keys[j] < largest)) continue;
       for (let at = 0; at < limits.length; at++) if (keys[j] < limits[at]) nearer[at]++;
     }
     return Array.from(nearer, (count) => count + 1 - k);
@@ -44,14 +44,11 @@ function faithfulnessNumerics() {
 
 /* The figures of a map that was made in the page, as those of maps that were measured before. */
 function figuresOf(found, count) {
-  const m = found.rows.length, spread = (values) => {
-    const mean = meanOf(values);
-    return m < 2 ? NaN : 1.96 * Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (m - 1) / m);
-  };
+  const m = found.rows.length;
   return Object.entries(found.values).map(([name, values]) => {
-    const value = meanOf(values), half = spread(values);
+    const { mean: value, sd } = axisNumerics().moments(values, m, 1, 0), half = 1.96 * sd / Math.sqrt(m);
     return { name, value, n: m, baseline: found.chance[name], seed: m < count ? 0 : null,
-      interval: Number.isFinite(half) ? [Math.max(0, value - half), Math.min(1, value + half)] : null };
+      interval: m > 1 ? [Math.max(0, value - half), Math.min(1, value + half)] : null };
   });
 }
 

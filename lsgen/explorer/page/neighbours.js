@@ -142,7 +142,8 @@ function neighbourSearch() {
     return heap[0];
   }
 
-  // Returns {indices, distances} of the k nearest codes, nearest first; `without` is a row that is left out, or -1.
+  // Returns {indices, distances} of the k nearest codes, nearest first; `without` is a row that is left out, or -1. Until
+  // the next search `space.keys` holds numbers (N,) in the order of all distances, infinite for the row that is left out.
   function nearest(space, query, k, without = -1) {
     const most = space.n - (without >= 0 ? 1 : 0);
     if (!(k >= 1 && k <= most)) throw new Error(`There are ${most} other codes, and ${k} neighbours were asked for.`);
@@ -156,14 +157,6 @@ function neighbourSearch() {
     found.sort((a, b) => a.far - b.far || a.i - b.i);
     return { indices: Int32Array.from(found.slice(0, k), (one) => one.i),
       distances: Float64Array.from(found.slice(0, k), (one) => one.far) };
-  }
-
-  // Numbers (N,) in the order of the distances from row i to all codes, its own infinite; they hold until the next search.
-  function keys(space, i) {
-    const found = space.keys ??= new Float64Array(space.n);
-    chords(space, prepared(space, row(space, i)), found);
-    found[i] = Infinity;
-    return found;
   }
 
   function row(space, i) { return space.z.subarray(i * space.d, (i + 1) * space.d); }
@@ -212,5 +205,5 @@ function neighbourSearch() {
     return all.slice(0, m).sort((a, b) => a - b);
   }
 
-  return { space, nearest, keys, distance, rank, row, part, uniform, sample };
+  return { space, nearest, distance, rank, row, part, uniform, sample };
 }

@@ -39,14 +39,20 @@ function drawFrame(context, surface, map) {
   }
 }
 
+/* The items in view among those of which something holds, or none where they are too many. */
+function itemsInView(surface, at, holds) {
+  const [width, height] = surface.size(), inside = [];
+  for (let i = 0; 2 * i < at.length; i++) {
+    const x = at[2 * i], y = at[2 * i + 1];
+    if (x > 0 && y > 0 && x < width && y < height && holds(i)) { inside.push(i); if (inside.length > MOST_INSIDE) return []; }
+  }
+  return inside;
+}
+
 /* Names beside points where few enough items are in view; none covers another. */
 function drawNames(context, surface, data, visible) {
   if (!data.named) return;
-  const [width, height] = surface.size(), at = surface.all(), inside = [], taken = [];
-  for (let i = 0; i < data.count; i++) {
-    const x = at[2 * i], y = at[2 * i + 1];
-    if ((!visible || visible[i]) && x > 0 && y > 0 && x < width && y < height) { inside.push(i); if (inside.length > MOST_INSIDE) return; }
-  }
+  const at = surface.all(), inside = itemsInView(surface, at, (i) => !visible || visible[i]), taken = [];
   context.font = "11px system-ui, sans-serif"; context.textAlign = "center"; context.fillStyle = token("--ink");
   for (const i of inside) {
     const x = at[2 * i], y = at[2 * i + 1] - 8, name = shortened(data.id(i), 24), half = 3.2 * name.length + 3;
@@ -59,16 +65,9 @@ function drawNames(context, surface, data, visible) {
 
 /* Pictures instead of points where few enough items are in view; none covers another. Framed in the item's colour. */
 function drawThumbnails(context, surface, data, visible, colours, repaint) {
-  if (!data.pictures) return 0;
-  const [width, height] = surface.size(), at = surface.all(), inside = [];
-  for (let i = 0; i < data.count; i++) {
-    if (visible && !visible[i]) continue;
-    const x = at[2 * i], y = at[2 * i + 1];
-    if (x > 0 && y > 0 && x < width && y < height && data.pictures.has(i)) { inside.push(i); if (inside.length > MOST_INSIDE) return 0; }
-  }
+  const at = surface.all(), inside = itemsInView(surface, at, (i) => (!visible || visible[i]) && data.pictures.has(i));
   const scale = ROOM / Math.max(data.pictures.width, data.pictures.height), taken = new Map();
   const w = data.pictures.width * scale, tall = data.pictures.height * scale, far = ROOM + 6;
-  let drawn = 0;
   for (const i of inside) {
     const x = at[2 * i], y = at[2 * i + 1], [column, line] = [Math.floor(x / far), Math.floor(y / far)];
     let free = true;
@@ -81,9 +80,7 @@ function drawThumbnails(context, surface, data, visible, colours, repaint) {
     if (!data.pictures.draw(context, i, x - w / 2, y - tall / 2, w, tall, repaint)) continue;
     context.strokeStyle = colours.colours[colours.index[i]]; context.lineWidth = 2;
     context.strokeRect(x - w / 2 - 1, y - tall / 2 - 1, w + 2, tall + 2);
-    drawn++;
   }
-  return drawn;
 }
 
 function drawLines(context, place, row, rows) {

@@ -26,9 +26,11 @@ function vectorPicture(view, store, data, most = 30000) {
     svg("title", {}, shortened(data.title, 200)), svg("rect", { width, height, fill: token("--stage") }));
   for (const i of rows) frame.append(svg("circle", { cx: at[2 * i].toFixed(1), cy: at[2 * i + 1].toFixed(1), r: size.toFixed(1),
     fill: colours.colours[colours.index[i]], "fill-opacity": chosen && !chosen.has(i) ? 0.12 : 0.85 }));
-  const dense = contoursOf(view), strokes = new Map();
-  if (dense) eachPiece(view, dense, (a, b, c, d, share) => strokes.set(share, `${strokes.get(share) ?? ""}M${a.toFixed(1)} ${b.toFixed(1)}L${c.toFixed(1)} ${d.toFixed(1)}`));
-  for (const [share, d] of strokes) frame.append(svg("path", { d, fill: "none", stroke: token("--ink"), "stroke-opacity": 0.75, "stroke-width": share <= 0.5 ? 1.6 : 1 }, svg("title", {}, `${100 * share}% of the items`)));
+  for (const one of contoursOf(view)?.lines ?? []) {
+    const strokes = [];
+    eachPiece(view, one, (...ends) => { const [a, b, c, d] = ends.map((value) => value.toFixed(1)); strokes.push(`M${a} ${b}L${c} ${d}`); });
+    frame.append(svg("path", { d: strokes.join(""), fill: "none", stroke: token("--ink"), "stroke-opacity": 0.75, "stroke-width": one.width }, svg("title", {}, `${100 * one.share}% of the items`)));
+  }
   for (const [name, row] of Object.entries(pins)) if (row >= 0) frame.append(
     svg("circle", { cx: at[2 * row], cy: at[2 * row + 1], r: 6, fill: "none", stroke: PINS[name], "stroke-width": 2 }),
     svg("text", { x: at[2 * row] + 9, y: at[2 * row + 1] - 6, fill: PINS[name], "font-weight": 700 }, name));

@@ -94,7 +94,7 @@ function tilesOf(data) {
     decode: at,
     /* One sentence on what the tiles are. */
     words: () => (decode ? `Pictures are decoded in this page${decode.waits ? " by ONNX Runtime" : ""}.`
-      : data.decoder?.refusal ? `ONNX Runtime does not run here (${shortened(data.decoder.refusal, 120)}): each step shows the nearest real item.` : data.decoder?.off !== undefined
+      : data.decoder?.refusal ? `${data.decoder.onnx ? "ONNX Runtime" : "The decoder"} does not run here (${shortened(data.decoder.refusal, 120)}): each step shows the nearest real item.` : data.decoder?.off !== undefined
       ? "The decoder gives other values here than those that Python decoded, so it is not used: each step shows the nearest real item."
       : data.pictures
       ? "This page has no decoder: each step shows the nearest real item."

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-__all__ = ["LEVELS", "Chart", "Entry", "Kind"]
+__all__ = ["LEVELS", "Chart", "Entry", "Kind", "figure"]
 
 Kind = Literal["scalar", "distribution", "numbered", "image", "animation", "sound", "histogram", "table", "npz"]
 
@@ -98,3 +98,8 @@ class Entry:
         body = self.pattern.replace("{axis}", "[0-9][0-9]")
         body = re.sub(r"\{\w+(\.\.\.)?\}", "*", body)
         yield from (f"{stage}/{body}" for stage in stages if stage in self.stages)
+
+
+def figure(pattern: str, caption: str, section: str, meaning: str, kind: Kind = "image") -> Entry:
+    """Return the entry of a picture, or of what else is kept in a file."""
+    return Entry(pattern, caption, section=section, kind=kind, meaning=meaning)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from lsgen.runs.keys.analysis import ANALYSIS
 from lsgen.runs.keys.embeddings import EMBEDDINGS
-from lsgen.runs.keys.entry import Chart, Entry, Kind
+from lsgen.runs.keys.entry import Chart, Entry, figure
 from lsgen.runs.keys.evidence import EVIDENCE
+from lsgen.runs.keys.geometry import GEOMETRY
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
@@ -19,7 +20,6 @@ __all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
 
 _STAGES = ("train", "val", "test")
 _HELD_OUT = ("val", "test")
-_MEDIAN = "median over codes"
 _COST = "progress"
 
 SECTIONS = {
@@ -76,16 +76,6 @@ def _factor(pattern: str, name: str, unit: str, meaning: str, **more: object) ->
     """Return an entry that `FactorMetrics` measures on held-out data."""
     options = {"stages": ("test",), "watched": ("test",), "section": "factors", "source": "FactorMetrics"}
     return Entry(pattern, name, unit, meaning=meaning, **{**options, **more})  # type: ignore[arg-type]
-
-
-def _figure(pattern: str, caption: str, section: str, meaning: str, kind: Kind = "image") -> Entry:
-    """Return the entry of a picture."""
-    return Entry(pattern, caption, section=section, kind=kind, meaning=meaning)
-
-
-def _spread(pattern: str, name: str, unit: str, section: str, meaning: str, **more: object) -> Entry:
-    """Return the entry of a distribution over codes."""
-    return Entry(pattern, name, unit, section, "distribution", meaning, **more)  # type: ignore[arg-type]
 
 
 # fmt: off
@@ -168,7 +158,7 @@ ENTRIES: tuple[Entry, ...] = (
         meaning="that of the normal distribution with the covariance of q(z)"),
     Entry("aggregate/own_share", "share of its own posterior at a code", "", "aggregate",
         meaning="share of q(z) that is an observation's own posterior, at its code; near 1, n is too small"),
-    _figure("reconstruction/grid", "Reconstructions", "reconstructions",
+    figure("reconstruction/grid", "Reconstructions", "reconstructions",
         "input over the mean of p(x|z) at the posterior mean, fixed observations"),
     *(
         Entry(f"reconstruction/quality/{key}", name, unit, "reconstructions", meaning=of, better=better, summary=True)
@@ -185,17 +175,17 @@ ENTRIES: tuple[Entry, ...] = (
             ("rfd_{extractor}", "rFD, {extractor}", "", "the same by another extractor", "lower"),
         )
     ),
-    _figure("reconstruction/quality", "", "reconstructions", "the provenance of the Fréchet distance", "npz"),
-    _figure("sample/grid", "Samples at fixed draws from the prior", "samples",
+    figure("reconstruction/quality", "", "reconstructions", "the provenance of the Fréchet distance", "npz"),
+    figure("sample/grid", "Samples at fixed draws from the prior", "samples",
         "means of p(x|z) at draws z from the prior, or from another sampler"),
-    _figure("sample/sound", "", "samples", "the first samples of data that can be heard, one after another", "sound"),
-    _figure("sample/neighbours/grid", "Nearest training observations of samples", "quality",
+    figure("sample/sound", "", "samples", "the first samples of data that can be heard, one after another", "sound"),
+    figure("sample/neighbours/grid", "Nearest training observations of samples", "quality",
         "each row a sample, its nearest training observations and their distances"),
-    _figure("sample/neighbours/grid", "", "quality", "the distances, the indices and the provenance", "npz"),
+    figure("sample/neighbours/grid", "", "quality", "the distances, the indices and the provenance", "npz"),
     Entry("sample/neighbours/ratio", "neighbours/ratio", "", "quality", summary=True,
         meaning="median distance of samples to the training data over that of held-out observations"),
-    _figure("sample/comparison", "", "quality", "the provenance of the comparison", "npz"),
-    _figure("sample/classes", "", "quality", "the distance of every class, and the provenance", "npz"),
+    figure("sample/comparison", "", "quality", "the provenance of the comparison", "npz"),
+    figure("sample/classes", "", "quality", "the distance of every class, and the provenance", "npz"),
     Entry("sample/diversity", "diversity", "", "quality", better="higher", summary=True,
         meaning="mean distance of two samples over that of two observations; 0 for one image"),
     *(
@@ -208,7 +198,7 @@ ENTRIES: tuple[Entry, ...] = (
             ("accuracy", "of the classifier, on the test split: what the rest is worth"),
         )
     ),
-    _figure("sample/decoupling", "", "quality", "sensitivities, (classes, d)", "npz"),
+    figure("sample/decoupling", "", "quality", "sensitivities, (classes, d)", "npz"),
     *PHASE_TRANSITIONS,
     *SAMPLE_TESTS,
     *(
@@ -220,116 +210,36 @@ ENTRIES: tuple[Entry, ...] = (
             ("encoder_share", "share of observations whose best start was the encoder's", ""),
         )
     ),
-    _figure("reconstruction/inversion/grid", "Inversions", "inversion",
+    figure("reconstruction/inversion/grid", "Inversions", "inversion",
         "input over what its code decodes to, fixed observations"),
-    _figure("traversal/animation", "Every axis, to and fro", "traversals",
+    figure("traversal/animation", "Every axis, to and fro", "traversals",
         "one column an axis, one row an anchor, swept to and fro", "animation"),
-    _figure("traversal/plane", "The plane of the two most active axes", "traversals",
+    figure("traversal/plane", "The plane of the two most active axes", "traversals",
         "decoded means over the plane of the two most active axes"),
-    _figure("traversal/axes", "Axes around fixed anchors", "traversals",
+    figure("traversal/axes", "Axes around fixed anchors", "traversals",
         "one row an axis, most active first; each anchor is one block"),
-    _figure("traversal/levels", "The most active axes of every level", "traversals",
+    figure("traversal/levels", "The most active axes of every level", "traversals",
         "where codes have levels: some rows a level, the top one first; the other levels stay at the anchor's"),
-    _figure("traversal/level_samples", "Levels kept from the top down", "traversals",
+    figure("traversal/level_samples", "Levels kept from the top down", "traversals",
         "where codes have levels: each row keeps one more level of the anchor and draws the rest from the prior"),
-    _figure("traversal/choices", "Every value of every discrete variable", "traversals",
+    figure("traversal/choices", "Every value of every discrete variable", "traversals",
         "where codes have classes, bits, levels or entries of a codebook: one row a variable, one column a value"),
-    _figure("traversal/directions", "Directions and their scales", "traversals",
+    figure("traversal/directions", "Directions and their scales", "traversals",
         "one row a direction, named, with its scale"),
-    _figure("traversal/directions", "", "traversals", "the directions", "npz"),
-    _figure("traversal/codes", "", "traversals",
+    figure("traversal/directions", "", "traversals", "the directions", "npz"),
+    figure("traversal/codes", "", "traversals",
         "the codes of the probes as a table, `lsgen.latent.Codes`, with standard deviations and labels", "npz"),
-    _figure("traversal/kl", "KL by axis", "traversals",
+    figure("traversal/kl", "KL by axis", "traversals",
         "by axis: KL in nats, mean and spread of z, all over the probes", "table"),
     *RETRIEVAL,
-    _figure("interpolation/linear", "Linear", "interpolations",
+    figure("interpolation/linear", "Linear", "interpolations",
         "straight segments between codes; the ends are the observations"),
-    _figure("interpolation/spherical", "Spherical", "interpolations", "the same pairs joined along the sphere"),
-    _figure("interpolation/geodesic", "Geodesic", "interpolations",
+    figure("interpolation/spherical", "Spherical", "interpolations", "the same pairs joined along the sphere"),
+    figure("interpolation/geodesic", "Geodesic", "interpolations",
         "straight, spherical and geodesic paths, by pair; geodesics alone where codes do not live in flat space"),
-    _figure("interpolation/speed", "Speed along straight, spherical and geodesic paths", "interpolations",
+    figure("interpolation/speed", "Speed along straight, spherical and geodesic paths", "interpolations",
         "speed along the same paths; a geodesic has a constant one"),
-    Entry("geometry/active_axes", "active axes", "", "geometry", summary=True,
-        meaning="axes whose mean KL is above the threshold; all where none is known", chart=Chart("Active axes", "",
-        "above the KL threshold")),
-    _spread("geometry/rank", "rank of G", "", "geometry", "numerical rank of the metric G", summary=True),
-    _spread("geometry/log10_condition_number", "condition number of G", "log₁₀", "geometry",
-        "largest over smallest eigenvalue; not finite below full rank"),
-    _spread("geometry/log_volume", "log-volume, all axes", "nats", "geometry",
-        "log sqrt det G, all axes; not finite below full rank"),
-    _spread("geometry/log_volume_active", "log-volume, active axes", "nats", "geometry",
-        "the same for the active subspace", summary=True, chart=Chart("Log-volume", f"nats, {_MEDIAN}",
-        "active subspace")),
-    _spread("curvature/scalar", "scalar curvature, all axes", "", "geometry", "scalar curvature, all axes"),
-    _spread("curvature/active", "scalar curvature, active axes", "", "geometry",
-        "scalar curvature of the active subspace, where it has two axes", summary=True, card=("Curvature",
-        "scalar, active axes, median"), chart=Chart("Scalar curvature", _MEDIAN, "active subspace")),
-    _spread("curvature/plane", "scalar curvature, plane", "", "geometry",
-        "scalar curvature of the surface which the plane becomes", chart=Chart("Scalar curvature", _MEDIAN, "plane")),
-    Entry("curvature/piecewise_linear", "decoder is piecewise linear", "", "geometry",
-        meaning="1 where the decoder has ReLU or the like, 0 elsewhere"),
-    Entry("curvature/flat", "metric is flat for any weights", "", "geometry",
-        meaning="1 where codes and data have equal dimensions, so that only slices are curved; 0 elsewhere"),
-    _spread("geometry/path_ratio", "straight path over distance", "", "geometry",
-        "length of straight segments of z over the distance of their ends", card=("Path ratio",
-        "length over distance, median"), chart=Chart("Path length over distance", "straight segments, median",
-        "ratio")),
-    Entry("geometry/eigenvalue", "eigenvalues of G, medians", "", "geometry", "numbered", default=False,
-        meaning="median eigenvalues of G; they depend on the coordinates of z"),
-    Entry("geometry/eigenvalue_cov", "eigenvalues of G·Cov(z), medians", "", "geometry", "numbered", default=False,
-        meaning="those of G Cov(z); no linear change of z changes them"),
-    Entry("geometry/laplacian", "Laplace-Beltrami eigenvalues", "", "geometry", "numbered", default=False,
-        meaning="lowest eigenvalues on the surface which the plane becomes, in inverse squared length"),
-    _figure("geometry/eigenvalues", "Eigenvalues of the metric", "geometry",
-        "decimal logarithm of the positive eigenvalues of G", "histogram"),
-    _figure("geometry/plane", "Log-volume and scalar curvature", "geometry",
-        "maps over the plane of the two most active axes, with encoded data"),
-    _figure("geometry/eigenfunctions", "Eigenfunctions of the Laplace-Beltrami operator", "geometry",
-        "the three lowest over the same plane; the sign tells the parts into which the surface divides most easily"),
-    _figure("geometry/spectrum", "Eigenvalues of the metric", "geometry",
-        "both spectra, one thin line for each place"),
-    _figure("geometry/measurements", "", "geometry", "everything, unreduced", "npz"),
-    _figure("geodesic/plane", "Geodesics over the log-volume", "geodesics",
-        "geodesics of the plane's surface, over its log-volume"),
-    Entry("geodesic/pairs", "geodesics looked for", "", "geodesics", meaning="geodesics looked for", summary=True),
-    Entry("geodesic/converged", "geodesics converged", "", "geodesics", meaning="those found", summary=True),
-    _spread("geodesic/length", "length of geodesics", "", "geodesics", "length", summary=True),
-    _spread("geodesic/lower_bound", "lower bound of the distance", "", "geodesics",
-        "lower bound of the distance: that of the decoded ends, in closed form or as a chord", summary=True,
-        default=False),
-    _spread("geodesic/linear_ratio", "straight over geodesic length", "", "geodesics",
-        "length of the straight segment over that of the geodesic", summary=True, card=("Geodesics",
-        "straight over geodesic length, median")),
-    _spread("geodesic/spherical_ratio", "spherical over geodesic length", "", "geodesics",
-        "the same of the spherical path"),
-    _spread("geodesic/intrinsic_ratio", "intrinsic over geodesic length", "", "geodesics",
-        "the same of the geodesic of the manifold that codes have by construction, a sphere or a ball"),
-    _spread("geodesic/energy", "energy of geodesics", "", "geodesics", default=False,
-        meaning="energy; the square of the length where the speed is constant"),
-    _spread("geodesic/speed_variation", "variation of their speed", "", "geodesics", default=False,
-        meaning="standard deviation of the speed over its mean"),
-    _spread("geodesic/asymmetry", "d(a, b) less d(b, a)", "", "geodesics",
-        "difference of d(a, b) and d(b, a), of several starts"),
-    _spread("geodesic/spread", "spread over the starts", "", "geodesics",
-        "longest less shortest local minimum of several starts", summary=True),
-    _figure("geodesic/measurements", "", "geodesics", "everything, unreduced", "npz"),
-    _figure("geometry/distances", "Distances between fixed observations", "distances",
-        "matrices of geodesic and Euclidean distances of codes"),
-    _figure("geometry/distances", "", "distances", "the pairs, both distances and their lower bounds", "npz"),
-    _figure("geometry/frechet_mean", "Euclidean and Fréchet means", "distances",
-        "Euclidean and Fréchet mean decoded, beside the observations"),
-    _spread("geometry/distance/geodesic", "geodesic distance", "", "distances",
-        "geodesic distances; not_finite counts those that did not converge", summary=True),
-    _spread("geometry/distance/lower_bound", "lower bound of the distance", "", "distances",
-        "lower bounds of the same distances: those of the decoded ends", summary=True, default=False),
-    _spread("geometry/distance/euclidean", "Euclidean distance of codes", "", "distances",
-        "Euclidean distances of the same codes, all axes"),
-    Entry("geometry/distance/rank_correlation", "rank correlation with Euclidean", "", "distances",
-        meaning="Spearman's, of the two", summary=True),
-    _spread("geometry/frechet/variance", "Fréchet variance", "", "distances", "Fréchet variance of each set of codes",
-        summary=True),
-    _spread("geometry/frechet/shift", "shift of the mean, in its root", "", "distances",
-        "geodesic distance of the two means over the root of that variance", summary=True),
+    *GEOMETRY,
     *(
         Entry(f"reconstruction/imputation/{{method}}/{key}", "{method}: " + key, "", "imputations", meaning=meaning,
             better=better)
@@ -340,13 +250,13 @@ ENTRIES: tuple[Entry, ...] = (
             ("width", "average length of that interval", ""),
         )
     ),
-    _figure("reconstruction/imputation", "Imputations", "imputations",
+    figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
     *ANALYSIS, *WORDS, *EMBEDDINGS, *TOPICS,
     Entry("train/images_per_s", "throughput", "images per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "images per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),
-    _figure("explorer/codes", "Codes", "analysis", "codes, columns, places on maps and pictures, on demand", "table"),
+    figure("explorer/codes", "Codes", "analysis", "codes, columns, places on maps and pictures, on demand", "table"),
     Entry("{family...}/share_of_training", "{family}: share of training", "", _COST,
         meaning="seconds of all turns of a callback so far over seconds since this fit began"),
     Entry("{family...}/seconds", "{family}: a turn", "s", _COST, default=False,

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lsgen.runs.keys.entry import Entry, Kind
+from lsgen.runs.keys.entry import Entry, Kind, ends, figure
 
 __all__ = ["ANALYSIS"]
 
 
 def _with_ends(pattern: str, name: str, unit: str, meaning: str, better: str, summary: bool) -> Iterator[Entry]:
     """Yield the entry of a statistic and of the two ends of its 95 % interval."""
-    yield Entry(f"analysis/{pattern}", name, unit, "analysis", meaning=meaning, better=better, summary=summary)
-    for end, words in (("low", "lower end"), ("high", "upper end")):
-        key, title = f"analysis/{pattern}_{end}", f"{name}, {words}"
-        yield Entry(key, title, unit, "analysis", meaning="of its 95 % interval", default=False)
+    key = f"analysis/{pattern}"
+    yield Entry(key, name, unit, "analysis", meaning=meaning, better=better, summary=summary)
+    yield from ends(key, name, unit, "analysis")
 
 
 def _figure(key: str, caption: str, meaning: str, kind: Kind = "image") -> Entry:
-    return Entry(f"analysis/{key}", caption, section="analysis", kind=kind, meaning=meaning)
+    return figure(f"analysis/{key}", caption, "analysis", meaning, kind)
 
 
 # fmt: off

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lsgen.runs.keys.entry import Entry
+from lsgen.runs.keys.entry import Entry, ends, figure
 
 __all__ = ["EMBEDDINGS"]
 
@@ -12,8 +12,7 @@ __all__ = ["EMBEDDINGS"]
 def _scored(pattern: str, name: str, meaning: str, summary: bool = False) -> Iterator[Entry]:
     """Yield the entries of a score, of its 95 % interval and of the level of chance; the latter first."""
     section = "embeddings"
-    for end, words in (("low", "lower end"), ("high", "upper end")):
-        yield Entry(f"{pattern}_{end}", f"{name}, {words}", "", section, meaning="of its 95 % interval", default=False)
+    yield from ends(pattern, name, "", section)
     yield Entry(f"{pattern}_chance", f"{name} by chance", "", section, meaning="of a random order or guess")
     yield Entry(pattern, name, "", section, meaning=meaning, better="higher", summary=summary)
 
@@ -43,7 +42,7 @@ EMBEDDINGS: tuple[Entry, ...] = (
     Entry("few_shot/classes_left_out", "classes left out", "", "embeddings", meaning="with too few observations",
         default=False),
     Entry("few_shot/classes", "classes", "", "embeddings", meaning="of which episodes are made", default=False),
-    Entry("retrieval/nearest", "Queries and the nearest observations", section="embeddings", kind="image",
-        meaning="those of the label of the query have a green frame, others a red one"),
+    figure("retrieval/nearest", "Queries and the nearest observations", "embeddings",
+        "those of the label of the query have a green frame, others a red one"),
 )
 # fmt: on

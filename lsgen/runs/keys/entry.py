@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-__all__ = ["LEVELS", "Chart", "Entry", "Kind", "figure"]
+__all__ = ["LEVELS", "Chart", "Entry", "Kind", "ends", "figure"]
 
 Kind = Literal["scalar", "distribution", "numbered", "image", "animation", "sound", "histogram", "table", "npz"]
 
@@ -98,6 +98,14 @@ class Entry:
         body = self.pattern.replace("{axis}", "[0-9][0-9]")
         body = re.sub(r"\{\w+(\.\.\.)?\}", "*", body)
         yield from (f"{stage}/{body}" for stage in stages if stage in self.stages)
+
+
+def ends(pattern: str, name: str, unit: str, section: str) -> Iterator[Entry]:
+    """Yield the entries of the two ends of the 95 % interval of a number."""
+    for end, words in (("low", "lower end"), ("high", "upper end")):
+        yield Entry(
+            f"{pattern}_{end}", f"{name}, {words}", unit, section, meaning="of its 95 % interval", default=False
+        )
 
 
 def figure(pattern: str, caption: str, section: str, meaning: str, kind: Kind = "image") -> Entry:

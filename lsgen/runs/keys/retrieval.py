@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsgen.runs.keys.entry import Entry
+from lsgen.runs.keys.entry import Entry, figure
 
 __all__ = ["RETRIEVAL"]
 
@@ -23,9 +23,7 @@ RETRIEVAL: tuple[Entry, ...] = (
         )
     ),
     *(
-        Entry(
-            key, name, "", section, "table", "items near every place, with rank, distance and percentile; also as csv"
-        )
+        figure(key, name, section, "items near every place, with rank, distance and percentile; also as csv", "table")
         for key, name, section in (
             ("traversal/retrieved", "Items near places on axes", "traversals"),
             ("traversal/retrieved_directions", "Items near places along directions", "traversals"),

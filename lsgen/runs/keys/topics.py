@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsgen.runs.keys.entry import Chart, Entry
+from lsgen.runs.keys.entry import Chart, Entry, figure
 
 __all__ = ["TOPICS"]
 
@@ -22,12 +22,10 @@ TOPICS: tuple[Entry, ...] = (
     Entry("topics/perplexity", "perplexity of completion", "", "topics", better="lower", summary=True,
         card=("Perplexity", "document completion"), chart=Chart("Perplexity", "of the second half of documents"),
         meaning="of the second half of the words of validation documents given the first"),
-    Entry("topics/top_words", "Top words of topics", section="topics", kind="image",
-        meaning="of up to 50 topics, with their coherence"),
-    Entry("topics/traversal", "From the average mixture towards each topic", section="topics", kind="image",
-        meaning="the most probable words as the weight of a topic grows"),
-    Entry("topics/words", "Topics", section="topics", kind="table",
-        meaning="top words, NPMI and exclusivity of each topic"),
-    Entry("topics/topics", "", section="topics", kind="npz", meaning="weights of words of each topic, and top words"),
+    figure("topics/top_words", "Top words of topics", "topics", "of up to 50 topics, with their coherence"),
+    figure("topics/traversal", "From the average mixture towards each topic", "topics",
+        "the most probable words as the weight of a topic grows"),
+    figure("topics/words", "Topics", "topics", "top words, NPMI and exclusivity of each topic", "table"),
+    figure("topics/topics", "", "topics", "weights of words of each topic, and top words", "npz"),
 )
 # fmt: on

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lsgen.runs.keys.entry import Chart, Entry
+from lsgen.runs.keys.entry import Chart, Entry, ends, figure
 
 __all__ = ["WORDS"]
 
@@ -12,9 +12,7 @@ __all__ = ["WORDS"]
 def _with_ends(pattern: str, name: str, meaning: str, *, better: str = "", **more: object) -> Iterator[Entry]:
     """Yield the entry of a number and of the two ends of its 95 % interval."""
     yield Entry(f"words/{pattern}", name, "", "words", meaning=meaning, better=better, **more)  # type: ignore[arg-type]
-    for end, words in (("low", "lower end"), ("high", "upper end")):
-        of_it = "of its 95 % interval"
-        yield Entry(f"words/{pattern}_{end}", f"{name}, {words}", "", "words", meaning=of_it, default=False)
+    yield from ends(f"words/{pattern}", name, "", "words")
 
 
 # fmt: off
@@ -42,11 +40,10 @@ WORDS: tuple[Entry, ...] = (
         "pairs, those that are not known with the similarity 0", better="higher"),
     Entry("words/{kind}/{test}/coverage", "coverage of {test}", "", "words", better="higher",
         meaning="share of questions, or of pairs, whose words are all known"),
-    Entry("words/analogies", "Analogies by section", section="words", kind="image",
-        meaning="shares that are solved, standard and honest, with 95 % intervals"),
-    Entry("words/scores", "Scores of words", section="words", kind="table",
-        meaning="all of these numbers, with intervals; also as csv"),
-    Entry("words/unknown", "Words that are not known", section="words", kind="table",
-        meaning="words and pairs that are not known, and how often they are asked for; also as csv"),
+    figure("words/analogies", "Analogies by section", "words",
+        "shares that are solved, standard and honest, with 95 % intervals"),
+    figure("words/scores", "Scores of words", "words", "all of these numbers, with intervals; also as csv", "table"),
+    figure("words/unknown", "Words that are not known", "words",
+        "words and pairs that are not known, and how often they are asked for; also as csv", "table"),
 )
 # fmt: on

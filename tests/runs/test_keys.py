@@ -1,6 +1,7 @@
 """The registry of log keys, and the page of documentation that is made of it."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,8 @@ def test_what_is_left_out_is_the_cost_in_seconds_and_single_eigenvalues() -> Non
         ("sample/comparison/fd_classifier", "fd_classifier", ""),
         ("test/aggregate/marginal_kl", "KL of q(z) from p(z)", "nats"),
         ("aggregate/marginal_kl", "KL of q(z) from p(z)", "nats"),
+        ("analysis/probe/label/codes/20", "label from codes, 20 labels", ""),
+        ("analysis/probe/label/codes/20_low", "label from codes, 20 labels, lower end", ""),
     ],
 )
 def test_a_key_has_the_name_and_the_unit_of_its_pattern(key: str, name: str, unit: str) -> None:
@@ -48,6 +51,15 @@ def test_a_key_has_the_name_and_the_unit_of_its_pattern(key: str, name: str, uni
 @pytest.mark.parametrize("key", ["own/score", "metric/rank/q50", "vals/elbo", "geometry/rank/q07", "elbows"])
 def test_other_keys_are_in_no_pattern(key: str) -> None:
     assert find(key) is None
+
+
+def test_no_entry_hides_a_later_one() -> None:
+    for entry in ENTRIES:
+        key = re.sub(r"\{\w+(\.\.\.)?\}", "x", entry.pattern)
+        for stage in entry.stages or ("",):
+            match = find(f"{stage}/{key}" if stage else key)
+            assert match is not None
+            assert match.entry.pattern == entry.pattern
 
 
 def test_entries_are_whole() -> None:

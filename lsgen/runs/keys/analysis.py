@@ -10,10 +10,14 @@ __all__ = ["ANALYSIS"]
 
 
 def _with_ends(pattern: str, name: str, unit: str, meaning: str, better: str, summary: bool) -> Iterator[Entry]:
-    """Yield the entry of a statistic and of the two ends of its 95 % interval."""
+    """Yield the entry of a statistic and of the two ends of its 95 % interval.
+
+    The ends come first where the pattern ends in a field, which would take them for one of its values.
+    """
     key = f"analysis/{pattern}"
-    yield Entry(key, name, unit, "analysis", meaning=meaning, better=better, summary=summary)
-    yield from ends(key, name, unit, "analysis")
+    entry = Entry(key, name, unit, "analysis", meaning=meaning, better=better, summary=summary)
+    both = ends(key, name, unit, "analysis")
+    yield from (*both, entry) if pattern.endswith("}") else (entry, *both)
 
 
 def _figure(key: str, caption: str, meaning: str, kind: Kind = "image") -> Entry:

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from lsgen.analysis.neighbours.surroundings import Surroundings
 from lsgen.geometry import HessianMetric, Immersion, immersion, metric
-from lsgen.geometry.information import affine_logits
+from lsgen.geometry.information import fisher_metric
 from lsgen.latent import Codes, EncodableLatentSpace, ItemSpace, LatentSpace, Manifold
 from lsgen.latent.densities import check_density
 from lsgen.latent.distances import distance_on
@@ -152,10 +152,7 @@ class PathJudge:
     @cached_property
     def metric(self) -> Immersion | HessianMetric:
         """What measures speeds: the mean of p(x|z), or for codes of items the Fisher metric, as outcomes are names."""
-        if not isinstance(self.space, ItemSpace):
-            return immersion(self.space, "euclidean")
-        known = affine_logits(self.space)
-        return immersion(self.space) if known is None else HessianMetric(known, self.space.dim, definite=True)
+        return fisher_metric(self.space) if isinstance(self.space, ItemSpace) else immersion(self.space, "euclidean")
 
     @cached_property
     def graph(self) -> NeighbourGraph:

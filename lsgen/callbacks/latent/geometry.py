@@ -43,9 +43,9 @@ from lsgen.callbacks.latent.options import GeometryDetail
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.geometry import HessianMetric, immersion, scalar_curvature
+from lsgen.geometry import HessianMetric, Immersion, immersion, scalar_curvature
 from lsgen.geometry.curvature import fills_flat_space
-from lsgen.geometry.information import affine_logits
+from lsgen.geometry.information import fisher_metric
 from lsgen.geometry.jets import kinks
 from lsgen.latent import Euclidean, LatentSpace
 
@@ -125,7 +125,7 @@ class LatentGeometry(LatentCallback):
                 f"LatentGeometry leaves out curvature but of slices: {space.dim} dimensions of codes are mapped to as "
                 "many of data, so that the metric is flat, and geodesics decode to straight lines, for any weights."
             )
-        elif space.dim > self.detail.max_curvature_axes and self._closed_form(space) is None:
+        elif space.dim > self.detail.max_curvature_axes and not isinstance(self._metric(space), HessianMetric):
             rank_zero_info(
                 f"LatentGeometry leaves out the scalar curvature of all {space.dim} axes, and of the active ones "
                 f"where they are more than max_curvature_axes = {self.detail.max_curvature_axes}; that of the plane is "
@@ -135,16 +135,12 @@ class LatentGeometry(LatentCallback):
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""
-        known, closed = encode_probes(space, probe, self.wanted), self._closed_form(space)
-        im: KnownMetric
-        if closed is None:
-            im = embedded = immersion(space, self.kind)
-            filled = fills_flat_space(embedded, known.z)
-        else:
-            im, filled = closed, False
+        known, im = encode_probes(space, probe, self.wanted), self._metric(space)
+        filled = isinstance(im, Immersion) and fills_flat_space(im, known.z)
+        if isinstance(im, HessianMetric):
             known = ProbeCodes(known.z.double(), known.draws.double(), known.covariance.double(), known.kl)
         active = active_axes(known, self.kl_threshold)
-        found = self._measure(space, im, known, active, not filled, closed is not None)
+        found = self._measure(space, im, known, active, not filled)
         flat = bool(kinks(im.local, im.lifted(known.z[:1])))
         about = {"curvature/piecewise_linear": int(flat), "curvature/flat": int(filled)}
         sink.scalars(_scalars(found) | {"geometry/active_axes": len(active), **about})
@@ -171,19 +167,15 @@ class LatentGeometry(LatentCallback):
             arrays |= {"plane_origin": plane.origin, "plane_basis": plane.basis, **surface}
         sink.arrays("geometry/measurements", **{name: array.cpu().numpy() for name, array in arrays.items()})
 
-    def _closed_form(self, space: LatentSpace) -> HessianMetric | None:
-        """Return the metric in closed form, which there is where the logits of one categorical variable are affine."""
-        known = affine_logits(space) if self.kind == "fisher" else None
-        return None if known is None else HessianMetric(known, space.dim, definite=True)
+    def _metric(self, space: LatentSpace) -> KnownMetric:
+        return fisher_metric(space) if self.kind == "fisher" else immersion(space, self.kind)
 
     def _measure(
-        self, space: LatentSpace, im: KnownMetric, known: ProbeCodes, active: Tensor, curved: bool, in_closed_form: bool
+        self, space: LatentSpace, im: KnownMetric, known: ProbeCodes, active: Tensor, curved: bool
     ) -> dict[str, Tensor]:
-        z = known.z[: self.n]
-        closed = in_closed_form and curved and space.dim > self.detail.max_curvature_axes
-        curved = curved and space.dim <= self.detail.max_curvature_axes
-        found = at_probes(im, z, known.covariance, curved, self.detail.chunk_size)
-        if closed:
+        z, few = known.z[: self.n], space.dim <= self.detail.max_curvature_axes
+        found = at_probes(im, z, known.covariance, curved and few, self.detail.chunk_size)
+        if curved and not few and isinstance(im, HessianMetric):
             count = max(1, min(_CLOSED, int(_CLOSED * (64 / space.dim) ** 3)))
             found["curvature"] = scalar_curvature(im, z[:count], self.detail.chunk_size)
         if len(active) == space.dim:

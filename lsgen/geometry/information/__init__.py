@@ -9,7 +9,12 @@ from lsgen.geometry.information.cubic import (
     statistical_manifold,
 )
 from lsgen.geometry.information.dual_coordinates import NaturalCoordinates, bregman_divergence, natural_coordinates
-from lsgen.geometry.information.log_linear import LogPartitionPotential, affine_logits, log_linear_metric
+from lsgen.geometry.information.log_linear import (
+    LogPartitionPotential,
+    affine_logits,
+    fisher_metric,
+    log_linear_metric,
+)
 
 __all__ = [
     "DualGeodesic",
@@ -24,6 +29,7 @@ __all__ = [
     "bregman_divergence",
     "e_geodesic",
     "exponential_family",
+    "fisher_metric",
     "log_linear_metric",
     "m_geodesic",
     "natural_coordinates",

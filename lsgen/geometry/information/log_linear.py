@@ -26,11 +26,12 @@ from torch import Tensor
 
 from lsgen.geometry.double import widened_map
 from lsgen.geometry.hessian_metric import HessianMetric, KnownPotential
+from lsgen.geometry.immersion import Immersion, immersion
 from lsgen.geometry.jets import Frame, Taylor
 from lsgen.latent import Euclidean, LatentSpace
 from lsgen.likelihoods import Categorical
 
-__all__ = ["LogPartitionPotential", "affine_logits", "log_linear_metric"]
+__all__ = ["LogPartitionPotential", "affine_logits", "fisher_metric", "log_linear_metric"]
 
 PROBES = 3
 
@@ -142,6 +143,20 @@ def affine_logits(space: LatentSpace) -> LogPartitionPotential | None:
         return None
     scale = 1 + h.abs().amax()
     return LogPartitionPotential(weight, bias) if bool(((h[d + 1 :] - expected).abs() <= 1e-9 * scale).all()) else None
+
+
+def fisher_metric(space: LatentSpace) -> Immersion | HessianMetric:
+    """Return the Fisher metric of p(x|z): in closed form where `affine_logits` finds it, otherwise by an immersion.
+
+    Args:
+        space: the latent space, in evaluation mode.
+
+    Raises:
+        TypeError: the likelihood has no immersion.
+
+    """
+    known = affine_logits(space)
+    return immersion(space) if known is None else HessianMetric(known, space.dim, definite=True)
 
 
 def log_linear_metric(space: LatentSpace) -> HessianMetric:

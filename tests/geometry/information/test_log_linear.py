@@ -6,6 +6,7 @@ from torch import nn
 
 from lsgen.geometry import (
     HessianMetric,
+    Immersion,
     christoffel,
     curve_length,
     geodesic,
@@ -16,7 +17,7 @@ from lsgen.geometry import (
     scalar_curvature,
     sectional_curvature,
 )
-from lsgen.geometry.information import LogPartitionPotential, affine_logits, log_linear_metric
+from lsgen.geometry.information import LogPartitionPotential, affine_logits, fisher_metric, log_linear_metric
 from lsgen.latent import Euclidean, HypersphericalUniform, LatentSpace, StandardNormal, paths
 from lsgen.likelihoods import Bernoulli, Categorical
 
@@ -109,6 +110,7 @@ class _Tree(nn.Module):
 
 def test_what_is_not_log_linear_is_told_apart() -> None:
     assert affine_logits(_space()) is not None
+    assert isinstance(fisher_metric(_space()), HessianMetric)
     three = Categorical((1,), 3, 2)
     for decoder, likelihood, prior in (
         (_Tree(), three, StandardNormal(2)),
@@ -118,6 +120,7 @@ def test_what_is_not_log_linear_is_told_apart() -> None:
     ):
         space = LatentSpace(decoder, likelihood, prior).eval()
         assert affine_logits(space) is None
+        assert isinstance(fisher_metric(space), Immersion)
         with pytest.raises(TypeError, match="expected affine logits of one categorical variable, got"):
             log_linear_metric(space)
     assert _space().manifold == Euclidean()

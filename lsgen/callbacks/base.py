@@ -184,10 +184,13 @@ class PeriodicCallback(Observer, ABC):
         return style_space(space, plus=self._space == "w+") if self._part else space
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a module without the latent space that is needed, before any work starts."""
-        space = getattr(pl_module, "latent_space", None)
-        if not self._tells(space):
+        """Refuse a module without the latent space that is needed, before any work starts; prepare unless left out."""
+        if not self._tells(getattr(pl_module, "latent_space", None)):
             self.check(pl_module)
+            self.prepare(trainer, pl_module)
+
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take from data and model what turns need, or refuse them; called when a latent space has been checked."""
 
     def check(self, pl_module: LightningModule) -> Any:
         """Return the latent space of a module, within training or without any.

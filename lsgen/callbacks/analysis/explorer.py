@@ -66,9 +66,8 @@ class Explorer(PeriodicCallback):
         self._module: nn.Module | None = None
         self._trainer: Trainer | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the model, which tells whether values are missing, and where observations come from."""
-        super().setup(trainer, pl_module, stage)
         self._module, self._trainer = pl_module, trainer
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -111,9 +111,8 @@ class LatentAnalysis(PeriodicCallback):
         self._data: Any = None
         self._others: Mapping[str, Codes] = {}
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the model and its data."""
-        super().setup(trainer, pl_module, stage)
         data = getattr(trainer, "datamodule", None)
         if data is None and isinstance(self.check(pl_module), EncodableSpace):
             raise TypeError("LatentAnalysis expected a data module, whose observations are encoded, got none")

@@ -67,9 +67,8 @@ class ClassComparison(PeriodicCallback):
         self.halves = halves
         self._data: DataModule | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module; raise if the codes have no class."""
-        super().setup(trainer, pl_module, stage)
         data, space = self.data_with(trainer, self.real.split, self.real.n), pl_module.latent_space
         assert isinstance(space, LatentSpace)
         if getattr(space.prior, "classes", 0) < 2 or not hasattr(space.prior, "draw_class"):

@@ -74,9 +74,8 @@ class Decoupling(PeriodicCallback):
         space.manifold.check_continuous()
         return space
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module."""
-        super().setup(trainer, pl_module, stage)
         self._data = self.data_of(trainer)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:

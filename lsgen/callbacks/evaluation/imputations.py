@@ -78,9 +78,8 @@ class Imputations(PeriodicCallback):
             raise ValueError(f"Imputations expected methods out of {', '.join(METHODS)}, got {', '.join(unknown)}")
         self._parts: list[tuple[Tensor, Tensor]] = []
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the training and the held-out observations with their gaps."""
-        super().setup(trainer, pl_module, stage)
         data = self.data_with(trainer, self.split)
         train, held_out = data.dataset("train"), data.dataset(self.split)
         batches = [train[torch.arange(len(train))], held_out[torch.arange(min(self.n, len(held_out)))]]

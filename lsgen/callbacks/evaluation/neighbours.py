@@ -78,9 +78,8 @@ class NearestNeighbours(PeriodicCallback):
         """Observations from which the range of the data is taken."""
         return 64
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module."""
-        super().setup(trainer, pl_module, stage)
         self._data = self.data_with(trainer, "train", self.n_real)
         self.data_with(trainer, "val")
 

@@ -63,9 +63,8 @@ class PerceptualQuality(PeriodicCallback):
         self.distance, self.n, self.paths, self.chunk_size = distance, n, paths, chunk_size
         self._data: DataModule | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse data that the distance cannot compare, and paths that leave the manifold."""
-        super().setup(trainer, pl_module, stage)
         self._data = self.data_with(trainer, "train")
         self.distance.check(self._data.shape)
         step_along(self.check(pl_module).manifold, self.paths.kind)

@@ -81,9 +81,8 @@ class ReconstructionQuality(PeriodicCallback):
         self.chunk_size = chunk_size
         self._data: DataModule | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse data that cannot be compared."""
-        super().setup(trainer, pl_module, stage)
         data = self.data_with(trainer, self.real.split, self.real.n or (2 if self.halves is None else 4))
         least = window(self.similarity.sigma)
         if len(data.shape) != 3 or min(data.shape[1:]) < least:

@@ -67,9 +67,8 @@ class SampleQuality(PeriodicCallback):
         self.metrics, self.n, self.chunk_size = dict(metrics), n, chunk_size
         self.source = CodeSource(sampler, codes)
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that the sampler can draw codes of this model before training starts."""
-        super().setup(trainer, pl_module, stage)
         self.source.setup(trainer, pl_module)
 
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
@@ -143,9 +142,8 @@ class SampleComparison(PeriodicCallback):
         self._data: DataModule | None = None
         self._comparison: Comparison | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module; check the source of codes."""
-        super().setup(trainer, pl_module, stage)
         self._data, self._comparison = self.data_with(trainer, self.real.split, self.real.n), None
         self.source.setup(trainer, pl_module)
 

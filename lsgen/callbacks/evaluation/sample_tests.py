@@ -89,9 +89,8 @@ class TwoSampleTests(PeriodicCallback):
         self.bins, self.chunk_size, self.source = bins, chunk_size, CodeSource(sampler)
         self._data: DataModule | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module; check that there are observations enough."""
-        super().setup(trainer, pl_module, stage)
         self._data = self.data_with(trainer, self.real.split, self.real.n or 4)
         if self.bins:
             self.data_with(trainer, "train", self.bins)
@@ -159,9 +158,8 @@ class Memorisation(PeriodicCallback):
         self.cache, self.chunk_size, self.source = cache, chunk_size, CodeSource(sampler)
         self._data: DataModule | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module; check that there are observations enough."""
-        super().setup(trainer, pl_module, stage)
         self._data = self.data_with(trainer, "train", self.n_real or max(2, self.cells))
         self.data_with(trainer, "val")
         self.source.setup(trainer, pl_module)

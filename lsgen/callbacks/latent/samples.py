@@ -63,11 +63,8 @@ class Samples(LatentCallback):
         self.source = CodeSource(sampler, codes)
         self._data: Audible | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that the sampler can draw codes of this model before training starts."""
-        super().setup(trainer, pl_module, stage)
-        if self.left_out(pl_module.latent_space):
-            return
         self.source.setup(trainer, pl_module)
         data = getattr(trainer, "datamodule", None)
         self._data = data if isinstance(data, Audible) else None

@@ -1,6 +1,7 @@
 """Spaces of items, and spaces without decoder, under the callbacks of every run."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,14 +10,18 @@ from torch import nn
 
 from lsgen.analysis.trajectories import PathJudge, paths_between
 from lsgen.callbacks import (
+    ClassComparison,
     FactorMetrics,
+    Imputations,
     LatentGeodesics,
     LatentGeometry,
     LatentTraversal,
     LikelihoodMetrics,
+    ReconstructionQuality,
     Reconstructions,
     Samples,
     TraversalFigures,
+    TwoSampleTests,
 )
 from lsgen.callbacks.latent.options import GeometryDetail, RetrievedItems
 from lsgen.callbacks.latent.probe_codes import as_means
@@ -25,6 +30,7 @@ from lsgen.callbacks.probes import Probe
 from lsgen.data import Digits
 from lsgen.latent import Atoms, Codes, FeatureSpace, ItemSpace, ItemTable, LatentSpace, Sphere, StandardNormal, paths
 from lsgen.likelihoods import Categorical, Multinomial
+from lsgen.metrics.quality import Pixels
 from lsgen.models import ScalarLoss
 from lsgen.models.gan import Directions
 from lsgen.models.optimised import OptimisedModel
@@ -72,6 +78,15 @@ def test_a_feature_space_trains_under_the_callbacks_of_every_run(tmp_path, toys,
             far = (codes - place).norm(dim=1)
             assert int(row["item"]) == int(far.argmin())
             assert float(row["distance"]) == pytest.approx(float(far.min()), rel=1e-4)
+
+
+def test_what_needs_a_decoder_is_left_out_before_data_are_judged(monkeypatch):
+    told, pixels = [], Pixels((1, 8, 8))
+    monkeypatch.setattr("lsgen.callbacks.base.rank_zero_info", told.append)
+    looks = [ClassComparison(pixels), Imputations(), ReconstructionQuality(), TwoSampleTests(pixels)]
+    for look in looks:
+        look.setup(SimpleNamespace(datamodule=None), Twins(), "fit")
+    assert told == [f"{type(look).__name__} is left out: FeatureSpace is no LatentSpace." for look in looks]
 
 
 def _words():

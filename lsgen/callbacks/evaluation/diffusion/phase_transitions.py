@@ -86,9 +86,8 @@ class PhaseTransitions(PeriodicCallback):
         self._given = turns.probes is not None
         self._data: DataModule | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module, and say what is left out."""
-        super().setup(trainer, pl_module, stage)
         if not self._given:
             self._data = self.data_with(trainer, "train", 2)
 

@@ -67,11 +67,8 @@ class OfLabelledCodes(PeriodicCallback):
         self.n, self.splits, self.chunk_size = n, tuple(splits), chunk_size
         self._data: DataModule | None = None
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module; refuse one without labels."""
-        super().setup(trainer, pl_module, stage)
-        if not isinstance(pl_module.latent_space, EncodableSpace):
-            return
         self._data = self.data_of(trainer)
         if not any(len(self._data.dataset(split)) for split in self.splits):
             raise ValueError(f"{type(self).__name__} expected observations in {' or '.join(self.splits)}, got none")

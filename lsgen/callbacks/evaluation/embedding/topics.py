@@ -79,9 +79,8 @@ class TopicQuality(PeriodicCallback):
             raise TypeError(f"TopicQuality expected a TopicDecoder and a Multinomial likelihood, got {got}")
         return space
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module."""
-        super().setup(trainer, pl_module, stage)
         self._data = self.data_with(trainer, self.reference)
         self.data_with(trainer, "val")
 

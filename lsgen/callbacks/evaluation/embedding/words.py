@@ -98,11 +98,8 @@ class WordBenchmarks(PeriodicCallback):
             _key(name): read_similarities(benchmark_file(name), tests.lowercase) for name in tests.similarities
         }
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take what the data know of their words."""
-        super().setup(trainer, pl_module, stage)
-        if not isinstance(pl_module.latent_space, ItemSpace):
-            return
         data = getattr(trainer, "datamodule", None)
         if self.tests.of_data:
             for known, name in ((self._questions, "questions"), (self._pairs, "similarities")):

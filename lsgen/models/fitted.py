@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, ClassVar, Self
 
 import torch
@@ -55,7 +56,7 @@ class FittedModel(LatentModel):
         super().__init__(latent_space.requires_grad_(False), max_steps)
         self.automatic_optimization = False
         self.passes, self.passes_made = passes, 0
-        self._sums: list[Tensor] | None = None
+        self._seen: list[list[Tensor]] = []
 
     def regularise(self, **regularisers: MetricRegulariser) -> Self:
         """Refuse regularisers.
@@ -115,21 +116,18 @@ class FittedModel(LatentModel):
         self._check_count(len(x))
         self.passes_made = 0
         while self.passes_made < self.passes:
-            self._sums = None
+            self._seen = []
             self.accumulate(batch["x"])
             self._finish_pass()
         return self
 
     @torch.no_grad()
     def accumulate(self, x: Tensor) -> None:
-        """Add observations (B, *shape) to the sums of the pass."""
-        new = [torch.full((), len(x), dtype=torch.float64, device=x.device), *self.statistics(x.detach())]
-        if self._sums is None:
-            self._sums = new
-            return
-        (n, *old), (m, *more) = [part.to(x.device) for part in self._sums], new
-        pairs = zip(old, more, strict=True)
-        self._sums = [n + m, *(torch.cat([a, b]) if self.joined else a + b for a, b in pairs)]
+        """Add observations (B, *shape) to what the pass has seen."""
+        count = torch.full((), len(x), dtype=torch.float64, device=x.device)
+        self._seen.append([count, *self.statistics(x.detach())])
+        if not self.joined:
+            self._together()
 
     def on_train_start(self) -> None:
         """Refuse too few observations before any is seen, where their number is known; stop where all is done."""
@@ -165,7 +163,8 @@ class FittedModel(LatentModel):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the clocks, and how far the fit is."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["fit"] = {"passes_made": self.passes_made, "sums": self._sums}
+        sums = self._together() if self._seen else None
+        checkpoint["fit"] = {"passes_made": self.passes_made, "sums": sums}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the clocks, and how far the fit is.
@@ -177,18 +176,27 @@ class FittedModel(LatentModel):
         super().on_load_checkpoint(checkpoint)
         if not isinstance(checkpoint.get("fit"), dict):
             raise ValueError(f"{type(self).__name__} expected a checkpoint of a fitted model, got one without 'fit'")
-        self.passes_made, self._sums = checkpoint["fit"]["passes_made"], checkpoint["fit"]["sums"]
+        self.passes_made, sums = checkpoint["fit"]["passes_made"], checkpoint["fit"]["sums"]
+        self._seen = [] if sums is None else [sums]
+
+    def _together(self) -> list[Tensor]:
+        """Add or join what has been seen, and return it."""
+        if len(self._seen) > 1:
+            device = self._seen[-1][0].device
+            count, *parts = ([part.to(device) for part in same] for same in zip(*self._seen, strict=True))
+            sums = [torch.cat(same) if self.joined else reduce(torch.add, same) for same in parts]
+            self._seen = [[reduce(torch.add, count), *sums]]
+        return self._seen[0]
 
     def _gather(self) -> None:
         """Add or join the sums of all processes."""
-        assert self._sums is not None
-        count, *sums = self._sums
+        count, *sums = self._together()
         strategy = self.trainer.strategy
         if self.joined and self.trainer.world_size > 1:
             sums = [self._of_all_processes(part) for part in sums]
         elif not self.joined:
             sums = [strategy.reduce(part, reduce_op="sum") for part in sums]
-        self._sums = [strategy.reduce(count, reduce_op="sum"), *sums]
+        self._seen = [[strategy.reduce(count, reduce_op="sum"), *sums]]
 
     def _of_all_processes(self, part: Tensor) -> Tensor:
         """Return the parts of all processes, which may be of different lengths, one after the other."""
@@ -200,14 +208,13 @@ class FittedModel(LatentModel):
 
     def _finish_pass(self) -> None:
         """Solve for the parameters from the sums of a pass."""
-        assert self._sums is not None
-        count, *sums = self._sums
+        count, *sums = self._together()
         self._check_count(int(count))
         if not all(bool(part.isfinite().all()) for part in sums):
             raise ValueError(f"{type(self).__name__} expected observations with finite statistics, got others")
         with torch.no_grad():
             self.solve(count, *sums)
-        self._sums = None
+        self._seen = []
         self.passes_made += 1
 
     def _check_count(self, observations: int) -> None:

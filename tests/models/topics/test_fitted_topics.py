@@ -134,9 +134,10 @@ def test_one_topic_a_vocabulary_of_one_word_and_more_topics_than_documents() -> 
 def test_documents_of_all_processes_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     x = _counts()[:30]
     here, there, alone = (NMF((40,), 2, iterations=5) for _ in range(3))
-    here.accumulate(x[:17])
+    here.accumulate(x[:5])
+    here.accumulate(x[5:17])
     there.accumulate(x[17:])
-    others = [part for part in (there._sums or [])[1:] for _ in range(2)]  # asked for its length, then for itself
+    others = [part for part in there._together()[1:] for _ in range(2)]  # asked for its length, then for itself
 
     class Strategy:
         def all_gather(self, mine: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from lsgen.data import Digits
 from lsgen.latent import CodebookPrior, StandardNormal, VectorQuantiser
 from lsgen.likelihoods import Bernoulli
 from lsgen.models import VAE, LinearModel
+from lsgen.models.embedding.similarity import PrincipalFeatures
 from lsgen.models.vae import ELBO, VQVAE
 from lsgen.nn import MLPDecoder, MLPEncoder
 from lsgen.reproduction.measures.bound import Bound
@@ -120,6 +121,8 @@ def test_what_cannot_be_measured_is_refused(quantised):
         HeldOutEvidence(samples=1, n=2)(quantised)
     with pytest.raises(TypeError, match="Bound expected a VAE"):
         Bound(n=2)(_run(nn.Identity(), data))
+    with pytest.raises(TypeError, match="a FittedModel with a decoder, got PrincipalFeatures"):
+        Bound(n=2)(_run(PrincipalFeatures(MLPEncoder(SHAPE, 3, heads=1), 2), data))
     for measure in (HeldOutEvidence, Bound, CodeUsage):
         with pytest.raises(ValueError, match="at least 1, got"):
             measure(n=0)

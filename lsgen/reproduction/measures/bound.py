@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 
 from lsgen.callbacks.base import undisturbed
 from lsgen.callbacks.evaluation.metrics import code_length
 from lsgen.callbacks.probes import observed_of
+from lsgen.latent import EncodableLatentSpace
 from lsgen.models.fitted import FittedModel
+from lsgen.models.losses import Losses
 from lsgen.models.vae import VAE
 from lsgen.reproduction.runs import Measured, TrainedRun
 
@@ -29,7 +32,7 @@ class Bound:
         seed: seed of the codes.
 
     Raises:
-        TypeError: a run is not of a VAE or a fitted model.
+        TypeError: a run is not of a VAE or a fitted model, or of one without a decoder, which bounds no evidence.
         ValueError: a number is not positive, there are fewer than n test observations, or the posterior is a point
             without a bound.
 
@@ -46,14 +49,14 @@ class Bound:
     def __call__(self, run: TrainedRun) -> Measured:
         """Measure a run."""
         model = run.model
-        if not isinstance(model, VAE | FittedModel):
-            raise TypeError(f"Bound expected a VAE or a FittedModel, got {type(model).__name__}")
+        if not isinstance(model, VAE | FittedModel) or not isinstance(model.latent_space, EncodableLatentSpace):
+            raise TypeError(f"Bound expected a VAE or a FittedModel with a decoder, got {type(model).__name__}")
         batch = run.probe(self.n)
         with undisturbed(model, self.seed), torch.no_grad():
             model.eval()
             rows = torch.arange(len(batch["x"])).split(self.batch_size)
-            found = [model.loss({name: part[some] for name, part in batch.items()}).elbo for some in rows]
-        elbo = torch.cat(found).double()
+            found = [model.loss({name: part[some] for name, part in batch.items()}) for some in rows]
+        elbo = torch.cat([cast(Losses, losses).elbo for losses in found]).double()
         if elbo.isnan().any():
             raise ValueError(
                 f"Bound expected posteriors with a bound, got {type(model.latent_space.posterior).__name__}"

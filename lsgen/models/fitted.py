@@ -17,10 +17,10 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from lsgen.latent import EncodableLatentSpace
+from lsgen.latent import EncodableSpace, LatentSpace
 from lsgen.models.base import Batch, LatentModel
 from lsgen.models.loaders import training_observations
-from lsgen.models.losses import Losses
+from lsgen.models.losses import Losses, ScalarLoss
 from lsgen.models.regularisers import MetricRegulariser
 
 __all__ = ["FittedModel"]
@@ -47,10 +47,10 @@ class FittedModel(LatentModel):
 
     """
 
-    latent_space: EncodableLatentSpace
+    latent_space: EncodableSpace
     joined: ClassVar[bool] = False
 
-    def __init__(self, latent_space: EncodableLatentSpace, passes: int = 1, max_steps: int | None = None) -> None:
+    def __init__(self, latent_space: EncodableSpace, passes: int = 1, max_steps: int | None = None) -> None:
         if passes < 1:
             raise ValueError(f"expected at least 1 pass over the training data, got {passes}")
         super().__init__(latent_space.requires_grad_(False), max_steps)
@@ -92,12 +92,13 @@ class FittedModel(LatentModel):
         """
 
     @abstractmethod
-    def loss(self, batch: Batch) -> Losses:
+    def loss(self, batch: Batch) -> Losses | ScalarLoss:
         """Return the losses of a batch, which are logged and not minimised by gradients."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the reconstruction of observations (N, *shape)."""
-        return self.latent_space.decode(self.latent_space.encode(x).mean).mean
+        """Return the reconstruction of observations (N, *shape), or their codes where the space has no decoder."""
+        z: Tensor = self.latent_space.encode(x).mean
+        return self.latent_space.decode(z).mean if isinstance(self.latent_space, LatentSpace) else z
 
     def fit(self, x: Tensor) -> FittedModel:
         """Fit to observations (N, *shape) without a trainer, in all passes, and return the model.
@@ -149,11 +150,11 @@ class FittedModel(LatentModel):
                 self.trainer.should_stop = True
         return {"loss": losses.loss, "losses": losses}
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
+    def validation_step(self, batch: Batch, batch_idx: int) -> Losses | ScalarLoss:  # type: ignore[override]
         """Return the losses of a validation batch."""
         return self._evaluation_step(batch, "val/loss")
 
-    def test_step(self, batch: Batch, batch_idx: int) -> Losses:  # type: ignore[override]
+    def test_step(self, batch: Batch, batch_idx: int) -> Losses | ScalarLoss:  # type: ignore[override]
         """Return the losses of a test batch."""
         return self._evaluation_step(batch, "test/loss")
 
@@ -225,7 +226,7 @@ class FittedModel(LatentModel):
                 f"got {observations}"
             )
 
-    def _evaluation_step(self, batch: Batch, key: str) -> Losses:
+    def _evaluation_step(self, batch: Batch, key: str) -> Losses | ScalarLoss:
         losses = self.loss(batch)
         self.log(key, losses.loss, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
         return losses

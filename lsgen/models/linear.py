@@ -50,6 +50,8 @@ class LinearModel(FittedModel):
 
     """
 
+    latent_space: EncodableLatentSpace
+
     def __init__(
         self, shape: Sequence[int], dim: int, probabilistic: bool = True, max_steps: int | None = None
     ) -> None:

@@ -44,6 +44,7 @@ class TopicModel(FittedModel):
 
     """
 
+    latent_space: EncodableLatentSpace
     joined: ClassVar[bool] = True
 
     def __init__(

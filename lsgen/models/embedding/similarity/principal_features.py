@@ -80,26 +80,22 @@ class PrincipalFeatures(FittedModel):
 
     """
 
-    latent_space: FeatureSpace  # type: ignore[assignment]
+    latent_space: FeatureSpace
     bounds_evidence: ClassVar[bool] = False
 
     def __init__(
         self, encoder: nn.Module, dim: int, shape: Sequence[int] | None = None, max_steps: int | None = None
     ) -> None:
         space = FeatureSpace(ProjectedFeatures(encoder, dim), dim, shape=shape)
-        super().__init__(space, max_steps=max_steps)  # type: ignore[arg-type]
+        super().__init__(space, max_steps=max_steps)
 
     @property
     def least_observations(self) -> int:
         """The number of components plus one."""
         return self.latent_space.dim + 1
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the codes (N, d) of observations (N, *shape)."""
-        return self.latent_space.encode(x).mean
-
     @torch.no_grad()
-    def loss(self, batch: Batch) -> ScalarLoss:  # type: ignore[override]
+    def loss(self, batch: Batch) -> ScalarLoss:
         """Return the share of the variance of the features of a batch that the components leave."""
         part = self._part
         centred = part.network(batch["x"]) - part.mean

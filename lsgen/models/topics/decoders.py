@@ -97,7 +97,7 @@ class SoftmaxTopics(TopicDecoder):
         return torch.softmax(self.weights, -1)
 
 
-class ExpertTopics(TopicDecoder):
+class ExpertTopics(SoftmaxTopics):
     """Topics whose logits are mixed: a product of experts, with batch normalisation over documents.
 
     A topic's weights of words are softmax(w_k), as in the authors' code, which sorts words by w_k.
@@ -111,13 +111,7 @@ class ExpertTopics(TopicDecoder):
 
     def __init__(self, dim: int, shape: Sequence[int], dropout: float = 0.0) -> None:
         super().__init__(dim, shape, dropout)
-        self.weights = nn.Parameter(torch.empty(dim, self.words))
-        nn.init.xavier_uniform_(self.weights)
         self.normalisation = batch_norm(self.words)
-
-    def topics(self) -> Tensor:
-        """Return the softmax of the weights."""
-        return torch.softmax(self.weights, -1)
 
     def logits(self, theta: Tensor) -> Tensor:
         """Return the normalised mixture of the topics' logits, (N, V)."""

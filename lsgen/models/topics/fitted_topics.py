@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -160,7 +160,7 @@ class LDA(TopicModel):
     ) -> None:
         weights = _empty(shape, dim)
         alpha, self._eta = (1 / dim if one is None else float(one) for one in (alpha, eta))
-        if learning not in get_args(Literal["batch", "online"]):
+        if learning not in ("batch", "online"):
             raise ValueError(f'expected learning "batch" or "online", got {learning!r}')
         if not self._eta > 0 or iterations < 1 or batch_size < 1:
             raise ValueError(

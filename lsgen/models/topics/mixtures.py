@@ -93,20 +93,39 @@ def _kl(q: LogisticNormal, p: LogisticNormal) -> Tensor:
     return ((ratio.exp() - ratio + square - 1) / 2).sum(-1)
 
 
-class _OnSimplex(Prior):
-    """A prior of mixtures."""
+class _OnSimplex:
+    """Mixtures of `dim` topics."""
+
+    dim: int
 
     @property
     def manifold(self) -> Manifold:
         """The simplex with its mixtures."""
         return Simplex(self.dim, mixtures=True)
 
+
+class _MixturePrior(_OnSimplex, Prior):
+    """A prior of mixtures."""
+
     def levels(self, t: Tensor) -> Tensor:
         """Return weights Phi(t) of a topic, between 0 and 1, (N, d): a traversal moves towards a corner."""
         return torch.special.ndtr(t.to(self().mean))[:, None].expand(-1, self.dim)
 
 
-class LogisticNormalPrior(_OnSimplex):
+class _MixturePosterior(_OnSimplex, Posterior):
+    """A family of posteriors of mixtures.
+
+    Args:
+        dim: number K of topics.
+
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = int(dim)
+
+
+class LogisticNormalPrior(_MixturePrior):
     """The logistic-normal prior of mixtures: the Laplace approximation of a Dirichlet, or of a given variance.
 
     Args:
@@ -135,26 +154,17 @@ class LogisticNormalPrior(_OnSimplex):
         return LogisticNormal(torch.zeros_like(self.log_variance), self.log_variance)
 
 
-class LogisticNormalPosterior(Posterior):
+class LogisticNormalPosterior(_MixturePosterior):
     """Logistic-normal mixtures; the heads are mu and log sigma^2."""
 
     heads: ClassVar[int] = 2
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = int(dim)
-
-    @property
-    def manifold(self) -> Manifold:
-        """The simplex with its mixtures."""
-        return Simplex(self.dim, mixtures=True)
 
     def forward(self, raw: Tensor) -> LogisticNormal:
         """Return the distribution of raw outputs (B, 2 K)."""
         return LogisticNormal(*raw.chunk(2, -1))
 
 
-class DirichletPrior(_OnSimplex):
+class DirichletPrior(_MixturePrior):
     """The Dirichlet prior of mixtures with one concentration for all topics.
 
     Args:
@@ -179,19 +189,10 @@ class DirichletPrior(_OnSimplex):
         return Dirichlet(self.concentration, validate_args=False)
 
 
-class DirichletPosterior(Posterior):
+class DirichletPosterior(_MixturePosterior):
     """Dirichlet mixtures; the head is the log of the concentrations."""
 
     heads: ClassVar[int] = 1
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = int(dim)
-
-    @property
-    def manifold(self) -> Manifold:
-        """The simplex with its mixtures."""
-        return Simplex(self.dim, mixtures=True)
 
     def forward(self, raw: Tensor) -> Dirichlet:
         """Return the distribution of raw outputs (B, K)."""

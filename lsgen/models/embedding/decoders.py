@@ -87,9 +87,12 @@ class ContextDecoder(nn.Module, ABC):
         """Return the logits (n, m) of one context each, int64 (n,), at codes (n, m, d)."""
         return (z @ self.weight[context][..., None])[..., 0]
 
-    @abstractmethod
     def losses(self, z: Tensor, context: Tensor) -> Tensor:
-        """Return the losses (n, m) of codes (n, m, d) of which each row has one context, int64 (n,)."""
+        """Return the losses (n, m) of codes (n, m, d) of which each row has one context, int64 (n,).
+
+        They are -log p(c|z) unless told otherwise.
+        """
+        return -self(z).log_softmax(-1).gather(-1, context[:, None, None].expand(-1, z.shape[1], 1))[..., 0]
 
 
 class FullSoftmax(ContextDecoder):
@@ -98,10 +101,6 @@ class FullSoftmax(ContextDecoder):
     def forward(self, z: Tensor) -> Tensor:
         """Return u_c.z."""
         return z @ self.weight.mT
-
-    def losses(self, z: Tensor, context: Tensor) -> Tensor:
-        """Return -log softmax at the context."""
-        return -self(z).log_softmax(-1).gather(-1, context[:, None, None].expand(-1, z.shape[1], 1))[..., 0]
 
 
 class BinaryDecoder(ContextDecoder):

@@ -56,10 +56,6 @@ class LogCounts(ContextDecoder):
         """Return u_c.z + b_c."""
         return super().scores(z, context) + self.bias[context]
 
-    def losses(self, z: Tensor, context: Tensor) -> Tensor:
-        """Return -log p(c|z)."""
-        return -self(z).log_softmax(-1).gather(-1, context[:, None, None].expand(-1, z.shape[1], 1))[..., 0]
-
 
 class GloVe(ItemModel, OptimisedModel):
     """GloVe: weighted least squares on the logarithms of the counts of words near each other.
@@ -122,7 +118,3 @@ class GloVe(ItemModel, OptimisedModel):
         """Return the loss of all entries of a batch together, whose gradient is the sum, and its detached average."""
         found = super().training_step(batch, batch_idx)
         return {**found, "loss": found["loss"] * len(batch["x"])}
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the codes (..., d) of words, whole numbers (...)."""
-        return self.latent_space.table()[x]

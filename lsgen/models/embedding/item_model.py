@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from lsgen.models.base import LatentModel
 from lsgen.models.embedding.space import WordSpace
 
@@ -49,6 +51,10 @@ class ItemModel(LatentModel):
         if not self._named:
             space.name(words, counts)
             self._named = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the codes (..., d) of items, whole numbers (...)."""
+        return self.latent_space.table()[x]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the clocks and the names of the items."""

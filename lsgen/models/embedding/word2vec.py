@@ -124,10 +124,6 @@ class Word2Vec(ItemModel):
         """Return the loss of a test batch."""
         return self._evaluation_step(batch, "test")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the codes (..., d) of items, whole numbers (...)."""
-        return self.latent_space.table()[x]
-
     def configure_optimizers(self) -> None:
         """Ask for no optimiser: steps are taken as in word2vec.c."""
 

@@ -96,10 +96,8 @@ class Word2Vec(ItemModel):
             reach: the greatest number of items on either side.
 
         """
-        space = self.latent_space
         z, inside = self._codes(contexts, reach)
-        found = space.decoder.losses(z, contexts.items.clamp(min=0))
-        return found, inside
+        return self.latent_space.decoder.losses(z, contexts.items.clamp(min=0)), inside
 
     def loss(self, batch: Batch) -> ScalarLoss:
         """Return the average loss of a pair, in nats."""
@@ -157,7 +155,12 @@ class Word2Vec(ItemModel):
         assert isinstance(space.decoder, BinaryDecoder)
         targets = space.decoder.targets(contexts.items.clamp(min=0))
         shared = space.codes if isinstance(space.codes, SubwordVectors) else None
-        table = space.table().detach() if shared is None else self._read(x, shared)
+        if shared is None:
+            table = space.table().detach()
+        else:
+            seen = x[x >= 0].unique()
+            before, table = shared(seen), self._room(shared)
+            table[seen] = before
         tables = table, space.decoder.weight
         around, wanted, learned = ([part.detach().numpy() for part in parts] for parts in (contexts, targets, tables))
         total, pairs = descend(around, wanted, learned, rate, self.average, self.workers)
@@ -167,17 +170,14 @@ class Word2Vec(ItemModel):
                 "steps: lower model.rate"
             )
         if shared is not None:
-            seen = x[x >= 0].unique()
-            shared.add(seen, table[seen] - shared(seen))
+            shared.add(seen, table[seen] - before)
         return torch.tensor(total / max(pairs, 1), dtype=space.decoder.weight.dtype)
 
-    def _read(self, x: Tensor, shared: SubwordVectors) -> Tensor:
-        """Return a table (V, d) that holds the codes of the items of a batch, and is used again by the next one."""
+    def _room(self, shared: SubwordVectors) -> Tensor:
+        """Return a table (V, d) for the codes of the items of a batch, which the next one uses again."""
         like = shared.weight
         if self._table is None or self._table.dtype != like.dtype:
             self._table = like.new_zeros(shared.items, like.shape[1])
-        seen = x[x >= 0].unique()
-        self._table[seen] = shared(seen)
         return self._table
 
     def _step(self, x: Tensor, rate: float) -> Tensor:
@@ -203,8 +203,9 @@ class Word2Vec(ItemModel):
         loss = nll = pairs = torch.zeros((), device=rows.device)
         for part in rows.split(max(1, _NUMBERS // numbers)):
             contexts, reach = self._contexts(part)
-            found, inside = self.losses(contexts, reach)
-            missed = self._negative_log_probabilities(contexts, reach)
+            z, inside = self._codes(contexts, reach)
+            found = self.latent_space.decoder.losses(z, contexts.items.clamp(min=0))
+            missed = self._negative_log_probabilities(z, contexts, reach)
             loss, nll, pairs = loss + (found * inside).sum(), nll + (missed * inside).sum(), pairs + inside.sum()
         count = pairs.clamp(min=1)
         losses = ScalarLoss(loss / count, scalars={"nll": nll / count})
@@ -212,10 +213,9 @@ class Word2Vec(ItemModel):
         self.log_dict(named, batch_size=int(count), on_epoch=True, sync_dist=True)
         return losses
 
-    def _negative_log_probabilities(self, contexts: Contexts, reach: int) -> Tensor:
-        """Return -log p(item | code), (n, m), for the codes that predict each item."""
+    def _negative_log_probabilities(self, z: Tensor, contexts: Contexts, reach: int) -> Tensor:
+        """Return -log p(item | code), (n, m), for the codes (n, m, d) that predict each item."""
         space = self.latent_space
-        z, _ = self._codes(contexts, reach)
         scores = space.decoder.scores(z, contexts.items.clamp(min=0))
         if self.average:
             return self._log_normalisers(z[:, 0])[:, None] - scores

@@ -21,7 +21,7 @@ from torch.distributions import Distribution, Independent, constraints
 
 from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood
 
-__all__ = ["Categorical", "nearest_level", "on_a_level"]
+__all__ = ["Categorical", "arc", "covariance", "nearest_level", "on_a_level"]
 
 
 class Categorical(ClosedFormLikelihood, CubicLikelihood):
@@ -54,10 +54,7 @@ class Categorical(ClosedFormLikelihood, CubicLikelihood):
 
     def fisher(self, h: Tensor) -> Tensor:
         """Return diag(p) - p p^T, of shape (B, *shape, L, L), with p_k (1 - p_k) as a sum of products."""
-        p = self.split(h).softmax(-1)
-        products = p.unsqueeze(-1) * p.unsqueeze(-2)
-        off_diagonal = products - torch.diag_embed(products.diagonal(dim1=-2, dim2=-1))
-        return torch.diag_embed(off_diagonal.sum(-1)) - off_diagonal
+        return covariance(self.split(h).softmax(-1))
 
     def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
         """Return T as a sum over levels, from vectors without their means."""
@@ -81,9 +78,21 @@ class Categorical(ClosedFormLikelihood, CubicLikelihood):
 
     def distance(self, h: Tensor, other: Tensor) -> Tensor:
         """Return the norm over data dimensions of 4 asin(|sqrt(p) - sqrt(p')|/2), which keeps small distances."""
-        roots = [torch.exp(self.split(x).log_softmax(-1) / 2) for x in (h, other)]
-        chord = torch.linalg.vector_norm(roots[0] - roots[1], dim=-1)
-        return torch.linalg.vector_norm((4 * torch.asin(chord / 2)).flatten(-len(self.shape)), dim=-1)
+        lengths = arc(self.split(h), self.split(other))
+        return torch.linalg.vector_norm(lengths.flatten(-len(self.shape)), dim=-1)
+
+
+def covariance(p: Tensor) -> Tensor:
+    """Return diag(p) - p p^T of probabilities (..., L), (..., L, L), with p_k (1 - p_k) as a sum of products."""
+    products = p.unsqueeze(-1) * p.unsqueeze(-2)
+    off_diagonal = products - torch.diag_embed(products.diagonal(dim1=-2, dim2=-1))
+    return torch.diag_embed(off_diagonal.sum(-1)) - off_diagonal
+
+
+def arc(h: Tensor, other: Tensor) -> Tensor:
+    """Return the distance 4 asin(|sqrt(p) - sqrt(p')|/2) of logits (..., L), (...), which keeps small ones."""
+    roots = [torch.exp(x.log_softmax(-1) / 2) for x in (h, other)]
+    return 4 * torch.asin(torch.linalg.vector_norm(roots[0] - roots[1], dim=-1) / 2)
 
 
 def nearest_level(x: Tensor, levels: int, high: float) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Size, Tensor
 from torch.distributions import Categorical, Distribution, constraints
 
 from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood
+from lsgen.likelihoods.categorical import arc, covariance
 from lsgen.likelihoods.poisson import are_counts, is_count
 
 __all__ = ["Multinomial"]
@@ -66,10 +67,7 @@ class Multinomial(ClosedFormLikelihood, CubicLikelihood):
 
     def fisher(self, h: Tensor) -> Tensor:
         """Return n (diag(p) - p p^T), of shape (B, 1, D, D), with p_k (1 - p_k) as a sum of products."""
-        p = self.split(h).softmax(-1)
-        products = p.unsqueeze(-1) * p.unsqueeze(-2)
-        off_diagonal = products - torch.diag_embed(products.diagonal(dim1=-2, dim2=-1))
-        return self.trials * (torch.diag_embed(off_diagonal.sum(-1)) - off_diagonal)
+        return self.trials * covariance(self.split(h).softmax(-1))
 
     def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
         """Return T as a sum over outcomes, from vectors without their means."""
@@ -87,15 +85,11 @@ class Multinomial(ClosedFormLikelihood, CubicLikelihood):
 
     def embed(self, h: Tensor, at: Tensor | None = None) -> Tensor:
         """Return 2 sqrt(n p), of shape (B, D)."""
-        return 2 * self.trials**0.5 * self._roots(h)
+        return 2 * self.trials**0.5 * torch.exp(self.split(h).squeeze(-2).log_softmax(-1) / 2)
 
     def distance(self, h: Tensor, other: Tensor) -> Tensor:
         """Return 4 sqrt(n) asin(|sqrt(p) - sqrt(p')|/2), which keeps small distances."""
-        chord = torch.linalg.vector_norm(self._roots(h) - self._roots(other), dim=-1)
-        return 4 * self.trials**0.5 * torch.asin(chord / 2)
-
-    def _roots(self, h: Tensor) -> Tensor:
-        return torch.exp(self.split(h).squeeze(-2).log_softmax(-1) / 2)
+        return self.trials**0.5 * arc(*(self.split(x).squeeze(-2) for x in (h, other)))
 
 
 class _Counts(Distribution):

@@ -92,11 +92,7 @@ class LogPartitionPotential(KnownPotential):
         """Return psi on an affine plane, a -> psi(origin + sum_i a_i basis_i)."""
         weight, bias = self._parameters(torch.float64)
         made = LogPartitionPotential(weight @ basis.double().mT, bias + weight @ origin.double())
-        return (
-            made
-            if origin.dtype == torch.float64
-            else LogPartitionPotential(made.weight.to(origin), made.bias.to(origin))
-        )
+        return made.in_double() if self.widened else made
 
     def in_double(self) -> Self:
         """Return the same function computed in float64."""

@@ -101,6 +101,17 @@ def test_single_precision_is_that_of_double(codes) -> None:
     torch.testing.assert_close(metric(im.in_double(), z).double(), metric(im, z.double()), rtol=1e-6, atol=1e-8)
 
 
+def test_a_plane_in_double_stays_in_double(codes) -> None:
+    """Its weights, those of the space along the plane, are not rounded to single precision."""
+    weight = torch.randn(V, D, generator=torch.Generator().manual_seed(0))
+    im, origin, basis = HessianMetric(LogPartitionPotential(weight), D), codes[0].float(), torch.randn(2, D)
+    a = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
+    exact = im.restrict(origin.double(), basis.double()).dual(a.double())
+    found = im.in_double().restrict(origin, basis)
+    assert found.precision(a) == im.in_double().precision(a)
+    torch.testing.assert_close(found.dual(a).double(), exact, rtol=1e-12, atol=1e-12)
+
+
 class _Tree(nn.Module):
     """Logits that bend."""
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-__all__ = ["angle", "direction", "exp", "log", "opposite", "slerp", "tangent", "unit_vector"]
+__all__ = ["angle", "direction", "exp", "flow", "log", "opposite", "slerp", "tangent", "unit_vector"]
 
 
 def unit_vector(x: Tensor) -> Tensor:
@@ -40,6 +40,14 @@ def exp(u: Tensor, v: Tensor) -> Tensor:
     """Return where the great circle from u (B, d) with velocity v (B, d) arrives after unit time, (B, d)."""
     length = vector_norm(v, dim=-1, keepdim=True)
     return unit_vector(torch.cos(length) * u + torch.sinc(length / torch.pi) * v)
+
+
+def flow(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return that point and the velocity there, -|v| sin|v| u + cos|v| v, whose length is that of v, (B, d) each."""
+    length = vector_norm(v, dim=-1, keepdim=True)
+    there = exp(u, v)
+    velocity = tangent(there, torch.cos(length) * v - length * torch.sin(length) * u)
+    return there, unit_vector(velocity) * length
 
 
 def log(u: Tensor, w: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lsgen.latent import great_circles, paths
 
-__all__ = ["distance", "exp", "geodesic", "log", "roots", "transport", "velocity_at"]
+__all__ = ["distance", "exp", "flow", "geodesic", "log", "roots", "transport"]
 
 
 def roots(z: Tensor) -> Tensor:
@@ -34,14 +34,11 @@ def exp(z: Tensor, v: Tensor) -> Tensor:
     return great_circles.exp(s, _lifted(s, v)).square()
 
 
-def velocity_at(z: Tensor, v: Tensor) -> Tensor:
-    """Return the velocity of that geodesic after unit time, (B, d)."""
+def flow(z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where that geodesic arrives, and its velocity there, (B, d) each."""
     s = roots(z)
-    u = _lifted(s, v)
-    length = torch.linalg.vector_norm(u, dim=-1, keepdim=True)
-    there = great_circles.exp(s, u)
-    turned = torch.cos(length) * u - length * torch.sin(length) * s
-    return 2 * there * great_circles.tangent(there, turned)
+    there, velocity = great_circles.flow(s, _lifted(s, v))
+    return there.square(), 2 * there * velocity
 
 
 def log(z: Tensor, other: Tensor) -> Tensor:

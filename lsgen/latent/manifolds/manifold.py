@@ -276,10 +276,7 @@ class Sphere(Manifold):
 
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the point of the great circle and its velocity, -|v| sin|v| z + cos|v| v."""
-        length = torch.linalg.vector_norm(v, dim=-1, keepdim=True)
-        there = self.exp(z, v)
-        velocity = great_circles.tangent(there, torch.cos(length) * v - length * torch.sin(length) * z)
-        return there, great_circles.unit_vector(velocity) * length
+        return great_circles.flow(z, v)
 
 
 class PoincareBall(Manifold):

@@ -178,7 +178,7 @@ class Simplex(IsolatedPoints):
 
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return z and v unchanged; of mixtures the end of the geodesic and the velocity there."""
-        return (fisher_rao.exp(z, v), fisher_rao.velocity_at(z, v)) if self.mixtures else super().flow(z, v)
+        return fisher_rao.flow(z, v) if self.mixtures else super().flow(z, v)
 
     def scaled(self, z: Tensor, factors: Tensor) -> Tensor:
         """Return z, as classes cannot move; of mixtures the weights times the factors, over their sum."""

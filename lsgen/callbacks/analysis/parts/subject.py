@@ -83,9 +83,7 @@ class Subject:
         kept: dict[str, NDArray[np.int64]] = {}
         for name in self.columns():
             place = np.unique(_text(self.codes.columns[name]), return_inverse=True)[1]
-            pairs = [len(np.unique(np.stack([place, other]), axis=1).T) for other in kept.values()]
-            sizes = [int(other.max()) + 1 for other in kept.values()]
-            if not any(both == size == int(place.max()) + 1 for both, size in zip(pairs, sizes, strict=True)):
+            if not any(_renamed(place, other) for other in kept.values()):
                 kept[name] = place
         return list(kept)
 
@@ -113,6 +111,12 @@ class Subject:
 
 
 Part = Callable[[Subject, Findings], None]
+
+
+def _renamed(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
+    """Return whether two columns of places (N,) among their values are one under other names."""
+    first, second = int(one.max()) + 1, int(other.max()) + 1
+    return first == second == len(np.unique(one * second + other))
 
 
 def _text(column: NDArray[Any]) -> NDArray[np.str_]:

@@ -145,7 +145,7 @@ function mountPaths(element, store, data) {
     try {
       await tiles.ready;
       const [found, reference] = [await routes(A, B), await engine.reference(near())];
-      await tiles.prepare(found.flatMap((route) => route.points ?? []));
+      await tiles.prepare(found.flatMap((route) => route.points ?? []), () => mine === turn);
       if (mine !== turn) return;
       for (const route of found) if (route.points) Object.assign(route, diagnose(route.points, reference));
       draw(A, B, found, reference);

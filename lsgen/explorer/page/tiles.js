@@ -22,11 +22,11 @@ function tilesOf(data) {
   const keyOf = (z) => Float32Array.from(z).join();
   const at = (z) => (decode.waits ? known.get(keyOf(z)) : decode(z));
 
-  /* Have what codes are decoded to, where that takes a wait, so that it can be asked for at once. */
-  async function prepare(codes) {
+  /* Have what codes are decoded to, where that takes a wait, so that it can be asked for at once; for as long as it is wanted. */
+  async function prepare(codes, wanted = () => true) {
     if (!decode?.waits) return;
     if (known.size + codes.length > most) known.clear();
-    for (const z of codes) if (!known.has(keyOf(z))) known.set(keyOf(z), await decode(z));
+    for (const z of codes) if (wanted() && !known.has(keyOf(z))) known.set(keyOf(z), await decode(z));
   }
 
   /* Paint a code as soon as it is decoded, unless another is wanted in its place by then. */

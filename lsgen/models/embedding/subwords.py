@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
 
+from lsgen.models.embedding.options import options_of
+
 __all__ = ["SubwordVectors", "Subwords", "fnv_1a"]
 
 
@@ -54,10 +56,10 @@ class Subwords:
         """Return what a model's option `subwords` says.
 
         Raises:
-            TypeError, ValueError: there is no such option, or it is out of its range.
+            ValueError: there is no such option, or it is out of its range.
 
         """
-        return options if isinstance(options, Subwords) else cls(**options)
+        return options_of(cls, options, "subwords")
 
     def grams(self, word: str) -> list[str]:
         """Return the n-grams of a word, from left to right and the shorter ones first; single marks are none."""

@@ -19,11 +19,13 @@ section 2.3; the code of word2vec.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from lsgen.models.embedding.options import options_of
 
 __all__ = ["ContextWindows", "Contexts", "keep_probabilities"]
 
@@ -91,12 +93,7 @@ class ContextWindows:
             ValueError: there is no such option, or it is out of its range.
 
         """
-        if isinstance(options, ContextWindows):
-            return options
-        known = [field.name for field in fields(cls)]
-        if not isinstance(options, Mapping) or not set(options) <= set(known):
-            raise ValueError(f"expected windows to be a mapping with some of {', '.join(known)}, got {options!r}")
-        return cls(**options)
+        return options_of(cls, options, "windows")
 
     def reach(self, length: int) -> int:
         """Return the greatest number of items on either side, in rows of a length."""

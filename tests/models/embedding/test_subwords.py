@@ -58,6 +58,11 @@ def test_the_code_of_a_word_is_the_average_of_its_vectors() -> None:
         SubwordVectors(["a"], 2, Subwords(4, 6, 5)).of_grams(["a"])
     with pytest.raises(ValueError, match="expected 1 <= least <= most"):
         Subwords(5, 4)
+    for options in ({"longest": 6}, True):
+        with pytest.raises(
+            ValueError, match="expected subwords to be a mapping with some of least, most, buckets, got"
+        ):
+            Subwords.of(options)  # type: ignore[arg-type]
 
 
 def test_training_shares_vectors_so_that_unknown_words_lie_by_their_kin() -> None:

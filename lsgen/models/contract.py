@@ -16,10 +16,11 @@ them, such as the least and the greatest. Gathering it reads nothing from the de
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -41,8 +42,45 @@ _KINDS = {"label": torch.int64, "observed": torch.bool}  # others are of the typ
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
+class _Interval(ABC):
+    """Abstract judge of values that allows all of them where it allows the least and the greatest."""
+
+    @abstractmethod
+    def in_support(self, values: Tensor) -> Tensor:
+        """Return which values are allowed; a NaN is not."""
+
+    def allows(self, values: Tensor) -> Tensor:
+        """Return whether all are allowed, a 0-d boolean tensor."""
+        return self.in_support(torch.stack(torch.aminmax(values))).all()
+
+    def witnesses(self, values: Tensor) -> list[tuple[Self, Tensor]]:
+        """Return the least and the greatest value of each observation, (B,) both."""
+        flat = values.reshape(len(values), -1)
+        return [(self, flat.amin(1)), (self, flat.amax(1))]
+
+
 @dataclass(frozen=True)
-class PlainNumbers:
+class AllowedRange(_Interval):
+    """The range of allowed values of one entry of a batch.
+
+    Attributes:
+        expected: the same in words.
+        low: the least value.
+        high: the greatest value.
+
+    """
+
+    expected: str
+    low: float
+    high: float
+
+    def in_support(self, values: Tensor) -> Tensor:
+        """Return which values are inside; a NaN is not."""
+        return (values >= self.low) & (values <= self.high)
+
+
+@dataclass(frozen=True)
+class PlainNumbers(_Interval):
     """The observations of a model without a likelihood: finite numbers of a shape, or whole numbers up to a greatest.
 
     Attributes:
@@ -66,15 +104,6 @@ class PlainNumbers:
     def in_support(self, values: Tensor) -> Tensor:
         """Return which values are allowed."""
         return values.isfinite() if self.high is None else (values >= self.low) & (values <= self.high)
-
-    def allows(self, values: Tensor) -> Tensor:
-        """Return whether all are allowed, a 0-d boolean tensor."""
-        return self.in_support(torch.stack(torch.aminmax(values))).all()
-
-    def witnesses(self, values: Tensor) -> list[tuple[PlainNumbers, Tensor]]:
-        """Return the least and the greatest value of each observation, (B,) both."""
-        flat = values.reshape(len(values), -1)
-        return [(self, flat.amin(1)), (self, flat.amax(1))]
 
 
 def expected_observations(space: Space, owner: str) -> Likelihood | PlainNumbers:
@@ -117,35 +146,6 @@ def takes_greys(expected: Likelihood | PlainNumbers) -> bool:
     if isinstance(expected, PlainNumbers):
         return expected.high is None
     return bool(expected.in_support(torch.full((1, *expected.shape), 128 / 255)).all())
-
-
-@dataclass(frozen=True)
-class AllowedRange:
-    """The range of allowed values of one entry of a batch.
-
-    Attributes:
-        expected: the same in words.
-        low: the least value.
-        high: the greatest value.
-
-    """
-
-    expected: str
-    low: float
-    high: float
-
-    def in_support(self, values: Tensor) -> Tensor:
-        """Return which values are inside; a NaN is not."""
-        return (values >= self.low) & (values <= self.high)
-
-    def allows(self, values: Tensor) -> Tensor:
-        """Return whether all are inside, a 0-d boolean tensor."""
-        return self.in_support(torch.stack(torch.aminmax(values))).all()
-
-    def witnesses(self, values: Tensor) -> list[tuple[AllowedRange, Tensor]]:
-        """Return the least and the greatest value of each observation, (B,) both."""
-        flat = values.reshape(len(values), -1)
-        return [(self, flat.amin(1)), (self, flat.amax(1))]
 
 
 class ValueCheck(NamedTuple):

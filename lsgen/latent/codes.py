@@ -163,6 +163,10 @@ class Codes:
             self.z, self.ids, self.manifold, {**self.columns, **_named_columns(columns, len(self))}, self.scale
         )
 
+    def places(self) -> dict[Any, int]:
+        """Return the row of each name."""
+        return {name: row for row, name in enumerate(self.ids.tolist())}
+
     def save(self, path: str | Path) -> None:
         """Write the table to an npz file, atomically.
 
@@ -214,7 +218,7 @@ class Codes:
         wanted = as_column("ids", ids, len(ids))
         if len(wanted) and not is_text(wanted) and wanted.dtype.kind not in "iu":
             raise ValueError(f"expected ids that are whole numbers or text, got {wanted.dtype}")
-        place = {name: row for row, name in enumerate(self.ids.tolist())}
+        place = self.places()
         if missing := [name for name in wanted.tolist() if name not in place]:
             raise ValueError(
                 f"expected ids of the table, got {len(missing)} that it does not have, such as {missing[0]!r}"

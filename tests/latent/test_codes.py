@@ -204,6 +204,7 @@ def test_rows_are_selected_by_mask_index_name_and_value() -> None:
         columns={"label": [3, 5, 3], "word": ["x", None, "y"], "x": [NAN, 1.0, 2.0], "day": [DAY, DAY, None]}
     )
     named = lambda found: found.ids.tolist()
+    assert table.places() == {"p": 0, "q": 1, "r": 2}
     assert named(table.select([2, -3])) == ["r", "p"]
     assert named(table.select(torch.tensor([False, True, True]))) == ["q", "r"]
     assert named(table.select(slice(None, None, -1))) == ["r", "q", "p"]

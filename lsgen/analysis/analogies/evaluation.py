@@ -98,7 +98,7 @@ def evaluate_analogies(
     """
     if any(len(one) != 4 for one in questions) or (sections is not None and len(sections) != len(questions)):
         raise ValueError("expected questions of four names each, and as many sections as questions, got others")
-    place = {name: row for row, name in enumerate(codes.ids.tolist())}
+    place = codes.places()
     asked = [i for i, one in enumerate(questions) if all(name in place for name in one)]
     if not asked:
         raise ValueError(f"expected questions whose names are in the table, got none of {len(questions)}")

@@ -89,7 +89,7 @@ def evaluate_pair_sets(
             no direction or lie on another manifold.
 
     """
-    unit, place = _units(codes, method), {name: row for row, name in enumerate(codes.ids.tolist())}
+    unit, place = _units(codes, method), codes.places()
     found: dict[str, tuple[Array, Array, int]] = {}
     for name, pairs in relations.items():
         rows = np.array([[place[a], place[b]] for a, b in pairs if a in place and b in place])

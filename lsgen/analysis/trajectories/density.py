@@ -60,7 +60,7 @@ def density_path(
     """
     if not 1 <= power < np.inf:
         raise ValueError(f"expected a power of 1 or more, got {power}")
-    rows = {name: row for row, name in enumerate(codes.ids.tolist())}
+    rows = codes.places()
     if missing := [name for name in (start, end) if name not in rows]:
         raise ValueError(f"expected ids of the table, got {missing[0]!r}, which it does not have")
     first, last = rows[start], rows[end]

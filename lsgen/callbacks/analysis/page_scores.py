@@ -76,7 +76,7 @@ def analysis_tables(record: Mapping[str, Any]) -> list[ScoreTable]:
 
 def joined_columns(codes: Codes, others: Codes) -> dict[str, NDArray[Any]]:
     """Return the columns that a table with some of the same ids has besides, missing where an id is not in it."""
-    place = {name: row for row, name in enumerate(others.ids.tolist())}
+    place = others.places()
     rows = np.array([place.get(name, -1) for name in codes.ids.tolist()])
     if (rows < 0).all():
         return {}

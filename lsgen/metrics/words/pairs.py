@@ -41,7 +41,7 @@ def pair_similarities(codes: Codes, pairs: Sequence[tuple[str, str]]) -> PairSim
     """
     if not pairs:
         raise ValueError("expected at least one pair of words, got none")
-    place = {name: row for row, name in enumerate(codes.ids.tolist())}
+    place = codes.places()
     rows = torch.tensor([[place.get(a, -1), place.get(b, -1)] for a, b in pairs])
     known = (rows >= 0).all(1)
     values = torch.full((len(pairs),), torch.nan, dtype=torch.float64)

@@ -94,7 +94,7 @@ def _effect(codes: Codes, rows: NDArray[np.int64]) -> dict[str, float]:
 def _relations(codes: Codes) -> dict[str, NDArray[np.int64]]:
     """Return the rows of the pairs (n, 2) of each section that has two or more, each once."""
     questions, sections = read_questions(benchmark_file("google"), lower=True)
-    place = {name: row for row, name in enumerate(codes.ids.tolist())}
+    place = codes.places()
     pairs = dict[str, dict[tuple[int, int], None]]()
     for section, (a, b, c, d) in zip(sections, questions, strict=True):
         for one, other in ((a, b), (c, d)):

@@ -18,7 +18,7 @@ def comparison(subject: Subject, found: Findings) -> None:
     if not subject.others:
         raise LeftOutError("there are no other codes of these observations yet")
     codes = subject.codes
-    place = {name: row for row, name in enumerate(codes.ids.tolist())}
+    place = codes.places()
     for name, other in subject.others.items():
         one = compare(codes, other, subject.detail.k, seed=subject.seed)
         for part in PARTS:

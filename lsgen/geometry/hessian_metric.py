@@ -226,7 +226,7 @@ class HessianMetric(EmbeddedMetric):
         known = self.potential
         if isinstance(known, KnownPotential):
             x = known.expansion(z, vectors, order, split)
-            return Taylor(x.frame, x.v.to(z), x.t.to(z)) if x.v.dtype != z.dtype else x
+            return Taylor(x.frame, x.v.to(z), x.t.to(z))
         return propagate(self.local, z, vectors, order, split=split)
 
     def value_norm(self, known: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class LogPartitionPotential(KnownPotential):
             raise ValueError(f"expected weight (V, d) and bias (V,), got {tuple(weight.shape)} and {tuple(bias.shape)}")
         if not bool(weight.isfinite().all() & bias.isfinite().all()):
             raise ValueError("expected finite weight and bias, got others")
-        self.weight, self.bias, self.widened = weight.detach(), bias.detach(), False
+        self.weight, self.bias = weight.detach(), bias.detach()
         self._cast: dict[torch.dtype, tuple[Tensor, Tensor]] = {}
 
     def __call__(self, z: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ data" (2015).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from lsgen.analysis.analogies.answers import checked_method, first_apart, near_a
 from lsgen.analysis.statistic import Statistic
 from lsgen.latent import Codes
 
-__all__ = ["AnalogyEvaluation", "AnalogyScores", "evaluate_analogies"]
+__all__ = ["SCORES", "AnalogyEvaluation", "AnalogyScores", "evaluate_analogies"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,9 @@ class AnalogyScores:
     nearest_of_c: Statistic
     only_b: Statistic
     coverage: Statistic
+
+
+SCORES = tuple(field.name for field in fields(AnalogyScores))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from lsgen.analysis.analogies import (
     evaluate_analogies,
     read_questions,
 )
+from lsgen.analysis.analogies.evaluation import SCORES
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.subject import CLASSES, LeftOutError, Subject
 from lsgen.latent import ItemSpace
@@ -21,7 +22,6 @@ from lsgen.latent.columns import is_text
 
 __all__ = ["analogies"]
 
-SCORES = ("standard", "honest", "returns_input", "nearest_of_c", "only_b", "coverage")
 COLUMNS = ("questions", "section", "asked", *SCORES)
 
 

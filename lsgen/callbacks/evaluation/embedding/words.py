@@ -20,6 +20,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from lsgen import viz
 from lsgen.analysis import Statistic
 from lsgen.analysis.analogies import AnalogyScores, evaluate_analogies, read_questions
+from lsgen.analysis.analogies.evaluation import SCORES
 from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -32,7 +33,6 @@ __all__ = ["WordBenchmarks", "WordTests"]
 Question = tuple[str, str, str, str, str]
 
 MOST_UNKNOWN = 1000  # of unknown words or pairs that are listed
-SCORES = ("standard", "honest", "returns_input", "nearest_of_c", "only_b", "coverage")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,17 @@ from lsgen.likelihoods import Multinomial
 from lsgen.models.divergence import kl_per_dimension
 from lsgen.viz import Pixels
 
-__all__ = ["ProbeCodes", "as_means", "axis_name", "encode_probes", "interpolated", "means", "probe_table", "show"]
+__all__ = [
+    "ProbeCodes",
+    "as_means",
+    "axis_name",
+    "encode_probes",
+    "in_sigmas",
+    "interpolated",
+    "means",
+    "probe_table",
+    "show",
+]
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,11 @@ def axis_name(known: ProbeCodes, axis: int, unit: bool = True) -> str:
         return f"z{axis}"
     kl = float(known.kl[axis])
     return f"z{axis}  KL {kl:.2f} nats" if unit else f"z{axis}  {kl:.1f}"
+
+
+def in_sigmas(value: float) -> str:
+    """Return a number of standard deviations in words."""
+    return f"{value:+.2g}σ".replace("-", "−") if abs(value) > 1e-6 else "0"
 
 
 def _covariance(q: Distribution) -> Tensor:

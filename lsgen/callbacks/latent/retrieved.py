@@ -6,7 +6,7 @@ A place that is farther from the items than 99 % of the items are from one anoth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.analysis.neighbours import Gallery, Retrieved
+from lsgen.analysis.trajectories.diagnostics import OFF_MANIFOLD
 from lsgen.callbacks.latent.options import TraversalFigures
+from lsgen.callbacks.latent.probe_codes import in_sigmas
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.latent import Codes, Euclidean, ItemSpace, LatentSpace, Space, encode_observations
@@ -25,7 +27,7 @@ from lsgen.viz import Card, Pixels
 
 __all__ = ["LineOptions", "RetrievedView", "is_retrieved"]
 
-_OFF, _POOL, _CHUNK, _MOST = 99.0, 1000, 256, 100_000
+_POOL, _CHUNK, _MOST = 1000, 256, 100_000
 _COLUMNS = ["rank", "item", "distance", "percentile"]
 
 
@@ -141,22 +143,14 @@ class RetrievedView:
 
     def _directions(self, sink: Sink, directions: Directions | Callable[[Any], Directions]) -> None:
         found = directions if isinstance(directions, Directions) else directions(self.space)
-        if found.vectors.shape[1] != self.space.dim:
-            raise ValueError(
-                f"expected directions of dimension {self.space.dim}, got vectors {tuple(found.vectors.shape)}"
-            )
+        on = found.on(self.space)
         t = torch.linspace(-self.of.sigmas, self.of.sigmas, self.of.points)
         scale = self.some.std(0, correction=0)
         flat = isinstance(self.space.manifold, Euclidean)
-        vectors = found.vectors.to(self.starts)
+        vectors = on.vectors.to(self.starts)
         along = (self.some @ vectors.T).std(0, correction=0) if flat else (vectors**2 @ scale**2).sqrt()
-        anchors = self.starts[: self.of.figures.grid_anchors]
-        steps = t[:, None] * along
-        moved = [
-            self.space.manifold.shift(anchors[:, None].expand(-1, len(t), -1), steps[:, i, None] * vectors[i])
-            for i in range(len(vectors))
-        ]
-        self._traversed(sink, "directions", torch.stack(moved, 1), list(found.names), _sigmas(t))
+        moved = replace(on, vectors=along[:, None] * vectors).traverse(self.starts[: self.of.figures.grid_anchors], t)
+        self._traversed(sink, "directions", moved, list(on.names), _sigmas(t))
 
     def _traversed(self, sink: Sink, key: str, z: Tensor, names: list[str], labels: list[str]) -> None:
         """Draw places (A, K, N, d) around A anchors, K lines of N places each, and write their table."""
@@ -197,7 +191,7 @@ class RetrievedView:
 
     def _cell(self, found: Retrieved, at: tuple[int, ...]) -> list[Card]:
         share = found.percentile[at]
-        off = bool(share > _OFF)
+        off = bool(share > OFF_MANIFOLD)
         if found.rows[at][0] < 0:
             return [Card("not there", marked=True)]
         if self.pictures is not None:
@@ -236,11 +230,11 @@ class RetrievedView:
 def _off(key: str, percentile: np.ndarray) -> dict[str, float]:
     """Return the share of places that are off the manifold of the items, where that is known of any."""
     known = percentile[np.isfinite(percentile)]
-    return {f"{key}_off_manifold": float((known > _OFF).mean())} if known.size else {}
+    return {f"{key}_off_manifold": float((known > OFF_MANIFOLD).mean())} if known.size else {}
 
 
 def _sigmas(t: Tensor) -> list[str]:
-    return [f"{v:+.2g}σ".replace("-", "−") if abs(v) > 1e-6 else "0" for v in t.tolist()]
+    return [in_sigmas(value) for value in t.tolist()]
 
 
 def _plain(item: Any) -> Any:

@@ -8,7 +8,6 @@ either: they are joined by the straight one, and the row says so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +26,7 @@ from lsgen.callbacks.latent.probe_codes import (
     as_means,
     axis_name,
     encode_probes,
+    in_sigmas,
     interpolated,
     means,
     probe_table,
@@ -252,18 +252,14 @@ class _View:
         return viz.grid(self.decoded(z), labels[::-1], labels, title)
 
     def directions(self, found: Directions) -> Pixels:
-        if found.vectors.shape[1] != self.space.dim:
-            raise ValueError(
-                f"expected directions of dimension {self.space.dim}, got vectors {tuple(found.vectors.shape)}"
-            )
+        on = found.on(self.space)
         anchors, t = self.anchors[: self.of.figures.grid_anchors], self.steps(self.of.points)
-        on = replace(found, manifold=self.space.manifold)
         images = np.concatenate([self.decoded(z) for z in on.traverse(anchors, t, self.scale)], axis=1)
         names = [f"{name}  {scale:.3g}" for name, scale in zip(found.names, found.scales.tolist(), strict=True)]
         gaps = [i * len(t) for i in range(1, len(anchors))]
         layers = "" if found.layers is None else f", layers {found.layers[0]} to {found.layers[1]}"
         title = f"Directions and their scales{layers}: ±{self.of.sigmas:g} prior σ"
-        return viz.grid(images, names, [_in_sigmas(v) for v in t.tolist()] * len(anchors), title, gaps)
+        return viz.grid(images, names, [in_sigmas(v) for v in t.tolist()] * len(anchors), title, gaps)
 
     def steps(self, count: int) -> Tensor:
         """Return values (count,) in standard deviations of the prior."""
@@ -285,7 +281,7 @@ class _View:
         quantile = self.of.quantile
         if quantile is None:
             t = self.steps(count)
-            return self.space.prior.levels(t), [_in_sigmas(value) for value in t.tolist()]
+            return self.space.prior.levels(t), [in_sigmas(value) for value in t.tolist()]
         t = torch.linspace(quantile, 1 - quantile, count, device=self.mean.device, dtype=self.mean.dtype)
         return torch.quantile(self.known.draws, t, dim=0), [f"{value:.2g}" for value in t.tolist()]
 
@@ -331,10 +327,6 @@ class _View:
         if q is None and bounded(self.space.manifold):
             span = f"{span}; quantiles of the prior where coordinates are bounded"
         return f"{what}: {span}"
-
-
-def _in_sigmas(value: float) -> str:
-    return f"{value:+.2g}σ".replace("-", "−") if abs(value) > 1e-6 else "0"
 
 
 def _place(known: ProbeCodes, choice: Choice) -> str:

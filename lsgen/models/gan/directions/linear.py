@@ -17,7 +17,7 @@ deep generative image models and its applications" (2021), https://arxiv.org/abs
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from lsgen.geometry import Immersion, RiemannianMetric, metric
 from lsgen.geometry import immersion as immersion_of
 from lsgen.geometry.large import top_spectrum
-from lsgen.latent import Euclidean, LatentSpace, Manifold
+from lsgen.latent import Euclidean, LatentSpace, Manifold, Space
 from lsgen.models.gan.styles import Styles
 from lsgen.nn.adversarial.stylegan import EqualLinear
 
@@ -68,6 +68,17 @@ class Directions:
             )
         if self.layers is not None and not 0 <= self.layers[0] <= self.layers[1]:
             raise ValueError(f"expected layers from a first to a last one, got {self.layers}")
+
+    def on(self, space: Space) -> Directions:
+        """Return directions along which codes of a space move on its manifold.
+
+        Raises:
+            ValueError: they are of another dimension.
+
+        """
+        if self.vectors.shape[1] != space.dim:
+            raise ValueError(f"expected directions of dimension {space.dim}, got vectors {tuple(self.vectors.shape)}")
+        return replace(self, manifold=space.manifold)
 
     def in_layers(self, layers: int) -> Directions:
         """Return directions of W as those of W+ with that many layers: the styles of the range move together.

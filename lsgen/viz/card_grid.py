@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image, ImageDraw
 
-from lsgen.viz.image_grid import extent, font
+from lsgen.viz.image_grid import MARGIN, extent, font, template
 from lsgen.viz.images import upscale
-from lsgen.viz.style import INK, MUTED, PAPER, SERIES, Pixels
+from lsgen.viz.style import GRID, INK, MUTED, SERIES, Pixels, shortened
 
 __all__ = ["Card", "cards"]
 
-_MARGIN, _GAP, _LINE, _LONGEST = 10, 10, 15, 22
+_GAP, _LINE, _LONGEST = 10, 15, 22
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Card:
     @property
     def line(self) -> str:
         """The line as it is drawn."""
-        return self.text if len(self.text) <= _LONGEST else f"{self.text[: _LONGEST - 1]}…"
+        return shortened(self.text, _LONGEST)
 
 
 def cards(
@@ -67,18 +67,17 @@ def cards(
     sizes = [[_size(cell, smallest) for cell in row] for row in cells]
     widths = [max([extent(name, 11)[0], *(row[c][0] for row in sizes)]) + _GAP for c, name in enumerate(columns)]
     heights = [max(height for _, height in row) + 6 for row in sizes]
-    left = _MARGIN + max(extent(label)[0] for label in rows) + _GAP
-    top = _MARGIN + (24 if title else 0) + 20
-    size = (max(left + sum(widths), _MARGIN + extent(title, 13)[0]) + _MARGIN, top + sum(heights) + _MARGIN)
-    page = Image.new("RGB", size, ImageColor.getrgb(PAPER))
+    left = MARGIN + max(extent(label)[0] for label in rows) + _GAP
+    top = MARGIN + (24 if title else 0) + 20
+    width = max(left + sum(widths), MARGIN + extent(title, 13)[0]) + MARGIN
+    page = template((top + sum(heights) + MARGIN, width), title)
     draw = ImageDraw.Draw(page)
-    draw.text((_MARGIN, _MARGIN), title, INK, font(13))
     x = [left + sum(widths[:c]) for c in range(len(widths))]
     for at, label in zip(x, columns, strict=True):
         draw.text((at, top - 6), label, MUTED, font(11), anchor="ls")
     for r, (row, label) in enumerate(zip(cells, rows, strict=True)):
         y = top + sum(heights[:r])
-        draw.line([(_MARGIN, y - 3), (size[0] - _MARGIN, y - 3)], "#e4e8ee")
+        draw.line([(MARGIN, y - 3), (width - MARGIN, y - 3)], GRID)
         draw.text((left - _GAP, y + (heights[r] - 6) / 2), label, INK, font(12), anchor="rm")
         for at, cell in zip(x, row, strict=True):
             _draw(page, draw, cell, at, y, smallest)

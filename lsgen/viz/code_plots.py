@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.viz.style import GRID, INK, MUTED, SERIES, Pixels, canvas, headline, rasterise
+from lsgen.viz.style import GRID, INK, MUTED, SERIES, Pixels, canvas, headline, rasterise, shortened
 
 __all__ = ["change_matrix", "interval_curves", "p_value_histograms", "path_profiles", "roc_curves", "scatter_maps"]
 
@@ -164,7 +164,7 @@ def change_matrix(values: ArrayLike, names: Sequence[str], title: str) -> Pixels
     table = np.asarray(values, dtype=float)
     most = float(np.nanmax(np.abs(table), initial=1e-12))
     side = min(9.0, max(3.6, 0.26 * len(names) + 1.6))
-    short = [name if len(name) < 19 else f"{name[:17]}…" for name in names]
+    short = [shortened(name, 18) for name in names]
     with canvas(side + 1.4, side + 1.2, 1, right=0.9) as (figure, (ax,)):
         ax.set_position((0.2, 0.2, 0.66, 0.68))
         drawn = ax.imshow(table, cmap="RdBu_r", vmin=-most, vmax=most)

@@ -13,9 +13,10 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from lsgen.viz.images import upscale
 from lsgen.viz.style import INK, MUTED, PAPER, Pixels
 
-__all__ = ["animate", "extent", "font", "grid", "in_rows"]
+__all__ = ["MARGIN", "animate", "extent", "font", "grid", "in_rows", "template"]
 
-_PAD, _GAP, _MARGIN, _SIZE = 2, 12, 10, 12
+MARGIN = 10  # pixels around everything
+_PAD, _GAP, _SIZE = 2, 12, 12
 
 
 def grid(
@@ -62,18 +63,18 @@ def animate(
             raise ValueError(f"expected {count} {name} labels, got {len(labels)}")
     images = upscale(images, smallest)
     _, R, C, H, W, _ = images.shape
-    left = _MARGIN + (max(extent(label)[0] for label in rows) + 8 if rows else 0)
-    top = _MARGIN + (24 if title else 0) + (20 if columns else 0)
+    left = MARGIN + (max(extent(label)[0] for label in rows) + 8 if rows else 0)
+    top = MARGIN + (24 if title else 0) + (20 if columns else 0)
     x = [left + c * (W + _PAD) + _GAP * sum(gap <= c for gap in gaps if gap) for c in range(C)]
     y = [top + r * (H + _PAD) for r in range(R)]
-    width = max(x[-1] + W, _MARGIN + extent(title, 13)[0]) + _MARGIN
-    template = _template((y[-1] + H + _MARGIN, width), title)
-    draw = ImageDraw.Draw(template)
+    width = max(x[-1] + W, MARGIN + extent(title, 13)[0]) + MARGIN
+    page = template((y[-1] + H + MARGIN, width), title)
+    draw = ImageDraw.Draw(page)
     for label, row in zip(rows or (), y, strict=False):
         draw.text((left - 8, row + H / 2), label, INK, font(_SIZE), anchor="rm")
     for label, column in zip(columns or (), x, strict=False):
         draw.text((column + W / 2, top - 6), label, MUTED, _fitting(label, W), anchor="ms")
-    frames = np.repeat(np.asarray(template)[None], len(images), axis=0)
+    frames = np.repeat(np.asarray(page)[None], len(images), axis=0)
     for r, row in enumerate(y):
         for c, column in enumerate(x):
             frames[:, row : row + H, column : column + W] = images[:, r, c]
@@ -88,10 +89,11 @@ def in_rows(images: Pixels, columns: int) -> Pixels:
     return np.pad(images, empty, constant_values=255).reshape(rows, columns, *images.shape[1:])
 
 
-def _template(size: tuple[int, int], title: str) -> Image.Image:
-    template = Image.new("RGB", (size[1], size[0]), ImageColor.getrgb(PAPER))
-    ImageDraw.Draw(template).text((_MARGIN, _MARGIN), title, INK, font(13))
-    return template
+def template(size: tuple[int, int], title: str) -> Image.Image:
+    """Return an empty picture of a height and a width with a title."""
+    page = Image.new("RGB", (size[1], size[0]), ImageColor.getrgb(PAPER))
+    ImageDraw.Draw(page).text((MARGIN, MARGIN), title, INK, font(13))
+    return page
 
 
 def _fitting(label: str, width: int) -> ImageFont.FreeTypeFont:

@@ -17,7 +17,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-__all__ = ["ACCENT", "GRID", "INK", "MUTED", "PAPER", "RC", "SERIES", "Pixels", "canvas", "headline", "rasterise"]
+__all__ = [
+    "ACCENT",
+    "GRID",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "RC",
+    "SERIES",
+    "Pixels",
+    "canvas",
+    "headline",
+    "rasterise",
+    "shortened",
+]
 
 Pixels = NDArray[np.uint8]
 
@@ -87,6 +100,11 @@ def canvas(width: float, height: float, columns: int = 1, right: float = 0.15) -
 def headline(figure: Figure, title: str) -> None:
     """Write a title above all axes of a figure."""
     figure.text(0.01, 1 - 0.1 / figure.get_figheight(), title, va="top", fontsize=10, fontweight="bold", color=INK)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text, cut where it has more letters than that."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def rasterise(figure: Figure) -> Pixels:

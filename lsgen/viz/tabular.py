@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lsgen.viz.style import GRID, MUTED, Pixels, canvas, headline, rasterise
+from lsgen.viz.style import GRID, MUTED, Pixels, canvas, headline, rasterise, shortened
 
 __all__ = ["text_table"]
 
@@ -23,7 +23,7 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
         Pixels (H, W, 3).
 
     """
-    cells = [[cell if len(cell) <= LONGEST else f"{cell[: LONGEST - 1]}…" for cell in row] for row in rows]
+    cells = [[shortened(cell, LONGEST) for cell in row] for row in rows]
     widths = [LETTER * (2 + max(map(len, column))) for column in zip(columns, *cells, strict=True)]
     width, height = max(4.0, 0.8 + sum(widths)), 1.3 + LINE * (len(rows) + 1)
     with canvas(width, height, right=0.1) as (figure, (ax,)):

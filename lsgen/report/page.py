@@ -27,7 +27,7 @@ from lsgen.report.parts import (
     write,
 )
 from lsgen.report.run_contents import Medium, Run, collect
-from lsgen.runs import LEVELS, grouped, in_reading_order, problems_in, share_measured
+from lsgen.runs import LEVELS, grouped, in_reading_order, named, problems_in, share_measured
 from lsgen.runs.keys import ENTRIES, GALLERIES, find
 
 __all__ = ["write_report"]
@@ -181,15 +181,13 @@ def _tables(run: Run) -> Iterable[str]:
         rows = [row for row in run.tables[key] if row]
         if len(rows) < 2:
             continue
-        cells = [
-            "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in row)
-            for kind, part in (("th", rows[:1]), ("td", rows[1 : 1 + _ROWS]))
-            for row in part
-        ]
+        shown = _row("th", rows[0]) + "".join(_row("td", row) for row in rows[1 : 1 + _ROWS])
         left_out = f", {_ROWS} shown" if len(rows) - 1 > _ROWS else ""
-        body = table("".join(f"<tr>{row}</tr>" for row in cells), "keys")
-        match = find(key)
-        yield folded(match.name if match and match.name else key, body, f"{len(rows) - 1} rows{left_out}")
+        yield folded(named(key)[0] or key, table(shown, "keys"), f"{len(rows) - 1} rows{left_out}")
+
+
+def _row(kind: str, texts: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{kind}>{escape(text)}</{kind}>" for text in texts) + "</tr>"
 
 
 def _belongs(key: str, sections: tuple[str, ...] | None) -> bool:
@@ -294,9 +292,8 @@ def _analyses(run: Run) -> Iterable[str]:
 
 def _of_checkpoint(title: str, name: str, about: Mapping[str, Any], heads: Iterable[str], rows: str) -> str:
     """Return a table of what a verb has found of a checkpoint."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     note = f"checkpoint {name}, step {about.get('step', '?')}, {plain(about.get('settings', {}))}"
-    return folded(title, table(f"<tr>{head}</tr>{rows}", "keys"), note)
+    return folded(title, table(_row("th", heads) + rows, "keys"), note)
 
 
 def _metrics(run: Run) -> str:

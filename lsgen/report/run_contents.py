@@ -146,11 +146,12 @@ def as_script(data: Any) -> str:
 
 def _find_tables(run: Run, figures: Path) -> None:
     """Read the latest table of each key."""
-    found = (path for path in figures.rglob("*.csv") if path.stem.isdigit() and path.is_file())
-    for path in sorted(found, key=lambda path: int(path.stem)):
-        rows: list[list[str]] = run.read(path, _rows, [])
-        run.tables[path.parent.relative_to(figures).as_posix()] = rows
+    found = [path for path in figures.rglob("*.csv") if path.stem.isdigit() and path.is_file()]
+    latest = {path.parent: path for path in sorted(found, key=lambda path: int(path.stem))}
+    for folder, path in latest.items():
+        run.tables[folder.relative_to(figures).as_posix()] = run.read(path, _rows, [])
 
 
 def _rows(path: Path) -> list[list[str]]:
-    return list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from lsgen import viz
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.report import write_report, write_sweep_report
 from lsgen.report.curves import charts, thinned
 from lsgen.report.media import choose
@@ -482,3 +483,10 @@ def test_the_latest_table_of_a_key_is_shown(tmp_path):
     assert "251 rows, 200 shown" in page
     assert page.count("<td>owl</td>") == 199
     assert "<td>old</td>" not in page
+
+
+def test_cells_of_tables_hold_breaks_of_lines_of_any_kind(tmp_path):
+    run = _run(tmp_path / "run")
+    words = ["next\x85line", "para\u2029graph", "two\nlines"]
+    Sink(run.path, 10).rows("words/unknown", ["test", "words", "times"], [["a", word, 1] for word in words])
+    assert [row[1] for row in collect(run.path).tables["words/unknown"][1:]] == words

@@ -3,7 +3,16 @@
 from lsgen.runs.directory import RunDirectory
 from lsgen.runs.distances import SeedVariation, seed_groups, seed_variation
 from lsgen.runs.errors import RunError
-from lsgen.runs.files import read_json, read_yaml, to_json, unescaped, write_atomically, write_json, write_yaml
+from lsgen.runs.files import (
+    csv_text,
+    read_json,
+    read_yaml,
+    to_json,
+    unescaped,
+    write_atomically,
+    write_json,
+    write_yaml,
+)
 from lsgen.runs.keys import LEVELS
 from lsgen.runs.metrics import last_metrics
 from lsgen.runs.origin import check_version, new_id, now, provenance, surroundings
@@ -24,6 +33,7 @@ __all__ = [
     "SeedVariation",
     "Sweep",
     "check_version",
+    "csv_text",
     "find_runs",
     "flatten",
     "grouped",

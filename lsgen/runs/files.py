@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import yaml
 
 __all__ = [
+    "csv_text",
     "read_json",
     "read_yaml",
     "replacement",
@@ -86,6 +89,13 @@ def write_atomically(path: Path, text: str) -> None:
     """
     with replacement(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Return rows as comma-separated values, one a line."""
+    out = StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
 
 
 def write_yaml(path: Path, content: dict[str, Any]) -> None:

@@ -21,11 +21,10 @@ true.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from copy import copy
-from io import BytesIO, StringIO
+from io import BytesIO
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from lsgen import viz
 from lsgen.callbacks.compat import file_writer
 from lsgen.callbacks.engine.problems import tolerant
 from lsgen.latent import Codes
+from lsgen.runs import csv_text
 from lsgen.runs.keys import logged_by_default
 from lsgen.viz import Pixels
 
@@ -130,10 +130,7 @@ class Sink:
 
     def rows(self, key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Write a table of numbers and text as CSV, and log it."""
-        out = StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerows([columns, *rows])
-        self._write(self._key(key), "csv", out.getvalue().encode())
+        self._write(self._key(key), "csv", csv_text([columns, *rows]).encode())
         self.table(key, columns, rows)
 
     def arrays(self, key: str, **arrays: ArrayLike) -> None:

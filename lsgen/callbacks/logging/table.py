@@ -15,6 +15,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TextIO
 
+from lsgen.runs import csv_text
+
 __all__ = ["StepTable"]
 
 STEP = "step"
@@ -134,9 +136,7 @@ def _pair(header: list[str], cells: list[str]) -> dict[str, str]:
 
 
 def _line(cells: list[str]) -> bytes:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue().encode()
+    return csv_text([cells]).encode()
 
 
 def _dump(file: TextIO, header: list[str], rows: list[dict[str, str]]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.cli.errors import UsageError
+from lsgen.runs import csv_text
 from lsgen.runs.seed_statistics import Group, SweepTable
 
 __all__ = ["FORMATS", "legend", "parquet"]
@@ -35,11 +34,7 @@ def _text(value: Any, digits: int = 10) -> str:
 
 def as_csv(table: SweepTable) -> str:
     """Return the table as comma-separated values, numbers with ten digits."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([_text(value) for value in row] for row in table.rows())
-    return out.getvalue()
+    return csv_text([table.columns, *([_text(value) for value in row] for row in table.rows())])
 
 
 def as_markdown(table: SweepTable) -> str:

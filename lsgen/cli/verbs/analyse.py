@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, only_run, take
 from lsgen.cli.verbs.explore import collected_of
-from lsgen.runs import RunDirectory, in_reading_order, named, now, write_atomically, write_json
+from lsgen.runs import RunDirectory, csv_text, in_reading_order, named, now, write_atomically, write_json
 
 if TYPE_CHECKING:
     from lsgen.callbacks import LatentAnalysis
@@ -169,13 +167,12 @@ def _number(name: str, text: str) -> int:
 
 def _write_table(path: Path, statistics: Mapping[str, Mapping[str, Any]]) -> None:
     """Write the statistics as a table, one row each."""
-    out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["statistic", "value", "low", "high", "baseline", "n", "seed", "level"])
-    for key, one in statistics.items():
-        low, high = one["interval"] or (None, None)
-        writer.writerow([key, one["value"], low, high, one["baseline"], one["n"], one["seed"], one["level"]])
-    write_atomically(path, out.getvalue())
+    last = ("baseline", "n", "seed", "level")
+    rows = [
+        [key, one["value"], *(one["interval"] or (None, None)), *(one[name] for name in last)]
+        for key, one in statistics.items()
+    ]
+    write_atomically(path, csv_text([["statistic", "value", "low", "high", *last], *rows]))
 
 
 def _show(directory: RunDirectory, record: Mapping[str, Any]) -> None:

@@ -111,7 +111,7 @@ def explore_run(
         facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
         tables = _analysis(directory, chosen["checkpoint"], step)
         contents = explorer_contents(space, found, directory.path.name, facts, options, tables, spaces)
-    page = write_page(Path(chosen["out"] or directory.path / "explorer.html"), contents)
+    page = write_page(Path(chosen["out"] or directory.explorer_file), contents)
     if directory.report_file.is_file():
         write_report(directory.path)
     return page

@@ -23,7 +23,7 @@ from lsgen.models.loaders import training_observations
 from lsgen.models.losses import Losses, ScalarLoss
 from lsgen.models.regularisers import MetricRegulariser
 
-__all__ = ["FittedModel"]
+__all__ = ["FittedModel", "moments", "principal_axes"]
 
 
 class FittedModel(LatentModel):
@@ -230,3 +230,26 @@ class FittedModel(LatentModel):
         losses = self.loss(batch)
         self.log(key, losses.loss, batch_size=len(batch["x"]), on_epoch=True, sync_dist=True)
         return losses
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum (D,) and the sum of products (D, D) of rows (B, D), in double precision."""
+    wide = x.double()
+    return wide.sum(0), wide.T @ wide
+
+
+def principal_axes(count: Tensor, total: Tensor, products: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean (D,), the variances along the principal axes (D,), the greatest first, and the axes (D, D).
+
+    Args:
+        count: number of rows, ().
+        total: their sum (D,).
+        products: the sum of their products (D, D).
+
+    Returns:
+        Mean, variances, which rounding may leave below 0, and axes as columns.
+
+    """
+    mean = total / count
+    values, vectors = torch.linalg.eigh(products / count - torch.outer(mean, mean))
+    return mean, values.flip(0), vectors.flip(1)

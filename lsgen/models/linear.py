@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from lsgen.latent import Deterministic, DiagonalNormal, EncodableLatentSpace, StandardNormal
 from lsgen.likelihoods import SharedGaussian
 from lsgen.models.base import Batch
-from lsgen.models.fitted import FittedModel
+from lsgen.models.fitted import FittedModel, moments, principal_axes
 from lsgen.models.losses import Losses
 from lsgen.models.vae.objective import sample_terms
 from lsgen.nn import MLPDecoder, MLPEncoder
@@ -78,16 +78,13 @@ class LinearModel(FittedModel):
 
     def statistics(self, x: Tensor) -> Sequence[Tensor]:
         """Return the sum (D,) and the sum of products (D, D) of observations (B, *shape)."""
-        flat = x.flatten(1).double()
-        return flat.sum(0), flat.T @ flat
+        return moments(x.flatten(1))
 
     def solve(self, count: Tensor, *sums: Tensor) -> None:
         """Set encoder, decoder and sigma from the moments of the data."""
-        total, products = sums
         d = self.latent_space.dim
-        mean = total / count
-        values, vectors = torch.linalg.eigh(products / count - torch.outer(mean, mean))
-        values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)[:, :d]
+        mean, values, vectors = principal_axes(count, *sums)
+        values, vectors = values.clamp(min=0), vectors[:, :d]
         rest, kept = values[d:].sum(), values[:d]
         noise = rest / (len(values) - d) if self.probabilistic else rest / len(values)
         noise = noise.clamp(min=torch.finfo(torch.float32).tiny)

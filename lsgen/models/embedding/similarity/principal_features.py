@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lsgen.latent import FeatureSpace
 from lsgen.models.base import Batch
-from lsgen.models.fitted import FittedModel
+from lsgen.models.fitted import FittedModel, moments, principal_axes
 from lsgen.models.losses import ScalarLoss
 
 __all__ = ["PrincipalFeatures", "ProjectedFeatures"]
@@ -104,15 +104,13 @@ class PrincipalFeatures(FittedModel):
 
     def statistics(self, x: Tensor) -> Sequence[Tensor]:
         """Return the sum (F,) and the sum of products (F, F) of the features of observations (B, *shape)."""
-        features = self._part.network(x).double()
-        return features.sum(0), features.T @ features
+        return moments(self._part.network(x))
 
     def solve(self, count: Tensor, *sums: Tensor) -> None:
         """Set the mean, the components and their scale."""
-        total, products = sums
-        mean, d = total / count, self.latent_space.dim
-        values, vectors = torch.linalg.eigh(products / count - torch.outer(mean, mean))
-        values, vectors = values.flip(0)[:d], vectors.flip(1)[:, :d]
+        d = self.latent_space.dim
+        mean, values, vectors = principal_axes(count, *sums)
+        values, vectors = values[:d], vectors[:, :d]
         signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
         if not bool(values[-1] > 1e-12 * values[0]):
             rank = int((values > 1e-12 * values[0]).sum())

@@ -420,7 +420,7 @@ def test_many_codes_that_coincide_are_measured_a_few_at_a_time(monkeypatch: pyte
 
     monkeypatch.setattr(EuclideanDistance, "between", counted)
     for constant, value in (("MANY", 100), ("GROUP", 4), ("BLOCK", 64), ("CROWD", 500), ("PIECE", 50)):
-        monkeypatch.setattr(f"lsgen.latent.neighbours.{constant}", value, raising=False)
+        monkeypatch.setattr(f"lsgen.latent.neighbours.{constant}", value)
     x = torch.ones(333, 3)
     found = nearest_neighbours(x, None, 2)
     assert max(sizes) <= 4 * 50 + 333

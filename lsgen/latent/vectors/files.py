@@ -71,7 +71,9 @@ def read_vectors(path: str | Path, kind: str | None = None, most: int | None = N
 
 
 def write_vectors(path: str | Path, codes: Codes, kind: str = "word2vec") -> Path:
-    """Write names and vectors of a table of codes, atomically, and return the path.
+    """Write names and vectors of a table of codes, and return the path.
+
+    A file is replaced once the new one is whole, but for those of gensim, which writes large tables as several files.
 
     Args:
         path: the file; it is compressed if it ends in .gz, and ends in .npz for that format.

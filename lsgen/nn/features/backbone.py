@@ -51,7 +51,7 @@ class TorchvisionBackbone(nn.Module):
         size: int | None = None,
     ) -> None:
         super().__init__()
-        self.architecture, self.frozen, self.size, self.heads = architecture, frozen, size, 1
+        self.frozen, self.size, self.heads = frozen, size, 1
         self.network = _network(architecture, weights)
         name, last = _last_linear(self.network, architecture)
         self.network.requires_grad_(not frozen)

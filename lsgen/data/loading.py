@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from torch import Tensor
 
 __all__ = ["Loading", "chosen_options", "return_memory"]
+
+Options = TypeVar("Options")
 
 _NUMBERS: Mapping[Any, Any] = {int: Integral, float: Real}
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
@@ -83,7 +85,7 @@ def return_memory(worker: int) -> None:
         mallopt(_MMAP_THRESHOLD, _LARGE)
 
 
-def chosen_options(kind: Any, options: Any, name: str) -> Any:
+def chosen_options(kind: type[Options], options: Any, name: str) -> Options:
     """Return a dataclass of options that travel together, from a mapping of some of them or as it is.
 
     Args:
@@ -97,7 +99,7 @@ def chosen_options(kind: Any, options: Any, name: str) -> Any:
     """
     if isinstance(options, kind):
         return options
-    known = [field.name for field in fields(kind)]
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     if not isinstance(options, Mapping) or not set(options) <= set(known):
         got = ", ".join(map(str, options)) if isinstance(options, Mapping) else repr(options)
         raise ValueError(f"expected {name} to be a mapping with some of {', '.join(known)}, got {got}")

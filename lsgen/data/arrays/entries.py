@@ -44,8 +44,7 @@ class Keys:
     @classmethod
     def of(cls, given: Self | Mapping[str, Any]) -> Self:
         """Return the keys that a mapping gives."""
-        found: Self = chosen_options(cls, given, "keys")
-        return found
+        return chosen_options(cls, given, "keys")
 
 
 class ArrayFile:

@@ -89,8 +89,7 @@ class Pictures:
             ValueError: there is no such option, or it is out of its range.
 
         """
-        chosen: Pictures = chosen_options(cls, options, "pictures")
-        return chosen
+        return chosen_options(cls, options, "pictures")
 
     @property
     def sides(self) -> tuple[int, ...] | None:

@@ -59,8 +59,7 @@ class ParameterGrid:
             ValueError: there is no such attribute, or a value is of another type.
 
         """
-        chosen: ParameterGrid = chosen_options(cls, given, "grid")
-        return chosen
+        return chosen_options(cls, given, "grid")
 
     @property
     def nodes(self) -> Tensor:

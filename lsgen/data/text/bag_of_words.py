@@ -93,8 +93,7 @@ class Words:
             ValueError: there is no such option, or it is out of its range.
 
         """
-        chosen: Words = chosen_options(cls, options, "words")
-        return chosen
+        return chosen_options(cls, options, "words")
 
 
 class BagOfWords(DataModule):

@@ -85,8 +85,7 @@ class Tokens:
             ValueError: there is no such option, or it is out of its range.
 
         """
-        chosen: Tokens = chosen_options(cls, options, "tokens")
-        return chosen
+        return chosen_options(cls, options, "tokens")
 
     def words(self, text: str) -> Iterator[str]:
         """Yield the words of a document."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 
+from lsgen.data.text.reading import whole_text
 from lsgen.extras import from_extra
 
 __all__ = ["BENCHMARKS", "Rating", "benchmark_file", "read_similarities"]
@@ -76,11 +77,7 @@ def read_similarities(path: str | Path, lowercase: bool = True) -> tuple[Rating,
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield lines that are data with their numbers."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"expected text in UTF-8 in {path}, got another encoding at byte {error.start}") from error
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(whole_text(path).split("\n"), 1):
         if (line := line.strip()) and not line.startswith("#"):
             yield number, line
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsgen.data.files import reading
+from lsgen.data.text.reading import whole_text
 
 __all__ = ["checked_counts", "holds_counts", "read_counts"]
 
@@ -58,7 +59,7 @@ def read_counts(path: Path, vocabulary: str | None = None) -> tuple[Any, NDArray
             raise FileNotFoundError(
                 f"expected a vocabulary, a word a line, at {file}, found nothing: data.vocabulary=FILE says where it is"
             )
-        listed = file.read_text(encoding="utf-8-sig")
+        listed = whole_text(file)
     words = listed.rstrip().split("\n")
     if path.suffix.lower() != ".npz" and counts.shape[1] < len(words):  # the last words are in no document
         counts.resize(counts.shape[0], len(words))

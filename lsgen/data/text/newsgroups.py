@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,8 +70,8 @@ class TwentyNewsgroups(DataModule):
     def _sources(self) -> dict[Split, SparseCounts]:
         with reading("20 Newsgroups", self._file), np.load(self._file) as arrays:
             parts = {split: _rows(arrays, name, len(self.vocabulary)) for split, name in _PARTS.items()}
-        words, where = list(self.vocabulary), Path(self._file)
-        return {split: SparseCounts(checked_counts(part, words, f"{where}")[0]) for split, part in parts.items()}
+        words, where = list(self.vocabulary), str(self._file)
+        return {split: SparseCounts(checked_counts(part, words, where)[0]) for split, part in parts.items()}
 
 
 def _rows(arrays: Any, name: str, words: int) -> Any:

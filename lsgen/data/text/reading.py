@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["is_empty", "lines", "require_text", "text_files", "whole_text"]
+__all__ = ["is_empty", "lines", "text_files", "whole_text"]
 
 _MARK = b"\xef\xbb\xbf"  # with which some editors begin a file in UTF-8
-
-
-def require_text(path: Path) -> None:
-    """Refuse a path with nothing there.
-
-    Raises:
-        FileNotFoundError: there is nothing.
-
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"expected documents at {path}, found nothing")
 
 
 def text_files(path: Path) -> list[Path]:
@@ -29,7 +18,8 @@ def text_files(path: Path) -> list[Path]:
         ValueError: the folder has no such file.
 
     """
-    require_text(path)
+    if not path.exists():
+        raise FileNotFoundError(f"expected documents at {path}, found nothing")
     if path.is_file():
         return [path]
     found = (file for file in path.rglob("*") if file.suffix.lower() == ".txt" and file.is_file())

@@ -108,6 +108,9 @@ def test_files_that_are_damaged_are_refused(tmp_path):
     (tmp_path / "vocab.txt").write_text("red\nblue\nred\ngrey")
     with pytest.raises(ValueError, match=r"expected 4 different words in the vocabulary of .*, got 'red' again"):
         BagOfWords(path=path)
+    (tmp_path / "vocab.txt").write_bytes(b"red\nblau\xdf\n")
+    with pytest.raises(ValueError, match=r"expected text in UTF-8 in .*vocab\.txt, got another encoding at byte 8"):
+        BagOfWords(path=path)
     (tmp_path / "vocab.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"expected a vocabulary, a word a line, at .*b\.txt, found nothing"):
         BagOfWords(path=path)

@@ -124,14 +124,12 @@ class TokenFiles:
         vocabulary: the words, in the order of their numbers.
         counts: how often each occurs in training, int64 (V,).
         tokens: the sequences of the splits, int32, ends of documents included.
-        documents: documents of each split that hold a word.
 
     """
 
     vocabulary: tuple[str, ...]
     counts: NDArray[np.int64]
     tokens: Mapping[str, NDArray[np.int32]]
-    documents: Mapping[str, int]
 
     @classmethod
     def of_texts(
@@ -158,7 +156,7 @@ class TokenFiles:
         empty = np.zeros(0, np.int32)
         tokens = {name: np.concatenate(found) if found else empty for name, found in parts.items()}
         known = np.array([counts[word] for word in vocabulary], np.int64)
-        return cls(tuple(vocabulary), known, tokens, {name: len(found) for name, found in parts.items()})
+        return cls(tuple(vocabulary), known, tokens)
 
     @classmethod
     def of_path(cls, path: Path, options: Tokens, held_out: Mapping[str, int | float], seed: int) -> TokenFiles:
@@ -194,7 +192,7 @@ class TokenFiles:
     def _read(cls, made: Path) -> TokenFiles:
         header = json.loads((made / "header.json").read_text(encoding="utf-8"))
         tokens = {name: _mapped(made / f"{name}.bin") for name in _SPLITS}
-        return cls(tuple(header["vocabulary"]), np.array(header["counts"], np.int64), tokens, header["documents"])
+        return cls(tuple(header["vocabulary"]), np.array(header["counts"], np.int64), tokens)
 
 
 class TokenRows:
@@ -278,7 +276,7 @@ def _numbered(
 def _write(files: list[Path], options: Tokens, split: _Division, made: Path, path: Path) -> None:
     """Count and number the words of files, into a directory that appears when it is whole."""
 
-    def texts() -> Iterator[str]:
+    def texts(advance: Callable[[int], None]) -> Iterator[str]:
         for file in files:
             for text in lines(file):
                 yield text
@@ -286,22 +284,18 @@ def _write(files: list[Path], options: Tokens, split: _Division, made: Path, pat
 
     part = Path(tempfile.mkdtemp(prefix=f".{made.name}-", dir=made.parent))
     try:
-        with advancing(
-            f"Counting and numbering the words of {len(split)} documents into {made}", 2 * len(split)
-        ) as bar:
-            advance = bar
-            counts = _counted(texts(), options, split)
+        what = f"Counting and numbering the words of {len(split)} documents into {made}"
+        with advancing(what, 2 * len(split)) as advance:
+            counts = _counted(texts(advance), options, split)
             vocabulary = options.vocabulary(counts, str(path))
-            written = dict.fromkeys(_SPLITS, 0)
             streams = {name: open(part / f"{name}.bin", "wb") for name in _SPLITS}  # noqa: SIM115
             try:
-                for name, numbers in _numbered(texts(), options, split, vocabulary):
+                for name, numbers in _numbered(texts(advance), options, split, vocabulary):
                     streams[name].write(numbers.tobytes())
-                    written[name] += 1
             finally:
                 for stream in streams.values():
                     stream.close()
-        header = {"vocabulary": list(vocabulary), "counts": [counts[word] for word in vocabulary], "documents": written}
+        header = {"vocabulary": list(vocabulary), "counts": [counts[word] for word in vocabulary]}
         (part / "header.json").write_text(json.dumps(header, ensure_ascii=False), encoding="utf-8")
         part.chmod(0o755)
         part.rename(made)

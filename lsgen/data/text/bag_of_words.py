@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +170,7 @@ class BagOfWords(DataModule):
         """Return in ascending order which of the words found in training documents are counted."""
         words = self.words
         often = np.asarray((counts > 0).sum(0)).ravel() >= words.least_documents
-        if self._counts is not None:
-            often &= ~np.isin(found, words.left_out)
+        often &= ~np.isin(found, words.left_out)
         if not often.any():
             raise ValueError(
                 f"expected words that occur in {words.least_documents} of {counts.shape[0]} training documents, "
@@ -186,26 +185,15 @@ class BagOfWords(DataModule):
         """Scikit-learn's counter of the words of the training documents."""
         from sklearn.feature_extraction.text import CountVectorizer
 
-        words, training = self.words, [self._texts[row] for row in self._training]
-        stop_words = (
-            words.stop_words
-            if words.stop_words is None or isinstance(words.stop_words, str)
-            else list(words.stop_words)
-        )
-        counter = CountVectorizer(
-            lowercase=words.lowercase, stop_words=stop_words, token_pattern=words.pattern, dtype=np.int32
-        )
+        words = self.words
+        made = partial(CountVectorizer, lowercase=words.lowercase, token_pattern=words.pattern, dtype=np.int32)
+        counter = made()
         try:
-            counts = counter.fit_transform(training)
+            counts = counter.fit_transform([self._texts[row] for row in self._training])
         except ValueError as error:  # as scikit-learn says that there is none
             raise ValueError(f"expected words in {self._path or 'the documents'}, got none: {error}") from error
         found = counter.get_feature_names_out()
-        return CountVectorizer(
-            lowercase=words.lowercase,
-            token_pattern=words.pattern,
-            dtype=np.int32,
-            vocabulary=sorted(found[self._kept(counts, found)]),
-        )
+        return made(vocabulary=found[self._kept(counts, found)].tolist())
 
     @cached_property
     def _source(self) -> SparseCounts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Sequence
+from functools import cached_property
 from inspect import signature
 from math import prod
 from typing import Any, Literal, get_args
@@ -242,7 +243,7 @@ class DataModule(LightningDataModule, ABC):
         return self.loading.views == 2 or self.loading.neighbours is not None
 
     def _neighbours(self, data: BatchDataset, split: Split) -> NeighbourPairs:
-        x = torch.cat([data[rows]["x"] for rows in torch.arange(len(data)).split(max(1, _CHUNK // prod(self.shape)))])
+        x = torch.cat([batch["x"] for batch in self._whole(data)])
         seed = self.seed if split == "train" else self.split_seed
         return NeighbourPairs(x, data.rows, self.loading.neighbours or 1, seed, redrawn=split == "train")
 
@@ -278,26 +279,29 @@ class DataModule(LightningDataModule, ABC):
     def _shuffled(self, data: BatchDataset, batching: Batching) -> ShuffledBatches:
         """Return the batches of training."""
         if self.loading.per_class is not None:
-            return ClassBatches(self._split_labels(data), self.loading.per_class, batching)
+            return ClassBatches(self._training_labels, self.loading.per_class, batching)
         for hidden in data.transforms:
             if isinstance(hidden, HiddenLabels) and hidden.share is not None:
                 known = hidden.known[data.rows.to(torch.int64)]
                 return MixedBatches(known.nonzero()[:, 0], hidden.share, (~known).nonzero()[:, 0], batching)
         return ShuffledBatches(data, batching)
 
-    def _split_labels(self, data: BatchDataset) -> Tensor:
-        """Return the labels of a split, int64 (N,).
+    @cached_property
+    def _training_labels(self) -> Tensor:
+        """The labels of the training split, int64 (N,), for which all of it is read.
 
         Raises:
             ValueError: it has none.
 
         """
-        size = max(1, _CHUNK // prod(self.shape))
-        parts = [data[rows].get("label") for rows in torch.arange(len(data)).split(size)]
-        labels = [part for part in parts if part is not None]
-        if len(labels) < len(parts) or not parts:
+        labels = [batch["label"] for batch in self._whole(self.dataset("train")) if "label" in batch]
+        if not labels:
             raise ValueError(f"expected data with labels for data.loading.per_class, got {self._name} without")
         return torch.cat(labels)
+
+    def _whole(self, data: BatchDataset) -> Iterator[Observations]:
+        """Yield all observations of a split in order, some at a time."""
+        return (data[rows] for rows in torch.arange(len(data)).split(max(1, _CHUNK // prod(self.shape))))
 
     def _ordered(self, split: Split) -> OrderedBatches:
         least = self._least_batch(training=split == "train")

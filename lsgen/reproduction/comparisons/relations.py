@@ -18,8 +18,6 @@ from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["RelationDirections"]
 
-SCORES = ("cosine", "effect", "reliability", "p_value")
-
 
 @dataclass(frozen=True)
 class RelationDirections:

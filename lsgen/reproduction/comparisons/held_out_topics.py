@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from lsgen.data import DataModule
+from lsgen.data import DataModule, Split
 from lsgen.metrics.topics.completion import halves
 from lsgen.models.topics import LDA, NMF
 from lsgen.models.topics.decoders import normalised
 from lsgen.models.topics.folding import FoldIn
 from lsgen.reproduction.runs import Measured, TrainedRun
 
-__all__ = ["HeldOutTopics"]
+__all__ = ["HeldOutTopics", "documents_of", "fitted_plsa"]
 
 
 @dataclass(frozen=True)
@@ -65,57 +65,79 @@ class HeldOutTopics:
 
     def __call__(self, runs: Mapping[str, Sequence[TrainedRun]]) -> Measured:
         """Return nats per word and perplexities; no run is looked at."""
-        train, test = (self._documents(split) for split in ("train", "test"))
-        test = test[(test - halves(test)).sum(1) > 0]
+        train, test = documents_of(self.data, "train"), _halved(documents_of(self.data, "test"))
+        few = _halved(train[: len(test.rest)])
         values, arrays = dict[str, float](), dict[str, Any]()
-        found = {"unigram": [self._score(_unigram(train, self.pseudo_count).expand(len(test), -1), test)]}
+        found = {"unigram": [_score(_unigram(train, self.pseudo_count), test.rest)]}
         for k in self.topics:
             for seed in range(self.seeds):
-                for key, log_p, documents in self._fitted(k, seed, train, test):
-                    found.setdefault(key, []).append(self._score(log_p, documents))
+                for key, log_p, rest in self._fitted(k, seed, train, test, few):
+                    found.setdefault(key, []).append(_score(log_p, rest))
         for key, scores in found.items():
             arrays[key] = torch.stack([nats for nats, _ in scores])
             values[key] = float(arrays[key].mean())
             values[f"{key}_perplexity"] = sum(perplexity for _, perplexity in scores) / len(scores)
         return Measured(values, arrays)
 
-    def _documents(self, split: Any) -> Tensor:
-        part = self.data.dataset(split)
-        x: Tensor = part[torch.arange(len(part))]["x"]
-        return x
-
-    def _fitted(self, k: int, seed: int, train: Tensor, test: Tensor) -> list[tuple[str, Tensor, Tensor]]:
-        """Return the key of each method, its predictions log p (N, V) and the documents that they are of."""
+    def _fitted(
+        self, k: int, seed: int, train: Tensor, test: _Halves, few: _Halves
+    ) -> list[tuple[str, Tensor, Tensor]]:
+        """Return the key of each method, its predictions log p (N, V) and the second halves that they are of."""
         shape = (train.shape[1],)
         lda = LDA(shape, k, eta=self.pseudo_count, learning=self.learning, iterations=self.iterations, seed=seed)
         lda.fit(train)
-        plsa = NMF(shape, k, "kullback-leibler", iterations=self.updates, tol=0.0, seed=seed)
-        encoder = plsa.latent_space.encoder
-        assert isinstance(encoder, FoldIn)
-        encoder.iterations = self.folding
-        plsa.fit(train)
+        plsa = fitted_plsa(train, k, self.updates, self.folding, seed)
         weights = plsa.latent_space.decoder.get_parameter("weights")
         weights.copy_(_expected_counts(plsa.latent_space.encode(train).mean, plsa.topics, train) + self.pseudo_count)
-        few = train[: len(test)]
-        few = few[(few - halves(few)).sum(1) > 0]
         unigrams = _Mixture(train, k, self.pseudo_count, self.iterations, seed)
         return [
-            (f"lda_{k}", _predicted(lda, test), test),
-            (f"plsa_{k}", _predicted(plsa, test), test),
-            (f"plsa_{k}_train", _predicted(plsa, few), few),
-            (f"unigrams_{k}", unigrams.predicted(test), test),
+            (f"lda_{k}", _predicted(lda, test.known), test.rest),
+            (f"plsa_{k}", _predicted(plsa, test.known), test.rest),
+            (f"plsa_{k}_train", _predicted(plsa, few.known), few.rest),
+            (f"unigrams_{k}", unigrams.predicted(test.known), test.rest),
         ]
 
-    def _score(self, log_p: Tensor, documents: Tensor) -> tuple[Tensor, float]:
-        """Return the nats per word of each document's second half, and the perplexity of all of them."""
-        rest = documents - halves(documents)
-        nats = -(rest * log_p).sum(1, dtype=torch.float64)
-        return nats / rest.sum(1), float((nats.sum() / rest.sum()).exp())
+
+class _Halves(NamedTuple):
+    """Counts of the words of the first halves of documents, and of the second, (N, V)."""
+
+    known: Tensor
+    rest: Tensor
 
 
-def _predicted(model: LDA | NMF, documents: Tensor) -> Tensor:
+def documents_of(data: DataModule, split: Split) -> Tensor:
+    """Return the counts of words of all documents of a split, (N, V)."""
+    part = data.dataset(split)
+    return part[torch.arange(len(part))]["x"]
+
+
+def fitted_plsa(documents: Tensor, k: int, updates: int, folding: int, seed: int) -> NMF:
+    """Return PLSA with k topics, fitted to documents (N, V); others are folded in by some updates."""
+    plsa = NMF((documents.shape[1],), k, "kullback-leibler", iterations=updates, tol=0.0, seed=seed)
+    encoder = plsa.latent_space.encoder
+    assert isinstance(encoder, FoldIn)
+    encoder.iterations = folding
+    plsa.fit(documents)
+    return plsa
+
+
+def _halved(documents: Tensor) -> _Halves:
+    """Return the halves of the documents whose second one has a word."""
+    known = halves(documents)
+    rest = documents - known
+    kept = rest.sum(1) > 0
+    return _Halves(known[kept], rest[kept])
+
+
+def _score(log_p: Tensor, rest: Tensor) -> tuple[Tensor, float]:
+    """Return the nats per word of each document's second half, and the perplexity of all of them."""
+    nats = -(rest * log_p).sum(1, dtype=torch.float64)
+    return nats / rest.sum(1), float((nats.sum() / rest.sum()).exp())
+
+
+def _predicted(model: LDA | NMF, known: Tensor) -> Tensor:
     with torch.no_grad():
-        return model.latent_space.raw(model.latent_space.encode(halves(documents)).mean).log_softmax(-1)
+        return model.latent_space.raw(model.latent_space.encode(known).mean).log_softmax(-1)
 
 
 def _expected_counts(theta: Tensor, topics: Tensor, documents: Tensor) -> Tensor:
@@ -143,6 +165,6 @@ class _Mixture:
     def _shares(self, documents: Tensor) -> Tensor:
         return torch.softmax(documents @ self.log_topics.T + self.weights, -1)
 
-    def predicted(self, documents: Tensor) -> Tensor:
+    def predicted(self, known: Tensor) -> Tensor:
         """Return log p (N, V) of a further word given the first halves."""
-        return (self._shares(halves(documents)) @ self.log_topics.exp()).log()
+        return (self._shares(known) @ self.log_topics.exp()).log()

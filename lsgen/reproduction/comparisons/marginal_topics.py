@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from lsgen.data import DataModule
-from lsgen.models.topics import NMF
-from lsgen.models.topics.folding import FoldIn
+from lsgen.reproduction.comparisons.held_out_topics import documents_of, fitted_plsa
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["MarginalTopics"]
@@ -53,25 +52,16 @@ class MarginalTopics:
 
     def __call__(self, runs: Mapping[str, Sequence[TrainedRun]]) -> Measured:
         """Return nats per word; no run is looked at."""
-        train, test = (self._documents(split) for split in ("train", "test"))
+        train, test = documents_of(self.data, "train"), documents_of(self.data, "test")
         found = {
             f"plsa_{k}": torch.stack([self._nats(k, seed, train, test) for seed in range(self.seeds)])
             for k in self.topics
         }
         return Measured({key: float(nats.mean()) for key, nats in found.items()}, found)
 
-    def _documents(self, split: str) -> Tensor:
-        part = self.data.dataset(split)  # type: ignore[arg-type]
-        x: Tensor = part[torch.arange(len(part))]["x"]
-        return x
-
     @torch.no_grad()
     def _nats(self, k: int, seed: int, train: Tensor, test: Tensor) -> Tensor:
-        model = NMF((train.shape[1],), k, "kullback-leibler", iterations=self.updates, tol=0.0, seed=seed)
-        encoder = model.latent_space.encoder
-        assert isinstance(encoder, FoldIn)
-        encoder.iterations = self.folding
-        model.fit(train)
+        model = fitted_plsa(train, k, self.updates, self.folding, seed)
         theta = model.latent_space.encode(train).mean
         log_p = (theta @ model.topics).clamp(min=SMALLEST).log()
         each = (test @ log_p.T).double()

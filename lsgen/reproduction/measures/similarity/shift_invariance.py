@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lsgen.analysis.probing.estimators import fitted_predictions
 from lsgen.data.augmentation import shifted
 from lsgen.latent import EncodableSpace
 from lsgen.reproduction.runs import Measured, TrainedRun
@@ -74,10 +75,6 @@ def _codes(space: EncodableSpace, x: Tensor) -> Tensor:
 
 def _right(points: tuple[Tensor, Tensor], labels: tuple[Tensor, Tensor]) -> Tensor:
     """Return for each test point 100 where a logistic regression names its class, else 0."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     (fitted, asked), (known, right) = ([part.cpu().numpy() for part in pair] for pair in (points, labels))
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(fitted, known)
-    return torch.from_numpy(100.0 * (model.predict(asked) == right))
+    found = fitted_predictions("linear", "classification", fitted, known, asked, seed=0)
+    return torch.from_numpy(100.0 * (found == right))

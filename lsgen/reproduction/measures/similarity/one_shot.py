@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lsgen.data import DataModule
 from lsgen.latent import EncodableSpace
-from lsgen.latent.distances import distance_on
+from lsgen.latent.distances import CodeDistance, distance_on
 from lsgen.latent.neighbours import nearest_neighbours
 from lsgen.reproduction.runs import Measured, TrainedRun
 
@@ -24,6 +24,17 @@ class OneShotTask(NamedTuple):
     known: Tensor
     asked: Tensor
     answers: Tensor
+
+    def right(self, known: Tensor, asked: Tensor, distance: CodeDistance | None = None) -> Tensor:
+        """Return 100 for each image whose nearest known one is the right one, else 0, by codes (K, d), (Q, d) of both.
+
+        The distance is Euclidean unless given.
+        """
+        return 100.0 * (nearest_neighbours(asked, known, 1, distance).indices[:, 0].cpu() == self.answers)
+
+    def right_by_pixels(self) -> Tensor:
+        """Return the same of the images themselves."""
+        return self.right(self.known.flatten(1), self.asked.flatten(1))
 
 
 def one_shot_tasks(data: DataModule) -> Iterator[OneShotTask]:
@@ -72,9 +83,7 @@ class OneShotAccuracy:
         like, right = next(space.parameters()), dict[str, list[Tensor]](accuracy=[], pixels=[])
         for task in one_shot_tasks(run.data):
             known, asked = (space.encode(x.to(like)).mean for x in (task.known, task.asked))
-            near = nearest_neighbours(asked, known, 1, distance_on(space.manifold)).indices[:, 0].cpu()
-            flat = nearest_neighbours(task.asked.flatten(1), task.known.flatten(1)).indices[:, 0]
-            right["accuracy"].append(100.0 * (near == task.answers))
-            right["pixels"].append(100.0 * (flat == task.answers))
+            right["accuracy"].append(task.right(known, asked, distance_on(space.manifold)))
+            right["pixels"].append(task.right_by_pixels())
         parts = {name: torch.cat(one) for name, one in right.items()}
         return Measured({name: float(one.double().mean()) for name, one in parts.items()}, parts)

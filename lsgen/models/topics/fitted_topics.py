@@ -82,8 +82,7 @@ class TopicModel(FittedModel):
 
     def loss(self, batch: Batch) -> Losses:
         """Return the losses of a batch; the loss is the negative ELBO, or the reconstruction of point codes."""
-        terms = sample_terms(self.latent_space, batch["x"])
-        return Losses((terms.reconstruction + terms.kl.sum(-1)).mean(), terms.reconstruction, terms.kl)
+        return sample_terms(self.latent_space, batch["x"]).bound()
 
     def statistics(self, x: Tensor) -> Sequence[Tensor]:
         """Return the number of words of each document that occur in it, these words, and their counts."""

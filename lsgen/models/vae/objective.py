@@ -134,6 +134,10 @@ class SampleTerms:
         detached = {name: value.detach() for name, value in (scalars or {}).items()}
         return Losses(loss, self.reconstruction, self.kl, weights or {}, detached)
 
+    def bound(self) -> Losses:
+        """Return the negative ELBO as the loss, or the reconstruction of point codes."""
+        return self.losses((self.reconstruction + self.kl.sum(-1)).mean())
+
 
 def sample_terms(space: EncodableLatentSpace, x: Tensor, *, seen: Tensor | None = None) -> SampleTerms:
     """Return the terms of one reparameterised sample.

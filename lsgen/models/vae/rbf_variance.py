@@ -91,13 +91,13 @@ class RBFVariance(Objective):
             terms = sample_terms(space, x)
             if learning:
                 self._gather(decoder, terms.z.detach(), x)
-            return terms.losses((terms.reconstruction + terms.kl.sum(-1)).mean())
+            return terms.bound()
         with torch.no_grad():
             q = space.encode(x)
             z = q.sample()
             kl = kl_terms(q, space.prior(), z)
         terms = SampleTerms(q, z, -_with_fixed_mean(space, z).log_prob(x), kl)
-        return terms.losses((terms.reconstruction + terms.kl.sum(-1)).mean())
+        return terms.bound()
 
     def get_extra_state(self) -> dict[str, list[Tensor]]:
         """Return the codes and errors gathered so far, for the checkpoint."""

@@ -148,6 +148,11 @@ class HessianMetric(EmbeddedMetric):
         """The map whose derivatives are taken, z -> eta(z)."""
         return self._gradient
 
+    @property
+    def closed_form(self) -> bool:
+        """Whether the potential knows its derivatives."""
+        return isinstance(self.potential, KnownPotential)
+
     def __call__(self, z: Tensor) -> Tensor:
         """Return g(z), of shape (B, d, d), at codes (B, d)."""
         flat = flat_codes(self, z).z

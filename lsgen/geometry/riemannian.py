@@ -135,6 +135,11 @@ class RiemannianMetric(ABC):
         """Whether `push` maps all tangent vectors into one Euclidean space, so that vectors at two codes compare."""
         return False
 
+    @property
+    def closed_form(self) -> bool:
+        """Whether all derivatives are in closed form, so that curvature of many axes costs little."""
+        return False
+
     def lifted(self, z: Tensor) -> Tensor:
         """Return the codes that `local` takes, at codes (N, d)."""
         return z

@@ -43,7 +43,7 @@ from lsgen.callbacks.latent.options import GeometryDetail
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, axis_name, encode_probes
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.geometry import HessianMetric, Immersion, immersion, scalar_curvature
+from lsgen.geometry import immersion, scalar_curvature
 from lsgen.geometry.curvature import fills_flat_space
 from lsgen.geometry.information import fisher_metric
 from lsgen.geometry.jets import kinks
@@ -125,7 +125,7 @@ class LatentGeometry(LatentCallback):
                 f"LatentGeometry leaves out curvature but of slices: {space.dim} dimensions of codes are mapped to as "
                 "many of data, so that the metric is flat, and geodesics decode to straight lines, for any weights."
             )
-        elif space.dim > self.detail.max_curvature_axes and not isinstance(self._metric(space), HessianMetric):
+        elif space.dim > self.detail.max_curvature_axes and not self._metric(space).closed_form:
             rank_zero_info(
                 f"LatentGeometry leaves out the scalar curvature of all {space.dim} axes, and of the active ones "
                 f"where they are more than max_curvature_axes = {self.detail.max_curvature_axes}; that of the plane is "
@@ -136,8 +136,8 @@ class LatentGeometry(LatentCallback):
     def render(self, space: LatentSpace, probe: Probe | None, sink: Sink) -> None:
         """Measure and log."""
         known, im = encode_probes(space, probe, self.wanted), self._metric(space)
-        filled = isinstance(im, Immersion) and fills_flat_space(im, known.z)
-        if isinstance(im, HessianMetric):
+        filled = fills_flat_space(im, known.z)
+        if im.closed_form:
             known = ProbeCodes(known.z.double(), known.draws.double(), known.covariance.double(), known.kl)
         active = active_axes(known, self.kl_threshold)
         found = self._measure(space, im, known, active, not filled)
@@ -175,7 +175,7 @@ class LatentGeometry(LatentCallback):
     ) -> dict[str, Tensor]:
         z, few = known.z[: self.n], space.dim <= self.detail.max_curvature_axes
         found = at_probes(im, z, known.covariance, curved and few, self.detail.chunk_size)
-        if curved and not few and isinstance(im, HessianMetric):
+        if curved and not few and im.closed_form:
             count = max(1, min(_CLOSED, int(_CLOSED * (64 / space.dim) ** 3)))
             found["curvature"] = scalar_curvature(im, z[:count], self.detail.chunk_size)
         if len(active) == space.dim:

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lsgen.geometry.immersion import Immersion
+from lsgen.geometry.embedded import EmbeddedMetric
 
 __all__ = ["fills_flat_space"]
 
 
-def fills_flat_space(im: Immersion, z: Tensor) -> bool:
+def fills_flat_space(im: EmbeddedMetric, z: Tensor) -> bool:
     """Return whether codes and the flat space that they are mapped to have equal dimensions, so that nothing is curved.
 
     Args:
-        im: the immersion.
+        im: the metric of a map into a flat space.
         z: codes (B, d), at least one, of which the first is mapped.
 
     """
-    return not im.normals and im(z.reshape(-1, im.dim)[:1]).shape[-1] == im.dim
+    return not im.normals and im.embedded(z.reshape(-1, im.dim)[:1]).shape[-1] == im.dim

@@ -56,7 +56,7 @@ _ALLOWED = (
     "torchvision.transforms.v2",
 )
 _FORBIDDEN = ("pytorch_lightning.strategies.launchers", "torch.nn.parallel", "torchmetrics.utilities")
-_EXTRAS = {"pytorch_metric_learning": "similarity"}  # package -> the extra that installs it
+_EXTRAS = {"geoopt": "hyperbolic", "pytorch_metric_learning": "similarity"}  # package -> the extra that installs it
 _LOOKUPS = {"hydra.utils.get_class", "hydra.utils.get_method", "hydra.utils.get_object"}
 
 

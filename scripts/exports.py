@@ -32,6 +32,7 @@ KINDS = {  # room -> base classes of what contributors add to it
     "lsgen.likelihoods": ("lsgen.likelihoods.base.Likelihood",),
     "lsgen.metrics": ("torchmetrics.Metric",),
     "lsgen.metrics.disentanglement": ("torchmetrics.Metric",),
+    "lsgen.metrics.graphs": ("torchmetrics.Metric",),
     "lsgen.metrics.quality": ("torchmetrics.Metric",),
     "lsgen.metrics.retrieval": ("torchmetrics.Metric",),
     "lsgen.metrics.topics": ("torchmetrics.Metric",),

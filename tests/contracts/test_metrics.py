@@ -72,6 +72,11 @@ INPUTS: dict[str, Callable[[], Any]] = {  # argument of `update` -> N rows, or o
     "similarity": lambda: _codes()[:, 0].where(torch.arange(N) % 7 > 0, torch.nan),
     "rating": lambda: _codes()[:, 1],
     "role": lambda: "both",
+    "score": lambda: _codes()[:, 0].round(decimals=1),
+    "link": lambda: _codes()[:, 1] > 0.5,
+    "scores": lambda: torch.randn(N, 20, generator=torch.Generator().manual_seed(8)),
+    "links": lambda: torch.rand(N, 20, generator=torch.Generator().manual_seed(9)) < 0.1,
+    "source": lambda: torch.arange(N) % 20,
 }
 
 

@@ -20,7 +20,7 @@ from lsgen.metrics.retrieval.ranking import measure_names
 from lsgen.metrics.retrieval.relevance import LabelRelevance
 from lsgen.metrics.retrieval.search import query_values
 
-__all__ = ["Retrieval", "Role", "bootstrap_interval"]
+__all__ = ["Retrieval", "Role", "bootstrap_interval", "bootstrap_means"]
 
 Role = Literal["both", "query", "gallery"]
 ENTRIES = 2**22
@@ -142,6 +142,12 @@ def bootstrap_interval(values: Tensor, level: float = 0.95, draws: int = 1000, s
         seed: of the draws.
 
     """
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device=values.device)
+    return bootstrap_means(values, draws, seed).quantile(ends, dim=0)
+
+
+def bootstrap_means(values: Tensor, draws: int = 1000, seed: int = 0) -> Tensor:
+    """Return the means (draws, M) of samples of Q queries, drawn with replacement, of values (Q, M)."""
     q, generator = len(values), torch.Generator().manual_seed(seed)
     means = []
     for size in torch.ones(draws).split(max(1, ENTRIES // q)):
@@ -149,5 +155,4 @@ def bootstrap_interval(values: Tensor, level: float = 0.95, draws: int = 1000, s
         counts = torch.zeros(len(size), q, dtype=torch.float64)
         counts.scatter_add_(1, chosen, torch.ones_like(counts))
         means.append(counts.to(values.device) @ values / q)
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device=values.device)
-    return torch.cat(means).quantile(ends, dim=0)
+    return torch.cat(means)

@@ -1,0 +1,166 @@
+r"""Reconstruction of a network: at which places of its list of nodes a node finds those that it is linked to.
+
+For a node u with links to the nodes N(u), the others being ordered by their scores, the greatest first,
+
+    rank(u, v)    place of v among v and the nodes that are not in N(u): other neighbours of u are left out
+    mean rank     mean of rank(u, v) over all links (u, v)
+    AP(u)         mean over v in N(u) of the share of N(u) in the list that ends with v
+    MAP           mean of AP(u) over all nodes u with a link
+
+u itself is not in its list. Nodes with the same score come in no order: each number is its mean over all their orders,
+see `lsgen.metrics.graphs.tied_orders`. In an undirected network every link counts from both of its ends; in a directed
+one u is the source.
+
+Intervals are percentiles of a bootstrap over the nodes u.
+
+Reference: Nickel & Kiela, "Poincare embeddings for learning hierarchical representations" (2017),
+https://arxiv.org/abs/1705.08039, section 4.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from lsgen.latent.graphs import Graph
+from lsgen.metrics.graphs.pair_scores import PairScores
+from lsgen.metrics.graphs.tied_orders import chance_precision, expected_precision, expected_rank
+from lsgen.metrics.retrieval.scores import bootstrap_means
+
+__all__ = ["GraphReconstruction", "graph_reconstruction"]
+
+ENTRIES = 2**22
+
+
+class GraphReconstruction(Metric):
+    """Mean rank and mean average precision of the nodes that nodes are linked to.
+
+    Args:
+        level: probability that an interval covers.
+        draws: bootstrap samples of the nodes; 0 for no intervals.
+
+    Raises:
+        ValueError: the level or the number of draws is out of its range.
+
+    """
+
+    is_differentiable = False
+    higher_is_better = None
+    full_state_update = False
+
+    rows: list[Tensor]
+
+    def __init__(self, level: float = 0.95, draws: int = 1000, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 < level < 1 or draws < 0:
+            raise ValueError(f"expected a level in (0, 1) and at least 0 draws, got {level} and {draws}")
+        self.level, self.draws = level, draws
+        self.add_state("rows", [], dist_reduce_fx="cat")
+
+    def update(self, scores: Tensor, links: Tensor, source: Tensor) -> None:
+        """Add nodes; those without a link are left out.
+
+        Args:
+            scores: of a link from each to every node, (B, N).
+            links: whether there is one, truth values (B, N).
+            source: the number of each, (B,); what stands in its own column is not looked at.
+
+        Raises:
+            ValueError: shapes do not fit, links are no truth values, or a score is NaN.
+
+        """
+        if scores.ndim != 2 or links.shape != scores.shape or source.shape != scores.shape[:1]:
+            got = ", ".join(str(tuple(x.shape)) for x in (scores, links, source))
+            raise ValueError(f"expected scores and links (B, N) of nodes (B,), got {got}")
+        if links.dtype != torch.bool or source.is_floating_point():
+            raise ValueError(f"expected links as truth values of whole numbers, got {links.dtype} and {source.dtype}")
+        own = torch.zeros_like(links).scatter_(1, source[:, None], True)
+        if bool((scores.isnan() & ~own).any()):
+            raise ValueError("expected scores that are numbers, got NaN")
+        scores = scores.detach().masked_fill(own, torch.nan)  # neither greater than nor equal to anything
+        parts = zip(*(x.split(max(1, ENTRIES // scores.shape[1])) for x in (scores, links & ~own)), strict=True)
+        self.rows += [_sums(*part) for part in parts]
+
+    def compute(self) -> dict[str, dict[str, Tensor]]:
+        """Return for `mean_rank` and `map` the `value`, that by `chance`, and the ends `low` and `high`.
+
+        Under "nodes", "value" counts the nodes with a link, and "left_out" the others.
+
+        Raises:
+            ValueError: no node has a link.
+
+        """
+        rows = dim_zero_cat(self.rows)
+        asked = rows[rows[:, 0] > 0]
+        if not len(asked):
+            raise ValueError(f"expected nodes with links, got none among {len(rows)}")
+        whole = _values(asked.mean(0, keepdim=True))[0]
+        names = ("mean_rank", "map")
+        found = {name: {"value": whole[i], "chance": whole[i + 2]} for i, name in enumerate(names)}
+        if self.draws:
+            drawn = _values(bootstrap_means(asked, self.draws))
+            tail = (1 - self.level) / 2
+            low, high = drawn.quantile(torch.tensor([tail, 1 - tail]).to(drawn), dim=0)
+            for i, name in enumerate(names):
+                found[name] |= {"low": low[i], "high": high[i]}
+        counts = {"value": torch.tensor(len(asked)), "left_out": torch.tensor(len(rows) - len(asked))}
+        return {**found, "nodes": counts}
+
+
+@torch.no_grad()
+def graph_reconstruction(
+    scores: PairScores, graph: Graph, metric: GraphReconstruction | None = None, chunk_size: int | None = None
+) -> dict[str, dict[str, Tensor]]:
+    """Return how well scores reconstruct a network, from all of its links and all other pairs.
+
+    Args:
+        scores: of pairs of its nodes.
+        graph: the network of N nodes.
+        metric: what measures; `GraphReconstruction` as it is unless given.
+        chunk_size: nodes at a time, of which each takes a few arrays of N numbers; chosen by the memory unless given.
+
+    Raises:
+        ValueError: see `GraphReconstruction`; or scores are of another number of nodes.
+
+    """
+    if scores.nodes != graph.nodes:
+        raise ValueError(f"expected scores of the {graph.nodes} nodes of the network, got those of {scores.nodes}")
+    metric = GraphReconstruction() if metric is None else metric
+    adjacency = graph.adjacency(weighted=False)
+    for source in torch.arange(graph.nodes).split(chunk_size or max(1, ENTRIES // graph.nodes)):
+        part = adjacency[source[0] : source[-1] + 1].tocoo()
+        found = scores.to_all(source)
+        links = torch.zeros(found.shape, dtype=torch.bool)
+        links[torch.from_numpy(part.row).long(), torch.from_numpy(part.col).long()] = True
+        metric.update(found, links.to(found.device), source.to(found.device))
+    return metric.compute()
+
+
+def _sums(scores: Tensor, links: Tensor) -> Tensor:
+    """Return for nodes the number of links, sums of their ranks and precisions, and both by chance, float64 (B, 5)."""
+    n, many = scores.shape[1] - 1, links.sum(1)
+    row, column = links.nonzero(as_tuple=True)
+    own, parts = scores[row, column], []
+    for i, values in zip(*(x.split(max(1, ENTRIES // max(n, 1))) for x in (row, own)), strict=True):
+        there, among = scores[i], links[i]
+        greater, equal = there > values[:, None], there == values[:, None]
+        parts.append(torch.stack([x.sum(1) for x in (greater, equal, greater & among, equal & among)]))
+    counts = torch.cat(parts, 1) if parts else scores.new_zeros(4, 0, dtype=torch.int64)
+    total = scores.new_zeros(len(scores), 5, dtype=torch.float64)
+    total[:, 0] = many
+    total[:, 1].scatter_add_(0, row, expected_rank(*counts))
+    total[:, 2].scatter_add_(0, row, expected_precision(*counts))
+    pairs = torch.full_like(many, n)
+    total[:, 3] = many * (1 + (pairs - many).double() / 2)
+    total[:, 4] = many * chance_precision(many.clamp(min=1), pairs.clamp(min=1))
+    total[:, 2::2] /= many.clamp(min=1)[:, None]
+    return total
+
+
+def _values(means: Tensor) -> Tensor:
+    """Return mean rank and MAP, and both by chance, of means (S, 5) of the sums of nodes."""
+    return torch.stack([means[:, 1] / means[:, 0], means[:, 2], means[:, 3] / means[:, 0], means[:, 4]], 1)

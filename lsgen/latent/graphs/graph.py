@@ -7,7 +7,7 @@ for both of its ends.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any, final
 
@@ -115,6 +115,10 @@ class Graph:
         kinds = [*["signed"] * self.signed, *["weighted"] * (self.weights is not None)]
         kinds.append("directed" if self.directed else "undirected")
         return f"Graph({self.nodes} nodes, {len(self)} {' '.join(kinds)} links)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _restored, ({**values, "columns": dict(self.columns)},)
 
     def strengths(self) -> Tensor:
         """Return the weight of each link, float64 (E,), 1 where there are none."""
@@ -247,3 +251,9 @@ class Graph:
             alone = int(self.isolated().sum())
             hint = f", {alone} of which are nodes without a link" if alone else ""
             raise ValueError(f"{owner} expected a connected graph, got one of {number} components{hint}")
+
+
+def _restored(values: dict[str, Any]) -> Graph:
+    """Return a graph of parts that a copy or another process has made, whose columns can be written to."""
+    columns = {name: frozen(column) for name, column in values["columns"].items()}
+    return Graph(**{**values, "columns": MappingProxyType(columns)})

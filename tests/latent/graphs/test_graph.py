@@ -1,5 +1,8 @@
 """Graphs against networkx, and what is refused."""
 
+import pickle
+from copy import deepcopy
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -142,3 +145,13 @@ def test_one_node_without_links_is_a_graph():
     assert graph.components().tolist() == [0]
     assert graph.largest_component().nodes == 1
     assert not graph.has(torch.tensor([[0, 0]])).any()
+
+
+def test_a_graph_can_be_copied_and_sent_to_other_processes():
+    graph = Graph.of([[0, 1], [1, 2]], weights=[1, 2], names="abc", columns={"kind": ["x", None, "z"]})
+    for copy in (deepcopy(graph), pickle.loads(pickle.dumps(graph))):
+        assert torch.equal(copy.edges, graph.edges)
+        assert torch.equal(copy.weights, graph.weights)
+        assert copy.names == graph.names
+        assert copy.columns["kind"].tolist() == ["x", None, "z"]
+        assert not copy.columns["kind"].flags.writeable

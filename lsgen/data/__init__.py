@@ -15,6 +15,12 @@ from lsgen.data.factors.mpi3d import MPI3D
 from lsgen.data.factors.shapes3d import Shapes3D
 from lsgen.data.factors.small_norb import SmallNorb
 from lsgen.data.factors.sprites import Sprites
+from lsgen.data.graphs.citation_graph import CitationGraph
+from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
+from lsgen.data.graphs.social_networks import KarateClub, LesMiserables
+from lsgen.data.graphs.source import FeatureSource, GraphSource
+from lsgen.data.graphs.stochastic_blocks import StochasticBlocks
+from lsgen.data.graphs.tree import Tree
 from lsgen.data.images.celeba import CelebA
 from lsgen.data.images.cifar10 import Cifar10
 from lsgen.data.images.digits import Digits

@@ -1,7 +1,7 @@
-"""The shape of observations and the number of words where a config leaves them open: the data are built and asked.
+"""The shape of observations and the number of words or nodes where a config leaves them open: the data are built and asked.
 
-Networks, likelihoods and models read `${data.shape}` and `${data.vocabulary_size}`. If one is null, it means what the
-data have, and is filled in before anything is resolved, so that the frozen config of a run states it.
+Networks, likelihoods and models read `${data.shape}`, `${data.vocabulary_size}` and `${data.nodes}`. If one is null, it
+means what the data have, and is filled in before anything is resolved, so that the frozen config of a run states it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from lsgen.cli.errors import UsageError
 
 __all__ = ["fill_shape"]
 
-_OPEN = ("shape", "vocabulary_size")
+_COUNTS = ("vocabulary_size", "nodes")
+_OPEN = ("shape", *_COUNTS)
 _found: dict[
     str, dict[str, list[int] | int]
 ] = {}  # of the data that this process has asked, such as the jobs of a sweep
 
 
 def fill_shape(config: DictConfig) -> None:
-    """Fill in `data.shape`, and `data.vocabulary_size` of data that have one, if they are null.
+    """Fill in `data.shape`, and `data.vocabulary_size` and `data.nodes` of data that have one, if they are null.
 
     Args:
         config: a composed config; changed.
@@ -56,4 +57,4 @@ def _sizes(options: dict[str, Any]) -> dict[str, list[int] | int]:
     if not isinstance(shape := getattr(data, "shape", None), tuple):
         raise UsageError(f"expected data.shape, which is null, from the data, and {type(data).__name__} has none")
     sizes: dict[str, list[int] | int] = {"shape": [int(size) for size in shape]}
-    return sizes | ({"vocabulary_size": int(data.vocabulary_size)} if "vocabulary_size" in options else {})
+    return sizes | {name: int(getattr(data, name)) for name in _COUNTS if name in options}

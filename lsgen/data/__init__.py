@@ -16,7 +16,10 @@ from lsgen.data.factors.shapes3d import Shapes3D
 from lsgen.data.factors.small_norb import SmallNorb
 from lsgen.data.factors.sprites import Sprites
 from lsgen.data.graphs.citation_graph import CitationGraph
+from lsgen.data.graphs.graph_data import GraphData
 from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
+from lsgen.data.graphs.links import Links
+from lsgen.data.graphs.nodes import Nodes
 from lsgen.data.graphs.social_networks import KarateClub, LesMiserables
 from lsgen.data.graphs.source import FeatureSource, GraphSource
 from lsgen.data.graphs.stochastic_blocks import StochasticBlocks
@@ -82,6 +85,7 @@ __all__ = [
     "CelebA",
     "ChunkedBatches",
     "Cifar10",
+    "CitationGraph",
     "ClassBatches",
     "ColouredSprites",
     "Cooccurrences",
@@ -97,14 +101,22 @@ __all__ = [
     "Entries",
     "FactorImages",
     "FashionMnist",
+    "FeatureSource",
     "Grammar",
+    "GraphData",
+    "GraphSource",
     "Grey",
+    "HeldOutLinks",
     "HiddenLabels",
     "HuggingFace",
     "ImageFolder",
     "Ising",
+    "KarateClub",
     "KnownTopics",
     "Labels",
+    "LesMiserables",
+    "LinkSplit",
+    "Links",
     "Loading",
     "Mel",
     "MelScale",
@@ -112,6 +124,7 @@ __all__ = [
     "MissingValues",
     "MixedBatches",
     "Mnist",
+    "Nodes",
     "Observations",
     "Omniglot",
     "OrderedBatches",
@@ -128,6 +141,7 @@ __all__ = [
     "Split",
     "Sprites",
     "StackedDigits",
+    "StochasticBlocks",
     "Streaming",
     "Table",
     "Tasep",
@@ -136,6 +150,7 @@ __all__ = [
     "TorchvisionImages",
     "TorchvisionSet",
     "Toy",
+    "Tree",
     "TwentyNewsgroups",
     "Values",
     "Windows",

@@ -1,4 +1,4 @@
-"""The shape of observations and the number of words or nodes where a config leaves them open: the data are built and asked.
+"""The shape of observations and the number of words or nodes that a config leaves open: the data are built and asked.
 
 Networks, likelihoods and models read `${data.shape}`, `${data.vocabulary_size}` and `${data.nodes}`. If one is null, it
 means what the data have, and is filled in before anything is resolved, so that the frozen config of a run states it.

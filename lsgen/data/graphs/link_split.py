@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.data.draws import Purpose, stream
@@ -78,9 +78,7 @@ class LinkSplit:
         if not (self.negatives > 0 and isfinite(self.negatives)):
             raise ValueError(f"expected data.split.negatives above 0, got {self.negatives}")
         if self.connected and self.kind == "time":
-            raise ValueError(
-                "expected data.split.connected=false with a split by time, which says the links, got true"
-            )
+            raise ValueError("expected data.split.connected=false with a split by time, which says the links, got true")
 
     @classmethod
     def of(cls, options: LinkSplit | Mapping[str, Any]) -> LinkSplit:

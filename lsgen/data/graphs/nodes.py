@@ -44,7 +44,7 @@ class Nodes(GraphData):
         nodes: int | None = None,
         graph: GraphSource = KarateClub(),
         split: LinkSplit | Mapping[str, Any] = LinkSplit(),
-        batch_size: int = 34,
+        batch_size: int = 17,
         seed: int = 0,
         loading: Loading = Loading(),
     ) -> None:

@@ -2,9 +2,10 @@ r"""Flat coordinates of codes: the tangent space at their Frechet mean.
 
     v_i = lambda(mu) log_mu(z_i),    mu = argmin sum_i dist(mu, z_i)^2,    sum_i log_mu(z_i) = 0
 
-lambda is the conformal factor, so that |v_i| = dist(mu, z_i). In flat space mu is the average and v_i = z_i - mu. The
-mean is found by Karcher's iteration mu <- exp_mu(t average of logarithms) from the manifold's own closed forms; t is
-that of Barzilai and Borwein, halved where a step does not descend.
+lambda is the conformal factor, so that |v_i| = dist(mu, z_i); on a hyperboloid, which has none, v_i is carried to the
+origin instead. In flat space mu is the average and v_i = z_i - mu. The mean is found by Karcher's iteration
+mu <- exp_mu(t average of logarithms) from the manifold's own closed forms; t is that of Barzilai and Borwein, halved
+where a step does not descend.
 
 Probability vectors p on a simplex are taken to the sphere by 2 sqrt(p), which is isometric for the Fisher-Rao
 distance. Other isolated points, such as those of a codebook, cannot move: their coordinates are taken as they are.
@@ -67,7 +68,7 @@ class TangentSpace:
         flat = _working(self.manifold)
         v = _double(v)
         root = isinstance(self.manifold, Simplex)
-        z = flat.exp(self.base.expand_as(v), v / flat.conformal_factor(self.base) / (2 if root else 1))
+        z = flat.shift(self.base.expand_as(v), v / (2 if root else 1))
         return (z.square() if root else z).numpy()
 
     @property
@@ -126,7 +127,7 @@ def _centred(manifold: Manifold, base: Tensor, z: Tensor, tol: float) -> Tangent
         residual = float(mean.norm()) / spread**0.5 if spread > 0 else 0.0
         if not residual > tol or step < SHORTEST:
             break
-        there = flat.exp(base, step * mean[None] / flat.conformal_factor(base) / scale)
+        there = flat.shift(base, step * mean[None] / scale)
         others = _logarithms(manifold, there, z)
         if float(others.square().sum(-1).mean()) <= spread:
             curvature = float(mean @ (mean - others.mean(0))) / (step * float(mean @ mean))
@@ -140,7 +141,7 @@ def _logarithms(manifold: Manifold, base: Tensor, z: Tensor) -> Tensor:
     flat = _working(manifold)
     if isinstance(manifold, Simplex):
         return 2 * flat.log(base.expand_as(z), flat.onto(z.clamp(min=0).sqrt()))
-    return flat.conformal_factor(base) * flat.log(base.expand_as(z), z)
+    return flat.displacement(base.expand_as(z), z)
 
 
 def _working(manifold: Manifold) -> Manifold:

@@ -141,8 +141,8 @@ def tangent_frames(im: RiemannianMetric, z: Tensor) -> Tensor:
     """Return bases (N, d, d - k) of the manifold's tangent spaces at codes (N, d), orthonormal in the coordinates."""
     eye = torch.eye(im.dim, dtype=z.dtype, device=z.device).expand(len(z), -1, -1)
     z = z.detach()
-    projector = im.manifold.tangent(z[:, None].expand_as(eye), eye)
-    return torch.linalg.eigh(projector)[1][..., im.normals :]
+    images = im.manifold.tangent(z[:, None].expand_as(eye), eye)  # of the unit vectors, one a row
+    return torch.linalg.svd(images)[2].mT[..., : im.dim - im.normals]
 
 
 def log_length_across(im: RiemannianMetric) -> float:

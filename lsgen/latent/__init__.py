@@ -30,6 +30,7 @@ from lsgen.latent.families.von_mises_fisher import HypersphericalUniform, VonMis
 from lsgen.latent.families.wrapped_normal import WrappedNormal, WrappedNormalPosterior, WrappedNormalPrior
 from lsgen.latent.items import ItemTable
 from lsgen.latent.manifolds.lattice import Lattice
+from lsgen.latent.manifolds.lorentz import Lorentz
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
 from lsgen.latent.manifolds.supports import Codebook, Cube, Simplex
@@ -97,6 +98,7 @@ __all__ = [
     "LatentSpace",
     "Lattice",
     "LatticePrior",
+    "Lorentz",
     "Manifold",
     "MixtureOfNormals",
     "NormalGivenClass",

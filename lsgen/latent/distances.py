@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 from lsgen.latent import great_circles
+from lsgen.latent.manifolds.lorentz import Lorentz
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, Sphere
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
 from lsgen.latent.manifolds.supports import Codebook, Simplex
@@ -249,6 +250,8 @@ def distance_on(manifold: Manifold) -> CodeDistance:
         return AngularDistance()
     if isinstance(manifold, PoincareBall):
         return PoincareDistance(manifold.curvature)
+    if isinstance(manifold, Lorentz):
+        return HyperboloidDistance(manifold.curvature)
     if isinstance(manifold, Simplex):
         return FisherRaoDistance()
     parts = tuple(manifold.parts) if isinstance(manifold, ProductManifold) else (manifold,)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from lsgen.latent import Codebook, Cube, Euclidean, Manifold, PoincareBall, ProductManifold, Simplex, Sphere
+from lsgen.latent import Codebook, Cube, Euclidean, Lorentz, Manifold, PoincareBall, ProductManifold, Simplex, Sphere
 from lsgen.latent.codes import Codes, concatenate
 
 Z = np.array([[0.1, -0.2], [1.5, 2.0], [-3.0, 0.25]], dtype=np.float32)
@@ -110,6 +110,7 @@ MANIFOLDS: list[tuple[Manifold, list[list[float]]]] = [
     (Euclidean(), [[1.0, 2.0], [3.0, 4.0]]),
     (Sphere(), [[0.6, 0.8], [0.0, -1.0]]),
     (PoincareBall(0.3), [[1.7, 0.0], [0.0, 0.0]]),
+    (Lorentz(0.5), [[2.0**0.5, 0.0, 0.0], [3.0**0.5, 0.0, -1.0]]),
     (Cube(-1.0, 0.5), [[-1.0, 0.5], [0.0, 0.0]]),
     (Simplex(3), [[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]]),
     (Codebook(BOOK, 2), [[0.3, -1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0]]),

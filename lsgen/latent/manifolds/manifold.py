@@ -130,6 +130,20 @@ class Manifold(ABC):
         """Return the length of a tangent vector over its Euclidean one, (B, 1), or for each coordinate (B, d)."""
         return torch.ones_like(z[..., :1])
 
+    def gradient(self, z: Tensor, g: Tensor) -> Tensor:
+        """Return the gradient at z of a function on the manifold, (B, d), the tangent vector of steepest ascent.
+
+        Args:
+            z: codes (B, d).
+            g: its derivatives by the coordinates (B, d).
+
+        """
+        return self.tangent(z, g) / self.conformal_factor(z).square()
+
+    def displacement(self, z: Tensor, other: Tensor) -> Tensor:
+        """Return the vector (B, d) along which `shift` moves z to `other`; its Euclidean length is their distance."""
+        return self.conformal_factor(z) * self.log(z, other)
+
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return where the geodesic from z with velocity v is after unit time, and its velocity there, (B, d) each.
 

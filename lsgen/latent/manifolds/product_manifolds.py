@@ -92,6 +92,18 @@ class ProductManifold(Manifold):
         """Return the factors of all coordinates, (B, d)."""
         return self._each(lambda part, z: part.conformal_factor(z).expand_as(z), z)
 
+    def gradient(self, z: Tensor, g: Tensor) -> Tensor:
+        """Return the gradients of the parts."""
+        return self._each(lambda part, z, g: part.gradient(z, g), z, g)
+
+    def displacement(self, z: Tensor, other: Tensor) -> Tensor:
+        """Return the displacements of the parts."""
+        return self._each(lambda part, z, other: part.displacement(z, other), z, other)
+
+    def shift(self, z: Tensor, v: Tensor) -> Tensor:
+        """Return codes moved within the parts."""
+        return self._each(lambda part, z, v: part.shift(z, v), z, v)
+
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the flows of the parts."""
         pairs = zip(self.parts, self._split(z), self._split(v), strict=True)

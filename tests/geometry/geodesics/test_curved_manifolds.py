@@ -27,7 +27,7 @@ from lsgen.geometry import (
 from lsgen.geometry.geodesics import conjugate_radius
 from lsgen.geometry.information import alpha_curvature, alpha_exp_map, statistical_manifold
 from lsgen.geometry.statistics import hmc, land
-from lsgen.latent import Euclidean, LatentSpace, Manifold, PoincareBall, Sphere, StandardNormal
+from lsgen.latent import Euclidean, LatentSpace, Lorentz, Manifold, PoincareBall, Sphere, StandardNormal
 from lsgen.latent.manifolds.product_manifolds import side_by_side
 from lsgen.latent.manifolds.supports import Simplex
 from lsgen.likelihoods import Bernoulli, FixedGaussian, Gaussian
@@ -307,3 +307,25 @@ def test_what_does_not_lie_on_the_manifold_is_refused():
     for call in (lambda: hmc(im, None, z, 1), lambda: land(im, _units(9, 3), 1), lambda: conjugate_radius(im, z, 4.0)):
         with pytest.raises(TypeError, match=r"fill flat space, got those of Sphere\(\)"):
             call()
+
+
+@pytest.mark.parametrize("c", [0.5, 2.0])
+def test_the_hyperboloid_has_the_geometry_of_the_ball(c):
+    """A decoder of the ball, read through the isometry, has the same geodesics, curvature and volume."""
+    lorentz = Lorentz(c)
+    torch.manual_seed(0)
+    decoder = MLPDecoder(2, (4,), (8,), nn.Tanh).to(f64)
+    flat = immersion(_space(lorentz.ball, 2, decoder, Bernoulli((4,))))
+    im = immersion(_space(lorentz, 3, lambda z: decoder(lorentz.to_ball(z)), Bernoulli((4,))))
+    x = lorentz.ball.from_origin(torch.tensor([[0.3, -0.2], [-0.8, 0.5], [0.1, 1.2]], dtype=f64))
+    z = lorentz.from_ball(x)
+    torch.testing.assert_close(scalar_curvature(im, z), scalar_curvature(flat, x), rtol=1e-6, atol=0)
+    torch.testing.assert_close(distance(im, z, z.roll(1, 0)), distance(flat, x, x.roll(1, 0)), rtol=1e-4, atol=0)
+    hyperbolic = log_volume(flat, x) - 2 * lorentz.ball.conformal_factor(x)[:, 0].log()
+    torch.testing.assert_close(log_volume(im, z), hyperbolic - (c**0.5 * z[:, 0]).log())
+    u = lorentz.tangent(z, torch.randn(3, 3, dtype=f64))
+    along = torch.einsum("ni,nij,nj->n", u, metric(im, z), u)
+    moved = lorentz.to_ball(lorentz.exp(z, 1e-6 * u)) - x
+    near = torch.einsum("ni,nij,nj->n", moved, metric(flat, x), moved) * 1e12
+    torch.testing.assert_close(along, near, rtol=1e-4, atol=0)
+    assert (spectrum(im, z).rank == 2).all()

@@ -17,6 +17,7 @@ from lsgen.data.factors.small_norb import SmallNorb
 from lsgen.data.factors.sprites import Sprites
 from lsgen.data.graphs.citation_graph import CitationGraph
 from lsgen.data.graphs.graph_data import GraphData
+from lsgen.data.graphs.growing_citations import GrowingCitations
 from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
 from lsgen.data.graphs.links import Links
 from lsgen.data.graphs.nodes import Nodes
@@ -24,6 +25,7 @@ from lsgen.data.graphs.social_networks import KarateClub, LesMiserables
 from lsgen.data.graphs.source import FeatureSource, GraphSource
 from lsgen.data.graphs.stochastic_blocks import StochasticBlocks
 from lsgen.data.graphs.tree import Tree
+from lsgen.data.graphs.walks import RandomWalk, Walks
 from lsgen.data.images.celeba import CelebA
 from lsgen.data.images.cifar10 import Cifar10
 from lsgen.data.images.digits import Digits
@@ -106,6 +108,7 @@ __all__ = [
     "GraphData",
     "GraphSource",
     "Grey",
+    "GrowingCitations",
     "HeldOutLinks",
     "HiddenLabels",
     "HuggingFace",
@@ -133,6 +136,7 @@ __all__ = [
     "Pictures",
     "Position",
     "RandomShift",
+    "RandomWalk",
     "Request",
     "Shapes3D",
     "ShuffledBatches",
@@ -153,6 +157,7 @@ __all__ = [
     "Tree",
     "TwentyNewsgroups",
     "Values",
+    "Walks",
     "Windows",
     "Words",
 ]

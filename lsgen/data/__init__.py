@@ -16,10 +16,12 @@ from lsgen.data.factors.shapes3d import Shapes3D
 from lsgen.data.factors.small_norb import SmallNorb
 from lsgen.data.factors.sprites import Sprites
 from lsgen.data.graphs.citation_graph import CitationGraph
+from lsgen.data.graphs.cosine_network import CosineNetwork
 from lsgen.data.graphs.graph_data import GraphData
 from lsgen.data.graphs.growing_citations import GrowingCitations
 from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
 from lsgen.data.graphs.links import Links
+from lsgen.data.graphs.migration import TurkishMigration
 from lsgen.data.graphs.nodes import Nodes
 from lsgen.data.graphs.social_networks import KarateClub, LesMiserables
 from lsgen.data.graphs.source import FeatureSource, GraphSource
@@ -93,6 +95,7 @@ __all__ = [
     "Cooccurrences",
     "Corpus",
     "Correlation",
+    "CosineNetwork",
     "CountedCells",
     "DSprites",
     "DataModule",
@@ -155,6 +158,7 @@ __all__ = [
     "TorchvisionSet",
     "Toy",
     "Tree",
+    "TurkishMigration",
     "TwentyNewsgroups",
     "Values",
     "Walks",

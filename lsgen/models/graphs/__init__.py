@@ -2,6 +2,16 @@
 
 from lsgen.models.graphs.decoders import DistanceLinks, InnerProductLinks, LinkDecoder
 from lsgen.models.graphs.node_model import NodeModel
+from lsgen.models.graphs.signed_cosine import CosineLinks, SignedCosine
 from lsgen.models.graphs.space import LinkSpace, NodeSpace
 
-__all__ = ["DistanceLinks", "InnerProductLinks", "LinkDecoder", "LinkSpace", "NodeModel", "NodeSpace"]
+__all__ = [
+    "CosineLinks",
+    "DistanceLinks",
+    "InnerProductLinks",
+    "LinkDecoder",
+    "LinkSpace",
+    "NodeModel",
+    "NodeSpace",
+    "SignedCosine",
+]

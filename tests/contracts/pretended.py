@@ -157,4 +157,5 @@ def batch_of(space: Space) -> dict[str, Tensor]:
     shape = space.likelihood.shape if isinstance(space, LatentSpace) else getattr(space, "shape", None) or (1, 8, 8)
     x, pair, missing = (torch.rand(B, *shape) for _ in range(3))
     x = x.round().long() if isinstance(space, ItemSpace) else x.round()
-    return {"x": x, "pair": pair.round(), "observed": missing < 0.7, "label": torch.arange(B) % 3}
+    numbers = {"label": torch.arange(B) % 3, "weight": torch.rand(B) + 0.5}
+    return {"x": x, "pair": pair.round(), "observed": missing < 0.7, **numbers}

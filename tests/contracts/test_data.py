@@ -72,7 +72,7 @@ def test_batches_have_the_promised_shapes_types_and_values(data):
         x = batch["x"]
         assert x.shape == (data.batch_size, *data.shape)
         assert x.dtype == (torch.int64 if isinstance(data.encoding, Numbered) else torch.float32)
-        assert set(batch) <= {"x", "label", "factors", "group"}
+        assert set(batch) <= {"x", "label", "factors", "group", "weight"}
         if "label" in batch:
             assert (batch["label"].shape, batch["label"].dtype) == ((len(x),), torch.int64)
         if data.factor_names:

@@ -60,7 +60,8 @@ def _data(model: LatentModel, n: int = B) -> dict[str, Tensor]:
     observed = torch.rand(n, *shape, generator=generator) < 0.7
     known = isinstance(model, AdversarialModel) or isinstance(model.latent_space, FeatureSpace)
     label = torch.arange(n) // 2 % 10 if known else torch.arange(n) % 11 - 1
-    return {"x": x, "pair": pair, "observed": observed, "label": label}
+    weight = torch.rand(n, generator=generator) + 0.5
+    return {"x": x, "pair": pair, "observed": observed, "label": label, "weight": weight}
 
 
 def _without_gradient(model: torch.nn.Module, parameters: Any) -> list[str]:

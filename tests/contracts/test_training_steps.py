@@ -23,6 +23,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from lsgen.models import VAE, LatentModel
 from lsgen.models.embedding import GloVe
+from lsgen.models.graphs import NodeModel
 from lsgen.models.gan import AdversarialModel
 from lsgen.models.optimised import OptimisedModel
 from lsgen.models.vae import AdversarialObjective
@@ -112,6 +113,8 @@ def train(model: LatentModel, callbacks: list[Any], place: Path) -> None:
         batch = batch_of(model.latent_space)
         if isinstance(model, GloVe):
             batch["x"] = torch.ones(B, 3)  # entries of two words and their count
+        if isinstance(model, NodeModel):
+            batch["x"] = torch.arange(B * model.row).reshape(B, -1) % model.latent_space.decoder.nodes
         with pytest.raises(_Over):
             trainer.fit(model, _Loader(batch))
 

@@ -46,7 +46,13 @@ class CosineNetwork:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.places < 2 or self.dim < 2 or self.years < 1 or not min(self.noise, self.drift) >= 0 or self.seed < 0:
+        if (
+            self.places < 2
+            or self.dim < 2
+            or self.years < 1
+            or not (self.noise >= 0 and self.drift >= 0)
+            or self.seed < 0
+        ):
             raise ValueError(
                 f"expected at least 2 places, 2 dimensions and a year, and no negative noise, drift or seed, got {self}"
             )

@@ -23,8 +23,8 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 
 from lsgen.models import VAE, LatentModel
 from lsgen.models.embedding import GloVe
-from lsgen.models.graphs import NodeModel
 from lsgen.models.gan import AdversarialModel
+from lsgen.models.graphs import NodeModel
 from lsgen.models.optimised import OptimisedModel
 from lsgen.models.vae import AdversarialObjective
 

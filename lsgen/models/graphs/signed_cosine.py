@@ -112,6 +112,7 @@ class SignedCosine(NodeModel, OptimisedModel):
         descent = partial(torch.optim.SGD, lr=0.01)
         OptimisedModel.__init__(self, space, descent if optimizer is None else optimizer, None, max_steps)
         self._turns: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._cost: list[tuple[Tensor, int]] = []
 
     def learn(self, graph: Graph) -> None:
         """Store the network, and which nodes are the same place in years that follow each other.
@@ -134,19 +135,30 @@ class SignedCosine(NodeModel, OptimisedModel):
         return ScalarLoss((cosine - batch["weight"].to(cosine)).abs().mean())
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the loss of all links of a batch together, whose gradient is the sum, and its detached average.
+        """Return the loss of all links of a batch together, whose gradient is the sum, and its detached average."""
+        found, links = super().training_step(batch, batch_idx), len(batch["x"])
+        total = found["loss"] * links
+        self._cost.append((total.detach(), links))
+        return {**found, "loss": total}
 
-        `train/cost` is the average over the links of an epoch, each before its step: the authors' cost over their
+    def on_train_epoch_start(self) -> None:
+        """Forget the costs of the epoch before, which may have been cut short."""
+        self._cost.clear()
+
+    def on_train_epoch_end(self) -> None:
+        """Give codes the length 1, turn each year onto the one before, and log what the epoch cost.
+
+        `train/cost` is the average over the links of the epoch, each before its step: the authors' cost over their
         number.
         """
-        found = super().training_step(batch, batch_idx)
-        self.log("train/cost", found["losses"].loss, on_step=False, on_epoch=True, batch_size=len(batch["x"]))
-        return {**found, "loss": found["loss"] * len(batch["x"])}
+        super().on_train_epoch_end()
+        totals, links = zip(*self._cost, strict=True)
+        self.log("train/cost", torch.stack(totals).sum() / sum(links), sync_dist=True)
+        self.end_epoch()
 
     @torch.no_grad()
-    def on_train_epoch_end(self) -> None:
+    def end_epoch(self) -> None:
         """Give codes the length 1, and turn each year onto the one before."""
-        super().on_train_epoch_end()
         codes = self.latent_space.codes
         codes.copy_(self.latent_space.table())
         for before, now, year in self._turns:

@@ -55,7 +55,7 @@ def test_a_step_is_that_of_the_authors() -> None:
     np.testing.assert_allclose(codes.detach().numpy(), w + steps, atol=1e-9)
 
 
-def test_an_epoch_ends_with_unit_codes_and_turned_years() -> None:
+def test_unit_codes_and_turned_years() -> None:
     """Lengths become 1 and years are turned as scipy does; cosines within a year stay."""
     source = CosineNetwork(places=9, dim=4, years=3)
     model, _ = trained(source, 2)
@@ -63,9 +63,7 @@ def test_an_epoch_ends_with_unit_codes_and_turned_years() -> None:
     with torch.no_grad():
         codes.copy_(3 * torch.randn_like(codes))
     before = model.latent_space.table().detach().reshape(3, 9, 4).double().numpy()
-    model.read_verdicts()
-    model._require_batches = lambda: None  # type: ignore[method-assign]  # there is no loop
-    model.on_train_epoch_end()
+    model.end_epoch()
     after = codes.detach().reshape(3, 9, 4).double().numpy()
     expected = [before[0]]
     for year in before[1:]:

@@ -17,6 +17,7 @@ from lsgen.data.factors.small_norb import SmallNorb
 from lsgen.data.factors.sprites import Sprites
 from lsgen.data.graphs.citation_graph import CitationGraph
 from lsgen.data.graphs.cosine_network import CosineNetwork
+from lsgen.data.graphs.files.graph_file import GraphFile
 from lsgen.data.graphs.graph_data import GraphData
 from lsgen.data.graphs.growing_citations import GrowingCitations
 from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
@@ -109,6 +110,7 @@ __all__ = [
     "FeatureSource",
     "Grammar",
     "GraphData",
+    "GraphFile",
     "GraphSource",
     "Grey",
     "GrowingCitations",

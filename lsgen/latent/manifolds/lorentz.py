@@ -20,8 +20,8 @@ class Lorentz(Manifold):
 
     A code of hyperbolic space of dimension n has n + 1 coordinates, time first. Its time follows from the others, which
     alone are read; lengths are those of the Minkowski product. It is computed in double precision, whatever the
-    precision of the codes. Near the origin its codes are as precise as those of the ball, and far from it the distance
-    from the origin keeps all of its digits.
+    precision of the codes. Far from the origin coordinates still tell the distance from it to all digits, but where
+    around it a code lies ever less precisely: what would lie beyond `reach`, the same as in the ball, is NaN.
 
     Args:
         curvature: c > 0; the sectional curvature is -c.
@@ -41,9 +41,13 @@ class Lorentz(Manifold):
         """The Poincare ball of the same curvature, to which it is isometric."""
         return PoincareBall(self.curvature)
 
+    def reach(self, dtype: torch.dtype) -> float:
+        """Return the greatest distance from the origin of a code of this precision, 16.6/sqrt(c) in float32."""
+        return self.ball.reach(dtype)
+
     def exp(self, z: Tensor, v: Tensor) -> Tensor:
         """Return cosh|v| z + sinh|v| v/|v|, for c = 1."""
-        return self._code(hyperboloid.exp(self._space(z), self._space(v)), z.dtype)
+        return self._end(self._space(z), self._space(v), z.dtype)
 
     def log(self, z: Tensor, other: Tensor) -> Tensor:
         """Return the logarithmic map."""
@@ -80,7 +84,7 @@ class Lorentz(Manifold):
     def shift(self, z: Tensor, v: Tensor) -> Tensor:
         """Return codes moved along vectors v at the origin that are carried to z in parallel; v_0 is none of them."""
         x = self._space(z)
-        return self._code(hyperboloid.exp(x, hyperboloid.carried(x, self._space(v))[..., 1:]), z.dtype)
+        return self._end(x, hyperboloid.carried(x, self._space(v))[..., 1:], z.dtype)
 
     def contains(self, z: Tensor) -> Tensor:
         """Return whether the time of points (B, 1 + n) is that of their other coordinates up to rounding, (B,)."""
@@ -102,7 +106,7 @@ class Lorentz(Manifold):
     def parametrised(self, raw: Tensor) -> Tensor:
         """Return the exponential map at the origin of raw tangent vectors, whose time is not read."""
         x = self._space(raw)
-        return self._code(hyperboloid.exp(torch.zeros_like(x), x), raw.dtype)
+        return self._end(torch.zeros_like(x), x, raw.dtype)
 
     def flow(self, z: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the end of the geodesic and the velocity there."""
@@ -143,6 +147,12 @@ class Lorentz(Manifold):
     def _space(self, z: Tensor) -> Tensor:
         """Return the space coordinates of codes, or of vectors, for c = 1, in double precision."""
         return self.curvature**0.5 * z[..., 1:].double()
+
+    def _end(self, x: Tensor, v: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return where geodesics arrive, NaN beyond the reach of codes of this type."""
+        there = hyperboloid.exp(x, v)
+        last = math.cosh(self.curvature**0.5 * self.reach(dtype))
+        return self._code(torch.where(there[..., :1] <= last, there, torch.nan), dtype)
 
     def _code(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         return (x / self.curvature**0.5).to(dtype)

@@ -2,6 +2,10 @@
 
 from lsgen.models.graphs.decoders import DistanceLinks, InnerProductLinks, LinkDecoder
 from lsgen.models.graphs.node_model import NodeModel
+from lsgen.models.graphs.non_neighbours import NonNeighbours
+from lsgen.models.graphs.pair_ranking import PairRanking
+from lsgen.models.graphs.ranked_links import RankedLinks
+from lsgen.models.graphs.riemannian import RiemannianSGD
 from lsgen.models.graphs.signed_cosine import CosineLinks, SignedCosine
 from lsgen.models.graphs.space import LinkSpace, NodeSpace
 
@@ -13,5 +17,9 @@ __all__ = [
     "LinkSpace",
     "NodeModel",
     "NodeSpace",
+    "NonNeighbours",
+    "PairRanking",
+    "RankedLinks",
+    "RiemannianSGD",
     "SignedCosine",
 ]

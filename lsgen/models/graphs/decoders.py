@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from lsgen.latent import Euclidean, Manifold
 from lsgen.likelihoods import Bernoulli, Likelihood
 
-__all__ = ["DistanceLinks", "InnerProductLinks", "LinkDecoder"]
+__all__ = ["DistanceLinks", "InnerProductLinks", "LinkDecoder", "separation"]
 
 _NUMBERS = 2**26  # that the differences of pairs may have together
 
@@ -184,13 +184,14 @@ class DistanceLinks(LinkDecoder):
 
     def pair(self, z: Tensor, w: Tensor) -> Tensor:
         """Return (r - d) / t, or (r - d^2) / t."""
-        return (self.radius - self._length(z, w)) / self.temperature
+        return (self.radius - separation(self.manifold, z, w, self.squared)) / self.temperature
 
-    def _length(self, z: Tensor, w: Tensor) -> Tensor:
-        """Return the distance or its square, (B,), constant where the codes are the same."""
-        if not isinstance(self.manifold, Euclidean):
-            length = self.manifold.distance(*torch.broadcast_tensors(z, w))
-            return length.square() if self.squared else length
-        square = (z - w).square().sum(-1)
-        some = square.where(square > 0, 1)
-        return torch.where(square > 0, some if self.squared else some.sqrt(), 0.0)
+
+def separation(manifold: Manifold, z: Tensor, w: Tensor, squared: bool = False) -> Tensor:
+    """Return the distances (B,) of codes (B, d), or their squares, constant where the codes are the same."""
+    if not isinstance(manifold, Euclidean):
+        length = manifold.distance(*torch.broadcast_tensors(z, w))
+        return length.square() if squared else length
+    square = (z - w).square().sum(-1)
+    some = square.where(square > 0, 1)
+    return torch.where(square > 0, some if squared else some.sqrt(), 0.0)

@@ -97,13 +97,16 @@ def test_distances_keep_the_digits_of_coordinates(far: float, apart: float) -> N
         torch.testing.assert_close(hyperboloid.chord(y, x), hyperboloid.chord(x, y), rtol=1e-9, atol=0)
 
 
-def test_the_distance_from_the_origin_is_exact_where_the_ball_has_ended() -> None:
-    rho = torch.tensor([1e-100, 1e-9, 1.0, 30.0, 300.0], dtype=f64)
+def test_the_distance_from_the_origin_is_exact_up_to_the_last_code() -> None:
+    rho = torch.tensor([1e-100, 1e-9, 1.0, 30.0, 35.0], dtype=f64)
     z = torch.stack([rho.cosh(), rho.sinh(), torch.zeros(5, dtype=f64)], -1)
     origin = torch.tensor([1.0, 0.0, 0.0], dtype=f64)
     torch.testing.assert_close(Lorentz().distance(origin, z), rho, rtol=1e-14, atol=0)
     back = Lorentz().exp(origin, Lorentz().log(origin.expand(5, 3), z))
     torch.testing.assert_close(back, z, rtol=1e-12, atol=0)
+    for dtype, reach in ((f64, 35.3), (torch.float32, 16.6)):
+        v = torch.tensor([[0.0, reach, 0.0], [0.0, reach + 0.1, 0.0]], dtype=dtype)
+        assert Lorentz().exp(origin.to(dtype).expand(2, 3), v).isnan().all(-1).tolist() == [False, True]
 
 
 def test_gradients_are_exact_and_finite_where_points_coincide() -> None:

@@ -29,6 +29,7 @@ from lsgen.data.graphs.source import FeatureSource, GraphSource
 from lsgen.data.graphs.stochastic_blocks import StochasticBlocks
 from lsgen.data.graphs.tree import Tree
 from lsgen.data.graphs.walks import RandomWalk, Walks
+from lsgen.data.graphs.wordnet import WordNetHypernyms
 from lsgen.data.images.celeba import CelebA
 from lsgen.data.images.cifar10 import Cifar10
 from lsgen.data.images.digits import Digits
@@ -165,5 +166,6 @@ __all__ = [
     "Values",
     "Walks",
     "Windows",
+    "WordNetHypernyms",
     "Words",
 ]

@@ -21,7 +21,7 @@ _ABOVE = ("@", "@i")  # hypernym, and hypernym of an instance
 class WordNetHypernyms:
     """Nouns of WordNet with links to what they are a kind of, to all of that, or to the next only.
 
-    Nodes are synsets, called by their first word and its sense such as "dog.n.01". Of WordNet 3.0 these are 82,115 nouns
+    Nodes are synsets, called by their first word and its sense such as "dog.n.01": of WordNet 3.0 82,115 nouns
     with 743,241 links, and 1,182 mammals with 6,542, all of them directed; the column "level" has the least number of
     steps to a synset without a hypernym, or to the root.
 

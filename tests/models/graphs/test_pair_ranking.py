@@ -172,7 +172,7 @@ def test_optimisers_of_geoopt_know_the_manifold(manifold: Manifold, dim: int) ->
 
 def test_optimisers_that_leave_the_manifold_are_refused() -> None:
     made = model(PoincareBall(), 2, optimizer=torch.optim.Adam)
-    with pytest.raises(TypeError, match=r"RiemannianSGD or an optimiser of geoopt for codes on PoincareBall\(1.0\), got"):
+    with pytest.raises(TypeError, match=r"an optimiser of geoopt for codes on PoincareBall\(1.0\), got Adam"):
         made.configure_optimizers()
     flat = model(Euclidean(), 2, optimizer=torch.optim.Adam).configure_optimizers()["optimizer"]
     assert isinstance(flat, torch.optim.Adam)

@@ -18,6 +18,7 @@ from lsgen.data.factors.sprites import Sprites
 from lsgen.data.graphs.citation_graph import CitationGraph
 from lsgen.data.graphs.cosine_network import CosineNetwork
 from lsgen.data.graphs.files.graph_file import GraphFile
+from lsgen.data.graphs.files.wordnet import WordNetHypernyms
 from lsgen.data.graphs.graph_data import GraphData
 from lsgen.data.graphs.growing_citations import GrowingCitations
 from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
@@ -29,7 +30,6 @@ from lsgen.data.graphs.source import FeatureSource, GraphSource
 from lsgen.data.graphs.stochastic_blocks import StochasticBlocks
 from lsgen.data.graphs.tree import Tree
 from lsgen.data.graphs.walks import RandomWalk, Walks
-from lsgen.data.graphs.wordnet import WordNetHypernyms
 from lsgen.data.images.celeba import CelebA
 from lsgen.data.images.cifar10 import Cifar10
 from lsgen.data.images.digits import Digits

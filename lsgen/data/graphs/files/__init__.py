@@ -1,1 +1,1 @@
-"""Networks in files: tables of links, GraphML, arrays of numpy, and archives of netzschleuder."""
+"""Networks in files: tables of links, GraphML, arrays of numpy, archives of netzschleuder, WordNet."""

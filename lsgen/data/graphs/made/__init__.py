@@ -1,0 +1,1 @@
+"""Networks that are made up, with what is known of them."""

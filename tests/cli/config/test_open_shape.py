@@ -45,3 +45,12 @@ def test_a_stated_shape_is_left_to_the_data_to_refuse():
 def test_data_that_cannot_tell_their_shape_are_refused(overrides, sentence):
     with pytest.raises(UsageError, match=sentence):
         raise prepared("data=table", "data.shape=null", *overrides)
+
+
+def test_open_numbers_of_nodes_are_those_of_the_network(tmp_path):
+    (tmp_path / "links.csv").write_text("source,target\n" + "".join(f"{a},{a + 1}\n" for a in range(40)))
+    file = ["data.graph._target_=lsgen.data.GraphFile", f"+data.graph.path={tmp_path / 'links.csv'}"]
+    assert prepared("model=deep_walk", *file)["model"]["decoder"]["items"] == 41
+    assert prepared("model=deep_walk", "data.graph._target_=lsgen.data.KarateClub")["data"]["nodes"] == 34
+    with pytest.raises(UsageError, match=r"data: expected a network at .*none.csv, found nothing"):
+        raise prepared("model=deep_walk", *file[:1], f"+data.graph.path={tmp_path / 'none.csv'}")

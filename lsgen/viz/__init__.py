@@ -11,6 +11,7 @@ from lsgen.viz.code_plots import (
     scatter_maps,
 )
 from lsgen.viz.encode import gif, png, wav
+from lsgen.viz.flow_map import flow_map, place_maps
 from lsgen.viz.image_grid import animate, grid, in_rows
 from lsgen.viz.images import framed, to_pixels, upscale, value_range
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
@@ -26,6 +27,7 @@ __all__ = [
     "cards",
     "change_matrix",
     "curves",
+    "flow_map",
     "framed",
     "gif",
     "grid",
@@ -36,6 +38,7 @@ __all__ = [
     "p_value_histograms",
     "path_profiles",
     "pdf_and_png",
+    "place_maps",
     "plane_maps",
     "png",
     "profiles",

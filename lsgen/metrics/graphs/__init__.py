@@ -1,5 +1,6 @@
 """Metrics of networks: how well codes of nodes predict, reconstruct and route along links, and baselines."""
 
+from lsgen.metrics.graphs.attractiveness import Attractiveness, attractiveness
 from lsgen.metrics.graphs.baselines import (
     BASELINES,
     adamic_adar,
@@ -16,6 +17,7 @@ from lsgen.metrics.graphs.routing import RoutingRule, greedy_routing
 
 __all__ = [
     "BASELINES",
+    "Attractiveness",
     "CodeScores",
     "GraphReconstruction",
     "LinkPrediction",
@@ -24,6 +26,7 @@ __all__ = [
     "RoutingRule",
     "Similarity",
     "adamic_adar",
+    "attractiveness",
     "code_radius",
     "common_neighbours",
     "graph_reconstruction",

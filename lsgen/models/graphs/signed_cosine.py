@@ -112,7 +112,8 @@ class SignedCosine(NodeModel, OptimisedModel):
         descent = partial(torch.optim.SGD, lr=0.01)
         OptimisedModel.__init__(self, space, descent if optimizer is None else optimizer, None, max_steps)
         self._turns: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._cost: list[tuple[Tensor, int]] = []
+        self._cost: Tensor | float = 0.0
+        self._links = 0
 
     def learn(self, graph: Graph) -> None:
         """Store the network, and which nodes are the same place in years that follow each other.
@@ -138,12 +139,12 @@ class SignedCosine(NodeModel, OptimisedModel):
         """Return the loss of all links of a batch together, whose gradient is the sum, and its detached average."""
         found, links = super().training_step(batch, batch_idx), len(batch["x"])
         total = found["loss"] * links
-        self._cost.append((total.detach(), links))
+        self._cost, self._links = self._cost + total.detach(), self._links + links
         return {**found, "loss": total}
 
     def on_train_epoch_start(self) -> None:
         """Forget the costs of the epoch before, which may have been cut short."""
-        self._cost.clear()
+        self._cost, self._links = 0.0, 0
 
     def on_train_epoch_end(self) -> None:
         """Give codes the length 1, turn each year onto the one before, and log what the epoch cost.
@@ -152,8 +153,8 @@ class SignedCosine(NodeModel, OptimisedModel):
         number.
         """
         super().on_train_epoch_end()
-        totals, links = zip(*self._cost, strict=True)
-        self.log("train/cost", torch.stack(totals).sum() / sum(links), sync_dist=True)
+        if self._links:
+            self.log("train/cost", self._cost / self._links, sync_dist=True)
         self.end_epoch()
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 """Signed cosines: the authors' step, known codes, years that are turned onto each other, and the Laplace likelihood."""
 
 from math import log
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from lsgen.models.graphs import CosineLinks, SignedCosine
 from lsgen.models.graphs.signed_cosine import orthogonal_procrustes
 
 
-def trained(source: CosineNetwork, steps: int, **options: object) -> tuple[SignedCosine, Links]:
+def trained(source: CosineNetwork, steps: int, **options: Any) -> tuple[SignedCosine, Links]:
     seed_everything(0)
     data = Links(graph=source, split={"kind": "none"}, batch_size=128 * source.years)
     model = SignedCosine(CosineLinks(source.places * source.years, source.dim), max_steps=steps, **options)

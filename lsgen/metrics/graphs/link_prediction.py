@@ -135,13 +135,17 @@ class _Counts(NamedTuple):
 def _measures(counts: _Counts, ks: Sequence[int]) -> Tensor:
     """Return AUC, AP and Hits@k of every sample, float64 (S, M)."""
     r, u = counts
-    a, t = r.cumsum(1) - r, u.cumsum(1) - u
-    total, below = r.sum(1), u.sum(1, keepdim=True) - t - u
-    auc = (r * (below + u / 2)).sum(1) / (total * u.sum(1))
-    some = r.clamp(min=1)
-    precision = expected_precision(a + t, some + u, a, some)
-    columns = [auc, (r * precision).sum(1) / total, *((r * expected_hit(t, u, k)).sum(1) / total for k in ks)]
-    return torch.stack([column.double() for column in columns], 1)
+    total, others = r.sum(1), u.sum(1)
+    sample, level = r.nonzero(as_tuple=True)
+    a, t = ((side.cumsum(1) - side)[sample, level] for side in counts)
+    r, u = r[sample, level], u[sample, level]
+
+    def mean(values: Tensor) -> Tensor:
+        return torch.zeros_like(total, dtype=torch.float64).scatter_add_(0, sample, r * values) / total
+
+    auc = mean((others[sample] - t).double() - u.double() / 2) / others
+    ap = mean(expected_precision(a + t, r + u, a, r))
+    return torch.stack([auc, ap, *(mean(expected_hit(t, u, k)) for k in ks)], 1)
 
 
 def _resampled(counts: Tensor, draws: int, generator: torch.Generator) -> Tensor:

@@ -74,7 +74,7 @@ class CodeScores(PairScores):
         if not isinstance(self._distance, ChordDistance):
             return -self._distance.pairwise(self._features[source], self._features)
         chord = torch.cdist(self._ends[source], self._ends, compute_mode="donot_use_mm_for_euclid_dist")
-        return -chord if self._weights is None else -(chord.square() * self._weights)
+        return chord.neg_() if self._weights is None else chord.square_().mul_(self._weights).neg_()
 
     def _between(self, a: Tensor, b: Tensor) -> Tensor:
         if self._distance is None:
@@ -83,16 +83,19 @@ class CodeScores(PairScores):
 
 
 class LinkScores(PairScores):
-    """Scores of pairs that a function of their numbers returns.
+    """Scores of pairs that functions of their numbers return.
 
     Args:
         scores: pairs (P, 2) -> their scores (P,).
         nodes: the number N of nodes.
+        rows: nodes (B,) -> the scores (B, N) of their pairs with every node; by `scores` unless given.
 
     """
 
-    def __init__(self, scores: Callable[[Tensor], Tensor], nodes: int) -> None:
-        self._scores, self.nodes = scores, nodes
+    def __init__(
+        self, scores: Callable[[Tensor], Tensor], nodes: int, rows: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self._scores, self.nodes, self._rows = scores, nodes, rows
 
     def of_pairs(self, pairs: Tensor) -> Tensor:
         """Return the scores of pairs (P, 2), float64 (P,)."""
@@ -101,5 +104,7 @@ class LinkScores(PairScores):
 
     def to_all(self, source: Tensor) -> Tensor:
         """Return the scores (B, N) of the pairs of nodes (B,) and every node."""
+        if self._rows is not None:
+            return self._rows(source).double()
         every = torch.arange(self.nodes, device=source.device)
         return self.of_pairs(torch.cartesian_prod(source, every)).reshape(len(source), self.nodes)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -66,7 +67,7 @@ class GraphReconstruction(Metric):
 
         Args:
             scores: of a link from each to every node, (B, N).
-            links: whether there is one, truth values (B, N).
+            links: whether there is one, truth values (B, N), on the same device.
             source: the number of each, (B,); what stands in its own column is not looked at.
 
         Raises:
@@ -78,12 +79,7 @@ class GraphReconstruction(Metric):
             raise ValueError(f"expected scores and links (B, N) of nodes (B,), got {got}")
         if links.dtype != torch.bool or source.is_floating_point():
             raise ValueError(f"expected links as truth values of whole numbers, got {links.dtype} and {source.dtype}")
-        own = torch.zeros_like(links).scatter_(1, source[:, None], True)
-        if bool((scores.isnan() & ~own).any()):
-            raise ValueError("expected scores that are numbers, got NaN")
-        scores = scores.detach().masked_fill(own, torch.nan)  # neither greater than nor equal to anything
-        parts = zip(*(x.split(max(1, ENTRIES // scores.shape[1])) for x in (scores, links & ~own)), strict=True)
-        self.rows += [_sums(*part) for part in parts]
+        self.rows.append(_sums(scores.detach(), links, source))
 
     def compute(self) -> dict[str, dict[str, Tensor]]:
         """Return for `mean_rank` and `map` the `value`, that by `chance`, and the ends `low` and `high`.
@@ -113,7 +109,11 @@ class GraphReconstruction(Metric):
 
 @torch.no_grad()
 def graph_reconstruction(
-    scores: PairScores, graph: Graph, metric: GraphReconstruction | None = None, chunk_size: int | None = None
+    scores: PairScores,
+    graph: Graph,
+    metric: GraphReconstruction | None = None,
+    sources: Tensor | None = None,
+    chunk_size: int | None = None,
 ) -> dict[str, dict[str, Tensor]]:
     """Return how well scores reconstruct a network, from all of its links and all other pairs.
 
@@ -121,6 +121,7 @@ def graph_reconstruction(
         scores: of pairs of its nodes.
         graph: the network of N nodes.
         metric: what measures; `GraphReconstruction` as it is unless given.
+        sources: nodes whose links are asked for, (M,), each once; all of them unless given.
         chunk_size: nodes at a time, of which each takes a few arrays of N numbers; chosen by the memory unless given.
 
     Raises:
@@ -131,8 +132,9 @@ def graph_reconstruction(
         raise ValueError(f"expected scores of the {graph.nodes} nodes of the network, got those of {scores.nodes}")
     metric = GraphReconstruction() if metric is None else metric
     adjacency = graph.adjacency(weighted=False)
-    for source in torch.arange(graph.nodes).split(chunk_size or max(1, ENTRIES // graph.nodes)):
-        part = adjacency[source[0] : source[-1] + 1].tocoo()
+    asked = torch.arange(graph.nodes) if sources is None else sources.cpu()
+    for source in asked.split(chunk_size or max(1, ENTRIES // graph.nodes)):
+        part = adjacency[source.numpy()].tocoo()
         found = scores.to_all(source)
         links = torch.zeros(found.shape, dtype=torch.bool)
         links[torch.from_numpy(part.row).long(), torch.from_numpy(part.col).long()] = True
@@ -140,25 +142,31 @@ def graph_reconstruction(
     return metric.compute()
 
 
-def _sums(scores: Tensor, links: Tensor) -> Tensor:
+def _sums(scores: Tensor, links: Tensor, source: Tensor) -> Tensor:
     """Return for nodes the number of links, sums of their ranks and precisions, and both by chance, float64 (B, 5)."""
-    n, many = scores.shape[1] - 1, links.sum(1)
-    row, column = links.nonzero(as_tuple=True)
-    own, parts = scores[row, column], []
-    for i, values in zip(*(x.split(max(1, ENTRIES // max(n, 1))) for x in (row, own)), strict=True):
-        there, among = scores[i], links[i]
-        greater, equal = there > values[:, None], there == values[:, None]
-        parts.append(torch.stack([x.sum(1) for x in (greater, equal, greater & among, equal & among)]))
-    counts = torch.cat(parts, 1) if parts else scores.new_zeros(4, 0, dtype=torch.int64)
-    total = scores.new_zeros(len(scores), 5, dtype=torch.float64)
-    total[:, 0] = many
-    total[:, 1].scatter_add_(0, row, expected_rank(*counts))
-    total[:, 2].scatter_add_(0, row, expected_precision(*counts))
-    pairs = torch.full_like(many, n)
-    total[:, 3] = many * (1 + (pairs - many).double() / 2)
-    total[:, 4] = many * chance_precision(many.clamp(min=1), pairs.clamp(min=1))
-    total[:, 2::2] /= many.clamp(min=1)[:, None]
-    return total
+    table, near, rows = scores.double().cpu().numpy().copy(), links.cpu().numpy().copy(), np.arange(len(scores))
+    own = source.cpu().numpy()
+    table[rows, own], near[rows, own] = np.nan, False
+    row, column = near.nonzero()
+    n, linked, many = table.shape[1] - 1, table[row, column], near.sum(1)
+    table.sort(axis=1)  # the own score last, as NaN
+    if n and np.isnan(table[:, n - 1]).any():
+        raise ValueError("expected scores that are numbers, got NaN")
+    counts, ends = np.zeros((4, len(row)), dtype=np.int64), many.cumsum()
+    for i in np.flatnonzero(many):
+        part = slice(ends[i] - many[i], ends[i])
+        for k, some in enumerate((table[i, :n], np.sort(linked[part]))):
+            low, high = (np.searchsorted(some, linked[part], side) for side in ("left", "right"))
+            counts[2 * k, part], counts[2 * k + 1, part] = len(some) - high, high - low
+    placed, total = torch.from_numpy(counts), torch.from_numpy(many)
+    of, least, pairs = torch.from_numpy(row), total.clamp(min=1), torch.full_like(total, max(n, 1))
+    found = torch.zeros(len(rows), 5, dtype=torch.float64)
+    found[:, 0] = total
+    found[:, 1].scatter_add_(0, of, expected_rank(*placed))
+    found[:, 2].scatter_add_(0, of, expected_precision(*placed) / least[of])
+    found[:, 3] = total * (1 + (n - total) / 2)
+    found[:, 4] = chance_precision(least, pairs) * (total > 0)
+    return found.to(scores.device)
 
 
 def _values(means: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ def expected_rank(above: Tensor, tied: Tensor, links_above: Tensor, links_tied: 
 def expected_precision(above: Tensor, tied: Tensor, links_above: Tensor, links_tied: Tensor) -> Tensor:
     """Return the precision of the list that ends with the link, float64; arguments as of `expected_rank`."""
     s, m, a, r = (x.double() for x in (above, tied, links_above, links_tied))
-    d = torch.where(m > 1, _harmonic_difference(s, m), 1 / (s + 1))
+    d, several = 1 / (s + 1), m > 1
+    d[several] = _harmonic_difference(s[several], m[several])
     return ((a + 1) * d + (r - 1) / (m - 1).clamp(min=1) * (m - (s + 1) * d)) / m
 
 
@@ -73,9 +74,9 @@ def chance_precision(links: Tensor, pairs: Tensor) -> Tensor:
 
 def _harmonic_difference(s: Tensor, m: Tensor) -> Tensor:
     """Return H_{s+m} - H_s, by Stirling's series of the digamma function where s is large."""
-    x = s + 1
-    y = x + m
-    series = torch.log1p(m / x) + m / (x * y) / 2
+    x, y, near = s + 1, s + m + 1, s < 64
+    found = torch.log1p(m / x) + m / (x * y) / 2
     for power, divisor in ((2, 12), (4, -120), (6, 252)):
-        series = series + (x**-power - y**-power) / divisor
-    return torch.where(s < 64, torch.digamma(y) - torch.digamma(x), series)
+        found += (x**-power - y**-power) / divisor
+    found[near] = torch.digamma(y[near]) - torch.digamma(x[near])
+    return found

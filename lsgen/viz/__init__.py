@@ -14,6 +14,7 @@ from lsgen.viz.encode import gif, png, wav
 from lsgen.viz.flow_map import flow_map, place_maps
 from lsgen.viz.image_grid import animate, grid, in_rows
 from lsgen.viz.images import framed, to_pixels, upscale, value_range
+from lsgen.viz.network_plots import geodesic_arcs, network_map, poincare_disk
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
 from lsgen.viz.response_plot import responses
 from lsgen.viz.style import Pixels
@@ -29,18 +30,21 @@ __all__ = [
     "curves",
     "flow_map",
     "framed",
+    "geodesic_arcs",
     "gif",
     "grid",
     "horizontal_bars",
     "in_rows",
     "interval_curves",
     "matrices",
+    "network_map",
     "p_value_histograms",
     "path_profiles",
     "pdf_and_png",
     "place_maps",
     "plane_maps",
     "png",
+    "poincare_disk",
     "profiles",
     "publication",
     "responses",

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from lsgen.viz.style import GRID, INK, MUTED, SERIES, Pixels, canvas, headline, rasterise, shortened
+from lsgen.viz.colouring import group_colours, name_groups
+from lsgen.viz.style import INK, MUTED, SERIES, Pixels, canvas, headline, rasterise, shortened
 
 __all__ = ["change_matrix", "interval_curves", "p_value_histograms", "path_profiles", "roc_curves", "scatter_maps"]
-
-_NAMED = 12
 
 
 def scatter_maps(maps: Mapping[str, ArrayLike], title: str, groups: ArrayLike | None = None) -> Pixels:
@@ -32,7 +27,7 @@ def scatter_maps(maps: Mapping[str, ArrayLike], title: str, groups: ArrayLike | 
         Pixels (H, W, 3).
 
     """
-    colours, named = _colours(groups)
+    colours, named = group_colours(groups)
     with canvas(4.2, 4.0, len(maps), right=0.2) as (figure, axes):
         for ax, (name, points) in zip(axes, maps.items(), strict=True):
             x = np.asarray(points, dtype=float)
@@ -42,7 +37,7 @@ def scatter_maps(maps: Mapping[str, ArrayLike], title: str, groups: ArrayLike | 
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_formatter(NullFormatter())
         headline(figure, title)
-        _name(figure, named)
+        name_groups(figure, named)
         return rasterise(figure)
 
 
@@ -145,7 +140,7 @@ def path_profiles(
             ax.set_title(about, fontweight="normal")
             ax.set(xlabel="along the path", xlim=(0, 1))
         headline(figure, title)
-        _name(figure, [(name, SERIES[i % len(SERIES)]) for i, name in enumerate(names)])
+        name_groups(figure, [(name, SERIES[i % len(SERIES)]) for i, name in enumerate(names)])
         return rasterise(figure)
 
 
@@ -182,32 +177,3 @@ def _profile(ax: Axes, name: str, y: NDArray[np.float64], colour: str, off: Mapp
     ax.plot(t, y, color=colour, label=name)
     crossed = np.asarray(off.get(name, np.zeros(len(y), dtype=bool)), dtype=bool)
     ax.plot(t[crossed], y[crossed], "x", color=colour, markersize=5)
-
-
-def _colours(groups: ArrayLike | None) -> tuple[Any, list[tuple[str, str]]]:
-    """Return a colour for every code, and the groups that are named, with their colours."""
-    if groups is None:
-        return MUTED, []
-    values = np.asarray(groups)
-    if values.dtype.kind == "f":
-        finite = np.isfinite(values)
-        low, high = (values[finite].min(), values[finite].max()) if finite.any() else (0.0, 1.0)
-        shade = np.where(finite, (values - low) / ((high - low) or 1.0), 0.5)
-        return np.where(finite[:, None], colormaps["viridis"](shade)[:, :3], to_rgb(GRID)), []
-    missing = np.array([value is None for value in values.tolist()])
-    names = sorted({value for value in values.tolist() if value is not None}, key=lambda name: (str(type(name)), name))
-    place = {name: i for i, name in enumerate(names)}
-    colour = [
-        GRID if gone else SERIES[place[v] % len(SERIES)] for v, gone in zip(values.tolist(), missing, strict=True)
-    ]
-    few = [(str(name)[:_NAMED], SERIES[i % len(SERIES)]) for i, name in enumerate(names)]
-    return colour, few if len(few) <= len(SERIES) else []
-
-
-def _name(figure: Figure, named: Sequence[tuple[str, str]]) -> None:
-    """Write names in their colours, at the upper right."""
-    width, height = figure.get_size_inches()
-    right = 0.1
-    for name, colour in reversed(named):
-        figure.text(1 - right / width, 1 - 0.1 / height, name, color=colour, va="top", ha="right")
-        right += 0.12 + 0.075 * len(name)

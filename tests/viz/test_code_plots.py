@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lsgen import viz
-from lsgen.viz.code_plots import _colours
+from lsgen.viz.colouring import group_colours
 from lsgen.viz.style import GRID, SERIES
 
 
@@ -17,10 +17,10 @@ def test_maps_take_any_column(groups):
 
 
 def test_groups_have_a_colour_each_and_missing_ones_none():
-    colours, named = _colours(np.array(["b", None, "a", "b"], dtype=object))
+    colours, named = group_colours(np.array(["b", None, "a", "b"], dtype=object))
     assert colours == [SERIES[1], GRID, SERIES[0], SERIES[1]]
     assert named == [("a", SERIES[0]), ("b", SERIES[1])]
-    assert _colours(np.arange(30))[1] == []
+    assert group_colours(np.arange(30))[1] == []
 
 
 def test_curves_and_marks_are_drawn_where_they_are():

@@ -28,6 +28,12 @@ from lsgen.callbacks.evaluation.embedding.topics import TopicQuality
 from lsgen.callbacks.evaluation.embedding.words import WordBenchmarks, WordTests
 from lsgen.callbacks.evaluation.evidence import EvidenceMetrics
 from lsgen.callbacks.evaluation.factors import FactorMetrics
+from lsgen.callbacks.evaluation.graphs.link_tests import LinkTests
+from lsgen.callbacks.evaluation.graphs.node_labels import Communities, NodeClassification, OfNodeLabels
+from lsgen.callbacks.evaluation.graphs.of_networks import OfNetworks
+from lsgen.callbacks.evaluation.graphs.pictures import NetworkPictures
+from lsgen.callbacks.evaluation.graphs.reconstruction_test import GraphReconstructionTest
+from lsgen.callbacks.evaluation.graphs.routing import Routing
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
@@ -63,6 +69,7 @@ __all__ = [
     "ClassComparison",
     "Cloning",
     "CollapseWatch",
+    "Communities",
     "Decoding",
     "Decoupling",
     "EvidenceMetrics",
@@ -73,6 +80,7 @@ __all__ = [
     "GeneratorEMA",
     "GeodesicSearch",
     "GeometryDetail",
+    "GraphReconstructionTest",
     "HeldOutCheck",
     "Imputations",
     "Interrupted",
@@ -85,14 +93,19 @@ __all__ = [
     "LatentGeometry",
     "LatentTraversal",
     "LikelihoodMetrics",
+    "LinkTests",
     "MeanSets",
     "Memorisation",
     "NearestNeighbours",
     "Neighbourhoods",
+    "NetworkPictures",
+    "NodeClassification",
     "NonFiniteError",
     "ODELikelihood",
     "Observer",
     "OfLabelledCodes",
+    "OfNetworks",
+    "OfNodeLabels",
     "PageOptions",
     "Paths",
     "PerceptualQuality",
@@ -106,6 +119,7 @@ __all__ = [
     "ReconstructionQuality",
     "Reconstructions",
     "RetrievalQuality",
+    "Routing",
     "SampleComparison",
     "SampleQuality",
     "Samples",

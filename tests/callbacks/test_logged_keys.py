@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from named_points import NamedPoints, word_files
+from named_points import NamedNodes, NamedPoints, word_files
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
 from torch import nn
@@ -18,6 +18,7 @@ from lsgen.callbacks import (
     ClassComparison,
     Cloning,
     CollapseWatch,
+    Communities,
     Decoupling,
     EvidenceMetrics,
     Explorer,
@@ -25,6 +26,7 @@ from lsgen.callbacks import (
     FewShotAccuracy,
     GeodesicSearch,
     GeometryDetail,
+    GraphReconstructionTest,
     Imputations,
     Inversions,
     InversionSearch,
@@ -34,10 +36,13 @@ from lsgen.callbacks import (
     LatentGeometry,
     LatentTraversal,
     LikelihoodMetrics,
+    LinkTests,
     MeanSets,
     Memorisation,
     NearestNeighbours,
     Neighbourhoods,
+    NetworkPictures,
+    NodeClassification,
     ODELikelihood,
     Paths,
     PerceptualQuality,
@@ -48,6 +53,7 @@ from lsgen.callbacks import (
     ReconstructionQuality,
     Reconstructions,
     RetrievalQuality,
+    Routing,
     SampleComparison,
     SampleQuality,
     Samples,
@@ -59,7 +65,7 @@ from lsgen.callbacks import (
 )
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
-from lsgen.data import DataModule, Digits, KnownTopics, Sprites, Toy
+from lsgen.data import DataModule, Digits, KnownTopics, Nodes, Sprites, Toy
 from lsgen.latent import HypersphericalUniform, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
@@ -206,7 +212,17 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     keys |= _run(tmp_path, NamedPoints(), Digits(), words)
     topics, documents = TopicQuality(words=3), KnownTopics(words=20, topics=2, sizes=(30, 10, 10))
     keys |= _run(tmp_path, LDA((20,), 2, iterations=2), documents, topics)
-    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact, phases, words, topics)}
+    club = Nodes(batch_size=17)
+    networks = (
+        LinkTests(),
+        GraphReconstructionTest(),
+        NodeClassification(),
+        Communities(),
+        Routing(),
+        NetworkPictures(),
+    )
+    keys |= _run(tmp_path, NamedNodes(names=club.vocabulary), club, *networks)
+    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact, phases, words, topics, *networks)}
     shipped = {
         name
         for name in callbacks.__all__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -15,11 +16,11 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six")
 
 
 class Points(ItemSpace):
-    """Codes of seven words."""
+    """Codes of words."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = WORDS) -> None:
         super().__init__()
-        self.table = nn.Embedding(len(WORDS), 2)
+        self.names, self.table = list(names), nn.Embedding(len(names), 2)
 
     @property
     def dim(self) -> int:
@@ -30,21 +31,29 @@ class Points(ItemSpace):
         return Euclidean()
 
     def items(self) -> Codes:
-        return Codes(self.table.weight, list(WORDS))
+        return Codes(self.table.weight, self.names)
 
 
 class NamedPoints(OptimisedModel):
     """Words that are pulled to the mean of observations."""
 
-    def __init__(self, max_steps: int | None = None) -> None:
-        super().__init__(Points(), max_steps=max_steps)
+    def __init__(self, max_steps: int | None = None, names: Sequence[str] = WORDS) -> None:
+        super().__init__(Points(names), max_steps=max_steps)
 
     def contract(self) -> Contract:
         return Contract("NamedPoints", PlainNumbers("NamedPoints"))
 
     def loss(self, batch: dict[str, Tensor]) -> ScalarLoss:  # type: ignore[override]
         assert isinstance(self.latent_space, Points)
-        return ScalarLoss((self.latent_space.table.weight - batch["x"].mean()).square().mean())
+        return ScalarLoss((self.latent_space.table.weight - batch["x"].float().mean()).square().mean())
+
+
+class NamedNodes(NamedPoints):
+    """The nodes of a network, trained on their numbers."""
+
+    def contract(self) -> Contract:
+        assert isinstance(self.latent_space, Points)
+        return Contract("NamedNodes", PlainNumbers("NamedNodes", (1,), high=len(self.latent_space.names) - 1))
 
 
 def word_files(folder: Path) -> tuple[str, str]:
@@ -55,4 +64,4 @@ def word_files(folder: Path) -> tuple[str, str]:
     return str(questions), str(pairs)
 
 
-__all__ = ["WORDS", "NamedPoints", "Points", "word_files"]
+__all__ = ["WORDS", "NamedNodes", "NamedPoints", "Points", "word_files"]

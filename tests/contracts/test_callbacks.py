@@ -14,14 +14,14 @@ from typing import Any
 import members
 import pytest
 import torch
-from named_points import NamedPoints, word_files
+from named_points import NamedNodes, NamedPoints, word_files
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 from torch import nn
 from torchmetrics import MeanMetric
 
 from lsgen.callbacks import Checkpoint, Paths, PeriodicCallback, Seeding, WordTests, problems_of
-from lsgen.data import Digits
+from lsgen.data import Digits, KarateClub, Nodes
 from lsgen.latent import OneHot, Prior, Product, StandardNormal
 from lsgen.likelihoods import Bernoulli, FixedGaussian, Multinomial
 from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Pixels
@@ -89,6 +89,7 @@ MODELS = {
     "GAN of classes": lambda: _gan(Product([StandardNormal(2), OneHot(10)])),
     "topics": _topics,
     "words": lambda: NamedPoints(max_steps=STEPS),
+    "network": lambda: NamedNodes(max_steps=STEPS, names=KarateClub().graph().names),
 }
 DATA: dict[str, dict[str, Any]] = {"plain": {}, "with missing values": {"missing": 0.3}}
 
@@ -105,7 +106,8 @@ def _trained(model: str, data: str, run_dir: Path, *callbacks: Callback) -> tupl
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer.fit(built, Digits(batch_size=64, binarise="threshold", val_size=64, test_size=64, **DATA[data]))
+        digits = {"batch_size": 64, "binarise": "threshold", "val_size": 64, "test_size": 64, **DATA[data]}
+        trainer.fit(built, Nodes(batch_size=8) if model == "network" else Digits(**digits))
     return built, trainer, torch.rand(3)
 
 

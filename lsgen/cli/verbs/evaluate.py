@@ -28,7 +28,16 @@ print the values and write them to RUN/evaluation/CHECKPOINT.json, where `lsgen 
 
 _MEASURES = ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
 _EMBEDDED = ("FewShotAccuracy", "RetrievalQuality", "TopicQuality", "WordBenchmarks")
-_JUDGES = ("ClassComparison", "Memorisation", "SampleComparison", "SampleQuality", "TwoSampleTests", *_EMBEDDED)
+_NETWORKS = ("Communities", "GraphReconstructionTest", "LinkTests", "NodeClassification", "Routing")
+_JUDGES = (
+    "ClassComparison",
+    "Memorisation",
+    "SampleComparison",
+    "SampleQuality",
+    "TwoSampleTests",
+    *_EMBEDDED,
+    *_NETWORKS,
+)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from lsgen.runs.keys.embeddings import EMBEDDINGS
 from lsgen.runs.keys.entry import Chart, Entry, figure
 from lsgen.runs.keys.evidence import EVIDENCE
 from lsgen.runs.keys.geometry import GEOMETRY
+from lsgen.runs.keys.graphs import GRAPHS
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
@@ -43,6 +44,7 @@ SECTIONS = {
     "words": "Benchmarks of words",
     "embeddings": "Retrieval and few examples",
     "topics": "Topics",
+    "networks": "Networks",
     "progress": "Progress and cost",
 }
 
@@ -62,6 +64,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("geometry", "geodesics", "distances"),
     ),
     "Analysis of codes": ("Maps, neighbours, probes, strange codes, paths, and chance.", ("embeddings", "analysis")),
+    "Networks": ("Nodes by their codes, links that are told from other pairs, and labels by few.", ("networks",)),
     "Words and topics": ("Analogies that word vectors solve, and the words of topics.", ("words", "topics")),
 }
 
@@ -252,7 +255,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
-    *ANALYSIS, *WORDS, *EMBEDDINGS, *TOPICS,
+    *ANALYSIS, *WORDS, *EMBEDDINGS, *TOPICS, *GRAPHS,
     Entry("train/images_per_s", "throughput", "images per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "images per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

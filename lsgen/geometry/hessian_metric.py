@@ -37,7 +37,7 @@ from lsgen.geometry.batching import flat_codes
 from lsgen.geometry.checks import check_map
 from lsgen.geometry.double import Double
 from lsgen.geometry.embedded import EmbeddedMetric, full_hessian
-from lsgen.geometry.factorisation import full_rank
+from lsgen.geometry.factorisation import Factored, full_rank
 from lsgen.geometry.jets import Taylor, propagate
 from lsgen.geometry.riemannian import Blocks, Map, NewtonSystem, positive_model
 
@@ -64,6 +64,17 @@ class KnownPotential(ABC):
     @abstractmethod
     def lower_bound(self, start: Tensor, end: Tensor) -> Tensor:
         """Return a lower bound (N,) of the geodesic distance of codes (N, d); NaN where none is known."""
+
+    @abstractmethod
+    def rounds_off(self, z: Tensor, metric: Factored, curvature: Tensor) -> Tensor:
+        """Return where the scalar curvature (N,) at codes (N, d) may be off by more than a percent, as terms cancel.
+
+        Args:
+            z: codes (N, d).
+            metric: at these codes, (N, d, d).
+            curvature: the scalar curvature (N,), as it was computed.
+
+        """
 
     @abstractmethod
     def restricted(self, origin: Tensor, basis: Tensor) -> KnownPotential:
@@ -184,6 +195,14 @@ class HessianMetric(EmbeddedMetric):
     def segment_data(self, curves: Tensor) -> Tensor:
         """Return (z, eta(z)) (B, N, 2d) at the points of curves (B, N, d)."""
         return self.embedded(curves.flatten(0, 1)).unflatten(0, curves.shape[:2])
+
+    def scalar(self, z: Tensor) -> tuple[Factored, Tensor]:
+        """Return g and the scalar curvature; NaN where a potential knows that its terms cancel to rounding errors."""
+        metric, found = super().scalar(z)
+        if isinstance(self.potential, KnownPotential):
+            lost = self.potential.rounds_off(z, metric, found)
+            found = torch.where(lost, torch.nan, found)
+        return metric, found
 
     def newton_system(self, curves: Tensor, known: Tensor) -> NewtonSystem:
         """Return the system of the exact Hessian, with a positive definite model beside it."""

@@ -158,8 +158,9 @@ class FittedModel(LatentModel):
         """Return the losses of a test batch."""
         return self._evaluation_step(batch, "test/loss")
 
-    def configure_optimizers(self) -> None:
+    def configure_optimizers(self) -> list[Any]:
         """Ask for no optimiser."""
+        return []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the clocks, and how far the fit is."""

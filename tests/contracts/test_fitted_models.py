@@ -115,7 +115,7 @@ def test_a_fit_by_batches_is_that_of_all_observations_at_once(name: str) -> None
         torch.testing.assert_close(_loss(model, x), _loss(whole, x), rtol=1e-8, atol=1e-8)
         torch.testing.assert_close(model(x), whole(x), rtol=1e-6, atol=1e-6)
     assert not any(parameter.requires_grad for parameter in whole.parameters())
-    assert whole.configure_optimizers() is None
+    assert whole.configure_optimizers() == []
 
 
 @pytest.mark.parametrize("name", MODELS)

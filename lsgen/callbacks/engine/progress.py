@@ -24,7 +24,7 @@ __all__ = ["Progress"]
 
 
 class Progress(Observer, ProgressBar):
-    """Shows generator steps, the epoch, the ELBO of the last batch in nats, and images per second.
+    """Shows generator steps, the epoch, the ELBO of the last batch in nats, and observations per second.
 
     On an accelerator the ELBO is that of the last batch after which a row was logged, as reading it more often would
     make training wait. It is Lightning's progress bar: the trainer adds none of its own beside it. Where the output is
@@ -132,7 +132,7 @@ class Progress(Observer, ProgressBar):
         if self._words:
             parts.append(self._words)
         if images is not None and now > self._since and images > self._images:
-            parts.append(f"{(images - self._images) / (now - self._since):,.0f} images/s")
+            parts.append(f"{(images - self._images) / (now - self._since):,.0f} observations/s")
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=step, text="  ".join(parts))
         elif self._notebook is not None:

@@ -44,7 +44,7 @@ def print_summary(directory: RunDirectory, metrics: Mapping[str, float]) -> None
     if measured := share_measured(directory.config()):
         print(f"measured {measured}; `lsgen evaluate` takes all")
     if _SPEED in every:
-        print(f"speed    {every[_SPEED]:,.0f} images/s")
+        print(f"speed    {every[_SPEED]:,.0f} observations/s")
     if directory.config()["trainer"].get("enable_checkpointing") is False:
         print("weights  none kept: trainer.enable_checkpointing is false")
     for problem in problems_in(directory.status()):

@@ -138,7 +138,8 @@ def scalar_curvature(im: RiemannianMetric, z: Tensor, chunk_size: int | None = N
         chunk_size: number of codes to work on at once.
 
     Returns:
-        A tensor (B,); NaN where the metric is rank deficient (`spectrum` tells the rank). Zero where d = 1.
+        A tensor (B,); NaN where the metric is rank deficient (`spectrum` tells the rank), or where a potential in
+        closed form knows that rounding leaves less than a percent of it right. Zero where d = 1.
 
     Raises:
         TypeError, ValueError: see `metric`.

@@ -98,7 +98,8 @@ class Retrieval(Metric):
     def compute(self) -> dict[str, dict[str, Tensor]]:
         """Return for each measure its `value`, the level of `chance` and the ends `low` and `high` of its interval.
 
-        Under "queries", "left_out" counts queries without any relevant item, and "value" all others.
+        The values of a single query say nothing of others, and have no interval. Under "queries", "left_out" counts
+        queries without any relevant item, and "value" all others.
 
         Raises:
             ValueError: see `lsgen.metrics.retrieval.search.query_values`; some items are both and others not.
@@ -120,7 +121,8 @@ class Retrieval(Metric):
         others = (None, None) if together else (codes[~query], labels[~query])
         relevance = LabelRelevance(labels[query], others[1])
         found = query_values(codes[query], others[0], relevance, self.ks, self.distance)
-        interval = bootstrap_interval(found.values, self.level, self.draws) if self.draws else None
+        several = self.draws > 0 and len(found.queries) > 1
+        interval = bootstrap_interval(found.values, self.level, self.draws) if several else None
         chance = found.chance.mean(0)
         scores = {
             name: {"value": found.values[:, i].mean(), "chance": chance[i]}
@@ -141,7 +143,12 @@ def bootstrap_interval(values: Tensor, level: float = 0.95, draws: int = 1000, s
         draws: samples of Q queries with replacement.
         seed: of the draws.
 
+    Raises:
+        ValueError: there are fewer than 2 queries, whose mean never varies.
+
     """
+    if len(values) < 2:
+        raise ValueError(f"expected the values of at least 2 queries for an interval, got {len(values)}")
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device=values.device)
     return bootstrap_means(values, draws, seed).quantile(ends, dim=0)
 

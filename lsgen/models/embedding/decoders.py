@@ -149,6 +149,14 @@ class NegativeSampling(BinaryDecoder):
         self.register_buffer("bias", q.log().to(like).clamp(min=torch.finfo(like.dtype).min / 2), persistent=False)
         self.register_buffer("cumulative", (q.cumsum(0) / q.sum())[:-1].to(like.device), persistent=False)
 
+    def _apply(self, fn: Any, recurse: bool = True) -> NegativeSampling:
+        """Compute the noise anew where another precision is asked for, rather than round it and round it again."""
+        before = self.weight.dtype
+        super()._apply(fn, recurse)
+        if self.weight.dtype != before:
+            self.prepare()
+        return self
+
     @property
     def noise(self) -> Tensor:
         """The distribution q of the noise, (V,)."""
@@ -166,7 +174,7 @@ class NegativeSampling(BinaryDecoder):
         """Return each context with new negatives, (n, 1 + negatives)."""
         shape = (len(context), self.negatives)
         drawn = torch.rand(shape, dtype=torch.float64, device=context.device)
-        negatives = torch.searchsorted(self.cumulative.double(), drawn, right=True)
+        negatives = torch.searchsorted(self.cumulative, drawn, right=True)
         rows = torch.cat([context[:, None], negatives], 1)
         signs = torch.full_like(rows, -1, dtype=torch.int8)
         signs[:, 0] = 1

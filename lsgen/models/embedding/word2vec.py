@@ -122,8 +122,9 @@ class Word2Vec(ItemModel):
         """Return the loss of a test batch."""
         return self._evaluation_step(batch, "test")
 
-    def configure_optimizers(self) -> None:
+    def configure_optimizers(self) -> list[Any]:
         """Ask for no optimiser: steps are taken as in word2vec.c."""
+        return []
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the clocks and the names of the items; how often they occur is in the state of the decoder."""

@@ -28,7 +28,7 @@ def test_lines_where_there_is_no_terminal(engine: ModuleType, tmp_path: Path) ->
     text = _shown(engine, tmp_path, terminal=False)
     assert "\x1b" not in text
     lines = text.splitlines()
-    assert re.fullmatch(r"step 1/65  epoch 0  elbo -\d+\.\d\d  [\d,]+ images/s", lines[0])
+    assert re.fullmatch(r"step 1/65  epoch 0  elbo -\d+\.\d\d  [\d,]+ observations/s", lines[0])
     assert lines[-1].startswith("step 65/65  epoch 4  elbo -")
     rows = {int(row["step"]): float(row["train/elbo"]) for row in engine.rows(tmp_path) if "train/elbo" in row}
     for step, elbo in rows.items():

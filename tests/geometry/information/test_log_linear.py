@@ -71,6 +71,17 @@ def test_all_distributions_of_outcomes_are_a_sphere_of_radius_two(dim: int) -> N
     torch.testing.assert_close(sectional_curvature(im, z, u, v), torch.full((2,), 0.25, dtype=REAL))
 
 
+def test_curvature_that_rounding_has_destroyed_is_none() -> None:
+    """The curvature of all distributions of 3 outcomes is 1/2, however rare two of them are."""
+    im = HessianMetric(LogPartitionPotential(torch.eye(3, 2, dtype=REAL)), 2, definite=True)
+    s = torch.arange(1.0, 100.0, dtype=REAL)
+    found = scalar_curvature(im, torch.stack([-s, -1.3 * s], 1))
+    known = found.isfinite()
+    torch.testing.assert_close(found[known], torch.full_like(found[known], 0.5), rtol=0.01, atol=0)
+    assert bool(known[s < 10].all())
+    assert not bool(known[s > 40].any())  # probabilities below 1e-17
+
+
 def test_geodesics_of_all_distributions_are_great_circles() -> None:
     im = HessianMetric(LogPartitionPotential(torch.eye(4, 3, dtype=REAL)), 3, definite=True)
     a, b = torch.randn(2, 3, 3, dtype=REAL)

@@ -118,12 +118,13 @@ def test_items_without_anything_relevant_are_left_out_and_counted() -> None:
     found = metric.compute()
     assert found["queries"] == {"value": torch.tensor(3), "left_out": torch.tensor(1)}
     assert float(found["precision_at_1"]["value"]) == pytest.approx(2 / 3)  # the item at 9.1 is nearest to that at 5
-    metric = Retrieval(ks=(1,), draws=0)
-    metric.update(torch.zeros(2, 1), torch.tensor([3, 4]), "query")
-    metric.update(torch.zeros(3, 1), torch.tensor([3, 3, 5]), "gallery")
-    found = metric.compute()
-    assert set(found["mrr"]) == {"value", "chance"}
-    assert (int(found["queries"]["value"]), int(found["queries"]["left_out"])) == (1, 1)
+    for draws in (0, 50):  # a single query has no interval however many are drawn
+        metric = Retrieval(ks=(1,), draws=draws)
+        metric.update(torch.zeros(2, 1), torch.tensor([3, 4]), "query")
+        metric.update(torch.zeros(3, 1), torch.tensor([3, 3, 5]), "gallery")
+        found = metric.compute()
+        assert set(found["mrr"]) == {"value", "chance"}
+        assert (int(found["queries"]["value"]), int(found["queries"]["left_out"])) == (1, 1)
 
 
 @pytest.mark.parametrize(

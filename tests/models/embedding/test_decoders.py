@@ -62,6 +62,13 @@ def test_the_noise_is_proportional_to_a_power_of_the_counts():
     assert float(((found - n * q) ** 2 / (n * q)).sum()) < 30  # chi squared of 6 degrees of freedom
 
 
+def test_the_noise_has_the_precision_of_the_weights():
+    decoder = trained(NegativeSampling)
+    expected = (COUNTS.double() ** 0.75 / (COUNTS.double() ** 0.75).sum()).log()
+    torch.testing.assert_close(decoder.double().bias, expected, rtol=1e-14, atol=0)
+    torch.testing.assert_close(decoder.float().double().cumulative[-1], 1 - expected[-1].exp(), rtol=1e-14, atol=0)
+
+
 def test_an_item_that_never_occurs_is_no_noise_and_can_be_decoded():
     decoder = NegativeSampling(3, 2)
     decoder.count(torch.tensor([3, 0, 1]))

@@ -1,6 +1,7 @@
 """Decoders that ONNX Runtime runs in a page: its pinned files, what is refused, and that it decodes as PyTorch does."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from browser import WITHOUT_GL, opened, settled
 from pages import Attending
 
+import lsgen.explorer
 from lsgen.callbacks import PageOptions
 from lsgen.callbacks.analysis.collection import decoded_codes
 from lsgen.callbacks.analysis.contents import explorer_contents
@@ -21,6 +23,7 @@ from lsgen.likelihoods import Bernoulli
 
 FLAGS = WITHOUT_GL
 SHAPE = (1, 8, 8)
+SCRIPTS = Path(lsgen.explorer.__file__).parent / "page"
 
 
 def space():
@@ -49,6 +52,29 @@ def test_a_decoder_that_draws_random_numbers_is_refused():
     noisy = LatentSpace(Noisy(SHAPE), Bernoulli(SHAPE), StandardNormal(4)).eval()
     with pytest.raises(UndecodableError, match="draws random numbers"):
         onnx_decoder(noisy, torch.randn(5, 4), (0.0, 1.0), OnnxRuntimeFiles("", b""))
+
+
+@pytest.mark.browser
+def test_a_decoder_that_fails_leaves_the_nearest_items_in_place_of_what_it_decodes(browser):
+    page = browser.new_page()
+    for name in ("elements.js", "tiles.js"):
+        page.add_script_tag(content=(SCRIPTS / name).read_text())
+    found = page.evaluate(
+        """async () => {
+          engineOf = () => ({ problem: "", search: { nearest: () => ({ indices: [7] }) } });
+          decoderOf = async () => Object.assign(async () => { throw new Error("out of memory"); }, { waits: true });
+          const data = { decoder: { shape: [1], onnx: true }, codes: { dim: 1, full: 1 }, id: (row) => `item ${row}` };
+          const tiles = tilesOf(data), places = [[0], [1]].map(() => document.createElement("span"));
+          await tiles.ready;
+          places.forEach((place, i) => tiles.paint(place, [i], 10));
+          const before = tiles.words();
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          return [before, tiles.words(), tiles.decodes(), ...places.map((place) => place.textContent)];
+        }"""
+    )
+    assert found[0] == "Pictures are decoded in this page by ONNX Runtime."
+    assert found[1] == "ONNX Runtime does not run here (out of memory): each step shows the nearest real item."
+    assert found[2:] == [False, "item 7", "item 7"]
 
 
 @pytest.mark.browser

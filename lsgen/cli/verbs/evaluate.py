@@ -173,6 +173,19 @@ def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
         [[name, val, test, unit] for name, unit, val, test in rows],
         title=directory.path.name,
     )
-    of_samples = [(*named(key), number(metrics[key])) for key in in_reading_order(metrics.keys() - staged)]
-    if of_samples:
-        print_table(["samples", "value", "unit"], [[name, value, unit] for name, unit, value in of_samples])
+    _show_others({key: metrics[key] for key in metrics.keys() - staged})
+
+
+def _show_others(metrics: Mapping[str, float]) -> None:
+    """Print what no split has, such as scores of samples and of words, with the ends of intervals and chance beside."""
+    from lsgen.cli.output.tables import number, print_table
+
+    beside = {"_low": "95 % from", "_high": "to", "_chance": "by chance"}
+    ends = {f"{key}{end}" for key in metrics for end in beside} & metrics.keys()
+    kept = {end: title for end, title in beside.items() if any(key.endswith(end) for key in ends)}
+    rows = []
+    for key in in_reading_order(metrics.keys() - ends):
+        name, unit = named(key)
+        rows.append([name, *(number(metrics.get(f"{key}{end}")) for end in ("", *kept)), unit])
+    if rows:
+        print_table(["quantity", "value", *kept.values(), "unit"], rows)

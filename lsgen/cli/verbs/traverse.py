@@ -37,6 +37,7 @@ x= are observations for its encoder, run_dir= is where pictures and the report g
 
 _OF_OWN = ("x", "device", "run_dir")
 _SHOWN = ("q05", "q50", "q95")
+_MOST_SHOWN = 10
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -204,10 +205,16 @@ def _show(directory: RunDirectory, scalars: Mapping[str, float]) -> None:
             title=f"{directory.path.name}, over its probes",
         )
     if single := [row for row in rows if row.not_finite is None]:
-        print_table(
-            ["quantity", "value"], [[_label(row), "  ".join(number(v, 4) for v in row.values)] for row in single]
-        )
+        print_table(["quantity", "value"], [[_label(row), _listed(row.values)] for row in single])
     print(f"figures  {directory.figures}")
+
+
+def _listed(values: Sequence[float]) -> str:
+    """Return numbers as the text of a cell; of many, such as eigenvalues, the first and the last."""
+    from lsgen.cli.output.tables import number
+
+    shown = [number(value, 4) for value in values]
+    return "  ".join(shown if len(shown) <= _MOST_SHOWN else [*shown[: _MOST_SHOWN - 2], "…", shown[-1]])
 
 
 def _label(row: Quantity) -> str:

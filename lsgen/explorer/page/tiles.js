@@ -15,18 +15,24 @@ function tilesOf(data) {
   const engine = engineOf(data);
   let decode = null;
   const fits = data.decoder && data.codes && data.codes.dim === data.codes.full;
-  const ready = fits ? decoderOf(data).then((made) => { decode = made; }, (error) => { data.decoder.refusal = error.message; }) : Promise.resolve();
+  const refuse = (error) => { decode = null; data.decoder.refusal = error.message; };
+  const ready = fits ? decoderOf(data).then((made) => { decode = made; }, refuse) : Promise.resolve();
   const known = new Map(), most = 500;  // what a decoder that waits has decoded
   let queue = Promise.resolve();
 
   const keyOf = (z) => Float32Array.from(z).join();
   const at = (z) => (decode.waits ? known.get(keyOf(z)) : decode(z));
 
-  /* Have what codes are decoded to, where that takes a wait, so that it can be asked for at once; for as long as it is wanted. */
+  /* Have what codes are decoded to, where that takes a wait, so that it can be asked for at once; for as long as it is
+     wanted. A decoder that fails is not asked again: from then on the nearest real items stand for codes. */
   async function prepare(codes, wanted = () => true) {
     if (!decode?.waits) return;
     if (known.size + codes.length > most) known.clear();
-    for (const z of codes) if (wanted() && !known.has(keyOf(z))) known.set(keyOf(z), await decode(z));
+    try {
+      for (const z of codes) if (decode && wanted() && !known.has(keyOf(z))) known.set(keyOf(z), await decode(z));
+    } catch (error) {
+      refuse(error);
+    }
   }
 
   /* Paint a code as soon as it is decoded, unless another is wanted in its place by then. */

@@ -38,7 +38,7 @@ WORDS: tuple[Entry, ...] = (
     *_with_ends("similarity/{test}/pearson", "similarity, {test}, Pearson", "Pearson's of the same", better="higher"),
     *_with_ends("similarity/{test}/{correlation}_zero", "{correlation}, {test}, 0 for unknown", "the same over all "
         "pairs, those that are not known with the similarity 0", better="higher"),
-    Entry("words/{kind}/{test}/coverage", "coverage of {test}", "", "words", better="higher",
+    Entry("words/{kind}/{test}/coverage", "coverage of {test}, {kind}", "", "words", better="higher",
         meaning="share of questions, or of pairs, whose words are all known"),
     figure("words/analogies", "Analogies by section", "words",
         "shares that are solved, standard and honest, with 95 % intervals"),

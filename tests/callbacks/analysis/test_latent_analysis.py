@@ -10,9 +10,15 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
-from lsgen.analysis.analogies import attribute_analogies, evaluate_analogies, read_questions
+from lsgen.analysis.analogies import (
+    PAIR_SET_METHODS,
+    attribute_analogies,
+    evaluate_analogies,
+    evaluate_pair_sets,
+    read_questions,
+)
 from lsgen.analysis.anomalies import anomaly_panel
-from lsgen.analysis.directions import attribute_direction, attribute_probes, leakage, pair_alignment
+from lsgen.analysis.directions import Resampling, attribute_direction, attribute_probes, leakage, pair_alignment
 from lsgen.analysis.probing import ProbeOptions, probe
 from lsgen.analysis.projections import map_stability, tsne
 from lsgen.callbacks import AnalysisDetail, CSVLogger, Explorer, LatentAnalysis, Turns
@@ -22,6 +28,7 @@ from lsgen.callbacks.analysis.parts.analogy_questions import analogies
 from lsgen.callbacks.analysis.parts.attributes import directions
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.mapping import projections
+from lsgen.callbacks.analysis.parts.predictions import probes
 from lsgen.callbacks.analysis.parts.subject import Subject
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Digits
@@ -122,7 +129,10 @@ def test_a_class_and_a_column_that_are_called_alike_are_both_taken(tmp_path):
     codes = Codes(z, columns={"a": np.arange(60) % 3, "a_1": z[:, 0]})
     collected, found = Collected(codes, None, None, None, "items", "", None, 0), Findings(Sink(tmp_path, 1))
     directions(Subject(nn.Module(), Words(), collected, AnalysisDetail()), found)
-    assert {key.split("/")[2] for key in found.statistics if "/leakage/" in key} == {"a_0", "a_1", "a_2"}
+    expected = {"a_0", "a_1", "a_2", "a_1_2"}  # three classes of a, and the column a_1
+    assert {key.split("/")[2] for key in found.statistics if "/leakage/" in key} == expected
+    column = attribute_direction(codes, "a_1", resampling=Resampling(seed=0))
+    assert found.statistics["analysis/direction/a_1_2/reliability"] == column.reliability
 
 
 class Words(ItemSpace):
@@ -148,9 +158,26 @@ def test_items_without_decoder_are_analysed_and_asked_by_name(tmp_path):
     exact = evaluate_analogies(Words().items(), *read_questions(file)).total
     assert found.statistics["analysis/analogy/questions/standard"] == exact.standard
     assert found.statistics["analysis/analogy/questions/coverage"].value == 1
+    pairs = [(f"w{i}", f"w{i}s") for i in range(6)]  # those of the questions, each once
+    for method in PAIR_SET_METHODS:
+        total = evaluate_pair_sets(Words().items(), {"plural": pairs}, method).total
+        assert found.statistics[f"analysis/analogy/{method}/standard"] == total.standard
+        assert found.statistics[f"analysis/analogy/{method}/standard"].n == 6
     assert set(found.left_out) == {"paths", "imputation"}
     assert found.left_out["paths"] == "there is no decoder"
     assert sorted(key for key in sink.values if find(key) is None) == []
+
+
+def test_whole_numbers_of_which_most_come_once_are_no_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(60, 2))
+    codes = Codes(z, columns={"count": np.argsort(np.argsort(z[:, 0])), "kind": rng.integers(0, 3, 60)})
+    collected, found = Collected(codes, None, None, None, "items", "", None, 0), Findings(Sink(tmp_path, 1))
+    probes(Subject(nn.Module(), Words(), collected, AnalysisDetail(probes=ProbeOptions(budgets=(None,)))), found)
+    scores = {key: one.value for key, one in found.statistics.items()}
+    assert scores["analysis/probe/count/codes/48"] > 0.8  # ranks of a coordinate, by regression: no rank comes twice
+    assert scores["analysis/probe/count/majority/48"] < 0.1
+    assert 0 <= scores["analysis/probe/kind/codes/48"] <= 1
 
 
 def test_groups_of_two_columns_are_asked_about_where_there_is_no_file(tmp_path):

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from lsgen.analysis.analogies import (
+    PAIR_SET_METHODS,
     AnalogyEvaluation,
     AnalogyScores,
     attribute_analogies,
     evaluate_analogies,
+    evaluate_pair_sets,
     read_questions,
 )
 from lsgen.analysis.analogies.evaluation import SCORES
 from lsgen.callbacks.analysis.parts.findings import Findings
-from lsgen.callbacks.analysis.parts.subject import CLASSES, LeftOutError, Subject
-from lsgen.latent import ItemSpace
+from lsgen.callbacks.analysis.parts.subject import CLASSES, LeftOutError, Subject, unused
+from lsgen.latent import Codes, ItemSpace
 from lsgen.latent.columns import is_text
 
 __all__ = ["analogies"]
 
 COLUMNS = ("questions", "section", "asked", *SCORES)
+Question = tuple[str, str, str, str]
 
 
 def analogies(subject: Subject, found: Findings) -> None:
     """Log how many analogies codes answer, with the inputs left out of the answers and without leaving them out.
 
-    Items are asked by name where there is a file of questions, all of them where they are a closed set. Without one,
-    the averages of groups of codes are: two columns of up to 20 values each give groups, and what the first value is to
-    the second at one value of the other column is asked at another.
+    Items are asked by name where there is a file of questions, all of them where they are a closed set: three by three,
+    and the pairs of each section by all its others (3CosAvg, LRCos). Without one, the averages of groups of codes are:
+    two columns of up to 20 values each give groups, and what the first value is to the second at one value of the other
+    column is asked at another.
     """
     rows: list[list[str | float]] = []
-    asked = _of_names(subject) if subject.detail.analogies is not None else _of_groups(subject, found)
+    asked = _of_names(subject, found) if subject.detail.analogies is not None else _of_groups(subject, found)
     for name, evaluation in asked:
         for score in SCORES:
             found.add(f"analysis/analogy/{name}/{score}", getattr(evaluation.total, score))
@@ -47,7 +52,7 @@ def analogies(subject: Subject, found: Findings) -> None:
     found.sink.table("analysis/analogies", COLUMNS, rows)
 
 
-def _of_names(subject: Subject) -> Iterator[tuple[str, AnalogyEvaluation]]:
+def _of_names(subject: Subject, found: Findings) -> Iterator[tuple[str, AnalogyEvaluation]]:
     file, space = subject.detail.analogies, subject.space
     assert file is not None
     try:
@@ -55,15 +60,33 @@ def _of_names(subject: Subject) -> Iterator[tuple[str, AnalogyEvaluation]]:
     except OSError as error:
         raise LeftOutError(f"the file of questions cannot be read: {error}") from error
     codes = space.items() if isinstance(space, ItemSpace) else subject.codes
+    _of_pairs(codes, questions, sections, subject.seed, found)
     yield "questions", evaluate_analogies(codes, questions, sections if any(sections) else None)
+
+
+def _of_pairs(codes: Codes, questions: Sequence[Question], sections: Sequence[str], seed: int, found: Findings) -> None:
+    """Log how many pairs of each section all its other pairs answer."""
+    relations: defaultdict[str, dict[tuple[str, str], None]] = defaultdict(dict)
+    for section, (a, b, c, d) in zip(sections, questions, strict=True):
+        relations[section] |= {(a, b): None, (c, d): None}
+    pairs = {section: list(known) for section, known in relations.items()}
+    for method in PAIR_SET_METHODS:
+        try:
+            total = evaluate_pair_sets(codes, pairs, method, seed).total
+        except ValueError as error:
+            found.left_out[f"analogies by {method}"] = str(error)
+            continue
+        for score in ("standard", "honest", "returns_input", "coverage"):
+            found.add(f"analysis/analogy/{method}/{score}", getattr(total, score))
 
 
 def _of_groups(subject: Subject, found: Findings) -> Iterator[tuple[str, AnalogyEvaluation]]:
     """Yield the scores of every two columns of few values, by their names."""
+    names: list[str] = []
     for first, second in combinations(_columns(subject), 2):
-        name = f"{first}_{second}".replace("/", "_")
+        names.append(unused(f"{first}_{second}", names))
         try:
-            yield name, attribute_analogies(subject.codes, first, second, seed=subject.seed)
+            yield names[-1], attribute_analogies(subject.codes, first, second, seed=subject.seed)
         except ValueError as error:
             found.left_out[f"analogies of {first} and {second}"] = str(error)
 

@@ -23,7 +23,7 @@ from lsgen.analysis.directions import (
 )
 from lsgen.analysis.tangents import tangent_space
 from lsgen.callbacks.analysis.parts.findings import Findings
-from lsgen.callbacks.analysis.parts.subject import CLASSES, Subject
+from lsgen.callbacks.analysis.parts.subject import CLASSES, Subject, unused
 from lsgen.latent import Euclidean
 from lsgen.latent.columns import is_text
 
@@ -112,13 +112,15 @@ def _change(changed: Leakage, i: int, j: int, seed: int) -> Statistic:
 def _found(subject: Subject, found: Findings) -> Iterator[tuple[str, str, Direction]]:
     """Yield column, name and direction of every class of a column of up to 20, and of every column of numbers."""
     codes, resampling, space = subject.codes, Resampling(seed=subject.seed), tangent_space(subject.codes)
+    names: list[str] = []
     for column in subject.columns():
         values = codes.columns[column]
         classes = sorted(set(subject.known(column))) if is_text(values) or values.dtype.kind in "biu" else []
         if not 3 <= len(classes) <= CLASSES:
             classes = [None]
         for value in classes:
-            name = column if value is None else f"{column}_{value}".replace("/", "_")
+            name = unused(column if value is None else f"{column}_{value}", names)
+            names.append(name)
             try:
                 yield column, name, attribute_direction(codes, column, value, resampling=resampling, space=space)
             except ValueError as error:

@@ -24,15 +24,21 @@ DRAWS, WIDEST, MOST_CLASSES = 99, 20_000, 100
 
 
 def probes(subject: Subject, found: Findings) -> None:
-    """Log how well probes of the codes, and of four baselines, predict every column."""
+    """Log how well probes of the codes, and of four baselines, predict every column.
+
+    Whole numbers are classes unless most of them come once, as the counts of words do.
+    """
     baselines = _baselines(subject)
     for column in subject.columns():
-        values = subject.codes.columns[column]
-        if values.dtype.kind != "f" and (classes := len(np.unique(values.astype(str)))) > MOST_CLASSES:
+        codes, values = subject.codes, subject.codes.columns[column]
+        classes = len(np.unique(values.astype(str)))
+        if values.dtype.kind in "iu" and 2 * classes > len(values):
+            codes = codes.with_columns({column: values.astype(float)})
+        elif values.dtype.kind != "f" and classes > MOST_CLASSES:
             found.left_out[f"probes of {column}"] = f"it has {classes} classes, more than {MOST_CLASSES}"
             continue
         try:
-            curves = probe(subject.codes, column, baselines, subject.detail.probes)
+            curves = probe(codes, column, baselines, subject.detail.probes)
         except ValueError as error:
             found.left_out[f"probes of {column}"] = str(error)
             continue

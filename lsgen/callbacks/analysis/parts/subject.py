@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.latent import Codes, Space
 from lsgen.latent.columns import is_text
 
-__all__ = ["LeftOutError", "Part", "Subject"]
+__all__ = ["LeftOutError", "Part", "Subject", "unused"]
 
 SCORES = ("elbo", "reconstruction_error", "prior_nll", "split")
 CLASSES = 20
@@ -111,6 +112,12 @@ class Subject:
 
 
 Part = Callable[[Subject, Findings], None]
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """Return a name as a part of a log key; with a number, from 2 on, where another has it."""
+    part = name.replace("/", "_")
+    return part if part not in taken else next(other for n in count(2) if (other := f"{part}_{n}") not in taken)
 
 
 def _renamed(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:

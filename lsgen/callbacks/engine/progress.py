@@ -144,7 +144,8 @@ class Progress(Observer, ProgressBar):
         self._next = now + (self.refresh_seconds if in_place else self.line_seconds)
 
     def _read_elbo(self, losses: Losses) -> None:
-        self._words = f"elbo {losses.elbo.mean().item():.2f}"
+        bounded = losses.kl.shape[-1] > 0  # codes that are points bound nothing
+        self._words = f"elbo {losses.elbo.mean().item():.2f}" if bounded else f"loss {losses.loss.item():.2f}"
 
     def _close(self) -> None:
         if self._bar is not None:

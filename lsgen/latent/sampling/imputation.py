@@ -82,7 +82,7 @@ def observed_log_prob(p: Distribution, x: Tensor, observed: Tensor) -> Tensor:
 
     """
     if not isinstance(p, Independent):
-        raise TypeError(f"expected a likelihood with independent data dimensions, got {p}")
+        raise TypeError(f"expected a likelihood with independent data dimensions, got {type(p).__name__.lstrip('_')}")
     each = p.base_dist.log_prob(x)
     return torch.where(observed, each, 0.0).flatten(-len(p.event_shape)).sum(-1)
 

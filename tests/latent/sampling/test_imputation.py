@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from lsgen.latent import EncodableLatentSpace, impute, observed_log_prob, pseudo_gibbs
+from lsgen.likelihoods import Multinomial
 from lsgen.models import LinearModel
 from lsgen.models.vae import IWAE, MissingDataIWAE
 
@@ -143,3 +144,6 @@ def test_bad_masks_are_refused() -> None:
         MissingDataIWAE()(space, {"x": X}, 0)
     with pytest.raises(TypeError, match="expected a likelihood with independent data dimensions"):
         observed_log_prob(MultivariateNormal(torch.zeros(2), torch.eye(2)), torch.zeros(1, 2), torch.ones(1, 2).bool())
+    counts = Multinomial((2,), 3)(torch.zeros(1, 2))
+    with pytest.raises(TypeError, match="expected a likelihood with independent data dimensions, got Counts"):
+        observed_log_prob(counts, torch.ones(1, 2), torch.ones(1, 2).bool())

@@ -61,7 +61,10 @@ def imputation(subject: Subject, found: Findings) -> None:
     chosen = x[: detail.imputed].to(like.device, like.dtype)
     hidden = torch.rand(chosen.shape, generator=torch.Generator().manual_seed(subject.seed)) < detail.missing
     observed = ~hidden.to(like.device)
-    draws = impute(space, chosen, observed, detail.samples, DRAWS).draws
+    try:
+        draws = impute(space, chosen, observed, detail.samples, DRAWS).draws
+    except TypeError as error:  # counts of words, whose likelihood is that of all of them
+        raise LeftOutError(str(error)) from error
     coverage = imputation_coverage(chosen, observed, draws)
     found.add("analysis/imputation/coverage", coverage.share)
     found.numbers({"analysis/imputation/width": coverage.width})

@@ -11,6 +11,7 @@ from lsgen.nn.denoisers.transformer import DiffusionTransformer
 from lsgen.nn.denoisers.unet import UNet
 from lsgen.nn.features.backbone import TorchvisionBackbone
 from lsgen.nn.features.blocks import BlockEncoder
+from lsgen.nn.graph_convolution import GraphEncoder, SparseMatrix
 from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.hyperbolic import GeodesicDecoder, Gyroplanes, MobiusDecoder, MobiusLinear
 from lsgen.nn.made import MADE
@@ -37,6 +38,7 @@ __all__ = [
     "DiffusionTransformer",
     "GatedLinear",
     "GeodesicDecoder",
+    "GraphEncoder",
     "GridDecoder",
     "GridEncoder",
     "Gyroplanes",
@@ -57,6 +59,7 @@ __all__ = [
     "ResNetEncoder",
     "ResidualLadderEncoder",
     "SelfMasking",
+    "SparseMatrix",
     "StagedRBFDecoder",
     "TorchvisionBackbone",
     "UNet",

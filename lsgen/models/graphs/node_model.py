@@ -32,7 +32,7 @@ class NodeModel(LatentModel):
 
     precisions: ClassVar[tuple[str, ...]] = ("32-true", "64-true")
     bounds_evidence: ClassVar[bool] = False
-    row: ClassVar[int] = 2  # numbers of nodes in an observation: 2 of links, 1 of nodes
+    row: int = 2  # numbers of nodes in an observation: 2 of links, 1 of nodes
     latent_space: LinkSpace
     _known = False
 

@@ -39,14 +39,14 @@ class LinkSpace(ItemSpace):
         """Store the network that is learned.
 
         Raises:
-            ValueError: it has another number of nodes, or it is directed and the decoder knows no directions.
+            ValueError: it has another number of nodes or no links, or it is directed and the decoder knows no
+                directions.
 
         """
         owner, nodes = type(self.decoder).__name__, self.decoder.nodes
         if graph.nodes != nodes:
             raise ValueError(f"expected {nodes} nodes, as model.decoder.nodes says, got a network of {graph.nodes}")
-        if not self.decoder.directed:
-            graph.require(owner, directed=False)
+        graph.require(owner, directed=None if self.decoder.directed else False, signed=True)
         self.graph = graph
 
     def link_scores(self, pairs: Tensor) -> Tensor:

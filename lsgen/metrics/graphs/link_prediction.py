@@ -29,7 +29,7 @@ from lsgen.metrics.graphs.tied_orders import expected_hit, expected_precision
 
 __all__ = ["LinkPrediction"]
 
-ENTRIES = 2**22
+ENTRIES = 2**20
 
 
 class LinkPrediction(Metric):
@@ -117,8 +117,10 @@ class LinkPrediction(Metric):
         """Return the ends (2, M) of the intervals of the measures."""
         generator, parts = torch.Generator().manual_seed(self.seed), []
         total = max(int(side.sum()) for side in counts)
+        places = torch.arange(counts.links.shape[1], device=counts.links.device)
+        owners = [places.repeat_interleave(side[0]) for side in counts]
         for size in torch.ones(self.draws).split(max(1, ENTRIES // total)):
-            drawn = _Counts(*(_resampled(side[0], len(size), generator) for side in counts))
+            drawn = _Counts(*(_resampled(owner, len(places), len(size), generator) for owner in owners))
             parts.append(_measures(drawn, self.ks))
         tail = (1 - self.level) / 2
         ends = torch.tensor([tail, 1 - tail], dtype=torch.float64, device=counts.links.device)
@@ -148,10 +150,8 @@ def _measures(counts: _Counts, ks: Sequence[int]) -> Tensor:
     return torch.stack([auc, ap, *(mean(expected_hit(t, u, k)) for k in ks)], 1)
 
 
-def _resampled(counts: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-    """Return counts (S, T) of as many items, drawn with replacement from those that are counted (T,)."""
-    total = int(counts.sum())
-    owner = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-    chosen = torch.randint(total, (draws, total), generator=generator).to(counts.device)
-    drawn = counts.new_zeros(draws, len(counts))
+def _resampled(owner: Tensor, levels: int, draws: int, generator: torch.Generator) -> Tensor:
+    """Return how many items of each of T levels are among as many as there are, drawn with replacement, (S, T)."""
+    chosen = torch.randint(len(owner), (draws, len(owner)), generator=generator).to(owner.device)
+    drawn = owner.new_zeros(draws, levels)
     return drawn.scatter_add_(1, owner[chosen], torch.ones_like(chosen))

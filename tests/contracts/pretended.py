@@ -26,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lsgen.cli.config.open_shape import fill_shape
 from lsgen.latent import ItemSpace, LatentSpace, Space
+from lsgen.likelihoods import Bernoulli
 from lsgen.models import VAE, LatentModel
 from lsgen.models.vae import DataSetObjective
 
@@ -156,6 +157,7 @@ def built(config: Any) -> LatentModel:
 def batch_of(space: Space) -> dict[str, Tensor]:
     shape = space.likelihood.shape if isinstance(space, LatentSpace) else getattr(space, "shape", None) or (1, 8, 8)
     x, pair, missing = (torch.rand(B, *shape) for _ in range(3))
-    x = x.round().long() if isinstance(space, ItemSpace) else x.round()
+    numbers = isinstance(space, ItemSpace) and not isinstance(getattr(space, "likelihood", None), Bernoulli)
+    x = x.round().long() if numbers else x.round()
     numbers = {"label": torch.arange(B) % 3, "weight": torch.rand(B) + 0.5}
     return {"x": x, "pair": pair.round(), "observed": missing < 0.7, **numbers}

@@ -24,7 +24,15 @@ from lsgen.runs import provenance
 
 __all__ = ["FrozenRun", "chance", "prepare"]
 
-_PATHS = ("path", "val_path", "test_path", "picture", "label", "cache")  # keys of data with paths of the user
+_PATHS = (
+    "path",
+    "val_path",
+    "test_path",
+    "nodes_path",
+    "picture",
+    "label",
+    "cache",
+)  # keys of data with paths of the user
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.data.draws import Purpose, key
@@ -79,6 +80,12 @@ class GraphData(DataModule):
     def features(self) -> Any:
         """Features of the nodes, a sparse array of scipy in rows (N, F); None where the source knows none."""
         return self.source.features() if isinstance(self.source, FeatureSource) else None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Build the splits that a stage needs, and warn of held-out links of nodes that training does not know."""
+        super().setup(stage)
+        if stage in ("fit", None) and (sentence := self.split.about_unknown(self.whole, self._rows)):
+            rank_zero_warn(sentence)
 
     def held_out(self, split: Split) -> HeldOutLinks:
         """Return the links of a held-out split and pairs without a link, the same in every call and every run.

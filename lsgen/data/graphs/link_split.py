@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor
@@ -57,7 +56,7 @@ class LinkSplit:
             that has a link keeps one: those outside of a spanning forest that is drawn at random.
         negatives: pairs without a link for each link that is held out.
         unknown: what becomes of held-out links of nodes that have no link in training: "warn" says how many there are
-            and asks for them all the same, "drop" leaves them out, "refuse" is an error.
+            when training starts, and asks for them all the same, "drop" leaves them out, "refuse" is an error.
 
     Raises:
         ValueError: an option is out of its range, or links of one time would be asked to keep a network connected.
@@ -111,7 +110,32 @@ class LinkSplit:
         trained[torch.cat(list(parts.values()))] = False
         if not bool(trained.any()):
             raise ValueError(f"expected sizes that leave some of {total} links for training, got {_words(sizes)}")
-        return {"train": trained.nonzero()[:, 0], **self._known(graph, trained, parts)}
+        rows = {"train": trained.nonzero()[:, 0], **{part: found.sort().values for part, found in parts.items()}}
+        if self.unknown == "refuse" and (sentence := self.about_unknown(graph, rows)):
+            raise ValueError(sentence)
+        if self.unknown == "drop":
+            alone = _alone(graph, rows["train"])
+            rows |= {part: rows[part][~alone[graph.edges[rows[part]]].any(1)] for part in _PARTS}
+        return rows
+
+    def about_unknown(self, graph: Graph, rows: Mapping[str, Tensor]) -> str:
+        """Return a sentence about the held-out links of nodes that have none in training; none where there are none.
+
+        Args:
+            graph: the network.
+            rows: the numbers of the links of each split.
+
+        """
+        alone = _alone(graph, rows["train"])
+        ends = graph.edges[torch.cat([rows[part] for part in _PARTS])]
+        number, nodes = int(alone[ends].any(1).sum()), ends[alone[ends]].unique()
+        if not number:
+            return ""
+        return (
+            f"expected held-out links of nodes that have links in training too, got {number} links of {len(nodes)} "
+            f"nodes without, such as {graph.names[int(nodes[0])]!r}: data.split.unknown=drop leaves them out, "
+            "data.split.connected=true leaves each node a link"
+        )
 
     def _random(self, graph: Graph, sizes: Mapping[str, int], seed: int) -> dict[str, Tensor]:
         generator, wanted = stream(seed, Purpose.SPLIT), sum(sizes.values())
@@ -142,25 +166,10 @@ class LinkSplit:
         chosen = {"val": (number >= first) & (number < last), "test": number >= last}
         return {part: torch.from_numpy(np.flatnonzero(rows)) for part, rows in chosen.items()}
 
-    def _known(self, graph: Graph, trained: Tensor, parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the links held out, ascending, and say or do what is to become of those of unknown nodes."""
-        alone = graph.kept(trained).isolated()
-        strange = {part: alone[graph.edges[rows]].any(1) for part, rows in parts.items()}
-        number = sum(int(found.sum()) for found in strange.values())
-        if number and self.unknown != "drop":
-            ends = graph.edges[torch.cat([parts[part][found] for part, found in strange.items()])].flatten()
-            nodes = ends[alone[ends]].unique()
-            sentence = (
-                f"expected held-out links of nodes that have links in training too, got {number} links of "
-                f"{len(nodes)} nodes without, such as {graph.names[int(nodes[0])]!r}: data.split.unknown=drop leaves "
-                "them out, data.split.connected=true leaves each node a link"
-            )
-            if self.unknown == "refuse":
-                raise ValueError(sentence)
-            rank_zero_warn(sentence)
-        if self.unknown == "drop":
-            parts = {part: rows[~strange[part]] for part, rows in parts.items()}
-        return {part: rows.sort().values for part, rows in parts.items()}
+
+def _alone(graph: Graph, trained: Tensor) -> Tensor:
+    """Return which nodes have no link among those of training, bool (N,)."""
+    return torch.bincount(graph.edges[trained].flatten(), minlength=graph.nodes) == 0
 
 
 def _words(sizes: Mapping[str, int]) -> str:

@@ -47,10 +47,19 @@ def test_data_that_cannot_tell_their_shape_are_refused(overrides, sentence):
         raise prepared("data=table", "data.shape=null", *overrides)
 
 
-def test_open_numbers_of_nodes_are_those_of_the_network(tmp_path):
+def test_open_numbers_of_nodes_are_those_of_the_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "links.csv").write_text("source,target\n" + "".join(f"{a},{a + 1}\n" for a in range(40)))
-    file = ["data.graph._target_=lsgen.data.GraphFile", f"+data.graph.path={tmp_path / 'links.csv'}"]
-    assert prepared("model=deep_walk", *file)["model"]["decoder"]["items"] == 41
-    assert prepared("model=deep_walk", "data.graph._target_=lsgen.data.KarateClub")["data"]["nodes"] == 34
-    with pytest.raises(UsageError, match=r"data: expected a network at .*none.csv, found nothing"):
-        raise prepared("model=deep_walk", *file[:1], f"+data.graph.path={tmp_path / 'none.csv'}")
+    (tmp_path / "nodes.csv").write_text("id\n" + "".join(f"{a}\n" for a in range(50)))
+    file = [
+        "data.graph._target_=lsgen.data.GraphFile",
+        "+data.graph.path=links.csv",
+        "+data.graph.nodes_path=nodes.csv",
+    ]
+    config = prepared("model=deep_walk", *file)
+    assert config["model"]["decoder"]["items"] == config["data"]["nodes"] == 50
+    assert config["data"]["graph"]["path"] == str(tmp_path / "links.csv")
+    assert config["data"]["graph"]["nodes_path"] == str(tmp_path / "nodes.csv")
+    assert prepared("model=deep_walk", *file[:2])["data"]["nodes"] == 41
+    with pytest.raises(UsageError, match=r"data: expected a network at none.csv, found nothing"):
+        raise prepared("model=deep_walk", file[0], "+data.graph.path=none.csv")

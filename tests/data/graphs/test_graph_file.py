@@ -54,7 +54,7 @@ def test_a_table_of_links_with_one_of_nodes(made, tmp_path):
         csv.writer(file, delimiter=";").writerows(rows)
     nodes = "".join(f"{node},{made.nodes[node]['block']}\n" for node in made)
     (tmp_path / "nodes.csv").write_text(f"id,block\n{nodes}")
-    graph = GraphFile(tmp_path / "links.csv", directed=True, nodes=tmp_path / "nodes.csv").graph()
+    graph = GraphFile(tmp_path / "links.csv", directed=True, nodes_path=tmp_path / "nodes.csv").graph()
     assert links(graph) == known(made)
     assert graph.names == tuple(made)
     assert graph.columns["block"].tolist() == [made.nodes[node]["block"] for node in made]
@@ -149,7 +149,13 @@ WRONG = {
     "no time": ("a.csv", "u,v,time\na,b,soon\n", {}, "expected a number, or date .* in line 2 of .*, got 'soon'"),
     "two kinds of time": ("a.csv", "u,v,time\na,b,2008\nb,c,2008-01-01\n", {}, "expected a number as time in line 3"),
     "loop": ("a.txt", "a a\nb c\n", {}, r"expected no link from a node to itself, got 1, such as that of 'a' \(data"),
-    "again": ("a.txt", "a b\nb a\n", {}, "expected every link once, got 1 again, such as that of 'a' and 'b'"),
+    "again": ("a.txt", "a b\nb a\na b\n", {}, "expected every link once, got 2 again, such as that of 'a' and 'b'"),
+    "opposite": (
+        "a.txt",
+        "b a\na b\n",
+        {},
+        "got 1 from either end, such as that of 'b' and 'a': data.graph.directed=true",
+    ),
     "empty": ("a.csv", "", {}, "expected lines in .*, got none"),
     "names alone": ("a.csv", MARKED, {}, "expected links in .*, got none"),
     "matrix market": (
@@ -172,7 +178,12 @@ WRONG = {
         {"source": "a"},
         "expected data.graph.source and .* with a table of links alone",
     ),
-    "nodes of xml": ("a.graphml", "", {"nodes": "b"}, "expected data.graph.nodes with a table of links alone, got 'b'"),
+    "nodes of xml": (
+        "a.graphml",
+        "",
+        {"nodes_path": "b"},
+        "expected data.graph.nodes_path with a table of links alone, got 'b'",
+    ),
     "broken npz": ("a.npz", b"PK\x03\x04", {}, "expected the network data in .*, got what is cut short"),
 }
 
@@ -236,8 +247,8 @@ def test_other_files_that_are_no_network_are_refused(tmp_path):
         with pytest.raises(ValueError, match=sentence):
             GraphFile(tmp_path / name, **options).graph()
     with pytest.raises(ValueError, match=r"expected another node in each line of .*, got 'a' in line 3"):
-        GraphFile(tmp_path / "a.csv", nodes=tmp_path / "two.csv").graph()
+        GraphFile(tmp_path / "a.csv", nodes_path=tmp_path / "two.csv").graph()
     with pytest.raises(ValueError, match=r"expected one of the 2 nodes in line 3 of .*, got 'c'"):
-        GraphFile(tmp_path / "a.csv", nodes=tmp_path / "ab.csv").graph()
+        GraphFile(tmp_path / "a.csv", nodes_path=tmp_path / "ab.csv").graph()
     with pytest.raises(FileNotFoundError, match=r"expected a network at .*, found nothing"):
         GraphFile(tmp_path / "nothing.csv").graph()

@@ -7,12 +7,15 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lsgen.data.files import reading
 from lsgen.data.graphs.files.arrays import read_arrays
@@ -49,7 +52,7 @@ class GraphFile:
         target: the column of the second ends, likewise.
         weight: the column of the weights; "auto" for that called so, where there is one; None for none.
         time: the column of the times, likewise.
-        nodes: a table of all nodes, .csv, for a table of links: the first column has the names by which links call
+        nodes_path: a table of all nodes, .csv, for a table of links: the first column has the names by which links call
             them, others are metadata; nodes are called by a column "name" or "label" that has another text for each.
         signed: whether weights may be negative.
         duplicates: what becomes of links that come again: "refuse", "first" for the first of them, or "add".
@@ -64,7 +67,7 @@ class GraphFile:
     target: str | int = "auto"
     weight: str | int | None = "auto"
     time: str | int | None = "auto"
-    nodes: str | Path | None = None
+    nodes_path: str | Path | None = None
     signed: bool = False
     duplicates: Duplicates = "refuse"
     loops: Loops = "refuse"
@@ -84,6 +87,8 @@ class GraphFile:
             raise ValueError(f"expected weights of links in {self.path} for data.graph.signed=true, got none")
         names, columns = found.nodes.named()
         directed = bool(found.directed) if self.directed is None else self.directed
+        if not directed and self.duplicates == "refuse":
+            _refuse_opposites(found.edges, names, self.path)
         try:
             return Graph.of(
                 found.edges,
@@ -122,9 +127,10 @@ class GraphFile:
     def _found(self) -> FoundGraph:
         suffix, path = self._suffix(), _existing(str(self.path))
         choice = ColumnChoice(self.source, self.target, self.weight, self.time)
-        if self.nodes is not None and suffix not in (*TABLES, *LISTS):
+        if self.nodes_path is not None and suffix not in (*TABLES, *LISTS):
             raise ValueError(
-                f"expected data.graph.nodes with a table of links alone, got {str(self.nodes)!r} for {self.path}"
+                f"expected data.graph.nodes_path with a table of links alone, got "
+                f"{str(self.nodes_path)!r} for {self.path}"
             )
         if suffix in (".graphml", ".npz") and not self.source == self.target == "auto":
             raise ValueError(
@@ -139,11 +145,25 @@ class GraphFile:
         if suffix == ".zip":
             return _netzschleuder(path, links)
         nodes = None
-        if self.nodes is not None:
-            with _text(_existing(str(self.nodes))) as file:
-                nodes = read_node_table(file, str(self.nodes))
+        if self.nodes_path is not None:
+            with _text(_existing(str(self.nodes_path))) as file:
+                nodes = read_node_table(file, str(self.nodes_path))
         with _text(path) as file:
             return links(file, str(self.path), named=suffix in TABLES, nodes=nodes)
+
+
+def _refuse_opposites(edges: NDArray[np.int64], names: Sequence[str], path: str | Path) -> None:
+    """Refuse links without direction of which some come from either end and none comes twice from the same one."""
+    codes = np.sort(edges, 1) @ [len(names), 1]
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    if len(first) == len(edges) or len(np.unique(edges @ [len(names), 1])) < len(edges):
+        return
+    pair = " and ".join(repr(names[node]) for node in edges[first[counts > 1][0]])
+    raise ValueError(
+        f"expected every link without direction once in {path}, got {len(edges) - len(first)} from either end, such as "
+        f"that of {pair}: data.graph.directed=true tells them apart, data.graph.duplicates=first takes the first of "
+        "them, add adds their weights"
+    )
 
 
 def _existing(path: str) -> Path:

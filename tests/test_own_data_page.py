@@ -34,6 +34,9 @@ def test_the_page_runs_and_its_data_set_trains(names, tmp_path, monkeypatch, cap
     rows = torch.cat([data.dataset(split).rows for split in ("train", "val", "test")])
     assert sorted(rows.tolist()) == list(range(500))
     assert {len(batch["x"]) for batch in data.train_dataloader()} == {50}
+    ring = names["network"]
+    assert (ring.nodes, len(ring.whole), int(ring.graph.components().max())) == (40, 80, 0)
+    assert next(iter(ring.train_dataloader()))["x"].shape == (8, 2)
     code = next(
         text for text in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "class Waves" in text
     )

@@ -4,6 +4,7 @@ from lsgen.models.graphs.autoencoder import EncodedNodeSpace, GraphAutoencoder
 from lsgen.models.graphs.blocks import BlockLinks
 from lsgen.models.graphs.decoders import DistanceLinks, InnerProductLinks, LinkDecoder
 from lsgen.models.graphs.latent_positions import LatentPositionModel
+from lsgen.models.graphs.line import Line, LineLinks
 from lsgen.models.graphs.node_model import NodeModel
 from lsgen.models.graphs.non_neighbours import NonNeighbours
 from lsgen.models.graphs.pair_model import PairModel
@@ -22,6 +23,8 @@ __all__ = [
     "GraphAutoencoder",
     "InnerProductLinks",
     "LatentPositionModel",
+    "Line",
+    "LineLinks",
     "LinkDecoder",
     "LinkSpace",
     "NodeModel",

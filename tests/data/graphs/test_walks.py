@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from lsgen.data import Loading, StochasticBlocks, Walks
+from lsgen.data import Links, Loading, StochasticBlocks, Walks
 from lsgen.data.graphs.walks import expected_visits
 from lsgen.data.sampler import ShuffledBatches
 from lsgen.latent.graphs import Graph
@@ -184,3 +184,17 @@ def test_networks_without_walks_are_refused() -> None:
         Walks(graph=Given(signed), split=NONE)
     with pytest.raises(ValueError, match="Walks expected a graph of at least 1 link"):
         Walks(graph=Given(Graph.of([], 3)), split=NONE)
+
+
+def test_links_are_drawn_in_proportion_to_their_weights() -> None:
+    weights = np.array([0.1, 1, 2, 5, 0.5])
+    graph = Given(Graph.of([(0, k) for k in range(1, 6)], weights=weights))
+    data = Links(graph=graph, split=NONE, by_weight=True, batch_size=2)
+    batches = data.train_dataloader().sampler
+    assert isinstance(batches, ShuffledBatches)
+    counts = np.bincount(torch.cat([batches.order(epoch) for epoch in range(4000)]), minlength=5)
+    expected = weights / weights.sum() * counts.sum()
+    assert ((counts - expected) ** 2 / expected).sum() < chi2.isf(1e-4, 4)
+    assert torch.equal(batches.order(7), batches.order(7))
+    assert "weight" not in next(iter(data.train_dataloader()))
+    assert "weight" in next(iter(data.val_dataloader()))

@@ -20,9 +20,9 @@ from lsgen.data.graphs.files.citation_graph import CitationGraph
 from lsgen.data.graphs.files.graph_file import GraphFile
 from lsgen.data.graphs.files.wordnet import WordNetHypernyms
 from lsgen.data.graphs.graph_data import GraphData
-from lsgen.data.graphs.growing_citations import GrowingCitations
 from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
 from lsgen.data.graphs.links import Links
+from lsgen.data.graphs.made.growing_citations import GrowingCitations
 from lsgen.data.graphs.made.tree import Tree
 from lsgen.data.graphs.migration import TurkishMigration
 from lsgen.data.graphs.nodes import Nodes

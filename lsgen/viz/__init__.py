@@ -19,6 +19,7 @@ from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
 from lsgen.viz.response_plot import responses
 from lsgen.viz.style import Pixels
 from lsgen.viz.tabular import text_table
+from lsgen.viz.trend_plot import draw_trend, trend_axis
 from lsgen.viz.vector import pdf_and_png, publication
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "cards",
     "change_matrix",
     "curves",
+    "draw_trend",
     "flow_map",
     "framed",
     "geodesic_arcs",
@@ -53,6 +55,7 @@ __all__ = [
     "spectra",
     "text_table",
     "to_pixels",
+    "trend_axis",
     "upscale",
     "value_range",
     "wav",

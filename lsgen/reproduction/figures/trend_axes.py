@@ -1,0 +1,45 @@
+"""Codes of papers along the axis on which a field moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from lsgen import viz
+from lsgen.reproduction.drawing import Results
+from lsgen.runs import RunError
+
+__all__ = ["TrendAxes"]
+
+
+@dataclass(frozen=True)
+class TrendAxes:
+    """Draws the codes that the measure `CitationTrend` found in the first run of some arms, one beside another.
+
+    Attributes:
+        panels: the arms, from left to right.
+        measure: the name of the measure in target.yaml.
+
+    Raises:
+        RunError: an arm has not been measured.
+
+    Reference: Asatani et al. (2018), figures 2 and 3.
+    """
+
+    panels: Sequence[str]
+    measure: str = "trend"
+
+    def __call__(self, results: Results) -> Figure:
+        """Return the figure."""
+        with viz.publication(4.2 * len(self.panels), 3.4, 1, len(self.panels)) as (figure, axes):
+            for ax, arm in zip(axes, self.panels, strict=True):
+                found = {name: results.arrays(arm, f"{self.measure}/{name}") for name in ("along", "others", "year")}
+                if not all(found.values()):
+                    raise RunError(f"{arm}: expected coordinates of {self.measure}, got none")
+                first = min(seed for seed in found["along"] if seed is not None)
+                drawn = viz.draw_trend(ax, *(part[first] for part in found.values()))
+                ax.set_title(arm)
+                figure.colorbar(drawn, ax=ax, label="year")
+            return figure

@@ -51,7 +51,8 @@ class Surroundings:
 
     def of(self, z: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the distances (N,) and their percentiles (N,), from 0 to 100, of codes (N, d)."""
-        near = nearest_neighbours(z.detach().cpu().double(), self._codes, self.k + 1, self._measure).distances.numpy()
+        codes = self._precise(z.detach().cpu())
+        near = nearest_neighbours(codes, self._codes, self.k + 1, self._measure).distances.numpy()
         own = near[:, 0] <= SAME * self.known[len(self.known) // 2]
         far = np.where(own, near[:, self.k], near[:, self.k - 1])
         return far, 100 * np.searchsorted(self.known, far, side="left") / len(self.known)
@@ -69,7 +70,11 @@ class Surroundings:
 
     @cached_property
     def _codes(self) -> Tensor:
-        return self.table.tensor().double()
+        return self._precise(self.table.tensor())
+
+    def _precise(self, z: Tensor) -> Tensor:
+        """Return codes in double precision, in which those of single precision do not lie on a curved manifold."""
+        return self.table.manifold.retraction(z.double())
 
     @property
     def _measure(self) -> CodeDistance:

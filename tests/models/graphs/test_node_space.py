@@ -11,10 +11,12 @@ import torch
 from scipy.spatial.distance import cdist
 from torch.distributions import kl_divergence
 
+from lsgen.analysis.neighbours import Surroundings
 from lsgen.geometry import immersion, metric, scalar_curvature
 from lsgen.latent import Euclidean, Manifold, PoincareBall, Sphere
+from lsgen.latent.distances import FisherRaoDistance
 from lsgen.latent.graphs import Graph
-from lsgen.models.graphs import DistanceLinks, InnerProductLinks, LinkDecoder, NodeModel, NodeSpace
+from lsgen.models.graphs import BlockLinks, DistanceLinks, InnerProductLinks, LinkDecoder, NodeModel, NodeSpace
 
 N, D = 7, 3
 
@@ -202,3 +204,13 @@ def test_the_network_is_in_the_checkpoint() -> None:
         Plain(NodeSpace(DistanceLinks(5, 2))).on_load_checkpoint(checkpoint)
     with pytest.raises(ValueError, match="Plain expected a checkpoint of a network, got one without 'graph'"):
         other.on_load_checkpoint({"clocks": checkpoint["clocks"]})
+
+
+def test_memberships_in_single_precision_have_surroundings() -> None:
+    torch.manual_seed(0)
+    space = NodeSpace(BlockLinks(40, 3), parametrised=True)
+    found, percentile = Surroundings(space.items(), k=3).of(space.items().tensor())
+    exact = space.double().table().detach()
+    distances = FisherRaoDistance().pairwise(*(FisherRaoDistance().features(exact),) * 2)
+    np.testing.assert_allclose(found, distances.sort().values[:, 3], atol=1e-6)
+    assert sorted(percentile.tolist())[0] == 0

@@ -23,6 +23,7 @@ from lsgen.data.graphs.graph_data import GraphData
 from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
 from lsgen.data.graphs.links import Links
 from lsgen.data.graphs.made.growing_citations import GrowingCitations
+from lsgen.data.graphs.made.s1 import GeometricWeights, S1Graph
 from lsgen.data.graphs.made.tree import Tree
 from lsgen.data.graphs.migration import TurkishMigration
 from lsgen.data.graphs.nodes import Nodes
@@ -109,6 +110,7 @@ __all__ = [
     "FactorImages",
     "FashionMnist",
     "FeatureSource",
+    "GeometricWeights",
     "Grammar",
     "GraphData",
     "GraphFile",
@@ -144,6 +146,7 @@ __all__ = [
     "RandomShift",
     "RandomWalk",
     "Request",
+    "S1Graph",
     "Shapes3D",
     "ShuffledBatches",
     "SmallNorb",

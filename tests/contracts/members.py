@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -28,7 +29,13 @@ from lsgen.models import VAE, LatentModel
 from lsgen.models.vae import DataSetObjective
 
 CONF = Path(next(iter(lsgen.conf.__path__)))
-SMALL = {"width": 16, "channels": 16, "centres": 3, "hidden": 32}  # the most that parts of models have in tests
+SMALL = {
+    "width": 16,
+    "channels": 16,
+    "centres": 3,
+    "hidden": 32,
+    "nodes": 12,
+}  # the most that parts of models have in tests
 NUMBERS = {"int": 2, "float": 0.5, "float | Schedule": 0.5, "Sequence[int]": (4,), "tuple[int, ...]": (4,)}
 
 
@@ -139,7 +146,7 @@ def config(name: str) -> DictConfig:
     as one of words, has these.
     """
     experiment = f"{name}_digits"
-    own = [] if "override /data:" in (CONF / "model" / f"{name}.yaml").read_text() else ["data=digits"]
+    own = [] if _chooses_data(name) else ["data=digits"]
     chosen = [f"experiment={experiment}"] if experiment in options("experiment") else [f"model={name}", *own]
     with initialize_config_module("lsgen.conf", version_base="1.3"):
         composed = compose("train", [*chosen, "model.max_steps=4"], return_hydra_config=True)
@@ -151,12 +158,18 @@ def config(name: str) -> DictConfig:
         composed.model.sampler.steps = 3
     for _, node in _nodes(composed.model, "model"):
         for size in SMALL.keys() & node.keys():
-            value = OmegaConf.to_container(node)[size]
+            value = OmegaConf.to_container(node[size]) if OmegaConf.is_config(node[size]) else node[size]
             if isinstance(value, int):
                 node[size] = min(value, SMALL[size])
             elif isinstance(value, list):
                 node[size] = [min(one, SMALL[size]) for one in value]
     return composed
+
+
+def _chooses_data(name: str) -> bool:
+    """Return whether a model, or one that it is made of, chooses its data."""
+    text = (CONF / "model" / f"{name}.yaml").read_text()
+    return "override /data:" in text or any(map(_chooses_data, re.findall(r"^  - (?!_self_)(_\w+)$", text, re.M)))
 
 
 @cache

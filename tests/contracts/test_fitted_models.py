@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lsgen.models import FittedModel, LatentModel, LinearModel
+from lsgen.models.contract import PlainNumbers
 from lsgen.models.vae import VAE
 
 quiet = partial(Trainer, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -80,8 +81,15 @@ def _shape(model: LatentModel) -> tuple[int, ...]:
 
 
 def _rows(model: LatentModel, n: int) -> Tensor:
-    x = torch.rand(n, *_shape(model), generator=torch.Generator().manual_seed(0))
-    return (4 * x).ceil() if getattr(model.contract().observations, "discrete", False) else x
+    generator, expected = torch.Generator().manual_seed(0), model.contract().observations
+    if isinstance(expected, PlainNumbers) and expected.high is not None:
+        return torch.randint(expected.high + 1, (n, *_shape(model)), generator=generator)
+    x = torch.rand(n, *_shape(model), generator=generator)
+    return (4 * x).ceil() if getattr(expected, "discrete", False) else x
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.double() if x.is_floating_point() else x
 
 
 def _parameters(model: FittedModel) -> list[Tensor]:
@@ -106,7 +114,7 @@ def test_members_enrol_themselves() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_fit_by_batches_is_that_of_all_observations_at_once(name: str) -> None:
     whole, few, many = (_model(name).double() for _ in range(3))
-    x = _rows(whole, whole.least_observations + 9).double()
+    x = _wide(_rows(whole, whole.least_observations + 9))
     whole.fit(x)
     for model, batch_size in ((few, 7), (many, len(x))):
         _trained(model, x, batch_size)
@@ -139,8 +147,9 @@ def test_observations_that_do_not_determine_the_parameters_are_refused(name: str
     with pytest.raises(ValueError, match=f"expected at least {least} observations, got {least - 1}"):
         _trained(model, x[1:], 4)
     assert (model.images_seen, model.passes_made) == (0, 0)
-    with pytest.raises(ValueError, match="got nan in observation 1"):
-        model.fit(torch.where(torch.arange(least).reshape(-1, *[1] * (x.ndim - 1)) == 1, torch.nan, x))
+    bad = torch.nan if x.is_floating_point() else -1
+    with pytest.raises(ValueError, match=f"got {bad} in observation 1"):
+        model.fit(torch.where(torch.arange(least).reshape(-1, *[1] * (x.ndim - 1)) == 1, bad, x))
     with pytest.raises(ValueError, match=r"expected observations of shape \(B, "):
         model.fit(x.flatten())
     if not model.joined:
@@ -151,7 +160,7 @@ def test_observations_that_do_not_determine_the_parameters_are_refused(name: str
 @pytest.mark.parametrize("name", MODELS)
 def test_the_order_of_observations_does_not_matter(name: str) -> None:
     one, other = _model(name).double(), _model(name).double()
-    x = _rows(one, one.least_observations + 9).double()
+    x = _wide(_rows(one, one.least_observations + 9))
     one.fit(x)
     other.fit(x.flip(0))
     torch.testing.assert_close(other(x), one(x), rtol=1e-6, atol=1e-6)

@@ -12,6 +12,7 @@ from lsgen.models.graphs.pair_ranking import PairRanking
 from lsgen.models.graphs.ranked_links import RankedLinks
 from lsgen.models.graphs.riemannian import RiemannianSGD
 from lsgen.models.graphs.rows import PairLosses
+from lsgen.models.graphs.s1 import HiddenDegreeLinks, S1Map
 from lsgen.models.graphs.signed_cosine import CosineLinks, SignedCosine
 from lsgen.models.graphs.space import LinkSpace, NodeSpace
 
@@ -21,6 +22,7 @@ __all__ = [
     "DistanceLinks",
     "EncodedNodeSpace",
     "GraphAutoencoder",
+    "HiddenDegreeLinks",
     "InnerProductLinks",
     "LatentPositionModel",
     "Line",
@@ -35,5 +37,6 @@ __all__ = [
     "PairRanking",
     "RankedLinks",
     "RiemannianSGD",
+    "S1Map",
     "SignedCosine",
 ]

@@ -18,6 +18,7 @@ from lsgen.data.graphs.non_links import draw_non_links
 from lsgen.data.graphs.source import FeatureSource, GraphSource
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
+from lsgen.data.sampler import OrderedBatches
 from lsgen.latent.graphs import Graph
 
 __all__ = ["GraphData"]
@@ -86,6 +87,14 @@ class GraphData(DataModule):
         super().setup(stage)
         if stage in ("fit", None) and (sentence := self.split.about_unknown(self.whole, self._rows)):
             rank_zero_warn(sentence)
+
+    def _ordered(self, split: Split) -> OrderedBatches:
+        if not len(self.dataset(split)):
+            raise ValueError(
+                f"{self._name} expected at least one of {len(self.whole)} links in the {split} split, got none: "
+                f"data.split.{split}_size sets how many, data.split.kind=none asks for the links of training"
+            )
+        return super()._ordered(split)
 
     def held_out(self, split: Split) -> HeldOutLinks:
         """Return the links of a held-out split and pairs without a link, the same in every call and every run.

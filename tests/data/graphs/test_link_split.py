@@ -203,3 +203,11 @@ def test_citations_with_features():
         CitationGraph("pubmed")
     with pytest.raises(FileNotFoundError, match=r"expected the cora data at .*cora.npz, found nothing"):
         CitationGraph(root="/nowhere").graph()
+
+
+def test_a_split_without_links_says_what_sets_their_number():
+    data = Links(graph=KarateClub(), split={"val_size": 0}, batch_size=8)
+    with pytest.raises(
+        ValueError, match=r"Links expected at least one of 78 links in the val split, .*data.split.val_size"
+    ):
+        data.val_dataloader()

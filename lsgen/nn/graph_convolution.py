@@ -81,8 +81,8 @@ class SparseMatrix(nn.Module):
 class GraphEncoder(nn.Module):
     """A network and the features of its nodes -> (N, heads * dim), by graph convolutions.
 
-    Weights are drawn uniformly as by Glorot & Bengio, for each head by itself, and there are no biases, as in the
-    authors' code. Until the network is known, no node has neighbours, and features are 0.
+    Weights are drawn uniformly as by Glorot & Bengio, for each head by itself, and hidden layers have no biases, as in
+    the authors' code. Until the network is known, no node has neighbours, and features are 0.
 
     Args:
         nodes: number N of nodes.
@@ -91,6 +91,8 @@ class GraphEncoder(nn.Module):
         heads: posterior parameters per latent dimension.
         features: number F of features of a node; None where a node has none.
         dropout: share of the inputs of each layer that is left out in training.
+        bias: whether outputs have a bias, drawn as the weights are. Without one they are 0 for a node that has neither
+            features nor neighbours, and that has no direction.
 
     Raises:
         ValueError: a number is not positive, or dropout is no share.
@@ -106,6 +108,7 @@ class GraphEncoder(nn.Module):
         heads: int = 2,
         features: int | None = None,
         dropout: float = 0.0,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         inputs = nodes if features is None else features
@@ -121,6 +124,7 @@ class GraphEncoder(nn.Module):
         layers = [_glorot(width, following) for width, following in pairwise(sizes)]
         last = torch.cat([_glorot(sizes[-1], dim) for _ in range(heads)], 1)
         self.weights = nn.ParameterList(nn.Parameter(weight) for weight in (*layers, last))
+        self.bias = nn.Parameter(_glorot(sizes[-1], dim)[:1].repeat(1, heads)[0]) if bias else None
         self.connect(csr_array((nodes, nodes)))
 
     def connect(self, adjacency: csr_array) -> None:
@@ -153,7 +157,7 @@ class GraphEncoder(nn.Module):
             x = self.neighbours(self.features(first, self.dropout))
         for weight in rest:
             x = self.neighbours(dropout(relu(x), self.dropout, self.training) @ weight)
-        return x
+        return x if self.bias is None else x + self.bias
 
 
 def _glorot(inputs: int, outputs: int) -> Tensor:

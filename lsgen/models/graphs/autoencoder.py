@@ -8,7 +8,8 @@ the paper is balanced, and bounds nothing: links weigh as much as all other pair
 
     1/2 ( mean of -log p(A_ij) over links + mean over other pairs ) + beta/N  1/N sum_i KL_i,
 
-where KL_i comes with 1/N as in the authors' code. With a posterior of points it is the loss of the graph autoencoder.
+where KL_i comes with 1/N as in the authors' code, and loops may count as links. With a posterior of points it is the
+loss of the graph autoencoder.
 
 Reference: Kipf & Welling, "Variational graph auto-encoders" (2016), https://arxiv.org/abs/1611.07308, and the authors'
 code for the weights; Davidson et al., "Hyperspherical variational auto-encoders" (2018), section 5.4.
@@ -86,12 +87,9 @@ class EncodedNodeSpace(LatentSpace, LinkSpace):
         ):
             if own != other:
                 raise ValueError(f"expected model.encoder.{name} = {other}, got {own}")
-        for part in (decoder, self.posterior):
-            if part.manifold.measure != prior.manifold.measure:
-                raise ValueError(
-                    f"expected codes on {prior.manifold} of {type(prior).__name__}, got {part.manifold} of "
-                    f"{type(part).__name__}"
-                )
+        for name, manifold in (("decoder", decoder.manifold), ("posterior", self.posterior.manifold)):
+            if manifold.measure != prior.manifold.measure:
+                raise ValueError(f"expected model.{name} of codes on {prior.manifold}, as the prior, got {manifold}")
         self.graph = Graph.of(torch.zeros(0, 2, dtype=torch.int64), decoder.nodes)
         decoder.bind(self.table)
 
@@ -130,8 +128,7 @@ class GraphAutoencoder(PairModel):
     """A graph autoencoder, variational where the posterior has a density.
 
     A batch holds numbers of nodes (B, 1), such as those of `Nodes`, all different: the rows of their pairs make the
-    loss. The features of nodes are taken from the data module too. As nodes are not linked to themselves, such pairs do
-    not count (in the paper's code they do, as links).
+    loss. The features of nodes are taken from the data module too.
 
     Args:
         encoder: the network and its features -> parameters of posteriors.
@@ -139,13 +136,15 @@ class GraphAutoencoder(PairModel):
         prior: p(z) of each node.
         posterior: family of q(z|A, X); a diagonal normal unless another is given.
         balanced: whether links weigh as much as all other pairs, as in the paper; else beta = 1 is the evidence bound.
+        loops: whether a node is linked to itself in the balanced loss, as in the authors' code, so that nodes without
+            links in training have codes apart from 0.
         beta: weight of the KL term, a number or a schedule in generator steps.
         optimizer: parameters -> optimiser; fused Adam with learning rate 1e-3 unless another is given.
         scheduler: optimiser -> learning-rate scheduler, stepped once a generator step; none unless given.
         max_steps: generator steps after which training stops.
 
     Raises:
-        ValueError: the parts do not fit; when training starts, see `NodeModel`.
+        ValueError: the parts do not fit, or there are loops without balance; when training starts, see `NodeModel`.
         TypeError: the prior or the posterior cannot be trained so.
 
     """
@@ -159,6 +158,7 @@ class GraphAutoencoder(PairModel):
         prior: Prior,
         posterior: Posterior | None = None,
         balanced: bool = True,
+        loops: bool = False,
         beta: float | Schedule = 1.0,
         optimizer: OptimizerFactory | None = None,
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
@@ -170,7 +170,9 @@ class GraphAutoencoder(PairModel):
         name, variational = type(self).__name__, not isinstance(space.posterior, PointPosterior)
         parts.check_posterior(name, space.posterior, density=variational)
         parts.check_prior(name, space, density=variational, draws=False)
-        self.balanced, self.beta = bool(balanced), as_schedule(beta)
+        if loops and not balanced:
+            raise ValueError("expected no model.loops where model.balanced is false, got both: the bound is of pairs")
+        self.balanced, self.loops, self.beta = bool(balanced), bool(loops), as_schedule(beta)
 
     @property
     def link_share(self) -> float:
@@ -190,11 +192,12 @@ class GraphAutoencoder(PairModel):
         q = space.encode()
         z, beta = q.rsample(), self.beta(self.generator_steps)
         targets = space.decoder.targets() if space.decoder.contexts is not None else z
-        of_links, of_others = count(space.decoder, z, targets, nodes)
+        of_links, of_others, of_own = count(space.decoder, z, targets, nodes)
         reconstruction = count.negative_log_likelihood(of_links, of_others)
         kl = kl_terms(q, space.prior(), z)[nodes]
         if self.balanced:
-            loss = count.balanced(of_links, of_others) + beta / count.nodes * kl.sum(-1).mean()
+            linked = of_links + of_own if self.loops else of_links
+            loss = count.balanced(linked, of_others) + beta / count.nodes * kl.sum(-1).mean()
         else:
             loss = (reconstruction + beta * kl.sum(-1)).mean()
         return self.regularised(Losses(loss, reconstruction, kl, {"beta": beta}), batch)

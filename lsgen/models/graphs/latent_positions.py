@@ -112,7 +112,8 @@ class LatentPositionModel(PairModel):
 
     def _of_rows(self, nodes: Tensor, table: Tensor) -> Tensor:
         decoder, losses = self.latent_space.decoder, self.pair_losses
-        return losses.negative_log_likelihood(*losses(decoder, table, decoder.targets(), nodes)).mean()
+        of_links, of_others, _ = losses(decoder, table, decoder.targets(), nodes)
+        return losses.negative_log_likelihood(of_links, of_others).mean()
 
     def _of_links(self, links: Tensor, table: Tensor) -> Tensor:
         """Return the loss of links and as many drawn pairs as are asked for, per link."""

@@ -53,8 +53,8 @@ class PairLosses(nn.Module):
         """The part of all pairs that is linked."""
         return self.links / self.pairs
 
-    def forward(self, decoder: LinkDecoder, z: Tensor, targets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sums (B,) of the losses of links and of other pairs of rows.
+    def forward(self, decoder: LinkDecoder, z: Tensor, targets: Tensor, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the sums (B,) of the losses of links and of other pairs of rows, and the losses (B,) of loops.
 
         Those of all pairs are summed, and those of the few others taken off, so that no matrix (B, N) is written twice.
 
@@ -71,7 +71,7 @@ class PairLosses(nn.Module):
         linked, own = decoder.pair(z[source], targets[target]), decoder.pair(z[nodes], targets[nodes])
         of_links, beside = (z.new_zeros(count + 1).index_add(0, place, softplus(h))[:count] for h in (-linked, linked))
         of_all = softplus(decoder.between(z[nodes], targets)).sum(1)
-        return of_links, of_all - softplus(own) - beside
+        return of_links, of_all - softplus(own) - beside, softplus(-own)
 
     def balanced(self, of_links: Tensor, of_others: Tensor) -> Tensor:
         """Return the mean of the average losses of a link and of another pair, estimated from rows (B,)."""

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 
 from lsgen.cli import main
-from lsgen.cli.config.compose import compose_chosen
+from lsgen.cli.config.compose import choices_of, compose_chosen
 from lsgen.cli.config.construction import build, instantiate, verify
 from lsgen.cli.config.frozen_config import freeze, references, thaw
 from lsgen.cli.config.open_shape import fill_shape
@@ -189,9 +189,8 @@ def test_every_trainer_that_this_machine_has_builds(name, run_dir):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_experiments_bring_no_key_that_no_part_knows(name, run_dir):
     frozen, choices = composed(f"experiment={name}")
-    groups = [f"{group}={choice}" for group, choice in choices.items() if "/" not in group and group != "experiment"]
     with initialize_config_module("lsgen.conf", version_base="1.3"):
-        plain = compose_chosen("train", groups)
+        plain = compose_chosen("train", choices_of(choices)[1])
     check_overlay(frozen, plain, name)
     verify(thaw(frozen))
 
@@ -276,10 +275,9 @@ def test_weights_reach_their_end_however_long_the_training_is(run_dir):
 def test_every_experiment_trains_two_batches(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     limits = ["trainer.limit_train_batches=2", "trainer.limit_val_batches=1", "trainer.limit_test_batches=1"]
-    small = ["model.max_steps=2", "data.batch_size=4", "callbacks=engine", "report=false", *limits]
+    small = ["model.max_steps=2", "data.batch_size=4", "report=false", *limits]
     frozen, choices = composed(f"experiment={name}")
     if "lsgen.models.gan." in frozen["model"]["_target_"]:
-        small.remove("callbacks=engine")
         figures = [name for name, part in frozen["callbacks"].items() if part["_target_"].endswith(".LatentTraversal")]
         small += [f"~callbacks.{name}" for name in figures]  # which tests of their own draw
         # classifiers are trained longer than the models here
@@ -288,6 +286,10 @@ def test_every_experiment_trains_two_batches(name, tmp_path, monkeypatch, capsys
             small += [
                 f"+callbacks.decoupling.{few}" for few in ("n=64", "n_class=8", "iterations=2", "classifier.steps=20")
             ]
+    else:  # its own callbacks and the engine; the choices stay as they are composed above, which is not done again
+        others = composed(f"callbacks={choices['callbacks']}")[0]["callbacks"]
+        engine = composed("callbacks=engine")[0]["callbacks"]
+        small += [f"~callbacks.{part}" for part in others if part in frozen["callbacks"] and part not in engine]
     if "imputations" in frozen["callbacks"]:
         quick = {"n": 4, "draws": 2, "samples": 20, "methods": "[mean,knn,miwae,pseudo_gibbs]"}
         small += [f"++callbacks.imputations.{key}={value}" for key, value in quick.items()]

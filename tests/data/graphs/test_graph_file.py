@@ -45,6 +45,8 @@ def test_graph_ml_is_what_networkx_wrote(made, tmp_path):
     assert graph.names == tuple(made)
     assert graph.columns["block"].tolist() == [made.nodes[node]["block"] for node in made]
     assert links(GraphFile(tmp_path / "a.graphml", weight=None, time=None).graph()) == known(made, False, False)
+    (tmp_path / "packed.graphml.gz").write_bytes(gzip.compress((tmp_path / "a.graphml").read_bytes()))
+    assert links(GraphFile(tmp_path / "packed.graphml.gz").graph()) == known(made)
 
 
 def test_a_table_of_links_with_one_of_nodes(made, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ def read_graph_ml(path: Path, choice: ColumnChoice) -> FoundGraph:
         ValueError: the file is damaged, or holds no network or several, or a link lacks an attribute.
 
     """
-    with reading("network", path):
-        graphs = list(GraphMLReader(node_type=str)(path=str(path))) or [nx.read_graphml(path)]
+    with reading("network", path), gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as content:
+        graphs = list(GraphMLReader(node_type=str)(path=content)) or [nx.read_graphml(path)]
     if len(graphs) > 1:
         raise ValueError(f"expected one network in {path}, got {len(graphs)}")
     graph = graphs[0]

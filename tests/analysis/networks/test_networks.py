@@ -12,7 +12,7 @@ from lsgen.latent import Codes, PoincareBall
 from lsgen.latent.graphs import Graph
 
 
-def _blocks(n: int = 20, groups: int = 3, inside: float = 0.6) -> tuple[Graph, np.ndarray]:
+def _blocks(n: int = 12, groups: int = 3, inside: float = 0.6) -> tuple[Graph, np.ndarray]:
     network = nx.planted_partition_graph(groups, n, inside, 0.02, seed=0)
     return Graph.of(list(network.edges), n * groups), np.repeat(np.arange(groups), n)
 
@@ -51,14 +51,14 @@ def test_planted_communities_are_found_and_codes_without_them_are_at_chance() ->
     rng = np.random.default_rng(0)
     centres = np.array([[0.6, 0.0], [-0.3, 0.5], [-0.3, -0.5]])
     told = Codes(
-        centres[truth] + 0.05 * rng.standard_normal((60, 2)), manifold=PoincareBall(), columns={"group": truth}
+        centres[truth] + 0.05 * rng.standard_normal((36, 2)), manifold=PoincareBall(), columns={"group": truth}
     )
     found = community_agreement(told, "group", graph)
     assert found.keys() == {"kmeans", "spectral", "network"}
     assert {name: one.rand_index.value for name, one in found.items()} == pytest.approx(dict.fromkeys(found, 1.0))
-    blind = Codes(rng.standard_normal((60, 2)), columns={"group": truth})
+    blind = Codes(rng.standard_normal((36, 2)), columns={"group": truth})
     for name, one in community_agreement(blind, "group").items():
-        assert abs(one.mutual_information.value) < 0.15, name
+        assert abs(one.mutual_information.value) < 0.2, name
         assert one.rand_index.interval is not None
         assert one.rand_index.interval[0] < 0.1
 
@@ -66,7 +66,7 @@ def test_planted_communities_are_found_and_codes_without_them_are_at_chance() ->
 def test_it_is_that_of_scikit_learn_over_nodes_that_have_a_label() -> None:
     graph, truth = _blocks(inside=0.2)
     labels = np.array([None if i % 7 == 0 else f"group {g}" for i, g in enumerate(truth)], dtype=object)
-    codes = Codes(np.random.default_rng(1).standard_normal((60, 2)), columns={"group": labels})
+    codes = Codes(np.random.default_rng(1).standard_normal((36, 2)), columns={"group": labels})
     one = community_agreement(codes, "group", graph)["network"]
     clusters = KMeans(3, n_init=10, random_state=0).fit_predict(spectral_coordinates(graph, 3))
     known = np.array([label is not None for label in labels])

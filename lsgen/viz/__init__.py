@@ -11,7 +11,7 @@ from lsgen.viz.code_plots import (
     scatter_maps,
 )
 from lsgen.viz.encode import gif, png, wav
-from lsgen.viz.flow_map import flow_map, place_maps
+from lsgen.viz.flow_maps import flow_map, place_maps
 from lsgen.viz.image_grid import animate, grid, in_rows
 from lsgen.viz.images import framed, to_pixels, upscale, value_range
 from lsgen.viz.network_plots import geodesic_arcs, network_map, poincare_disk

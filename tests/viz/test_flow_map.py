@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from lsgen import viz
-from lsgen.viz.flow_map import _arrow, _projected
+from lsgen.viz.flow_maps import _arrow, _projected
 from lsgen.viz.style import ACCENT, SERIES
 
 PLACES = np.array([[38.0, 28.0], [38.0, 42.0], [41.0, 35.0]])

@@ -1,6 +1,5 @@
 """Metrics of networks: how well codes of nodes predict, reconstruct and route along links, and baselines."""
 
-from lsgen.metrics.graphs.attractiveness import Attractiveness, attractiveness
 from lsgen.metrics.graphs.baselines import (
     BASELINES,
     adamic_adar,
@@ -10,6 +9,7 @@ from lsgen.metrics.graphs.baselines import (
     resource_allocation,
 )
 from lsgen.metrics.graphs.link_prediction import LinkPrediction
+from lsgen.metrics.graphs.mean_weights import Attractiveness, attractiveness
 from lsgen.metrics.graphs.pair_scores import CodeScores, LinkScores, PairScores, Similarity
 from lsgen.metrics.graphs.radius import code_radius, radius_degree
 from lsgen.metrics.graphs.reconstruction import GraphReconstruction, graph_reconstruction

@@ -1,0 +1,1 @@
+"""What is measured over networks that are mapped or compared."""

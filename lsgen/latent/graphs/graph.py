@@ -23,6 +23,8 @@ from lsgen.latent.graphs.links import Duplicates, Loops, as_links, as_numbers, a
 
 __all__ = ["Graph"]
 
+MOST = 2**27  # nodes of a graph whose number is not given
+
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,6 +94,8 @@ class Graph:
         count = (least if names is None else len(names)) if nodes is None else int(nodes)
         if count < 1:
             raise ValueError("expected a graph of at least one node, got none")
+        if nodes is None and names is None and count > MOST:
+            raise ValueError(f"expected the nodes numbered from 0 on, at most {MOST}, got node {count - 1}: give names")
         if len(links) and (int(links.min()) < 0 or least > count):
             wrong = int(links.min()) if int(links.min()) < 0 else least - 1
             raise ValueError(f"expected links between nodes 0 to {count - 1}, got one with node {wrong}")

@@ -105,6 +105,7 @@ def test_links_that_are_given_twice(duplicates, weights, times):
         ([[0, 1]], {"names": "aa"}, "expected a name of each of 2 nodes, all different, got 1"),
         ([[0, 1]], {"names": "a"}, "expected links between nodes 0 to 0, got one with node 1"),
         ([], {}, "expected a graph of at least one node, got none"),
+        ([(0, 2**40)], {}, "expected the nodes numbered from 0 on, at most 134217728, got node 1099511627776"),
         ([[0, 1]], {"columns": {"x": [1, 2, 3]}}, "expected 2 values in the column 'x'"),
         ([[0, 1]], {"loops": "keep"}, "got 'refuse' and 'keep'"),
     ],

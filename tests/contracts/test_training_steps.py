@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import geoopt
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -24,7 +25,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from lsgen.models import VAE, LatentModel
 from lsgen.models.embedding import GloVe
 from lsgen.models.gan import AdversarialModel
-from lsgen.models.graphs import NodeModel
+from lsgen.models.graphs import NodeModel, PairRanking
 from lsgen.models.optimised import OptimisedModel
 from lsgen.models.vae import AdversarialObjective
 
@@ -93,6 +94,8 @@ def train(model: LatentModel, callbacks: list[Any], place: Path) -> None:
         model.updates = replace(model.updates, generator_optimizer=descent, critic_optimizer=descent, n_critic=1)
     if isinstance(model, OptimisedModel):
         model.optimizer = descent
+    if isinstance(model, PairRanking):
+        model.optimizer = partial(geoopt.optim.RiemannianSGD, lr=0.1)  # which knows the manifold
     if isinstance(model, VAE) and isinstance(model.objective, AdversarialObjective):
         model.objective.optimizer = descent
     with ExitStack() as modes:

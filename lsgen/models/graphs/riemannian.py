@@ -39,7 +39,7 @@ class RiemannianSGD(Optimizer):
 
     """
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float = 0.3) -> None:
+    def __init__(self, params: Iterable[nn.Parameter], lr: float = 0.03) -> None:
         if not 0 < lr < float("inf"):
             raise ValueError(f"expected a learning rate above 0, got {lr}")
         super().__init__(params, {"lr": float(lr)})

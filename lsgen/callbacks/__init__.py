@@ -28,6 +28,7 @@ from lsgen.callbacks.evaluation.embedding.topics import TopicQuality
 from lsgen.callbacks.evaluation.embedding.words import WordBenchmarks, WordTests
 from lsgen.callbacks.evaluation.evidence import EvidenceMetrics
 from lsgen.callbacks.evaluation.factors import FactorMetrics
+from lsgen.callbacks.evaluation.graphs.flow_maps import FlowMaps
 from lsgen.callbacks.evaluation.graphs.link_tests import LinkTests
 from lsgen.callbacks.evaluation.graphs.node_labels import Communities, NodeClassification, OfNodeLabels
 from lsgen.callbacks.evaluation.graphs.of_networks import OfNetworks
@@ -77,6 +78,7 @@ __all__ = [
     "FactorMetrics",
     "FewShotAccuracy",
     "FiniteLoss",
+    "FlowMaps",
     "GeneratorEMA",
     "GeodesicSearch",
     "GeometryDetail",

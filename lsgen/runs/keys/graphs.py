@@ -29,6 +29,14 @@ def _links(measure: str, name: str, meaning: str, **more: Any) -> Iterator[Entry
         "the same of a score without codes", better="higher", default="hits" not in measure)  # fmt: skip
 
 
+def _maps(name: str, caption: str, meaning: str) -> Iterator[Entry]:
+    """Yield the entries of a map of the last year and of its animation over the years."""
+    yield figure(f"graph/flows/{name}", caption, "networks", f"{meaning}, of the last year")
+    yield figure(
+        f"graph/flows/{name}_by_year", f"{caption}, by year", "networks", f"{meaning}, year by year", "animation"
+    )
+
+
 # fmt: off
 GRAPHS: tuple[Entry, ...] = (
     *_links("auc", "AUC", "probability that a held-out link scores higher than a pair without a link; ties count half",
@@ -78,5 +86,15 @@ GRAPHS: tuple[Entry, ...] = (
         "accuracy of probes with 95 % intervals"),
     figure("graph/links/{split}/scores", "Scores of link prediction, {split}", "networks",
         "all of these numbers, with intervals and chance; also as csv", "table"),
+    *_maps("links", "Flows between places", "arrows, blue where more people move than sizes of places explain and "
+        "orange where fewer do"),
+    *_maps("attractiveness", "Attractiveness of places", "mean signed weights of the links that arrive and that leave"),
+    *_maps("codes", "Codes of places on the map", "three principal components of codes as colours"),
+    figure("graph/flows/changes", "Places whose attractiveness has changed most", "networks",
+        "mean signed weights of the links that arrive, over the years"),
+    figure("graph/flows/places", "Places by year", "networks", "mean signed weights of the links that arrive and that "
+        "leave, and the distance of the code from that of the year before; also as csv", "table"),
+    Entry("graph/flows/moved", "distance of codes from year to year", "", "networks",
+        meaning="distance on the manifold between the codes of a place in years that follow each other, mean over all"),
 )
 # fmt: on

@@ -1,0 +1,1 @@
+"""What is measured of codes of networks over all runs together."""

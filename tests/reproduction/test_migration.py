@@ -13,8 +13,8 @@ import pytest
 from lsgen.data import CosineNetwork, Links
 from lsgen.data.graphs.signed_backbone import signed_weights
 from lsgen.latent import Codes, ItemTable
-from lsgen.reproduction.comparisons.networks.migration_counts import MigrationCounts, RandomFlows
-from lsgen.reproduction.comparisons.networks.published_cosines import PublishedCosines, YearsKept
+from lsgen.reproduction.comparisons.graphs.migration_counts import MigrationCounts, RandomFlows
+from lsgen.reproduction.comparisons.graphs.published_cosines import PublishedCosines, YearsKept
 
 N, D = 6, 3
 

@@ -1,1 +1,0 @@
-"""What is measured of codes of networks over all runs together."""

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.nn.functional import softplus
 from torch.optim import Optimizer
@@ -67,6 +68,12 @@ class PairModel(NodeModel, OptimisedModel):
         graph.require(type(self).__name__, directed=self.latent_space.decoder.directed)
         super().learn(graph)
         self.pair_losses.take(graph)
+
+    def on_fit_start(self) -> None:
+        """Warn of weights, which say nothing of whether nodes are linked."""
+        super().on_fit_start()
+        if self.latent_space.graph.weights is not None:
+            rank_zero_warn(f"{type(self).__name__} learns which nodes are linked: the weights of links are left out.")
 
     def held_out_loss(self, links: Tensor, others: Tensor) -> Tensor:
         """Return the loss of links (P, 2) and of pairs without a link (M, 2)."""

@@ -1,5 +1,6 @@
 """Likelihoods of networks: enumeration of all small networks, maximum likelihood, and samples of pairs."""
 
+import warnings
 from functools import partial
 from itertools import combinations, permutations, product
 from math import log
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from lsgen.data import StochasticBlocks
+from lsgen.data import KarateClub, Links, StochasticBlocks
 from lsgen.geometry import immersion, metric
 from lsgen.latent import HypersphericalUniform, PoincareBall, StandardNormal, WrappedNormalPrior
 from lsgen.latent.graphs import Graph
@@ -281,3 +283,15 @@ def test_held_out_pairs_count_by_their_share() -> None:
 def test_refusals(make: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         make()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weights_that_say_nothing_of_links_are_told_of(weighted: bool) -> None:
+    data = Links(graph=KarateClub(weighted=weighted))
+    model = LatentPositionModel(InnerProductLinks(34, 2), max_steps=1)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        trainer.fit(model, data)
+    told = [str(one.message) for one in seen if "weights of links are left out" in str(one.message)]
+    assert len(told) == weighted

@@ -13,7 +13,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from lsgen.data import KarateClub, Links, StochasticBlocks
+from lsgen.data import KarateClub, Nodes, StochasticBlocks
 from lsgen.geometry import immersion, metric
 from lsgen.latent import HypersphericalUniform, PoincareBall, StandardNormal, WrappedNormalPrior
 from lsgen.latent.graphs import Graph
@@ -287,7 +287,7 @@ def test_refusals(make: Any, sentence: str) -> None:
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_weights_that_say_nothing_of_links_are_told_of(weighted: bool) -> None:
-    data = Links(graph=KarateClub(weighted=weighted))
+    data = Nodes(graph=KarateClub(weighted=weighted))
     model = LatentPositionModel(InnerProductLinks(34, 2), max_steps=1)
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     with warnings.catch_warnings(record=True) as seen:

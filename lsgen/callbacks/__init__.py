@@ -35,6 +35,7 @@ from lsgen.callbacks.evaluation.graphs.of_networks import OfNetworks
 from lsgen.callbacks.evaluation.graphs.pictures import NetworkPictures
 from lsgen.callbacks.evaluation.graphs.reconstruction_test import GraphReconstructionTest
 from lsgen.callbacks.evaluation.graphs.routing import Routing
+from lsgen.callbacks.evaluation.graphs.time_trend import TimeTrend
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
@@ -128,6 +129,7 @@ __all__ = [
     "Seeding",
     "Standing",
     "TensorBoardLogger",
+    "TimeTrend",
     "TopicQuality",
     "TraversalFigures",
     "Turns",

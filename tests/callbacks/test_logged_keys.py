@@ -24,6 +24,7 @@ from lsgen.callbacks import (
     Explorer,
     FactorMetrics,
     FewShotAccuracy,
+    FlowMaps,
     GeodesicSearch,
     GeometryDetail,
     GraphReconstructionTest,
@@ -57,6 +58,7 @@ from lsgen.callbacks import (
     SampleComparison,
     SampleQuality,
     Samples,
+    TimeTrend,
     TopicQuality,
     TraversalFigures,
     TwoSampleTests,
@@ -65,7 +67,7 @@ from lsgen.callbacks import (
 )
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.cli import main
-from lsgen.data import DataModule, Digits, KnownTopics, Nodes, Sprites, Toy
+from lsgen.data import CosineNetwork, DataModule, Digits, GrowingCitations, KnownTopics, Nodes, Sprites, Toy
 from lsgen.latent import HypersphericalUniform, Prior, StandardNormal
 from lsgen.latent.families.product import OneHot, Product
 from lsgen.likelihoods import Bernoulli, FixedGaussian
@@ -222,7 +224,12 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
         NetworkPictures(),
     )
     keys |= _run(tmp_path, NamedNodes(names=club.vocabulary), club, *networks)
-    ran = {type(hook).__name__ for hook in (*looks, *judges, by_class, gaps, exact, phases, words, topics, *networks)}
+    trend, flows = TimeTrend(folds=2), FlowMaps()
+    for source, of in ((GrowingCitations(years=3, per_year=6, citations=2), trend), (CosineNetwork(4, 2, 2), flows)):
+        nodes = Nodes(graph=source, split={"kind": "none"}, batch_size=18)
+        keys |= _run(tmp_path, NamedNodes(names=nodes.vocabulary), nodes, of)
+    alone = by_class, gaps, exact, phases, words, topics, trend, flows
+    ran = {type(hook).__name__ for hook in (*looks, *judges, *alone, *networks)}
     shipped = {
         name
         for name in callbacks.__all__

@@ -29,6 +29,7 @@ class Trend(NamedTuple):
     Attributes:
         axis: its direction, of length 1, (d,).
         along: the coordinate of each code along it, (N,).
+        across: that along the principal axis of what is orthogonal to it, (N,); 0 where there is one dimension.
         intrinsic: the time that each code tells, by the codes of other folds, (N,).
         r2: the share of the variance of times that they explain.
 
@@ -36,6 +37,7 @@ class Trend(NamedTuple):
 
     axis: NDArray[np.float64]
     along: NDArray[np.float64]
+    across: NDArray[np.float64]
     intrinsic: NDArray[np.float64]
     r2: float
 
@@ -65,8 +67,11 @@ def trend_of(codes: Any, times: Any, folds: int = 10, seed: int = 0) -> Trend:
     length = float(np.linalg.norm(slope))
     axis = slope / length if length > 0 else slope
     intrinsic = cross_val_predict(LinearRegression(), z, y, cv=KFold(folds, shuffle=True, random_state=seed))
+    along = z @ axis
+    rest = z - z.mean(0) - np.outer(along - along.mean(), axis)
+    across = rest @ np.linalg.svd(rest, full_matrices=False)[2][0]
     r2 = 1 - float(np.square(y - intrinsic).sum() / np.square(y - y.mean()).sum())
-    return Trend(axis, z @ axis, intrinsic, r2)
+    return Trend(axis, along, across, intrinsic, r2)
 
 
 def correlation_within(first: Any, second: Any, groups: Any) -> float:

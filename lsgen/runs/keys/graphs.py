@@ -90,6 +90,12 @@ GRAPHS: tuple[Entry, ...] = (
         "orange where fewer do"),
     *_maps("attractiveness", "Attractiveness of places", "mean signed weights of the links that arrive and that leave"),
     *_maps("codes", "Codes of places on the map", "three principal components of codes as colours"),
+    *_estimated("trend/r2", "trend with time", "share of the variance of the times of nodes that the codes of others "
+        "explain along one axis", better="higher", summary=True, card=("Trend", "R²")),
+    figure("graph/trend", "Nodes along the trend", "networks", "nodes by their codes, along the axis on which they "
+        "move with time and along the next principal axis, with a line through the means of times"),
+    figure("graph/trend/nodes", "Times of nodes", "networks", "the time of each node and that which its code tells; "
+        "also as csv", "table"),
     figure("graph/flows/changes", "Places whose attractiveness has changed most", "networks",
         "mean signed weights of the links that arrive, over the years"),
     figure("graph/flows/places", "Places by year", "networks", "mean signed weights of the links that arrive and that "

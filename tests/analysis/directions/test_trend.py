@@ -24,6 +24,9 @@ def test_a_trend_without_noise_is_found_exactly() -> None:
     np.testing.assert_allclose(found.axis, axis, atol=1e-9)
     np.testing.assert_allclose(found.intrinsic, times, atol=1e-6)
     np.testing.assert_allclose(found.along, z @ axis, atol=1e-9)
+    rest = z - z.mean(0) - np.outer((z - z.mean(0)) @ axis, axis)
+    principal = np.linalg.eigh(rest.T @ rest)[1][:, -1]
+    np.testing.assert_allclose(np.abs(found.across), np.abs(rest @ principal), atol=1e-6)
     assert found.r2 == pytest.approx(1)
 
 

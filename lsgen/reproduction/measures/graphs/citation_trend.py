@@ -62,8 +62,7 @@ class CitationTrend:
             "degree": (links, later),
         }
         values = {name: correlation_within(*pair, year) for name, pair in pairs.items()}
-        rest = z - z.mean(0) - np.outer(trend.along - trend.along.mean(), trend.axis)
-        others = rest @ np.linalg.svd(rest, full_matrices=False)[2][0]
-        columns = {"along": trend.along, "year": year, "intrinsic": trend.intrinsic, "later": later, "others": others}
+        columns = {"along": trend.along, "year": year, "intrinsic": trend.intrinsic, "later": later}
+        columns["others"] = trend.across
         arrays = {name: np.asarray(column, dtype=np.float32) for name, column in columns.items()}
         return Measured({"r2": trend.r2, **values}, arrays)

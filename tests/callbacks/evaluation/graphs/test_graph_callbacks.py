@@ -9,7 +9,9 @@ import pytest
 import torch
 from named_points import NamedNodes
 from pytorch_lightning import Trainer
-from sklearn.metrics import roc_auc_score
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.model_selection import KFold, cross_val_predict
 
 from lsgen.callbacks import (
     Communities,
@@ -19,10 +21,11 @@ from lsgen.callbacks import (
     NodeClassification,
     PeriodicCallback,
     Routing,
+    TimeTrend,
 )
 from lsgen.callbacks.evaluation.graphs.of_networks import scores_of
 from lsgen.callbacks.logging.sink import Sink
-from lsgen.data import Digits, GraphData, KarateClub, LesMiserables, Nodes, StochasticBlocks
+from lsgen.data import Digits, GraphData, GrowingCitations, KarateClub, LesMiserables, Nodes, StochasticBlocks
 from lsgen.latent import Codes, ItemSpace, ItemTable, Lorentz, PoincareBall, Sphere
 from lsgen.metrics.graphs import CodeScores, adamic_adar, graph_reconstruction, greedy_routing, radius_degree
 from lsgen.models.graphs import DistanceLinks, NodeSpace
@@ -204,3 +207,25 @@ def test_other_data_and_codes_are_refused_or_told_of(tmp_path: Path, monkeypatch
         LinkTests(baselines=["jaccard"])
     with pytest.raises(ValueError, match="Routing expected rule nearest or closer, got 'far'"):
         Routing(rule="far")  # type: ignore[arg-type]
+
+
+def test_the_trend_of_codes_is_that_of_a_regression_on_other_folds(tmp_path: Path) -> None:
+    data = Nodes(graph=GrowingCitations(years=10, per_year=20, citations=3), split={"kind": "none"})
+    year = data.graph.columns["year"].astype(float)
+    z = np.random.default_rng(0).standard_normal((data.nodes, 3))
+    z[:, 1] += year
+    space = ItemTable(Codes(z, list(data.graph.names)))
+    found = _found(TimeTrend(), space, data, tmp_path)
+    asked = ~data.graph.isolated().numpy()
+    told = cross_val_predict(LinearRegression(), z[asked], year[asked], cv=KFold(10, shuffle=True, random_state=0))
+    assert found.values["graph/trend/r2"] == pytest.approx(r2_score(year[asked], told))
+    low, high, chance = (found.values[f"graph/trend/r2_{end}"] for end in ("low", "high", "chance"))
+    assert low < found.values["graph/trend/r2"] < high
+    assert chance < 0.1
+    rows = found.shown["graph/trend/nodes"]
+    assert [row[2] for row in rows] == pytest.approx(told.tolist())  # type: ignore[attr-defined]
+    with pytest.warns(UserWarning, match="TimeTrend measured nothing: expected a column of numbers of the network"):
+        _found(TimeTrend(column="decade"), space, data, tmp_path)
+    curved = ItemTable(Codes(0.01 * z / np.abs(z).max(), list(data.graph.names), PoincareBall()))
+    with pytest.warns(UserWarning, match="expected codes of flat space, got those of PoincareBall"):
+        _found(TimeTrend(), curved, data, tmp_path)

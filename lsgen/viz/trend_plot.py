@@ -26,11 +26,11 @@ def trend_axis(panels: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]], tit
         Pixels (H, W, 3).
 
     """
-    with canvas(4.6, 3.8, len(panels), right=0.4) as (figure, axes):
+    with canvas(5.0, 3.8, len(panels), right=0.5) as (figure, axes):
         for ax, (name, (along, others, times)) in zip(axes, panels.items(), strict=True):
             drawn = draw_trend(ax, along, others, times)
             ax.set_title(name, fontweight="normal")
-            figure.colorbar(drawn, ax=ax, label=label, fraction=0.045, pad=0.02)
+            figure.colorbar(drawn, ax=ax, label=label, fraction=0.045, pad=0.03)
         headline(figure, title)
         return rasterise(figure)
 

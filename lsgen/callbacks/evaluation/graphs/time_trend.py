@@ -79,7 +79,7 @@ class TimeTrend(OfNetworks):
             ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
             parts["low"], parts["high"] = (1 - drawn[:, 0] / drawn[:, 1]).quantile(ends).tolist()
         self.send("", {"r2": {name: torch.tensor(value) for name, value in parts.items()}}, sink)
-        panel = {"codes": (found.along, found.across, year)}
+        panel = {"": (found.along, found.across, year)}
         title = f"{len(year)} nodes; one axis explains {found.r2:.0%} of the variance"
         sink.image(self.family, viz.trend_axis(panel, title, self.column))
         names = np.asarray(data.graph.names, dtype=object)[asked]

@@ -60,7 +60,7 @@ class SparseMatrix(nn.Module):
         if tuple(matrix.shape) != self.shape:
             raise ValueError(f"expected a matrix {self.shape}, got {tuple(matrix.shape)}")
         found = coo_array(matrix)
-        place = torch.from_numpy(np.stack([np.asarray(part, np.int64) for part in found.coords]))
+        place = torch.from_numpy(np.stack([np.asarray(part, np.int64) for part in (found.row, found.col)]))
         self.place, self.values = place.to(self.place.device), torch.as_tensor(found.data).to(self.values)
 
     def forward(self, x: Tensor, rate: float = 0.0) -> Tensor:

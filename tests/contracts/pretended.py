@@ -19,6 +19,7 @@ import torch
 from hydra import compose, initialize_config_module
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from members import installed
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.library import Library
@@ -124,6 +125,8 @@ def composed(*overrides: str) -> Any:
 def fitting(choice: str) -> Any:
     """Return the config of a model or a network with the smallest data that it can be built for."""
     group, name = choice.split("=")
+    if group == "model" and not installed(name):
+        pytest.skip("needs numba")
     if (TREE / "experiment" / f"{name}_digits.yaml").is_file():
         return composed(f"experiment={name}_digits")
     if group == "model" and "override /data:" in (TREE / "model" / f"{name}.yaml").read_text():

@@ -36,6 +36,8 @@ def make(name, **changes):
     given = {key: value for key, value in options.items() if key != "_target_"}
     given = {key: instantiate(value) if isinstance(value, dict) else value for key, value in given.items()}
     given["loading"] = Loading(split_seed=options["loading"]["split_seed"])
+    if name == "walks":
+        pytest.importorskip("numba")
     try:
         return class_of(options)(**{**given, **changes})
     except FileNotFoundError:

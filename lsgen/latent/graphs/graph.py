@@ -135,7 +135,8 @@ class Graph:
             weighted: whether entries are weights, else 1 for every link.
 
         """
-        i, j = self.edges.numpy().T
+        small = 2 * max(len(self), self.nodes) < 2**31
+        i, j = self.edges.numpy().T.astype(np.int32 if small else np.int64)  # the oldest csgraph takes no other
         values = self.strengths().numpy() if weighted else np.ones(len(self))
         if not self.directed:
             i, j, values = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([values, values])

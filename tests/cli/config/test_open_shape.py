@@ -48,6 +48,7 @@ def test_data_that_cannot_tell_their_shape_are_refused(overrides, sentence):
 
 
 def test_open_numbers_of_nodes_are_those_of_the_network(tmp_path, monkeypatch):
+    pytest.importorskip("numba")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "links.csv").write_text("source,target\n" + "".join(f"{a},{a + 1}\n" for a in range(40)))
     (tmp_path / "nodes.csv").write_text("id\n" + "".join(f"{a}\n" for a in range(50)))

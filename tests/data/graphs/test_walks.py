@@ -15,6 +15,8 @@ from lsgen.data.graphs.walks import expected_visits
 from lsgen.data.sampler import ShuffledBatches
 from lsgen.latent.graphs import Graph
 
+pytest.importorskip("numba")
+
 NONE = {"kind": "none"}
 
 

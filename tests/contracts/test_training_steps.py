@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import geoopt
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -95,6 +94,7 @@ def train(model: LatentModel, callbacks: list[Any], place: Path) -> None:
     if isinstance(model, OptimisedModel):
         model.optimizer = descent
     if isinstance(model, PairRanking):
+        geoopt = pytest.importorskip("geoopt")
         model.optimizer = partial(geoopt.optim.RiemannianSGD, lr=0.1)  # which knows the manifold
     if isinstance(model, VAE) and isinstance(model.objective, AdversarialObjective):
         model.objective.optimizer = descent

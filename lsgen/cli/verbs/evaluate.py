@@ -184,7 +184,7 @@ def _show_others(metrics: Mapping[str, float]) -> None:
     ends = {f"{key}{end}" for key in metrics for end in beside} & metrics.keys()
     kept = {end: title for end, title in beside.items() if any(key.endswith(end) for key in ends)}
     rows = []
-    for key in in_reading_order(metrics.keys() - ends):
+    for key in in_reading_order([key for key in metrics if key not in ends]):
         name, unit = named(key)
         rows.append([name, *(number(metrics.get(f"{key}{end}")) for end in ("", *kept)), unit])
     if rows:

@@ -187,8 +187,8 @@ def _forest(graph: Graph, order: Tensor) -> Tensor:
     place[order.numpy()] = np.arange(1, len(order) + 1)
     ends = np.sort(graph.edges.numpy(), 1)
     _, one = np.unique(ends[:, 0] * graph.nodes + ends[:, 1], return_index=True)  # of two opposite links
-    shape = graph.nodes, graph.nodes
-    tree = minimum_spanning_tree(csr_array(coo_array((place[one], (ends[one, 0], ends[one, 1])), shape=shape)))
+    shape, pairs = (graph.nodes, graph.nodes), ends[one].T.astype(np.int32)  # the oldest csgraph takes no other
+    tree = minimum_spanning_tree(csr_array(coo_array((place[one], (pairs[0], pairs[1])), shape=shape)))
     chosen = torch.zeros(len(graph), dtype=torch.bool)
     chosen[order[torch.from_numpy(tree.data.astype(np.int64)) - 1]] = True
     return chosen

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Any
 
-import geoopt
 import networkx
 import numpy as np
 import pytest
@@ -206,6 +205,7 @@ def test_neighbours_in_a_tree_become_the_nearest(manifold: Manifold, dim: int) -
     ("manifold", "dim"), [*SPACES[:5], (ProductManifold([PoincareBall(), Lorentz(2.0)], [2, 3]), 5)], ids=str
 )
 def test_optimisers_of_geoopt_know_the_manifold(manifold: Manifold, dim: int) -> None:
+    geoopt = pytest.importorskip("geoopt")
     made = model(manifold, dim, optimizer=partial(geoopt.optim.RiemannianAdam, lr=0.02))
     losses = train(made, GRAPH, 60)
     assert np.mean(losses[-10:]) < np.mean(losses[:10])

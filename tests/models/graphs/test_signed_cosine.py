@@ -70,7 +70,7 @@ def test_unit_codes_and_turned_years() -> None:
     for year in before[1:]:
         expected.append(year @ scipy.linalg.orthogonal_procrustes(year, expected[-1])[0])
     np.testing.assert_allclose(after, np.stack(expected), atol=1e-5)
-    np.testing.assert_allclose(after @ after.mT, before @ before.mT, atol=1e-5)
+    np.testing.assert_allclose(after @ after.swapaxes(-1, -2), before @ before.swapaxes(-1, -2), atol=1e-5)
 
 
 def test_turns_are_those_of_scipy() -> None:

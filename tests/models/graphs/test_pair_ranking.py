@@ -16,7 +16,6 @@ from lsgen.geometry import immersion, metric
 from lsgen.latent import Cube, Euclidean, Lorentz, Manifold, PoincareBall, ProductManifold, Sphere
 from lsgen.latent.graphs import Graph
 from lsgen.models.graphs import NonNeighbours, PairRanking, RankedLinks, RiemannianSGD
-from lsgen.models.graphs.geodesic_descent import descend_links, known_parts
 
 f64 = torch.float64
 GRAPH = Graph.of([[0, 1], [0, 2], [3, 1], [4, 0], [2, 3]], 6)
@@ -133,6 +132,7 @@ def test_codes_stay_finite_and_on_the_manifold_at_any_rate(manifold: Manifold, d
 
 @pytest.mark.parametrize(("manifold", "dim"), SPACES, ids=lambda value: str(value)[:30])
 def test_going_from_link_to_link_takes_the_step_of_each(manifold: Manifold, dim: int) -> None:
+    kernel = pytest.importorskip("lsgen.models.graphs.geodesic_descent", reason="needs numba")
     torch.manual_seed(1)
     start = manifold.parametrised(0.7 * torch.randn(6, dim, dtype=f64))
     codes = nn.Parameter(start.clone())
@@ -151,28 +151,29 @@ def test_going_from_link_to_link_takes_the_step_of_each(manifold: Manifold, dim:
         total += float(loss.detach())
         optimizer.step()
     found = start.clone()
-    parts = known_parts(manifold, dim)
+    parts = kernel.known_parts(manifold, dim)
     assert parts is not None
     arrays = (links.numpy(), negatives.numpy(), np.array(weights, np.float64), found.numpy())
-    assert descend_links(*arrays, *parts, 0.5, 0.2) == pytest.approx(total)
+    assert kernel.descend_links(*arrays, *parts, 0.5, 0.2) == pytest.approx(total)
     torch.testing.assert_close(found, codes.detach())
 
 
 def test_equal_codes_and_steps_too_far_leave_codes_where_they_are() -> None:
+    kernel = pytest.importorskip("lsgen.models.graphs.geodesic_descent", reason="needs numba")
     for manifold, dim in SPACES:
-        parts = known_parts(manifold, dim)
+        parts = kernel.known_parts(manifold, dim)
         assert parts is not None
         same = manifold.parametrised(torch.full((1, dim), 0.3, dtype=f64)).expand(4, dim).clone()
         before, arrays = same.clone(), (np.array([[0, 1]]), np.array([[2, 3]]), np.ones(1))
-        assert descend_links(*arrays, same.numpy(), *parts, 1.0, 0.1) == pytest.approx(np.log(3))
+        assert kernel.descend_links(*arrays, same.numpy(), *parts, 1.0, 0.1) == pytest.approx(np.log(3))
         assert torch.equal(same, before)
     for manifold, dim in ((PoincareBall(), 2), (Lorentz(), 3)):
         codes = manifold.parametrised(torch.eye(4, dim, dtype=f64))
-        parts = known_parts(manifold, dim)
+        parts = kernel.known_parts(manifold, dim)
         assert parts is not None
-        descend_links(np.array([[0, 1]]), np.array([[2, 3]]), np.ones(1), codes.numpy(), *parts, 1.0, 1e3)
+        kernel.descend_links(np.array([[0, 1]]), np.array([[2, 3]]), np.ones(1), codes.numpy(), *parts, 1.0, 1e3)
         assert torch.equal(codes, manifold.parametrised(torch.eye(4, dim, dtype=f64)))
-    assert known_parts(Cube(0.0, 1.0), 2) is None
+    assert kernel.known_parts(Cube(0.0, 1.0), 2) is None
 
 
 def test_a_code_stays_where_a_step_would_leave_double_precision() -> None:
@@ -236,6 +237,7 @@ def test_the_fisher_metric_is_the_second_order_of_the_divergence(manifold: Manif
 
 
 def test_training_by_lightning_keeps_the_network_in_the_checkpoint(tmp_path: Any) -> None:
+    pytest.importorskip("numba")
     data = Links(graph=Tree(2, 2, directed=True), split={"kind": "none"}, batch_size=3)
     made = PairRanking(
         RankedLinks(7, 2, PoincareBall()),
@@ -258,6 +260,7 @@ def test_training_by_lightning_keeps_the_network_in_the_checkpoint(tmp_path: Any
 
 
 def test_gradients_are_neither_clipped_nor_accumulated_where_there_are_none(tmp_path: Any) -> None:
+    pytest.importorskip("numba")
     data = Links(graph=Tree(2, 2), split={"kind": "none"}, batch_size=3)
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
                          gradient_clip_val=1.0, enable_progress_bar=False, default_root_dir=tmp_path)  # fmt: skip

@@ -121,6 +121,7 @@ def test_a_step_goes_down_the_geodesic_of_steepest_descent(manifold: Manifold, d
 @pytest.mark.parametrize(("manifold", "dim"), SPACES, ids=lambda value: str(value)[:30])
 @pytest.mark.parametrize("lr", [0.3, 30.0])
 def test_codes_stay_finite_and_on_the_manifold_at_any_rate(manifold: Manifold, dim: int, lr: float) -> None:
+    pytest.importorskip("numba")
     graph = Tree(2, 2).graph()
     made = model(manifold, dim, graph, optimizer=partial(RiemannianSGD, lr=lr), negatives=4, spread=1e-3)
     losses = train(made, graph, 40)
@@ -189,6 +190,7 @@ def test_a_code_stays_where_a_step_would_leave_double_precision() -> None:
 
 @pytest.mark.parametrize(("manifold", "dim"), [(PoincareBall(), 2), (Lorentz(), 3)], ids=str)
 def test_neighbours_in_a_tree_become_the_nearest(manifold: Manifold, dim: int) -> None:
+    pytest.importorskip("numba")
     graph = Tree(2, 3).graph()
     made = model(manifold, dim, graph, optimizer=partial(RiemannianSGD, lr=3.0), negatives=10, spread=1e-2)
     train(made, graph, 300)

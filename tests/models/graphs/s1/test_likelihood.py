@@ -99,7 +99,7 @@ def test_at_the_likeliest_place_expected_degrees_are_the_observed_ones(directed:
     graph = Graph.of([*_graph(24, directed, seed=4).edges.tolist(), [24, 3]], 26, directed=directed)
     pairs = PairLikelihood(graph)
     at = _coordinates(pairs, directed)
-    for _ in range(10):  # where one ascent ends early, another goes on
+    for _ in range(50):  # where one ascent ends early, another goes on
         at, _ = ascend(pairs, at, 3000, None)
     p = torch.zeros(26, 26, dtype=torch.float64)
     i, j = (~torch.eye(26, dtype=torch.bool)).nonzero().T

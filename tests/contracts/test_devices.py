@@ -232,6 +232,7 @@ NOT_PRETENDED = {
     # what cannot be pretended, and how it fails: an exemption that is no longer needed fails too
     "AmortisationGap": RuntimeError,  # optimises: gradients are computed by a thread of the device's own
     "CompletionPerplexity": RuntimeError,  # draws which words are known on the host
+    "GraphReconstruction": RuntimeError,  # sorts scores on the host
     "IntraFrechetDistance": DynamicOutputShapeException,  # sorts observations by class, on the host
 }
 FAMILIES = sorted(classes_of("lsgen.likelihoods", Likelihood), key=lambda c: c.__name__)
@@ -296,6 +297,8 @@ UPDATES: dict[str, tuple[tuple[Any, ...], Callable[[Tensor], tuple[Any, ...]]]] 
     "Retrieval": ((), lambda x: (x, _factors(x)[:, 0])),
     "CompletionPerplexity": ((), lambda x: (_space(x, Multinomial((x.shape[1],))), x.relu().round())),
     "TopicCoherence": ((torch.tensor([[0, 1, 2], [3, 1, 7]]),), lambda x: (x,)),
+    "LinkPrediction": ((), lambda x: (x[:, 0], x[:, 1] > 0)),
+    "GraphReconstruction": ((), lambda x: (x, x > 0, torch.arange(len(x), device=x.device))),
     "PrecisionRecall": ((), lambda x: (x, True)),
     "UDR": ((), lambda x: (x.unsqueeze(1).repeat(1, 3, 1),) * 2),
 }

@@ -163,7 +163,7 @@ def test_its_geometry_is_the_information_pulled_back(name: str) -> None:
     z = space.prior().sample((2,)).double()
     if isinstance(space, EncodableLatentSpace):
         z = space.encode(_data(model)["x"].double()[:2]).mean
-    z = z.detach()
+    z = space.manifold.onto(z.detach())  # codes of single precision are a rounding error off a sphere
     found = metric(immersion(space), z)
     assert torch.isfinite(found).all()
     for code, g in zip(z, found, strict=True):

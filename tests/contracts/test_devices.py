@@ -329,7 +329,9 @@ def test_metrics_are_updated(kind: type[Metric]) -> None:
             for _ in range(2):
                 metric.update(*update(torch.randn(B, 8, device=CUDA)))
         states = [getattr(metric, name) for name in metric._defaults]
-        on_cuda(*(x for state in states for x in (state if isinstance(state, list) else [state])))
+        held = [x for state in states for x in (state if isinstance(state, list) else [state])]
+        if held or kind.__name__ not in NOT_PRETENDED:
+            on_cuda(*held)
 
 
 @pytest.mark.parametrize("decoder", [MLPDecoder, ConvDecoder])

@@ -296,7 +296,8 @@ def test_every_experiment_trains_two_batches(name, tmp_path, monkeypatch, capsys
     overlay = yaml.safe_load((TREE / "experiment" / f"{name}.yaml").read_text())
     if first := overlay.get("model", {}).get("first_stage"):
         monkeypatch.chdir(tmp_path)
-        assert main(["train", "experiment=vae_digits", f"run_dir={first}", *small]) == 0
+        quick = ["callbacks=engine", "model.max_steps=2", "data.batch_size=4", "report=false", *limits]
+        assert main(["train", "experiment=vae_digits", f"run_dir={first}", *quick]) == 0
     arguments = ["train", f"experiment={name}", f"run_dir={tmp_path}/run", *small]
     code = main(arguments)
     output = capsys.readouterr()

@@ -165,7 +165,7 @@ def _relative(file: Path, directory: RunDirectory) -> str:
 def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
     from lsgen.cli.output.tables import number, print_table
 
-    staged = {key for key in metrics if key.partition("/")[0] in ("val", "test")}
+    staged = [key for key in metrics if key.partition("/")[0] in ("val", "test")]
     keys = in_reading_order(key.partition("/")[2] for key in staged)
     rows = [(*named(key), *(number(metrics.get(f"{stage}/{key}")) for stage in ("val", "test"))) for key in keys]
     print_table(
@@ -173,7 +173,7 @@ def _show(directory: RunDirectory, metrics: Mapping[str, float]) -> None:
         [[name, val, test, unit] for name, unit, val, test in rows],
         title=directory.path.name,
     )
-    _show_others({key: metrics[key] for key in metrics.keys() - staged})
+    _show_others({key: value for key, value in metrics.items() if key not in staged})
 
 
 def _show_others(metrics: Mapping[str, float]) -> None:

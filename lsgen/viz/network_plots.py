@@ -83,15 +83,15 @@ def poincare_disk(
 
     """
     x, links = np.asarray(points, dtype=float), np.asarray(edges).reshape(-1, 2)
-    arcs = geodesic_arcs(x[links[:, 0]], x[links[:, 1]])
+    arcs, (colours, named) = geodesic_arcs(x[links[:, 0]], x[links[:, 1]]), group_colours(groups)
     with canvas(6.4, 6.6, 1, right=0.3) as (figure, (ax,)):
         ax.set_position((0.02, 0.01, 0.96, 0.93))
         ax.add_patch(Circle((0, 0), 1, facecolor="none", edgecolor=MUTED, linewidth=1))
-        _draw(ax, x, arcs, group_colours(groups)[0], sizes, labels or {})
+        _draw(ax, x, arcs, colours, sizes, labels or {})
         ax.set(xlim=(-1.03, 1.03), ylim=(-1.03, 1.03), aspect="equal")
         ax.axis("off")
         headline(figure, title)
-        name_groups(figure, group_colours(groups)[1])
+        name_groups(figure, named)
         return rasterise(figure)
 
 
@@ -105,13 +105,14 @@ def network_map(
 ) -> Pixels:
     """Return nodes in a plane, their links as straight lines; arguments as of `poincare_disk`."""
     x, links = np.asarray(points, dtype=float)[:, :2], np.asarray(edges).reshape(-1, 2)
+    colours, named = group_colours(groups)
     with canvas(6.4, 5.6, 1, right=0.3) as (figure, (ax,)):
-        _draw(ax, x, x[links], group_colours(groups)[0], sizes, labels or {})
+        _draw(ax, x, x[links], colours, sizes, labels or {})
         ax.set_aspect("equal", adjustable="datalim")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter(NullFormatter())
         headline(figure, title)
-        name_groups(figure, group_colours(groups)[1])
+        name_groups(figure, named)
         return rasterise(figure)
 
 

@@ -20,6 +20,9 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold, cross_val_predict
 
+from lsgen.analysis.intervals import percentile_interval
+from lsgen.analysis.statistic import Statistic
+
 __all__ = ["Trend", "correlation_within", "trend_of"]
 
 
@@ -31,7 +34,8 @@ class Trend(NamedTuple):
         along: the coordinate of each code along it, (N,).
         across: that along the principal axis of what is orthogonal to it, (N,); 0 where there is one dimension.
         intrinsic: the time that each code tells, by the codes of other folds, (N,).
-        r2: the share of the variance of times that they explain.
+        r2: the share of the variance of times that they explain, with its bootstrap interval over codes; its baseline
+            is the share if times belong to other codes.
 
     """
 
@@ -39,17 +43,18 @@ class Trend(NamedTuple):
     along: NDArray[np.float64]
     across: NDArray[np.float64]
     intrinsic: NDArray[np.float64]
-    r2: float
+    r2: Statistic
 
 
-def trend_of(codes: Any, times: Any, folds: int = 10, seed: int = 0) -> Trend:
+def trend_of(codes: Any, times: Any, folds: int = 10, draws: int = 1000, seed: int = 0) -> Trend:
     """Return the trend of codes (N, d) of flat space with times (N,).
 
     Args:
         codes: finite numbers.
         times: finite numbers that are not all equal.
         folds: at least 2, at most N.
-        seed: of the folds.
+        draws: bootstrap samples of the interval; 0 for none.
+        seed: of the folds, the samples, and the codes that times belong to by chance.
 
     Raises:
         ValueError: shapes do not fit, a number is not finite, times are all equal, or folds are out of their range.
@@ -66,12 +71,32 @@ def trend_of(codes: Any, times: Any, folds: int = 10, seed: int = 0) -> Trend:
     slope = LinearRegression().fit(z, y).coef_
     length = float(np.linalg.norm(slope))
     axis = slope / length if length > 0 else slope
-    intrinsic = cross_val_predict(LinearRegression(), z, y, cv=KFold(folds, shuffle=True, random_state=seed))
+    intrinsic, rng = _told(z, y, folds, seed), np.random.default_rng(seed)
+    other = rng.permutation(y)
+    chance = 1 - _ratio(_squares(other, _told(z, other, folds, seed)))
     along = z @ axis
     rest = z - z.mean(0) - np.outer(along - along.mean(), axis)
     across = rest @ np.linalg.svd(rest, full_matrices=False)[2][0]
-    r2 = 1 - float(np.square(y - intrinsic).sum() / np.square(y - y.mean()).sum())
+    squares, n = _squares(y, intrinsic), len(y)
+    samples = np.array([1 - _ratio(rng.multinomial(n, np.full(n, 1 / n))[:, None] * squares) for _ in range(draws)])
+    r2 = Statistic(1 - _ratio(squares), n, percentile_interval(samples), chance, seed)
     return Trend(axis, along, across, intrinsic, r2)
+
+
+def _told(z: NDArray[np.float64], y: NDArray[np.float64], folds: int, seed: int) -> NDArray[np.float64]:
+    """Return what the regression on codes of other folds tells of the time of each, (N,)."""
+    cut = KFold(folds, shuffle=True, random_state=seed)
+    return np.asarray(cross_val_predict(LinearRegression(), z, y, cv=cut))
+
+
+def _squares(y: NDArray[np.float64], told: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the squares (N, 2) of what is left to explain and of all there is."""
+    return np.stack([np.square(y - told), np.square(y - y.mean())], 1)
+
+
+def _ratio(squares: NDArray[np.float64]) -> float:
+    left, every = squares.sum(0)
+    return float(left / every)
 
 
 def correlation_within(first: Any, second: Any, groups: Any) -> float:

@@ -27,18 +27,32 @@ def test_a_trend_without_noise_is_found_exactly() -> None:
     rest = z - z.mean(0) - np.outer((z - z.mean(0)) @ axis, axis)
     principal = np.linalg.eigh(rest.T @ rest)[1][:, -1]
     np.testing.assert_allclose(np.abs(found.across), np.abs(rest @ principal), atol=1e-6)
-    assert found.r2 == pytest.approx(1)
+    assert found.r2.value == pytest.approx(1)
 
 
 def test_the_share_of_variance_is_that_of_the_model() -> None:
     """Of z = a y + e, with e of variance s^2, a regression of y on z explains var y / (var y + s^2)."""
     z, times, _ = _codes(6.0, 20_000)
-    assert trend_of(z, times).r2 == pytest.approx(times.var() / (times.var() + 36), abs=0.02)
+    assert trend_of(z, times).r2.value == pytest.approx(times.var() / (times.var() + 36), abs=0.02)
+
+
+def test_the_interval_covers_the_share_and_chance_is_what_shuffled_times_leave() -> None:
+    """Of 100 samples the interval of 95 % leaves out the share of the model in some, and not in many."""
+    rng, missed = np.random.default_rng(3), 0
+    for _ in range(100):
+        y = rng.normal(size=150)
+        found = trend_of(np.stack([y + rng.normal(size=150), rng.normal(size=150)], 1), y, folds=5, draws=200).r2
+        assert found.interval is not None
+        assert found.baseline is not None
+        assert found.baseline < 0.2
+        missed += not found.interval[0] <= 0.5 <= found.interval[1]
+    assert 1 <= missed <= 15
+    assert trend_of(y[:, None], y, draws=0).r2.interval is None
 
 
 def test_codes_without_a_trend_explain_nothing_however_many_dimensions_they_have() -> None:
     rng = np.random.default_rng(1)
-    assert trend_of(rng.normal(size=(200, 100)), rng.normal(size=200)).r2 < 0.05
+    assert trend_of(rng.normal(size=(200, 100)), rng.normal(size=200)).r2.value < 0.05
 
 
 def test_correlation_within_groups_ignores_what_groups_differ_by() -> None:

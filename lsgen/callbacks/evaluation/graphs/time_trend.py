@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from lsgen import viz
 from lsgen.analysis.directions import trend_of
@@ -14,7 +13,6 @@ from lsgen.callbacks.evaluation.graphs.of_networks import OfNetworks
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import GraphData
 from lsgen.latent import Euclidean, ItemSpace
-from lsgen.metrics.retrieval.scores import bootstrap_means
 
 __all__ = ["TimeTrend"]
 
@@ -70,17 +68,10 @@ class TimeTrend(OfNetworks):
         times = known[self.column].astype(np.float64)
         asked = ~data.graph.isolated().numpy() & np.isfinite(times)
         z, year = codes.z[asked], times[asked]
-        found = trend_of(z, year, self.folds, self.seed)
-        chance = trend_of(z, np.random.default_rng(self.seed).permutation(year), self.folds, self.seed)
-        parts = {"value": found.r2, "chance": chance.r2}
-        if self.draws:
-            squares = np.stack([np.square(year - found.intrinsic), np.square(year - year.mean())], 1)
-            drawn = bootstrap_means(torch.from_numpy(squares), self.draws, self.seed)
-            ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
-            parts["low"], parts["high"] = (1 - drawn[:, 0] / drawn[:, 1]).quantile(ends).tolist()
-        self.send("", {"r2": {name: torch.tensor(value) for name, value in parts.items()}}, sink)
+        found = trend_of(z, year, self.folds, self.draws, self.seed)
+        self.send_statistic("r2", found.r2, sink)
         panel = {"": (found.along, found.across, year)}
-        title = f"{len(year)} nodes; one axis explains {found.r2:.0%} of the variance"
+        title = f"{len(year)} nodes; one axis explains {found.r2.value:.0%} of the variance"
         sink.image(self.family, viz.trend_axis(panel, title, self.column))
         names = np.asarray(data.graph.names, dtype=object)[asked]
         columns = ("node", self.column, "told by the code", "along the trend")

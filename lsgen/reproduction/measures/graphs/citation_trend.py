@@ -54,7 +54,7 @@ class CitationTrend:
         cited = np.where(dates[ends[:, 0]] < dates[ends[:, 1]], ends[:, 0], ends[:, 1])
         later = np.bincount(cited, minlength=whole.nodes)[papers]
         links = (known.degrees() if not known.directed else known.in_degrees() + known.degrees()).numpy()[papers]
-        trend = trend_of(z, year, self.folds)
+        trend = trend_of(z, year, self.folds, draws=0)
         pairs = {
             "recovered": (trend.intrinsic, true),
             "foretold": (trend.intrinsic, later),
@@ -65,4 +65,4 @@ class CitationTrend:
         columns = {"along": trend.along, "year": year, "intrinsic": trend.intrinsic, "later": later}
         columns["others"] = trend.across
         arrays = {name: np.asarray(column, dtype=np.float32) for name, column in columns.items()}
-        return Measured({"r2": trend.r2, **values}, arrays)
+        return Measured({"r2": trend.r2.value, **values}, arrays)

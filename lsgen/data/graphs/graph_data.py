@@ -70,9 +70,7 @@ class GraphData(DataModule):
             raise ValueError(f"expected data.nodes of {self.whole.nodes}, which {self.whole} has, got {nodes}")
         self.nodes, self.vocabulary = self.whole.nodes, self.whole.names
         self._rows = self.split.rows(self.whole, loading.split_seed)
-        trained = torch.zeros(len(self.whole), dtype=torch.bool)
-        trained[self._rows["train"]] = True
-        self.graph = self.whole.kept(trained)
+        self.graph = self.whole.kept(self._rows["train"])
         degrees = self.graph.degrees()
         self.counts: Tensor = degrees + self.graph.in_degrees() if self.graph.directed else degrees
         super().__init__(shape, provides, Numbered(), batch_size, seed, loading)

@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor
 
@@ -114,7 +113,7 @@ class LinkSplit:
         if self.unknown == "refuse" and (sentence := self.about_unknown(graph, rows)):
             raise ValueError(sentence)
         if self.unknown == "drop":
-            alone = _alone(graph, rows["train"])
+            alone = graph.kept(rows["train"]).isolated()
             rows |= {part: rows[part][~alone[graph.edges[rows[part]]].any(1)] for part in _PARTS}
         return rows
 
@@ -126,7 +125,7 @@ class LinkSplit:
             rows: the numbers of the links of each split.
 
         """
-        alone = _alone(graph, rows["train"])
+        alone = graph.kept(rows["train"]).isolated()
         ends = graph.edges[torch.cat([rows[part] for part in _PARTS])]
         number, nodes = int(alone[ends].any(1).sum()), ends[alone[ends]].unique()
         if not number:
@@ -167,11 +166,6 @@ class LinkSplit:
         return {part: torch.from_numpy(np.flatnonzero(rows)) for part, rows in chosen.items()}
 
 
-def _alone(graph: Graph, trained: Tensor) -> Tensor:
-    """Return which nodes have no link among those of training, bool (N,)."""
-    return torch.bincount(graph.edges[trained].flatten(), minlength=graph.nodes) == 0
-
-
 def _words(sizes: Mapping[str, int]) -> str:
     return " and ".join(f"{part}_size = {size}" for part, size in sizes.items())
 
@@ -183,12 +177,10 @@ def _nearest(later: NDArray[np.int64], wanted: int, first: int, end: int) -> int
 
 def _forest(graph: Graph, order: Tensor) -> Tensor:
     """Return which links are in the spanning forest that prefers those early in an order, bool (E,)."""
-    place = np.empty(len(order))
-    place[order.numpy()] = np.arange(1, len(order) + 1)
-    ends = np.sort(graph.edges.numpy(), 1)
-    _, one = np.unique(ends[:, 0] * graph.nodes + ends[:, 1], return_index=True)  # of two opposite links
-    shape, pairs = (graph.nodes, graph.nodes), ends[one].T.astype(np.int32)  # the oldest csgraph takes no other
-    tree = minimum_spanning_tree(csr_array(coo_array((place[one], (pairs[0], pairs[1])), shape=shape)))
+    place = torch.empty_like(order)
+    place[order] = torch.arange(1, len(order) + 1)
+    one = Graph.of(graph.edges, names=graph.names, weights=place, duplicates="first")  # of two opposite links
+    tree = minimum_spanning_tree(one.adjacency())
     chosen = torch.zeros(len(graph), dtype=torch.bool)
     chosen[order[torch.from_numpy(tree.data.astype(np.int64)) - 1]] = True
     return chosen

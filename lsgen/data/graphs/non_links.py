@@ -51,13 +51,6 @@ def draw_non_links(graph: Graph, number: int, by_degree: bool, rng: np.random.Ge
     return torch.from_numpy(np.stack([codes // graph.nodes, codes % graph.nodes], 1))
 
 
-def _links(graph: Graph) -> NDArray[np.int64]:
-    """Return i N + j of every link, (E,)."""
-    edges = graph.edges.numpy()
-    codes: NDArray[np.int64] = edges[:, 0] * graph.nodes + edges[:, 1]
-    return codes
-
-
 def _listed(
     graph: Graph, number: int, out: NDArray[np.float64], into: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
@@ -68,8 +61,8 @@ def _listed(
         np.fill_diagonal(scores, -np.inf)
     else:
         scores[np.tri(graph.nodes, dtype=bool)] = -np.inf
+    scores[tuple(graph.edges.numpy().T)] = -np.inf
     scores = scores.reshape(-1)
-    scores[_links(graph)] = -np.inf
     codes = np.flatnonzero(scores > -np.inf)
     if len(codes) <= number:
         return rng.permutation(codes)
@@ -81,16 +74,14 @@ def _refused(
     graph: Graph, number: int, out: NDArray[np.float64], into: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw pairs of nodes and refuse links, loops and pairs drawn before."""
-    links = np.sort(_links(graph))
     ends = [degrees.cumsum() / degrees.sum() for degrees in (out, into)]
     found = np.zeros(0, np.int64)
     for _ in range(ROUNDS):
         pairs = np.stack([np.searchsorted(end, rng.random(2 * number + 16), "right") for end in ends], 1)
         pairs = pairs[pairs[:, 0] != pairs[:, 1]]
         pairs = pairs if graph.directed else np.sort(pairs, 1)
-        codes = pairs[:, 0] * graph.nodes + pairs[:, 1]
-        at = np.searchsorted(links, codes).clip(max=len(links) - 1)
-        codes = np.concatenate([found, codes[links[at] != codes] if len(links) else codes])
+        pairs = pairs[~graph.has(torch.from_numpy(pairs)).numpy()]
+        codes = np.concatenate([found, pairs[:, 0] * graph.nodes + pairs[:, 1]])
         found = codes[np.sort(np.unique(codes, return_index=True)[1])]
         if len(found) >= number:
             break

@@ -167,10 +167,10 @@ class Graph:
         known = self.edges.numpy()
         return torch.from_numpy(sought(asked if self.directed else np.sort(asked, 1), known, self.nodes))
 
-    def kept(self, mask: Tensor) -> Graph:
-        """Return the graph of all nodes and the links that a mask (E,) keeps."""
-        weights, times = (None if part is None else part[mask] for part in (self.weights, self.times))
-        return replace(self, edges=self.edges[mask], weights=weights, times=times)
+    def kept(self, chosen: Tensor) -> Graph:
+        """Return the graph of all nodes and the links that a mask (E,) keeps, or that ascending numbers name."""
+        weights, times = (None if part is None else part[chosen] for part in (self.weights, self.times))
+        return replace(self, edges=self.edges[chosen], weights=weights, times=times)
 
     def subgraph(self, mask: Tensor) -> Graph:
         """Return the nodes that a mask (N,) keeps, numbered anew in their order, and the links between them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,14 +10,14 @@ from pathlib import Path
 __all__ = ["data_root", "reading", "require"]
 
 
-def data_root(root: str | Path) -> Path:
-    """Return the directory that holds data sets.
+def data_root(root: str | Path | None) -> Path:
+    """Return the directory that holds data sets; what LSGEN_DATA_DIR says, else "data", where none is named.
 
     Raises:
         NotADirectoryError: there is something else at this path.
 
     """
-    path = Path(root).expanduser()
+    path = Path(os.environ.get("LSGEN_DATA_DIR", "data") if root is None else root).expanduser()
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"expected LSGEN_DATA_DIR (data.root) to be a directory, got {path}, which is not one")
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -119,8 +118,7 @@ class TurkishMigration:
             return {row["city"]: (float(row["lat"]), float(row["long"])) for row in csv.DictReader(lines)}
 
     def _files(self) -> list[Path]:
-        root = os.environ.get("LSGEN_DATA_DIR", "data") if self.root is None else self.root
-        files = [data_root(root) / NAME / file for file in FILES]
+        files = [data_root(self.root) / NAME / file for file in FILES]
         require(NAME, files, "copy input/ of github.com/furkangursoy/MigrationTR there")
         return files
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,6 @@ class CitationGraph:
             return csr_array(parts, shape=tuple(arrays["shape"].tolist()))
 
     def _file(self) -> Path:
-        root = os.environ.get("LSGEN_DATA_DIR", "data") if self.root is None else self.root
-        file = data_root(root) / "graphs" / f"{self.name}.npz"
+        file = data_root(self.root) / "graphs" / f"{self.name}.npz"
         require(self.name, [file], "make it from the arrays of github.com/tkipf/gae, gae/data")
         return file

@@ -129,9 +129,8 @@ class S1Graph:
         found = []
         for start in range(0, n, _ROWS):
             rows = np.arange(start, min(start + _ROWS, n))
-            delta = math.pi - np.abs(math.pi - np.abs(theta[rows, None] - theta))
             others = (rows[:, None] != np.arange(n)) if self.directed else (rows[:, None] < np.arange(n))
-            d = np.where(others, n / (2 * math.pi) * delta, 1.0)
+            d = np.where(others, self._distance(theta[rows, None], theta), 1.0)
             p = expit(self.beta * (np.log(mu * kappa[rows, None] * target) - np.log(d)))
             linked = others & (rng.random(p.shape) < p)
             found.append(np.stack(linked.nonzero(), 1) + np.array([start, 0]))
@@ -146,6 +145,11 @@ class S1Graph:
         least = (self.gamma - 2) / (self.gamma - 1) * self.mean_degree
         return least * (1 - rng.random(self.number)) ** (-1 / (self.gamma - 1))
 
+    def _distance(self, theta: _Numbers, other: _Numbers) -> _Numbers:
+        """Return the distance on the circle of nodes at two angles from 0 to 2 pi, (B,)."""
+        found: _Numbers = self.number / (2 * math.pi) * (math.pi - np.abs(math.pi - np.abs(theta - other)))
+        return found
+
     def _weights(
         self, edges: NDArray[np.int64], theta: _Numbers, kappa: _Numbers, mu: float, rng: np.random.Generator
     ) -> _Numbers | None:
@@ -153,6 +157,6 @@ class S1Graph:
         if self.weights is None:
             return None
         i, j = edges.T
-        d = self.number / (2 * math.pi) * (math.pi - np.abs(math.pi - np.abs(theta[i] - theta[j])))
+        d = self._distance(theta[i], theta[j])
         mean = self.weights.a * float((kappa**self.weights.eta).mean())
         return self.weights.draw((kappa[i], kappa[j]), d, mean, self.beta, mu, rng)

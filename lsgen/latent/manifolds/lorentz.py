@@ -32,9 +32,7 @@ class Lorentz(Manifold):
     """
 
     def __init__(self, curvature: float = 1.0) -> None:
-        if not 0 < curvature < math.inf:
-            raise ValueError(f"expected a curvature c > 0 (the space has sectional curvature -c), got {curvature}")
-        self.curvature = float(curvature)
+        self.curvature = PoincareBall(curvature).curvature
 
     @property
     def ball(self) -> PoincareBall:

@@ -133,7 +133,7 @@ def _neighbourhoods(
         raise ValueError(f"expected pairs of nodes as whole numbers (P, 2), got {pairs.dtype} {tuple(pairs.shape)}")
     if len(pairs) and not 0 <= int(pairs.min()) <= int(pairs.max()) < graph.nodes:
         raise ValueError(f"expected nodes 0 to {graph.nodes - 1}, got {int(pairs.min())} to {int(pairs.max())}")
-    adjacency = csr_array(graph.undirected().adjacency(weighted=False))
+    adjacency = graph.undirected().adjacency(weighted=False)
     u, v = pairs.cpu().numpy().T
     return adjacency, np.diff(adjacency.indptr).astype(np.float64), (u, v)
 

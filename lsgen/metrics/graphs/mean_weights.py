@@ -41,6 +41,6 @@ def attractiveness(graph: Graph) -> Attractiveness:
     """
     if graph.weights is None:
         raise ValueError(f"expected links with weights, got {graph}")
-    weights, links = graph.adjacency(), graph.adjacency(weighted=False)
-    sums = [torch.from_numpy(matrix.sum(axis)) for axis in (0, 1) for matrix in (weights, links)]
-    return Attractiveness(sums[0] / sums[1], sums[2] / sums[3])
+    weights = graph.adjacency()
+    arriving, leaving = (torch.from_numpy(weights.sum(axis)) for axis in (0, 1))
+    return Attractiveness(arriving / graph.in_degrees(), leaving / graph.degrees())

@@ -83,7 +83,7 @@ def greedy_routing(
     chosen = np.sort(random.choice(linked, min(targets or n, len(linked)), replace=False))
     carried = {"value": np.arange(n), "chance": random.permutation(n)}  # whose code a node carries
     counts: dict[str, list[_Counts]] = {name: [] for name in carried}
-    adjacency = csr_array(graph.adjacency(weighted=False))
+    adjacency = graph.adjacency(weighted=False)
     for part in np.array_split(chosen, max(1, len(chosen) * n // ENTRIES)):
         shortest = shortest_path(adjacency.T, method="D", unweighted=True, indices=part)
         for name, code in carried.items():

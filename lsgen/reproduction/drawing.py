@@ -21,7 +21,7 @@ from lsgen.reproduction.verdicts import judge_claim, judge_target
 from lsgen.runs import RunError
 from lsgen.viz.style import ACCENT, GRID, INK, SERIES
 
-__all__ = ["Drawer", "Results", "claims_figure", "targets_figure"]
+__all__ = ["Drawer", "Results", "claims_figure", "first_arrays", "targets_figure"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,21 @@ class Results:
         if not (found := self.arrays(None, metric)):
             raise RunError(f"expected {metric} among the arrays of the comparisons, got none of that name")
         return found[None]
+
+
+def first_arrays(results: Results, arm: str, measure: str, names: Sequence[str]) -> list[NDArray[Any]]:
+    """Return arrays of a measure of an arm, by their names, of the run with the first seed.
+
+    Raises:
+        RunError: there is none of a name.
+
+    """
+    found = []
+    for name in names:
+        if not (by_seed := results.arrays(arm, f"{measure}/{name}")):
+            raise RunError(f"{arm}: expected {name} of {measure}, got none")
+        found.append(by_seed[min(seed for seed in by_seed if seed is not None)])
+    return found
 
 
 Drawer = Callable[[Results], Figure]

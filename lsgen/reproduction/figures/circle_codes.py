@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from lsgen import viz
-from lsgen.reproduction.drawing import Results
-from lsgen.runs import RunError
+from lsgen.reproduction.drawing import Results, first_arrays
 
 __all__ = ["CircleCodes"]
 
@@ -33,16 +32,10 @@ class CircleCodes:
 
     def __call__(self, results: Results) -> Figure:
         """Return the figure."""
-        shown = []
-        for arm in self.panels:
-            found = results.arrays(arm, f"{self.measure}/codes")
-            if not found:
-                raise RunError(f"{arm}: expected codes of {self.measure}, got none")
-            first = min(seed for seed in found if seed is not None)
-            shown.append((arm, found[first], results.arrays(arm, f"{self.measure}/angles")[first]))
-        reach = 1.05 * max(float(abs(codes).max()) for _, codes, _ in shown)
+        shown = [(arm, first_arrays(results, arm, self.measure, ("codes", "angles"))) for arm in self.panels]
+        reach = 1.05 * max(float(abs(codes).max()) for _, (codes, _) in shown)
         with viz.publication(3.25 * len(shown), 3.25, 1, len(shown)) as (figure, axes):
-            for ax, (arm, codes, angles) in zip(axes, shown, strict=True):
+            for ax, (arm, (codes, angles)) in zip(axes, shown, strict=True):
                 ax.scatter(codes[:, 0], codes[:, 1], c=angles, cmap="twilight", s=4, linewidths=0)
                 ax.set(title=arm, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
                 ax.set(xlabel="$z_1$", ylabel="$z_2$")

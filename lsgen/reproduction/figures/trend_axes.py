@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from lsgen import viz
-from lsgen.reproduction.drawing import Results
-from lsgen.runs import RunError
+from lsgen.reproduction.drawing import Results, first_arrays
 
 __all__ = ["TrendAxes"]
 
@@ -35,11 +34,8 @@ class TrendAxes:
         """Return the figure."""
         with viz.publication(4.2 * len(self.panels), 3.4, 1, len(self.panels)) as (figure, axes):
             for ax, arm in zip(axes, self.panels, strict=True):
-                found = {name: results.arrays(arm, f"{self.measure}/{name}") for name in ("along", "others", "year")}
-                if not all(found.values()):
-                    raise RunError(f"{arm}: expected coordinates of {self.measure}, got none")
-                first = min(seed for seed in found["along"] if seed is not None)
-                drawn = viz.draw_trend(ax, *(part[first] for part in found.values()))
+                along, others, year = first_arrays(results, arm, self.measure, ("along", "others", "year"))
+                drawn = viz.draw_trend(ax, along, others, year)
                 ax.set_title(arm)
                 figure.colorbar(drawn, ax=ax, label="year")
             return figure

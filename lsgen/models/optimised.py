@@ -68,11 +68,15 @@ class OptimisedModel(LatentModel):
         return replace(losses, loss=loss, weights={**losses.weights, **weights}, scalars={**losses.scalars, **scalars})
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the loss and its detached terms."""
+        """Return what the optimiser minimises, and the detached terms of the loss."""
         self._pending += len(batch["x"])
         losses = self.loss(batch)
         self.last_losses = losses.detach()
-        return {"loss": losses.loss, "losses": self.last_losses}
+        return {"loss": losses.loss * self.summands(batch), "losses": self.last_losses}
+
+    def summands(self, batch: Batch) -> int:
+        """Return by what the loss of a batch is multiplied for the optimiser: 1, or their number for a sum of terms."""
+        return 1
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Update the parameters and advance the clocks together, so that every callback sees them agree."""

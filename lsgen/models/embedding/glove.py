@@ -13,7 +13,6 @@ Reference: Pennington, Socher & Manning, "GloVe: Global vectors for word represe
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -114,7 +113,6 @@ class GloVe(ItemModel, OptimisedModel):
         error = (v * u).sum(-1) + b[:, 0] + c[:, 0] - log_count
         return ScalarLoss((weight * error.square()).mean() / 2)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Return the loss of all entries of a batch together, whose gradient is the sum, and its detached average."""
-        found = super().training_step(batch, batch_idx)
-        return {**found, "loss": found["loss"] * len(batch["x"])}
+    def summands(self, batch: Batch) -> int:
+        """Return the number of entries: a step goes along the sum of their gradients."""
+        return len(batch["x"])

@@ -123,10 +123,13 @@ class PairRanking(NodeModel, OptimisedModel):
         """Return the loss, the sum over links for `RiemannianSGD`, and its detached average."""
         if not self.automatic_optimization:
             return self._descend(batch)
-        found = super().training_step(batch, batch_idx)
-        if isinstance(self.optimizers(use_pl_optimizer=False), RiemannianSGD):
-            found["loss"] = found["loss"] * len(batch["x"]) * (1 if self.latent_space.graph.directed else 2)
-        return found
+        return super().training_step(batch, batch_idx)
+
+    def summands(self, batch: Batch) -> int:
+        """Return the number of links from each of their ends for `RiemannianSGD`, which goes along a sum; else 1."""
+        if not isinstance(self.optimizers(use_pl_optimizer=False), RiemannianSGD):
+            return 1
+        return len(batch["x"]) * (1 if self.latent_space.graph.directed else 2)
 
     def on_train_start(self) -> None:
         """Refuse what training from link to link has not.

@@ -137,10 +137,13 @@ class SignedCosine(NodeModel, OptimisedModel):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss of all links of a batch together, whose gradient is the sum, and its detached average."""
-        found, links = super().training_step(batch, batch_idx), len(batch["x"])
-        total = found["loss"] * links
-        self._cost, self._links = self._cost + total.detach(), self._links + links
-        return {**found, "loss": total}
+        found = super().training_step(batch, batch_idx)
+        self._cost, self._links = self._cost + found["loss"].detach(), self._links + len(batch["x"])
+        return found
+
+    def summands(self, batch: Batch) -> int:
+        """Return the number of links: a step goes along the sum of their gradients."""
+        return len(batch["x"])
 
     def on_train_epoch_start(self) -> None:
         """Forget the costs of the epoch before, which may have been cut short."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lsgen.latent import EncodableLatentSpace, LatentSpace, Space
+from lsgen.latent import EncodableLatentSpace, ItemSpace, LatentSpace, Space
 from lsgen.latent.posteriors import PointPosterior
 from lsgen.models.compiled import name_plainly
 from lsgen.models.contract import Contract, expected_observations
@@ -132,7 +132,7 @@ class LatentModel(BatchIntake):
     @property
     def criterion(self) -> tuple[str, str] | None:
         """The logged value that tells which weights are best, with "max" or "min"; None if there is none."""
-        if not isinstance(self.latent_space, LatentSpace):
+        if not isinstance(self.latent_space, LatentSpace) or isinstance(self.latent_space, ItemSpace):
             return "val/loss", "min"
         posterior = getattr(self.latent_space, "posterior", None)
         return best_by(self.bounds_evidence, isinstance(posterior, PointPosterior))

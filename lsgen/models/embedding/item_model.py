@@ -28,11 +28,6 @@ class ItemModel(LatentModel):
     latent_space: WordSpace
     _named = False
 
-    @property
-    def criterion(self) -> tuple[str, str]:
-        """The loss of held-out observations."""
-        return "val/loss", "min"
-
     def setup(self, stage: str) -> None:
         """Take the names and counts of the items from the data module.
 

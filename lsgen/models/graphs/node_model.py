@@ -36,11 +36,6 @@ class NodeModel(LatentModel):
     latent_space: LinkSpace
     _known = False
 
-    @property
-    def criterion(self) -> tuple[str, str] | None:
-        """The loss of held-out observations."""
-        return "val/loss", "min"
-
     def contract(self) -> Contract:
         """Return the requirements on a batch: numbers of nodes."""
         name, nodes = type(self).__name__, self.latent_space.decoder.nodes

@@ -18,6 +18,7 @@ code for the weights; Davidson et al., "Hyperspherical variational auto-encoders
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -116,12 +117,9 @@ class EncodedNodeSpace(LatentSpace, LinkSpace):
 
     def items(self) -> Codes:
         """Return the codes of all nodes, with the standard deviations of their posteriors where they have any."""
-        table, scale = super().items(), spread(self.encode())
-        return (
-            table
-            if scale is None
-            else Codes(table.z, table.ids, table.manifold, table.columns, scale.detach().to(self.table().dtype).cpu())
-        )
+        q = self.encode()
+        table, scale = super().items(), spread(q)
+        return table if scale is None else replace(table, scale=scale.detach().to(q.mean.dtype).cpu().numpy())
 
 
 class GraphAutoencoder(PairModel):

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -77,8 +78,9 @@ class PairModel(NodeModel, OptimisedModel):
 
     def held_out_loss(self, links: Tensor, others: Tensor) -> Tensor:
         """Return the loss of links (P, 2) and of pairs without a link (M, 2)."""
-        score, rho = self.latent_space.link_scores, self.link_share
-        return rho * softplus(-score(links)).mean() + (1 - rho) * softplus(score(others)).mean()
+        scores, rho = self.latent_space.link_scores(torch.cat([links, others])), self.link_share
+        linked, apart = scores.split([len(links), len(others)])
+        return rho * softplus(-linked).mean() + (1 - rho) * softplus(apart).mean()
 
     def _evaluation_step(self, batch: Batch, stage: str) -> Losses | ScalarLoss:
         data: Any = getattr(self.trainer, "datamodule", None)

@@ -51,7 +51,8 @@ class LinkSpace(ItemSpace):
 
     def link_scores(self, pairs: Tensor) -> Tensor:
         """Return the logits (P,) of links from the first to the second of pairs of nodes (P, 2)."""
-        table, pairs = self.table(), pairs.to(self.table().device)
+        table = self.table()
+        pairs = pairs.to(table.device)
         targets = self.decoder.targets() if self.decoder.directed else table
         return self.decoder.pair(table[pairs[:, 0]], targets[pairs[:, 1]])
 

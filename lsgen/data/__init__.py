@@ -15,21 +15,21 @@ from lsgen.data.factors.mpi3d import MPI3D
 from lsgen.data.factors.shapes3d import Shapes3D
 from lsgen.data.factors.small_norb import SmallNorb
 from lsgen.data.factors.sprites import Sprites
-from lsgen.data.graphs.cosine_network import CosineNetwork
 from lsgen.data.graphs.files.citation_graph import CitationGraph
 from lsgen.data.graphs.files.graph_file import GraphFile
 from lsgen.data.graphs.files.wordnet import WordNetHypernyms
 from lsgen.data.graphs.graph_data import GraphData
 from lsgen.data.graphs.link_split import HeldOutLinks, LinkSplit
 from lsgen.data.graphs.links import Links
+from lsgen.data.graphs.made.cosine_network import CosineNetwork
 from lsgen.data.graphs.made.growing_citations import GrowingCitations
 from lsgen.data.graphs.made.s1 import GeometricWeights, S1Graph
+from lsgen.data.graphs.made.stochastic_blocks import StochasticBlocks
 from lsgen.data.graphs.made.tree import Tree
 from lsgen.data.graphs.migration import TurkishMigration
 from lsgen.data.graphs.nodes import Nodes
 from lsgen.data.graphs.social_networks import KarateClub, LesMiserables
 from lsgen.data.graphs.source import FeatureSource, GraphSource
-from lsgen.data.graphs.stochastic_blocks import StochasticBlocks
 from lsgen.data.graphs.walks import RandomWalk, Walks
 from lsgen.data.images.celeba import CelebA
 from lsgen.data.images.cifar10 import Cifar10

@@ -13,8 +13,8 @@ from lsgen.data.batches import BatchDataset, TensorSource
 from lsgen.data.draws import Purpose, stream
 from lsgen.data.graphs.graph_data import GraphData
 from lsgen.data.graphs.link_split import LinkSplit
+from lsgen.data.graphs.made.stochastic_blocks import StochasticBlocks
 from lsgen.data.graphs.source import GraphSource
-from lsgen.data.graphs.stochastic_blocks import StochasticBlocks
 from lsgen.data.loading import Loading
 from lsgen.data.module import Split
 from lsgen.data.sampler import Batching, ShuffledBatches

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lsgen.data.files import data_root, reading, require
 from lsgen.data.graphs.signed_backbone import SignedBackbone, signed_weights
+from lsgen.data.graphs.yearly import YearLinks, joined_years
 from lsgen.data.loading import chosen_options
 from lsgen.latent.graphs import Graph
 
@@ -65,23 +66,12 @@ class TurkishMigration:
         if unknown := [year for year in years if year not in self.flows]:
             raise ValueError(f"expected years among {min(self.flows)} to {max(self.flows)}, got {unknown[0]}")
         backbone = None if self.backbone is None else chosen_options(SignedBackbone, self.backbone, "graph.backbone")
-        places, count = self.places, len(self.places)
-        edges, weights = [], []
-        for number, year in enumerate(years):
+        links = {}
+        for year in years:
             signed = signed_weights(self.flows[year])
-            kept = ~np.eye(count, dtype=bool) if backbone is None else backbone.kept(signed)
-            edges.append(np.argwhere(kept) + number * count)
-            weights.append(signed.vigour[kept])
-        columns = {name: [place[i] for place in places.values()] * len(years) for i, name in enumerate(_PLACE)}
-        return Graph.of(
-            np.concatenate(edges),
-            directed=True,
-            weights=np.concatenate(weights),
-            times=np.repeat([float(year) for year in years], [len(part) for part in edges]),
-            names=[place if len(years) == 1 else f"{place} {year}" for year in years for place in places],
-            columns={"place": [*places] * len(years), "year": np.repeat(years, count), **columns},
-            signed=True,
-        )
+            kept = ~np.eye(len(self.places), dtype=bool) if backbone is None else backbone.kept(signed)
+            links[year] = YearLinks(kept, signed.vigour[kept])
+        return joined_years(links, self.places)
 
     @cached_property
     def flows(self) -> Mapping[int, NDArray[np.float64]]:
@@ -121,6 +111,3 @@ class TurkishMigration:
         files = [data_root(self.root) / NAME / file for file in FILES]
         require(NAME, files, "copy input/ of github.com/furkangursoy/MigrationTR there")
         return files
-
-
-_PLACE = ("latitude", "longitude")

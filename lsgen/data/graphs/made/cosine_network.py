@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsgen.data.draws import Purpose, key
+from lsgen.data.graphs.yearly import YearLinks, joined_years
 from lsgen.latent.graphs import Graph
 
 __all__ = ["CosineNetwork"]
@@ -71,22 +72,8 @@ class CosineNetwork:
         draws, n = np.random.default_rng(key(self.seed, Purpose.SYNTHESIS, 1)), self.places
         apart = ~np.eye(n, dtype=bool)
         weights = [(u @ u.T)[apart] + self.noise * draws.laplace(size=n * (n - 1)) for u in self.codes]
-        pairs, years = np.argwhere(apart), range(2001, 2001 + self.years)
-        north, east, *_ = self.codes[0].T
-        return Graph.of(
-            np.concatenate([pairs + number * n for number in range(self.years)]),
-            directed=True,
-            weights=np.concatenate(weights),
-            times=np.repeat([float(year) for year in years], len(pairs)),
-            names=[f"{place}" if self.years == 1 else f"{place} {year}" for year in years for place in range(n)],
-            columns={
-                "place": np.tile(np.arange(n), self.years),
-                "year": np.repeat(years, n),
-                "latitude": np.tile(39 + 3 * north, self.years),
-                "longitude": np.tile(35 + 9 * east, self.years),
-            },
-            signed=True,
-        )
+        places = {place: (39 + 3 * north, 35 + 9 * east) for place, (north, east, *_) in enumerate(self.codes[0])}
+        return joined_years({year: YearLinks(apart, part) for year, part in enumerate(weights, 2001)}, places)
 
 
 def _unit(u: NDArray[np.float64]) -> NDArray[np.float64]:

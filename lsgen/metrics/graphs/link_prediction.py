@@ -26,6 +26,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lsgen.metrics.graphs.tied_orders import expected_hit, expected_precision
+from lsgen.metrics.retrieval.scores import percentiles
 
 __all__ = ["LinkPrediction"]
 
@@ -122,9 +123,7 @@ class LinkPrediction(Metric):
         for size in torch.ones(self.draws).split(max(1, ENTRIES // total)):
             drawn = _Counts(*(_resampled(owner, len(places), len(size), generator) for owner in owners))
             parts.append(_measures(drawn, self.ks))
-        tail = (1 - self.level) / 2
-        ends = torch.tensor([tail, 1 - tail], dtype=torch.float64, device=counts.links.device)
-        return torch.cat(parts).quantile(ends, dim=0)
+        return percentiles(torch.cat(parts), self.level)
 
 
 class _Counts(NamedTuple):

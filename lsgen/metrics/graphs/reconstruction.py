@@ -30,7 +30,7 @@ from torchmetrics.utilities import dim_zero_cat
 from lsgen.latent.graphs import Graph
 from lsgen.metrics.graphs.pair_scores import PairScores
 from lsgen.metrics.graphs.tied_orders import chance_precision, expected_precision, expected_rank
-from lsgen.metrics.retrieval.scores import bootstrap_means
+from lsgen.metrics.retrieval.scores import bootstrap_means, percentiles
 
 __all__ = ["GraphReconstruction", "graph_reconstruction"]
 
@@ -98,9 +98,7 @@ class GraphReconstruction(Metric):
         names = ("mean_rank", "map")
         found = {name: {"value": whole[i], "chance": whole[i + 2]} for i, name in enumerate(names)}
         if self.draws:
-            drawn = _values(bootstrap_means(asked, self.draws))
-            tail = (1 - self.level) / 2
-            low, high = drawn.quantile(torch.tensor([tail, 1 - tail]).to(drawn), dim=0)
+            low, high = percentiles(_values(bootstrap_means(asked, self.draws)), self.level)
             for i, name in enumerate(names):
                 found[name] |= {"low": low[i], "high": high[i]}
         counts = {"value": torch.tensor(len(asked)), "left_out": torch.tensor(len(rows) - len(asked))}

@@ -20,7 +20,7 @@ from lsgen.metrics.retrieval.ranking import measure_names
 from lsgen.metrics.retrieval.relevance import LabelRelevance
 from lsgen.metrics.retrieval.search import query_values
 
-__all__ = ["Retrieval", "Role", "bootstrap_interval", "bootstrap_means"]
+__all__ = ["Retrieval", "Role", "bootstrap_interval", "bootstrap_means", "percentiles"]
 
 Role = Literal["both", "query", "gallery"]
 ENTRIES = 2**22
@@ -149,8 +149,7 @@ def bootstrap_interval(values: Tensor, level: float = 0.95, draws: int = 1000, s
     """
     if len(values) < 2:
         raise ValueError(f"expected the values of at least 2 queries for an interval, got {len(values)}")
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device=values.device)
-    return bootstrap_means(values, draws, seed).quantile(ends, dim=0)
+    return percentiles(bootstrap_means(values, draws, seed), level)
 
 
 def bootstrap_means(values: Tensor, draws: int = 1000, seed: int = 0) -> Tensor:
@@ -163,3 +162,9 @@ def bootstrap_means(values: Tensor, draws: int = 1000, seed: int = 0) -> Tensor:
         counts.scatter_add_(1, chosen, torch.ones_like(counts))
         means.append(counts.to(values.device) @ values / q)
     return torch.cat(means)
+
+
+def percentiles(drawn: Tensor, level: float) -> Tensor:
+    """Return the ends (2, M) of the intervals that hold a level of samples (S, M), in float64, with equal tails."""
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64, device=drawn.device)
+    return drawn.quantile(ends, dim=0)

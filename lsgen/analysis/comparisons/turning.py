@@ -116,4 +116,4 @@ def _restored(coordinates: Table, codes: Codes) -> Codes:
     """Return codes with other coordinates; scales do not stay, as their axes are others."""
     z = torch.from_numpy(coordinates)
     z = codes.manifold.from_ball(z) if isinstance(codes.manifold, Lorentz) else codes.manifold.onto(z)
-    return Codes(z.to(torch.from_numpy(np.array(codes.z[:1])).dtype), codes.ids, codes.manifold, codes.columns)
+    return Codes(z.to(codes.tensor().dtype), codes.ids, codes.manifold, codes.columns)

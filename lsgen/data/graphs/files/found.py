@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
-__all__ = ["ColumnChoice", "FoundGraph", "FoundNodes", "as_values"]
+__all__ = ["WHOLE", "ColumnChoice", "FoundGraph", "FoundNodes", "as_values", "unpacked"]
 
-_WHOLE = re.compile(r"[+-]?\d+")
+WHOLE = re.compile(r"[+-]?\d+")
+"""A whole number as text."""
+
 _NAMES = ("name", "label")
 
 
@@ -82,9 +86,14 @@ class FoundGraph:
 def as_values(cells: Sequence[str]) -> list[Any]:
     """Return the cells of a column as numbers if all that are not empty are, else as text; None for an empty one."""
     known = [cell for cell in cells if cell]
-    if known and all(_WHOLE.fullmatch(cell) for cell in known):
+    if known and all(WHOLE.fullmatch(cell) for cell in known):
         return [int(cell) if cell else None for cell in cells]
     try:
         return [float(cell) if cell else None for cell in cells]
     except ValueError:
         return [cell or None for cell in cells]
+
+
+def unpacked(path: Path) -> BinaryIO:
+    """Return a file that is open for reading, unpacked if its name ends in .gz."""
+    return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")

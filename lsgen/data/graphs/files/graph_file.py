@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lsgen.data.files import reading
 from lsgen.data.graphs.files.arrays import read_arrays
-from lsgen.data.graphs.files.found import ColumnChoice, FoundGraph
+from lsgen.data.graphs.files.found import ColumnChoice, FoundGraph, unpacked
 from lsgen.data.graphs.files.graph_ml import read_graph_ml
 from lsgen.data.graphs.files.tables import read_link_table, read_node_table
 from lsgen.latent.graphs import Duplicates, Graph, Loops
@@ -194,8 +194,7 @@ def _netzschleuder(path: Path, links: Any) -> FoundGraph:
 @contextmanager
 def _text(path: Path, content: Any = None) -> Iterator[TextIO]:
     """Give the text of a file, or of a member of an archive, and say in a sentence that it is none."""
-    packed = path.suffix.lower() == ".gz"
-    with content or (gzip.open(path, "rb") if packed else open(path, "rb")) as raw:
+    with content or unpacked(path) as raw:
         try:
             yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
         except UnicodeDecodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from networkx.readwrite.graphml import GraphMLReader
 
 from lsgen.data.files import reading
-from lsgen.data.graphs.files.found import ColumnChoice, FoundGraph, FoundNodes
+from lsgen.data.graphs.files.found import ColumnChoice, FoundGraph, FoundNodes, unpacked
 
 __all__ = ["read_graph_ml"]
 
@@ -27,7 +26,7 @@ def read_graph_ml(path: Path, choice: ColumnChoice) -> FoundGraph:
         ValueError: the file is damaged, or holds no network or several, or a link lacks an attribute.
 
     """
-    with reading("network", path), gzip.open(path) if path.suffix.lower() == ".gz" else open(path, "rb") as content:
+    with reading("network", path), unpacked(path) as content:
         graphs = list(GraphMLReader(node_type=str)(path=content)) or [nx.read_graphml(path)]
     if len(graphs) > 1:
         raise ValueError(f"expected one network in {path}, got {len(graphs)}")

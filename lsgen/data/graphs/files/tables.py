@@ -19,7 +19,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lsgen.data.graphs.files.found import ColumnChoice, FoundGraph, FoundNodes, as_values
+from lsgen.data.graphs.files.found import WHOLE, ColumnChoice, FoundGraph, FoundNodes, as_values
 
 __all__ = ["read_link_table", "read_node_table"]
 
@@ -30,7 +30,6 @@ ENDS = (
 """What tables call the two ends of a link, in small letters without white space."""
 
 _COMMENT = re.compile(r"[#%](\s|$)|%%")
-_WHOLE = re.compile(r"[+-]?\d+")
 
 
 @dataclass(frozen=True)
@@ -255,7 +254,7 @@ def _numbered(
 ) -> tuple[NDArray[np.int64], FoundNodes]:
     """Return links and nodes, in the order of their values where all names are whole numbers and none is listed."""
     names = list(known)
-    if nodes is not None or not all(_WHOLE.fullmatch(name) for name in names):
+    if nodes is not None or not all(WHOLE.fullmatch(name) for name in names):
         return edges, nodes or FoundNodes(names)
     order = sorted(range(len(names)), key=lambda number: (int(names[number]), names[number]))
     place = np.argsort(np.array(order, np.int64))

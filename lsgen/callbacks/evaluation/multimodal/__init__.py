@@ -1,0 +1,1 @@
+"""Callbacks that judge what one modality tells of another."""

@@ -1,0 +1,1 @@
+"""Data sets whose observations have several modalities, with known ground truth."""

@@ -1,0 +1,1 @@
+"""Likelihoods of sentences: rows of numbers of words that end."""

@@ -1,0 +1,1 @@
+"""Metrics across modalities: coherence, captions, answers and the gap between views."""

@@ -1,0 +1,1 @@
+"""Networks of sequences of words: encoders, and what predicts the next word."""

@@ -24,6 +24,7 @@ from lsgen.likelihoods.mixed import (
 )
 from lsgen.likelihoods.multinomial import Multinomial
 from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
+from lsgen.likelihoods.packing import Packing
 from lsgen.likelihoods.poisson import Poisson
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Multinomial",
     "NegativeBinomial",
     "OptimalGaussian",
+    "Packing",
     "Poisson",
     "SharedGaussian",
     "SharedStudentT",

@@ -26,6 +26,7 @@ from lsgen.likelihoods.multinomial import Multinomial
 from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
 from lsgen.likelihoods.packing import Packing
 from lsgen.likelihoods.poisson import Poisson
+from lsgen.likelihoods.text.base import TextLikelihood
 
 __all__ = [
     "Bernoulli",
@@ -60,5 +61,6 @@ __all__ = [
     "SharedGaussian",
     "SharedStudentT",
     "StudentT",
+    "TextLikelihood",
     "mixed_likelihood",
 ]

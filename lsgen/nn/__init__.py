@@ -21,6 +21,9 @@ from lsgen.nn.pixelcnn import PixelCNN
 from lsgen.nn.rbf import Precision, RBFDecoder, RBFPrecision
 from lsgen.nn.residual_ladder import BottleneckBlock, ResidualLadderEncoder
 from lsgen.nn.resnet import ResNetDecoder, ResNetEncoder
+from lsgen.nn.sequences.gru import GRUDecoder, GRUEncoder
+from lsgen.nn.sequences.transformer import TransformerDecoder, TransformerEncoder
+from lsgen.nn.sequences.words import WordVectors
 from lsgen.nn.staged_rbf import MLPPrecision, StagedRBFDecoder
 from lsgen.nn.wae import WAEDecoder, WAEEncoder
 
@@ -36,6 +39,8 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "DiffusionTransformer",
+    "GRUDecoder",
+    "GRUEncoder",
     "GatedLinear",
     "GeodesicDecoder",
     "GraphEncoder",
@@ -62,7 +67,10 @@ __all__ = [
     "SparseMatrix",
     "StagedRBFDecoder",
     "TorchvisionBackbone",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "UNet",
     "WAEDecoder",
     "WAEEncoder",
+    "WordVectors",
 ]

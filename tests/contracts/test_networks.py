@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 DIM = 4  # a vector of one number at each of 2 x 2 places, for networks of grids
 NONE = inspect.Parameter("none", inspect.Parameter.KEYWORD_ONLY)
-SHAPES = ((1, 8, 8), (1, 32, 32), (1, 64, 64))  # the first that a network is made for
+SHAPES = ((1, 8, 8), (1, 32, 32), (1, 64, 64), (6,))  # the first that a network is made for; sentences come last
+WORDS = 5
 
 
 def _input(member: type[nn.Module]) -> str | None:
@@ -33,7 +34,7 @@ def _built(member: type[nn.Module]) -> tuple[nn.Module, tuple[int, ...]]:
     for shape in SHAPES:
         torch.manual_seed(0)
         try:
-            network = members.build(member, shape=shape, dim=DIM, **small)
+            network = members.build(member, shape=shape, dim=DIM, size=WORDS, **small)
         except ValueError as error:
             refusals.append(str(error))
             continue
@@ -49,6 +50,7 @@ def built(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor]:
     member = NETWORKS[request.param]
     network, shape = _built(member)
     inputs = torch.rand(5, *shape) if _input(member) == "x" else torch.randn(5, DIM)
+    inputs = (WORDS * inputs).floor() if len(shape) == 1 else inputs  # numbers of words
     if hasattr(network, "curvature"):  # codes in the ball
         inputs = inputs / (1 + inputs.norm(dim=1, keepdim=True)) / network.curvature**0.5
     return network.eval(), inputs

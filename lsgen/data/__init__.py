@@ -46,6 +46,8 @@ from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.images.torchvision_set import TorchvisionSet
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
+from lsgen.data.multimodal.digit_label import DigitLabel
+from lsgen.data.multimodal.multimodal_data import MultimodalData
 from lsgen.data.physics.ising import Ising
 from lsgen.data.physics.parameter_grid import ParameterGrid
 from lsgen.data.physics.tasep import Tasep
@@ -103,6 +105,7 @@ __all__ = [
     "DSprites",
     "DataModule",
     "Dequantise",
+    "DigitLabel",
     "Digits",
     "EmbeddedCircle",
     "Encoding",
@@ -135,6 +138,7 @@ __all__ = [
     "MissingValues",
     "MixedBatches",
     "Mnist",
+    "MultimodalData",
     "Nodes",
     "Observations",
     "Omniglot",

@@ -1,7 +1,7 @@
 """Backbones: tensors in, tensors out; no loss, no probability."""
 
 from lsgen.nn.adversarial.code_discriminator import CodeDiscriminator
-from lsgen.nn.class_encoder import ClassEncoder
+from lsgen.nn.class_encoder import ClassEncoder, LabelEncoder
 from lsgen.nn.conv import ConvDecoder, ConvEncoder
 from lsgen.nn.conv64 import Conv64Decoder, Conv64Encoder
 from lsgen.nn.denoisers.attention import MultiHeadAttention
@@ -47,6 +47,7 @@ __all__ = [
     "GridDecoder",
     "GridEncoder",
     "Gyroplanes",
+    "LabelEncoder",
     "MLPDecoder",
     "MLPDenoiser",
     "MLPEncoder",

@@ -1,4 +1,4 @@
-"""An encoder q(y|x) q(z|x, y) of a class and, for every class, a continuous code."""
+"""Encoders with classes: q(y|x) q(z|x, y) of a class and, for every class, a code; and q(z|y) of a class alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lsgen.nn.mlp import MLPEncoder
 
-__all__ = ["ClassEncoder"]
+__all__ = ["ClassEncoder", "LabelEncoder"]
 
 
 class ClassEncoder(nn.Module):
@@ -55,3 +55,38 @@ class ClassEncoder(nn.Module):
         every = self.of_observation(x.flatten(1)).unsqueeze(1) + self.of_class
         mean, log_variance = self.following(every).chunk(2, -1)
         return torch.cat([self.logits(x), mean.flatten(1), log_variance.flatten(1)], -1)
+
+
+class LabelEncoder(nn.Module):
+    """Class numbers (N, *shape) -> (N, heads * dim), by a perceptron of their indicators; any other number has none.
+
+    Args:
+        shape: shape of one observation; (1,) for one class.
+        classes: number of classes, which are 0, 1, ..., classes - 1.
+        dim: latent dimension d.
+        hidden: widths of the hidden layers.
+        activation: constructor of the activation between layers.
+        heads: posterior parameters per latent dimension.
+
+    """
+
+    classes: Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int,
+        dim: int,
+        hidden: Sequence[int] = (64,),
+        activation: Callable[[], nn.Module] = nn.ReLU,
+        heads: int = 2,
+    ) -> None:
+        super().__init__()
+        self.dim, self.heads = dim, heads
+        self.register_buffer("classes", torch.arange(classes), persistent=False)
+        self.of_indicators = MLPEncoder((*shape, classes), dim, hidden, activation, heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return posterior parameters (N, heads * dim)."""
+        out: Tensor = self.of_indicators((x.unsqueeze(-1) == self.classes).to(x.dtype))
+        return out

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from lsgen.data.images.digits import Digits
 from lsgen.data.images.fashion_mnist import FashionMnist
 from lsgen.data.images.mnist import Mnist
 from lsgen.data.loading import Loading
-from lsgen.data.module import DataModule, Split
+from lsgen.data.module import Split
 from lsgen.data.multimodal.multimodal_data import MultimodalData
 
 __all__ = ["DigitLabel"]
@@ -62,16 +63,17 @@ class DigitLabel(MultimodalData):
     ) -> None:
         if images not in ("scanned", *_FROM_FILES):
             raise ValueError(f'expected images "scanned", "mnist" or "fashion_mnist", got {images!r}')
-        single: DataModule = (
-            Digits(val_size=val_size, binarise=binarise, loading=Loading(split_seed=loading.split_seed))
-            if images == "scanned"
-            else _FROM_FILES[images](root=root, val_size=val_size, binarise=binarise, loading=Loading(split_seed=loading.split_seed))
-        )
+        common: dict[str, Any] = {
+            "binarise": binarise,
+            "val_size": val_size,
+            "loading": Loading(split_seed=loading.split_seed),
+        }
+        single = Digits(**common) if images == "scanned" else _FROM_FILES[images](root=root, **common)
         provides = {"image": single.shape, "label": (1,)}
         encodings = {"image": single.encoding}
         super().__init__(shape, shapes, provides, missing, batch_size, seed, loading, encodings)
         self.single = single
-        self._packed = cache(_beside_labels)
+        self._packed: Callable[[Any], TensorSource] = cache(_beside_labels)
 
     def build(self, split: Split) -> BatchDataset:
         """Return the images of a split with their labels."""

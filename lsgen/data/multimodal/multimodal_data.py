@@ -40,8 +40,8 @@ class MultimodalData(DataModule, ABC):
     """Abstract data set of observations (D,), every modality flattened, side by side in the order of their names.
 
     A source gives "x" packed as well, of the stored values. With `missing` training batches have "present", bool
-    (B, M), and zeros in "x" for what is missing; which modalities an observation lacks depends on the seed of the splits
-    alone. Validation and test observations are whole.
+    (B, M), and zeros in "x" for what is missing; which modalities an observation lacks depends on the seed of the
+    splits alone. Validation and test observations are whole.
 
     Args:
         shape: (D,) that the configuration states; None for that of the data.
@@ -58,8 +58,8 @@ class MultimodalData(DataModule, ABC):
         packing: where they lie in x.
 
     Raises:
-        ValueError: shape or shapes are not what the data have, a share is out of range or of no modality, or no modality
-            would stay; batch_size or seed is out of range.
+        ValueError: shape or shapes are not what the data have, a share is out of range or of no modality, or no
+            modality would stay; batch_size or seed is out of range.
 
     """
 
@@ -84,7 +84,9 @@ class MultimodalData(DataModule, ABC):
         self.missing = {name: share for name, share in (missing or {}).items() if share}
         self._gaps = MissingModalities(self.packing, self.missing, self.split_seed) if self.missing else None
         if self._gaps is not None and loading.neighbours is not None:
-            raise ValueError("expected no data.loading.neighbours with data.missing, as neighbours are whole observations")
+            raise ValueError(
+                "expected no data.loading.neighbours with data.missing, as neighbours are whole observations"
+            )
 
     def subset(
         self,

@@ -22,10 +22,25 @@ from lsgen.likelihoods.mixed import (
     Mixed,
     mixed_likelihood,
 )
+from lsgen.likelihoods.modalities import (
+    ClosedFormModalities,
+    CubicClosedFormModalities,
+    CubicFlatModalities,
+    CubicModalities,
+    FlatModalities,
+    Modalities,
+    modalities_likelihood,
+)
 from lsgen.likelihoods.multinomial import Multinomial
 from lsgen.likelihoods.negative_binomial import FixedNegativeBinomial, NegativeBinomial
 from lsgen.likelihoods.packing import Packing
 from lsgen.likelihoods.poisson import Poisson
+from lsgen.likelihoods.products import (
+    ClosedFormProductLikelihood,
+    CubicProductLikelihood,
+    FlatProductLikelihood,
+    ProductLikelihood,
+)
 from lsgen.likelihoods.text.base import TextLikelihood
 
 __all__ = [
@@ -34,11 +49,17 @@ __all__ = [
     "Categorical",
     "ClosedFormLikelihood",
     "ClosedFormMixed",
+    "ClosedFormModalities",
+    "ClosedFormProductLikelihood",
     "ContinuousBernoulli",
     "CubicClosedFormMixed",
+    "CubicClosedFormModalities",
     "CubicFlatMixed",
+    "CubicFlatModalities",
     "CubicLikelihood",
     "CubicMixed",
+    "CubicModalities",
+    "CubicProductLikelihood",
     "DiscretisedLogisticMixture",
     "FixedGaussian",
     "FixedLaplace",
@@ -46,6 +67,8 @@ __all__ = [
     "FixedNegativeBinomial",
     "FlatLikelihood",
     "FlatMixed",
+    "FlatModalities",
+    "FlatProductLikelihood",
     "Gaussian",
     "Laplace",
     "Likelihood",
@@ -53,14 +76,17 @@ __all__ = [
     "LocationScaleFamily",
     "Logistic",
     "Mixed",
+    "Modalities",
     "Multinomial",
     "NegativeBinomial",
     "OptimalGaussian",
     "Packing",
     "Poisson",
+    "ProductLikelihood",
     "SharedGaussian",
     "SharedStudentT",
     "StudentT",
     "TextLikelihood",
     "mixed_likelihood",
+    "modalities_likelihood",
 ]

@@ -1,10 +1,7 @@
-r"""Observations of several kinds at once: a product of likelihoods over named parts.
+r"""Observations of several kinds at once, whose parts share everything but their first dimension.
 
-    p(x|h) = prod_i p_i(x_i|h_i),    F = diag(F_1, F_2, ...),    e(h) = (e_1(h_1), e_2(h_2), ...),    d^2 = sum d_i^2,
-    T = sum T_i    the third moments of the score.
-
-The parts share everything but their first dimension: part i takes the next `shape[0]` channels (or columns) of x, and
-the next `raw_shape[0]` channels of h, in the order in which they are named.
+Part i of the product takes the next `shape[0]` channels (or columns) of x, and the next `raw_shape[0]` channels of h,
+in the order in which they are named. See `lsgen.likelihoods.products`.
 """
 
 from __future__ import annotations
@@ -13,11 +10,20 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Size, Tensor
 from torch.distributions import Distribution, Independent, constraints
 from torch.nn.functional import pad
 
-from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood, FlatLikelihood, Likelihood
+from lsgen.likelihoods.base import Likelihood
+from lsgen.likelihoods.products import (
+    ClosedFormProductLikelihood,
+    CubicProductLikelihood,
+    FlatProductLikelihood,
+    ProductLikelihood,
+    check_parts,
+    coordinates_of,
+    kind_of_product,
+)
 
 __all__ = [
     "ClosedFormMixed",
@@ -30,7 +36,7 @@ __all__ = [
 ]
 
 
-class Mixed(Likelihood):
+class Mixed(ProductLikelihood):
     """A product of likelihoods over named parts of an observation.
 
     The decoder gives raw outputs of shape `raw_shape`, with one head: `MLPDecoder(dim, likelihood.raw_shape)`. What
@@ -58,20 +64,7 @@ class Mixed(Likelihood):
         if len({shape[1:] for shape in shapes.values()}) != 1:
             raise ValueError(f"expected parts whose shapes differ in their first dimension only, got {shapes}")
         channels = sum(shape[0] for shape in shapes.values())
-        super().__init__((channels, *next(iter(shapes.values()))[1:]))
-        self.parts = nn.ModuleDict(dict(parts))
-        self.coordinates = max(_coordinates(part) for part in parts.values())
-        self.support = "; ".join(f"{name}: {part.support}" for name, part in parts.items())
-
-    @property
-    def likelihoods(self) -> list[Likelihood]:
-        """The parts in order."""
-        return [cast(Likelihood, part) for part in self.parts.values()]
-
-    @property
-    def discrete(self) -> bool:  # type: ignore[override]
-        """Whether all parts are probability mass functions."""
-        return all(part.discrete for part in self.likelihoods)
+        super().__init__((channels, *next(iter(shapes.values()))[1:]), parts)
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
@@ -85,26 +78,26 @@ class Mixed(Likelihood):
 
     def forward(self, h: Tensor) -> Distribution:
         """Return the product of the parts' distributions."""
-        members = [cast(Independent, part(own)).base_dist for part, own in self._pairs(h)]
+        members = [cast(Independent, part(own)).base_dist for part, own in self.pairs(h)]
         return Independent(_SideBySide(members, len(self.shape)), len(self.shape), validate_args=False)
 
     def fisher(self, h: Tensor) -> Tensor:
         """Return the blocks of the parts, filled up with zeros, of shape (B, *shape, coordinates, coordinates)."""
-        blocks = [part.fisher(own) for part, own in self._pairs(h)]
+        blocks = [part.fisher(own) for part, own in self.pairs(h)]
         sizes = [self.coordinates - block.shape[-1] for block in blocks]
         filled = [pad(block, (0, n, 0, n)) for block, n in zip(blocks, sizes, strict=True)]
         return torch.cat(filled, -2 - len(self.shape))
 
     def split(self, h: Tensor) -> Tensor:
         """Return h as (B, *shape, coordinates), filled up with zeros."""
-        split = [part.split(own) for part, own in self._pairs(h)]
+        split = [part.split(own) for part, own in self.pairs(h)]
         return torch.cat([pad(x, (0, self.coordinates - x.shape[-1])) for x in split], -1 - len(self.shape))
 
     def join(self, coordinates: Tensor) -> Tensor:
         """Return coordinates (B, *shape, coordinates) in the layout of h."""
         sizes = [part.shape[0] for part in self.likelihoods]
         pieces = coordinates.split(sizes, -1 - len(self.shape))
-        own = [p.join(x[..., : _coordinates(p)]) for p, x in zip(self.likelihoods, pieces, strict=True)]
+        own = [p.join(x[..., : coordinates_of(p)]) for p, x in zip(self.likelihoods, pieces, strict=True)]
         return torch.cat(own, -len(self.shape))
 
     def in_support(self, x: Tensor) -> Tensor:
@@ -112,61 +105,23 @@ class Mixed(Likelihood):
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
         return torch.cat([part.in_support(own) for part, own in parts], -len(self.shape))
 
-    def allows(self, x: Tensor) -> Tensor:
-        """Return whether every part can give its values."""
-        parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
-        return torch.stack([part.allows(own) for part, own in parts]).all()
-
-    def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
-        """Return the witnesses of every part."""
-        parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
-        return [witness for part, own in parts for witness in part.witnesses(own)]
-
-    def _pairs(self, h: Tensor) -> list[tuple[Any, Tensor]]:
+    def pairs(self, h: Tensor) -> list[tuple[Any, Tensor]]:
         """Return every part with its raw outputs."""
         self.check_raw(h)
         sizes = [part.raw_shape[0] for part in self.likelihoods]
         return list(zip(self.likelihoods, h.split(sizes, -len(self.shape)), strict=True))
 
 
-class FlatMixed(Mixed, FlatLikelihood):
+class FlatMixed(Mixed, FlatProductLikelihood):
     """A product of likelihoods that all embed into a flat space."""
 
-    @property
-    def signature(self) -> Tensor:
-        """The signs of all parts."""
-        return torch.cat([cast(FlatLikelihood, part).signature for part in self.likelihoods])
 
-    def embed(self, h: Tensor, at: Tensor | None = None) -> Tensor:
-        """Return the embeddings of the parts side by side, of shape (B, m)."""
-        bases = [None] * len(self.parts) if at is None else [own for _, own in self._pairs(at)]
-        embedded = [part.embed(own, at=base) for (part, own), base in zip(self._pairs(h), bases, strict=True)]
-        return torch.cat(embedded, -1)
-
-    def distance_bound(self, h: Tensor, other: Tensor) -> Tensor:
-        """Return the root of the sum of the parts' squared bounds; a part without a bound counts as 0."""
-        pairs = zip(self._pairs(h), self._pairs(other), strict=True)
-        bounds = torch.stack([part.distance_bound(a, b) for (part, a), (_, b) in pairs], -1)
-        none = bounds.isnan().all(-1)
-        return torch.where(none, torch.nan, torch.linalg.vector_norm(bounds.nan_to_num(nan=0.0), dim=-1))
-
-
-class ClosedFormMixed(FlatMixed, ClosedFormLikelihood):
+class ClosedFormMixed(FlatMixed, ClosedFormProductLikelihood):
     """A product of likelihoods whose Fisher-Rao distances are all in closed form."""
 
-    def distance(self, h: Tensor, other: Tensor) -> Tensor:
-        """Return the root of the sum of the parts' squared distances."""
-        pairs = zip(self._pairs(h), self._pairs(other), strict=True)
-        return torch.linalg.vector_norm(torch.stack([part.distance(a, b) for (part, a), (_, b) in pairs], -1), dim=-1)
 
-
-class CubicMixed(Mixed, CubicLikelihood):
+class CubicMixed(Mixed, CubicProductLikelihood):
     """A product of likelihoods whose Amari-Chentsov tensors are all in closed form."""
-
-    def amari_chentsov(self, h: Tensor, v: Tensor) -> Tensor:
-        """Return the sum of the parts' tensors, (B, k, k, k)."""
-        pairs = zip(self._pairs(h), self._pairs(v), strict=True)
-        return torch.stack([part.amari_chentsov(own, u) for (part, own), (_, u) in pairs]).sum(0)
 
 
 class CubicFlatMixed(FlatMixed, CubicMixed):
@@ -188,24 +143,9 @@ def mixed_likelihood(parts: Mapping[str, Likelihood]) -> Mixed:
         ValueError: see `Mixed`.
 
     """
-    for name, part in parts.items():
-        if not isinstance(part, Likelihood):
-            raise TypeError(f"expected part {name!r} to be a Likelihood, got {type(part).__name__}")
-    cubic = all(isinstance(part, CubicLikelihood) for part in parts.values())
-    kinds: tuple[tuple[type[Likelihood], type[Mixed], type[Mixed]], ...] = (
-        (ClosedFormLikelihood, ClosedFormMixed, CubicClosedFormMixed),
-        (FlatLikelihood, FlatMixed, CubicFlatMixed),
-        (Likelihood, Mixed, CubicMixed),
-    )
-    return next(
-        both(parts) if cubic else kind(parts)
-        for needed, kind, both in kinds
-        if all(isinstance(part, needed) for part in parts.values())
-    )
-
-
-def _coordinates(part: Likelihood) -> int:
-    return part.coordinates if isinstance(part, Mixed) else part.heads
+    check_parts(parts)
+    kinds = (CubicClosedFormMixed, ClosedFormMixed, CubicFlatMixed, FlatMixed, CubicMixed, Mixed)
+    return kind_of_product(parts, kinds)(parts)
 
 
 class _SideBySide(Distribution):

@@ -55,7 +55,7 @@ from lsgen.likelihoods import (
     Likelihood,
     Multinomial,
 )
-from lsgen.likelihoods.mixed import Mixed
+from lsgen.likelihoods.products import ProductLikelihood
 from lsgen.models import LatentModel, Losses
 from lsgen.models.amortised import AmortisedDistance
 from lsgen.models.diffusion import Denoiser, LinearLogSNR, MixtureDenoiser, RectifiedFlow
@@ -240,7 +240,7 @@ FAMILIES = sorted(classes_of("lsgen.likelihoods", Likelihood), key=lambda c: c._
 
 def _family(kind: type[Likelihood]) -> Likelihood:
     small = {"levels": 5, "components": 2}
-    if issubclass(kind, Mixed):
+    if issubclass(kind, ProductLikelihood):
         return kind({"a": Bernoulli((3,)), "b": Gaussian((2,))})
     wanted = inspect.signature(kind).parameters
     return kind((3, 2, 2), **{name: value for name, value in small.items() if name in wanted})

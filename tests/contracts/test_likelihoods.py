@@ -21,11 +21,11 @@ from lsgen.likelihoods import (
     Likelihood,
 )
 from lsgen.likelihoods.discretised_logistic_mixture import DiscretisedLogisticMixture
-from lsgen.likelihoods.mixed import Mixed
+from lsgen.likelihoods.products import ProductLikelihood
 from lsgen.models.vae import ELBO
 from lsgen.nn import MLPDecoder, MLPEncoder
 
-FAMILIES = [one for one in members.concrete(Likelihood, "lsgen.likelihoods") if not issubclass(one, Mixed)]
+FAMILIES = [one for one in members.concrete(Likelihood, "lsgen.likelihoods") if not issubclass(one, ProductLikelihood)]
 FLAT = [family for family in FAMILIES if issubclass(family, FlatLikelihood)]
 CUBIC = [family for family in FAMILIES if issubclass(family, CubicLikelihood)]
 CLOSED = [family for family in FAMILIES if issubclass(family, ClosedFormLikelihood)]

@@ -1,1 +1,21 @@
 """Spaces of several modalities: joint posteriors of any subset of them, and views that share codes."""
+
+from lsgen.latent.multimodal.experts import (
+    Experts,
+    JointPosterior,
+    MixtureOfExperts,
+    MixtureOfProducts,
+    NormalMixture,
+    ProductOfExperts,
+)
+from lsgen.latent.multimodal.space import MultimodalSpace
+
+__all__ = [
+    "Experts",
+    "JointPosterior",
+    "MixtureOfExperts",
+    "MixtureOfProducts",
+    "MultimodalSpace",
+    "NormalMixture",
+    "ProductOfExperts",
+]

@@ -25,13 +25,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-__all__ = ["ClosedFormLikelihood", "CubicLikelihood", "FlatLikelihood", "Likelihood"]
+__all__ = ["ClosedFormLikelihood", "CubicLikelihood", "FlatLikelihood", "Judge", "Likelihood"]
+
+
+class Judge(Protocol):
+    """What says of values, one for each observation, whether they are allowed."""
+
+    @property
+    def support(self) -> str:
+        """What a value may be, in words."""
+
+    def in_support(self, x: Tensor, /) -> Tensor:
+        """Return which values are allowed, a boolean tensor of the shape of x."""
 
 
 class Likelihood(nn.Module, ABC):
@@ -88,14 +99,15 @@ class Likelihood(nn.Module, ABC):
         values = torch.stack(torch.aminmax(x)) if self.convex else x  # a NaN is the least and the greatest value
         return self.in_support(values).all()
 
-    def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
+    def witnesses(self, x: Tensor) -> list[tuple[Judge, Tensor]]:
         """Return a few values of each observation that decide whether all its values are in the support.
 
         Args:
             x: observations (B, *shape).
 
         Returns:
-            Families with values (B,): an observation is in the support if and only if each family can give its value.
+            Judges, as a rule families, with values (B,): an observation is in the support if and only if each judge
+            allows its value.
 
         """
         flat = x.flatten(1)

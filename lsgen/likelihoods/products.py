@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood, FlatLikelihood, Likelihood
+from lsgen.likelihoods.base import ClosedFormLikelihood, CubicLikelihood, FlatLikelihood, Judge, Likelihood
 
 __all__ = [
     "ClosedFormProductLikelihood",
@@ -74,7 +74,7 @@ class ProductLikelihood(Likelihood):
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
         return torch.stack([part.allows(own) for part, own in parts]).all()
 
-    def witnesses(self, x: Tensor) -> list[tuple[Likelihood, Tensor]]:
+    def witnesses(self, x: Tensor) -> list[tuple[Judge, Tensor]]:
         """Return the witnesses of every part."""
         parts = zip(self.likelihoods, self.observed(x).values(), strict=True)
         return [witness for part, own in parts for witness in part.witnesses(own)]

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from lsgen.latent import FeatureSpace, LatentSpace, Space
 from lsgen.likelihoods import Likelihood
+from lsgen.likelihoods.base import Judge
 
 __all__ = [
     "AllowedRange",
@@ -158,7 +159,7 @@ class ValueCheck(NamedTuple):
 
     """
 
-    judge: Likelihood | PlainNumbers | AllowedRange
+    judge: Judge | AllowedRange
     values: Tensor
     allowed: Tensor | None = None
 
@@ -322,8 +323,8 @@ class Contract:
             raise ValueError(f"{who} expected {what} of shape ({expected}), got {tuple(value.shape)}")
 
 
-def _name(judge: Likelihood | PlainNumbers) -> str:
-    return judge.owner if isinstance(judge, PlainNumbers) else type(judge).__name__
+def _name(judge: Judge) -> str:
+    return str(getattr(judge, "owner", type(judge).__name__))
 
 
 def _quoted(names: Any) -> str:

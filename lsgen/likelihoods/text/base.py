@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
-from lsgen.likelihoods.base import Likelihood
-from lsgen.likelihoods.text.vocabulary import END, Vocabulary, ends
+from lsgen.likelihoods.base import Judge, Likelihood
+from lsgen.likelihoods.text.vocabulary import END, Vocabulary, ends, tokens
 
-__all__ = ["TextLikelihood"]
+__all__ = ["OutOfPlace", "TextLikelihood"]
+
+
+@dataclass(frozen=True)
+class OutOfPlace:
+    """Judge of how many numbers of a sentence are out of place, of which none may be.
+
+    Attributes:
+        owner: the family that asks, by name.
+        support: what an observation may be, in words.
+
+    """
+
+    owner: str
+    support: str
+
+    def in_support(self, x: Tensor) -> Tensor:
+        """Return which counts are 0."""
+        return x == 0
 
 
 class TextLikelihood(Likelihood, ABC):
@@ -72,9 +92,25 @@ class TextLikelihood(Likelihood, ABC):
         return Vocabulary(self.words or (END, *map(str, range(1, self.size)))).decode(x)
 
     def in_support(self, x: Tensor) -> Tensor:
-        """Accept the numbers of sentences with a word at least, and only zeros after the first."""
+        """Accept the numbers of words; a row without a word, or with one after its end, is refused as a whole."""
         whole = (x == x.round()) & (x >= 0) & (x < self.size)
         return whole & ends(x).unsqueeze(-1)
+
+    def witnesses(self, x: Tensor) -> list[tuple[Judge, Tensor]]:
+        """Return how many numbers of each sentence are out of place."""
+        support = f"{self.support}, with no number out of place"
+        return [(OutOfPlace(type(self).__name__, support), (~self.in_support(x)).sum(-1).to(x))]
+
+    def targets(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return numbers of words (..., L) as int64, zeros after the first, and which of them are tokens."""
+        observed = tokens(x)
+        return torch.where(observed, x.round(), 0).clamp(0, self.size - 1).long(), observed
+
+    def without_empty(self, logits: Tensor) -> Tensor:
+        """Return logits (..., L, V) by which no sentence ends before its first word."""
+        empty = torch.zeros(self.length, self.size, dtype=torch.bool, device=logits.device)
+        empty[0, 0] = True
+        return logits.masked_fill(empty, -torch.inf)
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the words, to be saved with the weights."""

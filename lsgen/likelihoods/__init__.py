@@ -41,9 +41,12 @@ from lsgen.likelihoods.products import (
     FlatProductLikelihood,
     ProductLikelihood,
 )
+from lsgen.likelihoods.text.autoregressive_tokens import AutoregressiveTokens
 from lsgen.likelihoods.text.base import TextLikelihood
+from lsgen.likelihoods.text.independent_tokens import IndependentTokens
 
 __all__ = [
+    "AutoregressiveTokens",
     "Bernoulli",
     "Beta",
     "Categorical",
@@ -70,6 +73,7 @@ __all__ = [
     "FlatModalities",
     "FlatProductLikelihood",
     "Gaussian",
+    "IndependentTokens",
     "Laplace",
     "Likelihood",
     "LocationFamily",

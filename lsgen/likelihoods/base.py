@@ -56,7 +56,8 @@ class Likelihood(nn.Module, ABC):
         support: what an observation may be, in words; used in error messages.
         discrete: whether p(x|h) is a probability mass function; bits per dimension exist only then.
         convex: whether the support is an interval, so that the least and the greatest value speak for all.
-        joint: whether the data dimensions together are one member, such as the counts of a multinomial.
+        joint: whether the data dimensions are not independent but one member together, such as the counts of a
+            multinomial.
 
     """
 

@@ -56,6 +56,8 @@ from lsgen.likelihoods import (
     Multinomial,
 )
 from lsgen.likelihoods.products import ProductLikelihood
+from lsgen.likelihoods.text.autoregressive_tokens import WrittenSentences
+from lsgen.likelihoods.text.base import TextLikelihood
 from lsgen.models import LatentModel, Losses
 from lsgen.models.amortised import AmortisedDistance
 from lsgen.models.diffusion import Denoiser, LinearLogSNR, MixtureDenoiser, RectifiedFlow
@@ -75,6 +77,7 @@ from lsgen.models.gan.styles import Styles
 from lsgen.nn import (
     ConvDecoder,
     DiffusionTransformer,
+    GRUDecoder,
     MLPDecoder,
     MLPDenoiser,
     MLPEncoder,
@@ -243,6 +246,9 @@ def _family(kind: type[Likelihood]) -> Likelihood:
     if issubclass(kind, ProductLikelihood):
         return kind({"a": Bernoulli((3,)), "b": Gaussian((2,))})
     wanted = inspect.signature(kind).parameters
+    if issubclass(kind, TextLikelihood):
+        network = {"network": GRUDecoder((4,), 5, 3)} if "network" in wanted else {}
+        return kind(shape=(4,), size=5, **network)
     return kind((3, 2, 2), **{name: value for name, value in small.items() if name in wanted})
 
 
@@ -264,6 +270,8 @@ def test_likelihoods(kind: type[Likelihood]) -> None:
         x = _drawn(kind, p)
         on_cuda(x, p.mean, p.log_prob(x), likelihood.fisher(h), likelihood.in_support(x))
         on_cuda(*(value for _, value in likelihood.witnesses(x)))
+        if isinstance(p, WrittenSentences):
+            on_cuda(p.beam(3))
         if isinstance(likelihood, FlatLikelihood):
             on_cuda(likelihood.embed(h), likelihood.embed(h, at=other))
         if isinstance(likelihood, ClosedFormLikelihood):

@@ -53,6 +53,7 @@ class TextLikelihood(Likelihood, ABC):
 
     discrete: ClassVar[bool] = True
     joint: ClassVar[bool] = True
+    _empty: Tensor
 
     def __init__(self, shape: Sequence[int], size: int) -> None:
         super().__init__(shape)
@@ -63,6 +64,8 @@ class TextLikelihood(Likelihood, ABC):
         self.size = int(size)
         self.support = f"sentences: numbers of words from 1 to {size - 1}, one at least, and zeros after the last word"
         self.words: tuple[str, ...] | None = None
+        place = torch.arange(self.length)[:, None] + torch.arange(self.size)
+        self.register_buffer("_empty", place == 0, persistent=False)
 
     @property
     def length(self) -> int:
@@ -108,9 +111,7 @@ class TextLikelihood(Likelihood, ABC):
 
     def without_empty(self, logits: Tensor) -> Tensor:
         """Return logits (..., L, V) by which no sentence ends before its first word."""
-        empty = torch.zeros(self.length, self.size, dtype=torch.bool, device=logits.device)
-        empty[0, 0] = True
-        return logits.masked_fill(empty, -torch.inf)
+        return logits.masked_fill(self._empty, -torch.inf)
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return the words, to be saved with the weights."""

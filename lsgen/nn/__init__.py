@@ -11,6 +11,7 @@ from lsgen.nn.denoisers.transformer import DiffusionTransformer
 from lsgen.nn.denoisers.unet import UNet
 from lsgen.nn.features.backbone import TorchvisionBackbone
 from lsgen.nn.features.blocks import BlockEncoder
+from lsgen.nn.features.fusion import ConcatenationFusion, FiLMFusion
 from lsgen.nn.graph_convolution import GraphEncoder, SparseMatrix
 from lsgen.nn.grid import GridDecoder, GridEncoder
 from lsgen.nn.hyperbolic import GeodesicDecoder, Gyroplanes, MobiusDecoder, MobiusLinear
@@ -33,12 +34,14 @@ __all__ = [
     "BottleneckBlock",
     "ClassEncoder",
     "CodeDiscriminator",
+    "ConcatenationFusion",
     "Conditioning",
     "Conv64Decoder",
     "Conv64Encoder",
     "ConvDecoder",
     "ConvEncoder",
     "DiffusionTransformer",
+    "FiLMFusion",
     "GRUDecoder",
     "GRUEncoder",
     "GatedLinear",

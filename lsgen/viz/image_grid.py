@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -13,10 +14,11 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from lsgen.viz.images import upscale
 from lsgen.viz.style import INK, MUTED, PAPER, Pixels
 
-__all__ = ["MARGIN", "animate", "extent", "font", "grid", "in_rows", "template"]
+__all__ = ["MARGIN", "Line", "animate", "captioned", "extent", "font", "grid", "in_rows", "template"]
 
 MARGIN = 10  # pixels around everything
 _PAD, _GAP, _SIZE = 2, 12, 12
+_LINE, _WRITTEN = 15, 11  # height of a line under a picture, and size of its letters
 
 
 def grid(
@@ -87,6 +89,65 @@ def in_rows(images: Pixels, columns: int) -> Pixels:
     rows = -(-len(images) // columns)
     empty = ((0, rows * columns - len(images)), (0, 0), (0, 0), (0, 0))
     return np.pad(images, empty, constant_values=255).reshape(rows, columns, *images.shape[1:])
+
+
+class Line(NamedTuple):
+    """A text under a picture, and its colour; it is broken where it is wider than the picture."""
+
+    text: str
+    colour: str = INK
+
+
+def captioned(
+    images: Pixels, lines: Sequence[Sequence[Line]], columns: int = 4, title: str = "", width: int = 200
+) -> Pixels:
+    """Return pictures in rows with lines of text under each.
+
+    Args:
+        images: pixels (N, H, W, 3).
+        lines: what stands under each picture, from the top down.
+        columns: pictures in a row.
+        title: a line above everything.
+        width: pictures are enlarged by a whole factor until both sides have so many pixels at least.
+
+    Returns:
+        Pixels (H', W', 3).
+
+    Raises:
+        ValueError: there is no picture, or lines for more or fewer.
+
+    """
+    if images.ndim != 4 or not len(images) or len(lines) != len(images):
+        raise ValueError(f"expected lines for each of some pictures, got {len(lines)} for {images.shape}")
+    images = upscale(images, width)
+    n, height, width, _ = images.shape
+    columns = min(columns, n)
+    written = [[Line(part, one.colour) for one in own for part in _broken(one.text, width)] for own in lines]
+    rows = range(0, n, columns)
+    heights = [height + _LINE * max(map(len, written[row : row + columns])) + _GAP for row in rows]
+    top = MARGIN + (24 if title else 0)
+    total = max(columns * (width + _GAP) - _GAP, extent(title, 13)[0]) + 2 * MARGIN
+    page = template((top + sum(heights) + MARGIN, total), title)
+    draw = ImageDraw.Draw(page)
+    for i, (pixels, own) in enumerate(zip(images, written, strict=True)):
+        row, column = divmod(i, columns)
+        x, y = MARGIN + column * (width + _GAP), top + sum(heights[:row])
+        page.paste(Image.fromarray(pixels), (x, y))
+        for j, line in enumerate(own):
+            draw.text((x, y + height + 2 + j * _LINE), line.text, line.colour, font(_WRITTEN))
+    return np.asarray(page)
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """Return a text as lines that are no wider than that, but for words that are."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and extent(longer, _WRITTEN)[0] > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def template(size: tuple[int, int], title: str) -> Image.Image:

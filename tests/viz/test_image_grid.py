@@ -59,3 +59,21 @@ def test_frames_of_an_animation_are_the_single_grids():
 def test_wrong_labels_and_types_are_refused(kwargs, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         viz.grid(**kwargs)
+
+
+def test_lines_stand_under_their_pictures_and_are_broken():
+    images = np.zeros((3, 10, 10, 3), np.uint8)
+    images[1] = 200
+    lines = [[viz.Line("is it dark ?"), viz.Line("yes", "#00ff00")], [viz.Line("a " * 60)], []]
+    page = viz.captioned(images, lines, columns=2, width=100)
+    first, second = page[10 : 10 + 100], page[:, 10 + 100 + 12 :]
+    assert (first[:, 10 : 10 + 100] == 0).all()
+    assert (second[10 : 10 + 100, :100] == 200).all()
+    green = (page == (0, 255, 0)).all(-1)
+    assert green[10 + 100 :, : 10 + 100].any()
+    assert not green[: 10 + 100].any()
+    written = (second[10 + 102 :, :100] < 128).all(-1).any(1)  # several lines, with gaps between them
+    assert (written[1:] & ~written[:-1]).sum() >= 3
+    assert page.shape[1] == 2 * 100 + 12 + 2 * 10
+    with pytest.raises(ValueError, match="got 1 for"):
+        viz.captioned(images, [[]])

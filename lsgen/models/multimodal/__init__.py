@@ -1,7 +1,21 @@
 """Models of several modalities: joint variational autoencoders, dual encoders and what answers from both."""
 
+from lsgen.models.multimodal.answer_space import AnswerSpace, JointFeatures
+from lsgen.models.multimodal.caption_space import CaptionSpace
+from lsgen.models.multimodal.captioner import Captioner
+from lsgen.models.multimodal.joint_classifier import JointClassifier
 from lsgen.models.multimodal.multimodal_vae import MultimodalVAE
 from lsgen.models.multimodal.mvae import MVAEObjective
 from lsgen.models.multimodal.objective import MultimodalObjective, SubsetTerms
 
-__all__ = ["MVAEObjective", "MultimodalObjective", "MultimodalVAE", "SubsetTerms"]
+__all__ = [
+    "AnswerSpace",
+    "CaptionSpace",
+    "Captioner",
+    "JointClassifier",
+    "JointFeatures",
+    "MVAEObjective",
+    "MultimodalObjective",
+    "MultimodalVAE",
+    "SubsetTerms",
+]

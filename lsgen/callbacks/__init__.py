@@ -38,6 +38,7 @@ from lsgen.callbacks.evaluation.graphs.routing import Routing
 from lsgen.callbacks.evaluation.graphs.time_trend import TimeTrend
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
+from lsgen.callbacks.evaluation.multimodal.answers import AnswerQuality
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
 from lsgen.callbacks.evaluation.options import Cloning, Neighbourhoods, Paths, RealSet
 from lsgen.callbacks.evaluation.perceptual import PerceptualQuality
@@ -65,6 +66,7 @@ from lsgen.callbacks.logging.loggers import CSVLogger, TensorBoardLogger, WandbL
 __all__ = [
     "AggregateMetrics",
     "AnalysisDetail",
+    "AnswerQuality",
     "AtomicCheckpointIO",
     "CSVLogger",
     "Checkpoint",

@@ -6,6 +6,7 @@ The first entry that matches a key describes it; entries stand in the order in w
 from __future__ import annotations
 
 from lsgen.runs.keys.analysis import ANALYSIS
+from lsgen.runs.keys.answers import ANSWERS
 from lsgen.runs.keys.embeddings import EMBEDDINGS
 from lsgen.runs.keys.entry import Chart, Entry, figure
 from lsgen.runs.keys.evidence import EVIDENCE
@@ -45,6 +46,7 @@ SECTIONS = {
     "embeddings": "Retrieval and few examples",
     "topics": "Topics",
     "networks": "Networks",
+    "answers": "Answers and captions",
     "progress": "Progress and cost",
 }
 
@@ -65,6 +67,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "Analysis of codes": ("Maps, neighbours, probes, strange codes, paths, and chance.", ("embeddings", "analysis")),
     "Networks": ("Nodes by their codes, links that are told from other pairs, and labels by few.", ("networks",)),
+    "Answers and captions": ("What the model answers, and how it describes what it sees.", ("answers",)),
     "Words and topics": ("Analogies that word vectors solve, and the words of topics.", ("words", "topics")),
 }
 
@@ -255,7 +258,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
-    *ANALYSIS, *WORDS, *EMBEDDINGS, *TOPICS, *GRAPHS,
+    *ANALYSIS, *WORDS, *EMBEDDINGS, *TOPICS, *GRAPHS, *ANSWERS,
     Entry("train/images_per_s", "throughput", "observations per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "observations per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

@@ -22,7 +22,9 @@ def parse(texts: Sequence[str]) -> list[Mapping[str, str] | None]:
 def bleu(captions: list[str], true: list[str], n: int) -> float:
     shares = []
     for k in range(1, n + 1):
-        grams = [[Counter(zip(*(t.split()[i:] for i in range(k)), strict=False)) for t in ts] for ts in (captions, true)]
+        grams = [
+            [Counter(zip(*(t.split()[i:] for i in range(k)), strict=False)) for t in ts] for ts in (captions, true)
+        ]
         hits = sum(min(c[g], r[g]) for c, r in zip(*grams, strict=True) for g in c)
         shares.append(hits / sum(sum(c.values()) for c in grams[0]))
     if min(shares) == 0:

@@ -30,7 +30,8 @@ __all__ = ["Captioner"]
 class Captioner(OptimisedModel):
     """A model of the captions of observations, such as images: an encoder, and a likelihood of sentences at its code.
 
-    Observations whose source or caption is missing, as "present" of a batch says, do not count. What the words are called is taken from `vocabularies` of the data module, and kept with the weights.
+    Observations whose source or caption is missing, as "present" of a batch says, do not count. What the words are
+    called is taken from `vocabularies` of the data module, and kept with the weights.
 
     Args:
         encoder: observations (N, *shape) of the source -> codes (N, d).

@@ -33,8 +33,8 @@ ANSWERS: tuple[Entry, ...] = (
     figure("answers/examples", "Questions and answers", "answers", "held-out observations with the model's answers"),
     *(
         Entry(f"captions/{{split}}/{{by}}/bleu_{n}", f"BLEU-{n}, {{split}}, {{by}}", section="answers",
-            better="higher", summary=n == 4, meaning=f"share of right words and of right sequences of up to {n}, of all "
-            "captions together, without smoothing")
+            better="higher", summary=n == 4, meaning=f"right words and sequences of up to {n} words, of all captions "
+            "together, without smoothing")
         for n in (1, 2, 3, 4)
     ),
     *_share("captions/{split}/{by}/attribute/{attribute}", "right {attribute}, {split}, {by}",

@@ -48,6 +48,7 @@ from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.multimodal.digit_label import DigitLabel
 from lsgen.data.multimodal.multimodal_data import MultimodalData
+from lsgen.data.multimodal.textured_digits import TexturedDigits
 from lsgen.data.physics.ising import Ising
 from lsgen.data.physics.parameter_grid import ParameterGrid
 from lsgen.data.physics.tasep import Tasep
@@ -163,6 +164,7 @@ __all__ = [
     "Table",
     "Tasep",
     "TensorSource",
+    "TexturedDigits",
     "Tokens",
     "TorchvisionImages",
     "TorchvisionSet",

@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from itertools import product
+from itertools import groupby, product
 
 import torch
 from torch import Tensor
@@ -107,7 +107,8 @@ class PackedEncoding(Encoding):
 
     Args:
         packing: where they lie.
-        encodings: those of modalities by name; the others are continuous numbers, as they are.
+        encodings: those of modalities by name; the others are continuous numbers, as they are. Neighbours that share
+            one are encoded together, as rows of numbers.
 
     Raises:
         ValueError: there is no such modality.
@@ -118,7 +119,8 @@ class PackedEncoding(Encoding):
         if unknown := [name for name in encodings if name not in packing.names]:
             raise ValueError(f"expected encodings of {', '.join(packing.names)}, got one of {unknown[0]!r}")
         self.packing = packing
-        self.encodings = {name: encodings.get(name) or AsStored(None) for name in packing.names}
+        as_stored = AsStored(None)
+        self.encodings = {name: encodings.get(name, as_stored) for name in packing.names}
         kinds = {encoding.values for encoding in self.encodings.values()}
         self.values = kinds.pop() if len(kinds) == 1 else Values(None)
         self.redrawn = any(encoding.redrawn for encoding in self.encodings.values())
@@ -127,11 +129,13 @@ class PackedEncoding(Encoding):
         """Return x (B, D) of stored values (B, D)."""
         drawn = cache(lambda: uniform(self.packing.dimensions))
         parts = []
-        for name, columns in self.packing.slices.items():
-            own = stored[:, columns].clone().unflatten(1, self.packing.shapes[name])
-            draws = partial(_columns, drawn, columns)
-            parts.append(self.encodings[name](own, draws).flatten(1))
-        return torch.cat(parts, 1)
+        for encoding, group in groupby(self.packing.names, key=self.encodings.__getitem__):
+            names = list(group)
+            columns = slice(self.packing.slices[names[0]].start, self.packing.slices[names[-1]].stop)
+            own = stored[:, columns].clone()
+            shaped = own.unflatten(1, self.packing.shapes[names[0]]) if len(names) == 1 else own
+            parts.append(encoding(shaped, partial(_columns, drawn, columns)).flatten(1))
+        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
 
 class MissingModalities:

@@ -46,8 +46,12 @@ from lsgen.data.images.torchvision_images import TorchvisionImages
 from lsgen.data.images.torchvision_set import TorchvisionSet
 from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
+from lsgen.data.multimodal.captioned.captioned_digits import CaptionedDigits
+from lsgen.data.multimodal.captioned.captioned_fashion import CaptionedFashion
+from lsgen.data.multimodal.captioned.captioned_images import CaptionedImages
 from lsgen.data.multimodal.digit_label import DigitLabel
 from lsgen.data.multimodal.multimodal_data import MultimodalData
+from lsgen.data.multimodal.scenes.captioned_sprites import CaptionedSprites
 from lsgen.data.multimodal.textured_digits import TexturedDigits
 from lsgen.data.physics.ising import Ising
 from lsgen.data.physics.parameter_grid import ParameterGrid
@@ -91,6 +95,10 @@ __all__ = [
     "Batching",
     "Binarise",
     "BranchingDiffusion",
+    "CaptionedDigits",
+    "CaptionedFashion",
+    "CaptionedImages",
+    "CaptionedSprites",
     "Cars3D",
     "CelebA",
     "ChunkedBatches",

@@ -2,6 +2,7 @@
 
 from lsgen.viz.bar_chart import horizontal_bars
 from lsgen.viz.card_grid import Card, cards
+from lsgen.viz.cells import composed, lines_needed, written
 from lsgen.viz.code_plots import (
     change_matrix,
     interval_curves,
@@ -13,7 +14,7 @@ from lsgen.viz.code_plots import (
 from lsgen.viz.encode import gif, png, wav
 from lsgen.viz.flow_maps import flow_map, place_maps
 from lsgen.viz.image_grid import Line, animate, captioned, grid, in_rows
-from lsgen.viz.images import framed, to_pixels, upscale, value_range
+from lsgen.viz.images import framed, to_pixels, upscale, value_range, waveforms
 from lsgen.viz.network_plots import geodesic_arcs, network_map, poincare_disk
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
 from lsgen.viz.response_plot import responses
@@ -30,6 +31,7 @@ __all__ = [
     "captioned",
     "cards",
     "change_matrix",
+    "composed",
     "curves",
     "draw_trend",
     "flow_map",
@@ -40,6 +42,7 @@ __all__ = [
     "horizontal_bars",
     "in_rows",
     "interval_curves",
+    "lines_needed",
     "matrices",
     "network_map",
     "p_value_histograms",
@@ -61,4 +64,6 @@ __all__ = [
     "upscale",
     "value_range",
     "wav",
+    "waveforms",
+    "written",
 ]

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import PeriodicCallback, Turns
-from lsgen.callbacks.latent.probe_codes import show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.data import Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace, impute
 from lsgen.latent.densities import check_density
@@ -111,8 +111,8 @@ class Imputations(PeriodicCallback):
     def _draw(self, space: EncodableLatentSpace, x: Tensor, observed: Tensor, sink: Sink) -> None:
         x, observed = x[: self.columns], observed[: self.columns]
         x = torch.where(x.isnan(), x[observed].mean(), x)
-        bounds = viz.value_range(x)
+        draw = drawing_of(space, x)
         filled = impute(space, x, observed, self.samples, 1)
-        holes = torch.where(observed, x, sum(bounds) / 2)
-        rows = [show(space, part, bounds) for part in (x, holes, filled.mean, filled.draws[0])]
+        holes = torch.where(observed, x, sum(viz.value_range(x)) / 2)
+        rows = [draw(part) for part in (x, holes, filled.mean, filled.draws[0])]
         sink.image("reconstruction/imputation", viz.grid(np.stack(rows), ["input", "observed", "mean", "draw"]))

@@ -12,7 +12,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
@@ -20,9 +19,9 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.latent.options import Decoding
-from lsgen.callbacks.latent.probe_codes import show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
 from lsgen.latent.neighbours import nearest_neighbours
@@ -114,9 +113,9 @@ class NearestNeighbours(PeriodicCallback):
     def _draw(
         self, space: LatentSpace, probe: Probe | None, sink: Sink, x: Tensor, near: Tensor, distances: Tensor
     ) -> None:
-        bounds = self.decoding.bounds or viz.value_range(near if probe is None else probe.x)
+        draw = drawing_of(space, near if probe is None else probe.x, self.decoding.bounds)
         both = torch.cat([x[:, None].cpu(), near.to(x.dtype)], 1)
-        pixels = np.stack([show(space, row, bounds) for row in both])
+        pixels = draw(both)
         labels = ["to " + ", ".join(f"{d:.3g}" for d in row) for row in distances.tolist()]
         names = ["sample", *(str(i + 1) for i in range(self.k))]
         title = f"Nearest training observations by {self.extractor.name}"

@@ -22,9 +22,10 @@ from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.geodesics import unsuited
 from lsgen.callbacks.latent.measures import ActiveSubspace, active_subspace, quantiles, searched_axes
 from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, MeanSets
-from lsgen.callbacks.latent.probe_codes import encode_probes, means, show
+from lsgen.callbacks.latent.probe_codes import encode_probes, means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.geometry import frechet_mean, immersion
 from lsgen.geometry.statistics import FrechetMean
 from lsgen.latent import EncodableLatentSpace, LatentSpace
@@ -165,11 +166,11 @@ class LatentDistances(LatentCallback):
         self, space: LatentSpace, z: Tensor, x: Tensor | None, found: FrechetMean, names: list[str]
     ) -> viz.Pixels:
         decoded = means(space, z, self.decoding.chunk_size)
-        bounds = self.decoding.bounds or viz.value_range(decoded if x is None else x)
-        images = show(space, decoded, bounds)
+        draw = drawing_of(space, decoded if x is None else x, self.decoding.bounds)
+        images = draw(decoded)
         columns = ["Euclidean", "Fréchet"]
         if x is not None:
-            images = np.concatenate([images, show(space, x, bounds)], axis=1)
+            images = np.concatenate([images, draw(x)], axis=1)
             columns += ["inputs", *[""] * (x.shape[1] - 1)]
         rows = [
             f"{name}variance {variance:.4g}" if converged else f"{name}not converged"

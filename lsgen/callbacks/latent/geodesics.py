@@ -31,9 +31,10 @@ from lsgen.callbacks.latent.measures import (
     searched_axes,
 )
 from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, PlaneGrid
-from lsgen.callbacks.latent.probe_codes import ProbeCodes, as_means, axis_name, encode_probes, interpolated
+from lsgen.callbacks.latent.probe_codes import ProbeCodes, as_means, axis_name, encode_probes, interpolated, means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.geometry import Immersion, immersion, log_volume
 from lsgen.geometry.geodesics.starts import manifold_paths
 from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
@@ -172,7 +173,7 @@ class _Paths:
     ) -> None:
         self.of, self.space, self.sub = of, space, sub
         self.x = probe.x[: 2 * pairs] if probe is not None and isinstance(space, EncodableLatentSpace) else None
-        self.bounds = of.decoding.bounds or (None if probe is None else viz.value_range(probe.x))
+        self.shown = None if probe is None else probe.x
         a = sub.inside(known.z)
         start, end = a[: 2 * pairs].unflatten(0, (pairs, 2)).unbind(1)
         self.geodesic = of.search.join(sub.im, a, start, end, of.points)
@@ -203,7 +204,9 @@ class _Paths:
         ends = None if self.x is None else self.x.unflatten(0, (pairs, 2)).repeat_interleave(len(self.codes), 0)
         axes = "" if len(self.sub.axes) == self.space.dim else f" over the {len(self.sub.axes)} active axes"
         title = f"{'Three' if len(self.codes) == 3 else 'Two'} paths{axes}, and their lengths"
-        return interpolated(self.space, z, ends, title, rows, self.bounds, self.of.decoding.chunk_size)
+        x = means(self.space, z, self.of.decoding.chunk_size)
+        draw = drawing_of(self.space, x if self.shown is None else self.shown, self.of.decoding.bounds)
+        return interpolated(draw, x, ends, title, rows)
 
     def profiles(self) -> viz.Pixels:
         count, n = min(_SHOWN_PROFILES, len(self.geodesic.length)), self.of.points - 1

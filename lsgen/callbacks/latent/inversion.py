@@ -15,9 +15,9 @@ from torch import nn
 from lsgen import viz
 from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.latent.options import InversionSearch
-from lsgen.callbacks.latent.probe_codes import show
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.gan import fit_encoder, invert
 
@@ -83,6 +83,6 @@ class Inversions(PeriodicCallback):
         if isinstance(space, EncodableLatentSpace):
             values["encoder_share"] = (found.start == self.search.restarts).float().mean()
         sink.scalars({f"{self.family}/{name}": float(value) for name, value in values.items()})
-        bounds = self.value_range or viz.value_range(probe.x)
-        rows = np.stack([viz.in_rows(show(space, part, bounds), self.columns) for part in (x, found.x)], axis=1)
+        draw = drawing_of(space, probe.x, self.value_range)
+        rows = np.stack([viz.in_rows(draw(part), self.columns) for part in (x, found.x)], axis=1)
         sink.image(f"{self.family}/grid", viz.grid(rows.reshape(-1, *rows.shape[2:]), ["input", "found"] * len(rows)))

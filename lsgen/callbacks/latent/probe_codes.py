@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 
 from lsgen import viz
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import Drawing
 from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, encode_observations
 from lsgen.latent.manifolds.description import lies_on
 from lsgen.likelihoods import Multinomial
@@ -27,7 +28,6 @@ __all__ = [
     "interpolated",
     "means",
     "probe_table",
-    "show",
 ]
 
 
@@ -99,41 +99,24 @@ def as_means(space: LatentSpace, probe: Probe | None) -> Probe | None:
     return replace(probe, x=space.likelihood.trials * probe.x / total)
 
 
-def show(space: LatentSpace, x: Tensor, bounds: tuple[float, float]) -> Pixels:
-    """Return observations (B, *shape) of a space as pixels (B, H, W, 3)."""
-    return viz.to_pixels(x, len(space.likelihood.shape), bounds)
-
-
-def interpolated(
-    space: LatentSpace,
-    z: Tensor,
-    ends: Tensor | None,
-    title: str,
-    rows: Sequence[str] | None,
-    bounds: tuple[float, float] | None,
-    chunk_size: int,
-) -> Pixels:
+def interpolated(draw: Drawing, x: Tensor, ends: Tensor | None, title: str, rows: Sequence[str] | None) -> Pixels:
     """Return a picture of decoded paths, one row each.
 
     Args:
-        space: the latent space.
-        z: codes (P, N, d).
+        draw: how observations are drawn.
+        x: what the codes of the paths are decoded to, (P, N, *shape).
         ends: the observations (P, 2, *shape) that each path joins, shown beside it; None where there are none.
         title: a line above everything.
         rows: a label for each path.
-        bounds: data values shown as black and white; those that fit the decoded means where not given.
-        chunk_size: codes decoded at a time.
 
     """
-    x = means(space, z, chunk_size)
-    span = bounds or viz.value_range(x)
-    images = show(space, x, span)
+    images = draw(x)
     if ends is None:
         return viz.grid(images, rows, title=title)
-    beside = show(space, ends, span)
+    beside = draw(ends)
     images = np.concatenate([beside[:, :1], images, beside[:, 1:]], axis=1)
-    columns = ["input", *[""] * z.shape[1], "input"]
-    return viz.grid(images, rows, columns, title, gaps=[1, z.shape[1] + 1])
+    columns = ["input", *[""] * x.shape[1], "input"]
+    return viz.grid(images, rows, columns, title, gaps=[1, x.shape[1] + 1])
 
 
 def axis_name(known: ProbeCodes, axis: int, unit: bool = True) -> str:

@@ -8,9 +8,10 @@ import numpy as np
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
-from lsgen.callbacks.latent.probe_codes import as_means, means, show
+from lsgen.callbacks.latent.probe_codes import as_means, means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
 __all__ = ["Reconstructions"]
@@ -62,9 +63,9 @@ class Reconstructions(LatentCallback):
             raise TypeError(f"Reconstructions expected a space with an encoder and observations, got {type(space)}")
         x, probe = probe.first(self.n).x, as_means(space, probe)
         assert probe is not None
-        bounds = self.value_range or viz.value_range(probe.x)
+        draw = drawing_of(space, probe.x, self.value_range)
         means_of_x, x = means(space, space.encode(x).mean, len(x)), probe.first(self.n).x
-        both = [viz.in_rows(show(space, part, bounds), self.columns) for part in (x, means_of_x)]
+        both = [viz.in_rows(draw(part), self.columns) for part in (x, means_of_x)]
         rows = np.stack(both, axis=1)
         labels = ["input", "mean"] * len(rows)
         sink.image("reconstruction/grid", viz.grid(rows.reshape(-1, *rows.shape[2:]), labels))

@@ -9,10 +9,11 @@ from pytorch_lightning import LightningModule, Trainer
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.options import Decoding
-from lsgen.callbacks.latent.probe_codes import as_means, means, show
+from lsgen.callbacks.latent.probe_codes import as_means, means
 from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.data import Audible
 from lsgen.latent import LatentSpace
 from lsgen.latent.sampling.samplers import CodeSampler
@@ -80,7 +81,7 @@ class Samples(LatentCallback):
         sampler = self.source.prepare(space, self.decoding.chunk_size, None if probe is None else probe.x)
         x = means(space, sampler.sample(self.n), self.decoding.chunk_size)
         shown = as_means(space, probe)
-        bounds = self.decoding.bounds or viz.value_range(x if shown is None else shown.x)
-        sink.image("sample/grid", viz.grid(viz.in_rows(show(space, x, bounds), self.columns)))
+        draw = drawing_of(space, x if shown is None else shown.x, self.decoding.bounds)
+        sink.image("sample/grid", viz.grid(viz.in_rows(draw(x), self.columns)))
         if self._data is not None:
             sink.sound("sample/sound", self._data.sound(x[:_HEARD]).numpy(), self._data.rate)

@@ -30,11 +30,11 @@ from lsgen.callbacks.latent.probe_codes import (
     interpolated,
     means,
     probe_table,
-    show,
 )
 from lsgen.callbacks.latent.retrieved import LineOptions, RetrievedView, is_retrieved
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, Space, great_circles, paths
 from lsgen.latent.manifolds.manifold import Choice
 from lsgen.latent.manifolds.supports import bounded
@@ -180,7 +180,7 @@ class _View:
         self.mean, self.scale = prior.mean, prior.stddev
         self.x = probe.x if probe is not None and isinstance(space, EncodableLatentSpace) else None
         shown = probe.x if probe is not None else means(space, self.anchors, of.decoding.chunk_size)
-        self.bounds = of.decoding.bounds or viz.value_range(shown)
+        self.draw = drawing_of(space, shown, of.decoding.bounds)
 
     def axes(self) -> Pixels:
         names = [axis_name(self.known, int(axis)) for axis in self.axis_list]
@@ -272,9 +272,7 @@ class _View:
         straight = great_circles.opposite(z[:, 0], z[:, -1]).tolist() if name == "spherical" else [False] * len(z)
         notes = [_note(*of, name) for of in zip(exists.tolist(), straight, strict=True)]
         title = f"{name.capitalize()} interpolation"
-        return interpolated(
-            self.space, z, ends, title, notes if any(notes) else None, self.bounds, self.of.decoding.chunk_size
-        )
+        return interpolated(self.draw, self.means(z), ends, title, notes if any(notes) else None)
 
     def levels(self, count: int) -> tuple[Tensor, list[str]]:
         """Return the values (count, d) that each axis takes, and their names."""
@@ -295,12 +293,16 @@ class _View:
 
     def decoded(self, z: Tensor) -> Pixels:
         self._warn_of_missing(torch.isfinite(z).all(-1), "codes of a traversal")
-        return show(self.space, means(self.space, z, self.of.decoding.chunk_size), self.bounds)
+        return self.draw(self.means(z))
+
+    def means(self, z: Tensor) -> Tensor:
+        """Return what codes (B, d) are decoded to, (B, *shape)."""
+        return means(self.space, z, self.of.decoding.chunk_size)
 
     def originals(self, anchors: Tensor, rows: int) -> Pixels:
         """Return the images of the anchors (A, rows, 1, H, W, 3): observations, or decoded codes if there are none."""
-        x = means(self.space, anchors, self.of.decoding.chunk_size) if self.x is None else self.x[: len(anchors)]
-        pixels = show(self.space, x, self.bounds)[:, None, None]
+        x = self.means(anchors) if self.x is None else self.x[: len(anchors)]
+        pixels = self.draw(x)[:, None, None]
         return np.broadcast_to(pixels, (len(pixels), rows, *pixels.shape[2:]))
 
     def _warn_of_missing(self, exists: Tensor, what: str) -> None:

@@ -1,0 +1,1 @@
+"""Observations as pixels and as sound, by what they are."""

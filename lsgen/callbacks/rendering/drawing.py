@@ -1,0 +1,184 @@
+"""How observations become pixels: by what the likelihood of a space says that they are.
+
+| observation                              | its cell                                                        |
+|------------------------------------------|-----------------------------------------------------------------|
+| several modalities, `Modalities`         | the cells of all of them, each with a range of values of its own |
+| a sentence, `TextLikelihood`             | its words                                                       |
+| the number of a class, one `Categorical` | the number                                                      |
+| a continuous vector of 256 or more       | its waveform                                                    |
+| any other                                | an image, or a profile, see `lsgen.viz.to_pixels`               |
+
+What is not finite is magenta.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite, prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lsgen import viz
+from lsgen.latent import LatentSpace
+from lsgen.likelihoods import Categorical, Likelihood, Packing
+from lsgen.viz import Pixels
+
+__all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of"]
+
+LEAST_SAMPLES = 256  # of a waveform
+MOST_LINES, WIDTH = 5, 84  # of a sentence, in lines and pixels
+ALONE = 120  # pixels, of a sentence beside no picture
+_NOT_FINITE = np.array((214, 0, 147), dtype=np.uint8)
+
+
+class Drawing(ABC):
+    """Abstract map from observations of one kind to pixels, whose cells all have one size."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Pixels:
+        """Return observations (B, *shape) of any batch shape B as pixels (B, H, W, 3)."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The values that are shown black and white, where there are any; else 0 and 1."""
+        return 0.0, 1.0
+
+
+class Numbers(Drawing):
+    """Images and profiles.
+
+    Args:
+        event: number of dimensions of one observation.
+        bounds: values that are shown black and white.
+
+    """
+
+    def __init__(self, event: int, bounds: tuple[float, float]) -> None:
+        self.event, self._bounds = event, bounds
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The values that are shown black and white."""
+        return self._bounds
+
+    def __call__(self, x: Tensor) -> Pixels:
+        """Return images as they are and vectors as profiles."""
+        return viz.to_pixels(x, self.event, self._bounds)
+
+
+class Waves(Numbers):
+    """Waveforms."""
+
+    def __call__(self, x: Tensor) -> Pixels:
+        """Return the waveforms."""
+        return viz.waveforms(x, self._bounds)
+
+
+class Words(Drawing):
+    """Texts, in cells of one size.
+
+    Args:
+        texts: what observations (N, *shape) say.
+        event: number of dimensions of one observation.
+        known: texts whose longest decides on the number of lines.
+        width: of a cell, in pixels.
+
+    """
+
+    def __init__(
+        self, texts: Callable[[Tensor], Sequence[str]], event: int, known: Sequence[str], width: int = ALONE
+    ) -> None:
+        self.texts, self.event, self.known, self.width = texts, event, known, width
+        self.lines = min(viz.lines_needed(known, width), MOST_LINES)
+
+    def within(self, width: int) -> Words:
+        """Return the same in cells of another width."""
+        return Words(self.texts, self.event, self.known, width)
+
+    def __call__(self, x: Tensor) -> Pixels:
+        """Return the texts, written."""
+        return self._shaped(viz.composed([], [self.cells(x)]), x)
+
+    def cells(self, x: Tensor) -> Pixels:
+        """Return the texts of observations in one row of cells, (N, H, W, 3)."""
+        rows = x.reshape(-1, *x.shape[x.ndim - self.event :])
+        exist = rows.isfinite().flatten(1).all(1)
+        found = iter(self.texts(rows[exist]))
+        cells = viz.written([next(found) if there else "" for there in exist.tolist()], self.width, self.lines)
+        cells[~exist.cpu().numpy()] = _NOT_FINITE
+        return cells
+
+    def _shaped(self, cells: Pixels, x: Tensor) -> Pixels:
+        return cells.reshape(*x.shape[: x.ndim - self.event], *cells.shape[1:])
+
+
+class Many(Drawing):
+    """Several modalities of packed observations: pictures side by side and words below them.
+
+    Args:
+        packing: the places of the modalities.
+        parts: how each is drawn, by name.
+
+    """
+
+    def __init__(self, packing: Packing, parts: Mapping[str, Drawing]) -> None:
+        self.packing, self.parts = packing, dict(parts)
+        words = {name for name, part in parts.items() if isinstance(part, Words)}
+        if 0 < len(words) < len(parts):
+            none = {name: torch.zeros(1, *shape) for name, shape in packing.shapes.items() if name not in words}
+            width = max(viz.composed([self.parts[name](x) for name, x in none.items()]).shape[2], WIDTH)
+            self.parts |= {name: part.within(width) for name, part in parts.items() if isinstance(part, Words)}
+
+    def __call__(self, x: Tensor) -> Pixels:
+        """Return the cells of all modalities as one for each observation."""
+        own = self.packing.unpack(x.reshape(-1, x.shape[-1]))
+        pictures = [part(own[name]) for name, part in self.parts.items() if not isinstance(part, Words)]
+        words = [part.cells(own[name]) for name, part in self.parts.items() if isinstance(part, Words)]
+        cells = viz.composed(pictures, words)
+        return cells.reshape(*x.shape[:-1], *cells.shape[1:])
+
+
+def drawing_of(space: LatentSpace, x: Tensor, bounds: tuple[float, float] | None = None) -> Drawing:
+    """Return how the observations of a latent space are drawn; see `drawing`."""
+    return drawing(space.likelihood, x, bounds)
+
+
+def drawing(likelihood: Likelihood, x: Tensor, bounds: tuple[float, float] | None = None) -> Drawing:
+    """Return how the observations of a likelihood are drawn.
+
+    Args:
+        likelihood: says what they are.
+        x: some of them, (B, *shape), whose values are shown between black and white.
+        bounds: instead, the values that are shown black and white, of all modalities that are numbers.
+
+    """
+    event = len(likelihood.shape)
+    if _is_class(likelihood):
+        return Words(_numbers, event, ["0"])
+    kind = Waves if _is_wave(likelihood) else Numbers
+    return kind(event, bounds or _range(x))
+
+
+def _is_class(likelihood: Likelihood) -> bool:
+    """Return whether observations are the number of a class."""
+    if not isinstance(likelihood, Categorical) or likelihood.dimensions > 1:
+        return False
+    return likelihood.high == likelihood.levels - 1
+
+
+def _is_wave(likelihood: Likelihood) -> bool:
+    shape = likelihood.shape
+    return not likelihood.discrete and shape[-1] == prod(shape) >= LEAST_SAMPLES and len(shape) == 1
+
+
+def _numbers(x: Tensor) -> list[str]:
+    return [f"{value:.3g}" for value in x.flatten().tolist()]
+
+
+def _range(x: Tensor) -> tuple[float, float]:
+    finite = x[x.isfinite()]
+    low, high = viz.value_range(finite) if finite.numel() else (0.0, 1.0)
+    return (low, high) if isfinite(low) and isfinite(high) else (0.0, 1.0)

@@ -1,0 +1,65 @@
+"""How observations are drawn is decided by their likelihood."""
+
+import numpy as np
+import torch
+
+from lsgen import viz
+from lsgen.callbacks.rendering.drawing import Many, Numbers, Waves, Words, drawing
+from lsgen.likelihoods import Bernoulli, Categorical, FixedGaussian, Packing, Poisson
+
+MAGENTA = (214, 0, 147)
+
+
+def test_images_and_profiles_are_drawn_between_the_values_of_the_data():
+    x = torch.rand(6, 1, 8, 8) * 7 - 2
+    draw = drawing(FixedGaussian((1, 8, 8)), x)
+    assert isinstance(draw, Numbers)
+    assert draw.bounds == (float(x.min()), float(x.max()))
+    np.testing.assert_array_equal(draw(x.unflatten(0, (2, 3))), viz.to_pixels(x, 3, draw.bounds).reshape(2, 3, 8, 8, 3))
+    np.testing.assert_array_equal(drawing(FixedGaussian((1, 8, 8)), x, (0.0, 2.0))(x), viz.to_pixels(x, 3, (0.0, 2.0)))
+    assert drawing(Bernoulli((1, 8, 8)), torch.full((2, 1, 8, 8), torch.nan)).bounds == (0, 1)
+
+
+def test_long_continuous_vectors_are_waveforms_and_counts_are_not():
+    time = torch.arange(2048) / 2048
+    tone = (time * torch.sin(400 * time))[None]
+    draw = drawing(FixedGaussian((2048,)), tone)
+    assert isinstance(draw, Waves)
+    cell = draw(tone)[0]
+    assert cell.shape == (48, 128, 3)
+    height = (cell[..., 0] == 255).sum(0) / 47  # of the range (-1, 1)
+    expected = [float(part.max() - part.min()) / 2 for part in tone[0].split(16)]
+    np.testing.assert_allclose(height, expected, atol=2 / 47)
+    for other in (Poisson((2048,)), FixedGaussian((255,)), FixedGaussian((1, 1, 2048))):
+        assert type(drawing(other, torch.zeros(1, *other.shape))) is Numbers
+
+
+def test_the_number_of_a_class_is_written():
+    x = torch.tensor([[3.0], [9.0], [torch.nan], [3.0]])
+    cells = drawing(Categorical((1,), 10, high=9), x)(x)
+    assert (cells[0] == cells[3]).all()
+    assert not (cells[0] == cells[1]).all()
+    np.testing.assert_array_equal(cells[:2], viz.composed([], [viz.written(["3", "9"], 120, 1)]))
+    assert (cells[2] == MAGENTA).all(-1).any(1).sum() == viz.written([""], 120, 1).shape[1]
+    assert type(drawing(Categorical((1,), 256), x[:2])) is Numbers  # a grey level
+
+
+def test_several_modalities_have_a_cell_each():
+    packing = Packing({"picture": (1, 8, 8), "name": (2,)})
+    names = {"1 0": "a ship", "2 0": "an aeroplane"}
+
+    def said(rows):
+        return [names[f"{int(a)} {int(b)}"] for a, b in rows]
+
+    draw = Many(packing, {"picture": Numbers(3, (0.0, 1.0)), "name": Words(said, 1, list(names.values()))})
+    picture, name = torch.rand(2, 1, 8, 8), torch.tensor([[1.0, 0.0], [2.0, 0.0]])
+    cells = draw(packing.pack({"picture": picture, "name": name})[None])
+    assert cells.shape[:2] == (1, 2)
+    enlarged = viz.to_pixels(picture, 3).repeat(6, 1).repeat(6, 2)
+    words = viz.written(list(names.values()), 84, 1)
+    assert cells.shape[2:4] == (48 + 1 + words.shape[1], 84)
+    np.testing.assert_array_equal(cells[0, :, :48, 18:66], enlarged)
+    np.testing.assert_array_equal(cells[0, :, 49:], words)
+    lost = draw(packing.pack({"picture": torch.full((2, 1, 8, 8), torch.nan), "name": name}))
+    assert (lost[:, :48, 18:66] == MAGENTA).all()
+    np.testing.assert_array_equal(lost[:, 49:], words)

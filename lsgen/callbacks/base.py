@@ -75,6 +75,7 @@ class PeriodicCallback(Observer, ABC):
         takes: the least that the space must be; what takes another than `LatentSpace` renders any of that kind.
         pictures: whether it shows what codes are decoded to, which tells nothing of the codes of items.
         default_steps: generator steps between turns unless a cadence is given; None for a turn at the end only.
+        data_module: the data that observations come from, where there is one; what can be heard is written as sound.
 
     Raises:
         ValueError: both cadences are given, one is not positive, or it would never fire; there is no such space.
@@ -86,6 +87,7 @@ class PeriodicCallback(Observer, ABC):
     pictures: ClassVar[bool] = False
     takes: ClassVar[type] = LatentSpace
     default_steps: ClassVar[int | None] = 5000
+    data_module: Any = None
 
     def __init__(
         self,
@@ -185,6 +187,7 @@ class PeriodicCallback(Observer, ABC):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a module without the latent space that is needed, before any work starts; prepare unless left out."""
+        self.data_module = getattr(trainer, "datamodule", None)
         if not self._tells(getattr(pl_module, "latent_space", None)):
             self.check(pl_module)
             self.prepare(trainer, pl_module)

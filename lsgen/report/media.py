@@ -1,18 +1,20 @@
-"""Pictures as data URIs within a size budget: the latest of each key always, earlier ones as far as they fit."""
+"""Pictures and sounds as data URIs within a size budget: of pictures the latest of each key always."""
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from urllib.parse import quote
 
 from PIL import Image
 
 from lsgen.report.run_contents import Medium
 
-__all__ = ["BUDGET", "choose", "image_uri", "size", "thumbnail", "uri"]
+__all__ = ["BUDGET", "choose", "image_uri", "size", "sound_sources", "thumbnail", "uri"]
 
 BUDGET = 5_500_000
+_HEARD = 4_000_000  # bytes of all sounds within a page
 _HISTORY = 10
 
 
@@ -69,6 +71,22 @@ def uri(picture: Medium) -> str:
 def image_uri(content: bytes, kind: str) -> str:
     """Return the content of an image file as a data URI."""
     return f"data:image/{kind};base64,{b64encode(content).decode('ascii')}"
+
+
+def sound_sources(sounds: Mapping[str, Medium], budget: int = _HEARD) -> dict[str, str]:
+    """Return where a page in the run directory finds each sound: in itself, the smallest first, or beside it.
+
+    Args:
+        sounds: the sounds by key.
+        budget: bytes of all files that are within the page; there they take a third more.
+
+    """
+    sources, spent = {}, 0
+    for key, sound in sorted(sounds.items(), key=lambda one: one[1].path.stat().st_size):
+        spent += sound.path.stat().st_size
+        encoded = f"data:audio/wav;base64,{b64encode(sound.path.read_bytes()).decode('ascii')}" if spent <= budget else ""
+        sources[key] = encoded or quote(f"figures/{key}/{sound.path.name}")
+    return sources
 
 
 def thumbnail(picture: Medium, side: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsgen.report.curves import charts
-from lsgen.report.media import choose, size, uri
+from lsgen.report.media import choose, size, sound_sources, uri
 from lsgen.report.parts import (
     cards,
     cell,
@@ -165,14 +165,19 @@ def _curvature(run: Run) -> tuple[str, str, str]:
 
 
 def _figures(run: Run) -> Iterable[str]:
-    chosen = choose(run.media)
-    names = {key: match.name if (match := find(key)) else key for key in chosen}
-    ordered = in_reading_order(chosen)
+    chosen, sources = choose(run.media), sound_sources(run.sounds)
+    names = {key: match.name if (match := find(key)) else key for key in {**chosen, **sources}}
+    ordered, heard = in_reading_order(chosen), in_reading_order(sources)
     for title, (about, sections) in {**GALLERIES, "Other figures": ("", None)}.items():
         keys = [key for key in ordered if _belongs(key, sections)]
-        if figures := "".join(_figure(names[key], key, chosen[key]) for key in keys):
+        figures = "".join(_figure(names[key], key, chosen[key]) for key in keys)
+        sounds = "".join(
+            _sound(names[key], key, run.sounds[key].step, sources[key]) for key in heard if _belongs(key, sections)
+        )
+        if figures or sounds:
             head = f"<h2>{escape(title)}</h2><p>{escape(about)}</p>"
-            yield f'<section>{head}<div class="gallery">{figures}</div></section>'
+            heard_below = f'<div class="sounds">{sounds}</div>' if sounds else ""
+            yield f'<section>{head}<div class="gallery">{figures}</div>{heard_below}</section>'
 
 
 def _tables(run: Run) -> Iterable[str]:
@@ -213,6 +218,14 @@ def _figure(name: str, key: str, pictures: list[Medium]) -> str:
         f'<figure class="media" style="flex-basis:{basis}px"><figcaption><b>{escape(name)}</b>'
         f'<code>{escape(key)}</code><span class="history">{slider}<output>step {pictures[latest].step:,}</output>'
         f'</span></figcaption><div class="pictures">{images}</div></figure>'
+    )
+
+
+def _sound(name: str, key: str, step: int, source: str) -> str:
+    return (
+        f'<figure class="sound"><figcaption><b>{escape(name)}</b><code>{escape(key)}</code>'
+        f'<output>step {step:,}</output></figcaption><audio controls preload="metadata" '
+        f'aria-label="{escape(name)}" src="{source}"></audio></figure>'
     )
 
 

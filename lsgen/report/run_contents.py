@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Medium:
-    """A picture of one step."""
+    """A picture or a sound of one step."""
 
     step: int
     path: Path
@@ -38,6 +38,7 @@ class Run:
         curves: finite values by key, each with its step, in order.
         latest: the last value logged under each key and its step, finite or not.
         media: pictures by key, in the order of their steps.
+        sounds: the latest sound of each key.
         tables: the latest table of numbers and text of each key, its headings first.
         evaluations: the evaluation of each checkpoint, by its name.
         geometries: the geometry of each checkpoint, by its name.
@@ -54,6 +55,7 @@ class Run:
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     latest: dict[str, tuple[float, float]] = field(default_factory=dict)
     media: dict[str, list[Medium]] = field(default_factory=dict)
+    sounds: dict[str, Medium] = field(default_factory=dict)
     tables: dict[str, list[list[str]]] = field(default_factory=dict)
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     geometries: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -137,6 +139,9 @@ def _find_media(run: Run, figures: Path) -> None:
             run.media.setdefault(key, []).append(Medium(int(path.stem), path))
     for pictures in run.media.values():
         pictures.sort(key=lambda picture: picture.step)
+    for path in sorted(path for path in figures.rglob("*.wav") if path.stem.isdigit() and path.is_file()):
+        found, key = Medium(int(path.stem), path), path.parent.relative_to(figures).as_posix()
+        run.sounds[key] = max(run.sounds.get(key, found), found, key=lambda sound: sound.step)
 
 
 def as_script(data: Any) -> str:

@@ -11,6 +11,7 @@ starts.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ from lsgen.callbacks.latent.probe_codes import ProbeCodes, as_means, axis_name, 
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.sounds import write_sounds
 from lsgen.geometry import Immersion, immersion, log_volume
 from lsgen.geometry.geodesics.starts import manifold_paths
 from lsgen.latent import EncodableLatentSpace, Euclidean, LatentSpace, Manifold, great_circles, paths
@@ -127,6 +129,7 @@ class LatentGeodesics(LatentCallback):
 
     def _interpolate(self, joined: _Paths, sink: Sink) -> None:
         sink.image("interpolation/geodesic", joined.images())
+        write_sounds(sink, "interpolation/sound/geodesic", self.data_module, joined.decoded[len(joined.codes) - 1])
         sink.image("interpolation/speed", joined.profiles())
         sink.scalars(joined.scalars())
         sink.arrays("geodesic/measurements", **{name: x.cpu().numpy() for name, x in joined.arrays().items()})
@@ -200,13 +203,17 @@ class _Paths:
         for i, bound in enumerate(bounds):
             last = (i + 1) * len(self.codes) - 1  # the row of the geodesic
             rows[last] += f", at least {bound:.4g}" if np.isfinite(bound) else ""
-        z = torch.stack(list(self.codes.values()), 1).flatten(0, 1)
         ends = None if self.x is None else self.x.unflatten(0, (pairs, 2)).repeat_interleave(len(self.codes), 0)
         axes = "" if len(self.sub.axes) == self.space.dim else f" over the {len(self.sub.axes)} active axes"
         title = f"{'Three' if len(self.codes) == 3 else 'Two'} paths{axes}, and their lengths"
-        x = means(self.space, z, self.of.decoding.chunk_size)
-        draw = drawing_of(self.space, x if self.shown is None else self.shown, self.of.decoding.bounds)
-        return interpolated(draw, x, ends, title, rows)
+        draw = drawing_of(self.space, self.decoded if self.shown is None else self.shown, self.of.decoding.bounds)
+        return interpolated(draw, self.decoded, ends, title, rows)
+
+    @cached_property
+    def decoded(self) -> Tensor:
+        """What the codes of all paths are decoded to, (P K, N, *shape), the K paths of one pair together."""
+        z = torch.stack(list(self.codes.values()), 1).flatten(0, 1)
+        return means(self.space, z, self.of.decoding.chunk_size)
 
     def profiles(self) -> viz.Pixels:
         count, n = min(_SHOWN_PROFILES, len(self.geodesic.length)), self.of.points - 1

@@ -78,6 +78,7 @@ class TraversalFigures:
         pairs: pairs of observations that are interpolated.
         path_points: points of an interpolation.
         plane_points: points on each side of the plane.
+        heard_axes: axes that are written as sound, of data that can be heard, the most active ones.
         decoding: how codes are decoded and shown.
         retrieval: how codes are shown that are not decoded.
 
@@ -94,6 +95,7 @@ class TraversalFigures:
     pairs: int = 6
     path_points: int = 8
     plane_points: int = 12
+    heard_axes: int = 6
     decoding: Decoding = Decoding()
     retrieval: RetrievedItems = RetrievedItems()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import torch
 
 from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
@@ -12,13 +13,17 @@ from lsgen.callbacks.latent.probe_codes import as_means, means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.sounds import write_sounds
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 
 __all__ = ["Reconstructions"]
 
+_HEARD = 4  # observations
 
 class Reconstructions(LatentCallback):
     """Draws fixed observations over their reconstructions.
+
+    Of data that can be heard, the first four are written as sound too, each before its reconstruction.
 
     Args:
         every_n_steps: see `LatentCallback`.
@@ -69,3 +74,5 @@ class Reconstructions(LatentCallback):
         rows = np.stack(both, axis=1)
         labels = ["input", "mean"] * len(rows)
         sink.image("reconstruction/grid", viz.grid(rows.reshape(-1, *rows.shape[2:]), labels))
+        heard = torch.stack([x[:_HEARD], means_of_x[:_HEARD]], 1).flatten(0, 1)
+        write_sounds(sink, "reconstruction/sound", self.data_module, heard)

@@ -14,7 +14,7 @@ from lsgen.callbacks.latent.sampling import CodeSource
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.rendering.drawing import drawing_of
-from lsgen.data import Audible
+from lsgen.callbacks.rendering.sounds import write_sounds
 from lsgen.latent import LatentSpace
 from lsgen.latent.sampling.samplers import CodeSampler
 
@@ -62,13 +62,10 @@ class Samples(LatentCallback):
         self.at_least(1, n=n, columns=columns, chunk_size=decoding.chunk_size)
         self.n, self.columns, self.decoding = n, columns, decoding
         self.source = CodeSource(sampler, codes)
-        self._data: Audible | None = None
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check that the sampler can draw codes of this model before training starts."""
         self.source.setup(trainer, pl_module)
-        data = getattr(trainer, "datamodule", None)
-        self._data = data if isinstance(data, Audible) else None
 
     @property
     def wanted(self) -> int:
@@ -83,5 +80,4 @@ class Samples(LatentCallback):
         shown = as_means(space, probe)
         draw = drawing_of(space, x if shown is None else shown.x, self.decoding.bounds)
         sink.image("sample/grid", viz.grid(viz.in_rows(draw(x), self.columns)))
-        if self._data is not None:
-            sink.sound("sample/sound", self._data.sound(x[:_HEARD]).numpy(), self._data.rate)
+        write_sounds(sink, "sample/sound", self.data_module, x[:_HEARD])

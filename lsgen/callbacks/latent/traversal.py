@@ -7,7 +7,7 @@ either: they are joined by the straight one, and the row says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +35,8 @@ from lsgen.callbacks.latent.retrieved import LineOptions, RetrievedView, is_retr
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.sounds import write_sounds
+from lsgen.data import Audible
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, Space, great_circles, paths
 from lsgen.latent.manifolds.manifold import Choice
 from lsgen.latent.manifolds.supports import bounded
@@ -51,6 +53,9 @@ class LatentTraversal(LatentCallback):
     Axes are sorted by their KL averaged over the probes; without a KL they keep their order. Values on an axis
     are equidistant in standard deviations of the prior about its mean, the quantiles of the prior that stand there for
     a normal variable where coordinates are bounded (see `Prior.levels`), or quantiles of the aggregate posterior.
+
+    Of data that can be heard, the most active axes of the first anchor and the paths of the first pair are written as
+    sound, one file an axis and one a path, its steps one after another.
 
     Where codes are those of items, or nothing decodes, places on axes and paths are told by retrieval: by the items, or
     the training observations, that are nearest to them, with their distances. Axes are those on which items differ
@@ -97,6 +102,7 @@ class LatentTraversal(LatentCallback):
         self.at_least(1, level_axes=figures.level_axes, level_draws=figures.level_draws, max_values=figures.max_values)
         self.at_least(1, pairs=figures.pairs, kl_probes=figures.kl_probes, chunk_size=figures.decoding.chunk_size)
         self.at_least(2, points=points, frames=figures.frames)
+        self.at_least(0, heard_axes=figures.heard_axes)
         self.at_least(2, path_points=figures.path_points, plane_points=figures.plane_points)
         near = figures.retrieval
         self.at_least(1, neighbours=near.neighbours, gallery=near.gallery, retrieved_axes=near.max_axes)
@@ -148,6 +154,9 @@ class LatentTraversal(LatentCallback):
         view = _View(self, space, as_means(space, probe), known)
         sink.image("traversal/axes", view.axes())
         sink.animation("traversal/animation", view.animation(), self.figures.fps)
+        if isinstance(self.data_module, Audible):
+            for axis, x in view.heard_axes(self.figures.heard_axes):
+                write_sounds(sink, f"traversal/sound/z{axis}", self.data_module, x)
         if space.dim > 1:
             sink.image("traversal/plane", view.plane())
         if len(space.level_sizes) > 1:
@@ -158,9 +167,10 @@ class LatentTraversal(LatentCallback):
         if len(known.z) > 1:
             start, end = known.z[: 2 * min(self.figures.pairs, len(known.z) // 2)].unflatten(0, (-1, 2)).unbind(1)
             for name, path in _interpolations(space.manifold):
-                sink.image(
-                    f"interpolation/{name}", view.interpolation(path(start, end, self.figures.path_points), name)
-                )
+                z = path(start, end, self.figures.path_points)
+                x = view.means(z)
+                sink.image(f"interpolation/{name}", view.interpolation(z, x, name))
+                write_sounds(sink, f"interpolation/sound/{name}", self.data_module, x[0])
         if self.directions is not None:
             found = self.directions if isinstance(self.directions, Directions) else self.directions(space)
             sink.image("traversal/directions", view.directions(found))
@@ -265,14 +275,20 @@ class _View:
         """Return values (count,) in standard deviations of the prior."""
         return torch.linspace(-self.of.sigmas, self.of.sigmas, count, device=self.mean.device, dtype=self.mean.dtype)
 
-    def interpolation(self, z: Tensor, name: str) -> Pixels:
+    def heard_axes(self, most: int) -> Iterator[tuple[int, Tensor]]:
+        """Yield up to `most` of the axes with what the first anchor becomes along them, (N, *shape)."""
+        levels, _ = self.levels(self.of.points)
+        for axis in self.axis_list[:most]:
+            yield int(axis), self.means(self.moved(self.anchors[:1], axis, levels)[0, 0])
+
+    def interpolation(self, z: Tensor, x: Tensor, name: str) -> Pixels:
         ends = None if self.x is None else self.x[: 2 * len(z)].unflatten(0, (len(z), 2))
         exists = torch.isfinite(z).flatten(1).all(1)
         self._warn_of_missing(exists, f"{name} interpolations")
         straight = great_circles.opposite(z[:, 0], z[:, -1]).tolist() if name == "spherical" else [False] * len(z)
         notes = [_note(*of, name) for of in zip(exists.tolist(), straight, strict=True)]
         title = f"{name.capitalize()} interpolation"
-        return interpolated(self.draw, self.means(z), ends, title, notes if any(notes) else None)
+        return interpolated(self.draw, x, ends, title, notes if any(notes) else None)
 
     def levels(self, count: int) -> tuple[Tensor, list[str]]:
         """Return the values (count, d) that each axis takes, and their names."""

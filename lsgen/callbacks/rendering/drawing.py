@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.latent import LatentSpace
-from lsgen.likelihoods import Categorical, Likelihood, Packing
+from lsgen.likelihoods import Categorical, Likelihood, Modalities, Packing, TextLikelihood
 from lsgen.viz import Pixels
 
 __all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of"]
@@ -155,7 +155,14 @@ def drawing(likelihood: Likelihood, x: Tensor, bounds: tuple[float, float] | Non
         bounds: instead, the values that are shown black and white, of all modalities that are numbers.
 
     """
+    if isinstance(likelihood, Modalities):
+        own = likelihood.packing.unpack(x.reshape(-1, x.shape[-1]))
+        parts = {name: drawing(part, own[name], bounds) for name, part in likelihood.named_likelihoods.items()}
+        return Many(likelihood.packing, parts)
     event = len(likelihood.shape)
+    if isinstance(likelihood, TextLikelihood):
+        some = x.reshape(-1, *likelihood.shape)
+        return Words(likelihood.texts, event, likelihood.texts(some[some.isfinite().flatten(1).all(1)]))
     if _is_class(likelihood):
         return Words(_numbers, event, ["0"])
     kind = Waves if _is_wave(likelihood) else Numbers

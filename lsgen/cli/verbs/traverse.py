@@ -113,6 +113,7 @@ def _draw(directory: RunDirectory, file: Path, device: str, changes: Mapping[str
     callbacks = list(_suited(callbacks, model))
     collected = collector()
     for callback in callbacks:
+        callback.data_module = data
         sink = Sink(directory.path, step, [collected])
         callback.run(model.latent_space, probe_for(model, data, callback.wanted, callback.gallery), sink)
         sink.close()

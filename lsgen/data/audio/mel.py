@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from math import log10
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ __all__ = ["Mel", "MelScale"]
 
 _LEAST = 1e-5  # the smallest amplitude whose logarithm is taken
 _SEED = 0  # of the phases that Griffin-Lim begins with
+_MOMENTUM = 0.99  # of its fast variant
+_STEPS = 50  # towards amplitudes that fit the bands
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,14 @@ class Mel:
         fmin: where the bands begin, in Hz.
         fmax: where they end, in Hz; half the rate if None.
         log: whether the natural logarithm is taken, of amplitudes of at least 1e-5.
-        iterations: steps of Griffin-Lim on the way back.
+        iterations: steps of the fast Griffin-Lim algorithm on the way back, with the momentum 0.99.
 
     Raises:
         ValueError: an option is out of its range.
 
     Reference: Stevens, Volkmann & Newman, "A scale for the measurement of the psychological magnitude pitch" (1937);
-    Griffin & Lim, "Signal estimation from modified short-time Fourier transform" (1984); the formula is that of HTK.
+    Griffin & Lim, "Signal estimation from modified short-time Fourier transform" (1984); Perraudin, Balazs &
+    Søndergaard, "A fast Griffin-Lim algorithm" (2013); the formula of the scale is that of HTK.
     """
 
     n_mels: int | None = None
@@ -67,21 +70,17 @@ class MelScale:
         samples: of a window.
 
     Attributes:
-        shape: (1, bands, frames), low frequencies first.
+        shape: (1, bands, frames), high frequencies first, so that a picture shows them at its top.
 
     Raises:
         ValueError: a window is too short, the bands are out of range, or one is too narrow to hold a frequency.
-        ImportError: the package torchaudio is not installed.
 
     """
 
     def __init__(self, options: Mel, rate: int, samples: int) -> None:
-        try:
-            import torchaudio  # noqa: F401
-        except (ImportError, OSError) as error:
-            raise ImportError("expected the package torchaudio: pip install 'lsgen[audio]'") from error
         assert options.n_mels is not None
         self.options, self.rate, self.samples = options, rate, samples
+        self.shape = (1, options.n_mels, samples // options.hop + 1)
         self.fmax = rate / 2 if options.fmax is None else float(options.fmax)
         if samples < options.n_fft:
             raise ValueError(
@@ -99,45 +98,48 @@ class MelScale:
                 f"expected mel bands that hold a frequency each, got {len(empty)} of {options.n_mels} without any, "
                 f"{rate / options.n_fft:.3g} Hz apart: lower data.mel.n_mels or raise data.mel.n_fft"
             )
-        self.shape = (1, options.n_mels, samples // options.hop + 1)
 
     def __call__(self, sound: Tensor) -> Tensor:
         """Return the spectrograms (B, 1, bands, frames) of sound (B, samples)."""
-        amplitude = self._stft(sound).abs()
-        mel = (amplitude.mT @ self._bands).mT.unsqueeze(1)
+        mel = (self._stft(sound).abs().mT @ self._bands).mT.flip(-2).unsqueeze(1)
         return mel.clamp(min=_LEAST).log() if self.options.log else mel
 
     def sound(self, spectrograms: Tensor) -> Tensor:
-        """Return sound (B, samples) with nearly these spectrograms.
+        r"""Return sound (B, samples) with nearly these spectrograms (B, 1, bands, frames).
 
-        The amplitudes are those of least square that fit the bands, without negative ones; phases are found by the
-        fast Griffin-Lim algorithm.
+        The amplitudes a >= 0 of a frame fit its bands m = W a by least squares, and phases p by the algorithm of
+        Griffin & Lim, in its fast variant: with the projection C on spectrograms that sounds have,
+
+            a <- a (W^T m) / (W^T W a),    c_n = C(|a| p_n),    p_{n+1} = phase of c_n - 0.99/1.99 c_{n-1} .
         """
-        from torchaudio.functional import griffinlim
-
-        mel = spectrograms[:, 0].detach().cpu().float()
+        mel = spectrograms[:, 0].detach().cpu().float().flip(-2)
         mel = mel.exp() if self.options.log else mel.clamp(min=0)
-        amplitude = torch.relu(torch.linalg.pinv(self._bands.T) @ mel)
-        n_fft, hop = self.options.n_fft, self.options.hop
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_SEED)
-            found: Tensor = griffinlim(
-                amplitude,
-                window=self._window,
-                n_fft=n_fft,
-                hop_length=hop,
-                win_length=n_fft,
-                power=1.0,
-                n_iter=self.options.iterations,
-                momentum=0.99,
-                length=self.samples,
-                rand_init=True,
-            )
-        return found
+        amplitude = self._amplitude(mel)
+        noise = torch.rand(2, *amplitude.shape, generator=torch.Generator().manual_seed(_SEED))
+        phase, before = torch.complex(*noise), torch.zeros(())
+        for _ in range(self.options.iterations):
+            consistent = self._stft(self._istft(amplitude * phase))
+            phase = consistent - before * (_MOMENTUM / (1 + _MOMENTUM))
+            phase, before = phase / (phase.abs() + 1e-16), consistent
+        return self._istft(amplitude * phase)
+
+    def _amplitude(self, mel: Tensor) -> Tensor:
+        """Return amplitudes (B, frequencies, frames) without negative ones that fit bands (B, bands, frames)."""
+        bands = self._bands
+        a = torch.relu(torch.linalg.pinv(bands.T) @ mel)
+        a = torch.where(a > 0, a, a.amax(1, keepdim=True) * 1e-3)  # what is 0 stays 0
+        wanted, gram = bands @ mel, bands @ bands.T
+        for _ in range(_STEPS):
+            a = a * wanted / (gram @ a).clamp(min=1e-12)
+        return a
 
     def _stft(self, sound: Tensor) -> Tensor:
         n_fft, hop = self.options.n_fft, self.options.hop
         return torch.stft(sound, n_fft, hop, window=self._window, center=True, return_complex=True)
+
+    def _istft(self, spectrum: Tensor) -> Tensor:
+        n_fft, hop = self.options.n_fft, self.options.hop
+        return torch.istft(spectrum, n_fft, hop, window=self._window, center=True, length=self.samples)
 
     @cached_property
     def _window(self) -> Tensor:
@@ -145,15 +147,9 @@ class MelScale:
 
     @cached_property
     def _bands(self) -> Tensor:
-        """The triangles, (frequencies, bands)."""
-        import warnings
-
-        from torchaudio.functional import melscale_fbanks
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of empty bands, which are refused
-            found: Any = melscale_fbanks(
-                self.options.n_fft // 2 + 1, self.options.fmin, self.fmax, self.options.n_mels, self.rate
-            )
-        bands: Tensor = found
-        return bands
+        """The triangles, (frequencies, bands), low ones first."""
+        least, most = (2595 * log10(1 + f / 700) for f in (self.options.fmin, self.fmax))
+        corners = 700 * (10 ** (torch.linspace(least, most, self.shape[1] + 2, dtype=torch.float64) / 2595) - 1)
+        left, top, right = corners[:-2], corners[1:-1], corners[2:]
+        f = torch.linspace(0, self.rate / 2, self.options.n_fft // 2 + 1, dtype=torch.float64)[:, None]
+        return torch.minimum((f - left) / (top - left), (right - f) / (right - top)).clamp(min=0).float()

@@ -15,6 +15,7 @@ from lsgen.runs.keys.graphs import GRAPHS
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
+from lsgen.runs.keys.sounds import SOUNDS
 from lsgen.runs.keys.topics import TOPICS
 from lsgen.runs.keys.words import WORDS
 
@@ -182,9 +183,9 @@ ENTRIES: tuple[Entry, ...] = (
         )
     ),
     figure("reconstruction/quality", "", "reconstructions", "the provenance of the Fréchet distance", "npz"),
+    *SOUNDS,
     figure("sample/grid", "Samples at fixed draws from the prior", "samples",
         "means of p(x|z) at draws z from the prior, or from another sampler"),
-    figure("sample/sound", "", "samples", "the first samples of data that can be heard, one after another", "sound"),
     figure("sample/neighbours/grid", "Nearest training observations of samples", "quality",
         "each row a sample, its nearest training observations and their distances"),
     figure("sample/neighbours/grid", "", "quality", "the distances, the indices and the provenance", "npz"),

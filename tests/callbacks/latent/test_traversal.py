@@ -93,7 +93,7 @@ def _observations_with_an_opposite_pair(toys):
 def test_opposite_codes_of_flat_space_are_named_as_joined_by_a_straight_path(tmp_path, toys, monkeypatch, callback):
     labels = []
 
-    def spy(space, z, ends, title, rows, bounds, chunk_size):
+    def spy(draw, x, ends, title, rows):
         labels.append(rows)
         return np.zeros((4, 4, 3), np.uint8)
 

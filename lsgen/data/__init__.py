@@ -3,6 +3,7 @@
 from lsgen.data.arrays.arrays import Arrays
 from lsgen.data.audio.audio_folder import Audible, AudioFolder, Windows
 from lsgen.data.audio.mel import Mel, MelScale
+from lsgen.data.audio.tones import Tones
 from lsgen.data.augmentation import AffineDistortion, RandomShift
 from lsgen.data.batches import BatchDataset, Observations, Source, TensorSource
 from lsgen.data.encodings import AsStored, Binarise, Dequantise, Encoding, Grey, Values
@@ -174,6 +175,7 @@ __all__ = [
     "TensorSource",
     "TexturedDigits",
     "Tokens",
+    "Tones",
     "TorchvisionImages",
     "TorchvisionSet",
     "Toy",

@@ -128,6 +128,11 @@ class _Levels(Distribution):
         return self.log_p.exp() @ self.values
 
     @property
+    def mode(self) -> Tensor:
+        """The most probable level."""
+        return self.values[self.log_p.argmax(-1)]
+
+    @property
     def variance(self) -> Tensor:
         """The variance of the level."""
         return (self.log_p.exp() * (self.values - self.mean.unsqueeze(-1)).square()).sum(-1)

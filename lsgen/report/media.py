@@ -84,7 +84,9 @@ def sound_sources(sounds: Mapping[str, Medium], budget: int = _HEARD) -> dict[st
     sources, spent = {}, 0
     for key, sound in sorted(sounds.items(), key=lambda one: one[1].path.stat().st_size):
         spent += sound.path.stat().st_size
-        encoded = f"data:audio/wav;base64,{b64encode(sound.path.read_bytes()).decode('ascii')}" if spent <= budget else ""
+        encoded = (
+            f"data:audio/wav;base64,{b64encode(sound.path.read_bytes()).decode('ascii')}" if spent <= budget else ""
+        )
         sources[key] = encoded or quote(f"figures/{key}/{sound.path.name}")
     return sources
 

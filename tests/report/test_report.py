@@ -16,7 +16,7 @@ from lsgen import viz
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.report import write_report, write_sweep_report
 from lsgen.report.curves import charts, thinned
-from lsgen.report.media import choose
+from lsgen.report.media import choose, sound_sources
 from lsgen.report.parts import number
 from lsgen.report.run_contents import Medium, collect
 from lsgen.runs import RunDirectory, RunError, Sweep, index, provenance
@@ -125,6 +125,22 @@ def test_every_picture_is_there_pixel_for_pixel_with_its_history(page, tmp_path)
     assert {int(image["data-step"]) for image in visible} == {300}
     assert len(visible) == len(KEYS) + 3
     assert "own/figure" in "".join(page.text), "figures that the page does not know are shown too"
+
+
+def test_the_latest_sounds_are_in_the_page_and_large_ones_beside_it(tmp_path):
+    run = _run(tmp_path / "run")
+    for key, samples in (("traversal/sound/z3", 400), ("sample/sound", 900)):
+        for step in (100, 200):
+            Sink(run.path, step).sound(key, np.full((2, samples), step / 1000), 8000)
+    page = Page(write_report(run.path).read_text(encoding="utf-8"))
+    sources = [one["src"] for one in page.all("audio")]
+    latest = [run.figures / key / "00000200.wav" for key in ("sample/sound", "traversal/sound/z3")]
+    prefix = "data:audio/wav;base64,"
+    assert [b64decode(source.removeprefix(prefix)) for source in sources] == [file.read_bytes() for file in latest]
+    assert {"Axis z3, heard", "Samples, heard"} <= set(page.text)
+    beside = sound_sources(collect(run.path).sounds, budget=5000)
+    assert beside["traversal/sound/z3"].startswith(prefix)
+    assert (run.path / unquote(beside["sample/sound"])).read_bytes() == latest[0].read_bytes()
 
 
 def test_numbers_of_the_run_are_on_the_page(page):

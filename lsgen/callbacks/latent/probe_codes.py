@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from lsgen import viz
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import Drawing
+from lsgen.callbacks.rendering.drawing import Drawing, typical
 from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, encode_observations
 from lsgen.latent.manifolds.description import lies_on
 from lsgen.likelihoods import Multinomial
@@ -86,8 +86,8 @@ def probe_table(space: LatentSpace, probe: Probe | None, known: ProbeCodes) -> C
 
 
 def means(space: LatentSpace, z: Tensor, chunk_size: int) -> Tensor:
-    """Return the means of p(x|z), (B, *shape), at codes (B, d), decoding `chunk_size` of them at a time."""
-    parts = [space.decode(part).mean for part in z.reshape(-1, space.dim).split(chunk_size)]
+    """Return what stands for p(x|z), (B, *shape), at codes (B, d), decoding `chunk_size` at a time; see `typical`."""
+    parts = [typical(space.likelihood, space.decode(part)) for part in z.reshape(-1, space.dim).split(chunk_size)]
     return torch.cat(parts).unflatten(0, z.shape[:-1])
 
 

@@ -20,6 +20,7 @@ __all__ = ["Reconstructions"]
 
 _HEARD = 4  # observations
 
+
 class Reconstructions(LatentCallback):
     """Draws fixed observations over their reconstructions.
 

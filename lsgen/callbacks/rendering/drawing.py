@@ -20,13 +20,15 @@ from math import isfinite, prod
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from lsgen import viz
 from lsgen.latent import LatentSpace
 from lsgen.likelihoods import Categorical, Likelihood, Modalities, Packing, TextLikelihood
+from lsgen.likelihoods.modalities import PackedDistribution
 from lsgen.viz import Pixels
 
-__all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of"]
+__all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of", "typical"]
 
 LEAST_SAMPLES = 256  # of a waveform
 MOST_LINES, WIDTH = 5, 84  # of a sentence, in lines and pixels
@@ -157,7 +159,10 @@ def drawing(likelihood: Likelihood, x: Tensor, bounds: tuple[float, float] | Non
     """
     if isinstance(likelihood, Modalities):
         own = likelihood.packing.unpack(x.reshape(-1, x.shape[-1]))
-        parts = {name: drawing(part, own[name], bounds) for name, part in likelihood.named_likelihoods.items()}
+        parts = {
+            name: drawing(part, own[name], bounds)
+            for name, part in zip(likelihood.parts, likelihood.likelihoods, strict=True)
+        }
         return Many(likelihood.packing, parts)
     event = len(likelihood.shape)
     if isinstance(likelihood, TextLikelihood):
@@ -167,6 +172,15 @@ def drawing(likelihood: Likelihood, x: Tensor, bounds: tuple[float, float] | Non
         return Words(_numbers, event, ["0"])
     kind = Waves if _is_wave(likelihood) else Numbers
     return kind(event, bounds or _range(x))
+
+
+def typical(likelihood: Likelihood, p: Distribution) -> Tensor:
+    """Return what stands for p(x|z), (B, *shape): its mean, and the most probable class where x is the number of one."""
+    if isinstance(likelihood, Modalities) and isinstance(p, PackedDistribution):
+        members = zip(likelihood.parts, likelihood.likelihoods, strict=True)
+        own = {name: typical(part, p.parts[name]) for name, part in members}
+        return torch.cat([x.flatten(x.ndim - len(likelihood.packing.shapes[name])) for name, x in own.items()], -1)
+    return p.mode if _is_class(likelihood) else p.mean
 
 
 def _is_class(likelihood: Likelihood) -> bool:

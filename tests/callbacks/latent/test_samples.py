@@ -6,14 +6,14 @@ import torch
 from PIL import Image
 from scipy.io import wavfile
 
-from lsgen.callbacks import Decoding, Turns
+from lsgen.callbacks import Decoding, LatentTraversal, Reconstructions, TraversalFigures, Turns
 from lsgen.callbacks.latent.samples import Samples
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import AudioFolder
-from lsgen.latent import LatentSpace, StandardNormal
+from lsgen.latent import EncodableLatentSpace, LatentSpace, StandardNormal
 from lsgen.likelihoods import FixedGaussian
-from lsgen.nn import MLPDecoder
+from lsgen.nn import MLPDecoder, MLPEncoder
 
 
 def _picture(tmp_path, step=1):
@@ -70,3 +70,32 @@ def test_samples_of_sound_can_be_heard(tmp_path):
     assert rate == data.rate == 8000
     np.testing.assert_allclose(heard.reshape(8, 100 + 1600)[:, :100] / 32767, x, atol=1e-4)
     assert (heard.reshape(8, -1)[:, 100:] == 0).all()
+
+
+def test_axes_and_paths_and_reconstructions_of_sound_can_be_heard(tmp_path):
+    """Each file has the decoded codes in their order; the data are those that the trainer has."""
+    data = AudioFolder(windows={"length": 64})
+    encoder, decoder = MLPEncoder((64,), 2, (4,)), MLPDecoder(2, (64,), (4,))
+    space = EncodableLatentSpace(encoder, decoder, FixedGaussian((64,)), StandardNormal(2)).eval()
+    x = data.probe(12)["x"]
+    traversal = LatentTraversal(points=3, sigmas=2.0, figures=TraversalFigures(heard_axes=1, path_points=4, pairs=2))
+    for callback in (traversal, Reconstructions(n=8)):
+        callback.setup(SimpleNamespace(datamodule=data), SimpleNamespace(latent_space=space), "fit")
+        callback.run(space, Probe(x), Sink(tmp_path, 1))
+    with torch.no_grad():
+        z = space.encode(x).mean
+        kl = (z.square() + space.encode(x).variance - space.encode(x).variance.log() - 1).mean(0)
+        axis = int(kl.argmax())
+        along = z[:1].repeat(3, 1)
+        along[:, axis] = torch.tensor([-2.0, 0, 2])
+        expected = {
+            f"traversal/sound/z{axis}": space.decode(along).mean,
+            "interpolation/sound/linear": space.decode(torch.lerp(z[0], z[1], torch.linspace(0, 1, 4)[:, None])).mean,
+            "reconstruction/sound": torch.stack([x[:4], space.decode(z[:4]).mean], 1).flatten(0, 1),
+        }
+    for key, sounds in expected.items():
+        rate, heard = wavfile.read(tmp_path / "figures" / key / "00000001.wav")
+        assert rate == 8000
+        heard = heard.reshape(len(sounds), 64 + 1600)[:, :64] / 32767
+        np.testing.assert_allclose(heard, sounds.clamp(-1, 1), atol=1e-4, err_msg=key)
+    assert len(list((tmp_path / "figures" / "traversal" / "sound").iterdir())) == 1

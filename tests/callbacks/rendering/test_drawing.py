@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from lsgen import viz
-from lsgen.callbacks.rendering.drawing import Many, Numbers, Waves, Words, drawing
-from lsgen.likelihoods import Bernoulli, Categorical, FixedGaussian, Packing, Poisson
+from lsgen.callbacks.rendering.drawing import Many, Numbers, Waves, Words, drawing, typical
+from lsgen.likelihoods import Bernoulli, Categorical, FixedGaussian, Packing, Poisson, modalities_likelihood
 
 MAGENTA = (214, 0, 147)
 
@@ -63,3 +63,27 @@ def test_several_modalities_have_a_cell_each():
     lost = draw(packing.pack({"picture": torch.full((2, 1, 8, 8), torch.nan), "name": name}))
     assert (lost[:, :48, 18:66] == MAGENTA).all()
     np.testing.assert_array_equal(lost[:, 49:], words)
+
+
+def test_likelihoods_of_several_modalities_are_drawn_part_by_part_with_ranges_of_their_own():
+    parts = {"picture": Bernoulli((1, 8, 8)), "wave": FixedGaussian((512,)), "class": Categorical((1,), 4, high=3)}
+    likelihood = modalities_likelihood(parts)
+    own = {"picture": torch.rand(5, 1, 8, 8), "wave": 9 * torch.randn(5, 512), "class": torch.arange(5)[:, None] % 4}
+    x = likelihood.packing.pack(own)
+    draw = drawing(likelihood, x)
+    assert isinstance(draw, Many)
+    bounds = {name: part.bounds for name, part in draw.parts.items() if isinstance(part, Numbers)}
+    assert bounds == {"picture": (0, 1), "wave": (float(own["wave"].min()), float(own["wave"].max()))}
+    pictures = [viz.to_pixels(own["picture"], 3), viz.waveforms(own["wave"], bounds["wave"])]
+    width = viz.composed(pictures).shape[2]
+    words = viz.written([str(number) for number in (0, 1, 2, 3, 0)], width, 1)
+    np.testing.assert_array_equal(draw(x), viz.composed(pictures, [words]))
+
+
+def test_classes_are_told_by_the_most_probable_one():
+    likelihood = modalities_likelihood({"level": Categorical((1,), 4), "class": Categorical((1,), 4, high=3)})
+    p = torch.tensor([0.4, 0.0, 0.25, 0.35]) + 1e-9
+    h = p.log().repeat(2)[None]
+    level, number = typical(likelihood, likelihood(h))[0].tolist()
+    assert number == 0
+    assert abs(level - (0.25 * 2 / 3 + 0.35)) < 1e-5

@@ -46,7 +46,8 @@ def test_steady_tones_are_the_waves_of_scipy_without_what_the_rate_cannot_hold(t
         highest = int(np.ceil(RATE / 2 / f)) - 1
         inner = slice(200, SAMPLES - 200)  # beside the ramps
         turn = 2 * pi * f * np.arange(SAMPLES)[inner] / RATE
-        basis = np.concatenate([np.sin(np.outer(turn, np.arange(1, highest + 1))), np.cos(np.outer(turn, np.arange(1, highest + 1)))], 1)  # fmt: skip
+        turns = np.outer(turn, np.arange(1, highest + 1))
+        basis = np.concatenate([np.sin(turns), np.cos(turns)], 1)
         for timbre, make in makers.items():
             row = (factors == torch.tensor([step, TIMBRES.index(timbre), STEADY])).all(1)
             sound = sounds[row][0].numpy()[inner]

@@ -138,7 +138,7 @@ def test_the_latest_sounds_are_in_the_page_and_large_ones_beside_it(tmp_path):
     prefix = "data:audio/wav;base64,"
     assert [b64decode(source.removeprefix(prefix)) for source in sources] == [file.read_bytes() for file in latest]
     assert {"Axis z3, heard", "Samples, heard"} <= set(page.text)
-    beside = sound_sources(collect(run.path).sounds, budget=5000)
+    beside = sound_sources(collect(run.path).sounds, budget=9000)
     assert beside["traversal/sound/z3"].startswith(prefix)
     assert (run.path / unquote(beside["sample/sound"])).read_bytes() == latest[0].read_bytes()
 

@@ -175,7 +175,7 @@ def drawing(likelihood: Likelihood, x: Tensor, bounds: tuple[float, float] | Non
 
 
 def typical(likelihood: Likelihood, p: Distribution) -> Tensor:
-    """Return what stands for p(x|z), (B, *shape): its mean, and the most probable class where x is the number of one."""
+    """Return what stands for p(x|z), (B, *shape): its mean, or the most probable class."""
     if isinstance(likelihood, Modalities) and isinstance(p, PackedDistribution):
         members = zip(likelihood.parts, likelihood.likelihoods, strict=True)
         own = {name: typical(part, p.parts[name]) for name, part in members}

@@ -128,9 +128,9 @@ class MelScale:
         bands = self._bands
         a = torch.relu(torch.linalg.pinv(bands.T) @ mel)
         a = torch.where(a > 0, a, a.amax(1, keepdim=True) * 1e-3)  # what is 0 stays 0
-        wanted, gram = bands @ mel, bands @ bands.T
+        wanted = bands @ mel
         for _ in range(_STEPS):
-            a = a * wanted / (gram @ a).clamp(min=1e-12)
+            a = a * wanted / (bands @ (bands.T @ a)).clamp(min=1e-12)
         return a
 
     def _stft(self, sound: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ def test_loudness_follows_the_envelope(tones):
     power = sounds[rows].unflatten(1, (9, 448)).square().mean(-1)
     for name, values in expected.items():
         share = power[ENVELOPES.index(name)] / power[STEADY]
-        np.testing.assert_allclose(share, (values**2).mean(1), atol=0.02, err_msg=name)
+        np.testing.assert_allclose(share, (values**2).mean(1), atol=0.03, err_msg=name)
     assert (sounds[:, 0] == 0).all()
     assert (sounds[:, -1] == 0).all()
 

@@ -5,7 +5,15 @@ import torch
 
 from lsgen import viz
 from lsgen.callbacks.rendering.drawing import Many, Numbers, Waves, Words, drawing, typical
-from lsgen.likelihoods import Bernoulli, Categorical, FixedGaussian, Packing, Poisson, modalities_likelihood
+from lsgen.likelihoods import (
+    Bernoulli,
+    Categorical,
+    FixedGaussian,
+    IndependentTokens,
+    Packing,
+    Poisson,
+    modalities_likelihood,
+)
 
 MAGENTA = (214, 0, 147)
 
@@ -87,3 +95,15 @@ def test_classes_are_told_by_the_most_probable_one():
     level, number = typical(likelihood, likelihood(h))[0].tolist()
     assert number == 0
     assert abs(level - (0.25 * 2 / 3 + 0.35)) < 1e-5
+
+
+def test_sentences_are_written_with_their_words():
+    likelihood = modalities_likelihood({"caption": IndependentTokens((3,), 4), "picture": Bernoulli((1, 8, 8))})
+    likelihood.parts["caption"].name(["<end>", "a", "red", "square"])
+    x = torch.cat([torch.tensor([[1.0, 2, 3], [1, 3, 0]]), torch.rand(2, 64)], 1)
+    cells = drawing(likelihood, x)(x)
+    words = viz.written(["a red square", "a square"], 84, 1)
+    np.testing.assert_array_equal(cells[:, 49:], words)
+    np.testing.assert_array_equal(
+        cells[:, :48, 18:66], viz.to_pixels(x[:, 3:].view(2, 1, 8, 8), 3).repeat(6, 1).repeat(6, 2)
+    )

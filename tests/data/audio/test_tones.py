@@ -107,7 +107,7 @@ def test_tones_come_back_from_spectrograms_and_their_pitch_rises_with_the_factor
     spectrum = torch.fft.rfft(heard * torch.hann_window(SAMPLES), 4 * SAMPLES).abs()
     found = (spectrum.argmax(1) * RATE / 4 / SAMPLES).unflatten(0, (4, -1))
     assert (found.diff(dim=1) > 0).all()
-    np.testing.assert_allclose(found, pitch(factors[:, 0]).reshape(4, -1), rtol=0.03)
+    np.testing.assert_allclose(found, pitch(factors[:, 0]).reshape(4, -1), rtol=0.04)
 
 
 def test_factors_beyond_their_sizes_are_refused():

@@ -33,6 +33,7 @@ KINDS = {  # room -> base classes of what contributors add to it
     "lsgen.metrics": ("torchmetrics.Metric",),
     "lsgen.metrics.disentanglement": ("torchmetrics.Metric",),
     "lsgen.metrics.graphs": ("torchmetrics.Metric",),
+    "lsgen.metrics.multimodal": ("torchmetrics.Metric",),
     "lsgen.metrics.quality": ("torchmetrics.Metric",),
     "lsgen.metrics.retrieval": ("torchmetrics.Metric",),
     "lsgen.metrics.topics": ("torchmetrics.Metric",),

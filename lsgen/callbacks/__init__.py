@@ -39,6 +39,10 @@ from lsgen.callbacks.evaluation.graphs.time_trend import TimeTrend
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.multimodal.answers import AnswerQuality
+from lsgen.callbacks.evaluation.multimodal.cross_retrieval import CrossRetrievalQuality
+from lsgen.callbacks.evaluation.multimodal.modality_gap import ModalityGaps
+from lsgen.callbacks.evaluation.multimodal.viewed_codes import OfViews
+from lsgen.callbacks.evaluation.multimodal.zero_shot import ZeroShotAccuracy
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
 from lsgen.callbacks.evaluation.options import Cloning, Neighbourhoods, Paths, RealSet
 from lsgen.callbacks.evaluation.perceptual import PerceptualQuality
@@ -74,6 +78,7 @@ __all__ = [
     "Cloning",
     "CollapseWatch",
     "Communities",
+    "CrossRetrievalQuality",
     "Decoding",
     "Decoupling",
     "EvidenceMetrics",
@@ -101,6 +106,7 @@ __all__ = [
     "LinkTests",
     "MeanSets",
     "Memorisation",
+    "ModalityGaps",
     "NearestNeighbours",
     "Neighbourhoods",
     "NetworkPictures",
@@ -111,6 +117,7 @@ __all__ = [
     "OfLabelledCodes",
     "OfNetworks",
     "OfNodeLabels",
+    "OfViews",
     "PageOptions",
     "Paths",
     "PerceptualQuality",
@@ -141,6 +148,7 @@ __all__ = [
     "WeightAverage",
     "WordBenchmarks",
     "WordTests",
+    "ZeroShotAccuracy",
     "check_split",
     "newest_checkpoint",
     "problems_of",

@@ -9,6 +9,7 @@ from lsgen.latent.multimodal.experts import (
     ProductOfExperts,
 )
 from lsgen.latent.multimodal.space import MultimodalSpace
+from lsgen.latent.multimodal.views import ViewSpace
 
 __all__ = [
     "Experts",
@@ -18,4 +19,5 @@ __all__ = [
     "MultimodalSpace",
     "NormalMixture",
     "ProductOfExperts",
+    "ViewSpace",
 ]

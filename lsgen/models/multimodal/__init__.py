@@ -3,6 +3,8 @@
 from lsgen.models.multimodal.answer_space import AnswerSpace, JointFeatures
 from lsgen.models.multimodal.caption_space import CaptionSpace
 from lsgen.models.multimodal.captioner import Captioner
+from lsgen.models.multimodal.contrastive import InfoNCE, SigLIP
+from lsgen.models.multimodal.dual_encoder import DualEncoder
 from lsgen.models.multimodal.joint_classifier import JointClassifier
 from lsgen.models.multimodal.multimodal_vae import MultimodalVAE
 from lsgen.models.multimodal.mvae import MVAEObjective
@@ -12,10 +14,13 @@ __all__ = [
     "AnswerSpace",
     "CaptionSpace",
     "Captioner",
+    "DualEncoder",
+    "InfoNCE",
     "JointClassifier",
     "JointFeatures",
     "MVAEObjective",
     "MultimodalObjective",
     "MultimodalVAE",
+    "SigLIP",
     "SubsetTerms",
 ]

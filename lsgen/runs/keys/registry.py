@@ -17,6 +17,7 @@ from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
 from lsgen.runs.keys.sounds import SOUNDS
 from lsgen.runs.keys.topics import TOPICS
+from lsgen.runs.keys.views import VIEWS
 from lsgen.runs.keys.words import WORDS
 
 __all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
@@ -46,6 +47,7 @@ SECTIONS = {
     "words": "Benchmarks of words",
     "embeddings": "Retrieval and few examples",
     "topics": "Topics",
+    "views": "Views of observations",
     "networks": "Networks",
     "answers": "Answers and captions",
     "progress": "Progress and cost",
@@ -67,6 +69,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("geometry", "geodesics", "distances"),
     ),
     "Analysis of codes": ("Maps, neighbours, probes, strange codes, paths, and chance.", ("embeddings", "analysis")),
+    "Views": ("What one view of an observation finds of another, and how views lie apart.", ("views",)),
     "Networks": ("Nodes by their codes, links that are told from other pairs, and labels by few.", ("networks",)),
     "Answers and captions": ("What the model answers, and how it describes what it sees.", ("answers",)),
     "Words and topics": ("Analogies that word vectors solve, and the words of topics.", ("words", "topics")),
@@ -259,7 +262,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
-    *ANALYSIS, *WORDS, *EMBEDDINGS, *TOPICS, *GRAPHS, *ANSWERS,
+    *ANALYSIS, *WORDS, *EMBEDDINGS, *VIEWS, *TOPICS, *GRAPHS, *ANSWERS,
     Entry("train/images_per_s", "throughput", "observations per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "observations per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

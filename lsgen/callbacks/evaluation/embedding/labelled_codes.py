@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.evaluation.held_out_scores import held_out_batch, score_rows
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import DataModule, Split
@@ -89,21 +90,13 @@ class OfLabelledCodes(PeriodicCallback):
             rank_zero_warn(f"{type(self).__name__} measured nothing: {error}")
 
     def send(self, scores: Mapping[str, Mapping[str, Tensor]], sink: Sink) -> None:
-        """Log scores: a "value" as FAMILY/NAME, and what is known beside it as FAMILY/NAME_WHAT."""
-        rows = {
-            f"{self.family}/{name}" + ("" if part == "value" else f"_{part}"): float(value)
-            for name, parts in scores.items()
-            for part, value in parts.items()
-        }
-        sink.scalars(rows)
+        """Log scores under the family of the callback; see `score_rows`."""
+        sink.scalars(score_rows(self.family, scores))
 
     def _encoded(self, space: EncodableSpace) -> LabelledCodes:
         assert self._data is not None
-        sizes = {split: len(self._data.dataset(split)) for split in self.splits}
-        total = sum(sizes.values())
-        taken = {split: min(size, -(-self.n * size // total)) for split, size in sizes.items() if size}
-        probes = [self._data.probe(count, split) for split, count in taken.items()]
-        x, labels = (torch.cat([probe[name] for probe in probes])[: self.n] for name in ("x", "label"))
+        batch = held_out_batch(self._data, self.n, self.splits)
+        x, labels = batch["x"], batch["label"]
         like = next(iter(space.parameters()), torch.zeros(()))
         expected = expected_observations(space, type(self).__name__)
         parts = []

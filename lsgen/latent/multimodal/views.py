@@ -135,4 +135,5 @@ class _Together(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""
         parts = self.packing.unpack(x)
-        return torch.stack([view.encode(parts[name]).mean for name, view in self.views.items()]).sum(0)
+        views = {name: view for name, view in self.views.items() if isinstance(view, FeatureSpace)}
+        return torch.stack([view.encode(parts[name]).mean for name, view in views.items()]).sum(0)

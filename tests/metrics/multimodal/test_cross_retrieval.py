@@ -96,13 +96,13 @@ def test_the_oracle_knows_attributes_and_not_which_of_them_are_told() -> None:
 def test_galleries_are_drawn_several_times_and_their_size_is_what_counts() -> None:
     x, y = _views(200, 0.7)
     whole = _measured(x, y, _alone(200))[f"{FORTH}/recall_at_1"]
-    small = _measured(x, y, _alone(200), gallery=20, galleries=40)
+    small = _measured(x, y, _alone(200), gallery=20, galleries=20)
     one = small[f"{FORTH}/recall_at_1"]
     assert small["gallery"]["value"] == 20
-    assert small["queries"]["value"] > 180
+    assert small["queries"]["value"] > 150
     ahead = (y @ x.T > (x * y).sum(1)).double().sum(0)  # others that are nearer to query i
     exact = torch.tensor([comb(199 - int(a), 19) / comb(199, 19) for a in ahead]).mean()
-    assert abs(one["value"] - float(exact)) < 0.02
+    assert abs(one["value"] - float(exact)) < 4 * (0.25 / (20 * 20)) ** 0.5
     assert one["low"] < float(exact) < one["high"]
     assert one["value"] > whole["high"]
 

@@ -1,7 +1,8 @@
-"""The shape of observations and the number of words or nodes that a config leaves open: the data are built and asked.
+"""The shapes of observations and the number of words or nodes that a config leaves open: the data are built and asked.
 
-Networks, likelihoods and models read `${data.shape}`, `${data.vocabulary_size}` and `${data.nodes}`. If one is null, it
-means what the data have, and is filled in before anything is resolved, so that the frozen config of a run states it.
+Networks, likelihoods and models read `${data.shape}`, `${data.shapes.NAME}` of a modality, `${data.vocabulary_size}` and
+`${data.nodes}`. If one is null, it means what the data have, and is filled in before anything is resolved, so that the
+frozen config of a run states it.
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ from lsgen.cli.errors import UsageError
 __all__ = ["fill_shape"]
 
 _COUNTS = ("vocabulary_size", "nodes")
-_OPEN = ("shape", *_COUNTS)
-_found: dict[
-    str, dict[str, list[int] | int]
-] = {}  # of the data that this process has asked, such as the jobs of a sweep
+_OPEN = ("shape", "shapes", *_COUNTS)
+Sizes = dict[str, list[int] | dict[str, list[int]] | int]
+_found: dict[str, Sizes] = {}  # of the data that this process has asked, such as the jobs of a sweep
 
 
 def fill_shape(config: DictConfig) -> None:
-    """Fill in `data.shape`, and `data.vocabulary_size` and `data.nodes` of data that have one, if they are null.
+    """Fill in `data.shape`, and `shapes`, `vocabulary_size` and `nodes` of data that have one, if they are null.
 
     Args:
         config: a composed config; changed.
@@ -48,7 +48,7 @@ def fill_shape(config: DictConfig) -> None:
         data[name] = _found[key][name]
 
 
-def _sizes(options: dict[str, Any]) -> dict[str, list[int] | int]:
+def _sizes(options: dict[str, Any]) -> Sizes:
     from lsgen.cli.config.construction import instantiate, verify_part
 
     part = OmegaConf.create({"data": escaped(options)}).data
@@ -56,5 +56,7 @@ def _sizes(options: dict[str, Any]) -> dict[str, list[int] | int]:
     data = instantiate(part, "data")
     if not isinstance(shape := getattr(data, "shape", None), tuple):
         raise UsageError(f"expected data.shape, which is null, from the data, and {type(data).__name__} has none")
-    sizes: dict[str, list[int] | int] = {"shape": [int(size) for size in shape]}
+    sizes: Sizes = {"shape": [int(size) for size in shape]}
+    if "shapes" in options:
+        sizes["shapes"] = {name: [int(size) for size in own] for name, own in data.shapes.items()}
     return sizes | {name: int(getattr(data, name)) for name in _COUNTS if name in options}

@@ -30,6 +30,7 @@ from lsgen.models.schedules import Cyclic
 TREE = Path(next(iter(lsgen.conf.__path__)))
 FILES = sorted(path.relative_to(TREE) for path in TREE.glob("*/*.yaml") if not path.name.startswith("_"))
 LIKELIHOODS = [p.stem for p in FILES if p.parent.name == "likelihood" and p.stem not in ("none", "generator")]
+SEVERAL = "modalities_"  # networks and likelihoods by the name of a modality
 EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment" and path.stem != "none"]
 CHOICES = [f"{path.parent}={path.stem}" for path in FILES if path.parent.name not in ("experiment",)]
 PARTS = {"data", "model", "trainer", "logger", "callbacks", "regulariser"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningDataModule, Trainer
@@ -35,24 +35,33 @@ class Probe:
     def __len__(self) -> int:
         return len(self.x)
 
+    def where(self, kept: Tensor) -> Probe:
+        """Return the observations that are kept, bool (N,)."""
+        return Probe(self.x[kept], None if self.label is None else self.label[kept], self.gallery)
+
     def first(self, n: int) -> Probe:
         """Return the first n observations, or all where there are fewer."""
         return Probe(self.x[:n], None if self.label is None else self.label[:n], self.gallery)
 
 
-def observations_of(batch: Any) -> Probe:
+def observations_of(batch: Any, model: object = None) -> Probe:
     """Return the observations of a batch, with their labels where it has them.
 
     Args:
         batch: a mapping with the key "x", a tensor, or a sequence whose first item is the tensor (and whose
             second, where it is an integer for every observation, is the label). A NaN that a mapping says is
-            not "observed" is returned as 0, as models of missing values see it.
+            not "observed" is returned as 0, as models of missing values see it. Observations that lack a modality are
+            left out.
+        model: packs a mapping with one entry a modality; none is needed for other batches.
 
     Raises:
         TypeError: the batch is none of these.
 
     """
     x, label = batch, None
+    if isinstance(batch, Mapping) and "x" not in batch and isinstance(model, LatentModel):
+        contract = model.contract()
+        batch = batch if contract.packing is None else contract.take(batch, cast(torch.dtype, model.dtype))
     if isinstance(batch, Mapping):
         x, label = batch.get("x"), batch.get("label")
         if isinstance(observed := batch.get("observed"), Tensor) and isinstance(x, Tensor):
@@ -65,7 +74,9 @@ def observations_of(batch: Any) -> Probe:
             f"the tensor; got {type(batch).__name__}"
         )
     known = isinstance(label, Tensor) and label.shape == x.shape[:1] and not label.is_floating_point()
-    return Probe(x, label if known else None)
+    found = Probe(x, label if known else None)
+    present = batch.get("present") if isinstance(batch, Mapping) else None
+    return found.where(present.all(-1)) if isinstance(present, Tensor) else found
 
 
 def counts_observed(model: object) -> bool:
@@ -94,10 +105,10 @@ def fixed_probe(trainer: Trainer, n: int, gallery: int = 0) -> Probe | None:
     data: Any = getattr(trainer, "datamodule", None)
     if _has_probes(data):
         return _own_probe(data, n, gallery)
-    return _beside(trainer.val_dataloaders, trainer.train_dataloader, n, gallery)
+    return _beside(trainer.val_dataloaders, trainer.train_dataloader, n, gallery, trainer.lightning_module)
 
 
-def probe_of(data: LightningDataModule, n: int, gallery: int = 0) -> Probe | None:
+def probe_of(data: LightningDataModule, n: int, gallery: int = 0, model: object = None) -> Probe | None:
     """Return the same observations without a trainer, from a data module that is set up for validation."""
     if _has_probes(data):
         return _own_probe(data, n, gallery)
@@ -107,7 +118,7 @@ def probe_of(data: LightningDataModule, n: int, gallery: int = 0) -> Probe | Non
             loaders.append(make())
         except (MisconfigurationException, NotImplementedError, AttributeError):
             loaders.append(None)
-    return _beside(loaders[0], loaders[1], n, gallery)
+    return _beside(loaders[0], loaders[1], n, gallery, model)
 
 
 def _has_probes(data: Any) -> bool:
@@ -122,30 +133,30 @@ def _own_probe(data: Any, n: int, gallery: int) -> Probe | None:
     return replace(found, gallery=observations_of(data.probe(min(gallery, known), "train")))
 
 
-def _beside(validation: Any, training: Any, n: int, gallery: int) -> Probe | None:
+def _beside(validation: Any, training: Any, n: int, gallery: int, model: object) -> Probe | None:
     """Return the first observations of loaders, with the first of training beside them where these are no stream."""
-    found = _first(validation, training, n)
-    return found if found is None or not gallery else replace(found, gallery=_first(None, training, gallery))
+    found = _first(validation, training, n, model)
+    return found if found is None or not gallery else replace(found, gallery=_first(None, training, gallery, model))
 
 
-def _first(validation: Any, training: Any, n: int) -> Probe | None:
+def _first(validation: Any, training: Any, n: int, model: object) -> Probe | None:
     for loader in (validation, training):
         for one in loader if isinstance(loader, list | tuple) else [loader]:
-            if isinstance(one, Iterable) and (found := _beginning(one, n, trainable=one is training)):
+            if isinstance(one, Iterable) and (found := _beginning(one, n, one is training, model)):
                 return found
     return None
 
 
-def _beginning(loader: Iterable[Any], n: int, trainable: bool) -> Probe | None:
+def _beginning(loader: Iterable[Any], n: int, trainable: bool, model: object) -> Probe | None:
     """Return the first n observations of a loader; None for a training loader over an iterable data set."""
     if isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset) and loader.batch_size:
         items = [loader.dataset[i] for i in range(min(n, len(loader.dataset)))]  # type: ignore[arg-type]
-        return observations_of(loader.collate_fn(items)) if items else None
+        return observations_of(loader.collate_fn(items), model) if items else None
     if trainable:
         return None
     batches: list[Probe] = []
     for batch in loader:
-        batches.append(observations_of(batch))
+        batches.append(observations_of(batch, model))
         if sum(map(len, batches)) >= n:
             break
     return _joined(batches).first(n) if batches else None

@@ -7,10 +7,13 @@
 | "pair"     | observations (B, *shape)                                               | models of pairs           |
 | "observed" | bool (B, *shape); what is not observed may hold anything, such as NaN  | models of missing values  |
 | "weight"   | numbers (B,) by which the terms of an observation are multiplied       | models of classes, if any |
+| "present"  | bool (B, M): which of M modalities an observation has, at least one    | nobody; models of several |
+|            |                                                                        | modalities take it        |
 
-A tensor x, (x,) and (x, label) are taken for such a mapping; what else a mapping holds is left alone. Images in bytes
-are scaled from 0-255 to [0, 1]. Entries, shapes
-and types are known on the host. Values are judged by evidence: of each observation the few numbers that tell of all of
+For a model of several modalities, whose x are packed vectors, a batch may hold one entry a modality in the place of
+"x": see `lsgen.models.modalities`. A tensor x, (x,) and (x, label) are taken for such a mapping; what else a mapping
+holds is left alone. Images in bytes are scaled from 0-255 to [0, 1]. Entries, shapes and types are known on the host.
+Values are judged by evidence: of each observation the few numbers that tell of all of
 them, such as the least and the greatest. Gathering it reads nothing from the device.
 """
 
@@ -26,8 +29,9 @@ import torch
 from torch import Tensor
 
 from lsgen.latent import FeatureSpace, LatentSpace, Space
-from lsgen.likelihoods import Likelihood
+from lsgen.likelihoods import Likelihood, Modalities, Packing
 from lsgen.likelihoods.base import Judge
+from lsgen.models.modalities import packed_entries
 
 __all__ = [
     "AllowedRange",
@@ -39,7 +43,7 @@ __all__ = [
     "takes_greys",
 ]
 
-_KINDS = {"label": torch.int64, "observed": torch.bool}  # others are of the type of the weights
+_KINDS = {"label": torch.int64, "observed": torch.bool, "present": torch.bool}  # others are of the type of the weights
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
@@ -89,6 +93,7 @@ class PlainNumbers(_Interval):
         shape: shape of one observation; None where any will do.
         high: the greatest of whole numbers, such as numbers of items; None for any finite number.
         low: the least of them.
+        packing: the modalities of packed vectors; None where x is of one kind.
 
     """
 
@@ -96,6 +101,7 @@ class PlainNumbers(_Interval):
     shape: tuple[int, ...] | None = None
     high: int | None = None
     low: int = 0
+    packing: Packing | None = None
 
     @property
     def support(self) -> str:
@@ -187,6 +193,7 @@ class Contract:
         demands: entries needed beside "x".
         labels: what labels may be; None where nobody asks.
         value_range: what observations may be, beside the support; None where nobody asks.
+        partial: whether the model learns from observations that lack modalities.
 
     """
 
@@ -195,6 +202,7 @@ class Contract:
     demands: tuple[str, ...] = ()
     labels: AllowedRange | None = None
     value_range: AllowedRange | None = None
+    partial: bool = False
 
     def entries(self, batch: Any) -> Mapping[str, Tensor]:
         """Return a batch as a mapping, its tensors as they are.
@@ -226,6 +234,8 @@ class Contract:
         if self.fits(batch, dtype):
             return batch
         taken = dict(self.entries(batch))
+        if self.packing is not None and "x" not in taken:
+            taken = packed_entries(taken, self.packing, self.owner, lambda name, x: self._numbers(name, x, dtype))
         for name in self.names:
             value = taken.get(name)
             if isinstance(value, Tensor) and name in ("x", "pair"):
@@ -240,7 +250,7 @@ class Contract:
         if not isinstance(batch, Mapping) or not isinstance(batch.get("x"), Tensor) or not batch["x"].ndim:
             return False
         x = batch["x"]
-        return len(x) > 0 and all(self._entry_fits(name, batch.get(name), dtype, x) for name in self.names)
+        return len(x) > 0 and all(self._entry_fits(name, batch.get(name), dtype, x) for name in self._named(batch))
 
     def check(self, batch: Any, dtype: torch.dtype) -> None:
         """Refuse a batch for its entries, types or shapes.
@@ -257,23 +267,60 @@ class Contract:
         if any(name not in batch for name in self.names):
             wanted, found = _quoted(self.names), _quoted(batch)
             raise ValueError(f"{self.owner} expected batches with {wanted}, got {found or 'none of them'}")
-        for name in self.names:
+        for name in self._named(batch):
             self._check_entry(name, batch[name], dtype, batch["x"])
+
+    def complete(self, batch: Mapping[str, Tensor]) -> bool:
+        """Return whether no observation lacks a modality; waits for the device.
+
+        Raises:
+            ValueError: one has none at all.
+
+        """
+        if self.packing is None or "present" not in batch:
+            return True
+        present = batch["present"]
+        if not bool(present.any(-1).all()):
+            row, names = int(present.any(-1).logical_not().nonzero()[0]), ", ".join(self.packing.names)
+            raise ValueError(f"{self.owner} expected at least one of {names} in every row, got none in row {row}")
+        return bool(present.all())
 
     def allows(self, batch: Mapping[str, Tensor]) -> bool:
         """Return whether all values of a batch are allowed; waits for the device."""
-        if "observed" in self.demands:
-            return bool((self.observations.in_support(batch["x"]) | ~batch["observed"]).all())
+        counts = self._counts(batch)
+        if counts is not None:
+            return bool((self.observations.in_support(batch["x"]) | ~counts).all())
         return all(bool(judge.allows(batch[name])) for name, judge in self._judges)
 
     def value_checks(self, batch: Mapping[str, Tensor]) -> list[ValueCheck]:
         """Return the checks that decide on all values of a batch, without waiting for the device."""
-        if "observed" not in self.demands:
+        counts = self._counts(batch)
+        if counts is None:
             return [ValueCheck(*pair) for name, judge in self._judges for pair in judge.witnesses(batch[name])]
         x = batch["x"].flatten(1)
-        allowed = self.observations.in_support(batch["x"]).flatten(1) | ~batch["observed"].flatten(1)
+        allowed = self.observations.in_support(batch["x"]).flatten(1) | ~counts.flatten(1)
         first = allowed.view(torch.uint8).argmin(1, keepdim=True)
         return [ValueCheck(self.observations, x.gather(1, first).squeeze(1), allowed.gather(1, first).squeeze(1))]
+
+    def _counts(self, batch: Mapping[str, Tensor]) -> Tensor | None:
+        """Return which values of x are judged, bool (B, *shape); None where all are."""
+        if "observed" in self.demands:
+            return batch["observed"]
+        if isinstance(self.observations, Modalities) and "present" in batch:
+            return self.observations.spread(batch["present"])
+        return None
+
+    def _numbers(self, name: str, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return observations of one modality in the type of the weights, whole numbers too."""
+        expected: Any = PlainNumbers(self.owner)
+        if isinstance(self.observations, Modalities):
+            expected = self.observations.parts[name]
+        return as_numbers(x, expected, dtype).to(dtype)
+
+    @property
+    def packing(self) -> Packing | None:
+        """The modalities of packed observations; None where x is of one kind."""
+        return getattr(self.observations, "packing", None)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -291,8 +338,14 @@ class Contract:
         found = [(name, judge) for name, judge in judges.items() if judge is not None]
         return found if self.value_range is None else [*found, ("x", self.value_range)]
 
+    def _named(self, batch: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the entries of a batch that are checked."""
+        return (*self.names, "present") if self.packing is not None and "present" in batch else self.names
+
     def _shape(self, name: str, x: Any) -> tuple[int, ...]:
         """Return the shape of one observation in an entry: where any will do, that of x."""
+        if name == "present":
+            return (len(self.packing or ()),)
         own = self.observations.shape
         return () if name == "label" else tuple(x.shape[1:]) if own is None else own
 

@@ -108,8 +108,8 @@ class BatchIntake(LightningModule, ABC):
         if not self._takes_batches():
             return batch
         taken = self._contract.take(batch, self._weights_dtype)
-        if taken is not batch and not self._cast_was_told:
-            came, kept = self._contract.entries(batch)["x"].dtype, taken["x"].dtype
+        if taken is not batch and not self._cast_was_told and "x" in (entries := self._contract.entries(batch)):
+            came, kept = entries["x"].dtype, taken["x"].dtype
             if came != kept:
                 self._cast_was_told = True
                 scaled = came == torch.uint8 and takes_greys(self._contract.observations)
@@ -118,6 +118,8 @@ class BatchIntake(LightningModule, ABC):
         labels = self._contract.labels
         if labels is not None and on_host(taken["label"]) and not bool(labels.allows(taken["label"])):
             self._verdicts.add(self._place(), [ValueCheck(labels, taken["label"])])
+        if "present" in taken and on_host(taken["present"]):
+            taken = self._complete(taken)
         self._batch_comes = True
         return taken
 
@@ -206,6 +208,19 @@ class BatchIntake(LightningModule, ABC):
             raise ValueError(f"{name} expected batches of at least {least} observations, got {size} in {place}")
         if not self._is_allowed(batch):
             self._verdicts.add(self._place(), self._contract.value_checks(batch))
+
+    def _complete(self, batch: Batch) -> Batch:
+        """Return a batch without its mask of modalities where all are present; in training some may be missing."""
+        if self._contract.complete(batch):
+            return {name: value for name, value in batch.items() if name != "present"}
+        if self._contract.partial and self.trainer.state.stage == RunningStage.TRAINING:
+            return batch
+        when = " outside of training" if self._contract.partial else ""
+        lacking = int(batch["present"].all(-1).logical_not().sum())
+        raise ValueError(
+            f"{self._contract.owner} expected whole observations{when}, "
+            f"got {lacking} of {len(batch['x'])} that lack a modality in {self._place()}"
+        )
 
     def _is_allowed(self, batch: Batch) -> bool:
         """Return whether all values are allowed, for a batch on the host; False for one on a device."""

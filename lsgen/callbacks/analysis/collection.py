@@ -124,7 +124,7 @@ def collect_codes(
             return _drawn(space, n, seed, chunk_size)
         if data is None:
             raise TypeError(f"expected data for the encoder of {type(space).__name__}, got none")
-        sample = sample_observations(data, n, seed, splits, chunk_size)
+        sample = sample_observations(data, n, seed, splits, chunk_size, module)
         return _encoded(space, sample, counts_observed(module))
 
 

@@ -43,7 +43,12 @@ class SampledObservations:
 
 
 def sample_observations(
-    data: Any, n: int | None, seed: int, splits: Sequence[Split] = HELD_OUT, chunk_size: int = 256
+    data: Any,
+    n: int | None,
+    seed: int,
+    splits: Sequence[Split] = HELD_OUT,
+    chunk_size: int = 256,
+    model: object = None,
 ) -> SampledObservations:
     """Choose observations of a data set.
 
@@ -57,6 +62,7 @@ def sample_observations(
         seed: of the choice.
         splits: where they come from; where these are empty, from the training set.
         chunk_size: observations in a batch.
+        model: packs batches with one entry a modality; none is needed for others.
 
     Raises:
         ValueError: n is not positive, or there are no observations.
@@ -69,10 +75,10 @@ def sample_observations(
         return _of_splits(data, n, seed, splits, chunk_size)
     if isinstance(data, LightningDataModule):
         split, loader = _loader(data, splits)
-        return SampledObservations(_first(loader, n, split), None, f"the first of the {split} loader")
+        return SampledObservations(_first(loader, n, split, model), None, f"the first of the {split} loader")
     if isinstance(data, Tensor) or not isinstance(data, Iterable):
         raise TypeError(f"expected a data module or batches of observations, got {type(data).__name__}")
-    return SampledObservations(_first(data, n, "given"), None, "the first of the batches that were given")
+    return SampledObservations(_first(data, n, "given", model), None, "the first of the batches that were given")
 
 
 def _of_splits(data: DataModule, n: int | None, seed: int, splits: Sequence[Split], size: int) -> SampledObservations:
@@ -124,11 +130,13 @@ def _loader(data: LightningDataModule, splits: Sequence[Split]) -> tuple[str, It
     raise ValueError(f"expected {type(data).__name__} to have a loader of observations, got none")
 
 
-def _first(batches: Iterable[Any], n: int | None, split: str) -> Iterator[tuple[str, list[str], Mapping[str, Any]]]:
+def _first(
+    batches: Iterable[Any], n: int | None, split: str, model: object
+) -> Iterator[tuple[str, list[str], Mapping[str, Any]]]:
     """Yield the first observations of batches in any of the forms that callbacks take."""
     seen = 0
     for batch in batches:
-        found = observations_of(batch)
+        found = observations_of(batch, model)
         entries = dict(batch) if isinstance(batch, Mapping) else {}
         entries |= {"x": found.x} | ({} if found.label is None else {"label": found.label})
         size = len(found.x) if n is None else min(len(found.x), n - seen)

@@ -1,8 +1,8 @@
-"""The shapes of observations and the number of words or nodes that a config leaves open: the data are built and asked.
+"""Shapes of observations and numbers of words or nodes that a config leaves open: the data are built and asked.
 
-Networks, likelihoods and models read `${data.shape}`, `${data.shapes.NAME}` of a modality, `${data.vocabulary_size}` and
-`${data.nodes}`. If one is null, it means what the data have, and is filled in before anything is resolved, so that the
-frozen config of a run states it.
+Networks, likelihoods and models read `${data.shape}`, `${data.shapes.NAME}` of a modality, `${data.vocabulary_size}`
+and `${data.nodes}`. If one is null, it means what the data have, and is filled in before anything is resolved, so that
+the frozen config of a run states it.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def probe_for(model: Any, data: Any, wanted: int, gallery: int = 0) -> Probe | N
     space = model.latent_space
     if not isinstance(space, EncodableSpace):
         return None
-    if (found := probe_of(data, wanted, gallery if retrieves(space) else 0)) is None:
+    if (found := probe_of(data, wanted, gallery if retrieves(space) else 0, model)) is None:
         raise UsageError(
             f"expected {type(data).__name__} to have `probe`, a validation loader or a map-style training set to take "
             "fixed observations from, got none of them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -12,6 +13,7 @@ from lsgen.latent import Prior
 from lsgen.latent.multimodal import JointPosterior, MultimodalSpace
 from lsgen.likelihoods import Modalities
 from lsgen.models.base import Batch, OptimizerFactory
+from lsgen.models.contract import Contract
 from lsgen.models.losses import Losses
 from lsgen.models.multimodal.objective import MultimodalObjective
 from lsgen.models.optimised import OptimisedModel
@@ -62,6 +64,10 @@ class MultimodalVAE(OptimisedModel):
         super().__init__(space, optimizer, scheduler, max_steps)
         objective.check(self.latent_space)
         self.objective = objective
+
+    def contract(self) -> Contract:
+        """Return the requirements on a batch; observations may lack modalities in training."""
+        return replace(super().contract(), partial=True)
 
     def loss(self, batch: Batch) -> Losses:
         """Return the losses of a batch at the current generator step, those of the metric included."""

@@ -29,8 +29,11 @@ from lsgen.models.schedules import Cyclic
 
 TREE = Path(next(iter(lsgen.conf.__path__)))
 FILES = sorted(path.relative_to(TREE) for path in TREE.glob("*/*.yaml") if not path.name.startswith("_"))
-LIKELIHOODS = [p.stem for p in FILES if p.parent.name == "likelihood" and p.stem not in ("none", "generator")]
-SEVERAL = "modalities_"  # networks and likelihoods by the name of a modality
+SEVERAL = "modalities_"  # what names of networks and likelihoods of several modalities begin with
+LIKELIHOODS = [
+    p.stem for p in FILES
+    if p.parent.name == "likelihood" and p.stem not in ("none", "generator") and not p.stem.startswith(SEVERAL)
+]  # fmt: skip
 EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment" and path.stem != "none"]
 CHOICES = [f"{path.parent}={path.stem}" for path in FILES if path.parent.name not in ("experiment",)]
 PARTS = {"data", "model", "trainer", "logger", "callbacks", "regulariser"}
@@ -62,6 +65,10 @@ def composition(choice):
         for other in others:
             if composed(f"{kind}={other}")[1].get(group) == name:
                 return (f"{kind}={other}",)
+    if name.startswith(SEVERAL):
+        return (f"data={name.removeprefix(SEVERAL)}", "model=mvae")
+    if group == "data" and composed(choice)[1]["net"].startswith(SEVERAL):
+        return (choice, "model=mvae")
     text = (TREE / "net" / f"{name}.yaml").read_text() if group == "net" else ""
     families = {"\ncritic:": "gan", "\ndenoiser:": "ddpm"}
     return next(((f"model={model}", choice) for part, model in families.items() if part in text), (choice,))
@@ -116,26 +123,31 @@ def lacks_weights(member):
 class StandIn(DataModule):
     """Random observations of a shape, such as a likelihood can explain."""
 
-    def __init__(self, shape, normal, counts=False):
+    def __init__(self, shape, normal, counts=False, x=None):
         super().__init__(shape, shape, AsStored(None), 2, 0, Loading())
-        self.normal, self.counts = normal, counts
+        self.normal, self.counts, self.x = normal, counts, x
 
     def build(self, split):
         generator = torch.Generator().manual_seed(0)
         x = (torch.randn if self.normal else torch.rand)(2, *self.shape, generator=generator)
         x = (3 * x.abs()).floor() if self.counts else x
+        x = x if self.x is None else self.x
         return self.subset(TensorSource(x=x), torch.arange(2), split)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in FILES if path.parent.name == "data"])
 def test_every_data_set_brings_a_network_and_a_likelihood_that_fit(name, run_dir):
-    """Training, validation and test go through, with nothing chosen but the data."""
+    """Training, validation and test go through, with nothing chosen but the data, and a model of several modalities."""
     frozen, choices = composed(f"data={name}")
-    assert choices["net"] == ("mlp" if prod(frozen["data"]["shape"]) < 100 else choices["net"])
+    several = choices["net"].startswith(SEVERAL)
+    assert several or choices["net"] == ("mlp" if prod(frozen["data"]["shape"]) < 100 else choices["net"])
+    if several:
+        frozen, choices = composed(f"data={name}", "model=mvae")
     model = instantiate(thaw(frozen).model, "model")
     shape = frozen["data"]["shape"]
     normal = len(shape) == 1 and choices["likelihood"] != "bernoulli"
-    data = StandIn(shape, normal=normal, counts=choices["likelihood"] == "poisson")
+    x = model.latent_space.sample(2) if several else None
+    data = StandIn(shape, normal=normal, counts=choices["likelihood"] == "poisson", x=x)
     options = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(accelerator="cpu", fast_dev_run=1, **options)
     trainer.fit(model, data)

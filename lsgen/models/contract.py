@@ -11,10 +11,10 @@
 |            |                                                                        | modalities take it        |
 
 For a model of several modalities, whose x are packed vectors, a batch may hold one entry a modality in the place of
-"x": see `lsgen.models.modalities`. A tensor x, (x,) and (x, label) are taken for such a mapping; what else a mapping
-holds is left alone. Images in bytes are scaled from 0-255 to [0, 1]. Entries, shapes and types are known on the host.
-Values are judged by evidence: of each observation the few numbers that tell of all of
-them, such as the least and the greatest. Gathering it reads nothing from the device.
+"x": see `lsgen.likelihoods.packed_batches`. A tensor x, (x,) and (x, label) are taken for such a mapping; what else a
+mapping holds is left alone. Images in bytes are scaled from 0-255 to [0, 1]. Entries, shapes and types are known on the
+host. Values are judged by evidence: of each observation the few numbers that tell of all of them, such as the least and
+the greatest. Gathering it reads nothing from the device.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from torch import Tensor
 from lsgen.latent import FeatureSpace, LatentSpace, Space
 from lsgen.likelihoods import Likelihood, Modalities, Packing
 from lsgen.likelihoods.base import Judge
-from lsgen.models.modalities import packed_entries
+from lsgen.likelihoods.packed_batches import packed_entries
 
 __all__ = [
     "AllowedRange",

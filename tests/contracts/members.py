@@ -155,7 +155,7 @@ def config(name: str) -> DictConfig:
     if not installed(name):
         pytest.skip("needs numba")
     experiment = f"{name}_digits"
-    own = [] if _chooses_data(name) else ["data=digits"]
+    own = [] if chooses_data(name) else ["data=digits"]
     chosen = [f"experiment={experiment}"] if experiment in options("experiment") else [f"model={name}", *own]
     with initialize_config_module("lsgen.conf", version_base="1.3"):
         composed = compose("train", [*chosen, "model.max_steps=4"], return_hydra_config=True)
@@ -175,10 +175,10 @@ def config(name: str) -> DictConfig:
     return composed
 
 
-def _chooses_data(name: str) -> bool:
+def chooses_data(name: str) -> bool:
     """Return whether a model, or one that it is made of, chooses its data."""
     text = (CONF / "model" / f"{name}.yaml").read_text()
-    return "override /data:" in text or any(map(_chooses_data, re.findall(r"^  - (?!_self_)(_\w+)$", text, re.M)))
+    return "override /data:" in text or any(map(chooses_data, re.findall(r"^  - (?!_self_)(_\w+)$", text, re.M)))
 
 
 @cache

@@ -19,7 +19,7 @@ import torch
 from hydra import compose, initialize_config_module
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from members import installed
+from members import chooses_data, installed
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.library import Library
@@ -128,9 +128,15 @@ def fitting(choice: str) -> Any:
     if group == "model" and not installed(name):
         pytest.skip("needs numba")
     if (TREE / "experiment" / f"{name}_digits.yaml").is_file():
-        return composed(f"experiment={name}_digits")
-    if group == "model" and "override /data:" in (TREE / "model" / f"{name}.yaml").read_text():
+        config = composed(f"experiment={name}_digits")
+        fill_shape(config)
+        return config
+    if group == "model" and chooses_data(name):
         config = composed(choice)
+        fill_shape(config)
+        return config
+    if group == "net" and name.startswith("modalities_"):  # for the data of that name
+        config = composed(f"data={name.removeprefix('modalities_')}", "model=mvae")
         fill_shape(config)
         return config
     for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae", "bigan", "ddpm", "siamese"]:

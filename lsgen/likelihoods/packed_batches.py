@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lsgen.likelihoods import Packing
+from lsgen.likelihoods.packing import Packing
 
 __all__ = ["packed_entries"]
 

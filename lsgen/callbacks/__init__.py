@@ -39,6 +39,7 @@ from lsgen.callbacks.evaluation.graphs.time_trend import TimeTrend
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.multimodal.answers import AnswerQuality
+from lsgen.callbacks.evaluation.multimodal.captioning import CaptionQuality
 from lsgen.callbacks.evaluation.multimodal.cross_retrieval import CrossRetrievalQuality
 from lsgen.callbacks.evaluation.multimodal.modality_gap import ModalityGaps
 from lsgen.callbacks.evaluation.multimodal.viewed_codes import OfViews
@@ -73,6 +74,7 @@ __all__ = [
     "AnswerQuality",
     "AtomicCheckpointIO",
     "CSVLogger",
+    "CaptionQuality",
     "Checkpoint",
     "ClassComparison",
     "Cloning",

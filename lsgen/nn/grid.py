@@ -1,6 +1,7 @@
 """Encoder and decoder whose code is a grid of vectors, for vector quantisation.
 
-    encoder   4x4/2 convolutions, residual blocks, conv1 to D channels; the code lists the vectors row by row
+    encoder   4x4/2 convolutions, residual blocks, conv1 to D channels; the code lists the vectors row by row; where it
+              is normalised, batch normalisation follows each of the first
     decoder   conv3, residual blocks, 4x4/2 transposed convolutions
 
 The vector of one place is contiguous in the code: (N, h * w * D), D last.
@@ -31,6 +32,7 @@ class GridEncoder(nn.Module):
         blocks: residual blocks.
         activation: constructor of the activation.
         heads: posterior parameters per latent dimension.
+        normalised: whether batches are normalised after each halving.
 
     Raises:
         ValueError: the sizes do not fit together.
@@ -46,13 +48,15 @@ class GridEncoder(nn.Module):
         blocks: int = 2,
         activation: Callable[[], nn.Module] = nn.ReLU,
         heads: int = 1,
+        normalised: bool = False,
     ) -> None:
         super().__init__()
         self.dim, self.heads = dim, heads
         vector = heads * _vector(dim, bottom_size(shape, halvings))
         layers: list[nn.Module] = []
         for level in range(halvings):
-            layers += [nn.Conv2d(width if level else shape[0], width, 4, stride=2, padding=1), activation()]
+            layers += [nn.Conv2d(width if level else shape[0], width, 4, stride=2, padding=1)]
+            layers += [nn.BatchNorm2d(width), activation()] if normalised else [activation()]
         layers += [_Residual(width, activation) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers, activation(), nn.Conv2d(width, vector, 1))
         self.to(memory_format=torch.channels_last)

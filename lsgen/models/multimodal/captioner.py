@@ -84,11 +84,10 @@ class Captioner(OptimisedModel):
         space = self.latent_space
         caption = space.packing.unpack(batch["x"])[space.target]
         nats = -space.described(batch["x"]).log_prob(caption)
-        whole = torch.ones_like(nats)
+        whole = torch.ones_like(nats, dtype=torch.bool)
         if "present" in batch:
-            places = [space.packing.place(name) for name in (space.source, space.target)]
-            whole = batch["present"][:, places].all(1).to(nats)
-        total, words = (nats * whole).sum(), (tokens(caption) * whole[:, None]).sum()
+            whole = batch["present"][:, [space.packing.place(name) for name in (space.source, space.target)]].all(1)
+        total, words = torch.where(whole, nats, 0).sum(), (tokens(caption) & whole[:, None]).sum()
         bits = total.detach() / (log(2) * words.clamp(min=1))
         return ScalarLoss(total / whole.sum().clamp(min=1), scalars={"bits_per_token": bits})
 

@@ -1,15 +1,15 @@
 r"""Networks that make one code of the features of several modalities.
 
     concatenation   MLP([f_1, ..., f_M])
-    FiLM            x_0 = relu(conv1 [F, c]);    x_{l+1} = x_l + relu((1 + s_l(f)) conv3(y_l) + t_l(f)),
+    FiLM            x_0 = relu(conv1 [F, c]);    x_{l+1} = y_l + relu((1 + s_l(f)) norm(conv3 y_l) + t_l(f)),
                     y_l = relu(conv1 [x_l, c]);    MLP([mean over cells, max over cells](x_L))
 
 where F is a grid of features, one vector a cell, c the coordinates of the cells in [-1, 1]^2, and f the features of all
 other modalities, which scale and shift every channel of the grid (feature-wise linear modulation); s_l and t_l are
-linear. Coordinates let a cell know where it is; means count what maxima find.
+linear, and norm is batch normalisation. Coordinates let a cell know where it is; means count what maxima find.
 
 Reference: Perez et al., "FiLM: visual reasoning with a general conditioning layer" (AAAI 2018),
-https://arxiv.org/abs/1709.07871. Theirs normalises batches before the modulation and takes maxima alone.
+https://arxiv.org/abs/1709.07871. Theirs takes maxima alone.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class FiLMFusion(nn.Module):
         self.first = nn.Conv2d(self.features[grid] // side**2 + 2, width, 1)
         self.before = nn.ModuleList(nn.Conv2d(width + 2, width, 1) for _ in range(blocks))
         self.inside = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(blocks))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width, affine=False) for _ in range(blocks))
         self.modulation = nn.Linear(sum(self.conditions.values()), 2 * blocks * width)
         self.last = _perceptron([2 * width, hidden, self.dim], nn.ReLU)
 
@@ -110,9 +111,11 @@ class FiLMFusion(nn.Module):
         scales, shifts = self.modulation(_side_by_side(features, self.conditions)).chunk(2, 1)
         scales, shifts = (part.unflatten(1, (-1, self.width, 1, 1)).unbind(1) for part in (scales, shifts))
         x = relu(self.first(self._placed(cells)))
-        for before, inside, scale, shift in zip(self.before, self.inside, scales, shifts, strict=True):
+        for before, inside, norm, scale, shift in zip(
+            self.before, self.inside, self.norms, scales, shifts, strict=True
+        ):
             y = relu(before(self._placed(x)))
-            x = x + relu(inside(y) * (1 + scale) + shift)
+            x = y + relu(norm(inside(y)) * (1 + scale) + shift)
         out: Tensor = self.last(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1))
         return out
 

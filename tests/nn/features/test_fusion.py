@@ -43,7 +43,8 @@ def test_film_is_its_formula_cell_by_cell() -> None:
             for j, (s, t) in enumerate(places):
                 if abs(r - s) <= 1 and abs(q - t) <= 1:
                     out[:, i] += y[:, j] @ conv.weight[:, :, int(s - r) + 1, int(t - q) + 1].T
-        x = x + relu(out * (1 + scale[:, None, block]) + shift[:, None, block])
+        out = (out - out.mean((0, 1))) / (out.var((0, 1), correction=0) + 1e-5).sqrt()
+        x = y + relu(out * (1 + scale[:, None, block]) + shift[:, None, block])
     expected = fusion.last(torch.cat([x.mean(1), x.amax(1)], 1))
     torch.testing.assert_close(fusion(features), expected)
 

@@ -76,6 +76,7 @@ from lsgen.data.text.corpus import Corpus
 from lsgen.data.text.grammar import Grammar
 from lsgen.data.text.known_topics import KnownTopics
 from lsgen.data.text.newsgroups import TwentyNewsgroups
+from lsgen.data.text.sentences import Sentences
 from lsgen.data.text.tokens import Tokens
 from lsgen.data.toys.branching import BranchingDiffusion
 from lsgen.data.toys.embedded_circle import EmbeddedCircle
@@ -161,6 +162,7 @@ __all__ = [
     "RandomWalk",
     "Request",
     "S1Graph",
+    "Sentences",
     "Shapes3D",
     "ShuffledBatches",
     "SmallNorb",

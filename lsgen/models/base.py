@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from lsgen.latent import EncodableLatentSpace, ItemSpace, LatentSpace, Space
 from lsgen.latent.posteriors import PointPosterior
+from lsgen.likelihoods.text.naming import name_words
 from lsgen.models.compiled import name_plainly
 from lsgen.models.contract import Contract, expected_observations
 from lsgen.models.intake import Batch, BatchIntake
@@ -159,6 +160,17 @@ class LatentModel(BatchIntake):
         """
         name = type(self).__name__
         return Contract(name, expected_observations(self.latent_space, name))
+
+    def setup(self, stage: str) -> None:
+        """Tell likelihoods of text which words the data have.
+
+        Raises:
+            ValueError: they are not those that the model has learned.
+
+        """
+        super().setup(stage)
+        if isinstance(self.latent_space, LatentSpace):
+            name_words(self.latent_space.likelihood, getattr(self.trainer, "datamodule", None))
 
     def on_fit_start(self) -> None:
         """Check precision and data, and stop at once if the step limit is already reached."""

@@ -75,6 +75,7 @@ class VAE(OptimisedModel):
             ValueError: gradients are to be accumulated over batches, which an adversary rules out.
 
         """
+        super().setup(stage)
         if stage != "fit" or not isinstance(self.objective, AdversarialObjective):
             return
         if self.trainer.accumulate_grad_batches != 1:

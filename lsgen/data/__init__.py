@@ -50,6 +50,7 @@ from lsgen.data.module import DataModule, Split
 from lsgen.data.multimodal.captioned.captioned_digits import CaptionedDigits
 from lsgen.data.multimodal.captioned.captioned_fashion import CaptionedFashion
 from lsgen.data.multimodal.captioned.captioned_images import CaptionedImages
+from lsgen.data.multimodal.captioned.captioned_tones import CaptionedTones
 from lsgen.data.multimodal.digit_label import DigitLabel
 from lsgen.data.multimodal.multimodal_data import MultimodalData
 from lsgen.data.multimodal.scenes.captioned_sprites import CaptionedSprites
@@ -101,6 +102,7 @@ __all__ = [
     "CaptionedFashion",
     "CaptionedImages",
     "CaptionedSprites",
+    "CaptionedTones",
     "Cars3D",
     "CelebA",
     "ChunkedBatches",

@@ -29,6 +29,7 @@ from lsgen.callbacks.analysis.observations import HELD_OUT, SampledObservations,
 from lsgen.callbacks.base import undisturbed
 from lsgen.callbacks.latent.probe_codes import means
 from lsgen.callbacks.probes import counts_observed, observations_of
+from lsgen.callbacks.rendering.drawing import typical
 from lsgen.data import Split
 from lsgen.latent import (
     Codes,
@@ -259,7 +260,7 @@ def _encode(
     kept = lies_on(space.manifold, z)
     found = {_name(name, factors): value for name, value in column_entries(batch, len(x)).items()}
     if isinstance(space, EncodableLatentSpace):
-        decoded = space.decode(z).mean
+        decoded = typical(space.likelihood, space.decode(z))
         found |= _scores(space, q, z, x, decoded, None if observed is None else observed.to(like.device))
         if decoded.shape == x.shape:
             found["_decoded"] = decoded

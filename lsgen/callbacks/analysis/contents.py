@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lsgen.analysis import Statistic
 from lsgen.analysis.projections import Faithfulness, Projection, default_method, project
 from lsgen.callbacks.analysis.collection import Collected
 from lsgen.callbacks.analysis.colouring import first_colour
 from lsgen.callbacks.analysis.page_scores import clusters_of
-from lsgen.callbacks.analysis.pictures import thumbnails
+from lsgen.callbacks.analysis.pictures import pictures_of
 from lsgen.callbacks.analysis.strips import axis_strips
 from lsgen.callbacks.analysis.words import telling_words, word_weights
+from lsgen.callbacks.rendering.drawing import sentences
 from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, OnnxDecoder, ScoreTable, Strip
 from lsgen.explorer.decoder import UndecodableError, decoder_program
 from lsgen.explorer.onnx_runtime import onnx_decoder, onnx_runtime_files
 from lsgen.latent import Codes, Euclidean, LatentSpace, PoincareBall, Space, Sphere
+from lsgen.likelihoods import Modalities, TextLikelihood
 
 __all__ = ["PageOptions", "explorer_contents", "maps_of"]
 
@@ -101,12 +104,13 @@ def explorer_contents(
     colour, why = first_colour(codes, maps[0].coordinates, options.seed) if maps else ("", "")
     rates = word_weights(collected)
     shown = None if rates else collected.value_range
-    pictures, decoded = (thumbnails(x, shown) for x in (collected.observations, collected.reconstructions))
+    both = collected.observations, collected.reconstructions
+    pictures, decoded = (pictures_of(space, x, shown, _known(collected)) for x in both)
     if collected.source == "prior":
         pictures, decoded = decoded, None
     return Contents(
         title,
-        codes.with_columns({**columns, **telling_words(collected, rates)}),
+        codes.with_columns({**columns, **telling_words(collected, rates), **_sentences(space, collected)}),
         maps,
         pictures,
         decoded,
@@ -169,7 +173,12 @@ def _decoding(space: Space | None, collected: Collected, options: PageOptions) -
     parts = _Parts()
     if not isinstance(space, LatentSpace) or collected.value_range is None:
         return parts
-    if options.decoder:
+    several = isinstance(space.likelihood, Modalities | TextLikelihood)
+    if several and options.decoder:
+        parts.warnings.append(
+            "The page does not decode codes by itself: they are of sentences or of several modalities."
+        )
+    if options.decoder and not several:
         try:
             parts.decoder = decoder_program(space, collected.codes.tensor(), collected.value_range)
             return parts
@@ -185,8 +194,25 @@ def _decoding(space: Space | None, collected: Collected, options: PageOptions) -
             except (UndecodableError, ImportError) as error:
                 reason = f"{reason}; nor by ONNX Runtime: {error}"
         parts.warnings.append(f"The page does not decode codes by itself: {reason}.")
-    parts.strips = axis_strips(space, collected.codes, collected.value_range, chunk_size=options.chunk_size)
+    known = _known(collected)
+    parts.strips = axis_strips(
+        space, collected.codes, collected.value_range, chunk_size=options.chunk_size, known=known
+    )
     return parts
+
+
+def _known(collected: Collected) -> Tensor | None:
+    """Return the observations, or what was decoded where there are none."""
+    return collected.reconstructions if collected.observations is None else collected.observations
+
+
+def _sentences(space: Space | None, collected: Collected) -> dict[str, list[str]]:
+    """Return the sentences that observations hold and those of their reconstructions as columns."""
+    found: dict[str, list[str]] = {}
+    for x, end in ((collected.observations, ""), (collected.reconstructions, ", decoded")):
+        if isinstance(space, LatentSpace) and x is not None:
+            found |= {f"{name}{end}": texts for name, texts in sentences(space.likelihood, x).items()}
+    return found
 
 
 def _with_names(collected: Collected) -> Codes:

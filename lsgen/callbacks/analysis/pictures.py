@@ -8,12 +8,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsgen import viz
+from lsgen.callbacks.rendering.drawing import Many, drawing_of
 from lsgen.explorer import Thumbnails
+from lsgen.latent import LatentSpace, Space
+from lsgen.likelihoods import Modalities, TextLikelihood
 
-__all__ = ["thumbnails"]
+__all__ = ["pictures_of", "thumbnails"]
 
 LEAST_SIDE = 4  # pixels
 LEAST_STEPS, WIDE, TALL = 64, 64, 32  # of curves
+
+
+def pictures_of(
+    space: Space | None, x: Tensor | None, bounds: tuple[float, float] | None, known: Tensor | None
+) -> Thumbnails | None:
+    """Return observations of a space as pictures: of several modalities all but their words, of others `thumbnails`.
+
+    Args:
+        space: whose observations they are, where it is known.
+        x: observations (N, *shape); None where there are none.
+        bounds: values that are shown black and white, but for several modalities.
+        known: observations that say which values of each modality are shown black and white.
+
+    """
+    if isinstance(space, LatentSpace) and isinstance(space.likelihood, TextLikelihood):
+        return None
+    if not isinstance(space, LatentSpace) or not isinstance(space.likelihood, Modalities):
+        return thumbnails(x, bounds)
+    if x is None or known is None or not len(x):
+        return None
+    draw = drawing_of(space, known)
+    assert isinstance(draw, Many)
+    cells = draw.pictures(x)
+    return None if cells is None else Thumbnails(cells)
 
 
 def thumbnails(x: Tensor | None, bounds: tuple[float, float] | None) -> Thumbnails | None:

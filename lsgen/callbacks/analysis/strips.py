@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from lsgen.callbacks.analysis.pictures import thumbnails
+from lsgen.callbacks.analysis.pictures import pictures_of
 from lsgen.callbacks.latent.probe_codes import means
 from lsgen.explorer import Strip
 from lsgen.latent import Codes, LatentSpace
@@ -18,7 +19,12 @@ SIGMAS = 3.0
 
 @torch.no_grad()
 def axis_strips(
-    space: LatentSpace, codes: Codes, bounds: tuple[float, float], steps: int = 7, chunk_size: int = 256
+    space: LatentSpace,
+    codes: Codes,
+    bounds: tuple[float, float],
+    steps: int = 7,
+    chunk_size: int = 256,
+    known: Tensor | None = None,
 ) -> list[Strip]:
     """Return traversals of the most varied axes around the mean code, from -3 to 3 of its standard deviations.
 
@@ -30,6 +36,7 @@ def axis_strips(
         bounds: values that are shown black and white.
         steps: codes of a traversal.
         chunk_size: codes decoded at a time.
+        known: observations that say which values are shown, of several modalities; see `pictures_of`.
 
     """
     if space.manifold.choices:
@@ -46,7 +53,7 @@ def axis_strips(
         path = space.manifold.traversal(centre[None], torch.tensor([axis], device=z.device), values)[0, 0]
         if not bool(path.isfinite().all()):
             continue
-        shown = thumbnails(means(space, path, chunk_size).cpu(), bounds)
+        shown = pictures_of(space, means(space, path, chunk_size).cpu(), bounds, known)
         if shown is not None:
             found.append(Strip(axis, path.cpu().numpy(), shown))
     return found

@@ -28,7 +28,7 @@ from lsgen.likelihoods import Categorical, Likelihood, Modalities, Packing, Text
 from lsgen.likelihoods.modalities import PackedDistribution
 from lsgen.viz import Pixels
 
-__all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of", "typical"]
+__all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of", "sentences", "typical"]
 
 LEAST_SAMPLES = 256  # of a waveform
 MOST_LINES, WIDTH = 5, 84  # of a sentence, in lines and pixels
@@ -142,6 +142,12 @@ class Many(Drawing):
         cells = viz.composed(pictures, words)
         return cells.reshape(*x.shape[:-1], *cells.shape[1:])
 
+    def pictures(self, x: Tensor) -> Pixels | None:
+        """Return the cells (N, H, W, 3) of observations (N, D) without their words; None where they are words alone."""
+        own = self.packing.unpack(x)
+        found = [part(own[name]) for name, part in self.parts.items() if not isinstance(part, Words)]
+        return viz.composed(found) if found else None
+
 
 def drawing_of(space: LatentSpace, x: Tensor, bounds: tuple[float, float] | None = None) -> Drawing:
     """Return how the observations of a latent space are drawn; see `drawing`."""
@@ -181,6 +187,14 @@ def typical(likelihood: Likelihood, p: Distribution) -> Tensor:
         own = {name: typical(part, p.parts[name]) for name, part in members}
         return torch.cat([x.flatten(x.ndim - len(likelihood.packing.shapes[name])) for name, x in own.items()], -1)
     return p.mode if _is_class(likelihood) else p.mean
+
+
+def sentences(likelihood: Likelihood, x: Tensor) -> dict[str, list[str]]:
+    """Return the sentences in observations (N, *shape), by the names of their modalities; "sentence" where x is one."""
+    if isinstance(likelihood, Modalities):
+        own, parts = likelihood.packing.unpack(x), zip(likelihood.parts, likelihood.likelihoods, strict=True)
+        return {name: part.texts(own[name]) for name, part in parts if isinstance(part, TextLikelihood)}
+    return {"sentence": likelihood.texts(x)} if isinstance(likelihood, TextLikelihood) else {}
 
 
 def _is_class(likelihood: Likelihood) -> bool:

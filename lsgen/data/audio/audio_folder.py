@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lsgen.data.audio.mel import Mel, MelScale
@@ -30,6 +31,7 @@ SUFFIXES = (".aif", ".aiff", ".flac", ".ogg", ".wav")
 CLIPS, SECONDS, RATE = 120, 0.5, 8000  # of the example
 
 _FLOATS = ("FLOAT", "DOUBLE")
+_LIMIT, _OFTEN = 0.99, 0.1  # size of a value at a limit; percentage of such values from which they are told
 _BLOCK = 2**20  # samples looked at together
 
 
@@ -79,12 +81,13 @@ class Windows:
 class AudioFolder(DataModule):
     """Windows of sound (samples,), one channel with values in [-1, 1], or their mel spectrograms (1, bands, frames).
 
-    The label is the first folder of the file. Floating-point numbers are taken as they are, beyond 1 where they are.
+    The label is the first folder of the file.
 
     Files .wav, .flac, .ogg and .aiff are taken, in folders as deep as they are, and their channels averaged. A file
     gives as many whole windows as fit; what is left at its end is not used, and a file shorter than a window is filled
-    up with zeros. Windows of one file are never in two splits. Sound is read whenever it is asked for; files of
-    floating-point numbers are searched once for any that are not finite.
+    up with zeros. Windows of one file are never in two splits. Sound is read whenever it is asked for, and all of it
+    once when the first split is built: silent files are refused, and floating-point numbers that are not finite or
+    beyond [-1, 1]; where samples are stuck at the limits, as in clipped recordings, a warning says in how many files.
 
     Args:
         shape: (samples,), or (1, bands, frames) of spectrograms.
@@ -103,7 +106,7 @@ class AudioFolder(DataModule):
 
     Raises:
         ValueError: an option is out of its range, there are no files, a damaged one, or one of another rate; when a
-            split is built, a number is NaN or infinite, with its file and sample.
+            split is built, a file is silent, or a number is NaN, infinite or beyond [-1, 1], with its file and sample.
         FileNotFoundError: there is no such folder.
         ImportError: the package soundfile is not installed.
 
@@ -146,9 +149,14 @@ class AudioFolder(DataModule):
 
     @cached_property
     def _inspected(self) -> _Sounds:
-        for clip in self._source.clips:
-            if isinstance(clip, Path):
-                _refuse_gaps(clip)
+        files = [clip for clip in self._source.clips if isinstance(clip, Path)]
+        stuck = {file: share for file in files if (share := _inspect(file)) > _OFTEN}
+        if stuck:
+            worst = max(stuck, key=lambda file: stuck[file])
+            rank_zero_warn(
+                f"{len(stuck)} of {len(files)} files have samples stuck at the limits, as clipped recordings: "
+                f"{stuck[worst]:.2g} % of those in {worst}, the most of all."
+            )
         return self._source
 
     def sound(self, x: Tensor) -> Tensor:
@@ -195,17 +203,41 @@ class _Sounds:
         return samples.mean(1)
 
 
-def _refuse_gaps(file: Path) -> None:
-    """Refuse a file with numbers that are not finite, which those of integers or of compressed sound cannot have."""
+def _inspect(file: Path) -> float:
+    """Return the percentage of samples at a limit that are as their predecessors.
+
+    Raises:
+        ValueError: all samples are 0; or one is not finite, or beyond [-1, 1] in a file of floating-point numbers,
+            which others cannot be, but for compressed ones by rounding.
+
+    """
     import soundfile
 
     with reading("audio", file):
-        if soundfile.info(str(file)).subtype not in _FLOATS:
-            return
+        floats = soundfile.info(str(file)).subtype in _FLOATS
         blocks = soundfile.blocks(str(file), _BLOCK, dtype="float32", always_2d=True)
+    stuck = total = beyond = 0
+    loudest, before = 0.0, np.zeros((1, 1), np.float32)
+    first: tuple[float, str] | None = None
     for number, block in enumerate(blocks):
         x = torch.from_numpy(block)
         refuse_first(~x.isfinite(), x, lambda value: f"finite numbers in {file}", partial(_place, number * _BLOCK))
+        size = np.abs(block)
+        same = block == np.concatenate([np.broadcast_to(before, (1, block.shape[1])), block[:-1]])
+        stuck, total = stuck + int((same & (size >= _LIMIT)).sum()), total + block.size
+        loudest, before = max(loudest, float(size.max())), block[-1:]
+        if floats and (over := int((size > 1).sum())):
+            row, channel = np.argwhere(size > 1)[0].tolist()
+            first = first or (float(block[row, channel]), _place(number * _BLOCK, row, channel))
+            beyond += over
+    if first is not None:
+        raise ValueError(
+            f"expected values in [-1, 1] in {file}, got {first[0]:.4g} in {first[1]} and {100 * beyond / total:.2g} % "
+            "of all beyond: scale the sound"
+        )
+    if not loudest:
+        raise ValueError(f"expected sound in {file}, got silence, {total} samples of 0: remove it")
+    return 100 * stuck / total
 
 
 def _place(start: int, sample: int, channel: int) -> str:

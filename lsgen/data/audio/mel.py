@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log10
+from math import log, log10
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ class Mel:
         fmin: where the bands begin, in Hz.
         fmax: where they end, in Hz; half the rate if None.
         log: whether the natural logarithm is taken, of amplitudes of at least 1e-5.
+        scaled: whether logarithms become numbers from -1, for 1e-5, to about 1, for n_fft / 4, the amplitude of the
+            loudest sine; networks learn these sooner than numbers from -11.5.
         iterations: steps of the fast Griffin-Lim algorithm on the way back, with the momentum 0.99.
 
     Raises:
@@ -48,6 +50,7 @@ class Mel:
     fmin: float = 0.0
     fmax: float | None = None
     log: bool = True
+    scaled: bool = False
     iterations: int = 64
 
     def __post_init__(self) -> None:
@@ -55,8 +58,11 @@ class Mel:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < least):
                 raise ValueError(f"expected data.mel.{name} to be a whole number of at least {least}, got {value!r}")
-        if not isinstance(self.log, bool):
-            raise ValueError(f"expected data.mel.log to be true or false, got {self.log!r}")
+        for name in ("log", "scaled"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ValueError(f"expected data.mel.{name} to be true or false, got {value!r}")
+        if self.scaled and not self.log:
+            raise ValueError("expected data.mel.scaled of logarithms, got it with data.mel.log=false")
         if self.hop > self.n_fft:
             raise ValueError(f"expected data.mel.hop of at most n_fft, {self.n_fft} samples, got {self.hop}")
 
@@ -102,7 +108,10 @@ class MelScale:
     def __call__(self, sound: Tensor) -> Tensor:
         """Return the spectrograms (B, 1, bands, frames) of sound (B, samples)."""
         mel = (self._stft(sound).abs().mT @ self._bands).mT.flip(-2).unsqueeze(1)
-        return mel.clamp(min=_LEAST).log() if self.options.log else mel
+        if self.options.log:
+            mel = mel.clamp(min=_LEAST).log()
+        least, half = self._logarithms
+        return (mel - least) / half - 1 if self.options.scaled else mel
 
     def sound(self, spectrograms: Tensor) -> Tensor:
         r"""Return sound (B, samples) with nearly these spectrograms (B, 1, bands, frames).
@@ -113,6 +122,9 @@ class MelScale:
             a <- a (W^T m) / (W^T W a),    c_n = C(|a| p_n),    p_{n+1} = phase of c_n - 0.99/1.99 c_{n-1} .
         """
         mel = spectrograms[:, 0].detach().cpu().float().flip(-2)
+        if self.options.scaled:
+            least, half = self._logarithms
+            mel = (mel + 1) * half + least
         mel = mel.exp() if self.options.log else mel.clamp(min=0)
         amplitude = self._amplitude(mel)
         noise = torch.rand(2, *amplitude.shape, generator=torch.Generator().manual_seed(_SEED))
@@ -122,6 +134,11 @@ class MelScale:
             phase = consistent - before * (_MOMENTUM / (1 + _MOMENTUM))
             phase, before = phase / (phase.abs() + 1e-16), consistent
         return self._istft(amplitude * phase)
+
+    @property
+    def _logarithms(self) -> tuple[float, float]:
+        """The logarithm that -1 stands for, and half the distance to that for which 1 does."""
+        return log(_LEAST), (log(self.options.n_fft / 4) - log(_LEAST)) / 2
 
     def _amplitude(self, mel: Tensor) -> Tensor:
         """Return amplitudes (B, frequencies, frames) without negative ones that fit bands (B, bands, frames)."""

@@ -31,7 +31,21 @@ from lsgen.data.loading import Loading, chosen_options
 from lsgen.data.module import DataModule, Split
 from lsgen.data.splits import random_split
 
-__all__ = ["ENVELOPES", "FACTOR_NAMES", "FACTOR_SIZES", "RATE", "SAMPLES", "TIMBRES", "Tones", "pitch_of", "synthesise"]
+__all__ = [
+    "ENVELOPES",
+    "FACTOR_NAMES",
+    "FACTOR_SIZES",
+    "LOWEST",
+    "RATE",
+    "SAMPLES",
+    "TIMBRES",
+    "Tones",
+    "all_factors",
+    "coefficients",
+    "envelopes",
+    "pitch_of",
+    "synthesise",
+]
 
 TIMBRES = ("sine", "triangle", "square", "sawtooth")
 ENVELOPES = ("steady", "fading", "swelling", "trembling")
@@ -67,12 +81,13 @@ def synthesise(factors: Tensor) -> Tensor:
     time = torch.arange(SAMPLES, dtype=torch.float64) / RATE
     sound = torch.zeros(len(waves), SAMPLES, dtype=torch.float64)
     frequency = pitch_of(waves)
-    for k in range(1, int(RATE / 2 / LOWEST) + 1):
+    series = coefficients(int(RATE / 2 / LOWEST))
+    for k in range(1, series.shape[1] + 1):
         rows = (frequency * k < RATE / 2).nonzero()[:, 0]
-        height = torch.tensor([_coefficient(timbre, k) for timbre in TIMBRES], dtype=torch.float64)[waves[rows, 1]]
+        height = series[waves[rows, 1], k - 1]
         rows, height = rows[height != 0], height[height != 0]
         sound[rows] += height[:, None] * torch.sin(2 * pi * k * frequency[rows, None] * time)
-    return (LOUDNESS * sound[number] * _envelopes(time)[factors[:, 2]]).float()
+    return (LOUDNESS * sound[number] * envelopes(time)[factors[:, 2]]).float()
 
 
 class Tones(DataModule):
@@ -141,19 +156,15 @@ def all_factors() -> Tensor:
     return torch.cartesian_prod(*[torch.arange(size) for size in FACTOR_SIZES])
 
 
-def _coefficient(timbre: str, k: int) -> float:
-    """Return the coefficient c_k of the Fourier series of a wave."""
-    if timbre == "sine":
-        return float(k == 1)
-    if timbre == "sawtooth":
-        return 2 / (pi * k)
-    if k % 2 == 0:
-        return 0.0
-    return 4 / (pi * k) if timbre == "square" else 8 / (pi * k) ** 2 * (-1) ** ((k - 1) // 2)
+def coefficients(harmonics: int) -> Tensor:
+    """Return the coefficients (4, harmonics) of the Fourier series of the timbres, float64."""
+    k = torch.arange(1, harmonics + 1, dtype=torch.float64)
+    odd, sign = k % 2, (-1.0) ** ((k - 1) // 2)
+    return torch.stack([(k == 1).double(), odd * sign * 8 / (pi * k) ** 2, odd * 4 / (pi * k), 2 / (pi * k)])
 
 
-def _envelopes(time: Tensor) -> Tensor:
-    """Return the envelopes (4, samples), with the ramps at both ends."""
+def envelopes(time: Tensor) -> Tensor:
+    """Return the envelopes (4, samples) at times (samples,) in seconds, with the ramps at both ends."""
     u = time / time[-1]
     shapes = [torch.ones_like(u), torch.exp(-5 * u), torch.exp(-5 * (1 - u)), (1 - torch.cos(8 * pi * u)) / 2]
     ramps = torch.minimum(time, time[-1] - time).div(RAMP).clamp(max=1)

@@ -20,6 +20,7 @@ from lsgen.callbacks.analysis.page_scores import agreement_of, analysis_tables, 
 from lsgen.callbacks.analysis.pictures import thumbnails
 from lsgen.callbacks.analysis.strips import axis_strips
 from lsgen.callbacks.logging.sink import Sink
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.data import Digits
 from lsgen.explorer.container import Container
 from lsgen.explorer.encoding import header_of
@@ -33,7 +34,7 @@ from lsgen.latent import (
     Sphere,
     StandardNormal,
 )
-from lsgen.likelihoods import Bernoulli, FixedGaussian, Poisson, StudentT
+from lsgen.likelihoods import Bernoulli, FixedGaussian, IndependentTokens, Poisson, StudentT, modalities_likelihood
 from lsgen.models import VAE
 from lsgen.models.vae import ELBO
 from lsgen.nn import MLPDecoder, MLPEncoder
@@ -297,3 +298,22 @@ def test_documents_are_shown_by_the_words_that_tell_them_apart():
     assert contents.vocabulary == pytest.approx({"the": 0.0, "cat": rare, "sat": rare})
     assert contents.pictures is None
     assert header_of(contents, Container())["vocabulary"]["words"] == "vocabulary"
+
+
+def test_several_modalities_are_pictures_without_words_and_their_sentences_are_columns():
+    parts = {"image": Bernoulli((1, 8, 8)), "caption": IndependentTokens((3,), 3), "sound": FixedGaussian((300,), 1.0)}
+    likelihood = modalities_likelihood(parts)
+    likelihood.parts["caption"].name(["<end>", "red", "square"])
+    encoder, decoder = MLPEncoder((367,), 2, (4,)), MLPDecoder(2, likelihood.raw_shape, (4,))
+    space = EncodableLatentSpace(encoder, decoder, likelihood, StandardNormal(2)).eval()
+    own = {"image": torch.rand(6, 1, 8, 8), "caption": torch.tensor([[1.0, 2, 0], [2, 0, 0]]).repeat(3, 1)}
+    x = likelihood.packing.pack(own | {"sound": torch.randn(6, 300)})
+    contents = explorer_contents(space, collect_codes(space, [x]), "m", options=PageOptions(maps=()))
+    assert contents.codes.columns["caption"].tolist() == ["red square", "square"] * 3
+    assert len(contents.codes.columns["caption, decoded"]) == 6
+    draw = drawing_of(space, x)
+    np.testing.assert_array_equal(contents.pictures.values, draw.pictures(x))
+    assert [strip.dimension for strip in contents.strips] == [0, 1]
+    assert contents.strips[0].thumbnails.values.shape[1:] == contents.pictures.values.shape[1:]
+    assert contents.decoder is None
+    assert any("several modalities" in said for said in contents.warnings)

@@ -110,3 +110,41 @@ def test_empty_files_and_nan_are_refused_and_hidden_folders_left_out(sounds):
     wavfile.write(folder / "low" / "z.wav", 8000, np.zeros(0, np.float32))
     with pytest.raises(ValueError, match=r"expected sound in .*z\.wav, got no sample"):
         AudioFolder(path=str(folder))
+
+
+def test_clipped_and_silent_files_are_told_with_their_share(sounds):
+    folder, _ = sounds
+    loud = np.clip(3 * np.sin(np.arange(6000) / 9), -1, 1)  # 0.78 of it at the limits
+    wavfile.write(folder / "low" / "y.wav", 8000, (loud * 32767).astype(np.int16))
+    data = AudioFolder(path=str(folder), windows={"length": 4}, val_size=0, test_size=0)
+    with pytest.warns(UserWarning, match=r"1 of 5 files have samples stuck.*: 7\d % of those in .*y\.wav"):
+        data.dataset("train")
+    over = np.zeros(200, np.float32)
+    over[[5, 9, 11, 50]] = 1.5
+    silent = np.zeros((7, 2), np.int16)
+    for values, sentence in (
+        (over, r"expected values in \[-1, 1\] in .*y\.wav, got 1\.5 in sample 5 of channel 0 and 2 % of all beyond"),
+        (silent, r"expected sound in .*y\.wav, got silence, 14 samples of 0: remove it"),
+    ):
+        wavfile.write(folder / "low" / "y.wav", 8000, values)
+        data = AudioFolder(path=str(folder), windows={"length": 4}, val_size=0, test_size=0)
+        with pytest.raises(ValueError, match=sentence):
+            data.dataset("train")
+
+
+def test_a_folder_of_spoken_digits_is_read_with_the_digits_as_classes(tmp_path):
+    """Short files in ten folders, of which each is one window: shorter ones are filled up, longer ones cut."""
+    pytest.importorskip("soundfile", reason="pip install 'lsgen[audio]'")
+    for digit in range(10):
+        for speaker in range(3):
+            file = tmp_path / str(digit) / f"speaker{speaker}.wav"
+            file.parent.mkdir(exist_ok=True)
+            samples = 2000 + 500 * speaker  # a quarter of a second or more
+            tone = np.sin(2 * np.pi * 100 * (digit + 1) * np.arange(samples) / 8000)
+            wavfile.write(file, 8000, (16000 * tone).astype(np.int16))
+    data = AudioFolder(path=str(tmp_path), windows={"length": 2800}, val_size=10, test_size=0, batch_size=4)
+    assert data.classes == tuple("0123456789")
+    batch = data.dataset("train")[torch.arange(20)]
+    heard = torch.fft.rfft(batch["x"], 8000).abs().argmax(1)
+    torch.testing.assert_close(heard.double(), 100 * (batch["label"] + 1).double(), atol=2, rtol=0)
+    assert {int((row != 0).nonzero().max()) // 100 for row in batch["x"]} <= {19, 24, 27}

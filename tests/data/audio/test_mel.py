@@ -99,3 +99,16 @@ def test_bands_and_phases_are_those_of_torchaudio():
     other = functional.griffinlim(amplitude, window=scale._window, length=SAMPLES, rand_init=True, **options)
     errors = [float((scale(found).exp() - mel.exp()).square().mean().sqrt()) for found in (scale.sound(mel), other)]
     assert errors[0] == pytest.approx(errors[1], abs=0.02 * float(mel.exp().max()))  # they begin with other phases
+
+
+def test_scaled_logarithms_are_from_the_floor_to_the_loudest_sine_and_back():
+    plain, scaled = MelScale(Mel(24), RATE, SAMPLES), MelScale(Mel(24, scaled=True), RATE, SAMPLES)
+    sound = tone(1000, amplitude=1.0)
+    x, y = plain(sound), scaled(sound)
+    assert float(scaled(torch.zeros(1, SAMPLES)).unique()) == pytest.approx(-1, abs=1e-5)
+    loudest = float(x.max())
+    assert float(y.max()) == pytest.approx(2 * (loudest - np.log(1e-5)) / (np.log(128) - np.log(1e-5)) - 1, abs=1e-4)
+    assert 0.9 < float(y.max()) < 1.1
+    torch.testing.assert_close(scaled.sound(y), plain.sound(x), atol=0.05, rtol=0)
+    with pytest.raises(ValueError, match=r"expected data\.mel\.scaled of logarithms"):
+        Mel(24, log=False, scaled=True)

@@ -20,6 +20,7 @@ from lsgen.callbacks.latent.options import TraversalFigures
 from lsgen.callbacks.latent.probe_codes import in_sigmas
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
+from lsgen.callbacks.rendering.drawing import drawing_of
 from lsgen.latent import Codes, Euclidean, ItemSpace, LatentSpace, Space, encode_observations
 from lsgen.latent.distances import CosineDistance
 from lsgen.models.gan.directions.linear import Directions
@@ -91,10 +92,9 @@ class RetrievedView:
         if probe is None:
             raise ValueError(f"expected observations for the encoder of {type(space).__name__}, got none")
         shown = probe if probe.gallery is None else probe.gallery
-        event, bounds = shown.x.ndim - 1, self.of.figures.decoding.bounds or viz.value_range(shown.x)
-        if 1 <= event <= 3:
-            self.pictures = list(viz.to_pixels(shown.x, event, bounds))
-            self.inputs = list(viz.to_pixels(probe.x[: self._wanted], event, bounds))
+        if 1 < shown.x.ndim < 5:
+            draw = drawing_of(space, shown.x, self.of.figures.decoding.bounds)
+            self.pictures, self.inputs = list(draw(shown.x)), list(draw(probe.x[: self._wanted]))
         batches = [{"x": x} for x in shown.x.split(_CHUNK)]
         items = encode_observations(space, batches, None, ())
         known = encode_observations(space, [{"x": probe.x[: self._wanted]}], None, ())

@@ -23,9 +23,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lsgen import viz
-from lsgen.latent import LatentSpace
+from lsgen.latent import LatentSpace, Space
+from lsgen.latent.multimodal.views import ViewSpace
 from lsgen.likelihoods import Categorical, Likelihood, Modalities, Packing, TextLikelihood
 from lsgen.likelihoods.modalities import PackedDistribution
+from lsgen.likelihoods.text.vocabulary import Vocabulary
 from lsgen.viz import Pixels
 
 __all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of", "sentences", "typical"]
@@ -149,9 +151,29 @@ class Many(Drawing):
         return viz.composed(found) if found else None
 
 
-def drawing_of(space: LatentSpace, x: Tensor, bounds: tuple[float, float] | None = None) -> Drawing:
-    """Return how the observations of a latent space are drawn; see `drawing`."""
-    return drawing(space.likelihood, x, bounds)
+def drawing_of(space: Space, x: Tensor, bounds: tuple[float, float] | None = None) -> Drawing:
+    """Return how the observations of a space are drawn: by its likelihood, see `drawing`, or by its views.
+
+    Args:
+        space: whose observations they are.
+        x: some of them, (B, *shape), whose values are shown between black and white.
+        bounds: instead, the values that are shown black and white.
+
+    """
+    if isinstance(space, LatentSpace):
+        return drawing(space.likelihood, x, bounds)
+    if not isinstance(space, ViewSpace):
+        return Numbers(x.ndim - 1, bounds or _range(x))
+    parts: dict[str, Drawing] = {}
+    for name, own in space.packing.unpack(x).items():
+        vocabulary = space.vocabularies.get(name)
+        event = len(space.packing.shapes[name])
+        parts[name] = Numbers(event, bounds or _range(own)) if vocabulary is None else _written(vocabulary, own)
+    return Many(space.packing, parts)
+
+
+def _written(vocabulary: Vocabulary, x: Tensor) -> Words:
+    return Words(vocabulary.decode, 1, vocabulary.decode(x[x.isfinite().all(1)]))
 
 
 def drawing(likelihood: Likelihood, x: Tensor, bounds: tuple[float, float] | None = None) -> Drawing:

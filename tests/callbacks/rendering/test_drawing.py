@@ -2,9 +2,11 @@
 
 import numpy as np
 import torch
+from torch import nn
 
 from lsgen import viz
-from lsgen.callbacks.rendering.drawing import Many, Numbers, Waves, Words, drawing, typical
+from lsgen.callbacks.rendering.drawing import Many, Numbers, Waves, Words, drawing, drawing_of, typical
+from lsgen.latent.multimodal.views import ViewSpace
 from lsgen.likelihoods import (
     Bernoulli,
     Categorical,
@@ -14,6 +16,7 @@ from lsgen.likelihoods import (
     Poisson,
     modalities_likelihood,
 )
+from lsgen.likelihoods.text.vocabulary import Vocabulary
 
 MAGENTA = (214, 0, 147)
 
@@ -107,3 +110,15 @@ def test_sentences_are_written_with_their_words():
     np.testing.assert_array_equal(
         cells[:, :48, 18:66], viz.to_pixels(x[:, 3:].view(2, 1, 8, 8), 3).repeat(6, 1).repeat(6, 2)
     )
+
+
+def test_views_of_an_encoder_are_drawn_as_the_parts_that_they_are():
+    packing = Packing({"image": (1, 8, 8), "caption": (2,)})
+    encoders = {"image": nn.Flatten(), "caption": nn.Linear(2, 64)}
+    space = ViewSpace(encoders, packing, 64)
+    space.name_words({"caption": Vocabulary(("<end>", "ship", "fast"))})
+    own = {"image": torch.rand(3, 1, 8, 8), "caption": torch.tensor([[1.0, 0], [2, 1], [1, 0]])}
+    x = packing.pack(own)
+    cells = drawing_of(space, x)(x)
+    np.testing.assert_array_equal(cells[:, 49:], viz.written(["ship", "fast ship", "ship"], 84, 1))
+    np.testing.assert_array_equal(cells[:, :48, 18:66], viz.to_pixels(own["image"], 3).repeat(6, 1).repeat(6, 2))

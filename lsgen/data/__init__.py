@@ -54,6 +54,8 @@ from lsgen.data.multimodal.captioned.captioned_tones import CaptionedTones
 from lsgen.data.multimodal.digit_label import DigitLabel
 from lsgen.data.multimodal.multimodal_data import MultimodalData
 from lsgen.data.multimodal.scenes.captioned_sprites import CaptionedSprites
+from lsgen.data.multimodal.scenes.sprite_questions import SpriteQuestions
+from lsgen.data.multimodal.scenes.sprite_sentiment import SpriteSentiment
 from lsgen.data.multimodal.textured_digits import TexturedDigits
 from lsgen.data.physics.ising import Ising
 from lsgen.data.physics.parameter_grid import ParameterGrid
@@ -170,6 +172,8 @@ __all__ = [
     "SmallNorb",
     "Source",
     "Split",
+    "SpriteQuestions",
+    "SpriteSentiment",
     "Sprites",
     "StackedDigits",
     "StochasticBlocks",

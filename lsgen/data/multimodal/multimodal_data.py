@@ -19,6 +19,7 @@ from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import groupby, product
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ from lsgen.data.loading import Loading
 from lsgen.data.module import DataModule, Split
 from lsgen.data.transforms import BatchTransform
 from lsgen.likelihoods import Packing
+from lsgen.likelihoods.text.vocabulary import Vocabulary
 
 __all__ = ["MissingModalities", "MultimodalData", "PackedEncoding"]
 
@@ -56,12 +58,15 @@ class MultimodalData(DataModule, ABC):
     Attributes:
         shapes: shapes of the modalities by name.
         packing: where they lie in x.
+        vocabularies: the words of those that are sentences, by name.
 
     Raises:
         ValueError: shape or shapes are not what the data have, a share is out of range or of no modality, or no
             modality would stay; batch_size or seed is out of range.
 
     """
+
+    vocabularies: Mapping[str, Vocabulary] = MappingProxyType({})
 
     def __init__(
         self,

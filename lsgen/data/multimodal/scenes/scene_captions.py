@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lsgen.data.loading import chosen_options
-from lsgen.data.multimodal.scenes.sprite_scenes import ATTRIBUTES, POSITIONS, SIZES, check_attributes
+from lsgen.data.multimodal.scenes.sprite_scenes import ATTRIBUTES, POSITIONS, SIZES, check_attributes, combination_of
 from lsgen.likelihoods.text.vocabulary import Vocabulary
 
 __all__ = ["Captions", "SceneGrammar", "SpriteWords", "attributes_of"]
@@ -33,6 +33,17 @@ class SpriteWords(NamedTuple):
     colour: str | None
     size: str | None
     position: str | None
+
+
+def with_article(what: str) -> str:
+    """Return words with "a" or "an" before them."""
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
+def thing(sprite: SpriteWords, plural: str = "") -> str:
+    """Return the words for what is told of a sprite, without an article."""
+    what = " ".join(filter(None, (sprite.size, sprite.colour, (sprite.shape or "thing") + plural)))
+    return what if sprite.position is None else f"{what} at the {sprite.position}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class _Form:
         """Return the words for a sprite."""
         size = self.sizes[SIZES.index(sprite.size)] if sprite.size else None
         what = " ".join(filter(None, (size, sprite.colour, sprite.shape or "thing")))
-        what = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+        what = with_article(what)
         if sprite.position is None:
             return f"here is {what}" if self.place_first else what
         place = self.place.format(self.places[POSITIONS.index(sprite.position)])
@@ -123,7 +134,7 @@ class SceneGrammar:
 
     def __init__(self, captions: Captions, sprites: int) -> None:
         self.forms = FORMS[: captions.paraphrases]
-        self._phrases = [[form.phrase(words) for words in _combinations(captions.told)] for form in self.forms]
+        self._phrases = [[form.phrase(words) for words in combinations(captions.told)] for form in self.forms]
         openings = [form.opening for form in self.forms]
         joined = ["and"] if sprites > 1 else []
         self.vocabulary = Vocabulary.of([*openings, *joined, *(text for own in self._phrases for text in own)])
@@ -131,7 +142,7 @@ class SceneGrammar:
             len(form.opening.split()) + sprites * len(own[0].split()) + sprites - 1
             for form, own in zip(self.forms, self._phrases, strict=True)
         )
-        self.length = room(captions.length, longest, "captions", "caption")
+        self.length = room(captions.length, longest, "captions.length", "caption")
 
     def encode(self, attributes: Tensor, forms: Tensor) -> Tensor:
         """Return captions as rows of numbers.
@@ -144,8 +155,7 @@ class SceneGrammar:
             Words and then zeros, int64 (B, L).
 
         """
-        shape, colour, size, position = attributes[..., :4].unbind(-1)
-        combination = ((shape * len(ATTRIBUTES["colour"]) + colour) * len(SIZES) + size) * len(POSITIONS) + position
+        combination = combination_of(attributes)
         rows = torch.zeros(len(forms), self.length, dtype=torch.int64)
         for number, (opening, joint, phrases) in enumerate(self._numbers):
             chosen = (forms == number).nonzero()[:, 0]
@@ -177,7 +187,7 @@ def room(length: int | None, longest: int, option: str, what: str) -> int:
 
     """
     if length is not None and length < longest:
-        raise ValueError(f"expected data.{option}.length of at least {longest} for the longest {what}, got {length}")
+        raise ValueError(f"expected data.{option} of at least {longest} for the longest {what}, got {length}")
     return length or longest
 
 
@@ -213,7 +223,7 @@ def _read(form: _Form) -> dict[str, SpriteWords]:
     return {form.phrase(SpriteWords(*told)): SpriteWords(*told) for told in product(*words) if any(told)}
 
 
-def _combinations(told: Iterable[str]) -> list[SpriteWords]:
+def combinations(told: Iterable[str]) -> list[SpriteWords]:
     """Return the words for all combinations of attributes, position fastest, without those that are not told."""
     words = [options if name in told else (None,) * len(options) for name, options in ATTRIBUTES.items()]
     return [SpriteWords(*found) for found in product(*words)]

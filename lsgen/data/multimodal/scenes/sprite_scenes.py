@@ -140,6 +140,14 @@ class Scenes:
         return group_split(combination.numpy(), sizes, seed)
 
 
+def combination_of(attributes: Tensor) -> Tensor:
+    """Return numbers (...) of combinations of shape, colour, size and position (..., >= 4), position fastest."""
+    number = torch.zeros_like(attributes[..., 0])
+    for value, words in zip(attributes[..., :4].unbind(-1), ATTRIBUTES.values(), strict=True):
+        number = number * len(words) + value
+    return number
+
+
 def check_attributes(names: Sequence[str], option: str) -> None:
     """Refuse names that are not those of attributes, each once.
 

@@ -40,6 +40,8 @@ from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.multimodal.answers import AnswerQuality
 from lsgen.callbacks.evaluation.multimodal.captioning import CaptionQuality
+from lsgen.callbacks.evaluation.multimodal.coherence import ModalityCoherence
+from lsgen.callbacks.evaluation.multimodal.cross_generation import CrossGeneration
 from lsgen.callbacks.evaluation.multimodal.cross_retrieval import CrossRetrievalQuality
 from lsgen.callbacks.evaluation.multimodal.modality_gap import ModalityGaps
 from lsgen.callbacks.evaluation.multimodal.viewed_codes import OfViews
@@ -80,6 +82,7 @@ __all__ = [
     "Cloning",
     "CollapseWatch",
     "Communities",
+    "CrossGeneration",
     "CrossRetrievalQuality",
     "Decoding",
     "Decoupling",
@@ -108,6 +111,7 @@ __all__ = [
     "LinkTests",
     "MeanSets",
     "Memorisation",
+    "ModalityCoherence",
     "ModalityGaps",
     "NearestNeighbours",
     "Neighbourhoods",

@@ -21,16 +21,17 @@ from torch import nn
 from torchmetrics import MeanMetric
 
 from lsgen.callbacks import Checkpoint, Paths, PeriodicCallback, Seeding, WordTests, problems_of
-from lsgen.data import CosineNetwork, Digits, KarateClub, LinkSplit, Nodes
+from lsgen.data import CosineNetwork, DataModule, DigitLabel, Digits, KarateClub, LinkSplit, Nodes
 from lsgen.latent import OneHot, Prior, Product, StandardNormal
-from lsgen.likelihoods import Bernoulli, FixedGaussian, Multinomial
+from lsgen.likelihoods import Bernoulli, Categorical, FixedGaussian, Multinomial, modalities_likelihood
 from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Pixels
 from lsgen.models import VAE, LatentModel
 from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
 from lsgen.models.gan import GAN, NonSaturating
+from lsgen.models.multimodal import MultimodalVAE, MVAEObjective
 from lsgen.models.topics import LogisticNormalPosterior, LogisticNormalPrior, SoftmaxTopics, TopicEncoder
 from lsgen.models.vae import ELBO
-from lsgen.nn import MLPDecoder, MLPDenoiser, MLPEncoder
+from lsgen.nn import LabelEncoder, MLPDecoder, MLPDenoiser, MLPEncoder
 from lsgen.nn.adversarial.critics import MLPCritic
 
 SHAPE, STEPS = (1, 8, 8), 4
@@ -82,6 +83,13 @@ def _topics() -> LatentModel:
     return VAE(encoder, decoder, Multinomial(SHAPE), prior, ELBO(), posterior, max_steps=STEPS)
 
 
+def _modalities() -> LatentModel:
+    encoders = {"image": MLPEncoder(SHAPE, 2, hidden=(8,)), "label": LabelEncoder((1,), 10, 2, hidden=(8,))}
+    decoders = {"image": MLPDecoder(2, SHAPE, (8,), nn.SiLU), "label": MLPDecoder(2, (1,), (8,), nn.SiLU, heads=10)}
+    likelihood = modalities_likelihood({"image": Bernoulli(SHAPE), "label": Categorical((1,), 10, 9.0)})
+    return MultimodalVAE(encoders, decoders, likelihood, StandardNormal(2), MVAEObjective(), max_steps=STEPS)
+
+
 NETWORKS = {"network": KarateClub(), "flows": CosineNetwork(6, 2, 2)}
 SPLITS = {"network": LinkSplit(), "flows": LinkSplit("none")}
 MODELS = {
@@ -90,6 +98,7 @@ MODELS = {
     "diffusion": lambda: Diffusion(Denoiser(MLPDenoiser(SHAPE, hidden=(8,)), LinearLogSNR()), max_steps=STEPS),
     "GAN of classes": lambda: _gan(Product([StandardNormal(2), OneHot(10)])),
     "topics": _topics,
+    "modalities": _modalities,
     "words": lambda: NamedPoints(max_steps=STEPS),
     "network": lambda: NamedNodes(max_steps=STEPS, names=NETWORKS["network"].graph().names),
     "flows": lambda: NamedNodes(max_steps=STEPS, names=NETWORKS["flows"].graph().names),
@@ -110,11 +119,14 @@ def _trained(model: str, data: str, run_dir: Path, *callbacks: Callback) -> tupl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         digits = {"batch_size": 64, "binarise": "threshold", "val_size": 64, "test_size": 64, **DATA[data]}
-        trainer.fit(
-            built,
-            Nodes(graph=NETWORKS[model], split=SPLITS[model], batch_size=8) if model in NETWORKS else Digits(**digits),
-        )
+        trainer.fit(built, _data(model, digits))
     return built, trainer, torch.rand(3)
+
+
+def _data(model: str, digits: dict[str, Any]) -> DataModule:
+    if model in NETWORKS:
+        return Nodes(graph=NETWORKS[model], split=SPLITS[model], batch_size=8)
+    return DigitLabel(binarise="threshold") if model == "modalities" else Digits(**digits)
 
 
 @cache

@@ -32,6 +32,7 @@ _NETWORKS = ("Communities", "GraphReconstructionTest", "LinkTests", "NodeClassif
 _JUDGES = (
     "ClassComparison",
     "Memorisation",
+    "ModalityCoherence",
     "SampleComparison",
     "SampleQuality",
     "TwoSampleTests",

@@ -12,6 +12,7 @@ from lsgen.runs.keys.entry import Chart, Entry, figure
 from lsgen.runs.keys.evidence import EVIDENCE
 from lsgen.runs.keys.geometry import GEOMETRY
 from lsgen.runs.keys.graphs import GRAPHS
+from lsgen.runs.keys.multimodal.coherence import MODALITIES
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
@@ -46,6 +47,7 @@ SECTIONS = {
     "analysis": "Analysis of codes",
     "words": "Benchmarks of words",
     "embeddings": "Retrieval and few examples",
+    "modalities": "Several modalities",
     "topics": "Topics",
     "views": "Views of observations",
     "networks": "Networks",
@@ -57,7 +59,7 @@ SECTIONS = {
 GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Reconstructions and samples": (
         "What the model makes of data it does not train on, and of draws from the prior.",
-        ("reconstructions", "samples", "quality", "inversion", "imputations"),
+        ("reconstructions", "samples", "quality", "inversion", "imputations", "modalities"),
     ),
     "Traversals": (
         "One latent axis moves while the others stay. Axes are sorted by the information they carry.",
@@ -262,7 +264,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
-    *ANALYSIS, *WORDS, *EMBEDDINGS, *VIEWS, *TOPICS, *GRAPHS, *ANSWERS,
+    *ANALYSIS, *WORDS, *EMBEDDINGS, *VIEWS, *TOPICS, *GRAPHS, *MODALITIES, *ANSWERS,
     Entry("train/images_per_s", "throughput", "observations per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "observations per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

@@ -1,0 +1,1 @@
+"""Entries of the registry for models of several modalities."""

@@ -4,6 +4,7 @@
     ${lsgen.product:a,b,...}      product of numbers; a list counts with the product of its items
     ${lsgen.quotient:a,b}         whole number of times that b goes into a, at least 1
     ${lsgen.codes:levels}         numbers in a code of levels [side, channels]: the sum of side^2 channels
+    ${lsgen.seen:dim,private,shapes}  codes that the networks of one of M modalities see: the others' private ones not
     ${lsgen.grid:shape,halvings}  sides of an image (C, H, W) once they were halved so often
 
 A config that is frozen holds the results, so no run depends on these.
@@ -11,7 +12,7 @@ A config that is frozen holds the results, so no run depends on these.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -38,6 +39,17 @@ def _codes(levels: Sequence[Sequence[int]]) -> int:
     return sum(side**2 * channels for side, channels in levels)
 
 
-_RESOLVERS = {"sum": _sum, "product": _product, "quotient": _quotient, "grid": _grid, "codes": _codes}
+def _seen(dim: int, private: int, shapes: Mapping[str, Any]) -> int:
+    return dim - (len(shapes) - 1) * private
+
+
+_RESOLVERS = {
+    "sum": _sum,
+    "product": _product,
+    "quotient": _quotient,
+    "grid": _grid,
+    "codes": _codes,
+    "seen": _seen,
+}
 for _name, _function in _RESOLVERS.items():
     OmegaConf.register_new_resolver(f"lsgen.{_name}", _function, replace=True)

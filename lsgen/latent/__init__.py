@@ -20,6 +20,7 @@ from lsgen.latent.families.ball_normal import BallPosterior, BallPrior
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.families.inverse_autoregressive import IAFPosterior
 from lsgen.latent.families.ladder import LadderDecoder, LadderNormal, LadderPosterior, TopDownDecoder, TopDownPosterior
+from lsgen.latent.families.learned_scale import LearnedScalePrior
 from lsgen.latent.families.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.families.points import Deterministic, Point
 from lsgen.latent.families.product import Joint, OneHot, Product, Uniform
@@ -98,6 +99,7 @@ __all__ = [
     "LatentSpace",
     "Lattice",
     "LatticePrior",
+    "LearnedScalePrior",
     "Lorentz",
     "Manifold",
     "MixtureOfNormals",

@@ -8,11 +8,13 @@ from lsgen.latent.multimodal.experts import (
     NormalMixture,
     ProductOfExperts,
 )
+from lsgen.latent.multimodal.joint_encoder import JointEncoder
 from lsgen.latent.multimodal.space import MultimodalSpace
 from lsgen.latent.multimodal.views import ViewSpace
 
 __all__ = [
     "Experts",
+    "JointEncoder",
     "JointPosterior",
     "MixtureOfExperts",
     "MixtureOfProducts",

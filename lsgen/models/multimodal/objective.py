@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from lsgen.latent.multimodal import MultimodalSpace
+from lsgen.latent.multimodal import JointPosterior, MultimodalSpace
 from lsgen.models import parts
 from lsgen.models.divergence import kl_terms
 from lsgen.models.losses import Losses
@@ -73,6 +73,19 @@ class MultimodalObjective(nn.Module, ABC):
         for one in self.weights:
             if one not in space.names:
                 raise ValueError(f"{name} expected weights of {', '.join(space.names)}, got one of {one!r}")
+
+    def check_joint(self, space: MultimodalSpace, kind: type[JointPosterior]) -> None:
+        """Refuse a space whose joint posterior is of another kind.
+
+        Raises:
+            TypeError: it is.
+
+        """
+        if not isinstance(space.joint, kind):
+            name = type(self).__name__
+            raise TypeError(
+                f"{name} expected a {kind.__name__} as the joint posterior, got {type(space.joint).__name__}"
+            )
 
     def weighted(self, log_probs: Mapping[str, Tensor]) -> Tensor:
         """Return the sum of log-likelihoods (B,) with the weights of the modalities."""

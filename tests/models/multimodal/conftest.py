@@ -6,6 +6,7 @@ precision 1 + sum_A |W_i|^2 / s_i^2.
 
 from dataclasses import dataclass
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
@@ -107,3 +108,8 @@ class LinearModalities:
         precision = 1 + torch.stack([self.precision(name) for name in names]).sum(0)
         score = [x[:, self.slices([name])] @ self.W[name] / self.s[name] ** 2 for name in names]
         return torch.stack(score).sum(0) / precision, -precision.log()
+
+
+@pytest.fixture
+def linear_modalities() -> type[LinearModalities]:
+    return LinearModalities

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from math import log, pi
+from typing import Any
 
 import pytest
 import torch
-from linear_modalities import LinearModalities
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 
@@ -32,7 +32,7 @@ from lsgen.models.multimodal import (
 class _LinearJoint(JointEncoder):
     """A joint encoder without hidden layers, whose network is the exact posterior of all modalities."""
 
-    def __init__(self, model: LinearModalities, shift: float = 0.0) -> None:
+    def __init__(self, model: Any, shift: float = 0.0) -> None:
         features = {name: nn.Linear(size, 2 * size) for name, size in model.sizes.items()}
         for name, one in features.items():
             one.dim, one.heads = model.sizes[name], 2  # type: ignore[assignment]
@@ -68,7 +68,7 @@ def _repeated(
     return losses.mean().item(), losses.std().item() / 20**0.5
 
 
-BOUNDS: list[tuple[Callable[[], MultimodalObjective], Callable[[LinearModalities], JointPosterior]]] = [
+BOUNDS: list[tuple[Callable[[], MultimodalObjective], Callable[[Any], JointPosterior]]] = [
     (lambda: MMVAEObjective(samples=1), lambda model: MixtureOfExperts()),
     (lambda: MMVAEObjective(samples=4, doubly_reparameterised=False), lambda model: MixtureOfExperts()),
     (MoPoEObjective, lambda model: MixtureOfProducts()),
@@ -79,17 +79,17 @@ BOUNDS: list[tuple[Callable[[], MultimodalObjective], Callable[[LinearModalities
 
 @pytest.mark.parametrize(("make", "joint"), BOUNDS, ids=["mmvae", "mmvae_4", "mopoe", "mvtcae", "jmvae"])
 def test_every_bound_stays_below_the_evidence(
-    make: Callable[[], MultimodalObjective], joint: Callable[..., JointPosterior]
+    linear_modalities: Any, make: Callable[[], MultimodalObjective], joint: Callable[..., JointPosterior]
 ) -> None:
-    model = LinearModalities(shift=0.3)
+    model = linear_modalities(shift=0.3)
     space, objective, x = model.space(joint(model)), make(), model.x(1)[0]
     objective.check(space)
     loss, error = _repeated(objective, space, x, 4000)
     assert loss > -model.evidence(x[None]).item() - 5 * error
 
 
-def test_jmvae_is_the_evidence_and_the_known_divergences_at_the_exact_posterior() -> None:
-    model = LinearModalities()
+def test_jmvae_is_the_evidence_and_the_known_divergences_at_the_exact_posterior(linear_modalities: Any) -> None:
+    model = linear_modalities()
     x, objective = model.x(6), JMVAEObjective(alpha=0.4)
     space = model.space(_LinearJoint(model))
     losses = objective(space, {"x": x}, 0)
@@ -108,8 +108,8 @@ def test_jmvae_is_the_evidence_and_the_known_divergences_at_the_exact_posterior(
     )
 
 
-def test_joint_encoder_gives_one_modality_its_own_posterior_and_others_products() -> None:
-    model = LinearModalities(prior_expert=False)
+def test_joint_encoder_gives_one_modality_its_own_posterior_and_others_products(linear_modalities: Any) -> None:
+    model = linear_modalities(prior_expert=False)
     space, x = model.space(_LinearJoint(model)), model.x(4)
     torch.testing.assert_close(space.encode(x).mean, model.posterior(x, model.names)[0])
     experts = space.experts(x)
@@ -122,8 +122,8 @@ def test_joint_encoder_gives_one_modality_its_own_posterior_and_others_products(
         JMVAEObjective()(space, {"x": x, "present": torch.ones(4, 3, dtype=torch.bool)}, 0)
 
 
-def test_mmvae_nears_the_evidence_with_more_codes() -> None:
-    model = LinearModalities(count=2)
+def test_mmvae_nears_the_evidence_with_more_codes(linear_modalities: Any) -> None:
+    model = linear_modalities(count=2)
     space, x = model.space(MixtureOfExperts()), model.x(1)[0]
     gaps = []
     for samples in (1, 10, 300):
@@ -134,8 +134,8 @@ def test_mmvae_nears_the_evidence_with_more_codes() -> None:
     assert gaps[2] < 0.05
 
 
-def test_mmvae_of_one_code_is_the_elbo_of_the_mixture_by_quadrature() -> None:
-    model = LinearModalities(d=1, shift=0.2)
+def test_mmvae_of_one_code_is_the_elbo_of_the_mixture_by_quadrature(linear_modalities: Any) -> None:
+    model = linear_modalities(d=1, shift=0.2)
     space, x = model.space(MixtureOfExperts()), model.x(1)[0]
     z = torch.linspace(-9, 9, 20001, dtype=torch.float64)[:, None, None]
     with torch.no_grad():
@@ -152,8 +152,8 @@ def test_mmvae_of_one_code_is_the_elbo_of_the_mixture_by_quadrature() -> None:
     assert -other == pytest.approx(elbo + moved, abs=5 * error)
 
 
-def test_mopoe_averages_over_all_subsets() -> None:
-    model = LinearModalities(d=1, shift=0.2)
+def test_mopoe_averages_over_all_subsets(linear_modalities: Any) -> None:
+    model = linear_modalities(d=1, shift=0.2)
     space, x = model.space(MixtureOfProducts()), model.x(1)[0]
     experts = space.experts(x[None])
     precision, mean = torch.exp(-experts.log_variance[0, :, 0]), experts.mean[0, :, 0]
@@ -171,8 +171,8 @@ def test_mopoe_averages_over_all_subsets() -> None:
     assert loss == pytest.approx(total.item() / len(subsets), abs=5 * error)
 
 
-def test_mvtcae_is_the_form_of_the_paper() -> None:
-    model = LinearModalities(count=2, d=1)
+def test_mvtcae_is_the_form_of_the_paper(linear_modalities: Any) -> None:
+    model = linear_modalities(count=2, d=1)
     space, x = model.space(ProductOfExperts(False)), model.x(1)
     alpha, beta, count = 0.6, 2.0, 2
     experts = space.experts(x)
@@ -202,9 +202,9 @@ def test_mvtcae_is_the_form_of_the_paper() -> None:
     ids=lambda one: type(one).__name__,
 )
 def test_one_modality_has_the_evidence_as_its_bound_at_the_exact_posterior(
-    objective: MultimodalObjective, joint: JointPosterior | None
+    linear_modalities: Any, objective: MultimodalObjective, joint: JointPosterior | None
 ) -> None:
-    model = LinearModalities(count=1)
+    model = linear_modalities(count=1)
     space, x = model.space(joint or _LinearJoint(model)), model.x(1)[0]
     losses = _repeated(objective, space, x, 4000)
     assert losses[0] == pytest.approx(-model.evidence(x[None]).item(), abs=5 * losses[1] + 1e-9)
@@ -221,9 +221,9 @@ def test_one_modality_has_the_evidence_as_its_bound_at_the_exact_posterior(
     ids=["mmvae", "mmvae_plain", "mopoe", "mvtcae"],
 )
 def test_nothing_depends_on_what_stands_in_the_place_of_absent_modalities(
-    objective: MultimodalObjective, joint: JointPosterior
+    linear_modalities: Any, objective: MultimodalObjective, joint: JointPosterior
 ) -> None:
-    model = LinearModalities()
+    model = linear_modalities()
     space, x = model.space(joint), model.x(5)
     present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=torch.bool)
     garbage = torch.where(space.likelihood.spread(present), x, 1e3 * torch.randn_like(x))
@@ -241,9 +241,9 @@ def test_nothing_depends_on_what_stands_in_the_place_of_absent_modalities(
     torch.testing.assert_close(masked, objective(space, {"x": x}, 0).loss)
 
 
-def test_observations_that_lack_modalities_have_the_bounds_of_what_they_have() -> None:
-    model = LinearModalities(d=1)
-    few = LinearModalities(count=2, d=1)
+def test_observations_that_lack_modalities_have_the_bounds_of_what_they_have(linear_modalities: Any) -> None:
+    model = linear_modalities(d=1)
+    few = linear_modalities(count=2, d=1)
     x, mask = model.x(1)[0], torch.tensor([True, True, False])
     for objective, joint in (
         (MMVAEObjective(samples=2), MixtureOfExperts()),
@@ -316,7 +316,7 @@ def test_mmvae_plus_reconstructs_other_modalities_from_the_auxiliary_prior() -> 
     for m in range(2):
         n = 1 - m
         mean, variance = experts.private_mean[0, m, 0], experts.private_log_variance[0, m, 0].exp()
-        private = (1 / variance.reciprocal() + mean**2 - 1 - variance.log()) / 2
+        private = (variance + mean**2 - 1 - variance.log()) / 2
         own = (x[m] - grid - model.c[m] * mean).square() + model.c[m] ** 2 * variance
         cross = (x[n] - grid).square() + model.c[n] ** 2 * scale**2
         value = sum(
@@ -358,8 +358,8 @@ def test_gradient_of_mmvae_plus_is_that_of_its_loss() -> None:
     assert bool(((found.mean(0) - torch.tensor(steps, dtype=torch.float64)).abs() < error).all())
 
 
-def test_impossible_parts_are_refused() -> None:
-    model = LinearModalities()
+def test_impossible_parts_are_refused(linear_modalities: Any) -> None:
+    model = linear_modalities()
     with pytest.raises(TypeError, match="MMVAEObjective expected a MixtureOfExperts as the joint posterior, got Prod"):
         MMVAEObjective().check(model.space(ProductOfExperts()))
     with pytest.raises(ValueError, match="expected a product of experts without the prior's for MVTCAEObjective"):
@@ -368,7 +368,7 @@ def test_impossible_parts_are_refused() -> None:
         MMVAEPlusObjective().check(model.space(MixtureOfExperts()))
     with pytest.raises(ValueError, match="expected private = 0 for MMVAEObjective, got 1: use MMVAEPlusObjective"):
         MMVAEObjective().check(_PrivateModalities().space())
-    with pytest.raises(ValueError, match="expected alpha between 0 and 1, got 1.5"):
+    with pytest.raises(ValueError, match=r"expected alpha between 0 and 1, got 1\.5"):
         MVTCAEObjective(alpha=1.5)
     with pytest.raises(ValueError, match="expected a positive alpha"):
         JMVAEObjective(alpha=0)

@@ -100,12 +100,14 @@ def test_jmvae_is_the_evidence_and_the_known_divergences_at_the_exact_posterior(
         own, spread = model.posterior(x, [name])
         apart += kl_divergence(whole, Independent(Normal(own, (spread / 2).exp()), 1))
     torch.testing.assert_close(losses.scalars["apart"], apart.mean())
-    torch.manual_seed(0)
-    values = [objective(space, {"x": x}, 0).loss.detach() for _ in range(3000)]
-    error = 5 * torch.stack(values).std().item() / 3000**0.5
-    assert torch.stack(values).mean().item() == pytest.approx(
-        (0.4 * apart - model.evidence(x)).mean().item(), abs=error
-    )
+    drawn = []
+    for seed in range(20):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            drawn.append(objective(space, {"x": x.repeat(100, 1)}, 0).loss)
+    error = 5 * torch.stack(drawn).std().item() / 20**0.5
+    expected = (0.4 * apart - model.evidence(x)).mean().item()
+    assert torch.stack(drawn).mean().item() == pytest.approx(expected, abs=error)
 
 
 def test_joint_encoder_gives_one_modality_its_own_posterior_and_others_products(linear_modalities: Any) -> None:
@@ -142,10 +144,10 @@ def test_mmvae_of_one_code_is_the_elbo_of_the_mixture_by_quadrature(linear_modal
         q, log_joint = space.encode(x[None]), space.decode(z).log_prob(x.expand(*z.shape[:2], -1))
         log_joint = log_joint + space.prior().log_prob(z)
         elbo = torch.trapezoid((q.log_prob(z).exp() * (log_joint - q.log_prob(z)))[:, 0], z[:, 0, 0]).item()
-    loss, error = _repeated(MMVAEObjective(samples=1), space, x, 20_000)
+    loss, error = _repeated(MMVAEObjective(samples=1), space, x, 8_000)
     assert -loss == pytest.approx(elbo, abs=5 * error)
     prior = LearnedScalePrior(1).double()
-    other, error = _repeated(MMVAEObjective(samples=1), model.space(MixtureOfExperts(), prior), x, 20_000)
+    other, error = _repeated(MMVAEObjective(samples=1), model.space(MixtureOfExperts(), prior), x, 8_000)
     with torch.no_grad():
         slack = prior().log_prob(z) - space.prior().log_prob(z)
         moved = torch.trapezoid((q.log_prob(z).exp() * slack)[:, 0], z[:, 0, 0]).item()
@@ -167,7 +169,7 @@ def test_mopoe_averages_over_all_subsets(linear_modalities: Any) -> None:
             part, W = x[model.slices([name])], model.W[name][:, 0]
             squares = (part - W * m).square().sum() + W.square().sum() / t
             total += squares / (2 * model.s[name] ** 2) + len(W) * log(2 * pi * model.s[name] ** 2) / 2
-    loss, error = _repeated(MoPoEObjective(), space, x, 20_000)
+    loss, error = _repeated(MoPoEObjective(), space, x, 8_000)
     assert loss == pytest.approx(total.item() / len(subsets), abs=5 * error)
 
 
@@ -187,7 +189,7 @@ def test_mvtcae_is_the_form_of_the_paper(linear_modalities: Any) -> None:
         squares = (part - W * m).square().sum() + W.square().sum() / t
         reconstruction += squares / (2 * model.s[name] ** 2) + len(W) * log(2 * pi * model.s[name] ** 2) / 2
     expected = (count - alpha) / count * reconstruction + beta * ((1 - alpha) * prior + alpha / count * each)
-    loss, error = _repeated(MVTCAEObjective(alpha=alpha, beta=beta), space, x[0], 20_000)
+    loss, error = _repeated(MVTCAEObjective(alpha=alpha, beta=beta), space, x[0], 8_000)
     assert loss == pytest.approx(expected.item(), abs=5 * error)
 
 
@@ -253,9 +255,9 @@ def test_observations_that_lack_modalities_have_the_bounds_of_what_they_have(lin
         space = model.space(joint)
         torch.manual_seed(0)
         with torch.no_grad():
-            batch = {"x": x.expand(20_000, -1), "present": mask.expand(20_000, -1)}
+            batch = {"x": x.expand(8_000, -1), "present": mask.expand(8_000, -1)}
             losses = objective(space, batch, 0).loss.item()
-        wanted, error = _repeated(objective, few.space(joint), x[few.slices(few.names)], 20_000)
+        wanted, error = _repeated(objective, few.space(joint), x[few.slices(few.names)], 8_000)
         assert losses == pytest.approx(wanted, abs=7 * error)
 
 
@@ -295,12 +297,12 @@ def _plus(samples: int, space: MultimodalSpace, scale: float = 1.0, beta: float 
 def test_mmvae_plus_stays_below_the_evidence_and_nears_it_with_more_codes() -> None:
     model, x = _PrivateModalities(), torch.tensor([0.7, -0.4], dtype=torch.float64)
     space, gaps = model.space(), []
-    for samples in (1, 20, 2000):
-        loss, error = _repeated(_plus(samples, space), space, x, 400)
+    for samples in (1, 20, 500):
+        loss, error = _repeated(_plus(samples, space), space, x, 200)
         gaps.append(loss + model.evidence(x).item())
         assert gaps[-1] > -5 * error
     assert gaps[0] > gaps[1] > gaps[2]
-    assert gaps[2] < 0.02
+    assert gaps[2] < 0.05
 
 
 def test_mmvae_plus_reconstructs_other_modalities_from_the_auxiliary_prior() -> None:
@@ -325,37 +327,37 @@ def test_mmvae_plus_reconstructs_other_modalities_from_the_auxiliary_prior() -> 
         )
         value = value + beta * (Normal(0.0, 1.0).log_prob(grid) - log_mixture) - beta * private
         expected += torch.trapezoid(density[m] * value, grid).item() / 2
-    loss, error = _repeated(objective, space, x, 20_000)
+    loss, error = _repeated(objective, space, x, 8_000)
     assert -loss == pytest.approx(expected, abs=5 * error)
 
 
 def test_gradient_of_mmvae_plus_is_that_of_its_loss() -> None:
-    """Against central differences of the loss with common random numbers."""
-    model, x = _PrivateModalities(), torch.tensor([0.7, -0.4], dtype=torch.float64)
-    space = model.space(0.3)
+    """Against central differences of the loss with common random numbers, batch by batch."""
+    x, space = torch.tensor([0.7, -0.4], dtype=torch.float64), _PrivateModalities().space(0.3)
     objective = _plus(3, space, 0.8, 1.3)
-    batch = {"x": x.expand(40_000, -1)}
-    parameters = [space.encoder.networks["a"].bias, objective.log_scales, space.decoder.networks["b"].weight]
-    gradients, parts = [], 10
-    for seed in range(parts):
+    parameters = [space.encoder.networks["a"].bias, objective.log_scales]
+
+    def loss(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        gradients.append(
-            torch.cat([g.flatten() for g in torch.autograd.grad(objective(space, batch, 0).loss, parameters)])
-        )
-    found = torch.stack(gradients)
-    steps = []
-    for parameter in parameters:
-        for i in range(parameter.numel()):
-            sides = []
-            for step in (1e-3, -1e-3):
-                with torch.no_grad():
-                    parameter.view(-1)[i] += step
-                    torch.manual_seed(99)
-                    sides.append(objective(space, {"x": x.expand(200_000, -1)}, 0).loss.item())
-                    parameter.view(-1)[i] -= step
-            steps.append((sides[0] - sides[1]) / 2e-3)
-    error = 5 * found.std(0) / parts**0.5 + 0.02
-    assert bool(((found.mean(0) - torch.tensor(steps, dtype=torch.float64)).abs() < error).all())
+        return objective(space, {"x": x.expand(600, -1)}, 0).loss
+
+    gradients, differences = [], []
+    for seed in range(8):
+        found = torch.autograd.grad(loss(seed), parameters)
+        gradients.append(torch.cat([one.flatten() for one in found]))
+        sides: list[list[float]] = [[], []]
+        with torch.no_grad():
+            for parameter in parameters:
+                for i in range(parameter.numel()):
+                    for side, step in zip(sides, (1e-3, -1e-3), strict=True):
+                        parameter.view(-1)[i] += step
+                        side.append(loss(100 + seed).item())
+                        parameter.view(-1)[i] -= step
+        differences.append((torch.tensor(sides[0]) - torch.tensor(sides[1])).double() / 2e-3)
+    one, other = torch.stack(gradients), torch.stack(differences)
+    error = 5 * ((one.var(0) + other.var(0)) / 8).sqrt() + 1e-3
+    assert bool(((one.mean(0) - other.mean(0)).abs() < error).all())
+    assert error.max().item() < 0.3
 
 
 def test_impossible_parts_are_refused(linear_modalities: Any) -> None:

@@ -12,7 +12,7 @@ A config that is frozen holds the results, so no run depends on these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -43,7 +43,7 @@ def _seen(dim: int, private: int, shapes: Mapping[str, Any]) -> int:
     return dim - (len(shapes) - 1) * private
 
 
-_RESOLVERS = {
+_RESOLVERS: dict[str, Callable[..., Any]] = {
     "sum": _sum,
     "product": _product,
     "quotient": _quotient,

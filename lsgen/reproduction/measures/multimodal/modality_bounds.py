@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -95,4 +94,4 @@ class ModalityBounds:
     @staticmethod
     def _log_probs(space: MultimodalSpace, x: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return log p_i(x_i|z) of codes (samples, B, dim) by name, (samples, B)."""
-        return cast(dict[str, Tensor], space.decode(z).log_probs(x.expand(*z.shape[:-1], -1)))
+        return space.decode(z).log_probs(x.expand(*z.shape[:-1], -1))

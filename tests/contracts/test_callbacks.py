@@ -48,6 +48,7 @@ OFFERS: dict[str, Any] = {  # small numbers of what the callbacks look at
     "subset_size": 10, "iterations": 2, "plane_points": 3, "pairs": 1, "intervals": 4, "kl_probes": 16, "points": 5,
     "observations": 4, "sets": 1, "members": 3, "max_iterations": 3, "steps": 3, "restarts": 1, "draws": 3,
     "samples": 8, "methods": ("mean",), "sigma": 0.5, "bins": 4, "cells": 2,
+    "gallery": 16, "galleries": 2, "probed": 40,
 }  # fmt: skip
 
 

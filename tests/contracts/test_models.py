@@ -29,6 +29,7 @@ from lsgen.models import FittedModel, LatentModel, ScalarLoss
 from lsgen.models.contract import PlainNumbers
 from lsgen.models.embedding import ContextDecoder
 from lsgen.models.gan import AdversarialModel
+from lsgen.models.multimodal import InfoNCE
 from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
 from lsgen.nn import MLPDenoiser
 from lsgen.nn.adversarial.attention import SelfAttention
@@ -267,7 +268,7 @@ def _fit_few(name: str, batch_size: int, train: int, held_out: int) -> LatentMod
 def test_a_left_over_of_one_is_learned_from(name: str) -> None:
     model = _fit_few(name, 6, 13, 7)
     assert model.images_seen == 13
-    compares = any(isinstance(part, _BatchNorm | MinibatchStd | WAEMMD) for part in model.modules())
+    compares = any(isinstance(part, _BatchNorm | MinibatchStd | WAEMMD | InfoNCE) for part in model.modules())
     assert model.least_batch(training=True) == (2 if compares else 1)
 
 

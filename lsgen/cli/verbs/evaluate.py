@@ -29,6 +29,7 @@ print the values and write them to RUN/evaluation/CHECKPOINT.json, where `lsgen 
 _MEASURES = ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
 _EMBEDDED = ("FewShotAccuracy", "RetrievalQuality", "TopicQuality", "WordBenchmarks")
 _NETWORKS = ("Communities", "GraphReconstructionTest", "LinkTests", "NodeClassification", "Routing")
+_VIEWS = ("CrossRetrievalQuality", "ModalityGaps", "ZeroShotAccuracy")
 _JUDGES = (
     "ClassComparison",
     "Memorisation",
@@ -38,6 +39,7 @@ _JUDGES = (
     "TwoSampleTests",
     *_EMBEDDED,
     *_NETWORKS,
+    *_VIEWS,
 )
 
 

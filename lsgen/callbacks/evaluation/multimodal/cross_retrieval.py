@@ -17,11 +17,13 @@ from lsgen.data import Split
 from lsgen.latent.distances import CodeDistance
 from lsgen.latent.neighbours import nearest_neighbours
 from lsgen.metrics.multimodal import CrossRetrieval
+from lsgen.viz.style import MUTED, SERIES
 
 __all__ = ["CrossRetrievalQuality"]
 
 NEIGHBOURS = 5
-MOST_NUMBERS = 4  # of a view that is neither an image nor a sentence
+MOST_NUMBERS = 4  # of a view that is written in numbers
+WIDTH, MOST_LINES = 96, 4  # of a sentence, in pixels and lines
 
 
 class CrossRetrievalQuality(OfViews):
@@ -112,37 +114,38 @@ class CrossRetrievalQuality(OfViews):
         return torch.tensor(columns).T
 
     def _draw(self, found: ViewedCodes, query: str, gallery: str, distance: CodeDistance, sink: Sink) -> None:
-        """Draw queries, what they find in one gallery, and in the colour of warnings what is no hit."""
-        rows = torch.arange(min(self.gallery_size, len(found)))
-        k, shown = min(NEIGHBOURS, len(rows)), min(self.shown, len(rows))
-        of = (found.codes[query][:shown], found.codes[gallery][: len(rows)])
-        near = nearest_neighbours(of[0].float(), of[1].float(), k, distance)
-        same = [found.identities(name)[: len(rows)] for name in (query, gallery)]
-        asked, items = self._cards(found, query), self._cards(found, gallery)
+        """Draw queries and what they find in one gallery, identical items once; what is no hit has a red frame."""
+        n = min(self.gallery_size, len(found))
+        shown, same = min(self.shown, n), [found.identities(name)[:n] for name in (query, gallery)]
+        kinds, places = same[1].unique(return_inverse=True)
+        first = torch.full_like(kinds, n).scatter_reduce_(0, places, torch.arange(n), "amin")
+        k = min(NEIGHBOURS, len(kinds))
+        codes = found.codes[gallery][first.to(found.codes[gallery].device)]
+        near = nearest_neighbours(found.codes[query][:shown].float(), codes.float(), k, distance)
+        rows = first[near.indices.cpu()]
+        own = torch.arange(shown)[:, None]
+        hits = (same[0][rows] == same[0][own]) | (same[1][rows] == same[1][own])
+        asked, items = _drawing(found, query, n), _drawing(found, gallery, n)
         cells = []
-        for i, (places, lengths) in enumerate(zip(near.indices.tolist(), near.distances.tolist(), strict=True)):
-            row = [[asked(i, "", False)]]
-            for j, length in zip(places, lengths, strict=True):
-                hit = any(bool(own[i] == own[j]) for own in same)
-                row.append([items(j, f"{length:.2g}", not hit)])
-            cells.append(row)
-        title = (
-            f"From {query} to {gallery}: the nearest of {len(rows)}, those that are no hit in the colour of warnings"
-        )
+        for i, (places_of, lengths) in enumerate(zip(rows.tolist(), near.distances.tolist(), strict=True)):
+            cards = [viz.Card(f"{length:.2g}", viz.framed(items(j), SERIES[2 if hit else 1]), not hit)
+                     for j, length, hit in zip(places_of, lengths, hits[i].tolist(), strict=True)]  # fmt: skip
+            cells.append([[viz.Card("", viz.framed(asked(i), MUTED))], *([card] for card in cards)])
+        title = f"From {query} to {gallery}: the nearest of {len(kinds)} different ones and their distances"
         columns = [query, *(str(i + 1) for i in range(k))]
         sink.image(f"{self.family}/{query}_to_{gallery}/nearest", viz.cards(cells, [""] * shown, columns, title))
 
-    def _cards(self, found: ViewedCodes, view: str) -> Callable[[int, str, bool], viz.Card]:
-        """Return what makes the card of an observation by one view: its number, a remark, whether it is marked."""
-        part = found.parts[view]
-        if view in found.vocabularies:
-            texts = found.texts(view)
-            return lambda i, remark, marked: viz.Card(f"{texts[i]}  {remark}".rstrip(), None, marked)
-        if part.ndim >= 3:
-            pixels = viz.to_pixels(part[: self.gallery_size], part.ndim - 1, viz.value_range(part[: self.gallery_size]))
-            return lambda i, remark, marked: viz.Card(remark, pixels[i], marked)
-        numbers = part.flatten(1)[:, :MOST_NUMBERS].tolist()
-        more = " …" if part[0].numel() > MOST_NUMBERS else ""
-        return lambda i, remark, marked: viz.Card(
-            f"{', '.join(f'{value:.3g}' for value in numbers[i])}{more}  {remark}".rstrip(), None, marked
-        )
+
+def _drawing(found: ViewedCodes, view: str, n: int) -> Callable[[int], viz.Pixels]:
+    """Return what draws one of the first n observations by one view, as pixels (H, W, 3)."""
+    part = found.parts[view][:n]
+    if view in found.vocabularies:
+        texts = found.vocabularies[view].decode(part)
+        lines = min(viz.lines_needed(texts, WIDTH), MOST_LINES)
+        return lambda i: viz.written([texts[i]], WIDTH, lines)[0]
+    if part[0].numel() <= MOST_NUMBERS:
+        rows = [", ".join(f"{value:.3g}" for value in row) for row in part.flatten(1).tolist()]
+        return lambda i: viz.written([rows[i]], WIDTH, 1)[0]
+    pixels = viz.upscale(viz.to_pixels(part, part.ndim - 1, viz.value_range(part)))
+    drawn: Callable[[int], viz.Pixels] = pixels.__getitem__
+    return drawn

@@ -82,10 +82,6 @@ class ModalityGaps(OfViews):
         super().prepare(trainer, pl_module)
         self._module = pl_module
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let go of the model."""
-        self._module = None
-
     def judge(self, space: Any, found: ViewedCodes, sink: Sink) -> None:
         """Measure and log."""
         for first, second in combinations(found.codes, 2):
@@ -134,7 +130,7 @@ def _mapped(a: Tensor, b: Tensor, first: str, second: str) -> viz.Pixels:
         ("about the mean of each view", centred_directions(a), centred_directions(b)),
     ):
         both = torch.cat([x, y]).numpy()
-        mean, axes = both.mean(0), principal_components(both)[1]
+        mean, axes = both.mean(0), principal_components(both)[0]
         maps[name] = (both - mean) @ axes[:2].T
     groups = np.repeat([first, second], len(a))
     return viz.scatter_maps(maps, f"Codes of {first} and {second}, first two principal components", groups)

@@ -139,6 +139,10 @@ def fitting(choice: str) -> Any:
         config = composed(f"data={name.removeprefix('modalities_')}", "model=mvae")
         fill_shape(config)
         return config
+    if group == "net" and name.startswith("views_"):
+        config = composed(f"data={name.removeprefix('views_')}", "model=dual_encoder")
+        fill_shape(config)
+        return config
     for model in [name] if group == "model" else ["vae", "sngan", "poincare_vae", "bigan", "ddpm", "siamese"]:
         for data in ("digits", "cifar10", "sprites"):
             config = composed(f"data={data}", f"model={model}", *([choice] if group == "net" else []))

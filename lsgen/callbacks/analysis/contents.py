@@ -22,6 +22,7 @@ from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, Onnx
 from lsgen.explorer.decoder import UndecodableError, decoder_program
 from lsgen.explorer.onnx_runtime import onnx_decoder, onnx_runtime_files
 from lsgen.latent import Codes, Euclidean, LatentSpace, PoincareBall, Space, Sphere
+from lsgen.latent.multimodal import ViewSpace
 from lsgen.likelihoods import Modalities, TextLikelihood
 
 __all__ = ["PageOptions", "explorer_contents", "maps_of"]
@@ -212,6 +213,9 @@ def _sentences(space: Space | None, collected: Collected) -> dict[str, list[str]
     for x, end in ((collected.observations, ""), (collected.reconstructions, ", decoded")):
         if isinstance(space, LatentSpace) and x is not None:
             found |= {f"{name}{end}": texts for name, texts in sentences(space.likelihood, x).items()}
+        if isinstance(space, ViewSpace) and x is not None:
+            parts = space.packing.unpack(x)
+            found |= {name: words.decode(parts[name]) for name, words in space.vocabularies.items()}
     return found
 
 

@@ -11,6 +11,7 @@ from lsgen import viz
 from lsgen.callbacks.rendering.drawing import Many, drawing_of
 from lsgen.explorer import Thumbnails
 from lsgen.latent import LatentSpace, Space
+from lsgen.latent.multimodal import ViewSpace
 from lsgen.likelihoods import Modalities, TextLikelihood
 
 __all__ = ["pictures_of", "thumbnails"]
@@ -22,7 +23,7 @@ LEAST_STEPS, WIDE, TALL = 64, 64, 32  # of curves
 def pictures_of(
     space: Space | None, x: Tensor | None, bounds: tuple[float, float] | None, known: Tensor | None
 ) -> Thumbnails | None:
-    """Return observations of a space as pictures: of several modalities all but their words, of others `thumbnails`.
+    """Return observations of a space as pictures: of several modalities or views all but words, else `thumbnails`.
 
     Args:
         space: whose observations they are, where it is known.
@@ -33,7 +34,8 @@ def pictures_of(
     """
     if isinstance(space, LatentSpace) and isinstance(space.likelihood, TextLikelihood):
         return None
-    if not isinstance(space, LatentSpace) or not isinstance(space.likelihood, Modalities):
+    several = isinstance(space, LatentSpace) and isinstance(space.likelihood, Modalities)
+    if space is None or not (several or isinstance(space, ViewSpace)):
         return thumbnails(x, bounds)
     if x is None or known is None or not len(x):
         return None

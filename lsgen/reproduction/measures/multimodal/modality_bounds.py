@@ -26,7 +26,8 @@ class ModalityBounds:
 
     - `elbo/joint` and `elbo/NAME`, minus the evidence lower bound of all modalities and of one alone, whose posterior
       sees that one alone, and `elbo/sum`, their sum: the loss of MVAE with weights of 1;
-    - `nll/joint`, -log p(x), and `nll/NAME`, -log p(x_i), by importance sampling with codes from q(z|x) of all;
+    - `nll/joint`, -log p(x), and `nll/NAME`, -log p(x_i), by importance sampling with codes from q(z|x) of all, as in
+      JMVAE's paper: far too high for a modality that says much less of the codes than all do;
     - `cross/NAME`, -log E_q[p(x_i|z)] with codes from the posterior of the other modalities.
 
     Attributes:

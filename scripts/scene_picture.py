@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lsgen.data import CaptionedSprites, SpriteQuestions, SpriteSentiment
+from lsgen.data import CaptionedSprites, MultimodalData, SpriteQuestions, SpriteSentiment
 from lsgen.viz.image_grid import Line, captioned
 from lsgen.viz.style import MUTED
 
@@ -21,16 +21,19 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "pages" / "assets" / "scen
 def main() -> None:
     """Draw what the test splits begin with."""
     images, lines = [], []
-    captions = [CaptionedSprites(), CaptionedSprites(scenes={"sprites": 2})]
-    asked = [SpriteQuestions(scenes={"sprites": 3}), SpriteSentiment()]
-    for data, n in zip([*captions, *asked], (2, 2, 4, 4), strict=True):
+    sets: list[tuple[MultimodalData, int, tuple[str, ...]]] = [
+        (CaptionedSprites(), 2, ()),
+        (CaptionedSprites(scenes={"sprites": 2}), 2, ()),
+        (SpriteQuestions(scenes={"sprites": 3}), 4, SpriteQuestions.answers),
+        (SpriteSentiment(), 4, SpriteSentiment.answers),
+    ]
+    for data, n, answers in sets:
         batch = data.probe(n, "test")
         parts = data.packing.unpack(batch["x"])
         name = data.packing.names[1]
         images.append((parts["image"].permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8))
         for i, text in enumerate(data.vocabularies[name].decode(parts[name])):
-            answer = [] if data in captions else [f"{data.answers[batch['label'][i]]}"]
-            lines.append([Line(text), *(Line(one, MUTED) for one in answer)])
+            lines.append([Line(text), *([Line(answers[batch["label"][i]], MUTED)] if answers else [])])
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
     Image.fromarray(captioned(np.concatenate(images), lines, columns=4, width=160)).save(file)
 

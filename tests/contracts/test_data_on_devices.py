@@ -9,7 +9,7 @@ from pretended import CUDA, B, pretended
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lsgen.data import DataModule, Digits, Labels, Loading, Missing, TensorSource
+from lsgen.data import CaptionedDigits, DataModule, Digits, Labels, Loading, Missing, TensorSource
 from lsgen.data.encodings import Standardise
 from lsgen.data.sampler import Request
 
@@ -38,6 +38,7 @@ class Rows(DataModule):
 
 
 MADE = {
+    "captioned": lambda: CaptionedDigits(missing={"caption": 0.3}),
     "binarised": lambda: Digits(binarise="dynamic"),
     "dequantised": lambda: Digits(dequantise=True),
     "labelled": lambda: Digits(labelled=Labels(50, share=0.5)),

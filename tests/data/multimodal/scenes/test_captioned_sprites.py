@@ -10,6 +10,7 @@ from lsgen.data.multimodal.captioned.recall_levels import RecallLevels
 from lsgen.data.multimodal.scenes.captioned_sprites import CaptionedSprites
 from lsgen.data.multimodal.scenes.scene_captions import FORMS, Captions, SceneGrammar, SpriteWords, attributes_of
 from lsgen.data.multimodal.scenes.sprite_scenes import Scenes, draw_scenes
+from lsgen.metrics.disentanglement import MutualInformationGap
 
 SHAPES = ["square", "ellipse", "heart"]
 COLOURS = ["red", "green", "blue", "yellow", "purple", "cyan", "orange", "white"]
@@ -147,6 +148,18 @@ def test_no_combination_is_in_two_splits(sprites, held_out):
         seen.append({tuple(row) for row in factors[..., columns].flatten(1).tolist()})
     assert all(seen)
     assert sum(map(len, seen)) == len(set().union(*seen))
+
+
+def test_factors_are_found_by_scores_of_disentanglement():
+    data = CaptionedSprites(scenes={"held_out": []})
+    factors = data.probe(2500)["factors"]
+    assert len(data.factor_names) == len(data.factor_sizes) == factors.shape[1] == 8
+    codes = -2.0 * factors.flip(1).double() + 1
+    assert MutualInformationGap().score(codes, factors)["mig"] > 0.98
+    two = CaptionedSprites(scenes={"sprites": 2, "held_out": [], "number": 500, "val_size": 50, "test_size": 50})
+    assert two.factor_names[:2] == ("shape_1", "colour_1")
+    assert two.factor_names[8:10] == ("shape_2", "colour_2")
+    assert two.factor_sizes == data.factor_sizes * 2
 
 
 def test_the_default_holds_captions_out():

@@ -35,7 +35,12 @@ from lsgen.reproduction.paper import Paper
 ROOT = Path(__file__).resolve().parent.parent
 GALLERY = ROOT / "docs" / "pages" / "gallery"
 SECTION = re.compile(r"^<!-- section: (.+) -->$", re.MULTILINE)
-FAMILIES = {"lsgen.models.gan.": "Adversarial networks", "lsgen.models.diffusion.": "Diffusion and flows"}
+FAMILIES = {
+    "lsgen.models.gan.": "Adversarial networks",
+    "lsgen.models.diffusion.": "Diffusion and flows",
+    "lsgen.models.graphs.": "Networks",
+    "lsgen.models.multimodal.": "Several modalities",
+}
 OTHERS = "More models"
 
 
@@ -98,18 +103,20 @@ def made(path: Path) -> str:
     comments = re.match(r"(?:#.*\n)+", path.read_text())
     lines = [line.lstrip("# ") for line in (comments[0].splitlines() if comments else []) if "@package" not in line]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        model = OmegaConf.to_container(compose("train", [f"model={path.stem}", "data=digits"]).model, resolve=False)
+        composed = compose("train", [f"model={path.stem}"], return_hydra_config=True)
+    model = OmegaConf.to_container(composed.model, resolve=False)
     targets = list(dict.fromkeys(target for target in _targets(model) if target.startswith("lsgen.")))
     rows = [f"| `{target.removeprefix('lsgen.')}` | {_sentence(target)} |" for target in targets]
     section = next((title for room, title in FAMILIES.items() if any(one.startswith(room) for one in targets)), OTHERS)
     drawn = (GALLERY / "images" / f"{path.stem}.png").is_file()
     small = (ROOT / "conf" / "experiment" / f"{path.stem}_digits.yaml").is_file()
-    composed = f"experiment={path.stem}_digits" if small else f"model={path.stem} data=digits model.max_steps=2000"
+    data = " data=digits" if composed.hydra.runtime.choices.data == _usual_data() else ""  # some choose their own
+    command = f"experiment={path.stem}_digits" if small else f"model={path.stem}{data} model.max_steps=2000"
     return "\n".join(
         [
             f"# {path.stem}\n\n<!-- section: {section} -->\n",
             f"{' '.join(lines) or _sentence(targets[0])}\n",
-            f"    lsgen train {composed}\n",
+            f"    lsgen train {command}\n",
             f"![what it makes of the digits](images/{path.stem}.png)\n" if drawn else "",
             "## Parts\n",
             "| part | |\n|---|---|",
@@ -117,6 +124,13 @@ def made(path: Path) -> str:
             "",
         ]
     )
+
+
+@cache
+def _usual_data() -> str:
+    """Return the data set that models train on unless they choose another."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return str(compose("train", return_hydra_config=True).hydra.runtime.choices.data)
 
 
 def _targets(node: Any) -> Iterator[str]:

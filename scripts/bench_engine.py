@@ -24,13 +24,15 @@ from lsgen.callbacks import Checkpoint, CSVLogger, FiniteLoss, LikelihoodMetrics
 from lsgen.data import BatchDataset, DataModule, Loading, Split, TensorSource
 from lsgen.data.encodings import AsStored
 from lsgen.latent import StandardNormal
-from lsgen.likelihoods import Bernoulli
+from lsgen.likelihoods import Bernoulli, Categorical, Likelihood, modalities_likelihood
 from lsgen.models import VAE
+from lsgen.models.multimodal import MultimodalVAE, MVAEObjective
 from lsgen.models.optimised import OptimisedModel
 from lsgen.models.vae import ELBO
 from lsgen.nn import Conv64Decoder, Conv64Encoder, MLPDecoder, MLPEncoder
 
 ROUNDS = 5
+Autoencoder = VAE | MultimodalVAE
 
 
 class RandomImages(DataModule):
@@ -64,7 +66,7 @@ class Stopwatch(Callback):
 class Plain(LightningModule):
     """Any user's module: the same objective, and none of the hooks of lsgen."""
 
-    def __init__(self, model: VAE) -> None:
+    def __init__(self, model: Autoencoder) -> None:
         super().__init__()
         self.objective, self.space = model.objective, model.latent_space
 
@@ -101,7 +103,7 @@ def engine_step(
         return _seconds(model, data, warm, callbacks, default_root_dir=run_dir, **options)
 
 
-def lightning_step(model: VAE, data: RandomImages, steps: int, warm: int) -> float:
+def lightning_step(model: Autoencoder, data: RandomImages, steps: int, warm: int) -> float:
     """Return the seconds of a training step of a plain module in a trainer without anything that can be left out."""
     options = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
     return _seconds(Plain(model), data, warm, [], max_steps=warm + steps + 1, max_epochs=-1, **options)
@@ -127,7 +129,7 @@ def _seconds(
     return watch.seconds / watch.steps
 
 
-def bare_step(model: VAE, data: RandomImages, steps: int, warm: int) -> float:
+def bare_step(model: Autoencoder, data: RandomImages, steps: int, warm: int) -> float:
     """Return the seconds of a training step in a loop of a few lines."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     images, size, started = data.source.tensors["x"], data.batch_size, 0.0
@@ -158,7 +160,17 @@ def conv64() -> VAE:
     return VAE(Conv64Encoder(shape, 10), Conv64Decoder(10, shape), Bernoulli(shape), StandardNormal(10), ELBO())
 
 
-def compare(build: Callable[[], VAE], shape: tuple[int, ...], batch: int, steps: int) -> tuple[float, float, float]:
+def mvae() -> MultimodalVAE:
+    """Return the MVAE of two modalities: MNIST's images, and a class of two."""
+    parts: dict[str, Likelihood] = {"image": Bernoulli((1, 28, 28)), "label": Categorical((1,), 2)}
+    encoders = {name: MLPEncoder(part.shape, 10) for name, part in parts.items()}
+    decoders = {name: MLPDecoder(10, part.shape, heads=part.heads) for name, part in parts.items()}
+    return MultimodalVAE(encoders, decoders, modalities_likelihood(parts), StandardNormal(10), MVAEObjective())
+
+
+def compare(
+    build: Callable[[], Autoencoder], shape: tuple[int, ...], batch: int, steps: int
+) -> tuple[float, float, float]:
     """Return the median seconds of a step: in a bare loop, in a plain trainer of Lightning, through the engine."""
     data = RandomImages(shape, 40 * batch, batch)
     ways = (bare_step, lightning_step, engine_step)
@@ -173,6 +185,7 @@ def rows() -> list[dict[str, Any]]:
     for name, build, shape, batch, steps in (
         ("conv64, batch 64", conv64, (1, 64, 64), 64, 24),
         ("MLP, batch 512", mlp, (1, 28, 28), 512, 60),
+        ("MVAE, batch 512", mvae, (785,), 512, 60),
     ):
         bare, lightning, engine = compare(build, shape, batch, steps)
         found.append(

@@ -52,6 +52,8 @@ from lsgen.data.multimodal.captioned.captioned_fashion import CaptionedFashion
 from lsgen.data.multimodal.captioned.captioned_images import CaptionedImages
 from lsgen.data.multimodal.captioned.captioned_tones import CaptionedTones
 from lsgen.data.multimodal.digit_label import DigitLabel
+from lsgen.data.multimodal.image_table import ImageTable
+from lsgen.data.multimodal.mnist_svhn import MnistSvhn
 from lsgen.data.multimodal.multimodal_data import MultimodalData
 from lsgen.data.multimodal.scenes.captioned_sprites import CaptionedSprites
 from lsgen.data.multimodal.scenes.sprite_questions import SpriteQuestions
@@ -139,6 +141,7 @@ __all__ = [
     "HiddenLabels",
     "HuggingFace",
     "ImageFolder",
+    "ImageTable",
     "Ising",
     "KarateClub",
     "KnownTopics",
@@ -153,6 +156,7 @@ __all__ = [
     "MissingValues",
     "MixedBatches",
     "Mnist",
+    "MnistSvhn",
     "MultimodalData",
     "Nodes",
     "Observations",

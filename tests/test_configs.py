@@ -67,6 +67,8 @@ def composition(choice):
                 return (f"{kind}={other}",)
     if name.startswith(SEVERAL):
         return (f"data={name.removeprefix(SEVERAL)}", "model=mvae")
+    if name.startswith("views_"):
+        return (f"data={name.removeprefix('views_')}", "model=dual_encoder")
     if group == "data" and composed(choice)[1]["net"].startswith(SEVERAL):
         return (choice, "model=mvae")
     text = (TREE / "net" / f"{name}.yaml").read_text() if group == "net" else ""

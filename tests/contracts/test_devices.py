@@ -308,6 +308,9 @@ UPDATES: dict[str, tuple[tuple[Any, ...], Callable[[Tensor], tuple[Any, ...]]]] 
     "LinkPrediction": ((), lambda x: (x[:, 0], x[:, 1] > 0)),
     "GraphReconstruction": ((), lambda x: (x, x > 0, torch.arange(len(x), device=x.device))),
     "PrecisionRecall": ((), lambda x: (x, True)),
+    "CrossRetrieval": ((), lambda x: (x, x, _factors(x))),
+    "ModalityGap": ((), lambda x: (x, x)),
+    "ZeroShot": ((torch.eye(8),), lambda x: (x, _factors(x)[:, 0])),
     "UDR": ((), lambda x: (x.unsqueeze(1).repeat(1, 3, 1),) * 2),
 }
 METRICS = sorted(classes_of("lsgen.metrics", Metric), key=lambda c: c.__name__)

@@ -70,7 +70,7 @@ class ZeroShot(Metric):
     full_state_update = False
 
     centres: Tensor
-    credits: list[Tensor]
+    codes: list[Tensor]
     labels: list[Tensor]
 
     def __init__(
@@ -84,41 +84,43 @@ class ZeroShot(Metric):
             )
         self.register_buffer("centres", centres.detach().clone(), persistent=False)
         self.distance, self.level = AngularDistance() if distance is None else distance, level
-        self.add_state("credits", [], dist_reduce_fx="cat")
+        self.add_state("codes", [], dist_reduce_fx="cat")
         self.add_state("labels", [], dist_reduce_fx="cat")
 
     def update(self, codes: Tensor, label: Tensor) -> None:
         """Add codes (B, d) with integer labels (B,); those with the label -1, which is not known, take no part.
 
         Raises:
-            ValueError: shapes do not fit, or there is a label without prompts.
+            ValueError: shapes do not fit.
 
         """
-        count, d = self.centres.shape
+        d = self.centres.shape[1]
         if codes.ndim != 2 or codes.shape[1] != d or label.shape != codes.shape[:1] or label.is_floating_point():
             raise ValueError(
                 f"expected codes (B, {d}) and integer labels (B,), got {tuple(codes.shape)} and {tuple(label.shape)}"
             )
-        if len(label) and int(label.max()) >= count:
-            raise ValueError(f"expected labels of the {count} classes that have prompts, got {int(label.max())}")
-        known = label >= 0
-        codes, label = codes[known].detach(), label[known].long()
-        apart = self.distance.pairwise(self.distance.features(codes), self.distance.features(self.centres.to(codes)))
-        nearest = apart == apart.amin(1, keepdim=True)
-        own = nearest.gather(1, label[:, None])[:, 0]
-        self.credits.append(own / nearest.sum(1).double())
-        self.labels.append(label)
+        self.codes.append(codes.detach())
+        self.labels.append(label.detach().long())
 
     def compute(self) -> dict[str, dict[str, Tensor]]:
         """Return the "accuracy": its `value`, the ends `low` and `high`, and what `chance` and the `majority` give.
 
         Raises:
-            ValueError: there is no code whose label is known.
+            ValueError: there is no code whose label is known, or a label without prompts.
 
         """
-        credits, labels = dim_zero_cat(self.credits), dim_zero_cat(self.labels)
-        if not len(credits):
+        codes, labels = dim_zero_cat(self.codes), dim_zero_cat(self.labels)
+        codes, labels = codes[labels >= 0], labels[labels >= 0]
+        if not len(codes):
             raise ValueError("expected codes whose labels are known, got none")
+        if int(labels.max()) >= len(self.centres):
+            raise ValueError(
+                f"expected labels of the {len(self.centres)} classes that have prompts, got {int(labels.max())}"
+            )
+        features = self.distance.features(codes), self.distance.features(self.centres.to(codes))
+        apart = self.distance.pairwise(*features)
+        nearest = apart == apart.amin(1, keepdim=True)
+        credits = nearest.gather(1, labels[:, None])[:, 0] / nearest.sum(1).double()
         p, n = credits.mean(), len(credits)
         z = NormalDist().inv_cdf((1 + self.level) / 2)
         middle, half = p + z**2 / (2 * n), z * (p * (1 - p) / n + z**2 / (4 * n**2)).sqrt()

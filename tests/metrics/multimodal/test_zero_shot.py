@@ -51,8 +51,10 @@ def test_the_interval_is_that_of_another_library(right: int) -> None:
 
 def test_what_has_no_prompts_is_refused_in_a_sentence() -> None:
     metric = ZeroShot(torch.eye(3))
+    metric.update(torch.ones(2, 3), torch.tensor([1, 4]))
     with pytest.raises(ValueError, match="expected labels of the 3 classes that have prompts, got 4"):
-        metric.update(torch.ones(2, 3), torch.tensor([1, 4]))
+        metric.compute()
+    metric.reset()
     with pytest.raises(ValueError, match=r"expected codes \(B, 3\) and integer labels \(B,\), got \(2, 2\)"):
         metric.update(torch.ones(2, 2), torch.tensor([1, 2]))
     metric.update(torch.ones(2, 3), torch.tensor([-1, -1]))

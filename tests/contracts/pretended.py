@@ -46,6 +46,7 @@ NOT_RUN: dict[str, str] = {
     # class -> the reason
     "AmortisedDistance": "no part of a model; it is run below",
     "CholeskyField": "a part of the estimators of exponential families; see tests/models/exponential",
+    "ConcatenationFusion": "a fusion that no model chooses; see tests/nn/features",
     "ConvexPotential": "a part of the estimators of exponential families; see tests/models/exponential",
     "FullSoftmax": "a decoder of words that no model chooses; see tests/models/embedding",
     "HierarchicalSoftmax": "a decoder of words that no model chooses; see tests/models/embedding",

@@ -28,6 +28,7 @@ from lsgen.latent.multimodal.views import ViewSpace
 from lsgen.likelihoods import Categorical, Likelihood, Modalities, Packing, TextLikelihood
 from lsgen.likelihoods.modalities import PackedDistribution
 from lsgen.likelihoods.text.vocabulary import Vocabulary
+from lsgen.models.multimodal import AnswerSpace, CaptionSpace
 from lsgen.viz import Pixels
 
 __all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of", "sentences", "typical"]
@@ -152,7 +153,7 @@ class Many(Drawing):
 
 
 def drawing_of(space: Space, x: Tensor, bounds: tuple[float, float] | None = None) -> Drawing:
-    """Return how the observations of a space are drawn: by its likelihood, see `drawing`, or by its views.
+    """Return how the observations of a space are drawn: by its likelihood, see `drawing`, or by its modalities.
 
     Args:
         space: whose observations they are.
@@ -162,7 +163,7 @@ def drawing_of(space: Space, x: Tensor, bounds: tuple[float, float] | None = Non
     """
     if isinstance(space, LatentSpace):
         return drawing(space.likelihood, x, bounds)
-    if not isinstance(space, ViewSpace):
+    if not isinstance(space, ViewSpace | AnswerSpace | CaptionSpace):
         return Numbers(x.ndim - 1, bounds or _range(x))
     parts: dict[str, Drawing] = {}
     for name, own in space.packing.unpack(x).items():

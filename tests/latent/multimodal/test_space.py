@@ -20,6 +20,7 @@ from lsgen.latent.multimodal import (
     ProductOfExperts,
 )
 from lsgen.likelihoods import (
+    AutoregressiveTokens,
     Bernoulli,
     Beta,
     Categorical,
@@ -30,6 +31,7 @@ from lsgen.likelihoods import (
     modalities_likelihood,
 )
 from lsgen.nn import MLPDecoder, MLPEncoder
+from lsgen.nn.sequences.gru import GRUDecoder
 
 REAL = torch.float64
 FLAT: dict[str, Likelihood] = {
@@ -85,6 +87,22 @@ def test_a_modality_without_a_flat_embedding_goes_the_intrinsic_route() -> None:
     torch.testing.assert_close(metric_field(space)(z), torch.stack(parts).sum(0), rtol=1e-12, atol=1e-13)
     with pytest.raises(TypeError, match=r"expected a likelihood with a flat embedding .* got CubicModalities"):
         immersion(space)
+
+
+def test_sentences_that_a_network_writes_are_a_modality_too() -> None:
+    """Words are one member with a condition for coordinates; the metric is the sum, and absent words are not read."""
+    words = AutoregressiveTokens(GRUDecoder((4,), 6, 3, 4, 8), (4,), 6)
+    encoders = {"image": MLPEncoder((1, 3, 3), 2, [6]), "caption": MLPEncoder((4,), 2, [6])}
+    decoders = {"image": MLPDecoder(2, (1, 3, 3), [6], activation=nn.Tanh), "caption": nn.Linear(2, 3)}
+    parts: dict[str, Likelihood] = {"image": FLAT["image"], "caption": words}
+    space = _space(parts, encoders=encoders, decoders=decoders)
+    z, x = torch.randn(3, 2, dtype=REAL), _observations(space, 3)
+    metrics = [metric_field(space.modality(name))(z) for name in parts]
+    torch.testing.assert_close(metric_field(space)(z), sum(metrics), rtol=1e-12, atol=1e-13)
+    none, hidden = torch.zeros(3, 2, dtype=torch.bool), x.clone()
+    none[:, 0], hidden[:, 9:] = True, 0.0
+    torch.testing.assert_close(space.decode(z).log_prob(hidden, none), space.decode(z).log_probs(x)["image"])
+    space.likelihood.validate(space.complete(hidden, ["image"], 2))
 
 
 @pytest.mark.slow

@@ -67,6 +67,7 @@ from lsgen.callbacks.latent.options import (
 )
 from lsgen.callbacks.latent.reconstructions import Reconstructions
 from lsgen.callbacks.latent.samples import Samples
+from lsgen.callbacks.latent.sentences import WritingTests
 from lsgen.callbacks.latent.traversal import LatentTraversal
 from lsgen.callbacks.logging.loggers import CSVLogger, TensorBoardLogger, WandbLabels, WandbLogger
 
@@ -154,6 +155,7 @@ __all__ = [
     "WeightAverage",
     "WordBenchmarks",
     "WordTests",
+    "WritingTests",
     "ZeroShotAccuracy",
     "check_split",
     "newest_checkpoint",

@@ -16,6 +16,7 @@ from lsgen.runs.keys.multimodal.coherence import MODALITIES
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
+from lsgen.runs.keys.sentences import SENTENCES
 from lsgen.runs.keys.sounds import SOUNDS
 from lsgen.runs.keys.topics import TOPICS
 from lsgen.runs.keys.views import VIEWS
@@ -46,6 +47,7 @@ SECTIONS = {
     "imputations": "Imputations",
     "analysis": "Analysis of codes",
     "words": "Benchmarks of words",
+    "sentences": "Sentences",
     "embeddings": "Retrieval and few examples",
     "modalities": "Several modalities",
     "topics": "Topics",
@@ -75,6 +77,7 @@ GALLERIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Networks": ("Nodes by their codes, links that are told from other pairs, and labels by few.", ("networks",)),
     "Answers and captions": ("What the model answers, and how it describes what it sees.", ("answers",)),
     "Words and topics": ("Analogies that word vectors solve, and the words of topics.", ("words", "topics")),
+    "Sentences": ("What codes write, and how well held-out sentences are told.", ("sentences",)),
 }
 
 
@@ -264,7 +267,7 @@ ENTRIES: tuple[Entry, ...] = (
     ),
     figure("reconstruction/imputation", "Imputations", "imputations",
         "input, what is observed, expectation and one draw, for images"),
-    *ANALYSIS, *WORDS, *EMBEDDINGS, *VIEWS, *TOPICS, *GRAPHS, *MODALITIES, *ANSWERS,
+    *ANALYSIS, *WORDS, *SENTENCES, *EMBEDDINGS, *VIEWS, *TOPICS, *GRAPHS, *MODALITIES, *ANSWERS,
     Entry("train/images_per_s", "throughput", "observations per second", _COST, better="higher",
         meaning="training throughput since the row before", card=("Throughput", "observations per second")),
     Entry("epoch", "epoch", "", _COST, meaning="passes over the training data, with what is logged by the model"),

@@ -16,11 +16,10 @@ from lsgen.runs.keys.multimodal.coherence import MODALITIES
 from lsgen.runs.keys.phase_transitions import PHASE_TRANSITIONS
 from lsgen.runs.keys.retrieval import RETRIEVAL
 from lsgen.runs.keys.sample_tests import SAMPLE_TESTS
-from lsgen.runs.keys.sentences import SENTENCES
 from lsgen.runs.keys.sounds import SOUNDS
 from lsgen.runs.keys.topics import TOPICS
 from lsgen.runs.keys.views import VIEWS
-from lsgen.runs.keys.words import WORDS
+from lsgen.runs.keys.words import SENTENCES, WORDS
 
 __all__ = ["ENTRIES", "GALLERIES", "SECTIONS"]
 

@@ -1,4 +1,4 @@
-"""Entries of the registry for benchmarks of word vectors."""
+"""Entries of the registry for benchmarks of word vectors, and for sentences that models write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lsgen.runs.keys.entry import Chart, Entry, ends, figure
 
-__all__ = ["WORDS"]
+__all__ = ["SENTENCES", "WORDS"]
 
 
 def _with_ends(pattern: str, name: str, meaning: str, *, better: str = "", **more: object) -> Iterator[Entry]:
@@ -45,5 +45,22 @@ WORDS: tuple[Entry, ...] = (
     figure("words/scores", "Scores of words", "words", "all of these numbers, with intervals; also as csv", "table"),
     figure("words/unknown", "Words that are not known", "words",
         "words and pairs that are not known, and how often they are asked for; also as csv", "table"),
+)
+
+SENTENCES: tuple[Entry, ...] = (
+    Entry("sentences/model/bits_per_token", "bits a token", "bits", "sentences", better="lower", summary=True,
+        meaning="of held-out sentences, ends included, by an importance-sampled bound",
+        card=("Bits a token", "importance-sampled"), chart=Chart("Bits a token", "bits", "model")),
+    Entry("sentences/{by}/bits_per_token", "bits a token, {by}", "bits", "sentences", better="lower", summary=True,
+        meaning="the same by the ELBO, by frequencies of words or pairs of words, or by the decoder without codes",
+        chart=Chart("Bits a token", "bits", "{by}")),
+    Entry("sentences/{by}/perplexity", "perplexity, {by}", "", "sentences", better="lower",
+        meaning="two to the power of the bits a token"),
+    figure("sentences/scores", "How held-out sentences are told", "sentences",
+        "all of these numbers; also as csv", "table"),
+    figure("sentences/interpolations", "Interpolated sentences", "sentences", "what codes on paths between held-out "
+        "sentences write, by the most probable word at each place and by a beam; also as csv", "table"),
+    figure("sentences/ends", "Sentences that are joined", "sentences", "the ends of the paths; also as csv", "table"),
+    figure("sentences/samples", "Sentences of codes from the prior", "sentences", "also as csv", "table"),
 )
 # fmt: on

@@ -29,7 +29,7 @@ from lsgen.models import FittedModel, LatentModel, ScalarLoss
 from lsgen.models.contract import PlainNumbers
 from lsgen.models.embedding import ContextDecoder
 from lsgen.models.gan import AdversarialModel
-from lsgen.models.multimodal import InfoNCE
+from lsgen.models.multimodal import CaptionSpace, InfoNCE
 from lsgen.models.vae import WAEMMD, AdversarialObjective, RBFVariance
 from lsgen.nn import MLPDenoiser
 from lsgen.nn.adversarial.attention import SelfAttention
@@ -62,6 +62,9 @@ def _data(model: LatentModel, n: int = B) -> dict[str, Tensor]:
         x, pair = (torch.randint(expected.high + 1, (n, *shape), generator=generator) for _ in range(2))
     if isinstance(expected, TextLikelihood):  # a word, then words or ends
         x, pair = (one.cummin(1).values.index_fill(1, torch.tensor(0), 1.0) for one in (x, pair))
+    if isinstance(space := model.latent_space, CaptionSpace):
+        columns = space.packing.slices[space.target]
+        x[:, columns] = x[:, columns].cummin(1).values.index_fill(1, torch.tensor(0), 1.0)
     observed = torch.rand(n, *shape, generator=generator) < 0.7
     known = isinstance(model, AdversarialModel) or isinstance(model.latent_space, FeatureSpace)
     label = torch.arange(n) // 2 % 10 if known else torch.arange(n) % 11 - 1

@@ -44,10 +44,10 @@ def test_bits_and_perplexity_count_the_first_end() -> None:
 
 def test_a_decoder_without_codes_learns_the_frequencies_of_sentences() -> None:
     torch.manual_seed(0)
-    likelihood = AutoregressiveTokens(GRUDecoder((L,), V, 2, embedding=4, width=8), (L,), V).train()
+    likelihood = AutoregressiveTokens(GRUDecoder((L,), V, 2, embedding=16, width=64), (L,), V).train()
     before = {name: value.clone() for name, value in likelihood.state_dict().items() if name != "_extra_state"}
     training = TRAINING.repeat(50, 1)
-    log_p = without_codes(likelihood, training, TRAINING, 400)
+    log_p = without_codes(likelihood, training, TRAINING, 600)
     torch.testing.assert_close(log_p.exp(), torch.tensor([0.5, 0.5, 0.25, 0.25]), rtol=0, atol=0.04)
     assert likelihood.training
     for name, value in before.items():

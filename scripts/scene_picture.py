@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from lsgen.data import CaptionedSprites, MultimodalData, SpriteQuestions, SpriteSentiment
-from lsgen.viz.image_grid import Line, captioned
+from lsgen.viz.image_grid import TextLine, captioned
 from lsgen.viz.style import MUTED
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "pages" / "assets" / "scenes.png"
@@ -33,7 +33,7 @@ def main() -> None:
         name = data.packing.names[1]
         images.append((parts["image"].permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8))
         for i, text in enumerate(data.vocabularies[name].decode(parts[name])):
-            lines.append([Line(text), *([Line(answers[batch["label"][i]], MUTED)] if answers else [])])
+            lines.append([TextLine(text), *([TextLine(answers[batch["label"][i]], MUTED)] if answers else [])])
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
     Image.fromarray(captioned(np.concatenate(images), lines, columns=4, width=160)).save(file)
 

@@ -40,11 +40,11 @@ from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.multimodal.answers import AnswerQuality
 from lsgen.callbacks.evaluation.multimodal.captioning import CaptionQuality
+from lsgen.callbacks.evaluation.multimodal.codes_of_views import OfViews
 from lsgen.callbacks.evaluation.multimodal.coherence import ModalityCoherence
 from lsgen.callbacks.evaluation.multimodal.cross_generation import CrossGeneration
 from lsgen.callbacks.evaluation.multimodal.cross_retrieval import CrossRetrievalQuality
 from lsgen.callbacks.evaluation.multimodal.modality_gap import ModalityGaps
-from lsgen.callbacks.evaluation.multimodal.viewed_codes import OfViews
 from lsgen.callbacks.evaluation.multimodal.zero_shot import ZeroShotAccuracy
 from lsgen.callbacks.evaluation.neighbours import NearestNeighbours
 from lsgen.callbacks.evaluation.options import Cloning, Neighbourhoods, Paths, RealSet

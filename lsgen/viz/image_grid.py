@@ -14,7 +14,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from lsgen.viz.images import upscale
 from lsgen.viz.style import INK, MUTED, PAPER, Pixels
 
-__all__ = ["MARGIN", "Line", "animate", "captioned", "extent", "font", "grid", "in_rows", "template"]
+__all__ = ["MARGIN", "TextLine", "animate", "captioned", "extent", "font", "grid", "in_rows", "template"]
 
 MARGIN = 10  # pixels around everything
 _PAD, _GAP, _SIZE = 2, 12, 12
@@ -91,7 +91,7 @@ def in_rows(images: Pixels, columns: int) -> Pixels:
     return np.pad(images, empty, constant_values=255).reshape(rows, columns, *images.shape[1:])
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A text under a picture, and its colour; it is broken where it is wider than the picture."""
 
     text: str
@@ -99,7 +99,7 @@ class Line(NamedTuple):
 
 
 def captioned(
-    images: Pixels, lines: Sequence[Sequence[Line]], columns: int = 4, title: str = "", width: int = 200
+    images: Pixels, lines: Sequence[Sequence[TextLine]], columns: int = 4, title: str = "", width: int = 200
 ) -> Pixels:
     """Return pictures in rows with lines of text under each.
 
@@ -122,7 +122,7 @@ def captioned(
     images = upscale(images, width)
     n, height, width, _ = images.shape
     columns = min(columns, n)
-    written = [[Line(part, one.colour) for one in own for part in _broken(one.text, width)] for own in lines]
+    written = [[TextLine(part, one.colour) for one in own for part in _broken(one.text, width)] for own in lines]
     rows = range(0, n, columns)
     heights = [height + _LINE * max(map(len, written[row : row + columns])) + _GAP for row in rows]
     top = MARGIN + (24 if title else 0)

@@ -64,7 +64,7 @@ def test_wrong_labels_and_types_are_refused(kwargs, sentence):
 def test_lines_stand_under_their_pictures_and_are_broken():
     images = np.zeros((3, 10, 10, 3), np.uint8)
     images[1] = 200
-    lines = [[viz.Line("is it dark ?"), viz.Line("yes", "#00ff00")], [viz.Line("a " * 60)], []]
+    lines = [[viz.TextLine("is it dark ?"), viz.TextLine("yes", "#00ff00")], [viz.TextLine("a " * 60)], []]
     page = viz.captioned(images, lines, columns=2, width=100)
     first, second = page[10 : 10 + 100], page[:, 10 + 100 + 12 :]
     assert (first[:, 10 : 10 + 100] == 0).all()

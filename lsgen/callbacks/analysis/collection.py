@@ -29,7 +29,7 @@ from lsgen.callbacks.analysis.observations import HELD_OUT, SampledObservations,
 from lsgen.callbacks.base import undisturbed
 from lsgen.callbacks.latent.probe_codes import means
 from lsgen.callbacks.probes import counts_observed, observations_of
-from lsgen.callbacks.rendering.drawing import typical
+from lsgen.callbacks.rendering.drawings import typical
 from lsgen.data import Split
 from lsgen.latent import (
     Codes,

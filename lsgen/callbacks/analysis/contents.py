@@ -17,7 +17,7 @@ from lsgen.callbacks.analysis.page_scores import clusters_of
 from lsgen.callbacks.analysis.pictures import pictures_of
 from lsgen.callbacks.analysis.strips import axis_strips
 from lsgen.callbacks.analysis.words import telling_words, word_weights
-from lsgen.callbacks.rendering.drawing import sentences
+from lsgen.callbacks.rendering.drawings import sentences
 from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, OnnxDecoder, ScoreTable, Strip
 from lsgen.explorer.decoder import UndecodableError, decoder_program
 from lsgen.explorer.onnx_runtime import onnx_decoder, onnx_runtime_files

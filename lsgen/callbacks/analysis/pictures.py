@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.rendering.drawing import Many, drawing_of
+from lsgen.callbacks.rendering.drawings import Many, drawing_of
 from lsgen.explorer import Thumbnails
 from lsgen.latent import LatentSpace, Space
 from lsgen.latent.multimodal import ViewSpace

@@ -18,7 +18,7 @@ from lsgen import viz
 from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.data import Split
 from lsgen.latent import EncodableLatentSpace, LatentSpace, impute
 from lsgen.latent.densities import check_density

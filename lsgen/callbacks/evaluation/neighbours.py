@@ -21,7 +21,7 @@ from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.latent.options import Decoding
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.data import DataModule
 from lsgen.latent import LatentSpace
 from lsgen.latent.neighbours import nearest_neighbours

@@ -25,7 +25,7 @@ from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, MeanSets
 from lsgen.callbacks.latent.probe_codes import encode_probes, means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.geometry import frechet_mean, immersion
 from lsgen.geometry.statistics import FrechetMean
 from lsgen.latent import EncodableLatentSpace, LatentSpace

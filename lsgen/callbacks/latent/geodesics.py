@@ -35,7 +35,7 @@ from lsgen.callbacks.latent.options import Decoding, GeodesicSearch, PlaneGrid
 from lsgen.callbacks.latent.probe_codes import ProbeCodes, as_means, axis_name, encode_probes, interpolated, means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.callbacks.rendering.sounds import write_sounds
 from lsgen.geometry import Immersion, immersion, log_volume
 from lsgen.geometry.geodesics.starts import manifold_paths

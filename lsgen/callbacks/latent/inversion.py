@@ -17,7 +17,7 @@ from lsgen.callbacks.base import PeriodicCallback, Turns
 from lsgen.callbacks.latent.options import InversionSearch
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 from lsgen.models.gan import fit_encoder, invert
 

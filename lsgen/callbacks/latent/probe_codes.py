@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 
 from lsgen import viz
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import Drawing, typical
+from lsgen.callbacks.rendering.drawings import Drawing, typical
 from lsgen.latent import Codes, EncodableLatentSpace, LatentSpace, encode_observations
 from lsgen.latent.manifolds.description import lies_on
 from lsgen.likelihoods import Multinomial

@@ -12,7 +12,7 @@ from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.latent.probe_codes import as_means, means
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.callbacks.rendering.sounds import write_sounds
 from lsgen.latent import EncodableLatentSpace, LatentSpace
 

@@ -20,7 +20,7 @@ from lsgen.callbacks.latent.options import TraversalFigures
 from lsgen.callbacks.latent.probe_codes import in_sigmas
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.latent import Codes, Euclidean, ItemSpace, LatentSpace, Space, encode_observations
 from lsgen.latent.distances import CosineDistance
 from lsgen.models.gan.directions.linear import Directions

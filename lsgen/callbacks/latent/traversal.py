@@ -34,7 +34,7 @@ from lsgen.callbacks.latent.probe_codes import (
 from lsgen.callbacks.latent.retrieved import LineOptions, RetrievedView, is_retrieved
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.callbacks.rendering.sounds import write_sounds
 from lsgen.data import Audible
 from lsgen.latent import Cube, EncodableLatentSpace, Euclidean, LatentSpace, Manifold, Space, great_circles, paths

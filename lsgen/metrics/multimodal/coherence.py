@@ -27,7 +27,7 @@ from scipy.stats import beta
 from torch import Tensor
 
 from lsgen.latent.multimodal import MultimodalSpace
-from lsgen.metrics.multimodal.modality_classifiers import ModalityClassifier
+from lsgen.metrics.multimodal.classifiers_apart import ModalityClassifier
 
 __all__ = ["GeneratedClasses", "binomial_interval", "generated_classes", "subsets_of"]
 

@@ -20,7 +20,7 @@ from lsgen.callbacks.analysis.page_scores import agreement_of, analysis_tables, 
 from lsgen.callbacks.analysis.pictures import thumbnails
 from lsgen.callbacks.analysis.strips import axis_strips
 from lsgen.callbacks.logging.sink import Sink
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.data import Digits
 from lsgen.explorer.container import Container
 from lsgen.explorer.encoding import header_of

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from lsgen import viz
-from lsgen.callbacks.rendering.drawing import Many, Numbers, Waves, Words, drawing, drawing_of, typical
+from lsgen.callbacks.rendering.drawings import Many, NumberDrawing, Waves, WordDrawing, drawing, drawing_of, typical
 from lsgen.latent.multimodal.views import ViewSpace
 from lsgen.likelihoods import (
     Bernoulli,
@@ -24,7 +24,7 @@ MAGENTA = (214, 0, 147)
 def test_images_and_profiles_are_drawn_between_the_values_of_the_data():
     x = torch.rand(6, 1, 8, 8) * 7 - 2
     draw = drawing(FixedGaussian((1, 8, 8)), x)
-    assert isinstance(draw, Numbers)
+    assert isinstance(draw, NumberDrawing)
     assert draw.bounds == (float(x.min()), float(x.max()))
     np.testing.assert_array_equal(draw(x.unflatten(0, (2, 3))), viz.to_pixels(x, 3, draw.bounds).reshape(2, 3, 8, 8, 3))
     np.testing.assert_array_equal(drawing(FixedGaussian((1, 8, 8)), x, (0.0, 2.0))(x), viz.to_pixels(x, 3, (0.0, 2.0)))
@@ -42,7 +42,7 @@ def test_long_continuous_vectors_are_waveforms_and_counts_are_not():
     expected = [float(part.max() - part.min()) / 2 for part in tone[0].split(16)]
     np.testing.assert_allclose(height, expected, atol=2 / 47)
     for other in (Poisson((2048,)), FixedGaussian((255,)), FixedGaussian((1, 1, 2048))):
-        assert type(drawing(other, torch.zeros(1, *other.shape))) is Numbers
+        assert type(drawing(other, torch.zeros(1, *other.shape))) is NumberDrawing
 
 
 def test_the_number_of_a_class_is_written():
@@ -52,7 +52,7 @@ def test_the_number_of_a_class_is_written():
     assert not (cells[0] == cells[1]).all()
     np.testing.assert_array_equal(cells[:2], viz.composed([], [viz.written(["3", "9"], 120, 1)]))
     assert (cells[2] == MAGENTA).all(-1).any(1).sum() == viz.written([""], 120, 1).shape[1]
-    assert type(drawing(Categorical((1,), 256), x[:2])) is Numbers  # a grey level
+    assert type(drawing(Categorical((1,), 256), x[:2])) is NumberDrawing  # a grey level
 
 
 def test_several_modalities_have_a_cell_each():
@@ -62,7 +62,7 @@ def test_several_modalities_have_a_cell_each():
     def said(rows):
         return [names[f"{int(a)} {int(b)}"] for a, b in rows]
 
-    draw = Many(packing, {"picture": Numbers(3, (0.0, 1.0)), "name": Words(said, 1, list(names.values()))})
+    draw = Many(packing, {"picture": NumberDrawing(3, (0.0, 1.0)), "name": WordDrawing(said, 1, list(names.values()))})
     picture, name = torch.rand(2, 1, 8, 8), torch.tensor([[1.0, 0.0], [2.0, 0.0]])
     cells = draw(packing.pack({"picture": picture, "name": name})[None])
     assert cells.shape[:2] == (1, 2)
@@ -83,7 +83,7 @@ def test_likelihoods_of_several_modalities_are_drawn_part_by_part_with_ranges_of
     x = likelihood.packing.pack(own)
     draw = drawing(likelihood, x)
     assert isinstance(draw, Many)
-    bounds = {name: part.bounds for name, part in draw.parts.items() if isinstance(part, Numbers)}
+    bounds = {name: part.bounds for name, part in draw.parts.items() if isinstance(part, NumberDrawing)}
     assert bounds == {"picture": (0, 1), "wave": (float(own["wave"].min()), float(own["wave"].max()))}
     pictures = [viz.to_pixels(own["picture"], 3), viz.waveforms(own["wave"], bounds["wave"])]
     width = viz.composed(pictures).shape[2]

@@ -10,9 +10,9 @@ from lsgen.data.loading import Loading
 from lsgen.latent import StandardNormal
 from lsgen.latent.multimodal import MixtureOfExperts, MultimodalSpace, ProductOfExperts
 from lsgen.likelihoods import FixedGaussian, modalities_likelihood
+from lsgen.metrics.multimodal.classifiers_apart import ModalityClassifier, modality_classifiers
+from lsgen.metrics.multimodal.code_classification import latent_classification
 from lsgen.metrics.multimodal.coherence import GeneratedClasses, binomial_interval, generated_classes
-from lsgen.metrics.multimodal.latent_classification import latent_classification
-from lsgen.metrics.multimodal.modality_classifiers import ModalityClassifier, modality_classifiers
 
 K = 4  # classes
 LARGEST = {name: ModalityClassifier(lambda x: x.argmax(1), 1.0) for name in "abc"}

@@ -98,7 +98,7 @@ class AnswerQuality(PeriodicCallback):
         kinds, names = self._kinds(asked)
         every = {_name(space): given, **self._guessed(asked)}
         counts = {by: right_answers(answers, asked.label, kinds, names) for by, answers in every.items()}
-        scalars, rows = {}, []
+        scalars, rows = dict[str, float](), []
         for by, found in counts.items():
             for kind, one in found.items():
                 low, high = share_interval(one.right, one.asked)
@@ -146,9 +146,9 @@ class AnswerQuality(PeriodicCallback):
         lines = []
         for i in range(shown):
             said, true = (space.answers[int(answers[i])] for answers in (given, asked.label))
-            right = viz.Line(said, SERIES[2]), viz.Line("", MUTED)
-            wrong = viz.Line(said, SERIES[1]), viz.Line(f"true: {true}", MUTED)
-            lines.append([*(viz.Line(text[i], INK) for text in texts), *(right if said == true else wrong)])
+            right = viz.TextLine(said, SERIES[2]), viz.TextLine("", MUTED)
+            wrong = viz.TextLine(said, SERIES[1]), viz.TextLine(f"true: {true}", MUTED)
+            lines.append([*(viz.TextLine(text[i], INK) for text in texts), *(right if said == true else wrong)])
         title = "Questions with the model's answers: green where it is right, else with the true one"
         sink.image(f"{self.family}/examples", viz.captioned(asked.pictures(shown), lines, title=title))
 

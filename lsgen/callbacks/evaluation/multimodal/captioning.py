@@ -153,8 +153,8 @@ class CaptionQuality(PeriodicCallback):
         lines = []
         for i in range(shown):
             right = said[i] == stated[i]
-            truth = [] if right else [viz.Line(f"true: {true[i]}", MUTED)]
-            lines.append([viz.Line(own[i] or "(nothing)", SERIES[2] if right else SERIES[1]), *truth])
+            truth = [] if right else [viz.TextLine(f"true: {true[i]}", MUTED)]
+            lines.append([viz.TextLine(own[i] or "(nothing)", SERIES[2] if right else SERIES[1]), *truth])
         title = f"Captions, {name.replace('_', ' ')}: green where all they say is right, else with the true ones"
         sink.image(f"{self.family}/examples", viz.captioned(asked.pictures(shown), lines, title=title))
 

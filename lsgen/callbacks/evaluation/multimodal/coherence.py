@@ -13,9 +13,9 @@ from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import MultimodalData, Split
 from lsgen.latent.multimodal import MultimodalSpace
+from lsgen.metrics.multimodal.classifiers_apart import ModalityClassifier, modality_classifiers
+from lsgen.metrics.multimodal.code_classification import latent_classification
 from lsgen.metrics.multimodal.coherence import generated_classes
-from lsgen.metrics.multimodal.latent_classification import latent_classification
-from lsgen.metrics.multimodal.modality_classifiers import ModalityClassifier, modality_classifiers
 
 __all__ = ["ModalityCoherence"]
 

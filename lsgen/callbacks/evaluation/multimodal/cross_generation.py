@@ -10,7 +10,7 @@ from lsgen import viz
 from lsgen.callbacks.base import LatentCallback, Turns
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
-from lsgen.callbacks.rendering.drawing import drawing_of
+from lsgen.callbacks.rendering.drawings import drawing_of
 from lsgen.latent.multimodal import MultimodalSpace
 
 __all__ = ["CrossGeneration"]

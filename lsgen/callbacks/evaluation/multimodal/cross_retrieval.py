@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lsgen import viz
 from lsgen.callbacks.base import Turns
-from lsgen.callbacks.evaluation.multimodal.viewed_codes import OfViews, ViewedCodes, distance_of_views
+from lsgen.callbacks.evaluation.multimodal.codes_of_views import OfViews, ViewedCodes, distance_of_views
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Split
 from lsgen.latent.distances import CodeDistance

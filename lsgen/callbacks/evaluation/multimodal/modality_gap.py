@@ -17,7 +17,7 @@ from lsgen.analysis import Statistic
 from lsgen.analysis.directions.cross_validation import cross_validated_auc
 from lsgen.analysis.projections.components import principal_components
 from lsgen.callbacks.base import Turns
-from lsgen.callbacks.evaluation.multimodal.viewed_codes import OfViews, ViewedCodes
+from lsgen.callbacks.evaluation.multimodal.codes_of_views import OfViews, ViewedCodes
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Split
 from lsgen.metrics.multimodal import ModalityGap

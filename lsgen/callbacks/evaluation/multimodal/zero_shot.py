@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lsgen.analysis.probing import ProbeOptions, transfer
 from lsgen.callbacks.base import Turns
-from lsgen.callbacks.evaluation.multimodal.viewed_codes import (
+from lsgen.callbacks.evaluation.multimodal.codes_of_views import (
     OfViews,
     ViewedCodes,
     codes_of,

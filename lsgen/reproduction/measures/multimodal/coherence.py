@@ -9,8 +9,8 @@ import torch
 from lsgen.callbacks.base import undisturbed
 from lsgen.data import MultimodalData
 from lsgen.latent.multimodal import MultimodalSpace
+from lsgen.metrics.multimodal.classifiers_apart import ModalityClassifier, modality_classifiers
 from lsgen.metrics.multimodal.coherence import generated_classes
-from lsgen.metrics.multimodal.modality_classifiers import ModalityClassifier, modality_classifiers
 from lsgen.reproduction.runs import Measured, TrainedRun
 
 __all__ = ["TestCoherence"]

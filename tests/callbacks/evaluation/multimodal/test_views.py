@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from lsgen.callbacks import CrossRetrievalQuality, LatentTraversal, ModalityGaps, ZeroShotAccuracy, problems_of
-from lsgen.callbacks.evaluation.multimodal.viewed_codes import codes_of, viewed_codes
+from lsgen.callbacks.evaluation.multimodal.codes_of_views import codes_of, viewed_codes
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import CaptionedDigits, DataModule
 from lsgen.latent import FeatureSpace, StandardNormal

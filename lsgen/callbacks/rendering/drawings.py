@@ -31,7 +31,7 @@ from lsgen.likelihoods.text.vocabulary import Vocabulary
 from lsgen.models.multimodal import AnswerSpace, CaptionSpace
 from lsgen.viz import Pixels
 
-__all__ = ["Drawing", "Many", "Numbers", "Waves", "Words", "drawing", "drawing_of", "sentences", "typical"]
+__all__ = ["Drawing", "Many", "NumberDrawing", "Waves", "WordDrawing", "drawing", "drawing_of", "sentences", "typical"]
 
 LEAST_SAMPLES = 256  # of a waveform
 MOST_LINES, WIDTH = 5, 84  # of a sentence, in lines and pixels
@@ -52,7 +52,7 @@ class Drawing(ABC):
         return 0.0, 1.0
 
 
-class Numbers(Drawing):
+class NumberDrawing(Drawing):
     """Images and profiles.
 
     Args:
@@ -74,7 +74,7 @@ class Numbers(Drawing):
         return viz.to_pixels(x, self.event, self._bounds)
 
 
-class Waves(Numbers):
+class Waves(NumberDrawing):
     """Waveforms."""
 
     def __call__(self, x: Tensor) -> Pixels:
@@ -82,7 +82,7 @@ class Waves(Numbers):
         return viz.waveforms(x, self._bounds)
 
 
-class Words(Drawing):
+class WordDrawing(Drawing):
     """Texts, in cells of one size.
 
     Args:
@@ -99,9 +99,9 @@ class Words(Drawing):
         self.texts, self.event, self.known, self.width = texts, event, known, width
         self.lines = min(viz.lines_needed(known, width), MOST_LINES)
 
-    def within(self, width: int) -> Words:
+    def within(self, width: int) -> WordDrawing:
         """Return the same in cells of another width."""
-        return Words(self.texts, self.event, self.known, width)
+        return WordDrawing(self.texts, self.event, self.known, width)
 
     def __call__(self, x: Tensor) -> Pixels:
         """Return the texts, written."""
@@ -131,24 +131,24 @@ class Many(Drawing):
 
     def __init__(self, packing: Packing, parts: Mapping[str, Drawing]) -> None:
         self.packing, self.parts = packing, dict(parts)
-        words = {name for name, part in parts.items() if isinstance(part, Words)}
+        words = {name for name, part in parts.items() if isinstance(part, WordDrawing)}
         if 0 < len(words) < len(parts):
             none = {name: torch.zeros(1, *shape) for name, shape in packing.shapes.items() if name not in words}
             width = max(viz.composed([self.parts[name](x) for name, x in none.items()]).shape[2], WIDTH)
-            self.parts |= {name: part.within(width) for name, part in parts.items() if isinstance(part, Words)}
+            self.parts |= {name: part.within(width) for name, part in parts.items() if isinstance(part, WordDrawing)}
 
     def __call__(self, x: Tensor) -> Pixels:
         """Return the cells of all modalities as one for each observation."""
         own = self.packing.unpack(x.reshape(-1, x.shape[-1]))
-        pictures = [part(own[name]) for name, part in self.parts.items() if not isinstance(part, Words)]
-        words = [part.cells(own[name]) for name, part in self.parts.items() if isinstance(part, Words)]
+        pictures = [part(own[name]) for name, part in self.parts.items() if not isinstance(part, WordDrawing)]
+        words = [part.cells(own[name]) for name, part in self.parts.items() if isinstance(part, WordDrawing)]
         cells = viz.composed(pictures, words)
         return cells.reshape(*x.shape[:-1], *cells.shape[1:])
 
     def pictures(self, x: Tensor) -> Pixels | None:
         """Return the cells (N, H, W, 3) of observations (N, D) without their words; None where they are words alone."""
         own = self.packing.unpack(x)
-        found = [part(own[name]) for name, part in self.parts.items() if not isinstance(part, Words)]
+        found = [part(own[name]) for name, part in self.parts.items() if not isinstance(part, WordDrawing)]
         return viz.composed(found) if found else None
 
 
@@ -164,17 +164,17 @@ def drawing_of(space: Space, x: Tensor, bounds: tuple[float, float] | None = Non
     if isinstance(space, LatentSpace):
         return drawing(space.likelihood, x, bounds)
     if not isinstance(space, ViewSpace | AnswerSpace | CaptionSpace):
-        return Numbers(x.ndim - 1, bounds or _range(x))
+        return NumberDrawing(x.ndim - 1, bounds or _range(x))
     parts: dict[str, Drawing] = {}
     for name, own in space.packing.unpack(x).items():
         vocabulary = space.vocabularies.get(name)
         event = len(space.packing.shapes[name])
-        parts[name] = Numbers(event, bounds or _range(own)) if vocabulary is None else _written(vocabulary, own)
+        parts[name] = NumberDrawing(event, bounds or _range(own)) if vocabulary is None else _written(vocabulary, own)
     return Many(space.packing, parts)
 
 
-def _written(vocabulary: Vocabulary, x: Tensor) -> Words:
-    return Words(vocabulary.decode, 1, vocabulary.decode(x[x.isfinite().all(1)]))
+def _written(vocabulary: Vocabulary, x: Tensor) -> WordDrawing:
+    return WordDrawing(vocabulary.decode, 1, vocabulary.decode(x[x.isfinite().all(1)]))
 
 
 def drawing(likelihood: Likelihood, x: Tensor, bounds: tuple[float, float] | None = None) -> Drawing:
@@ -196,10 +196,10 @@ def drawing(likelihood: Likelihood, x: Tensor, bounds: tuple[float, float] | Non
     event = len(likelihood.shape)
     if isinstance(likelihood, TextLikelihood):
         some = x.reshape(-1, *likelihood.shape)
-        return Words(likelihood.texts, event, likelihood.texts(some[some.isfinite().flatten(1).all(1)]))
+        return WordDrawing(likelihood.texts, event, likelihood.texts(some[some.isfinite().flatten(1).all(1)]))
     if _is_class(likelihood):
-        return Words(_numbers, event, ["0"])
-    kind = Waves if _is_wave(likelihood) else Numbers
+        return WordDrawing(_numbers, event, ["0"])
+    kind = Waves if _is_wave(likelihood) else NumberDrawing
     return kind(event, bounds or _range(x))
 
 

@@ -13,7 +13,7 @@ from lsgen.viz.code_plots import (
 )
 from lsgen.viz.encode import gif, png, wav
 from lsgen.viz.flow_maps import flow_map, place_maps
-from lsgen.viz.image_grid import Line, animate, captioned, grid, in_rows
+from lsgen.viz.image_grid import TextLine, animate, captioned, grid, in_rows
 from lsgen.viz.images import framed, to_pixels, upscale, value_range, waveforms
 from lsgen.viz.network_plots import geodesic_arcs, network_map, poincare_disk
 from lsgen.viz.plots import curves, matrices, plane_maps, profiles, spectra
@@ -25,8 +25,8 @@ from lsgen.viz.vector import pdf_and_png, publication
 
 __all__ = [
     "Card",
-    "Line",
     "Pixels",
+    "TextLine",
     "animate",
     "captioned",
     "cards",

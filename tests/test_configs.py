@@ -34,6 +34,9 @@ LIKELIHOODS = [
     p.stem for p in FILES
     if p.parent.name == "likelihood" and p.stem not in ("none", "generator") and not p.stem.startswith(SEVERAL)
 ]  # fmt: skip
+OF_WORDS = {
+    name for name in LIKELIHOODS if "data.vocabulary_size" in (TREE / "likelihood" / f"{name}.yaml").read_text()
+}
 EXPERIMENTS = [path.stem for path in FILES if path.parent.name == "experiment" and path.stem != "none"]
 CHOICES = [f"{path.parent}={path.stem}" for path in FILES if path.parent.name not in ("experiment",)]
 PARTS = {"data", "model", "trainer", "logger", "callbacks", "regulariser"}
@@ -69,6 +72,8 @@ def composition(choice):
         return (f"data={name.removeprefix(SEVERAL)}", "model=mvae")
     if name.startswith("views_"):
         return (f"data={name.removeprefix('views_')}", "model=dual_encoder")
+    if group == "likelihood" and name in OF_WORDS:
+        return ("data=sentences", choice)
     if group == "data" and composed(choice)[1]["net"].startswith(SEVERAL):
         return (choice, "model=mvae")
     text = (TREE / "net" / f"{name}.yaml").read_text() if group == "net" else ""
@@ -141,14 +146,15 @@ class StandIn(DataModule):
 def test_every_data_set_brings_a_network_and_a_likelihood_that_fit(name, run_dir):
     """Training, validation and test go through, with nothing chosen but the data, and a model of several modalities."""
     frozen, choices = composed(f"data={name}")
-    several = choices["net"].startswith(SEVERAL)
-    assert several or choices["net"] == ("mlp" if prod(frozen["data"]["shape"]) < 100 else choices["net"])
+    several, words = choices["net"].startswith(SEVERAL), choices["likelihood"] in OF_WORDS
+    small = prod(frozen["data"]["shape"]) < 100
+    assert several or choices["net"] == ("mlp" if small and not words else choices["net"])
     if several:
         frozen, choices = composed(f"data={name}", "model=mvae")
     model = instantiate(thaw(frozen).model, "model")
     shape = frozen["data"]["shape"]
     normal = len(shape) == 1 and choices["likelihood"] != "bernoulli"
-    x = model.latent_space.sample(2) if several else None
+    x = model.latent_space.sample(2) if several or words else None
     data = StandIn(shape, normal=normal, counts=choices["likelihood"] == "poisson", x=x)
     options = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(accelerator="cpu", fast_dev_run=1, **options)
@@ -252,7 +258,8 @@ def test_the_shape_is_stated_by_the_data_only():
 
 @pytest.mark.parametrize("choice", LIKELIHOODS)
 def test_likelihoods_tell_the_decoder_its_heads(choice, run_dir):
-    frozen, _ = composed("data=digits", "net=mlp", f"likelihood={choice}")
+    on = ["data=sentences"] if choice in OF_WORDS else ["data=digits", "net=mlp"]
+    frozen, _ = composed(*on, f"likelihood={choice}")
     model = instantiate(thaw(frozen).model, "model")
     assert model.latent_space.decoder.heads == model.latent_space.likelihood.heads
 

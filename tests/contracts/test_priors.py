@@ -34,6 +34,7 @@ from lsgen.latent import (
     HypersphericalUniform,
     LatentSpace,
     LatticePrior,
+    LearnedScalePrior,
     Manifold,
     MixtureOfNormals,
     OneHot,
@@ -101,6 +102,7 @@ PRIORS: dict[str, Callable[[], tuple[Prior, Posterior | None]]] = {
     "LatticePrior": lambda: (LatticePrior(4, [3, 4]), None),
     "BernoulliPrior": lambda: (BernoulliPrior(3), None),
     "CategoricalPrior": lambda: (CategoricalPrior(6, 3), None),
+    "LearnedScalePrior": lambda: (LearnedScalePrior(2, "normal"), None),  # a Laplace density has an edge on the nodes
     "Atoms": lambda: (_atoms(), None),
     "Styles": lambda: (Styles(StandardNormal(2), _generator()), None),
 }

@@ -105,7 +105,9 @@ def fixed_probe(trainer: Trainer, n: int, gallery: int = 0) -> Probe | None:
     data: Any = getattr(trainer, "datamodule", None)
     if _has_probes(data):
         return _own_probe(data, n, gallery)
-    return _beside(trainer.val_dataloaders, trainer.train_dataloader, n, gallery, trainer.lightning_module)
+    return _beside(
+        trainer.val_dataloaders, trainer.train_dataloader, n, gallery, getattr(trainer, "lightning_module", None)
+    )
 
 
 def probe_of(data: LightningDataModule, n: int, gallery: int = 0, model: object = None) -> Probe | None:

@@ -20,7 +20,6 @@ from lsgen.latent.families.ball_normal import BallPosterior, BallPrior
 from lsgen.latent.families.flows import FlowDistribution, FlowPosterior, FlowPrior
 from lsgen.latent.families.inverse_autoregressive import IAFPosterior
 from lsgen.latent.families.ladder import LadderDecoder, LadderNormal, LadderPosterior, TopDownDecoder, TopDownPosterior
-from lsgen.latent.families.learned_scale import LearnedScalePrior
 from lsgen.latent.families.mixtures import MixtureOfNormals, VampPrior
 from lsgen.latent.families.points import Deterministic, Point
 from lsgen.latent.families.product import Joint, OneHot, Product, Uniform
@@ -36,6 +35,7 @@ from lsgen.latent.manifolds.manifold import Euclidean, Manifold, PoincareBall, S
 from lsgen.latent.manifolds.product_manifolds import ProductManifold
 from lsgen.latent.manifolds.supports import Codebook, Cube, Simplex
 from lsgen.latent.mmd import RBF, InverseMultiquadric, Kernel, mmd_squared
+from lsgen.latent.multimodal.learned_scale import LearnedScalePrior
 from lsgen.latent.posteriors import DecoderDependentPosterior, DiagonalNormal, PointPosterior, Posterior
 from lsgen.latent.priors import EncoderDependentPrior, ImplicitPrior, Prior, StandardNormal
 from lsgen.latent.sampling import samplers

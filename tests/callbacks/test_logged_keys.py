@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import views_of_digits
 from named_points import NamedNodes, NamedPoints, word_files
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
@@ -228,8 +229,22 @@ def test_every_key_of_a_shipped_callback_is_registered(tmp_path: Path, monkeypat
     for source, of in ((GrowingCitations(years=3, per_year=6, citations=2), trend), (CosineNetwork(4, 2, 2), flows)):
         nodes = Nodes(graph=source, split={"kind": "none"}, batch_size=18)
         keys |= _run(tmp_path, NamedNodes(names=nodes.vocabulary), nodes, of)
-    alone = by_class, gaps, exact, phases, words, topics, trend, flows
-    ran = {type(hook).__name__ for hook in (*looks, *judges, *alone, *networks)}
+    told = {
+        "modalities": (callbacks.ModalityCoherence(n=20, steps=2), callbacks.CrossGeneration(n=2)),
+        "views": (
+            callbacks.CrossRetrievalQuality(n=40, gallery=16, galleries=2),
+            callbacks.ZeroShotAccuracy(n=40, probed=40),
+            callbacks.ModalityGaps(n=40),
+        ),
+        "captions": (callbacks.CaptionQuality(n=10),),
+        "answers": (callbacks.AnswerQuality(n=20),),
+    }
+    for kind, hooks in told.items():
+        keys |= _run(tmp_path, *getattr(views_of_digits, kind)(2), *hooks)
+    writing = callbacks.WritingTests(n=10, samples=2, pairs=1, points=2, beam=2, baseline_steps=2)
+    keys |= _run(tmp_path, *views_of_digits.sentences(2), writing)
+    alone = by_class, gaps, exact, phases, words, topics, trend, flows, writing
+    ran = {type(hook).__name__ for hook in (*looks, *judges, *alone, *networks, *sum(told.values(), ()))}
     shipped = {
         name
         for name in callbacks.__all__

@@ -14,6 +14,7 @@ from typing import Any
 import members
 import pytest
 import torch
+import views_of_digits
 from named_points import NamedNodes, NamedPoints, word_files
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
@@ -130,6 +131,9 @@ MODELS = {
     "topics": _topics,
     "modalities": _modalities,
     "sentences": _sentences,
+    "views": lambda: views_of_digits.views(STEPS)[0],
+    "captions": lambda: views_of_digits.captions(STEPS)[0],
+    "answers": lambda: views_of_digits.answers(STEPS)[0],
     "words": lambda: NamedPoints(max_steps=STEPS),
     "network": lambda: NamedNodes(max_steps=STEPS, names=NETWORKS["network"].graph().names),
     "flows": lambda: NamedNodes(max_steps=STEPS, names=NETWORKS["flows"].graph().names),
@@ -159,6 +163,8 @@ def _data(model: str, digits: dict[str, Any]) -> DataModule:
         return Nodes(graph=NETWORKS[model], split=SPLITS[model], batch_size=8)
     if model == "sentences":
         return SENTENCES
+    if model in ("views", "captions", "answers"):
+        return getattr(views_of_digits, model)(STEPS)[1]
     return DigitLabel(binarise="threshold") if model == "modalities" else Digits(**digits)
 
 

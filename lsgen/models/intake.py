@@ -118,7 +118,7 @@ class BatchIntake(LightningModule, ABC):
         labels = self._contract.labels
         if labels is not None and on_host(taken["label"]) and not bool(labels.allows(taken["label"])):
             self._verdicts.add(self._place(), [ValueCheck(labels, taken["label"])])
-        if "present" in taken and on_host(taken["present"]):
+        if self._contract.packing is not None and "present" in taken and on_host(taken["present"]):
             taken = self._complete(taken)
         self._batch_comes = True
         return taken

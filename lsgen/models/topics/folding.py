@@ -7,7 +7,7 @@ r"""Fold-in: the mixture of given topics that explains a document best.
 The first is mean-field inference in LDA with topics beta_k ~ Dirichlet(lambda_k), the second expectation maximisation
 of PLSA, which is non-negative matrix factorisation by the Kullback-Leibler divergence. Each document stops by itself
 when its mixture moves by less than `tol`, so that it does not depend on the others. A document without words has equal
-weights.
+weights; a word that no topic has says nothing of a mixture.
 
 Reference: Hoffman, Blei & Bach, "Online learning for latent Dirichlet allocation" (2010), algorithm 2; Hofmann,
 "Probabilistic latent semantic indexing" (1999); Gaussier & Goutte, "Relation between PLSA and NMF" (2005).
@@ -174,11 +174,12 @@ def _responsibilities(x: Tensor, b: Tensor) -> Step:
 def _of_words_there_are(x: Tensor, b: Tensor) -> Step:
     """Return the responsibilities from the words alone that occur, which are few; their number is asked for."""
     rows, words = x.nonzero(as_tuple=True)
-    counts, columns, tiny = x[rows, words], b.T[words], torch.finfo(x.dtype).tiny
+    counts, columns = x[rows, words].unsqueeze(-1), b.T[words]
 
     def shares(theta: Tensor) -> Tensor:
         share = theta[rows] * columns
-        share = share * (counts / share.sum(-1).clamp(min=tiny)).unsqueeze(-1)
+        total = share.sum(-1, keepdim=True)
+        share = share / total.where(total > 0, 1) * counts  # divided first: a count over a small total has no number
         return torch.zeros_like(theta).index_add_(0, rows, share)
 
     return shares

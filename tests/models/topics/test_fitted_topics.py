@@ -107,6 +107,17 @@ def test_fold_in_of_plsa_has_the_greatest_likelihood_and_of_nmf_the_least_square
         np.testing.assert_allclose(other.numpy(), weights / weights.sum(), atol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_words_that_no_topic_of_plsa_has_say_nothing_of_a_mixture_however_often_they_occur(dtype: torch.dtype) -> None:
+    model = NMF((4,), 2, "kullback-leibler").to(dtype)
+    model.latent_space.decoder.weights.copy_(torch.tensor([[2.0, 0, 0, 1e-42], [0, 5, 0, 0]]))
+    x = torch.tensor([[3.0, 1, n, 0] for n in (0, 1, 4, 1e4)] + [[0, 0, 9, 0], [0, 0, 0, 9]], dtype=dtype)
+    expected = torch.tensor([[0.75, 0.25]] * 4 + [[0.5, 0.5], [1, 0]], dtype=dtype)
+    torch.testing.assert_close(model.latent_space.encode(x).mean, expected)
+    other = _of_all_words(x, model.topics)(expected)  # what devices other than a CPU have
+    torch.testing.assert_close(_of_words_there_are(x, model.topics)(expected), other, rtol=1e-5, atol=0)
+
+
 def test_documents_do_not_depend_on_one_another_and_without_words_have_equal_weights() -> None:
     x = torch.cat([_counts("test")[:5], torch.zeros(1, 40)])
     for model in _models(3, 40):

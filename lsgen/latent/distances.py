@@ -7,10 +7,11 @@ r"""Distances between codes, for the search of nearest neighbours.
     hyperbolic   arcosh(-<X, Y>_L) / sqrt c = 2 asinh(|x - y| / sqrt(s(x) s(y))) / sqrt c
                  of the Poincare ball, s = 1 - |x|^2, or of the hyperboloid, x = X_i / (1 + X_0), s = 2 / (1 + X_0)
     codebooks    the number of places with other entries
+    weighted     sum_k a_k |x_k - y_k|, with weights that a model has learned
 
-Each but the last is a function of a chord |a - b| between feature vectors, so that a matrix product of features finds
-candidates, and the chord of a pair, from differences of its coordinates, keeps small distances. For one x the distance
-grows with w(y) |a - b|^2, where the weight w is 1 except in hyperbolic space, w = 1/s.
+Each but the last two is a function of a chord |a - b| between feature vectors, so that a matrix product of features
+finds candidates, and the chord of a pair, from differences of its coordinates, keeps small distances. For one x the
+distance grows with w(y) |a - b|^2, where the weight w is 1 except in hyperbolic space, w = 1/s.
 
 Reference: Nickel & Kiela, "Learning continuous hierarchies in the Lorentz model of hyperbolic geometry" (2018),
 https://arxiv.org/abs/1806.03417, equations 5 to 11, for the hyperboloid and the ball.
@@ -43,6 +44,7 @@ __all__ = [
     "HyperboloidDistance",
     "ManifoldDistance",
     "PoincareDistance",
+    "WeightedL1Distance",
     "distance_on",
 ]
 
@@ -240,6 +242,26 @@ class CodebookDistance(CodeDistance):
         """Return |(n_1, n_2, ...)| for n_i different entries of the i-th codebook."""
         pieces = (a != b).double().split([part.length for part in self.parts], -1)
         return vector_norm(torch.stack([piece.sum(-1) for piece in pieces], -1), dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedL1Distance(CodeDistance):
+    """The sum of weighted absolute differences of coordinates; no metric where a weight is below 0.
+
+    Args:
+        weights: a, one for each coordinate, (d,).
+
+    """
+
+    weights: Tensor
+
+    def features(self, z: Tensor) -> Tensor:
+        """Return the codes in double precision."""
+        return z.double()
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return sum_k a_k |x_k - y_k|."""
+        return (a - b).abs() @ self.weights.to(a)
 
 
 def distance_on(manifold: Manifold) -> CodeDistance:

@@ -13,7 +13,7 @@ What a space can do is its type:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch.distributions import Distribution
 from lsgen.latent.codes import Codes
 from lsgen.latent.densities import check_density
 from lsgen.latent.discrete.quantised import CodebookPrior, Quantiser
+from lsgen.latent.distances import CodeDistance, distance_on
 from lsgen.latent.families.ladder import LadderNormal, TopDownDecoder
 from lsgen.latent.families.points import Deterministic, Point
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
@@ -44,6 +45,11 @@ class Space(nn.Module, ABC):
     @abstractmethod
     def manifold(self) -> Manifold:
         """The geometry that codes have by construction."""
+
+    @property
+    def distance(self) -> CodeDistance:
+        """What is near: the distance of the manifold, unless the model has learned to compare codes in another way."""
+        return distance_on(self.manifold)
 
 
 class EncodableSpace(Space):
@@ -73,6 +79,7 @@ class FeatureSpace(EncodableSpace):
         dim: the dimension d.
         manifold: where codes lie; flat space unless given.
         shape: shape of one observation; any that the encoder takes unless given.
+        distance: returns the distance by which codes are compared, as it stands; that of the manifold unless given.
 
     Attributes:
         shape: shape of one observation; None where the encoder decides.
@@ -83,7 +90,12 @@ class FeatureSpace(EncodableSpace):
     """
 
     def __init__(
-        self, encoder: nn.Module, dim: int, manifold: Manifold | None = None, shape: Sequence[int] | None = None
+        self,
+        encoder: nn.Module,
+        dim: int,
+        manifold: Manifold | None = None,
+        shape: Sequence[int] | None = None,
+        distance: Callable[[], CodeDistance] | None = None,
     ) -> None:
         super().__init__()
         if dim < 1:
@@ -92,7 +104,7 @@ class FeatureSpace(EncodableSpace):
         _agree("encoder.dim", getattr(encoder, "dim", None), "dim", dim)
         _agree("encoder.heads", getattr(encoder, "heads", None), "heads", 1)
         _agree("manifold.coordinates", self._manifold.coordinates, "dim", dim)
-        self.encoder, self._dim = encoder, int(dim)
+        self.encoder, self._dim, self._distance = encoder, int(dim), distance
         self.shape = None if shape is None else tuple(int(size) for size in shape)
 
     @property
@@ -104,6 +116,11 @@ class FeatureSpace(EncodableSpace):
     def manifold(self) -> Manifold:
         """The manifold on which codes lie."""
         return self._manifold
+
+    @property
+    def distance(self) -> CodeDistance:
+        """The distance by which codes are compared."""
+        return super().distance if self._distance is None else self._distance()
 
     def encode(self, x: Tensor) -> Point:
         """Return the codes of observations (N, *shape) as points, of batch shape (N,) and event shape (d,).

@@ -27,6 +27,7 @@ from lsgen.latent.distances import (
     HyperboloidDistance,
     ManifoldDistance,
     PoincareDistance,
+    WeightedL1Distance,
     distance_on,
 )
 from lsgen.latent.neighbours import ball_members, nearest_neighbours, neighbour_graph
@@ -181,7 +182,7 @@ def _bhattacharyya(p: Tensor, q: Tensor) -> np.ndarray:
     return 2 * np.arccos(np.clip(np.sqrt(p.numpy()) @ np.sqrt(q.numpy()).T, 0, 1))
 
 
-BALL = _ball(60)
+BALL, WEIGHTS = _ball(60), np.array([2.0, 0.0, 0.3, -0.5])
 EXACT: dict[str, tuple[CodeDistance, Tensor, Callable[[Tensor, Tensor], Any], float]] = {
     "cosine": (CosineDistance(), _normal(130, 4), lambda x, y: cdist(x, y, "cosine"), 1e-12),
     "angle": (AngularDistance(), _normal(130, 4), lambda x, y: np.arccos(1 - cdist(x, y, "cosine")), 1e-12),
@@ -189,6 +190,12 @@ EXACT: dict[str, tuple[CodeDistance, Tensor, Callable[[Tensor, Tensor], Any], fl
     "Poincare": (PoincareDistance(), BALL, _mp_hyperbolic, 1e-10),
     "curvature": (PoincareDistance(4.0), BALL / 2, lambda x, y: _mp_hyperbolic(2 * x, 2 * y) / 2, 1e-10),
     "hyperboloid": (HyperboloidDistance(), _hyperboloid(BALL), lambda x, y: _mp_hyperbolic(BALL, BALL), 1e-8),
+    "weighted": (
+        WeightedL1Distance(torch.from_numpy(WEIGHTS)),
+        _normal(130, 4),
+        lambda x, y: np.abs(x[:, None].numpy() - y.numpy()) @ WEIGHTS,
+        1e-12,
+    ),
 }
 
 

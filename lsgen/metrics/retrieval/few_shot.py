@@ -4,6 +4,8 @@ r"""Few-shot classification by codes: episodes of N classes, of which k codes ea
     prototype    the class with the nearest mean of known codes (of directions on a sphere, of sqrt p on a simplex;
                  elsewhere the Frechet mean, approached by steps of z <- exp_z(mean of log_z))
 
+What is near is said by the manifold, or by a distance that the model has learned: the mean is the manifold's.
+
 Classes at the same distance share the credit, so that codes that have collapsed score 1/N, the level of chance. The
 interval is that of a mean of independent episodes, mean +- z sd/sqrt(E); the codes they are drawn from are taken as
 given.
@@ -25,7 +27,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from lsgen.latent.distances import ChordDistance, CodeDistance, HyperbolicDistance, distance_on
+from lsgen.latent.distances import ChordDistance, CodeDistance, EuclideanDistance, HyperbolicDistance, distance_on
 from lsgen.latent.manifolds.manifold import Euclidean, Manifold
 
 __all__ = ["Episodes", "FewShot", "episode_accuracy"]
@@ -69,6 +71,7 @@ class FewShot(Metric):
         episodes: options of the episodes.
         manifold: where codes lie; flat space unless given.
         level: probability that an interval covers.
+        distance: what is near; that of the manifold unless given.
 
     Raises:
         ValueError: the level is not in (0, 1).
@@ -87,13 +90,14 @@ class FewShot(Metric):
         episodes: Episodes = Episodes(ways=2),
         manifold: Manifold | None = None,
         level: float = 0.95,
+        distance: CodeDistance | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if not 0 < level < 1:
             raise ValueError(f"expected a level in (0, 1), got {level}")
         self.episodes, self.level = episodes, level
-        self.manifold = Euclidean() if manifold is None else manifold
+        self.manifold, self.distance = Euclidean() if manifold is None else manifold, distance
         self.add_state("codes", [], dist_reduce_fx="cat")
         self.add_state("labels", [], dist_reduce_fx="cat")
 
@@ -135,7 +139,7 @@ class FewShot(Metric):
         found: dict[str, list[Tensor]] = {"prototype": [], "nearest": []}
         for support, queries in _drawn(enough, one):
             for rule, parts in found.items():
-                parts.append(episode_accuracy(codes[support], codes[queries], self.manifold, rule))
+                parts.append(episode_accuracy(codes[support], codes[queries], self.manifold, rule, self.distance))
         z, chance = NormalDist().inv_cdf((1 + self.level) / 2), torch.tensor(1 / one.ways, dtype=torch.float64)
         scores = {}
         for rule, parts in found.items():
@@ -146,7 +150,9 @@ class FewShot(Metric):
         return {**scores, "classes": counts}
 
 
-def episode_accuracy(support: Tensor, queries: Tensor, manifold: Manifold, rule: str = "nearest") -> Tensor:
+def episode_accuracy(
+    support: Tensor, queries: Tensor, manifold: Manifold, rule: str = "nearest", distance: CodeDistance | None = None
+) -> Tensor:
     """Return the share of queries whose class is found, float64 (E,).
 
     Args:
@@ -154,6 +160,7 @@ def episode_accuracy(support: Tensor, queries: Tensor, manifold: Manifold, rule:
         queries: codes (E, N, q, d) of the same classes in the same order.
         manifold: where codes lie.
         rule: "nearest" or "prototype".
+        distance: what is near; that of the manifold unless given.
 
     Raises:
         ValueError: there is no such rule.
@@ -161,7 +168,7 @@ def episode_accuracy(support: Tensor, queries: Tensor, manifold: Manifold, rule:
     """
     if rule not in ("nearest", "prototype"):
         raise ValueError(f'expected rule "nearest" or "prototype", got {rule!r}')
-    distance = distance_on(manifold)
+    distance = distance_on(manifold) if distance is None else distance
     e, n, k, d = support.shape
     a, b = distance.features(queries.reshape(-1, d)), distance.features(support.reshape(-1, d))
     a, b = a.reshape(e, n, -1, a.shape[-1]), b.reshape(e, n, k, b.shape[-1])
@@ -178,7 +185,7 @@ def _prototypes(support: Tensor, features: Tensor, manifold: Manifold, distance:
     """Return the features (E, N, 1, p) of the prototypes of classes."""
     if isinstance(distance, ChordDistance) and not isinstance(distance, HyperbolicDistance):
         mean = features.mean(2, keepdim=True)
-        if isinstance(manifold, Euclidean):
+        if isinstance(distance, EuclideanDistance):
             return mean
         length = torch.linalg.vector_norm(mean, dim=-1, keepdim=True)
         return torch.where(length > 0, mean / length.clamp(min=torch.finfo(mean.dtype).tiny), features[:, :, :1])

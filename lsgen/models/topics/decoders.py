@@ -50,7 +50,7 @@ class TopicDecoder(nn.Module, ABC):
         """Return the weights of words of each topic, beta (K, V), which sum to 1 for each topic."""
 
     def logits(self, theta: Tensor) -> Tensor:
-        """Return log theta beta, (N, V), of mixtures (N, K); that of a word that no topic has is of the least number."""
+        """Return log theta beta, (N, V), of mixtures (N, K); a word that no topic has has the least."""
         p = theta @ self.topics()
         return p.clamp(min=torch.finfo(p.dtype).tiny).log()
 

@@ -6,6 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from torch import Tensor
 
 from lsgen.latent import Euclidean, Manifold, PoincareBall, Simplex, Sphere
+from lsgen.latent.distances import WeightedL1Distance
 from lsgen.metrics.retrieval import Episodes, FewShot, episode_accuracy
 
 
@@ -27,6 +28,18 @@ def test_it_is_the_accuracy_of_a_classifier(rule: str) -> None:
         known, asked = torch.arange(4).repeat_interleave(3), torch.arange(4).repeat_interleave(5)
         score = classifier.fit(a.flatten(0, 1).numpy(), known.numpy()).score(b.flatten(0, 1).numpy(), asked.numpy())
         assert float(value) == pytest.approx(score)
+
+
+def test_a_learned_distance_is_that_of_the_classifier_and_prototypes_are_plain_means() -> None:
+    support, queries = _episodes()
+    weights = torch.tensor([3.0, 0.0, 0.5], dtype=torch.float64)
+    learned = WeightedL1Distance(weights)
+    for rule, known in (("nearest", support), ("prototype", support.mean(2, keepdim=True))):
+        found = episode_accuracy(support, queries, Euclidean(), rule, learned)
+        apart = ((queries[:, :, :, None, None] - known[:, None, None]).abs() * weights).sum(-1).amin(-1)
+        right = (apart.argmin(-1) == torch.arange(4)[:, None]).double().mean((1, 2))
+        torch.testing.assert_close(found, right)
+        assert not torch.equal(found, episode_accuracy(support, queries, Euclidean(), rule))
 
 
 @pytest.mark.parametrize("manifold", [Sphere(), Simplex(3), PoincareBall(), PoincareBall(2.0)])

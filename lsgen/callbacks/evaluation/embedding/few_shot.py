@@ -18,6 +18,8 @@ __all__ = ["FewShotAccuracy"]
 class FewShotAccuracy(OfLabelledCodes):
     """Logs the accuracy of few-shot classification of held-out observations, by nearest codes and by prototypes.
 
+    What is near is said by the distance of the space, as for `RetrievalQuality`.
+
     Args:
         every_n_steps: see `OfLabelledCodes`.
         every_n_epochs: see `OfLabelledCodes`.
@@ -50,6 +52,6 @@ class FewShotAccuracy(OfLabelledCodes):
 
     def judge(self, space: EncodableSpace, codes: LabelledCodes, sink: Sink) -> None:
         """Measure and log."""
-        metric = FewShot(self.episodes, space.manifold, sync_on_compute=False).to(codes.z.device)
-        metric.update(codes.z, codes.labels)
+        metric = FewShot(self.episodes, space.manifold, distance=space.distance, sync_on_compute=False)
+        metric.to(codes.z.device).update(codes.z, codes.labels)
         self.send(metric.compute(), sink)

@@ -14,7 +14,7 @@ from lsgen.callbacks.evaluation.embedding.labelled_codes import LabelledCodes, O
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Split
 from lsgen.latent import EncodableSpace
-from lsgen.latent.distances import CodeDistance, distance_on
+from lsgen.latent.distances import CodeDistance
 from lsgen.latent.neighbours import nearest_neighbours
 from lsgen.metrics.retrieval import Retrieval
 from lsgen.viz.style import MUTED, SERIES
@@ -27,8 +27,9 @@ NEIGHBOURS = 8
 class RetrievalQuality(OfLabelledCodes):
     """Logs precision, recall, hit rate and nDCG at k, R-precision, MAP@R and MRR of held-out observations.
 
-    Each is a query, and all others are what is searched, by the distance of the manifold on which codes lie; those of
-    its label are relevant. Beside each value stand its 95 % interval over queries and what a random order gives.
+    Each is a query, and all others are what is searched, by the distance of the space, which is that of the manifold on
+    which codes lie unless the model has learned another, as `WeightedL1` does; those of its label are relevant. Beside
+    each value stand its 95 % interval over queries and what a random order gives.
 
     Args:
         every_n_steps: see `OfLabelledCodes`.
@@ -66,7 +67,7 @@ class RetrievalQuality(OfLabelledCodes):
 
     def judge(self, space: EncodableSpace, codes: LabelledCodes, sink: Sink) -> None:
         """Measure and log."""
-        distance = distance_on(space.manifold)
+        distance = space.distance
         metric = Retrieval(self.ks, distance, sync_on_compute=False).to(codes.z.device)
         metric.update(codes.z, codes.labels)
         self.send(metric.compute(), sink)

@@ -2,7 +2,8 @@
 
 What is alike has one label; or, with `pairs`, it is the observation in "x" and its partner in "pair", such as a second
 augmented view, and every pair of a batch has a label of its own. Losses and miners are those of
-pytorch-metric-learning, or modules of their own: (codes (B, d), labels (B,)) -> a scalar.
+pytorch-metric-learning, or modules of their own: (codes (B, d), labels (B,)) -> a scalar. What is near in the space is
+said by its manifold, but by `WeightedL1` where that was the loss: a space is searched as it was trained.
 
 Losses of pytorch-metric-learning take directions of codes unless their distance says otherwise
 (`LpDistance(normalize_embeddings=False)`), and average over what is not 0; a batch that holds no pair to learn from has
@@ -27,6 +28,7 @@ from lsgen.latent import FeatureSpace, Manifold
 from lsgen.models.base import Batch, OptimizerFactory
 from lsgen.models.contract import AllowedRange, Contract
 from lsgen.models.embedding.similarity.pairs import pair_masks
+from lsgen.models.embedding.similarity.weighted_l1 import WeightedL1
 from lsgen.models.losses import ScalarLoss
 from lsgen.models.optimised import OptimisedModel
 
@@ -74,7 +76,8 @@ class MetricLearning(OptimisedModel):
             if part is not None and not callable(part):
                 raise TypeError(f"expected a {name} that can be called, got {type(part).__name__}")
         _check_margins(loss)
-        super().__init__(FeatureSpace(encoder, dim, manifold, shape), optimizer, scheduler, max_steps)
+        learned = loss.distance if isinstance(loss, WeightedL1) else None
+        super().__init__(FeatureSpace(encoder, dim, manifold, shape, learned), optimizer, scheduler, max_steps)
         self.objective, self.miner, self.pairs = loss, miner, pairs
 
     def contract(self) -> Contract:

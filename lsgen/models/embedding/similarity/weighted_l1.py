@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lsgen.latent.distances import WeightedL1Distance
 from lsgen.models.embedding.similarity.pairs import balanced, pair_masks
 
 __all__ = ["WeightedL1"]
@@ -38,6 +39,10 @@ class WeightedL1(nn.Module):
     def logit(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the log-odds (B,) that codes a and b, (B, d) both, are of one class."""
         return self.bias - (a - b).abs() @ self.weight
+
+    def distance(self) -> WeightedL1Distance:
+        """Return sum_k a_k |z_ik - z_jk| with the weights as they stand, which orders pairs as the log-odds do."""
+        return WeightedL1Distance(self.weight.detach().double())
 
     def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
         """Return the loss, a scalar, of codes (B, d) with labels (B,)."""

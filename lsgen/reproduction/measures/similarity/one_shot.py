@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lsgen.data import DataModule
 from lsgen.latent import EncodableSpace
-from lsgen.latent.distances import CodeDistance, distance_on
+from lsgen.latent.distances import CodeDistance
 from lsgen.latent.neighbours import nearest_neighbours
 from lsgen.reproduction.runs import Measured, TrainedRun
 
@@ -66,7 +66,7 @@ def one_shot_tasks(data: DataModule) -> Iterator[OneShotTask]:
 class OneShotAccuracy:
     """Measures the accuracy, in percent, of classification by the nearest known code.
 
-    Its keys are `accuracy`, by the distance of the manifold of codes, and `pixels`, of the observations themselves;
+    Its keys are `accuracy`, by the distance of the space, and `pixels`, of the observations themselves;
     their parts are 0 and 100, one for each image that is asked for. See `one_shot_tasks` for the tasks.
 
     Raises:
@@ -83,7 +83,7 @@ class OneShotAccuracy:
         like, right = next(space.parameters()), dict[str, list[Tensor]](accuracy=[], pixels=[])
         for task in one_shot_tasks(run.data):
             known, asked = (space.encode(x.to(like)).mean for x in (task.known, task.asked))
-            right["accuracy"].append(task.right(known, asked, distance_on(space.manifold)))
+            right["accuracy"].append(task.right(known, asked, space.distance))
             right["pixels"].append(task.right_by_pixels())
         parts = {name: torch.cat(one) for name, one in right.items()}
         return Measured({name: float(one.double().mean()) for name, one in parts.items()}, parts)

@@ -18,7 +18,7 @@ from lsgen.latent.distances import AngularDistance
 from lsgen.likelihoods import Bernoulli
 from lsgen.metrics.retrieval import Episodes, FewShot, Retrieval
 from lsgen.models import VAE
-from lsgen.models.embedding.similarity import MarginContrastive, MetricLearning
+from lsgen.models.embedding.similarity import MarginContrastive, MetricLearning, WeightedL1
 from lsgen.models.vae import ELBO
 from lsgen.nn import MLPDecoder, MLPEncoder
 
@@ -76,6 +76,32 @@ def test_values_are_those_of_the_metrics(make: Any, tmp_path: Path) -> None:
             for part, value in parts.items():
                 key = f"{family}/{name}" + ("" if part == "value" else f"_{part}")
                 assert sink.values[key] == pytest.approx(float(value)), key
+
+
+class LabelAndNoise(DataModule):
+    """Observations of two numbers, of which the first is the label and the second says nothing of it."""
+
+    def build(self, split: Any) -> Any:
+        label, noise = torch.arange(60) % 3, torch.randn(60, generator=torch.Generator().manual_seed(0))
+        x = torch.stack([label.float(), 100 * noise], 1)
+        return self.subset(TensorSource(x=x, label=label), torch.arange(60), split)
+
+
+def test_codes_are_compared_as_the_model_has_learned_to(tmp_path: Path) -> None:
+    """By Euclidean distance the noise decides on what is near, whatever the weights."""
+    model = MetricLearning(nn.Flatten(), 2, WeightedL1(2), max_steps=1)
+    callbacks = RetrievalQuality(ks=(1,), shown=0), FewShotAccuracy(episodes=Episodes(3, 1, 1, 40))
+    _fit(model, tmp_path, *callbacks, data=LabelAndNoise((2,), (2,), AsStored(None), 60, 0, Loading()))
+    scores = []
+    for weight in (1.0, 0.0):
+        with torch.no_grad():
+            model.objective.weight.copy_(torch.tensor([1.0, weight]))
+        sink = Sink(tmp_path, 0)
+        for callback in callbacks:
+            callback.run(model.latent_space.eval(), None, sink)
+        scores.append([sink.values[key] for key in ("retrieval/map_at_r", "few_shot/nearest", "few_shot/prototype")])
+    assert max(scores[0]) < 0.6
+    assert scores[1] == [1.0, 1.0, 1.0]
 
 
 def test_frames_of_the_picture_say_what_is_right(tmp_path: Path) -> None:

@@ -113,17 +113,26 @@ class MultimodalSpace(EncodableLatentSpace):
         """Return q(z|x_A) of packed observations (N, D), of batch shape (N,) and event shape (dim,).
 
         Args:
-            x: the observations; what stands in the place of an absent modality must be finite, and does not matter.
+            x: the observations; what stands in the place of an absent modality does not matter, and may be NaN.
             present: the modalities A: bool (N, M), which on an accelerator is not checked, or names; all unless given.
 
         Raises:
             ValueError: there is no modality of a name, or an observation has none.
 
         """
-        return self.given(self.experts(x), self.mask(present, len(x), x.device))
+        mask = self.mask(present, len(x), x.device)
+        return self.given(self.experts(x, mask), mask)
 
-    def experts(self, x: Tensor) -> Experts:
-        """Return what the encoders say of packed observations (N, D)."""
+    def experts(self, x: Tensor, present: Tensor | None = None) -> Experts:
+        """Return what the encoders say of packed observations (N, D).
+
+        Args:
+            x: the observations.
+            present: which modalities there are, bool (N, M); encoders read zeros in the place of others, so that
+                nothing, a gradient of NaN above all, comes from what stands there.
+
+        """
+        x = x if present is None else torch.where(self.likelihood.spread(present), x, 0)
         experts = cast(_ExpertPosterior, self.posterior).experts(self.outputs(x))
         return self.joint.see(x, experts)
 
@@ -212,7 +221,7 @@ class MultimodalSpace(EncodableLatentSpace):
 
         """
         mask = self.mask(present, len(x), x.device)
-        q = self.given(self.experts(x), mask)
+        q = self.given(self.experts(x, mask), mask)
         made = self.decode(q.mean).mean if n is None else self.observe(q.sample(torch.Size((n,))))
         return torch.where(self.likelihood.spread(cast(Tensor, mask)), x, made)
 

@@ -60,7 +60,8 @@ class MMVAEObjective(MultimodalObjective):
 
     def forward(self, space: MultimodalSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return -L_K."""
-        x, present, experts = batch["x"], batch.get("present"), space.experts(batch["x"])
+        x, present = batch["x"], batch.get("present")
+        experts = space.experts(x, present)
         drawn = draw_from_experts(experts.mean, experts.log_variance, present, self.samples)
         z = drawn.z.view_as(drawn.z) if self.doubly_reparameterised else drawn.z
         log_q = drawn.log_mixture(drawn.held if self.doubly_reparameterised else drawn.live, z)

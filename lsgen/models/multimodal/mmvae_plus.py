@@ -81,7 +81,8 @@ class MMVAEPlusObjective(MultimodalObjective):
 
     def forward(self, space: MultimodalSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return -L_K."""
-        x, present, experts, beta = batch["x"], batch.get("present"), space.experts(batch["x"]), self.beta(step)
+        x, present, beta = batch["x"], batch.get("present"), self.beta(step)
+        experts = space.experts(x, present)
         drawn = draw_from_experts(experts.mean, experts.log_variance, present, self.samples)
         own = experts.private_mean, experts.private_log_variance
         gate = torch.cat([drawn.z, diagonal_normal(*own).rsample(torch.Size((self.samples,)))], -1)

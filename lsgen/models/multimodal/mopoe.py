@@ -60,7 +60,7 @@ class MoPoEObjective(MultimodalObjective):
     def forward(self, space: MultimodalSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the reconstruction of one code, and the average KL of the subsets."""
         x, present, beta = batch["x"], batch.get("present"), self.beta(step)
-        q = space.given(space.experts(x), present)
+        q = space.given(space.experts(x, present), present)
         terms = self.joint_terms(space, q, x, present)
         kl = q.convex_divergence(cast(Independent, space.prior())) if isinstance(q, NormalMixture) else terms.kl
         loss = (beta * kl.sum(-1) - self.weighted(terms.log_probs)).mean()

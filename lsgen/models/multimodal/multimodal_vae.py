@@ -76,8 +76,8 @@ class MultimodalVAE(OptimisedModel):
 
     def some_codes(self, batch: Batch) -> Tensor:
         """Return draws of the posterior of the modalities that are present, at which the metric is regularised."""
-        space = self.latent_space
-        codes: Tensor = space.given(space.experts(batch["x"]), batch.get("present")).rsample()
+        space, present = self.latent_space, batch.get("present")
+        codes: Tensor = space.given(space.experts(batch["x"], present), present).rsample()
         return codes
 
     def forward(self, x: Tensor) -> Tensor:

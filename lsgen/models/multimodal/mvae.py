@@ -56,7 +56,7 @@ class MVAEObjective(MultimodalObjective):
     def forward(self, space: MultimodalSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the sum of the bounds."""
         x, present, beta = batch["x"], batch.get("present"), self.beta(step)
-        experts = space.experts(x)
+        experts = space.experts(x, present)
         terms = self.joint_terms(space, space.given(experts, present), x, present)
         loss = beta * terms.kl.sum(-1) - self.weighted(terms.log_probs)
         if self.alone and len(space.names) > 1:

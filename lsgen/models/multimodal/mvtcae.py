@@ -68,7 +68,7 @@ class MVTCAEObjective(MultimodalObjective):
     def forward(self, space: MultimodalSpace, batch: Mapping[str, Tensor], step: int) -> Losses:
         """Return the loss."""
         x, present, beta, alpha = batch["x"], batch.get("present"), self.beta(step), self.alpha
-        experts = space.experts(x)
+        experts = space.experts(x, present)
         terms = self.joint_terms(space, space.given(experts, present), x, present)
         each = torch.stack([closed_form_kl(terms.q, one).sum(-1) for one in experts.each()], -1)
         each = each if present is None else torch.where(present, each, 0)

@@ -143,9 +143,14 @@ def test_an_absent_modality_is_not_read() -> None:
     space = _space(joint=MixtureOfProducts(), private=1)
     x, names = _observations(space), ["label", "words"]
     other = space.packing.unpack(x) | {"image": torch.ones(5, 1, 3, 3), "sound": torch.full((5, 4), 9.0)}
-    q, q_ = space.encode(x, names), space.encode(space.packing.pack(other), names)
-    torch.testing.assert_close(q.mean, q_.mean, rtol=0, atol=0)
-    torch.testing.assert_close(q.variance, q_.variance, rtol=0, atol=0)
+    unknown = space.packing.unpack(x) | {"image": torch.full((5, 1, 3, 3), torch.nan), "sound": torch.full((5, 4), 9.0)}
+    q = space.encode(x, names)
+    for parts in (other, unknown):
+        q_ = space.encode(space.packing.pack(parts), names)
+        torch.testing.assert_close(q.mean, q_.mean, rtol=0, atol=0)
+        torch.testing.assert_close(q.variance, q_.variance, rtol=0, atol=0)
+    completed = space.complete(space.packing.pack(unknown), names)
+    torch.testing.assert_close(completed, space.complete(x, names), rtol=0, atol=0)
 
 
 def test_private_codes_are_those_of_their_modality_or_of_the_prior() -> None:

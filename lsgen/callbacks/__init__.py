@@ -36,6 +36,7 @@ from lsgen.callbacks.evaluation.graphs.pictures import NetworkPictures
 from lsgen.callbacks.evaluation.graphs.reconstruction_test import GraphReconstructionTest
 from lsgen.callbacks.evaluation.graphs.routing import Routing
 from lsgen.callbacks.evaluation.graphs.time_trend import TimeTrend
+from lsgen.callbacks.evaluation.held_out_scores import OfHeldOut
 from lsgen.callbacks.evaluation.imputations import Imputations
 from lsgen.callbacks.evaluation.metrics import LikelihoodMetrics
 from lsgen.callbacks.evaluation.multimodal.answers import AnswerQuality
@@ -121,6 +122,7 @@ __all__ = [
     "NonFiniteError",
     "ODELikelihood",
     "Observer",
+    "OfHeldOut",
     "OfLabelledCodes",
     "OfNetworks",
     "OfNodeLabels",

@@ -21,12 +21,12 @@ class FewShotAccuracy(OfLabelledCodes):
     What is near is said by the distance of the space, as for `RetrievalQuality`.
 
     Args:
-        every_n_steps: see `OfLabelledCodes`.
-        every_n_epochs: see `OfLabelledCodes`.
-        n: see `OfLabelledCodes`.
+        every_n_steps: see `OfHeldOut`.
+        every_n_epochs: see `OfHeldOut`.
+        n: see `OfHeldOut`.
         episodes: classes, known codes and queries of the episodes; as `Episodes` has them unless given.
-        splits: see `OfLabelledCodes`.
-        chunk_size: see `OfLabelledCodes`.
+        splits: see `OfHeldOut`.
+        chunk_size: see `OfHeldOut`.
         turns: see `PeriodicCallback`.
 
     Raises:

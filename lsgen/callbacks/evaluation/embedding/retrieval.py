@@ -32,13 +32,13 @@ class RetrievalQuality(OfLabelledCodes):
     each value stand its 95 % interval over queries and what a random order gives.
 
     Args:
-        every_n_steps: see `OfLabelledCodes`.
-        every_n_epochs: see `OfLabelledCodes`.
-        n: see `OfLabelledCodes`.
+        every_n_steps: see `OfHeldOut`.
+        every_n_epochs: see `OfHeldOut`.
+        n: see `OfHeldOut`.
         ks: places at which lists of the nearest are cut.
         shown: queries in the picture; 0 for none.
-        splits: see `OfLabelledCodes`.
-        chunk_size: see `OfLabelledCodes`.
+        splits: see `OfHeldOut`.
+        chunk_size: see `OfHeldOut`.
         turns: see `PeriodicCallback`.
 
     Raises:

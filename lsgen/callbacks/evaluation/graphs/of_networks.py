@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lsgen.analysis import Statistic
 from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.evaluation.held_out_scores import score_rows
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import GraphData
@@ -86,11 +87,7 @@ class OfNetworks(PeriodicCallback):
 
     def send(self, place: str, scores: Mapping[str, Mapping[str, Tensor]], sink: Sink) -> None:
         """Log scores: a "value" as FAMILY/PLACE/NAME, and what is known beside it as .../NAME_WHAT, where finite."""
-        rows = {
-            f"{self.family}/{place}{name}" + ("" if part == "value" else f"_{part}"): float(value)
-            for name, parts in scores.items()
-            for part, value in parts.items()
-        }
+        rows = score_rows(self.family, {place + name: parts for name, parts in scores.items()})
         sink.scalars({key: value for key, value in rows.items() if isfinite(value)})
 
     def send_statistic(self, place: str, one: Statistic, sink: Sink) -> None:

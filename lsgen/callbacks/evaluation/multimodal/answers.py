@@ -13,6 +13,7 @@ from torch import Tensor
 from lsgen import viz
 from lsgen.analysis.intervals import share_interval
 from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.evaluation.held_out_scores import check_labelled
 from lsgen.callbacks.evaluation.multimodal.observed_parts import ObservedParts, multimodal_data
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
@@ -79,16 +80,12 @@ class AnswerQuality(PeriodicCallback):
         """Store the data module; refuse one without labels."""
         self._data = multimodal_data(self, trainer, self.splits)
         self.__dict__.pop("_guesses", None)
-        if "label" not in self._data.probe(1, self.splits[0]):
-            raise ValueError(f"AnswerQuality expected data with labels, got {type(self._data).__name__} without")
+        check_labelled(self, self._data, self.splits)
 
     def render(self, space: AnswerSpace, probe: Probe | None, sink: Sink) -> None:
         """Answer, count and log."""
         assert self._data is not None
-        for split in self.splits:
-            if not len(self._data.dataset(split)):
-                continue
-            asked = ObservedParts.of(self._data, split, self.n)
+        for split, asked in ObservedParts.each(self._data, self.splits, self.n):
             given = torch.cat([space.logits(x).argmax(1).cpu() for x in asked.batches(self.chunk_size, space)])
             self._log(split, space, asked, given, sink)
             if self.shown and split == self.splits[-1]:

@@ -98,10 +98,7 @@ class CaptionQuality(PeriodicCallback):
         if self._data is None:
             return
         found = _Library(space, ObservedParts.of(self._data, "train", self.known), self.chunk_size, self.seed)
-        for split in self.splits:
-            if not len(self._data.dataset(split)):
-                continue
-            asked = ObservedParts.of(self._data, split, self.n)
+        for split, asked in ObservedParts.each(self._data, self.splits, self.n):
             captions = self._captions(space, found, asked)
             true = asked.texts(found.target)
             parse = getattr(self._data, "attributes_of", None)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from lsgen.callbacks.base import PeriodicCallback, Turns
-from lsgen.callbacks.evaluation.held_out_scores import held_out_batch, score_rows
-from lsgen.callbacks.logging.sink import Sink
-from lsgen.callbacks.probes import Probe
-from lsgen.data import DataModule, Split
-from lsgen.latent import EncodableSpace, Euclidean, Space
+from lsgen.callbacks.evaluation.held_out_scores import OfHeldOut
+from lsgen.latent import Euclidean, Space
 from lsgen.latent.distances import CodeDistance, distance_on
 from lsgen.latent.multimodal import MultimodalSpace, ViewSpace
 from lsgen.likelihoods.text.vocabulary import Vocabulary
@@ -54,43 +48,22 @@ class ViewedCodes:
         return self.vocabularies[view].decode(self.parts[view])
 
 
-class OfViews(PeriodicCallback):
+class OfViews(OfHeldOut[ViewedCodes]):
     """Abstract callback that compares the codes of held-out observations by each of their views alone.
 
-    Where that cannot be done, such as with codes that are not finite, there is a warning and nothing else.
-
     Args:
-        every_n_steps: generator steps between turns; without a cadence it fires at the end only.
-        every_n_epochs: see `PeriodicCallback`.
-        n: number of observations, drawn at random, the same in every run; all of them where there are fewer.
-        splits: where they come from.
-        chunk_size: observations encoded at a time.
+        every_n_steps: see `OfHeldOut`.
+        every_n_epochs: see `OfHeldOut`.
+        n: see `OfHeldOut`.
+        splits: see `OfHeldOut`.
+        chunk_size: see `OfHeldOut`.
         turns: see `PeriodicCallback`.
 
     Raises:
-        ValueError: a number is not positive, or no split is named; when training starts, there are too few.
-        TypeError: when training starts, the data are no `lsgen.data.DataModule`.
+        ValueError: see `OfHeldOut`; when training starts, there are too few observations.
+        TypeError: see `OfHeldOut`.
 
     """
-
-    default_steps: ClassVar[int | None] = None
-    takes: ClassVar[type] = EncodableSpace
-
-    def __init__(
-        self,
-        every_n_steps: int | None,
-        every_n_epochs: int | None,
-        n: int,
-        splits: Sequence[Split],
-        chunk_size: int,
-        turns: Turns,
-    ) -> None:
-        super().__init__(every_n_steps, every_n_epochs, turns)
-        self.at_least(1, n=n, chunk_size=chunk_size)
-        if not splits:
-            raise ValueError(f"{type(self).__name__} expected at least one split, got none")
-        self.n, self.splits, self.chunk_size = n, tuple(splits), chunk_size
-        self._data: DataModule | None = None
 
     @property
     def least(self) -> int:
@@ -106,7 +79,8 @@ class OfViews(PeriodicCallback):
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the data module; refuse one with too few observations."""
-        self._data = self.data_of(trainer)
+        super().prepare(trainer, pl_module)
+        assert self._data is not None
         found = min(self.n, sum(len(self._data.dataset(split)) for split in self.splits))
         if found < self.least:
             where = " and ".join(self.splits)
@@ -114,26 +88,9 @@ class OfViews(PeriodicCallback):
                 f"{type(self).__name__} expected at least {self.least} observations of the {where} split, got {found}"
             )
 
-    @abstractmethod
-    def judge(self, space: Any, found: ViewedCodes, sink: Sink) -> None:
-        """Measure and log."""
-
-    def render(self, space: Any, probe: Probe | None, sink: Sink) -> None:
-        """Encode the observations, measure and log."""
-        try:
-            self.judge(space, self._encoded(space), sink)
-        except ValueError as error:
-            rank_zero_warn(f"{type(self).__name__} measured nothing: {error}")
-
-    def send(self, scores: Mapping[str, Mapping[str, Tensor]], sink: Sink) -> None:
-        """Log scores under the family of the callback; see `score_rows`."""
-        sink.scalars(score_rows(self.family, scores))
-
-    def _encoded(self, space: Any) -> ViewedCodes:
-        assert self._data is not None
-        batch = held_out_batch(self._data, self.n, self.splits)
-        vocabularies = dict(getattr(self._data, "vocabularies", None) or {})
-        return viewed_codes(space, batch, self.chunk_size, vocabularies)
+    def encoded(self, space: Any, batch: Mapping[str, Tensor]) -> ViewedCodes:
+        """Return the codes of a batch by each view, with the words of those that are sentences."""
+        return viewed_codes(space, batch, self.chunk_size, dict(getattr(self._data, "vocabularies", None) or {}))
 
 
 def viewed_codes(

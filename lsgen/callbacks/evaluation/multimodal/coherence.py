@@ -9,6 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen.callbacks.base import PeriodicCallback, Turns
+from lsgen.callbacks.evaluation.held_out_scores import check_labelled
 from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import MultimodalData, Split
@@ -74,8 +75,7 @@ class ModalityCoherence(PeriodicCallback):
         data = self.data_with(trainer, self.split)
         if not isinstance(data, MultimodalData):
             raise TypeError(f"ModalityCoherence expected MultimodalData, got {type(data).__name__}")
-        if "label" not in data.probe(1, self.split):
-            raise ValueError(f"ModalityCoherence expected data with labels, got {type(data).__name__} without")
+        check_labelled(self, data, (self.split,))
         self._data = data
 
     def render(self, space: MultimodalSpace, probe: Probe | None, sink: Sink) -> None:

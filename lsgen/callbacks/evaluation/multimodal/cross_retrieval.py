@@ -33,15 +33,15 @@ class CrossRetrievalQuality(OfViews):
     the attributes that captions tell, where the data say which these are.
 
     Args:
-        every_n_steps: see `OfViews`.
-        every_n_epochs: see `OfViews`.
-        n: see `OfViews`.
+        every_n_steps: see `OfHeldOut`.
+        every_n_epochs: see `OfHeldOut`.
+        n: see `OfHeldOut`.
         gallery: observations in a gallery.
         galleries: how many are drawn.
         ks: places at which lists of the nearest are cut.
         shown: queries in the pictures, of one gallery; 0 for none.
-        splits: see `OfViews`.
-        chunk_size: see `OfViews`.
+        splits: see `OfHeldOut`.
+        chunk_size: see `OfHeldOut`.
         turns: see `PeriodicCallback`.
 
     Raises:

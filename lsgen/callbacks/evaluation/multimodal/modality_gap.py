@@ -40,12 +40,12 @@ class ModalityGaps(OfViews):
     towards one another.
 
     Args:
-        every_n_steps: see `OfViews`.
-        every_n_epochs: see `OfViews`.
-        n: see `OfViews`.
+        every_n_steps: see `OfHeldOut`.
+        every_n_epochs: see `OfHeldOut`.
+        n: see `OfHeldOut`.
         temperatures: of the losses; that of the model is added where it has one.
-        splits: see `OfViews`.
-        chunk_size: see `OfViews`.
+        splits: see `OfHeldOut`.
+        chunk_size: see `OfHeldOut`.
         turns: see `PeriodicCallback`.
 
     Raises:

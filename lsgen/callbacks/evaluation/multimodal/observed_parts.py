@@ -41,6 +41,11 @@ class ObservedParts:
         label = found.get("label", torch.zeros(len(found["x"]), dtype=torch.int64))
         return cls(data, found["x"], label, found.get("factors"))
 
+    @classmethod
+    def each(cls, data: MultimodalData, splits: Sequence[Split], n: int) -> Iterator[tuple[Split, ObservedParts]]:
+        """Yield the splits that have observations, with n of each."""
+        yield from ((split, cls.of(data, split, n)) for split in splits if len(data.dataset(split)))
+
     def batches(self, size: int, space: Space) -> Iterator[Tensor]:
         """Yield the observations some at a time, in the type and on the device of a space."""
         like = next(space.parameters(), self.x)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lsgen.analysis.probing import ProbeOptions, transfer
 from lsgen.callbacks.base import Turns
+from lsgen.callbacks.evaluation.held_out_scores import check_labelled
 from lsgen.callbacks.evaluation.multimodal.codes_of_views import (
     OfViews,
     ViewedCodes,
@@ -41,13 +42,13 @@ class ZeroShotAccuracy(OfViews):
     It is left out, with a line, where neither the callback nor the data have prompts.
 
     Args:
-        every_n_steps: see `OfViews`.
-        every_n_epochs: see `OfViews`.
-        n: see `OfViews`.
+        every_n_steps: see `OfHeldOut`.
+        every_n_epochs: see `OfHeldOut`.
+        n: see `OfHeldOut`.
         prompts: sentences for each class, by its name, in the order of the labels; those of the data unless given.
         probed: training observations that probes are fitted to; 0 for no probes.
-        splits: see `OfViews`.
-        chunk_size: see `OfViews`.
+        splits: see `OfHeldOut`.
+        chunk_size: see `OfHeldOut`.
         turns: see `PeriodicCallback`.
 
     Raises:
@@ -103,9 +104,7 @@ class ZeroShotAccuracy(OfViews):
         ((self._view, vocabulary),) = vocabularies.items()
         texts = [text for of in self._known for text in of]
         self._prompts = vocabulary.encode(texts, data.shapes[self._view][0])
-        for split in self.splits:
-            if len(data.dataset(split)) and "label" not in data.probe(1, split):
-                raise ValueError(f"{type(self).__name__} expected data with labels, got {type(data).__name__} without")
+        check_labelled(self, data, self.splits)
 
     def judge(self, space: Any, found: ViewedCodes, sink: Sink) -> None:
         """Measure and log."""

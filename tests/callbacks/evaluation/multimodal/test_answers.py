@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from pytorch_lightning import Trainer
 
 from lsgen.callbacks import AnswerQuality, problems_of
+from lsgen.callbacks.logging.sink import Sink
 from lsgen.data import Loading, MultimodalData, TensorSource
 from lsgen.likelihoods.text.vocabulary import Vocabulary
 from lsgen.models.multimodal import JointClassifier
@@ -22,6 +24,7 @@ QUESTIONS = ("is it light ?", "is it dark ?", "what is it ?")
 class Lamps(MultimodalData):
     """Images of one pixel that is light or dark; two of three questions have the answers yes and no, balanced."""
 
+    sizes: ClassVar[tuple[int, int, int]] = (480, 120, 120)
     factor_names, factor_sizes = ("type",), (2,)
     types, answers = ("check", "name"), ("yes", "no", "a lamp")
     best_accuracy: ClassVar = {"image": 2 / 3}
@@ -37,7 +40,7 @@ class Lamps(MultimodalData):
         answer = torch.where(kind == 2, 2, (light + kind + 1) % 2)
         x = self.packing.pack({"image": light.float()[:, None, None, None], "question": text})
         factors = (kind == 2).long()[:, None]
-        rows = torch.arange(N).split([480, 120, 120])[("train", "val", "test").index(split)]
+        rows = torch.arange(N).split(list(self.sizes))[("train", "val", "test").index(split)]
         return self.subset(TensorSource(x=x, label=answer, factors=factors), rows, split)
 
 
@@ -148,3 +151,13 @@ def test_labels_that_are_no_answers_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="labels from 0 to 2, got 3"):
         fit(classifier(steps=40), tmp_path, data=Wrong())
+
+
+def test_a_split_without_observations_is_passed_over(tmp_path: Path) -> None:
+    class NoValidation(Lamps):
+        sizes = (600, 0, 120)
+
+    callback, model, sink = AnswerQuality(n=30, shown=0), classifier(), Sink(tmp_path, 0)
+    callback.prepare(SimpleNamespace(datamodule=NoValidation()), model)  # type: ignore[arg-type]
+    callback.run(model.latent_space.eval(), None, sink)
+    assert {key.split("/")[1] for key in sink.values} == {"test"}

@@ -11,7 +11,7 @@ from math import ceil, sqrt
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
-from lsgen.viz.image_grid import font
+from lsgen.viz.image_grid import broken, font
 from lsgen.viz.images import upscale
 from lsgen.viz.style import INK, MUTED, Pixels
 
@@ -50,7 +50,7 @@ def written(texts: Sequence[str], width: int = 96, lines: int = 4) -> Pixels:
 
 def lines_needed(texts: Sequence[str], width: int = 96) -> int:
     """Return how many lines the longest of some texts takes in a cell, at least 1."""
-    return max((len(_broken(text, width - 2 * _PAD)) for text in set(texts)), default=1) or 1
+    return max((len(_broken(text, width - 2 * _PAD)) for text in set(texts)), default=1)
 
 
 def composed(pictures: Sequence[Pixels], words: Sequence[Pixels] = (), smallest: int = 48) -> Pixels:
@@ -130,14 +130,7 @@ def _page(broken: Sequence[str], size: tuple[int, int], lines: int) -> Pixels:
 
 def _broken(text: str, width: int) -> list[str]:
     """Return the lines of a text; a word that is too long for a line is cut."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and _length(longer) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(_cut(word, width))
-    return lines
+    return [_cut(line, width) for line in broken(text, lambda line: _length(line) <= width)]
 
 
 def _cut(line: str, width: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from lsgen.viz.images import upscale
 from lsgen.viz.style import INK, MUTED, PAPER, Pixels
 
-__all__ = ["MARGIN", "TextLine", "animate", "captioned", "extent", "font", "grid", "in_rows", "template"]
+__all__ = ["MARGIN", "TextLine", "animate", "broken", "captioned", "extent", "font", "grid", "in_rows", "template"]
 
 MARGIN = 10  # pixels around everything
 _PAD, _GAP, _SIZE = 2, 12, 12
@@ -122,7 +122,11 @@ def captioned(
     images = upscale(images, width)
     n, height, width, _ = images.shape
     columns = min(columns, n)
-    written = [[TextLine(part, one.colour) for one in own for part in _broken(one.text, width)] for own in lines]
+
+    def fits(line: str) -> bool:
+        return extent(line, _WRITTEN)[0] <= width
+
+    written = [[TextLine(part, one.colour) for one in own for part in broken(one.text, fits)] for own in lines]
     rows = range(0, n, columns)
     heights = [height + _LINE * max(map(len, written[row : row + columns])) + _GAP for row in rows]
     top = MARGIN + (24 if title else 0)
@@ -138,12 +142,12 @@ def captioned(
     return np.asarray(page)
 
 
-def _broken(text: str, width: int) -> list[str]:
-    """Return a text as lines that are no wider than that, but for words that are."""
+def broken(text: str, fits: Callable[[str], bool]) -> list[str]:
+    """Return a text as lines, at least one, that fit, but for words that do not."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and extent(longer, _WRITTEN)[0] > width:
+        if lines[-1] and not fits(longer):
             lines.append(word)
         else:
             lines[-1] = longer

@@ -19,7 +19,6 @@ from lsgen.callbacks.logging.sink import Sink
 from lsgen.callbacks.probes import Probe
 from lsgen.data import MultimodalData, Split
 from lsgen.latent import FeatureSpace
-from lsgen.latent.distances import distance_on
 from lsgen.latent.multimodal import ViewSpace
 from lsgen.latent.neighbours import nearest_neighbours
 from lsgen.metrics.multimodal import CaptionScores, caption_scores
@@ -175,7 +174,7 @@ class _Library:
         self.known = frozenset(self.captions)
         side = self.source if isinstance(space, CaptionSpace) else self.target
         self.codes = torch.cat([self._codes(x, side) for x in trained.batches(chunk_size, space)])
-        self._distance, self._seed = distance_on(space.manifold), seed
+        self._distance, self._seed = space.distance, seed
 
     def nearest(self, x: Tensor) -> list[str]:
         """Return the captions found for packed observations (N, D), whose own captions are not looked at."""

@@ -11,8 +11,8 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lsgen.callbacks.evaluation.held_out_scores import OfHeldOut
-from lsgen.latent import Euclidean, Space
-from lsgen.latent.distances import CodeDistance, distance_on
+from lsgen.latent import Space
+from lsgen.latent.distances import CodeDistance, EuclideanDistance
 from lsgen.latent.multimodal import MultimodalSpace, ViewSpace
 from lsgen.likelihoods.text.vocabulary import Vocabulary
 
@@ -126,4 +126,4 @@ def codes_of(space: Any, view: str, x: Tensor) -> Tensor:
 
 def distance_of_views(space: Any) -> CodeDistance:
     """Return what is near among the codes of views."""
-    return distance_on(space.manifold if isinstance(space, ViewSpace) else Euclidean())
+    return space.distance if isinstance(space, ViewSpace) else EuclideanDistance()

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -113,8 +114,10 @@ class _Batches(DistributedSampler[Any], ABC):
         return self._batches(self.order(epoch), epoch, start)
 
     def _batches(self, order: Tensor, epoch: int, start: int) -> Iterator[Request]:
-        batches = order[: sum(self._sizes)].to(self.device).split(self._sizes)[self.rank :: self.num_replicas]
-        yield from (Request(indices, epoch) for indices in batches[start:])
+        ends, world = list(accumulate(self._sizes, initial=0)), self.num_replicas
+        order = order[: ends[-1]].to(self.device)
+        for batch in range(self.rank + world * start, len(self._sizes), world):
+            yield Request(order[ends[batch] : ends[batch + 1]], epoch)
 
     @abstractmethod
     def begin(self) -> Position:

@@ -12,10 +12,10 @@ Reference: Mattei & Frellsen, "MIWAE: deep generative modelling and imputation o
 from __future__ import annotations
 
 from math import inf
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
-from torch.distributions import Distribution, Independent, StudentT
+from torch.distributions import Chi2, Distribution, Independent, StudentT
 from torch.nn.functional import softplus
 
 from lsgen.latent.posteriors import Posterior
@@ -47,5 +47,25 @@ class StudentTPosterior(Posterior):
     def forward(self, raw: Tensor) -> Distribution:
         """Return the Student's t distributions of raw outputs (B, 3 d)."""
         location, scale, degrees = raw.chunk(3, dim=-1)
-        member = StudentT(self.least + softplus(degrees), location, softplus(scale), validate_args=False)
+        member = _StudentT(self.least + softplus(degrees), location, softplus(scale))
         return Independent(member, 1, validate_args=False)
+
+
+class _StudentT(StudentT):
+    """Student's t distributions whose numbers are not looked at; PyTorch's reads the degrees of freedom always.
+
+    Args:
+        df: degrees of freedom, (B, d).
+        loc: locations.
+        scale: scales.
+
+    """
+
+    def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
+        self.df, self.loc, self.scale = df, loc, scale
+        self._chi2 = Chi2(df, validate_args=False)
+        Distribution.__init__(self, df.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> _StudentT:
+        """Return the distributions with a larger batch shape."""
+        return _StudentT(*(part.expand(batch_shape) for part in (self.df, self.loc, self.scale)))

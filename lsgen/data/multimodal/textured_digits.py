@@ -95,8 +95,8 @@ class TexturedDigits(MultimodalData):
             corners = torch.stack(
                 [torch.randint(side - self.side + 1, (len(label),), generator=generator) for side in on.shape[1:]], 1
             )
-            for rows in torch.arange(len(label)).split(_ROWS):
-                x[rows, columns] = _before(on, shown[rows], corners[rows]).flatten(1)
+            for some, of, at in zip(x[:, columns].split(_ROWS), shown.split(_ROWS), corners.split(_ROWS), strict=True):
+                some.copy_(_before(on, of, at).flatten(1))
         return self.subset(TensorSource(x=x, label=label), torch.arange(len(label)), split, part=part)
 
     def _digits(self, split: Split) -> tuple[Tensor, Tensor]:
@@ -121,7 +121,6 @@ def _within_classes(label: Tensor, generator: torch.Generator) -> Tensor:
 
 def _before(texture: Tensor, digits: Tensor, corners: Tensor) -> Tensor:
     """Return crops (N, 3, H, W) of a texture (3, h, w) at their upper left corners (N, 2), inverted within digits."""
-    rows = corners[:, :1] + torch.arange(digits.shape[1])
-    columns = corners[:, 1:] + torch.arange(digits.shape[2])
-    crops = texture[:, rows[:, :, None], columns[:, None]].transpose(0, 1)
-    return torch.where(digits[:, None], 255 - crops, crops)
+    height, width = digits.shape[1:]
+    crops = texture.unfold(1, height, 1).unfold(2, width, 1).permute(1, 2, 0, 3, 4)[corners[:, 0], corners[:, 1]]
+    return crops ^ (255 * digits.to(torch.uint8))[:, None]  # 255 - crop within digits

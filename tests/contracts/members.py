@@ -36,6 +36,7 @@ SMALL = {
     "centres": 3,
     "hidden": 32,
     "nodes": 12,
+    "prefixes": 4,
 }  # the most that parts of models have in tests
 NUMBERS = {"int": 2, "float": 0.5, "float | Schedule": 0.5, "Sequence[int]": (4,), "tuple[int, ...]": (4,)}
 

@@ -239,12 +239,16 @@ def _captured_graph(fn: Callable[[Tensor], Tensor], z: Tensor, read: list[Tensor
 
 
 def _replace_harmless_mutations(graph: Graph) -> None:
-    """Replace x.add_(y) by x.add(y), and so on, if x is a new tensor that no other step uses."""
+    """Replace x.add_(y) by x.add(y), and so on, if x is a new tensor that no later step uses.
+
+    Steps before it may have used x, if their results do not share its values.
+    """
     for node in graph.nodes:
         if not _mutates(node):
             continue
         x, plain = node.args[0], out_of_place(node.target)
-        if is_fresh(x.target) and len(x.users) == 1 and plain is not None:
+        before = all(other is node or (other < node and is_fresh(other.target)) for other in x.users)
+        if is_fresh(x.target) and before and plain is not None:
             node.target = plain
 
 

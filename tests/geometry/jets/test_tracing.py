@@ -240,9 +240,17 @@ def _through_a_view(z: Tensor) -> Tensor:
     return x * x
 
 
+def _view_read_later(z: Tensor) -> Tensor:
+    x = z.sin()
+    view = x[:, :1]
+    x.add_(1)
+    return x * view
+
+
 IN_PLACE: list[tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = [
     (_read_twice, lambda z: (z.sin() + 1) * z.sin().square()),
     (_read_before, lambda z: z.sin().cos() + 2 * z.sin()),
+    (_view_read_later, lambda z: (z.sin() + 1) * (z.sin() + 1)[:, :1]),
     (_through_a_view, lambda z: (z.sin() + torch.cat([z[:, 1:], 0 * z[:, :1]], 1)).square()),
 ]
 

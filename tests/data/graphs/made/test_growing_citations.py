@@ -24,7 +24,7 @@ def test_papers_cite_so_many_different_ones_of_earlier_years() -> None:
 
 def test_citations_follow_the_formula() -> None:
     """In the second year nothing has been cited before: nearness alone decides on the one paper that each cites."""
-    size = 6000
+    size = 3000
     found = GrowingCitations(years=2, per_year=size, citations=1, topics=0, drift=0.8, ahead=1.5).graph()
     place = 0.8 * found.columns["intrinsic_year"]
     cited = found.edges[:, 1].numpy()

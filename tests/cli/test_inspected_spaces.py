@@ -13,6 +13,7 @@ from lsgen.latent import Codes, FeatureSpace, ItemTable
 SMALL = {"points": 3}
 
 
+@pytest.mark.slow
 def test_imported_vectors_are_traversed_by_retrieval(tmp_path: Path) -> None:
     torch.manual_seed(0)
     space = ItemTable(Codes(torch.randn(30, 4), [f"w{i}" for i in range(30)]))
@@ -25,6 +26,7 @@ def test_imported_vectors_are_traversed_by_retrieval(tmp_path: Path) -> None:
         lsgen.inspect(space, x=torch.zeros(3, 4))
 
 
+@pytest.mark.slow
 def test_features_are_traversed_by_the_observations_that_were_given(tmp_path: Path) -> None:
     torch.manual_seed(0)
     space = FeatureSpace(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), 2, shape=(1, 4, 4))

@@ -1,11 +1,13 @@
 """A run on the user's own file: its shape is read, stated, and held against the file later."""
 
 import numpy as np
+import pytest
 import yaml
 
 import lsgen as package
 
 
+@pytest.mark.slow
 def test_a_run_on_a_file_states_its_shape_and_goes_on(lsgen, tmp_path, monkeypatch):
     mine, run, elsewhere = tmp_path / "mine.npy", tmp_path / "run", tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -25,6 +25,7 @@ def blocks():
     return re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_three_lines_of_the_documentation_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space = {}
@@ -51,6 +52,7 @@ def test_the_three_lines_of_the_documentation_work(tmp_path, monkeypatch):
     assert not place.parent.exists()
 
 
+@pytest.mark.slow
 def test_geometry_is_that_of_the_map_and_a_notebook_shows_it(tmp_path, monkeypatch):
     """The plane (x, y) -> (x, 2 y, 0) is flat with the metric diag(1, 4) everywhere."""
     every = inspecting.geometry_looks

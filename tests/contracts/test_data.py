@@ -62,6 +62,7 @@ def order(data, epoch, start=None):
     return [request.indices for request in batches]
 
 
+@pytest.mark.slow
 def test_every_data_set_has_a_yaml():
     found = set(members.concrete(DataModule, "lsgen.data"))
     assert found == {class_of(options_of(name)) for name in NAMES}

@@ -269,6 +269,7 @@ def _trains(model: str, prior: str, posterior: str, build: Callable[[], tuple[nn
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_an_objective_trains_or_refuses_its_parts(objective: str) -> None:
     taken = {
@@ -280,6 +281,7 @@ def test_an_objective_trains_or_refuses_its_parts(objective: str) -> None:
     assert taken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["GAN", "VAEGAN", "BiGAN"])
 def test_a_game_trains_or_refuses_its_parts(name: str) -> None:
     posteriors = ["none"] if name == "GAN" else list(POSTERIORS)

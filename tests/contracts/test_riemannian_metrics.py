@@ -99,6 +99,7 @@ def test_every_quantity_is_that_of_the_metric_and_not_of_the_member(name):
         torch.testing.assert_close(found[kind], found["immersion"], rtol=1e-4, atol=1e-5, msg=kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MEMBERS)
 def test_no_codes_have_no_quantities(kind):
     z, im = torch.zeros(0, 2, dtype=f64), MEMBERS[kind]

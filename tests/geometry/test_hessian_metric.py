@@ -237,6 +237,7 @@ def test_outside_of_the_domain_there_is_no_metric():
     assert found.isnan().flatten(1).all(1).tolist() == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, f64])
 def test_distances_and_their_gradients(dtype):
     rtol = 1e-4 if dtype == torch.float32 else 1e-6
@@ -269,6 +270,7 @@ def test_codes_so_close_that_rounding_hides_what_differs(dtype):
     torch.testing.assert_close(found.length.double(), exact, rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["adaptive", "symplectic"])
 def test_exponential_and_logarithm_are_inverse(method):
     a, b = gaussians(2, 5)

@@ -138,6 +138,7 @@ def test_the_manifold_survives_a_file_and_other_codes_are_refused(tmp_path: Path
             Codes(np.zeros((2, 6)), manifold=manifold)
 
 
+@pytest.mark.slow
 def test_only_what_is_looked_at_is_read(tmp_path: Path) -> None:
     """A table of 96 MB of which one row is looked at: what lies in memory of the file, as the system counts it."""
     path = tmp_path / "codes.npz"

@@ -285,6 +285,7 @@ class _Largest(TorchDispatchMode):
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", [_normal(3001, 4), torch.ones(3001, 4)], ids=["normal", "all ties"])
 def test_memory_is_bounded_by_the_rows_at_a_time(x: Tensor) -> None:
     with _Largest() as largest:

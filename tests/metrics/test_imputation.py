@@ -83,6 +83,7 @@ def test_column_means_leave_out_what_is_missing() -> None:
     )
 
 
+@pytest.mark.slow
 def test_regressions_find_the_linear_relation() -> None:
     x, observed = _data(400)
     method = IterativeRegression(rounds=4, chains=2)
@@ -150,6 +151,7 @@ def _right_model() -> EncodableLatentSpace:
     return space
 
 
+@pytest.mark.slow
 def test_a_model_that_is_right_is_best_and_calibrated() -> None:
     train, test = _data(400), _data(150, seed=1)
     methods = ["mean", "knn", "miwae"]
@@ -161,6 +163,7 @@ def test_a_model_that_is_right_is_best_and_calibrated() -> None:
     assert scores["miwae"]["width"] < scores["mean"]["width"]
 
 
+@pytest.mark.slow
 def test_all_methods_are_compared_on_the_same_gaps() -> None:
     scores = compare_imputations(_right_model(), _data(60), _data(20, seed=1), draws=3, samples=200)
     assert list(scores) == ["mean", "knn", "iterative", "miwae", "pseudo_gibbs", "metropolis"]

@@ -97,6 +97,7 @@ def test_the_cubic_kernel_compares_three_moments_in_one_dimension() -> None:
     torch.testing.assert_close(kernel_distance(x, y), biased - diagonals)
 
 
+@pytest.mark.slow
 def test_the_kernel_distance_is_unbiased() -> None:
     values = torch.stack([kernel_distance(*torch.randn(2, 8, 3, dtype=torch.float64)) for _ in range(3000)])
     assert values.mean().abs() < 5 * values.std() / sqrt(3000)

@@ -44,6 +44,7 @@ def test_p_values_of_a_classifier_by_enumeration_of_all_labels(k: int) -> None:
         assert np.mean([found[t].p_value <= alpha for t in rightly]) <= alpha
 
 
+@pytest.mark.slow
 def test_the_level_of_the_whole_test() -> None:
     """Both sets from one distribution: 100 tests at the level 10 %, of which the exact one rejects no more."""
     tests = [classifier_two_sample_test(_normal(24, 2, seed=s), _normal(24, 2, seed=10_000 + s)) for s in range(100)]
@@ -141,6 +142,7 @@ def test_copies_are_as_far_below_as_possible() -> None:
     assert np.isnan([none.statistic, none.z, none.p_value]).all()
 
 
+@pytest.mark.slow
 def test_independent_draws_are_standard_normal() -> None:
     found = []
     for s in range(150):
@@ -170,6 +172,7 @@ def test_authenticity_by_brute_force() -> None:
     assert authenticity(train.unique(dim=0), train[:20]).percent == 0
 
 
+@pytest.mark.slow
 def test_authenticity_of_independent_draws() -> None:
     """On a circle two of three draws are in a pair of mutual neighbours, whatever their number; in the plane 0.6215."""
     on_circle, in_plane = [], []

@@ -65,6 +65,7 @@ def test_a_kernel_distance_is_not_shifted_by_ties() -> None:
     assert found.estimate == pytest.approx(kernel_distance(x, y).item(), abs=4 * found.std / sqrt(300))
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_distance_of_gaussians_and_the_distance_of_samples_is_above_them() -> None:
     """Closed form: 10 (0.3^2 + 0.2^2) = 1.3. At a level of 0.8, 32 of 40 are expected, with a deviation of 2.5."""
     covered = raw = 0

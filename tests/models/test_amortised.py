@@ -36,6 +36,7 @@ def test_it_is_close_to_the_closed_form_at_pairs_it_has_not_seen(fitted, kind):
     assert ((lower <= exact * (1 + 1e-6)) & (exact <= upper * (1 + 1e-6))).double().mean() > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", METRICS)
 def test_it_is_symmetric_zero_on_the_diagonal_and_locally_the_metric_even_untrained(fitted, kind):
     z = codes(20)

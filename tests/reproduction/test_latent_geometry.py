@@ -150,6 +150,7 @@ def test_the_figures_show_codes_and_geodesics():
     np.testing.assert_allclose((contour.max(0) + contour.min(0)) / 2, x.mean(0), atol=0.1)
 
 
+@pytest.mark.slow
 def test_interpolations_are_images_along_both_paths():
     images = torch.randn(4, 1, 2, 2)
     space = run(images, lambda z: (z @ torch.ones(2, 4)).unflatten(1, (1, 2, 2)), FixedGaussian((1, 2, 2)))

@@ -55,6 +55,7 @@ def test_measured_entropies_are_near_the_formula():
     assert found.arrays["measured_64"].shape[1] == len(found.arrays["times_64"])
 
 
+@pytest.mark.slow
 def test_symmetry_breaks_at_the_closed_form():
     found = SymmetryBreaking(amplitude=1.4)({})
     square = 1.4**2
@@ -89,6 +90,7 @@ def test_data_of_another_kind_are_refused():
         DataSpeciation("mnist")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [

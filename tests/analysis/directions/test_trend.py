@@ -30,12 +30,14 @@ def test_a_trend_without_noise_is_found_exactly() -> None:
     assert found.r2.value == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_share_of_variance_is_that_of_the_model() -> None:
     """Of z = a y + e, with e of variance s^2, a regression of y on z explains var y / (var y + s^2)."""
     z, times, _ = _codes(6.0, 20_000)
     assert trend_of(z, times).r2.value == pytest.approx(times.var() / (times.var() + 36), abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_share_and_chance_is_what_shuffled_times_leave() -> None:
     """Of 100 samples the interval of 95 % leaves out the share of the model in some, and not in many."""
     rng, missed = np.random.default_rng(3), 0

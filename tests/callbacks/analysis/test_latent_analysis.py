@@ -57,6 +57,7 @@ def turn(tmp_path_factory):
     return vae, sink, found
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_analysis(turn):
     vae, sink, found = turn
     codes = collect_codes(vae, Digits(SHAPE, binarise="static"), 90).codes

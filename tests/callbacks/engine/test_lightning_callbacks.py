@@ -87,6 +87,7 @@ def test_stopping_early_logging_and_keeping_more_checkpoints(
     assert engine.same_run(tmp_path / "whole", tmp_path / "cut") == []
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_the_mean_over_the_starts_of_epochs_and_resume(engine: ModuleType, tmp_path: Path) -> None:
     def make() -> list[Callback]:
         return [StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2, annealing_epochs=2)]
@@ -123,6 +124,7 @@ def _game(max_steps: int | None) -> GAN:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_game_is_stopped_early_and_resumes(
     engine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

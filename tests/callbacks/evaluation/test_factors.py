@@ -50,6 +50,7 @@ def test_positions_are_linear_in_the_centre_of_mass() -> None:
     assert values["test/factor/shape/r2"] < 0.2
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_metrics_on_the_same_codes() -> None:
     shape, data = (1, 64, 64), Sprites()
     model = VAE(Centroid(), Conv64Decoder(3, shape), Bernoulli(shape), StandardNormal(3), ELBO())

@@ -69,6 +69,7 @@ def test_many_dimensions_go_by_products_with_the_metric():
     torch.testing.assert_close(found.scales, values[:3], rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 def test_the_traversal_follows_them(tmp_path):
     space = _space()
     directions = partial(pullback, immersion=bottleneck_immersion, k=2, n=2)

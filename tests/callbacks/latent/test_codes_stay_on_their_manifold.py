@@ -101,6 +101,7 @@ def test_traversals_interpolations_planes_and_directions(name, tmp_path):
     assert shown == ({"linear"} if isinstance(space.manifold, Cube) else {"geodesic"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 def test_geometry_leaves_out_planes_that_leave_the_manifold(name, tmp_path):
     space = _space(name)

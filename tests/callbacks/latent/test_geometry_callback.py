@@ -69,6 +69,7 @@ def _five(row, key):
     return [row[f"{key}/q{q:02d}"] for q in (5, 25, 50, 75, 95)]
 
 
+@pytest.mark.slow
 def test_a_linear_decoder_has_the_constant_metric_of_its_weights_and_no_curvature(tmp_path, toys):
     decoder = _linear(3)
     row, arrays = _run(_space(decoder, 3, 5), tmp_path, toys)
@@ -91,6 +92,7 @@ def test_a_linear_decoder_has_the_constant_metric_of_its_weights_and_no_curvatur
     assert np.allclose(arrays["plane_log_volume"], torch.logdet(plane).item() / 2)
 
 
+@pytest.mark.slow
 def test_the_sphere_has_its_constant_curvature_everywhere(tmp_path, toys):
     row, arrays = _run(_space(Sphere(), 2, 3), tmp_path, toys)
     for key in ("curvature/scalar", "curvature/active", "curvature/plane"):
@@ -169,6 +171,7 @@ def test_collapsed_axes_are_counted_and_left_out_of_the_active_subspace(tmp_path
     assert np.allclose(arrays["log_volume_active"], (torch.logdet(sub) / 2).tolist())
 
 
+@pytest.mark.slow
 def test_no_active_axis_is_said_and_nothing_made_up(tmp_path, toys):
     encoder = Posterior(scales=[1.0, 1.0], factors=[0.0, 0.0])
     space = EncodableLatentSpace(encoder, _linear(2), FixedGaussian((5,)), StandardNormal(2)).double()
@@ -179,6 +182,7 @@ def test_no_active_axis_is_said_and_nothing_made_up(tmp_path, toys):
     assert "geometry/path_ratio/q50" not in row
 
 
+@pytest.mark.slow
 def test_the_closed_form_distance_is_that_of_the_likelihood(tmp_path, toys):
     space = toys.space().double()
     x = toys.images(16).double()
@@ -197,6 +201,7 @@ def test_the_closed_form_distance_is_that_of_the_likelihood(tmp_path, toys):
     assert arrays["path_length"][0] == pytest.approx(length, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("activation", "flag"), [(nn.ReLU, 1.0), (nn.SiLU, 0.0)])
 def test_piecewise_linear_decoders_are_flagged_and_flat(tmp_path, toys, activation, flag):
     torch.manual_seed(0)
@@ -236,6 +241,7 @@ def test_training_is_bitwise_the_same_with_and_without_it(tmp_path, toys):
     assert ends[0] == ends[1]
 
 
+@pytest.mark.slow
 def test_many_axes_leave_out_the_curvature_of_all_of_them_only(tmp_path, toys):
     row, _ = _run(_space(nn.Sequential(_linear(4), nn.Tanh()), 4, 5), tmp_path, toys, max_curvature_axes=3)
     assert not [key for key in row if key.startswith(("curvature/scalar", "curvature/active"))]
@@ -254,6 +260,7 @@ class NoEmbedding(Likelihood):
         return x == x
 
 
+@pytest.mark.slow
 def test_a_likelihood_without_the_immersion_is_refused_before_training(tmp_path, toys):
     module = toys.ThirdParty()
     module.latent_space.likelihood = NoEmbedding(toys.SHAPE)
@@ -277,6 +284,7 @@ def test_impossible_options_are_refused(kwargs, sentence):
         LatentGeometry(**kwargs)
 
 
+@pytest.mark.slow
 def test_bernoulli_pixels_have_the_metric_of_their_fisher_information(tmp_path, toys):
     decoder = _linear(2)
     space = LatentSpace(decoder, Bernoulli((5,)), StandardNormal(2)).double()

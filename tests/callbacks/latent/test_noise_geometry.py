@@ -59,6 +59,7 @@ def gauss_curvature(g, a, h=3e-4):
     return (first - second) / (at(e) * at(c) - at(f) ** 2) ** 2
 
 
+@pytest.mark.slow
 def test_the_whole_way_of_a_sampler_is_flat_though_its_metric_varies():
     im, z = immersion(noise_space(2), "euclidean"), codes(5, 2)
     g = metric(im, z)
@@ -68,6 +69,7 @@ def test_the_whole_way_of_a_sampler_is_flat_though_its_metric_varies():
     assert gauss_curvature(lambda z: metric(im, z), z).abs().max() < 1e-4  # which knows nothing of data space
 
 
+@pytest.mark.slow
 def test_geodesics_decode_to_straight_lines():
     im, (start, end) = immersion(noise_space(2), "euclidean"), codes(2, 2)[:, None]
     found = geodesic(im, start, end, 17)
@@ -79,6 +81,7 @@ def test_geodesics_decode_to_straight_lines():
     assert bent.norm(dim=1).max() > 0.05  # while the path through noise is not straight
 
 
+@pytest.mark.slow
 def test_a_slice_is_curved_as_the_surface_that_it_becomes():
     space, basis = noise_space(), torch.eye(3, dtype=f64)[:2]
     origin = torch.tensor([0.0, 0.0, 0.4], dtype=f64)
@@ -96,6 +99,7 @@ def test_features_of_the_data_are_curved_as_well():
     assert not fills_flat_space(immersion(noise_space(), "euclidean", features=features), codes(1))
 
 
+@pytest.mark.slow
 def test_the_callback_says_that_it_is_flat_and_logs_no_rounding(tmp_path, toys):
     recorder = toys.Recorder()
     sink = Sink(tmp_path, 1, [recorder])

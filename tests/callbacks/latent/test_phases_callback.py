@@ -64,6 +64,7 @@ def test_two_classes_decide_when_the_integral_says_so(tmp_path, toys, path):
     assert "phase/symmetry_breaking" not in row
 
 
+@pytest.mark.slow
 def test_points_collapse_and_their_centre_breaks_as_the_closed_form_says(tmp_path, toys):
     """A model that has memorised two points is the exact denoiser of its data."""
     points = CENTRE + torch.tensor([[1.5, 0.0], [-1.5, 0.0]], dtype=f64)
@@ -78,6 +79,7 @@ def test_points_collapse_and_their_centre_breaks_as_the_closed_form_says(tmp_pat
         assert (torch.as_tensor(arrays[name]) - theory).abs().max() < 4 * math.sqrt(0.25 / 300)
 
 
+@pytest.mark.slow
 def test_it_follows_a_model_in_training_and_says_what_it_leaves_out(tmp_path, toys):
     net = MLPDenoiser((2,), hidden=(16,))
     model = Diffusion(Denoiser(net, LinearLogSNR()), max_steps=4)

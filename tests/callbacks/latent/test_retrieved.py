@@ -166,6 +166,7 @@ class Distributions(LatentSpace, ItemSpace):
         return Codes(self.codes)
 
 
+@pytest.mark.slow
 def test_the_geometry_of_words_is_in_closed_form_for_many_axes(tmp_path):
     dim = 18
     sink = Sink(tmp_path, 0)

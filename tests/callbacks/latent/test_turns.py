@@ -105,6 +105,7 @@ def test_one_that_wants_no_observations_asks_for_no_data(tmp_path, toys):
     assert set(blind.seen) == {None}
 
 
+@pytest.mark.slow
 def test_training_is_bitwise_the_same_with_and_without_callbacks(tmp_path, toys):
     def callbacks():
         return [

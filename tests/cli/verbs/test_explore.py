@@ -18,6 +18,7 @@ def header(page):
     return json.loads(re.search(r'id="header">(.*?)</script>', page.read_text(), re.DOTALL).group(1))
 
 
+@pytest.mark.slow
 def test_a_run_its_codes_and_a_comparison(lsgen, trained, small, tmp_path):
     done = lsgen("explore", str(trained), "n=50", "maps=pca")
     assert done.code == 0, done.err
@@ -78,6 +79,7 @@ def test_damaged_word_vectors_are_refused_with_file_and_line(lsgen, tmp_path):
     assert (refused.code, refused.err.count("bad.txt"), "in line 2" in refused.err) == (2, 1, True)
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_and_what_cannot_be_is_refused(lsgen, trained):
     done = lsgen("export", str(trained), "format=npz", "n=30", "maps=pca")
     assert done.code == 0, done.err

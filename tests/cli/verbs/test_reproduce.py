@@ -185,6 +185,7 @@ def test_a_list_of_jobs_that_is_none_is_refused(lsgen, tmp_path, content, said):
     assert said in outcome.err
 
 
+@pytest.mark.slow
 def test_a_paper_without_arms_is_calculated_and_trains_nothing(lsgen, checkout):
     target = {key: value for key, value in PAPER["targets"]["elbo"].items() if key != "arm"}
     write_yaml(

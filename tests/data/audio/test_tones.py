@@ -91,6 +91,7 @@ def test_the_data_say_which_tone_is_which_as_sound_and_as_spectrogram():
     assert seen.factor_sizes == FACTOR_SIZES
 
 
+@pytest.mark.slow
 def test_tones_come_back_from_spectrograms_and_their_pitch_rises_with_the_factor():
     """Spectral convergence |A - |STFT||/|A| of the way back, and the pitch that is heard on it."""
     data = Tones(mel=Mel(64, hop=64))

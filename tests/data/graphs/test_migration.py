@@ -69,6 +69,7 @@ def test_weights_are_those_of_the_authors_program() -> None:
         assert {(names[a], names[b]) for a, b in kept} == {(a, b) for a, b in wanted[:, :2]}
 
 
+@pytest.mark.slow
 @needs_files
 def test_published_backbones() -> None:
     """Weights of 2008 and 2020 are those that the authors give out, and backbones have the links that they count."""
@@ -86,6 +87,7 @@ def test_published_backbones() -> None:
     assert sum(kept.values()).astype(bool).sum() == 606
 
 
+@pytest.mark.slow
 @needs_files
 def test_years_of_migration() -> None:
     """Nodes are provinces in years, with the flows of their year and no link between years."""

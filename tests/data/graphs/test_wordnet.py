@@ -66,6 +66,7 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
         WordNetHypernyms(path=folder).graph()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DEBIAN / "index.noun").exists(), reason="needs Debian's wordnet-base")
 def test_the_counts_are_those_of_the_paper_before_its_filter() -> None:
     graph = WordNetHypernyms().graph()

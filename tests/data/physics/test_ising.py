@@ -50,6 +50,7 @@ def test_an_update_keeps_the_exact_distribution(update, exact):
     assert deviations(after, exact).abs().max() < 4.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", ["checkerboard", "wolff", "swendsen_wang"])
 def test_chains_reach_the_exact_distribution(update, exact):
     coupling, field = NATURAL.repeat(2_000, 0).T

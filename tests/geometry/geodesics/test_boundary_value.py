@@ -193,6 +193,7 @@ def test_a_graph_in_two_parts_says_so(caplog):
     assert "no path in the graph joins 1 of 1 pairs" in caplog.text
 
 
+@pytest.mark.slow
 def test_one_gaussian_is_its_closed_form_also_in_float32():
     """Mean and sigma of one Gaussian: the distance of the likelihood itself, at sigma = 0.01."""
     for dtype, rtol in ((f64, 1e-6), (torch.float32, 2e-5)):

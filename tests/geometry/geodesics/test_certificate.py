@@ -174,6 +174,7 @@ def test_newton_steps_turn_a_great_circle_about_the_axis_and_leave_piecewise_lin
     assert torch.equal(curves, kinked)
 
 
+@pytest.mark.slow
 def test_a_steep_point_far_from_a_large_code_admits_no_residual():
     """Slope and size are of one point: curves of the sphere that run off to 10^20 on the way have not converged."""
     surface = reference.sphere(1.0, 2)

@@ -52,6 +52,7 @@ def agrees(im, exact, a, b, rtol=1e-3):
     return v
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["immersion", "metric"])
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 @pytest.mark.parametrize("offset", [0.0, 10.0, 1e3])

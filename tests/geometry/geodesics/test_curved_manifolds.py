@@ -73,6 +73,7 @@ def _circles(angles: Tensor) -> Tensor:
     return torch.stack([angles.cos(), angles.sin()], -1).flatten(-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dim", "dtype", "scale"), [(2, f64, 1.0), (4, f64, 1e-3), (4, torch.float32, 1e4), (2, torch.float32, 1e-3)]
 )

@@ -45,6 +45,7 @@ def test_the_bound_is_below_the_exact_distance_and_that_below_the_length(name):
         torch.testing.assert_close(large_geodesic(im, a, b).lower_bound, exact)
 
 
+@pytest.mark.slow
 def test_there_is_no_bound_where_none_is_known():
     """A chord of a space with negative signs is longer than the geodesic: 2 sinh(d / 2) > d."""
     a, b = 0.5 * torch.randn(2, 4, 2, dtype=f64)

@@ -218,6 +218,7 @@ def test_a_saddle_has_derivatives_too():
     torch.testing.assert_close(torch.einsum("kibj,bj->ki", found, (ends @ turned)[:, 0]), points[0] @ turned)
 
 
+@pytest.mark.slow
 def test_transforms_by_the_ends_agree_and_batches_and_second_derivatives_are_refused():
     im = METRICS["network"]
     for name in ("log_map", "points"):
@@ -258,6 +259,7 @@ def test_nothing_is_followed_where_nothing_asks_for_it():
         assert geodesic(im, A, B, 9).converged.all()
 
 
+@pytest.mark.slow
 def test_transport_along_a_geodesic_and_the_exponential_map_follow_their_ends():
     """The derivative of exp_a(log_a(b)) by b is the identity and by a is zero; transport keeps log_a(b) tangent."""
     im = METRICS["torus"]
@@ -270,6 +272,7 @@ def test_transport_along_a_geodesic_and_the_exponential_map_follow_their_ends():
     agree(lambda x: exp_map(im, *x, method="symplectic", steps=4).point, ENDS, 1e-5)
 
 
+@pytest.mark.slow
 def test_several_starts_differentiate_the_shortest():
     generator = torch.Generator().manual_seed(0)
     b = derivatives(lambda x: geodesic(BUMP, *x, 9, starts=3, generator=generator, tol=1e-9).points, ENDS)

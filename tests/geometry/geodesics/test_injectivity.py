@@ -83,6 +83,7 @@ def test_on_a_torus_the_outer_equator_focuses_first():
     torch.testing.assert_close(found.direction.abs(), torch.tensor([[1 / (a + b), 0.0]], dtype=f64), atol=1e-9, rtol=0)
 
 
+@pytest.mark.slow
 def test_where_curvature_is_not_positive_there_is_none():
     along = torch.tensor([[[1.0, 0.0]]], dtype=f64)
     inner = conjugate_radius(reference.torus().immersion, torch.tensor([[0.3, math.pi]], dtype=f64), 4.0, along)

@@ -68,6 +68,7 @@ def test_a_geodesic_that_leaves_its_chart_keeps_what_was_found_before():
     assert points.morse_index.tolist() == [-1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("surface", "profile"), [("sphere", "sin"), ("hyperbolic", "sinh"), ("swiss_roll", "line")])
 def test_the_volume_of_exp(surface, profile):
     """(S(r) / r)^(n - 1) with S = sin r, sinh(r / sqrt 2) sqrt 2 (curvature -1/2) and r."""
@@ -87,6 +88,7 @@ def test_the_volume_of_exp(surface, profile):
         assert (conjugate_points(space, z, v, 4).morse_index == 0).all()
 
 
+@pytest.mark.slow
 def test_fields_are_the_derivative_of_the_exponential_map():
     """By central differences of exp_map, on a torus, where curvature changes sign."""
     im, d = reference.torus(2.0, 1.0).immersion, 2

@@ -72,6 +72,7 @@ def test_units_of_the_coordinates_do_not_matter(scale):
     torch.testing.assert_close(found.point.double() / scale, true.point, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_errors_follow_the_tolerance():
     torus, a, v = reference.torus(), torch.zeros(1, 2, dtype=f64), torch.tensor([[1.0, 0.7]], dtype=f64)
     exact = exp_map(torus.immersion, a, v, tol=1e-11).point
@@ -80,6 +81,7 @@ def test_errors_follow_the_tolerance():
     assert errors[1] < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["immersion", "metric"])
 def test_symplectic_steps_keep_the_momentum_and_are_of_order_four(route):
     """On a torus w^2 u' is constant (Clairaut); the rotation that it belongs to is a symmetry of every step."""

@@ -173,6 +173,7 @@ def test_the_tensor_changes_coordinates_like_one():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [1.0, -1.0])
 def test_geodesics_are_straight_in_the_dual_coordinates(alpha):
     z, v = torch.randn(8, 2, dtype=f64) / 2, 0.3 * nn.functional.normalize(torch.randn(8, 2, dtype=f64))
@@ -186,6 +187,7 @@ def test_geodesics_are_straight_in_the_dual_coordinates(alpha):
     torch.testing.assert_close(other.point, _natural(found.point), rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_geodesic_that_leaves_the_family_is_alone_in_not_converging():
     v = torch.tensor([[0.0, -3.0], [0.2, 0.1]], dtype=f64)  # -1/2 exp(-2 log sigma) grows through 0 along the first
     found = alpha_exp_map(_all_gaussians(), torch.zeros(2, 2, dtype=f64), -v, 1.0, max_steps=60)
@@ -207,6 +209,7 @@ def test_asymmetry_of_the_divergence_is_of_third_order(family):
     torch.testing.assert_close(extrapolated, t, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_single_precision_agrees_with_double():
     space = _space(Bernoulli((6,)))
     z = torch.randn(4, 2, dtype=f64)

@@ -38,6 +38,7 @@ def in_two_charts(x, triangles):
     return TriangleMesh(torch.where(north, from_south, from_north), triangles)
 
 
+@pytest.mark.slow
 def test_closed_sphere_has_the_spherical_harmonics_to_second_order(sphere_mesh, sphere_eigenvalues):
     """l (l + 1), 2 l + 1 times: 2 % for l <= 4 at 10^4 vertices, a quarter of the error on half the mesh size."""
     errors = []

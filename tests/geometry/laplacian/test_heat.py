@@ -48,6 +48,7 @@ def test_heat_kernel_of_the_flat_torus(torus):
     assert found.error.max() < 0.01 * exact.max()
 
 
+@pytest.mark.slow
 def test_truncation_error_holds_what_is_left_out(torus):
     _, operator, _ = torus
     every = laplace_spectrum(operator, len(operator.held))
@@ -64,6 +65,7 @@ def test_truncation_error_holds_what_is_left_out(torus):
     assert (near.value <= far.value + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_sphere_by_legendre_polynomials(sphere_mesh):
     """p_t = sum_l (2 l + 1) / (4 pi) exp(-l (l + 1) t) P_l(cos)."""
     x, triangles = sphere_mesh(4)

@@ -27,6 +27,7 @@ def test_great_circles_of_a_large_sphere_without_blocks(largest):
     assert torch.equal(found.points[:, -1], b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bernoulli", "gaussian"])
 def test_the_same_curves_as_with_blocks(kind):
     channels = 1 if kind == "bernoulli" else 2

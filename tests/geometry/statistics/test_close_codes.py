@@ -43,6 +43,7 @@ def test_equal_codes_are_their_mean():
     assert (found.variance <= 1e-12).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [0.0, 1e2])
 @pytest.mark.parametrize("apart", [1e-4, 1e-6])
 def test_twins_share_a_cluster(offset, apart):
@@ -80,6 +81,7 @@ def test_distances_that_rounding_alone_tells_apart_are_ties():
     assert nearest_centres(square).tolist() == [0, 0, 1, -1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("offset", [0.0, 1e3])
 def test_a_tight_component_is_the_gaussian_of_its_codes(offset):
     apart = max(1e-5, 64 * EPS * offset)

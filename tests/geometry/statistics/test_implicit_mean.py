@@ -50,6 +50,7 @@ def test_they_are_central_differences_in_codes_and_weights():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_they_are_central_differences_in_the_weights_of_the_decoder():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 4)).double().eval()
@@ -75,6 +76,7 @@ def test_the_mean_of_two_codes_moves_along_their_geodesic():
     torch.testing.assert_close(found, -back / 0.3, rtol=0, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_a_mean_that_did_not_converge_has_no_derivative_and_spoils_no_other():
     torn = Immersion(lambda z: torch.cat([z, 1 / z[:, :1]], -1), 2)
     x = torch.tensor([[[1.0, 0.0], [2.0, 1.0]], [[1.0, 0.0], [-2.0, 0.3]]], dtype=f64, requires_grad=True)

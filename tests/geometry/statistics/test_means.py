@@ -60,6 +60,7 @@ def test_the_mean_of_a_symmetric_set_does_not_depend_on_the_start():
     torch.testing.assert_close(found.mean, torch.zeros(2, dtype=f64), rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_point_is_its_own_mean_and_a_torn_space_has_none():
     z = torch.tensor([[[0.2, 0.1]]], dtype=f64)
     found = frechet_mean(SPHERE.immersion, z)

@@ -29,6 +29,7 @@ def test_in_flat_space_one_component_is_the_gaussian_of_the_codes():
     assert found.log_likelihood[-1].item() == pytest.approx(exact.mean().item())
 
 
+@pytest.mark.slow
 def test_in_flat_space_two_components_are_the_mixture_of_gaussians():
     codes = torch.cat([torch.randn(25, 2, dtype=f64), 1.5 * torch.randn(25, 2, dtype=f64) + 5])
     im = Immersion(lambda z: z, 2)

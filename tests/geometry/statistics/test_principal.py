@@ -48,6 +48,7 @@ def test_variances_add_up_to_the_frechet_variance():
     torch.testing.assert_close(found.explained.sum(), torch.ones((), dtype=f64))
 
 
+@pytest.mark.slow
 def test_failure_and_refusals():
     torn = Immersion(lambda z: torch.cat([z, 1 / z[:, :1]], -1), 2)
     apart = principal_geodesics(torn, torch.tensor([[1.0, 0.0], [-2.0, 0.3]], dtype=f64), max_iterations=2, points=9)

@@ -52,6 +52,7 @@ def test_share_explained_in_flat_space():
     assert found.r_squared == pytest.approx(1 - float(left.square().sum() / (y - y.mean(0)).square().sum()), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sphere", "hyperbolic"])
 def test_planted_geodesics_are_found(name):
     """Codes on a geodesic: base and velocity come back, R^2 = 1, and the end of a long one is right."""

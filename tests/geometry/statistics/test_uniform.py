@@ -40,6 +40,7 @@ def test_part_of_a_box():
     assert abs(found.log_domain_volume - math.log(2 * math.pi)) < 4 * found.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [-60.0, 60.0])
 def test_volume_elements_beyond_the_range_of_numbers(scale):
     """g_ii = exp(scale) (1 + z_1)^(2/d) in d = 40, sqrt(det g) about e^(20 scale); z_1 has density 2 (1 + z_1) / 3."""

@@ -155,6 +155,7 @@ def _rbf(space: LatentSpace, codes: Tensor, largest: float = 100.0) -> RBFPrecis
     return precision
 
 
+@pytest.mark.slow
 def test_rbf_adds_the_jacobian_of_the_deviation() -> None:
     space = _space(Bernoulli((3,)))
     precision = _rbf(space, torch.randn(40, 2, dtype=f64))

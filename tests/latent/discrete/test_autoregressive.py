@@ -53,6 +53,7 @@ def test_divergence_of_a_certain_code_is_its_code_length() -> None:
     torch.testing.assert_close(kl_divergence(q, space.prior()), -space.prior().log_prob(q.mean))
 
 
+@pytest.mark.slow
 def test_the_prior_learns_the_codes_and_leaves_the_rest_alone() -> None:
     space, x = _space(), torch.randn(64, 5, dtype=torch.float64)
     objective = VQVAE().eval()

@@ -168,6 +168,7 @@ def test_a_level_changes_only_what_is_below_it() -> None:
     assert space.level_sizes == (3, 8, 4, 16)
 
 
+@pytest.mark.slow
 def test_one_way_down_draws_weighs_and_decodes() -> None:
     space, x = _residual(), _images()
     q = space.encode(x)

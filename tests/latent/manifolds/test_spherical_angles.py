@@ -46,6 +46,7 @@ def _integrals(start, end, d: int, kappa: float, exact: tuple[float, float]) -> 
     return f.sum((1, 2)), (f * (exact[1] - 2 * np.sin(t / 2) ** 2)).sum((1, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [range(2, 35), range(35, 68), range(68, 101)], ids=str)
 def test_the_tails_of_single_precision_uniform_numbers_have_their_quantiles_and_slopes(dimensions) -> None:
     """Every draw starts from a multiple of 2^-24 and half a step: the first and the last of them, and some further."""

@@ -65,6 +65,7 @@ def _observations(space: MultimodalSpace, n: int = 5) -> Tensor:
     return space.observe(torch.randn(n, space.dim, dtype=REAL))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("private", [0, 1])
 def test_the_metric_of_the_joint_space_is_the_sum_of_those_of_its_modalities(private: int) -> None:
     """g = sum_i g_i, and what curves it is the joint embedding: both routes agree."""

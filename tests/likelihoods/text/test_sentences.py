@@ -222,6 +222,7 @@ def test_derivatives_of_the_information_are_those_of_all_sentences() -> None:
     assert bool(((found - exact).abs() < 0.05 * exact.abs().max()).all())
 
 
+@pytest.mark.slow
 def test_forward_and_reverse_derivatives_of_the_metric_agree() -> None:
     torch.manual_seed(0)
     space = LatentSpace(MLPDecoder(2, (H,), [4], torch.nn.Tanh), _made(prefixes=16), StandardNormal(2)).double().eval()

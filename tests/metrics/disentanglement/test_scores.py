@@ -109,6 +109,7 @@ def test_full_settings_are_those_of_the_published_study():
     assert metrics["mig"].bins == metrics["modularity"].bins == metrics["irs"].bins == 20
 
 
+@pytest.mark.slow
 def test_a_key_of_the_two_presets_never_means_two_things():
     fast, full = (disentanglement_metrics(preset) for preset in ("fast", "full"))
     assert set(fast) ^ set(full) == {"dci_5_rounds", "dci", "dci_es"}

@@ -162,6 +162,7 @@ def test_classifiers_learn_from_what_is_there_alone():
     assert found["told"].predict(torch.tensor([[0.5, 0.5], [2.5, 0.5]])).tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_classes_are_told_and_images_are_learned():
     found = modality_classifiers(DigitLabel(), steps=150)
     assert found["label"].accuracy == 1.0

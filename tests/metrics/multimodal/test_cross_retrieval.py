@@ -107,6 +107,7 @@ def test_galleries_are_drawn_several_times_and_their_size_is_what_counts() -> No
     assert one["value"] > whole["high"]
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_rate_of_other_observations() -> None:
     truth = (
         sum(

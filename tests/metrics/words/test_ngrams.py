@@ -42,6 +42,7 @@ def test_bits_and_perplexity_count_the_first_end() -> None:
     assert perplexity(log_p, TRAINING) == pytest.approx(2.0)
 
 
+@pytest.mark.slow
 def test_a_decoder_without_codes_learns_the_frequencies_of_sentences() -> None:
     torch.manual_seed(0)
     likelihood = AutoregressiveTokens(GRUDecoder((L,), V, 2, embedding=16, width=64), (L,), V).train()

@@ -76,6 +76,7 @@ def test_the_bound_is_a_density_in_the_units_of_the_data():
     torch.testing.assert_close(sample, 2 * plain.sample(5) - 1)
 
 
+@pytest.mark.slow
 def test_it_decodes_noise_by_the_sampler_and_encodes_by_its_inversion():
     """The exact flow of normal data is a scaling, of D over the deviation at the end, and back."""
     model = _model(sampler=Heun(200, denoise_last=False), likelihood=FixedGaussian((2,), 0.3)).double().eval()
@@ -94,6 +95,7 @@ def test_it_decodes_noise_by_the_sampler_and_encodes_by_its_inversion():
     assert {name for name, _ in model.latent_space.encoder.named_parameters()} == set()
 
 
+@pytest.mark.slow
 def test_likelihoods_are_those_of_the_noised_data_in_their_units(tmp_path):
     """Exact: the ODE starts in a normal distribution and ends in one, but for what the prior lacks at l_min."""
     path = RectifiedFlow(log_snr_max=4, log_snr_min=-14)

@@ -62,6 +62,7 @@ def test_codes_decode_and_curve_as_they_do_in_the_first_stage():
     assert model.sample(4).shape == space.sample(4).shape == (4, 5)
 
 
+@pytest.mark.slow
 def test_curvature_is_that_of_the_first_stage_at_the_codes():
     vae = _vae().double().eval()
     model = _model(FirstStage(vae), sampler=Heun(6, denoise_last=False)).double().eval()

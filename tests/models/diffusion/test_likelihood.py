@@ -15,6 +15,7 @@ def line(path):
     return MixtureDenoiser(path, means, 0.75, torch.tensor([0.275, 0.45, 0.275], dtype=f64))
 
 
+@pytest.mark.slow
 def test_a_mixture_on_the_line_to_six_digits():
     path = LinearLogSNR()
     denoise, x = line(path), torch.linspace(-4, 4, 17, dtype=f64)[:, None]
@@ -30,6 +31,7 @@ def test_a_mixture_on_the_line_to_six_digits():
     torch.testing.assert_close(model.value - model.prior, found.value - found.prior, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [VarianceExploding(), RectifiedFlow()], ids=["VE", "flow"])
 def test_other_paths(path):
     denoise, x = line(path), torch.linspace(-3, 3, 7, dtype=f64)[:, None]
@@ -39,6 +41,7 @@ def test_other_paths(path):
     torch.testing.assert_close(found.value, denoise.log_density(x, high), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_traces_by_chunks_and_by_probes():
     """Images: chunks do not matter, and Hutchinson's estimate lies within its stated error of the exact one."""
     torch.manual_seed(0)

@@ -121,6 +121,7 @@ def test_a_run_is_resumed_bit_for_bit_and_words_are_named(tmp_path: Path) -> Non
         quiet().fit(resumed, Cooccurrences(corpus=Corpus(example=Grammar(500), tokens={"least": 9})))
 
 
+@pytest.mark.slow
 def test_offsets_of_words_answer_analogies() -> None:
     data = Cooccurrences(corpus=Corpus(example=Grammar(10_000)), batch_size=2048)
     model = _model(data.vocabulary_size, 30, max_steps=300).float()

@@ -63,6 +63,7 @@ def impossible(x, t):
     return torch.where((x - t.T).abs() < 2, 0.0, -torch.inf)
 
 
+@pytest.mark.slow
 def test_mean_log_posteriors_give_the_right_scale_and_single_ones_do_not():
     samples = locations(each=2000)
     family = BregmanEstimator(KnownPosterior(location_density), QUICK).fit(samples)
@@ -92,6 +93,7 @@ def released_scale():
     return minimize_scalar(loss, bounds=(0.3, 1.2), method="bounded", options={"xatol": 1e-4}).x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [StatisticsMLP, LocalStatistics])
 def test_a_network_finds_the_metric_of_the_ising_model(network):
     samples, exact = ising()
@@ -115,6 +117,7 @@ def test_coordinates_that_are_not_natural_are_reported():
     assert BregmanEstimator(carried, replace(QUICK, steps=40)).fit(physical).misfit > 3 * natural.misfit
 
 
+@pytest.mark.slow
 def test_geodesics_of_a_learned_metric_converge():
     samples, exact = ising()
     known = KnownPosterior(lambda x, t: ising_statistics(x[:, 0]) @ t.T - exact.potential(t))
@@ -135,6 +138,7 @@ def test_a_classifier_finds_the_metric_without_a_family():
     assert fisher_errors(found.fisher(at), torch.ones(9, 1, 1, dtype=f64)).max() < 0.3
 
 
+@pytest.mark.slow
 def test_a_metric_by_kernels_grows_with_the_scale():
     samples = locations(9, 500)
     family = BregmanEstimator(KernelPosterior(lambda x: x, scale=4.0), QUICK).fit(samples)
@@ -145,6 +149,7 @@ def test_a_metric_by_kernels_grows_with_the_scale():
     assert sizes[1] > sizes[0] + 1
 
 
+@pytest.mark.slow
 def test_parameters_that_never_repeat_are_learned_from():
     t = 4 * torch.rand(6000, 1, dtype=f64, generator=torch.Generator().manual_seed(3)) - 2
     x = t + torch.randn(6000, 1, dtype=f64, generator=torch.Generator().manual_seed(4))

@@ -56,6 +56,7 @@ def test_a_metric_carried_to_temperature_and_field_is_the_hessian_of_no_function
     assert abs(slopes[1][0, 0] - slopes[0][0, 1]) > 0.3
 
 
+@pytest.mark.slow
 def test_distances_do_not_depend_on_the_coordinates():
     family = ising()
     other = carried(family, physical, (2.2, -0.5), (3.0, 0.5))
@@ -125,6 +126,7 @@ def gaussian_metric(t):
     return torch.stack([v, 2 * m * v, 2 * m * v, 4 * m**2 * v + 2 * v**2], -1).unflatten(-1, (2, 2))
 
 
+@pytest.mark.slow
 def test_covariances_of_statistics_are_the_metric_of_normal_distributions():
     samples = normals()
     family = StatisticsCovariance(lambda x: torch.cat([x, x**2], 1)).fit(samples)

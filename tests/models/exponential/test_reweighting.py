@@ -63,6 +63,7 @@ def test_divergences_by_a_network_are_nearer_to_the_truth_than_means_over_single
     torch.testing.assert_close(learned.expected(elsewhere, nodes), learned.mean(elsewhere, nodes))
 
 
+@pytest.mark.slow
 def test_misfit_tells_of_coordinates_that_are_not_natural():
     u = torch.linspace(-1.5, 1.5, 13, dtype=f64).repeat(300)[:, None]
     x = u + torch.randn(len(u), 1, generator=torch.Generator().manual_seed(1), dtype=f64)

@@ -88,6 +88,7 @@ def test_traversals_move_along_one_direction_each() -> None:
     torch.testing.assert_close(codes[:, :, 1], z[:, None].expand(4, 2, 5))
 
 
+@pytest.mark.slow
 def test_inversion_recovers_codes() -> None:
     torch.manual_seed(0)
     space = _space(nn.Sequential(_linear(), Bend()))

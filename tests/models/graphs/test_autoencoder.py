@@ -123,6 +123,7 @@ def test_batches_of_nodes_average_to_the_whole(balanced: bool) -> None:
     torch.testing.assert_close(gradients, split)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_codes_have_a_metric_and_a_curvature(kind: str) -> None:
     model = model_of(kind, nodes=34, dim=3)

@@ -24,6 +24,7 @@ def trained(source: CosineNetwork, steps: int, **options: Any) -> tuple[SignedCo
     return model.eval(), data
 
 
+@pytest.mark.slow
 def test_known_codes_are_found() -> None:
     """Without noise the cosines of codes become those of the known ones, and each year is near the one before."""
     source = CosineNetwork(places=20, dim=3, years=2, noise=0.0, drift=0.1)

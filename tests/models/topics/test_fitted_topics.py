@@ -33,6 +33,7 @@ def _models(dim: int, words: int) -> list[LDA | NMF]:
     return [LDA((words,), dim, iterations=5), NMF((words,), dim), NMF((words,), dim, "kullback-leibler")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", [LDA((40,), 3), NMF((40,), 3), NMF((40,), 3, "kullback-leibler")], ids=["LDA", "NMF", "PLSA"]
 )

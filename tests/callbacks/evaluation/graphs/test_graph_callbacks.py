@@ -157,6 +157,7 @@ def test_pairs_are_scored_as_asked() -> None:
         scores_of(plain, plain.items(), "rank")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_they_fire_in_training_with_keys_of_the_registry(tmp_path: Path) -> None:
     rows: list[dict[str, float]] = []
     data = Nodes(batch_size=8)

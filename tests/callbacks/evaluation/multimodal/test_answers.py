@@ -72,6 +72,7 @@ def scores(place: Path, split: str = "test") -> dict[tuple[str, str], float]:
         return {(row["answered by"], row["questions"]): float(row["accuracy"]) for row in csv.DictReader(lines)}
 
 
+@pytest.mark.slow
 def test_both_modalities_together_answer_what_neither_does_alone(tmp_path: Path) -> None:
     model, callback = classifier(), AnswerQuality(n=120, shown=5)
     trainer = fit(model, tmp_path, callback)

@@ -66,6 +66,7 @@ def scores(place: Path, split: str = "test") -> dict[tuple[str, str], float]:
         return {(row["captions"], row["measure"]): float(row["value"]) for row in csv.DictReader(lines)}
 
 
+@pytest.mark.slow
 def test_captions_are_written_and_scored(tmp_path: Path) -> None:
     model = captioner()
     trainer = fit(model, tmp_path, CaptionQuality(n=100, beams=2, shown=3))
@@ -115,6 +116,7 @@ def test_loss_is_that_of_whole_observations() -> None:
     torch.testing.assert_close(whole.loss, nats.mean())
 
 
+@pytest.mark.slow
 def test_views_find_captions(tmp_path: Path) -> None:
     torch.manual_seed(0)
     data = Halves()

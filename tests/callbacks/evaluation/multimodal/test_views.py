@@ -47,6 +47,7 @@ def _measured(callback: Any, model: DualEncoder, place: Path) -> dict[str, float
     return sink.values
 
 
+@pytest.mark.slow
 def test_values_are_those_of_the_metrics(tmp_path: Path) -> None:
     data = _data()
     model = _model(data)

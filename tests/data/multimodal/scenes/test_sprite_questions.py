@@ -74,6 +74,7 @@ def data(request):
     return SpriteQuestions(scenes=scenes)
 
 
+@pytest.mark.slow
 def test_every_answer_follows_from_the_scene(data):
     seen = set()
     for split in ("train", "val", "test"):

@@ -94,6 +94,7 @@ def test_a_sweep_never_makes_the_network_less_likely(directed: bool) -> None:
         before = after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directed", [False, True])
 def test_at_the_likeliest_place_expected_degrees_are_the_observed_ones(directed: bool) -> None:
     graph = Graph.of([*_graph(24, directed, seed=4).edges.tolist(), [24, 3]], 26, directed=directed)

@@ -35,6 +35,7 @@ def _model(graph: Graph, **options: object) -> S1Map:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directed", [False, True])
 def test_angles_hidden_degrees_and_beta_are_found_again(directed: bool) -> None:
     graph = S1Graph(300 - 120 * directed, seed=1, directed=directed).graph()

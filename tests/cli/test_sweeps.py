@@ -167,7 +167,7 @@ def test_optuna_goes_on_after_a_kill(lsgen, small, tmp_path):
     until(lambda: len(list(tmp_path.glob("s/00?_*/config.yaml"))) >= 2)
     process.kill()
     process.wait()
-    until(lambda: not any(RunDirectory(p.parent).is_locked() for p in tmp_path.glob("s/00?_*/config.yaml")))
+    # the second trial, which is a process of its own, may still be training, or may not have begun yet
     outcome = lsgen("train", "-m", *small, *SEARCH, "hydra.sweeper.n_trials=3", "sweep_dir=s")
     assert outcome.code == 0, outcome.err
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "s" / "optuna.journal"))

@@ -112,7 +112,7 @@ def _target(ax: Axes, name: str, target: Target, attempt: Attempt) -> None:
         np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [0], values, "o", color=ACCENT, markersize=3.5
     )
     ax.plot([-0.3, 0.3], [np.mean(values)] * 2, color=ACCENT, linewidth=1.2)
-    ax.set(title=_wrapped(name), xlim=(-1, 1), xticks=[])
+    ax.set(title=_wrapped(name, 19), xlim=(-1, 1), xticks=[])
     ax.set_xlabel(judge_target(target, attempt).verdict)
     ax.grid(axis="x", visible=False)
 
@@ -147,15 +147,15 @@ def _inequality(ax: Axes, name: str, claim: Claim, inequality: Inequality, attem
             ax.plot([place] * len(values), list(values.values()), "o", color=SERIES[place], markersize=3.5)
         else:
             ax.axhline(side, color=SERIES[place], linewidth=1)
-    labels = [_label(side, sides) for side in sides]
-    ax.set(title=_wrapped(name), xlim=(-0.5, 1.5), xticks=[0, 1], xticklabels=labels)
+    labels = [_wrapped(_label(side, sides), 11) for side in sides]
+    ax.set(title=_wrapped(name, 19), xlim=(-0.5, 1.5), xticks=[0, 1], xticklabels=labels)
     ax.set_xlabel(judge_claim(claim, attempt).verdict)
     ax.grid(axis="x", visible=False)
 
 
-def _wrapped(name: str) -> str:
-    """Return a name as words on lines that fit above a panel."""
-    return textwrap.fill(name.replace("_", " "), 19)
+def _wrapped(name: str, letters: int) -> str:
+    """Return a name as words on lines of so many letters, which fit above a panel or below half of one."""
+    return textwrap.fill(name.replace("_", " "), letters)
 
 
 def _label(side: Side | float, sides: Sequence[Side | float]) -> str:

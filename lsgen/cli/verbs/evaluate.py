@@ -30,6 +30,7 @@ _MEASURES = ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
 _EMBEDDED = ("FewShotAccuracy", "RetrievalQuality", "TopicQuality", "WordBenchmarks")
 _NETWORKS = ("Communities", "GraphReconstructionTest", "LinkTests", "NodeClassification", "Routing")
 _VIEWS = ("CrossRetrievalQuality", "ModalityGaps", "ZeroShotAccuracy")
+_ANSWERS = ("AnswerQuality", "CaptionQuality")
 _JUDGES = (
     "ClassComparison",
     "Memorisation",
@@ -40,6 +41,7 @@ _JUDGES = (
     *_EMBEDDED,
     *_NETWORKS,
     *_VIEWS,
+    *_ANSWERS,
 )
 
 

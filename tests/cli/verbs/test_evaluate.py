@@ -1,5 +1,8 @@
 """`lsgen evaluate` prints a score with its interval and its level of chance in one row; `traverse` lists of numbers."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from lsgen.cli.verbs.evaluate import _show_others
@@ -33,3 +36,17 @@ def test_a_score_has_its_interval_and_its_level_of_chance_beside_it(capsys: pyte
 def test_of_many_numbers_the_first_and_the_last_are_shown() -> None:
     assert _listed([1.0, 2.0]) == "1  2"
     assert _listed([float(n) for n in range(50)]) == "0  1  2  3  4  5  6  7  …  49"
+
+
+@pytest.mark.slow
+def test_answers_are_judged_again_by_kind(lsgen, tmp_path: Path) -> None:
+    few = [f"data.scenes.{key}={n}" for key, n in {"number": 400, "val_size": 50, "test_size": 50}.items()]
+    quiet = ["report=false", "test=false", "callbacks=engine", "data.batch_size=50", "model.max_steps=2"]
+    added = "+callbacks.answers={_target_: lsgen.callbacks.AnswerQuality, n: 50, splits: [test], known: 100}"
+    run = lsgen("train", "experiment=joint_classifier_sentiment", f"run_dir={tmp_path}/run", *few, *quiet, added)
+    assert run.code == 0, run.err
+    outcome = lsgen("evaluate", f"{tmp_path}/run")
+    assert outcome.code == 0, outcome.err
+    found = json.loads((tmp_path / "run" / "evaluation" / "last.json").read_text())["metrics"]
+    assert found["answers/test/model/all"] == pytest.approx(found["test/accuracy"])
+    assert {"answers/test/model/sincere", "answers/test/model/ironic", "answers/test/best_of_text/all"} <= set(found)

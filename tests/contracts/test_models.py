@@ -11,12 +11,13 @@ from typing import Any
 import members
 import pytest
 import torch
+from hydra.utils import get_class, instantiate
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
-from lsgen.callbacks import LikelihoodMetrics
+from lsgen.callbacks import LikelihoodMetrics, PeriodicCallback
 from lsgen.data.batches import TensorSource
 from lsgen.data.encodings import AsStored, Numbered
 from lsgen.data.loading import Loading
@@ -116,6 +117,14 @@ def test_loss_is_finite_and_every_parameter_learns(name: str) -> None:
     assert _without_gradient(model, model.parameters()) == []
 
 
+def _check_watched(name: str, model: LatentModel) -> None:
+    """Check that what its config has watch it takes it, or says why it is left out."""
+    for part in members.config(name).callbacks.values():
+        hook = instantiate(part) if issubclass(get_class(part._target_), PeriodicCallback) else None
+        if hook is not None and hook.left_out(model.latent_space) is None:
+            hook.check(model)
+
+
 def _check_players(model: AdversarialModel, batch: dict[str, Tensor]) -> None:
     """Check that either player learns by all of its parameters, and that nobody's are left over or shared."""
     critic, generator = model.players()
@@ -141,8 +150,9 @@ def _ignores_offsets(model: AdversarialModel) -> bool:
     return bool(torch.autograd.grad(loss, offset)[0].abs() < 1e-6)
 
 
-def test_codes_are_decoded_into_observations(name: str) -> None:
+def test_codes_are_decoded_into_observations_and_watched(name: str) -> None:
     model = members.model(name).eval()
+    _check_watched(name, model)
     space = model.latent_space
     x = _data(model)["x"]
     if isinstance(space, ItemSpace):

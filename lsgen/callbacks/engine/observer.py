@@ -29,11 +29,13 @@ class Observer(Callback):
         collective: whether its hooks exchange numbers between processes. Where there are several, its failure in one
             of them ends training, as the others would wait for it for ever.
         of_evidence: whether it logs only for models that bound the evidence.
+        judges: whether `lsgen evaluate` takes it along, as what it logs are numbers of a model that is trained.
 
     """
 
     collective: ClassVar[bool] = False
     of_evidence: ClassVar[bool] = False
+    judges: ClassVar[bool] = False
     _inside: bool = False
 
     def at_least(self, least: int, **counts: int | None) -> None:

@@ -47,6 +47,7 @@ class ClassComparison(PeriodicCallback):
     """
 
     family: ClassVar[str] = "sample/classes"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -59,6 +59,7 @@ class EvidenceMetrics(Observer):
 
     collective: ClassVar[bool] = True
     of_evidence: ClassVar[bool] = True
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import ClassVar
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -42,6 +43,8 @@ class FactorMetrics(Observer):
         ValueError: n or chunk_size is not positive, or the preset is not known.
 
     """
+
+    judges: ClassVar[bool] = True
 
     def __init__(self, n: int | None = None, chunk_size: int = 500, preset: str | None = "fast") -> None:
         if preset is not None:

@@ -50,6 +50,7 @@ class LikelihoodMetrics(Observer):
 
     collective: ClassVar[bool] = True
     of_evidence: ClassVar[bool] = True
+    judges: ClassVar[bool] = True
 
     def __init__(self, every_n_steps: int | None = None) -> None:
         if every_n_steps is not None and every_n_steps < 1:

@@ -45,6 +45,7 @@ class PerceptualQuality(PeriodicCallback):
     """
 
     family: ClassVar[str] = "sample/perceptual"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

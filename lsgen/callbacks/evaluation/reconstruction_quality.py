@@ -57,6 +57,7 @@ class ReconstructionQuality(PeriodicCallback):
     """
 
     family: ClassVar[str] = "reconstruction/quality"
+    judges: ClassVar[bool] = True
     needs_encoder = True
 
     def __init__(

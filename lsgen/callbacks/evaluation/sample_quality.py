@@ -48,6 +48,7 @@ class SampleQuality(PeriodicCallback):
     """
 
     family: ClassVar[str] = "sample/quality"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class SampleComparison(PeriodicCallback):
     """
 
     family: ClassVar[str] = "sample/comparison"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class TwoSampleTests(PeriodicCallback):
     """
 
     family: ClassVar[str] = "sample/tests"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -137,6 +138,7 @@ class Memorisation(PeriodicCallback):
     """
 
     family: ClassVar[str] = "sample/memorisation"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

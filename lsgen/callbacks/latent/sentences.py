@@ -53,6 +53,7 @@ class WritingTests(PeriodicCallback):
     """
 
     family: ClassVar[str] = "sentences"
+    judges: ClassVar[bool] = True
     needs_encoder = True
 
     def __init__(

@@ -18,31 +18,14 @@ __all__ = ["evaluate_run", "run"]
 
 _USAGE = """usage: lsgen evaluate RUN [checkpoint=last|best|PATH] [device=cpu|cuda]
 
-Measure a trained run on its whole validation and test sets, and its samples where callbacks of the run judge them,
-print the values and write them to RUN/evaluation/CHECKPOINT.json, where `lsgen table` finds them.
+Measure a trained run on its whole validation and test sets, and its samples, answers, captions, codes and whatever else
+callbacks of the run judge, print the values and write them to RUN/evaluation/CHECKPOINT.json, where `lsgen table`
+finds them.
 
   checkpoint=...   which weights (default last)
   device=...       where to compute (default cpu)
 
   lsgen evaluate runs/NAME checkpoint=best"""
-
-_MEASURES = ("EvidenceMetrics", "FactorMetrics", "LikelihoodMetrics", "Seeding")
-_EMBEDDED = ("FewShotAccuracy", "RetrievalQuality", "TopicQuality", "WordBenchmarks")
-_NETWORKS = ("Communities", "GraphReconstructionTest", "LinkTests", "NodeClassification", "Routing")
-_VIEWS = ("CrossRetrievalQuality", "ModalityGaps", "ZeroShotAccuracy")
-_ANSWERS = ("AnswerQuality", "CaptionQuality")
-_JUDGES = (
-    "ClassComparison",
-    "Memorisation",
-    "ModalityCoherence",
-    "SampleComparison",
-    "SampleQuality",
-    "TwoSampleTests",
-    *_EMBEDDED,
-    *_NETWORKS,
-    *_VIEWS,
-    *_ANSWERS,
-)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -158,8 +141,13 @@ def _stages(parts: RunObjects) -> list[Callable[..., Any]]:
 
 
 def _measures(target: str) -> bool:
-    """Return whether a callback measures, rather than trains, saves, draws or shows."""
-    return target.rsplit(".", 1)[-1] in (*_MEASURES, *_JUDGES)
+    """Return whether a callback measures, rather than trains, saves, draws or shows; seeding is kept for the rest."""
+    from hydra.utils import get_object
+
+    from lsgen.callbacks import Seeding
+
+    callback = get_object(target)
+    return callback is Seeding or bool(getattr(callback, "judges", False))
 
 
 def _relative(file: Path, directory: RunDirectory) -> str:

@@ -5,8 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from lsgen.cli.verbs.evaluate import _show_others
+import lsgen.callbacks
+from lsgen.callbacks import PeriodicCallback
+from lsgen.cli.verbs.evaluate import _measures, _show_others
 from lsgen.cli.verbs.traverse import _listed
+
+DRAWS_OR_WATCHES = {  # what lies beside the judges and needs observations of training, watches it, or draws alone
+    "AggregateMetrics", "CollapseWatch", "CrossGeneration", "Decoupling", "FlowMaps", "Imputations",
+    "NearestNeighbours", "NetworkPictures", "PhaseTransitions",
+}  # fmt: skip
+
+
+def test_whatever_judges_a_model_is_taken_along() -> None:
+    found = [(name, getattr(lsgen.callbacks, name)) for name in lsgen.callbacks.__all__]
+    kinds = [name for name, one in found if isinstance(one, type) and issubclass(one, PeriodicCallback)]
+    there = [name for name in kinds if ".evaluation." in getattr(lsgen.callbacks, name).__module__]
+    there = [name for name in there if not name.startswith("Of")]  # abstract ones
+    taken = {name for name in kinds if _measures(f"lsgen.callbacks.{name}")}
+    assert taken == set(there) - DRAWS_OR_WATCHES | {"WritingTests"}
+    assert all(getattr(lsgen.callbacks, name).wanted is PeriodicCallback.wanted for name in taken)  # asks for no probe
 
 
 def test_a_score_has_its_interval_and_its_level_of_chance_beside_it(capsys: pytest.CaptureFixture[str]) -> None:

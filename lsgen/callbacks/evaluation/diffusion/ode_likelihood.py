@@ -36,6 +36,7 @@ class ODELikelihood(Observer):
     """
 
     collective: ClassVar[bool] = True
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class FewShotAccuracy(OfLabelledCodes):
     """
 
     family: ClassVar[str] = "few_shot"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -48,6 +48,7 @@ class RetrievalQuality(OfLabelledCodes):
     """
 
     family: ClassVar[str] = "retrieval"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

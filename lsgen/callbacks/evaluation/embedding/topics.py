@@ -46,6 +46,7 @@ class TopicQuality(PeriodicCallback):
     """
 
     family: ClassVar[str] = "topics"
+    judges: ClassVar[bool] = True
     needs_encoder = True
     default_steps: ClassVar[int | None] = None
 

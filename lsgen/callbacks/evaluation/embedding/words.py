@@ -79,6 +79,7 @@ class WordBenchmarks(PeriodicCallback):
     """
 
     family: ClassVar[str] = "words"
+    judges: ClassVar[bool] = True
     takes: ClassVar[type] = ItemSpace
     default_steps: ClassVar[int | None] = None
 

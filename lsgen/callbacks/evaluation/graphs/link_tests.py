@@ -46,6 +46,7 @@ class LinkTests(OfNetworks):
     """
 
     family: ClassVar[str] = "graph/links"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -101,6 +101,7 @@ class NodeClassification(OfNodeLabels):
     """
 
     family: ClassVar[str] = "graph/classification"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -155,6 +156,7 @@ class Communities(OfNodeLabels):
     """
 
     family: ClassVar[str] = "graph/communities"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class GraphReconstructionTest(OfNetworks):
     """
 
     family: ClassVar[str] = "graph/reconstruction"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

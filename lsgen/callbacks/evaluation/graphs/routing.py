@@ -35,6 +35,7 @@ class Routing(OfNetworks):
     """
 
     family: ClassVar[str] = "graph/routing"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -42,6 +42,7 @@ class TimeTrend(OfNetworks):
     """
 
     family: ClassVar[str] = "graph/trend"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

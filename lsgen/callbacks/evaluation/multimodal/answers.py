@@ -53,6 +53,7 @@ class AnswerQuality(PeriodicCallback):
     """
 
     family: ClassVar[str] = "answers"
+    judges: ClassVar[bool] = True
     takes: ClassVar[type] = AnswerSpace
     default_steps: ClassVar[int | None] = None
 

@@ -54,6 +54,7 @@ class CaptionQuality(PeriodicCallback):
     """
 
     family: ClassVar[str] = "captions"
+    judges: ClassVar[bool] = True
     takes: ClassVar[type] = FeatureSpace
     default_steps: ClassVar[int | None] = None
 

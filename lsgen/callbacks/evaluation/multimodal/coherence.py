@@ -46,6 +46,7 @@ class ModalityCoherence(PeriodicCallback):
     """
 
     family: ClassVar[str] = "coherence"
+    judges: ClassVar[bool] = True
     takes: ClassVar[type] = MultimodalSpace
     default_steps: ClassVar[int | None] = None
 

@@ -51,6 +51,7 @@ class CrossRetrievalQuality(OfViews):
     """
 
     family: ClassVar[str] = "cross_retrieval"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class ModalityGaps(OfViews):
     """
 
     family: ClassVar[str] = "modality_gap"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -59,6 +59,7 @@ class ZeroShotAccuracy(OfViews):
     """
 
     family: ClassVar[str] = "zero_shot"
+    judges: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -133,7 +133,7 @@ class PeriodicCallback(Observer, ABC):
             return None
         name = type(space).__name__
         if not isinstance(space, self.takes):
-            return f"{name} is no {self.takes.__name__}"
+            return f"{name} has no decoder" if self.takes is LatentSpace else f"{name} is no {self.takes.__name__}"
         if isinstance(space, ItemSpace) and not isinstance(space, EncodableSpace):
             if self.needs_encoder:
                 return f"{name} has the codes of its items and no encoder"

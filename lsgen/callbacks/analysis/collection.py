@@ -6,6 +6,7 @@ r"""The codes of a model's observations as a table, with the scores of each that
 | split                | where an observation comes from; "prior" where codes are drawn from the prior                |
 | elbo                 | log p(x|z) - KL(q(z|x) || p(z)) in nats, z drawn once from q, at beta = 1                     |
 | reconstruction_error | mean squared difference of an observation and the mean of p(x|z) at its code, over dimensions |
+|                      | but numbers of words and of classes                                                          |
 | prior_nll            | -log p(z) in nats at the code, by the density of the prior with respect to its manifold       |
 
 A column is there where the model has it: no ELBO where the posterior is a point, no density of a prior that can only be
@@ -29,7 +30,7 @@ from lsgen.callbacks.analysis.observations import HELD_OUT, SampledObservations,
 from lsgen.callbacks.base import undisturbed
 from lsgen.callbacks.latent.probe_codes import means
 from lsgen.callbacks.probes import counts_observed, observations_of
-from lsgen.callbacks.rendering.drawings import typical
+from lsgen.callbacks.rendering.drawings import quantities, typical
 from lsgen.data import Split
 from lsgen.latent import (
     Codes,
@@ -272,9 +273,11 @@ def _scores(
     space: EncodableLatentSpace, q: Distribution, z: Tensor, x: Tensor, decoded: Tensor, observed: Tensor | None
 ) -> dict[str, Tensor]:
     scores = _prior_nll(space, z)
-    if decoded.shape == x.shape:
+    amounts = quantities(space.likelihood)
+    if decoded.shape == x.shape and bool(amounts.any()):
         squares = (decoded - x).square().flatten(1)
-        counts = torch.ones_like(squares) if observed is None else observed.flatten(1).to(squares.dtype)
+        counts = amounts.flatten().to(squares).expand_as(squares)
+        counts = counts if observed is None else counts * observed.flatten(1).to(squares.dtype)
         scores["reconstruction_error"] = (squares * counts).sum(1) / counts.sum(1)
     if not _has_density(space.prior, space.posterior):
         return scores

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,8 +23,8 @@ from lsgen.explorer import CodeMap, Contents, DecoderProgram, FurtherSpace, Onnx
 from lsgen.explorer.decoder import UndecodableError, decoder_program
 from lsgen.explorer.onnx_runtime import onnx_decoder, onnx_runtime_files
 from lsgen.latent import Codes, Euclidean, LatentSpace, PoincareBall, Space, Sphere
-from lsgen.latent.multimodal import ViewSpace
 from lsgen.likelihoods import Modalities, TextLikelihood
+from lsgen.models.multimodal import AnswerSpace, CaptionSpace
 
 __all__ = ["PageOptions", "explorer_contents", "maps_of"]
 
@@ -111,7 +112,9 @@ def explorer_contents(
         pictures, decoded = decoded, None
     return Contents(
         title,
-        codes.with_columns({**columns, **telling_words(collected, rates), **_sentences(space, collected)}),
+        codes.with_columns(
+            {**columns, **telling_words(collected, rates), **_sentences(space, collected, options.chunk_size)}
+        ),
         maps,
         pictures,
         decoded,
@@ -207,15 +210,19 @@ def _known(collected: Collected) -> Tensor | None:
     return collected.reconstructions if collected.observations is None else collected.observations
 
 
-def _sentences(space: Space | None, collected: Collected) -> dict[str, list[str]]:
-    """Return the sentences that observations hold and those of their reconstructions as columns."""
+@torch.no_grad()
+def _sentences(space: Space | None, collected: Collected, chunk_size: int) -> dict[str, list[str]]:
+    """Return as columns the sentences of observations, of their reconstructions, and what a model tells of them."""
     found: dict[str, list[str]] = {}
     for x, end in ((collected.observations, ""), (collected.reconstructions, ", decoded")):
-        if isinstance(space, LatentSpace) and x is not None:
-            found |= {f"{name}{end}": texts for name, texts in sentences(space.likelihood, x).items()}
-        if isinstance(space, ViewSpace) and x is not None:
-            parts = space.packing.unpack(x)
-            found |= {name: words.decode(parts[name]) for name, words in space.vocabularies.items()}
+        if x is not None:
+            found |= {f"{name}{end}": texts for name, texts in sentences(space, x).items()}
+    found = {name: texts for name, texts in found.items() if name not in collected.codes.columns}
+    if collected.observations is not None and isinstance(space, AnswerSpace | CaptionSpace):
+        like = next(space.parameters())
+        name = "answer" if isinstance(space, AnswerSpace) else f"{space.target}, written"
+        parts = collected.observations.split(chunk_size)
+        found[name] = [text for x in parts for text in space.texts_of(x.to(like.device, like.dtype))]
     return found
 
 

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lsgen import viz
-from lsgen.callbacks.rendering.drawings import Many, drawing_of
+from lsgen.callbacks.rendering.drawings import Many, Packed, drawing_of
 from lsgen.explorer import Thumbnails
 from lsgen.latent import LatentSpace, Space
-from lsgen.latent.multimodal import ViewSpace
 from lsgen.likelihoods import Modalities, TextLikelihood
 
 __all__ = ["pictures_of", "thumbnails"]
@@ -23,7 +22,7 @@ LEAST_STEPS, WIDE, TALL = 64, 64, 32  # of curves
 def pictures_of(
     space: Space | None, x: Tensor | None, bounds: tuple[float, float] | None, known: Tensor | None
 ) -> Thumbnails | None:
-    """Return observations of a space as pictures: of several modalities or views all but words, else `thumbnails`.
+    """Return observations of a space as pictures: of several modalities all but words, else `thumbnails`.
 
     Args:
         space: whose observations they are, where it is known.
@@ -34,8 +33,8 @@ def pictures_of(
     """
     if isinstance(space, LatentSpace) and isinstance(space.likelihood, TextLikelihood):
         return None
-    several = isinstance(space, LatentSpace) and isinstance(space.likelihood, Modalities)
-    if space is None or not (several or isinstance(space, ViewSpace)):
+    several = isinstance(space.likelihood, Modalities) if isinstance(space, LatentSpace) else isinstance(space, Packed)
+    if space is None or not several:
         return thumbnails(x, bounds)
     if x is None or known is None or not len(x):
         return None

@@ -31,8 +31,21 @@ from lsgen.likelihoods.text.vocabulary import Vocabulary
 from lsgen.models.multimodal import AnswerSpace, CaptionSpace
 from lsgen.viz import Pixels
 
-__all__ = ["Drawing", "Many", "NumberDrawing", "Waves", "WordDrawing", "drawing", "drawing_of", "sentences", "typical"]
+__all__ = [
+    "Drawing",
+    "Many",
+    "NumberDrawing",
+    "Packed",
+    "Waves",
+    "WordDrawing",
+    "drawing",
+    "drawing_of",
+    "quantities",
+    "sentences",
+    "typical",
+]
 
+Packed = ViewSpace | AnswerSpace | CaptionSpace
 LEAST_SAMPLES = 256  # of a waveform
 MOST_LINES, WIDTH = 5, 84  # of a sentence, in lines and pixels
 ALONE = 120  # pixels, of a sentence beside no picture
@@ -163,7 +176,7 @@ def drawing_of(space: Space, x: Tensor, bounds: tuple[float, float] | None = Non
     """
     if isinstance(space, LatentSpace):
         return drawing(space.likelihood, x, bounds)
-    if not isinstance(space, ViewSpace | AnswerSpace | CaptionSpace):
+    if not isinstance(space, Packed):
         return NumberDrawing(x.ndim - 1, bounds or _range(x))
     parts: dict[str, Drawing] = {}
     for name, own in space.packing.unpack(x).items():
@@ -212,12 +225,32 @@ def typical(likelihood: Likelihood, p: Distribution) -> Tensor:
     return p.mode if _is_class(likelihood) else p.mean
 
 
-def sentences(likelihood: Likelihood, x: Tensor) -> dict[str, list[str]]:
-    """Return the sentences in observations (N, *shape), by the names of their modalities; "sentence" where x is one."""
+def sentences(space: Space | None, x: Tensor) -> dict[str, list[str]]:
+    """Return the sentences and classes in observations (N, *shape), by modality; "sentence" where x is one."""
+    if isinstance(space, Packed):
+        found = space.packing.unpack(x)
+        return {name: words.decode(found[name]) for name, words in space.vocabularies.items()}
+    likelihood = space.likelihood if isinstance(space, LatentSpace) else None
     if isinstance(likelihood, Modalities):
         own, parts = likelihood.packing.unpack(x), zip(likelihood.parts, likelihood.likelihoods, strict=True)
-        return {name: part.texts(own[name]) for name, part in parts if isinstance(part, TextLikelihood)}
+        said = {name: _text_of(part, own[name]) for name, part in parts}
+        return {name: texts for name, texts in said.items() if texts is not None}
     return {"sentence": likelihood.texts(x)} if isinstance(likelihood, TextLikelihood) else {}
+
+
+def quantities(likelihood: Likelihood) -> Tensor:
+    """Return which values of an observation are amounts, bool (*shape), rather than numbers of words or of a class."""
+    if isinstance(likelihood, Modalities):
+        return torch.cat([quantities(part).flatten() for part in likelihood.likelihoods])
+    named = isinstance(likelihood, TextLikelihood) or _is_class(likelihood)
+    return torch.full(likelihood.shape, not named)
+
+
+def _text_of(likelihood: Likelihood, x: Tensor) -> list[str] | None:
+    """Return what observations (N, *shape) say; None where they are amounts."""
+    if isinstance(likelihood, TextLikelihood):
+        return likelihood.texts(x)
+    return _numbers(x) if _is_class(likelihood) else None
 
 
 def _is_class(likelihood: Likelihood) -> bool:

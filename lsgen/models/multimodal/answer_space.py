@@ -120,6 +120,10 @@ class AnswerSpace(FeatureSpace):
         scores: Tensor = self.head(self.encode(x).mean)
         return scores
 
+    def texts_of(self, x: Tensor) -> list[str]:
+        """Return the most probable answer to each of some packed observations (N, D)."""
+        return [self.answers[k] for k in self.logits(x).argmax(1).tolist()]
+
     @torch.no_grad()
     def answer(self, **observations: Any) -> list[str]:
         """Return the most probable answer for each of N observations.
@@ -132,8 +136,9 @@ class AnswerSpace(FeatureSpace):
             TypeError: see `packed_observations`.
 
         """
-        x = packed_observations(self.packing, self.vocabularies, observations, self.views, self.head.weight)
-        return [self.answers[k] for k in self.logits(x).argmax(1).tolist()]
+        return self.texts_of(
+            packed_observations(self.packing, self.vocabularies, observations, self.views, self.head.weight)
+        )
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return what words and classes are called, to be saved with the weights."""

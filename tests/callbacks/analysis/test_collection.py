@@ -26,7 +26,7 @@ from lsgen.latent import (
     StandardNormal,
     VectorQuantiser,
 )
-from lsgen.likelihoods import FixedGaussian
+from lsgen.likelihoods import Categorical, FixedGaussian, IndependentTokens, modalities_likelihood
 from lsgen.nn import MLPDecoder, MLPEncoder
 
 D = 4
@@ -96,6 +96,27 @@ def test_values_that_are_missing_count_in_no_score(monkeypatch):
     assert torch.equal(found.observations, x.masked_fill(~observed, 0.0))
     assert found.left_out == 0
     assert np.allclose(found.codes.columns["reconstruction_error"], x[:, 1:].square().mean(1))
+
+
+def test_numbers_of_words_and_of_classes_are_no_amounts_that_could_be_far_off():
+    parts = {
+        "class": Categorical((1,), 10, high=9),
+        "words": IndependentTokens((2,), 4),
+        "numbers": FixedGaussian((D,), 1.0),
+    }
+    likelihood = modalities_likelihood(parts)
+    decoder = MLPDecoder(2, likelihood.raw_shape, ())
+    x = likelihood.packing.pack(
+        {"class": torch.full((3, 1), 9.0), "words": torch.full((3, 2), 3.0), "numbers": torch.randn(3, D)}
+    )
+    space = EncodableLatentSpace(MLPEncoder((D + 3,), 2, ()), decoder, likelihood, StandardNormal(2))
+    found = collect_codes(space, [x])
+    off = likelihood.packing.unpack(found.reconstructions - x)["numbers"].square().mean(1)
+    assert np.allclose(found.codes.columns["reconstruction_error"], off, rtol=1e-5)
+    alone = EncodableLatentSpace(
+        MLPEncoder((1,), 2, ()), MLPDecoder(2, (1,), (), heads=10), parts["class"], StandardNormal(2)
+    )
+    assert "reconstruction_error" not in collect_codes(alone, [torch.ones(3, 1)]).codes.columns
 
 
 def test_codes_that_are_not_finite_are_left_out_and_counted():

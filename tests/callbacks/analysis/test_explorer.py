@@ -34,10 +34,22 @@ from lsgen.latent import (
     Sphere,
     StandardNormal,
 )
-from lsgen.likelihoods import Bernoulli, FixedGaussian, IndependentTokens, Poisson, StudentT, modalities_likelihood
+from lsgen.latent.multimodal import ViewSpace
+from lsgen.likelihoods import (
+    Bernoulli,
+    FixedGaussian,
+    IndependentTokens,
+    Packing,
+    Poisson,
+    StudentT,
+    modalities_likelihood,
+)
+from lsgen.likelihoods.text.vocabulary import Vocabulary
 from lsgen.models import VAE
+from lsgen.models.multimodal import AnswerSpace, CaptionSpace
+from lsgen.models.multimodal.answer_space import JointFeatures
 from lsgen.models.vae import ELBO
-from lsgen.nn import MLPDecoder, MLPEncoder
+from lsgen.nn import ConcatenationFusion, MLPDecoder, MLPEncoder
 
 SHAPE = (1, 8, 8)
 
@@ -317,3 +329,39 @@ def test_several_modalities_are_pictures_without_words_and_their_sentences_are_c
     assert contents.strips[0].thumbnails.values.shape[1:] == contents.pictures.values.shape[1:]
     assert contents.decoder is None
     assert any("several modalities" in said for said in contents.warnings)
+
+
+def _packed(kind):
+    """Return a space of pictures with sentences, what it tells of observations, and these."""
+    shapes, words = {"image": (1, 8, 8), "text": (3,)}, Vocabulary(("<end>", "red", "square"))
+    packing, code, text = Packing(shapes), MLPEncoder((1, 8, 8), 4, (), heads=1), MLPEncoder((3,), 4, (), heads=1)
+    torch.manual_seed(0)
+    if kind == "views":
+        space = ViewSpace({"image": code, "text": text}, packing, 4)
+        space.name_words({"text": words})
+        return space, {}, packing
+    if kind == "answers":
+        fusion = ConcatenationFusion({"image": 4, "text": 4}, 4, ())
+        space = AnswerSpace(JointFeatures(packing, {"image": code, "text": text}, fusion), 4, 2)
+        space.name({"text": words}, ("yes", "no"))
+        return (
+            space,
+            {"answer": lambda x: [("yes", "no")[i] for i in space.head(space.encode(x).mean).argmax(1)]},
+            packing,
+        )
+    tokens = IndependentTokens((3,), 3)
+    tokens.name(words.words)
+    space = CaptionSpace(nn.Sequential(code, nn.Linear(4, 9)), tokens, packing, 9, "image", "text")
+    return space, {"text, written": lambda x: words.decode(tokens(space.encode(x).mean).mean)}, packing
+
+
+@pytest.mark.parametrize("kind", ["views", "answers", "captions"])
+def test_packed_observations_of_any_space_are_pictures_and_sentences_and_what_is_told_of_them(kind):
+    space, told, packing = _packed(kind)
+    x = packing.pack({"image": torch.rand(4, 1, 8, 8), "text": torch.tensor([[1.0, 2, 0], [2, 0, 0]]).repeat(2, 1)})
+    contents = explorer_contents(space, collect_codes(space, [x]), "m", options=PageOptions(maps=()))
+    np.testing.assert_array_equal(contents.pictures.values, drawing_of(space, x).pictures(x))
+    assert contents.pictures.values.shape[0] == 4
+    assert contents.codes.columns["text"].tolist() == ["red square", "square"] * 2
+    for name, truth in told.items():
+        assert contents.codes.columns[name].tolist() == truth(x)

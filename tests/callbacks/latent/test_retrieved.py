@@ -64,7 +64,7 @@ def test_a_feature_space_trains_under_the_callbacks_of_every_run(tmp_path, toys,
     monkeypatch.setattr("lsgen.callbacks.base.rank_zero_info", told.append)
     _, recorder, _ = toys.fit(tmp_path, [*looks, LikelihoodMetrics()], module=model, data=data)
     idle = ("Reconstructions", "Samples", "LatentGeodesics")
-    assert told == [f"{name} is left out: FeatureSpace is no LatentSpace." for name in idle]
+    assert told == [f"{name} is left out: FeatureSpace has no decoder." for name in idle]
     drawn = sorted(path.parent.relative_to(tmp_path / "figures").as_posix() for path in tmp_path.rglob("*.png"))
     assert drawn == ["interpolation/linear", "interpolation/spherical", "traversal/axes"]
     keys = recorder.keys()
@@ -86,7 +86,7 @@ def test_what_needs_a_decoder_is_left_out_before_data_are_judged(monkeypatch):
     looks = [ClassComparison(pixels), Imputations(), ReconstructionQuality(), TwoSampleTests(pixels)]
     for look in looks:
         look.setup(SimpleNamespace(datamodule=None), Twins(), "fit")
-    assert told == [f"{type(look).__name__} is left out: FeatureSpace is no LatentSpace." for look in looks]
+    assert told == [f"{type(look).__name__} is left out: FeatureSpace has no decoder." for look in looks]
 
 
 def _words():
@@ -136,7 +136,7 @@ def test_what_is_no_item_and_no_distance_is_refused(tmp_path):
         LatentTraversal(figures=TraversalFigures(retrieval=RetrievedItems(distance="taxi")))
     with pytest.raises(ValueError, match="expected observations for the encoder of FeatureSpace, got none"):
         LatentTraversal().run(Twins().latent_space, None, Sink(tmp_path, 0))
-    with pytest.raises(TypeError, match="Samples expected another latent space: FeatureSpace is no LatentSpace"):
+    with pytest.raises(TypeError, match="Samples expected another latent space: FeatureSpace has no decoder"):
         Samples().check(Twins())
 
 

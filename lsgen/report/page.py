@@ -101,12 +101,13 @@ def _header(run: Run) -> str:
     about = run.config.get("run")
     tags = about.get("tags", []) if isinstance(about, Mapping) else []
     labels = "".join(f'<span class="tag">{escape(str(tag))}</span>' for tag in tags if isinstance(tags, list))
+    badge = f'<span class="state {escape(state)}">{escape(state)}</span>'
     below = f'<p class="error">{escape(str(run.status["error"]))}</p>' if run.status.get("error") else ""
     if (run.path / "explorer.html").is_file():
         below += '<p><a href="explorer.html">Explore the codes</a>: maps, neighbours, paths and the decoder.</p>'
     return (
         f'<header><div class="title"><h1>{escape(_name(run))}</h1>'
-        f'<span class="state {escape(state)}">{escape(state)}</span>{labels}</div><dl>{shown}</dl>{below}</header>'
+        f"{badge if run.config_text else ''}{labels}</div><dl>{shown}</dl>{below}</header>"
     )
 
 
@@ -300,7 +301,11 @@ def _analyses(run: Run) -> Iterable[str]:
             for key, one in statistics.items()
         )
         heads = ("statistic", "value", "95 % from", "to", "by chance", "n")
-        yield _of_checkpoint("Analysis of codes of a checkpoint", name, about, heads, rows)
+        if "codes" in about:
+            note = f"{about['codes']}, {plain(about.get('settings', {}))}"
+            yield folded("Analysis of codes of a file", table(_row("th", heads) + rows, "keys"), note)
+        else:
+            yield _of_checkpoint("Analysis of codes of a checkpoint", name, about, heads, rows)
 
 
 def _of_checkpoint(title: str, name: str, about: Mapping[str, Any], heads: Iterable[str], rows: str) -> str:

@@ -97,7 +97,7 @@ def collect(run_dir: str | Path) -> Run:
     for folder, records in kept.items():
         for file in sorted((directory.path / folder).glob("*.json")):
             records[file.stem] = run.read(file, read_json, {})
-    if not (run.config_text or run.latest or run.media):
+    if not (run.config_text or run.latest or run.media or run.analyses):
         raise RunError(f"expected a run at {run_dir} (config.yaml, metrics.csv or figures/), found none of these")
     return run
 

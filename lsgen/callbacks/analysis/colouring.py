@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from lsgen.analysis.probing import explained_columns
-from lsgen.callbacks.analysis.parts.subject import SCORES
+from lsgen.callbacks.analysis.parts.subject import computed
 from lsgen.latent import Codes
 
 __all__ = ["first_colour"]
@@ -15,7 +15,6 @@ __all__ = ["first_colour"]
 NEIGHBOURS = 10
 NEARLY = 0.1  # by how much less than the best the label may be shown to be taken all the same
 LEAST = 0.05  # below which a map shows nothing
-FOUND = ("cluster", "occurrences", "overlap_", "p_", "shift_", "trust_")  # what was computed from the codes
 
 
 def first_colour(codes: Codes, coordinates: NDArray[Any], seed: int = 0) -> tuple[str, str]:
@@ -30,7 +29,7 @@ def first_colour(codes: Codes, coordinates: NDArray[Any], seed: int = 0) -> tupl
         seed: of the choice of items, where they are many.
 
     """
-    names = [name for name in codes.columns if name not in SCORES and not name.startswith(FOUND)]
+    names = [name for name in codes.columns if not computed(name)]
     k = min(NEIGHBOURS, len(codes) - 1)
     places = Codes(coordinates, codes.ids, columns=codes.columns)
     seen, told = (explained_columns(one, names, k, seed=seed) if k > 0 else {} for one in (places, codes))

@@ -30,7 +30,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities.rank_zero import rank_zero_info, rank_zero_warn
 from torch import nn
 
-from lsgen.callbacks.analysis.collection import collect_codes
+from lsgen.callbacks.analysis.collection import collect_codes, decoded_codes
 from lsgen.callbacks.analysis.options import AnalysisDetail
 from lsgen.callbacks.analysis.parts.analogy_questions import analogies
 from lsgen.callbacks.analysis.parts.attributes import directions
@@ -133,7 +133,7 @@ class LatentAnalysis(PeriodicCallback):
 
         Raises:
             TypeError: there is no latent space, or no data for its encoder.
-            ValueError: no code is finite and on the manifold.
+            ValueError: no code is finite and on the manifold, or there is no such column.
 
         """
         space = module if isinstance(module, Space) else getattr(module, "latent_space", None)
@@ -142,7 +142,22 @@ class LatentAnalysis(PeriodicCallback):
         collected = collect_codes(module, data, self.n, self.seed, self.splits)
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()
-            return self._found(Subject(module, space, collected, self.detail, self.seed, others or {}), sink)
+            return self._found(Subject(module, space, collected, self.detail, self.seed, others or {}).check(), sink)
+
+    def analyse_codes(self, codes: Codes, sink: Sink, others: Mapping[str, Codes] | None = None) -> Findings:
+        """Analyse codes of any source without a model; what needs one, or what was encoded, is left out.
+
+        Args:
+            codes: the table.
+            sink: where numbers and figures go; it is left open.
+            others: see `analyse`.
+
+        Raises:
+            ValueError: there is no such column.
+
+        """
+        subject = Subject(None, None, decoded_codes(None, codes), self.detail, self.seed, others or {})
+        return self._found(subject.check(), sink)
 
     def render(self, space: Space, probe: Probe | None, sink: Sink) -> None:
         """Collect the codes, take all parts, and log; where no code is finite, there is a warning and nothing else."""

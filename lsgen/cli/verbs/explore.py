@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lsgen.cli.code_tables import read_codes, refuse_with_codes
 from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, only_run, take
 from lsgen.runs import RunDirectory, read_json
@@ -39,7 +40,8 @@ directions of attributes, and the same items in up to three other runs.
                      that `python scripts/onnxruntime_web.py` fetches, or LSGEN_ONNXRUNTIME_WEB, a directory with them
   out=...            the file (default RUN/explorer.html, or FILE.html beside the codes)
   --codes FILE       look at these codes, which `Codes.save` or lsgen has written, instead of new ones; the run decodes.
-                     Of word vectors in the formats of word2vec or GloVe, the first n
+                     All of them, or n that are drawn at random; of word vectors in the formats of word2vec or GloVe,
+                     the first n
   --compare RUN2     the same observations in another run, up to three times
 
   lsgen explore runs/NAME
@@ -48,6 +50,7 @@ FLAGS = ("checkpoint", "device", "n", "split", "seed", "maps", "out")
 _OWN = ("decoder",)
 _MAPS, _SPLITS = ("pca", "tsne", "umap"), ("val", "test", "train")
 _MOST_COMPARED = 3
+_OF_RUNS = ("checkpoint", "device", "split", "decoder")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -59,9 +62,15 @@ def run(arguments: Sequence[str]) -> int:
     flags, places = take(rest, (*FLAGS, *_OWN))
     settings = settings_of(flags)
     file = named["--codes"][0] if named["--codes"] else None
+    if file is not None and Path(file).suffix == ".npz" and "n" not in flags:
+        settings["n"] = None
     if not places and file is not None:
+        refuse_with_codes(flags, _OF_RUNS)
+        if named["--compare"]:
+            raise UsageError("expected no --compare for codes of a file alone, which no run has encoded")
         page = _of_codes(Path(file), settings)
     else:
+        refuse_with_codes(flags if file is not None else {}, ("split",), run=True)
         directory = RunDirectory.open(only_run(places))
         others = [RunDirectory.open(place) for place in named["--compare"]]
         page = explore_run(directory, settings, device_of(flags), file, others)
@@ -122,7 +131,7 @@ def _of_codes(file: Path, settings: Mapping[str, Any]) -> Path:
     from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
     from lsgen.explorer import write_page
 
-    found = _table(file, None, settings["n"])
+    found = _table(file, None, settings)
     options = PageOptions(maps=settings["maps"], seed=settings["seed"])
     contents = explorer_contents(None, found, file.stem, {}, options)
     return write_page(Path(settings["out"] or file.with_suffix(".html")), contents)
@@ -153,7 +162,7 @@ def collected_of(
     with run_variables(directory), messages(None):
         if codes is not None:
             model, step = opened_model(directory, checkpoint, device)
-            return model, _table(Path(codes), model.latent_space, settings["n"]), step
+            return model, _table(Path(codes), model.latent_space, settings), step
         model, data, step = opened(directory, checkpoint, device)
         try:
             return model, collect_codes(model, data, settings["n"], settings["seed"], settings["split"]), step
@@ -161,16 +170,15 @@ def collected_of(
             raise UsageError(f"{directory.path}: {error}") from error
 
 
-def _table(file: Path, space: Any, most: int) -> Collected:
-    """Return the codes of a file, of word vectors the first ones, with what a space decodes them to."""
+def _table(file: Path, space: Any, settings: Mapping[str, Any]) -> Collected:
+    """Return codes of a file with what a space decodes them to."""
     from lsgen.callbacks.analysis.collection import decoded_codes
-    from lsgen.latent.vectors import read_vectors
 
+    codes = read_codes(file, settings["n"], settings["seed"])
     try:
-        return decoded_codes(space, read_vectors(file, most=None if file.suffix == ".npz" else most))
-    except (FileNotFoundError, ValueError) as error:
-        said = str(error)
-        raise UsageError(said if said.startswith(f"{file}: ") else f"{file}: {said}") from error
+        return decoded_codes(space, codes)
+    except ValueError as error:
+        raise UsageError(f"{file}: {error}") from error
 
 
 def _compared(other: RunDirectory, theirs: Codes, ours: Codes, options: PageOptions) -> FurtherSpace:

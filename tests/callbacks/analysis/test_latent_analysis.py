@@ -320,3 +320,13 @@ def test_what_is_missing_is_no_class():
     subject = Subject(nn.Module(), space, collected, AnalysisDetail())
     assert subject.columns() == ["a", "b"]
     assert subject.classes()[0] == "b"
+
+
+def test_what_was_computed_of_codes_is_no_attribute_unless_it_is_asked_for():
+    names = ("label", "elbo", "cluster", "cluster/k-means", "p_knn", "trust_tsne", "t-SNE/x", "occurrences", "points")
+    table = Codes(np.random.default_rng(0).normal(size=(6, 2)), columns={name: np.arange(6) for name in names})
+    collected = Collected(table, None, None, None, "table", "", None, 0)
+    assert Subject(None, None, collected, AnalysisDetail()).columns() == ["label", "points"]
+    assert Subject(None, None, collected, AnalysisDetail(columns=("p_knn",))).check().columns() == ["p_knn"]
+    with pytest.raises(ValueError, match="expected columns out of label, elbo"):
+        Subject(None, None, collected, AnalysisDetail(columns=("p",))).check()

@@ -3,8 +3,10 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
+from lsgen.analysis.neighbours import hubness
 from lsgen.latent import Codes
 
 
@@ -45,3 +47,69 @@ def test_a_run_is_analysed(lsgen, trained):
         refused = lsgen("analyse", str(trained), mistake)
         assert refused.code == 2
         assert words in refused.err
+
+
+def _table(path, n=60, **columns):
+    """Write codes of two groups, and return them."""
+    z = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
+    codes = Codes(z, columns={"kind": ["a", "b"] * (n // 2), **columns})
+    codes.save(path)
+    return codes
+
+
+def test_codes_of_a_file_are_analysed_without_a_model(lsgen, tmp_path):
+    codes = _table(tmp_path / "mine.npz", **{"PCA/x": np.arange(60.0)})
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(4, 4)))[0]
+    Codes(codes.z @ turn, codes.ids).save(tmp_path / "turned.npz")
+    done = lsgen("analyse", "--codes", "mine.npz", "what=neighbours,directions,comparison", "k=3", "compare=turned.npz")
+    assert done.code == 0, done.err
+    place = tmp_path / "mine_analysis"
+    record = json.loads((place / "analysis" / "mine.json").read_text())
+    assert (record["codes"], record["left_out"]) == ("mine.npz", {})
+    found = record["statistics"]
+    assert found["analysis/neighbours/skewness"]["value"] == hubness(codes, 3, 0).skewness.value
+    assert found["analysis/comparison/turned/procrustes"]["value"] == pytest.approx(0, abs=1e-6)
+    assert found["analysis/comparison/turned/jaccard"]["value"] == 1
+    assert not [key for key in found if "PCA" in key]  # a place on a map is no attribute
+    with open(place / "analysis" / "mine.csv", encoding="utf-8") as file:
+        assert {row["statistic"] for row in csv.DictReader(file)} == found.keys()
+    assert "Analysis of codes of a file" in (place / "report.html").read_text()
+    assert len(Codes.load(next((place / "figures" / "analysis" / "codes").iterdir()))) == 60
+    done = lsgen("analyse", "--codes", "mine.npz", "what=paths,neighbours")
+    assert (done.code, "parts that need no model for the codes of a file, got paths" in done.err) == (2, True)
+
+
+def test_of_a_table_n_codes_are_drawn_and_of_word_vectors_the_first_are_taken(lsgen, tmp_path):
+    codes = _table(tmp_path / "mine.npz")
+    (tmp_path / "words.txt").write_text("".join(f"w{i} {i} {i * i % 7}\n" for i in range(50)))
+    kept = {}
+    for name, seed in (("mine.npz", 0), ("mine.npz", 1), ("words.txt", 0)):
+        done = lsgen("analyse", f"--codes={name}", "n=40", f"seed={seed}", "what=neighbours", f"out={name}{seed}")
+        assert done.code == 0, done.err
+        file = next((tmp_path / f"{name}{seed}" / "figures" / "analysis" / "codes").iterdir())
+        kept[name, seed] = Codes.load(file).ids.tolist()
+    assert len(kept["mine.npz", 0]) == 40
+    assert kept["mine.npz", 0] != kept["mine.npz", 1]
+    assert set(kept["mine.npz", 0]) <= set(codes.ids.tolist())
+    assert kept["words.txt", 0] == [f"w{i}" for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--codes", "none.npz"), "no such file: none.npz"),
+        (("--codes", "."), "got the directory ."),
+        (("--codes",), "expected --codes VALUE"),
+        (("--codes", "mine.npz", "run"), "expected a run or --codes, got both"),
+        (("--codes", "mine.npz", "split=val"), "unknown option 'split=val'"),
+        (("--codes", "mine.npz", "checkpoint=best"), "expected no checkpoint="),
+        (("--codes", "mine.npz", "columns=kin"), "expected columns out of kind, got 'kin'"),
+        (("--codes", "mine.npz", "out=mine.npz"), "got a file: mine.npz"),
+        (("--codes", "mine.npz", "compare=run"), "expected a run directory"),
+        (("--codes", "mine.npz", "analogies=none.txt"), "to be a file of questions"),
+        (("run", "out=x"), "expected no out= for a run"),
+    ],
+)
+def test_bad_input_is_one_sentence(lsgen, refused, tmp_path, arguments, said):
+    _table(tmp_path / "mine.npz", 6)
+    refused(lsgen("analyse", *arguments), tmp_path, said)

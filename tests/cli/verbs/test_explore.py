@@ -61,6 +61,10 @@ def test_a_run_its_codes_and_a_comparison(lsgen, trained, small, tmp_path):
     [
         (("runs/none",), "runs/none"),
         (("--codes", "none.npz"), "none.npz"),
+        (("--codes", "none.npz", "device=cpu"), "expected no device="),
+        (("--codes", "none.npz", "split=val"), "expected no split="),
+        (("run", "--codes", "none.npz", "split=val"), "expected no split="),
+        (("--codes", "none.npz", "--compare", "run"), "expected no --compare"),
         (("--codes",), "to be followed by a file"),
         (("run", "--compare"), "to be followed by a run"),
         (("run", *["--compare=r"] * 4), "up to 3 times"),
@@ -71,6 +75,13 @@ def test_a_run_its_codes_and_a_comparison(lsgen, trained, small, tmp_path):
 )
 def test_bad_input_is_one_sentence(lsgen, refused, tmp_path, arguments, said):
     refused(lsgen("explore", *arguments), tmp_path, said)
+
+
+def test_of_codes_of_a_file_all_are_shown_or_as_many_as_are_asked_for(lsgen, tmp_path):
+    Codes(np.random.default_rng(0).normal(size=(40, 2))).save(tmp_path / "mine.npz")
+    for asked, shown in (((), 40), (("n=12",), 12)):
+        assert lsgen("explore", "--codes", "mine.npz", "maps=pca", *asked).code == 0
+        assert header(tmp_path / "mine.html")["count"] == shown
 
 
 def test_damaged_word_vectors_are_refused_with_file_and_line(lsgen, tmp_path):

@@ -79,7 +79,7 @@ def _baselines(subject: Subject) -> Mapping[str, Any]:
     found: dict[str, Any] = {"pca": _components(raw, min(subject.codes.dim, *raw.shape))}
     if raw.shape[1] <= WIDEST:
         found["raw"] = raw
-    if isinstance(subject.space, EncodableSpace):
+    if isinstance(subject.space, EncodableSpace) and subject.module is not None:
         found["untrained"] = untrained_codes(subject.module, subject.collected, subject.seed)
     return found
 

@@ -17,9 +17,10 @@ from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.latent import Codes, Space
 from lsgen.latent.columns import is_text
 
-__all__ = ["LeftOutError", "Part", "Subject", "unused"]
+__all__ = ["LeftOutError", "Part", "Subject", "computed", "unused"]
 
 SCORES = ("elbo", "reconstruction_error", "prior_nll", "split")
+COMPUTED = ("cluster", "occurrences", "overlap_", "p_", "shift_", "trust_")  # from the codes, by an analysis
 CLASSES = 20
 
 
@@ -32,8 +33,8 @@ class Subject:
     """The codes of a model and what they are codes of.
 
     Attributes:
-        module: the model.
-        space: its latent space, in evaluation mode.
+        module: the model; None of codes alone.
+        space: its latent space, in evaluation mode; None of codes alone.
         collected: its codes with their observations.
         detail: how they are analysed.
         seed: seed of all random numbers.
@@ -41,8 +42,8 @@ class Subject:
 
     """
 
-    module: nn.Module
-    space: Space
+    module: nn.Module | None
+    space: Space | None
     collected: Collected
     detail: AnalysisDetail
     seed: int = 0
@@ -53,18 +54,38 @@ class Subject:
         """The codes."""
         return self.collected.codes
 
+    def check(self) -> Subject:
+        """Return the same.
+
+        Raises:
+            ValueError: a column that was asked for is not there.
+
+        """
+        try:
+            self._asked()
+        except LeftOutError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def _asked(self) -> list[str]:
+        """Return the columns that were asked for; none where all are."""
+        asked = list(self.detail.columns or ())
+        if missing := [name for name in asked if name not in self.codes.columns]:
+            known = ", ".join(self.codes.columns) or "none"
+            raise LeftOutError(f"expected columns out of {known}, got {missing[0]!r}")
+        return asked
+
     def columns(self) -> list[str]:
         """Return the columns that are predicted and drawn: those that were asked for, or the label and the factors.
+
+        What was computed of the codes, such as their scores, places on maps, clusters and p-values, is not among these.
 
         Raises:
             LeftOutError: there is none that varies.
 
         """
-        asked = self.detail.columns
-        names = [name for name in self.codes.columns if name not in SCORES] if asked is None else list(asked)
-        if missing := [name for name in names if name not in self.codes.columns]:
-            known = ", ".join(self.codes.columns) or "none"
-            raise LeftOutError(f"expected columns out of {known}, got {missing[0]!r}")
+        whole = [name for name in self.codes.columns if not computed(name)]
+        names = whole if self.detail.columns is None else self._asked()
         varying = [name for name in names if len(np.unique(_text(self.codes.columns[name]))) > 1]
         if not varying:
             raise LeftOutError("no label and no factor varies")
@@ -118,6 +139,11 @@ def unused(name: str, taken: Container[str]) -> str:
     """Return a name as a part of a log key; with a number, from 2 on, where another has it."""
     part = name.replace("/", "_")
     return part if part not in taken else next(other for n in count(2) if (other := f"{part}_{n}") not in taken)
+
+
+def computed(name: str) -> bool:
+    """Return whether a column is a score of the model, or was computed from the codes by an analysis or for a page."""
+    return name in SCORES or name.startswith(COMPUTED) or "/" in name
 
 
 def _renamed(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:

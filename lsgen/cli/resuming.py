@@ -39,6 +39,8 @@ def resume(path: str, arguments: Sequence[str]) -> int:
         steps = directory.status().get("generator_steps", 0)
         print(f"finished {directory.path}: nothing is left to train (extend it with model.max_steps above {steps})")
         return OK
+    if changes:
+        _rehearse(directory, changes)
     directory.record_attempt(
         {
             "time": now(),
@@ -50,6 +52,28 @@ def resume(path: str, arguments: Sequence[str]) -> int:
     from lsgen.cli.task import execute
 
     return execute(directory)
+
+
+def _rehearse(directory: RunDirectory, changes: dict[str, Any]) -> None:
+    """Refuse changes that the run cannot continue with, while its status and its record are as they were.
+
+    Raises:
+        UsageError: the changed config is refused, as where a schedule of the learning rate ends before the last step.
+
+    """
+    from lsgen.cli.config.construction import verify
+    from lsgen.cli.config.frozen_config import thaw
+    from lsgen.cli.config.rehearsal import rehearse
+    from lsgen.cli.task import run_variables
+
+    with run_variables(directory, alone=False):
+        config = thaw(directory.config(), directory.overrides() | changes)
+        try:
+            verify(config)
+            rehearse(config.model)
+        except UsageError as error:
+            asked = " ".join(f"{key}={value}" for key, value in changes.items())
+            raise UsageError(f"{directory.path} cannot continue with {asked}: {error}") from error
 
 
 def _extends(directory: RunDirectory, changes: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import torch
 from lsgen.cli.config.rehearsal import rehearse, rehearse_weights
 from lsgen.cli.errors import UsageError
 from lsgen.models.schedules import Linear, Schedule
+from lsgen.runs import RunDirectory
 
 SCHEDULERS = "torch.optim.lr_scheduler"
 
@@ -78,3 +79,13 @@ def test_weights_are_rehearsed():
         rehearse_weights(model, 899)
         with pytest.raises(UsageError, match=r"expected model.0.beta, the schedule Wrong, to give a finite number"):
             rehearse_weights(model, 1000)
+
+
+def test_a_finished_run_that_cannot_be_extended_stays_finished(lsgen, refused, config, tmp_path):
+    schedule = {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "_partial_": True, "max_lr": 0.01, "total_steps": 9}
+    run = RunDirectory.create(tmp_path / "run", config | {"model": config["model"] | {"scheduler": schedule}}, {})
+    run.set_status("finished", generator_steps=9)
+    before = {path: path.read_bytes() for path in (run.status_file, run.config_file, run.provenance_file)}
+    said = "run cannot continue with model.max_steps=12: model.scheduler: ", "total steps is 9"
+    refused(lsgen("train", "resume=run", "model.max_steps=12"), tmp_path, *said)
+    assert {path: path.read_bytes() for path in before} == before

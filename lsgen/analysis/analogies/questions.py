@@ -21,13 +21,17 @@ def read_questions(path: str | Path, lower: bool = False) -> tuple[list[tuple[st
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: a line has another number of names, or there is no question.
+        ValueError: it is not in UTF-8, a line has another number of names, or there is no question.
 
     """
     questions: list[tuple[str, str, str, str]] = []
     sections: list[str] = []
     section = ""
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").split("\n"), 1):
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected questions in UTF-8 in {path}, got other bytes at position {error.start}") from error
+    for number, line in enumerate(text.split("\n"), 1):
         if line.startswith(":"):
             section = line[1:].strip()
             continue

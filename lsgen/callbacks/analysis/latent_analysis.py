@@ -37,7 +37,7 @@ from lsgen.callbacks.analysis.parts.attributes import directions
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.journeys import paths
 from lsgen.callbacks.analysis.parts.mapping import projections
-from lsgen.callbacks.analysis.parts.other_spaces import comparison
+from lsgen.callbacks.analysis.parts.other_spaces import check_observations, comparison
 from lsgen.callbacks.analysis.parts.predictions import imputation, probes
 from lsgen.callbacks.analysis.parts.strangeness import anomalies
 from lsgen.callbacks.analysis.parts.structure import clusters, dimension, neighbours
@@ -133,7 +133,8 @@ class LatentAnalysis(PeriodicCallback):
 
         Raises:
             TypeError: there is no latent space, or no data for its encoder.
-            ValueError: no code is finite and on the manifold, or there is no such column.
+            ValueError: no code is finite and on the manifold, there is no such column, or the others are codes of
+                other observations.
 
         """
         space = module if isinstance(module, Space) else getattr(module, "latent_space", None)
@@ -142,7 +143,7 @@ class LatentAnalysis(PeriodicCallback):
         collected = collect_codes(module, data, self.n, self.seed, self.splits)
         with undisturbed(space, self.seed), torch.no_grad():
             space.eval()
-            return self._found(Subject(module, space, collected, self.detail, self.seed, others or {}).check(), sink)
+            return self._checked(Subject(module, space, collected, self.detail, self.seed, others or {}), sink)
 
     def analyse_codes(self, codes: Codes, sink: Sink, others: Mapping[str, Codes] | None = None) -> Findings:
         """Analyse codes of any source without a model; what needs one, or what was encoded, is left out.
@@ -153,10 +154,15 @@ class LatentAnalysis(PeriodicCallback):
             others: see `analyse`.
 
         Raises:
-            ValueError: there is no such column.
+            ValueError: there is no such column, or the others are codes of other observations.
 
         """
         subject = Subject(None, None, decoded_codes(None, codes), self.detail, self.seed, others or {})
+        return self._checked(subject, sink)
+
+    def _checked(self, subject: Subject, sink: Sink) -> Findings:
+        for name, other in subject.others.items():
+            check_observations(subject.codes, other, name)
         return self._found(subject.check(), sink)
 
     def render(self, space: Space, probe: Probe | None, sink: Sink) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lsgen.analysis.probing import ProbeOptions
+from lsgen.analysis.projections.choice import METHODS
 
 __all__ = ["AnalysisDetail"]
 
@@ -30,7 +31,7 @@ class AnalysisDetail:
         samples: codes for each of them in importance sampling.
 
     Raises:
-        ValueError: a number is out of its range.
+        ValueError: a number is out of its range, or there is no such projection.
 
     """
 
@@ -52,5 +53,7 @@ class AnalysisDetail:
         for name, number in least.items():
             if getattr(self, name) < number:
                 raise ValueError(f"expected {name} of at least {number}, got {getattr(self, name)}")
+        if unknown := [name for name in self.maps if name and name not in METHODS]:
+            raise ValueError(f"expected maps out of {', '.join(METHODS)}, got {unknown[0]!r}")
         if not 0 < self.missing < 1:
             raise ValueError(f"expected a share of missing values between 0 and 1, got {self.missing}")

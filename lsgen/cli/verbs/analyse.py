@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.code_tables import read_codes, refuse_with_codes
+from lsgen.cli.config.schema import MAX_SEED
 from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, only_run, places, take, take_switches
 from lsgen.cli.verbs.explore import collected_of
@@ -223,13 +224,20 @@ def _recorded(analyse: Callable[[Sink], Findings], place: Path, step: int) -> di
 
 
 def _callback(settings: Mapping[str, str]) -> LatentAnalysis:
+    from lsgen.analysis.analogies import read_questions
     from lsgen.callbacks import AnalysisDetail, LatentAnalysis, Turns
 
+    if "seed" in settings and not 0 <= _number("seed", settings["seed"]) <= MAX_SEED:
+        raise UsageError(f"expected a seed from 0 to {MAX_SEED}, got {settings['seed']}")
     given: dict[str, Any] = {name: _number(name, settings[name]) for name in ("n", "k", "seed") if name in settings}
     given |= {name: tuple(settings[name].split(",")) for name in ("what", "columns", "maps") if name in settings}
     if "analogies" in settings:
         if not Path(settings["analogies"]).is_file():
             raise UsageError(f"expected analogies= to be a file of questions, got {settings['analogies']!r}")
+        try:
+            read_questions(settings["analogies"])
+        except ValueError as error:
+            raise UsageError(str(error)) from error
         given["analogies"] = settings["analogies"]
     detail, options, turns = (
         {name: given[name] for name in names if name in given}
@@ -266,10 +274,12 @@ def _show(title: str, figures: Path, record: Mapping[str, Any]) -> None:
         low, high = one["interval"] or (None, None)
         cells = (number(part, 3) for part in (one["value"], low, high, one["baseline"]))
         rows.append([named(key)[0], *cells, str(one["n"])])
-    print_table(["statistic", "value", "95 % from", "to", "by chance", "n"], rows, title=title)
+    if rows:
+        print_table(["statistic", "value", "95 % from", "to", "by chance", "n"], rows, title=title)
     known = {f"{key}{end}" for key in record["statistics"] for end in ("", "_low", "_high")}
     others = [key for key in record["metrics"] if key not in known]
-    print_table(["number", "value"], [[named(key)[0], number(record["metrics"][key], 4)] for key in others])
+    if others:
+        print_table(["number", "value"], [[named(key)[0], number(record["metrics"][key], 4)] for key in others])
     for name, reason in record["left_out"].items():
         print(f"lsgen: left out {name}: {reason}", file=sys.stderr)
     print(f"figures  {figures / 'analysis'}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsgen.cli.code_tables import read_codes, refuse_with_codes
+from lsgen.cli.config.schema import MAX_SEED
 from lsgen.cli.errors import OK, UsageError
 from lsgen.cli.flags import device_of, only_run, take
 from lsgen.runs import RunDirectory, read_json
@@ -105,6 +106,7 @@ def explore_run(
     from lsgen.report import write_report
 
     chosen = {**settings_of({}), **(settings or {})}
+    place = _page_at(chosen["out"] or directory.explorer_file)
     for one in (directory, *others):
         one.check_version()
     try:
@@ -120,7 +122,7 @@ def explore_run(
         facts = {"model": type(model).__name__, "trained for": f"{step:,} steps"}
         tables = _analysis(directory, chosen["checkpoint"], step)
         contents = explorer_contents(space, found, directory.path.name, facts, options, tables, spaces)
-    page = write_page(Path(chosen["out"] or directory.explorer_file), contents)
+    page = write_page(place, contents)
     if directory.report_file.is_file():
         write_report(directory.path)
     return page
@@ -131,10 +133,27 @@ def _of_codes(file: Path, settings: Mapping[str, Any]) -> Path:
     from lsgen.callbacks.analysis.contents import PageOptions, explorer_contents
     from lsgen.explorer import write_page
 
+    place = _page_at(settings["out"] or file.with_suffix(".html"))
     found = _table(file, None, settings)
     options = PageOptions(maps=settings["maps"], seed=settings["seed"])
     contents = explorer_contents(None, found, file.stem, {}, options)
-    return write_page(Path(settings["out"] or file.with_suffix(".html")), contents)
+    return write_page(place, contents)
+
+
+def _page_at(place: str | Path) -> Path:
+    """Return where a page goes.
+
+    Raises:
+        UsageError: it cannot go there.
+
+    """
+    path = Path(place)
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(
+            f"expected out= to be a file in a directory that exists, got {'a' if path.is_dir() else 'no'} directory at "
+            f"{path if path.is_dir() else path.parent}"
+        )
+    return path
 
 
 def collected_of(
@@ -219,20 +238,19 @@ def _with_analysis(directory: RunDirectory, found: Collected, step: int) -> Coll
 
 def _same_items(ours: Codes, theirs: Codes, other: RunDirectory) -> Codes:
     """Return codes of another run in the order of ours."""
+    from lsgen.callbacks.analysis.parts.other_spaces import check_observations
+
     missing = set(ours.ids.tolist()) - set(theirs.ids.tolist())
     if missing:
         raise UsageError(
-            f"expected {other.path.name} to have codes of the same observations, got none of {len(missing)} of "
-            f"{len(ours)}, such as {min(missing)!r}: compare runs on the same data"
+            f"expected {other.path.name} to have codes of the same {len(ours)} observations, got none of "
+            f"{len(missing)} of them, such as {min(missing)!r}: compare runs on the same data"
         )
-    chosen = theirs.select(ids=ours.ids)
-    labels = [table.columns.get("label") for table in (ours, chosen)]
-    if labels[0] is not None and labels[1] is not None and labels[0].tolist() != labels[1].tolist():
-        raise UsageError(
-            f"expected {other.path.name} to have the same observations, got other labels of them: compare runs on the "
-            "same data"
-        )
-    return chosen
+    try:
+        check_observations(ours, theirs, other.path.name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return theirs.select(ids=ours.ids)
 
 
 def _options(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -274,6 +292,8 @@ def settings_of(flags: Mapping[str, str]) -> dict[str, Any]:
         if not text.isdecimal() or int(text) < least:
             raise UsageError(f"expected {name}= to be a whole number of at least {least}, got {text!r}")
         found[name] = int(text)
+    if found["seed"] > MAX_SEED:
+        raise UsageError(f"expected a seed from 0 to {MAX_SEED}, got {found['seed']}")
     for name, several, known in (("maps", "pca,tsne", _MAPS), ("split", "val,test", _SPLITS)):
         chosen = tuple(part for part in flags.get(name, several).split(",") if part)
         if bad := [part for part in chosen if part not in known]:

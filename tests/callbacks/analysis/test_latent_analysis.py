@@ -311,6 +311,22 @@ def test_mistakes_are_refused():
         AnalysisDetail(missing=1.0)
     with pytest.raises(ValueError, match="would never fire"):
         LatentAnalysis(turns=Turns(at_end=False))
+    with pytest.raises(ValueError, match=r"maps out of pca, tsne, .*, got 'foo'"):
+        AnalysisDetail(maps=("", "foo"))
+
+
+def test_codes_of_other_observations_and_columns_that_are_not_there_are_refused(tmp_path):
+    data, vae = Digits(SHAPE, binarise="static"), model()
+    own = collect_codes(vae, data, 40).codes
+    changed = own.columns["label"].copy()
+    changed[3] = (changed[3] + 1) % 10
+    other = {"other": own.with_columns({"label": changed})}
+    few = LatentAnalysis(n=40, what=("comparison",), detail=DETAIL)
+    with pytest.raises(ValueError, match=f"other to have the same observations, got another label of '{own.ids[3]}'"):
+        few.analyse(vae, data, Sink(tmp_path, 0), other)
+    asked = LatentAnalysis(n=40, what=("probes",), detail=AnalysisDetail(columns=("foo",)))
+    with pytest.raises(ValueError, match=r"expected columns out of label, .*, got 'foo'"):
+        asked.analyse(vae, data, Sink(tmp_path, 0))
 
 
 def test_what_is_missing_is_no_class():

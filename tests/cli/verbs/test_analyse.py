@@ -8,6 +8,7 @@ import pytest
 
 from lsgen.analysis.neighbours import hubness
 from lsgen.latent import Codes
+from lsgen.runs import RunDirectory
 
 
 @pytest.mark.slow
@@ -113,3 +114,22 @@ def test_of_a_table_n_codes_are_drawn_and_of_word_vectors_the_first_are_taken(ls
 def test_bad_input_is_one_sentence(lsgen, refused, tmp_path, arguments, said):
     _table(tmp_path / "mine.npz", 6)
     refused(lsgen("analyse", *arguments), tmp_path, said)
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("seed=-1", "expected a seed from 0 to 4294967295, got -1"),
+        ("seed=4294967296", "expected a seed from 0 to 4294967295, got 4294967296"),
+        ("maps=pca,foo", "expected maps out of pca, tsne, umap, axes, identity, disk, ternary, got 'foo'"),
+        ("analogies=bytes.txt", "expected questions in UTF-8 in bytes.txt, got other bytes at position 3"),
+        ("analogies=three.txt", "expected four names a line in three.txt, got 3 in line 1"),
+    ],
+)
+def test_what_no_part_could_do_is_refused_before_the_model_is_read(lsgen, refused, tmp_path, argument, said):
+    RunDirectory.create(tmp_path / "run", {}, {})
+    (tmp_path / "run" / "checkpoints").mkdir(exist_ok=True)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"")
+    (tmp_path / "bytes.txt").write_bytes(b"a b\xff")
+    (tmp_path / "three.txt").write_text("a b c\n")
+    refused(lsgen("analyse", "run", argument), tmp_path, said)

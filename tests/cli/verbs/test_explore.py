@@ -71,6 +71,12 @@ def test_a_run_its_codes_and_a_comparison(lsgen, trained, small, tmp_path):
         (("run", "n=0"), "at least 1, got '0'"),
         (("run", "maps=pca,mds"), "expected maps= to be some of pca,tsne,umap, got 'mds'"),
         (("run", "split=dev"), "expected split= to be some of val,test,train"),
+        (("run", "seed=4294967296"), "expected a seed from 0 to 4294967295, got 4294967296"),
+        (("--codes", "none.npz", "out=none/page.html"), "in a directory that exists, got no directory at none"),
+        (
+            ("--codes", "none.npz", "out=."),
+            "to be a file in a directory that exists, got a directory at .",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(lsgen, refused, tmp_path, arguments, said):

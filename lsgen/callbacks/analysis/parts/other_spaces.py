@@ -7,10 +7,36 @@ import numpy as np
 from lsgen.analysis.comparisons import compare
 from lsgen.callbacks.analysis.parts.findings import Findings
 from lsgen.callbacks.analysis.parts.subject import LeftOutError, Subject
+from lsgen.latent import Codes
 
-__all__ = ["comparison"]
+__all__ = ["check_observations", "comparison"]
 
 PARTS = ("cka", "cka_debiased", "procrustes", "rsa", "jaccard")
+
+
+def check_observations(codes: Codes, other: Codes, name: str) -> None:
+    """Raise an error if what two tables call by the same ids are other observations, by their labels.
+
+    Args:
+        codes: codes of one space.
+        other: codes of another.
+        name: what the other is called.
+
+    Raises:
+        ValueError: labels of the items in common differ.
+
+    """
+    if not all("label" in table.columns for table in (codes, other)):
+        return
+    ours, theirs = (
+        dict(zip(table.ids.tolist(), table.columns["label"].tolist(), strict=True)) for table in (codes, other)
+    )
+    differ = sorted(item for item in ours.keys() & theirs.keys() if str(ours[item]) != str(theirs[item]))
+    if differ:
+        raise ValueError(
+            f"expected {name} to have the same observations, got another label of {differ[0]!r}: compare runs on the "
+            "same data"
+        )
 
 
 def comparison(subject: Subject, found: Findings) -> None:

@@ -103,7 +103,7 @@ def _run(sweep: Sweep, job: Job) -> int:
     os.environ.update(job.variables)
     if not is_first_process(run):
         return _follow(run)
-    if not _wait_for_lock(run):
+    if not run.wait_until_free(_LOCK_SECONDS):  # its former process may be just ending
         print(f"running  {run.path}: another process trains it", flush=True)
         return OK
     if (state := run.status()["state"]) in ("finished", "pruned"):
@@ -163,16 +163,6 @@ def _stopping() -> Iterator[None]:
     finally:
         for number in former:  # what comes now must not keep the job from being requeued
             signal.signal(number, signal.SIG_IGN)
-
-
-def _wait_for_lock(run: RunDirectory) -> bool:
-    """Return whether the run's lock is free or becomes free soon, as when its former process is just ending."""
-    until = time.monotonic() + _LOCK_SECONDS
-    while run.is_locked():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 def _array_task() -> str | None:

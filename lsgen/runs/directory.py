@@ -18,9 +18,11 @@ earlier/           what attempts left before the run was started anew
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -223,6 +225,15 @@ class RunDirectory:
             return True
         except OSError:
             return False
+
+    def wait_until_free(self, seconds: float = math.inf) -> bool:
+        """Wait while another process trains this run, so many seconds at most; return whether none does any more."""
+        until = time.monotonic() + seconds
+        while self.is_locked():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.2)
+        return True
 
     def set_aside(self) -> Path:
         """Move all that attempts at this run left to a folder in it, so that it starts anew, and return the folder.

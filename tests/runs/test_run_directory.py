@@ -131,9 +131,11 @@ def test_one_process_at_a_time_and_a_kill_lets_go(tmp_path):
     holder.start()
     assert ready.wait(30)
     assert run.is_locked()
+    assert not run.wait_until_free(0.0)
     with pytest.raises(RunError, match="is being trained by process"), run.lock():
         pass
     holder.kill()
+    assert run.wait_until_free()
     holder.join()
     assert not run.is_locked()
     with run.lock():

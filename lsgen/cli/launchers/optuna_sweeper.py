@@ -6,7 +6,6 @@ directory stands, with the same parameters, and is told to the study once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -27,7 +26,7 @@ from lsgen.cli.launchers.optuna_space import as_override, distribution, one_of
 from lsgen.cli.sweeps.jobs import JobComposer
 from lsgen.cli.sweeps.studies import OVERRIDES, make_pruner, open_storage
 from lsgen.cli.sweeps.terms import skip_reason
-from lsgen.runs import RunDirectory, Sweep, redact
+from lsgen.runs import Sweep, redact
 
 __all__ = ["OptunaSweeper"]
 
@@ -114,7 +113,9 @@ class OptunaSweeper(Sweeper):
             for number, overrides in batch:
                 if (job := sweep.find(overrides)) is not None:
                     run = sweep.run(job)
-                    _wait_for_others(run)
+                    if run.is_locked():  # by one that has outlived the search that started it
+                        print(f"waits    {run.path}: another process trains it", flush=True)
+                        run.wait_until_free()
                     self._tell(study, number, run.status(), over is not None)
             if over is not None:
                 print(f"search   ends: {over}; the same command goes on with it", flush=True)
@@ -227,11 +228,3 @@ class OptunaSweeper(Sweeper):
         if complete:
             best = study.best_trial
             print(f"best     {self.metric} {best.value:.6g} of {len(complete)} trials with {best.params}", flush=True)
-
-
-def _wait_for_others(run: RunDirectory) -> None:
-    """Wait while another process trains a run, as one that has outlived the search that started it."""
-    if run.is_locked():
-        print(f"waits    {run.path}: another process trains it", flush=True)
-    while run.is_locked():
-        time.sleep(1.0)

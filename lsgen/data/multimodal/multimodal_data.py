@@ -59,6 +59,7 @@ class MultimodalData(DataModule, ABC):
         shapes: shapes of the modalities by name.
         packing: where they lie in x.
         vocabularies: the words of those that are sentences, by name.
+        vocabulary_size: number of words of the sentences, the end included; only where a modality is sentences.
 
     Raises:
         ValueError: shape or shapes are not what the data have, a share is out of range or of no modality, or no
@@ -67,6 +68,7 @@ class MultimodalData(DataModule, ABC):
     """
 
     vocabularies: Mapping[str, Vocabulary] = MappingProxyType({})
+    vocabulary_size: int
 
     def __init__(
         self,
@@ -92,6 +94,22 @@ class MultimodalData(DataModule, ABC):
             raise ValueError(
                 "expected no data.loading.neighbours with data.missing, as neighbours are whole observations"
             )
+
+    def take_words(self, name: str, vocabulary: Vocabulary, stated: int | None) -> None:
+        """Take over the words of the only modality that is sentences.
+
+        Args:
+            name: of the modality.
+            vocabulary: the words.
+            stated: their number, as the configuration states it; None for as many as there are.
+
+        Raises:
+            ValueError: there are more or fewer words than are stated.
+
+        """
+        if stated not in (None, vocabulary.size):
+            raise ValueError(f"expected vocabulary_size {vocabulary.size}, got {stated}")
+        self.vocabularies, self.vocabulary_size = {name: vocabulary}, vocabulary.size
 
     def subset(
         self,

@@ -109,8 +109,6 @@ class CaptionedImages(MultimodalData, ABC):
         self.prompts = [self.templates.filled(noun) for noun in self.nouns.values()]
         sentences = [text for own in self.prompts for text in own]
         vocabulary = Vocabulary.of(sentences)
-        if vocabulary_size not in (None, vocabulary.size):
-            raise ValueError(f"expected vocabulary_size {vocabulary.size}, got {vocabulary_size}")
         longest = max(sentences, key=lambda text: len(vocabulary.split(text)))
         words = len(vocabulary.split(longest))
         length = self.templates.length or words
@@ -118,15 +116,11 @@ class CaptionedImages(MultimodalData, ABC):
             raise ValueError(f"expected data.templates.length of at least {words} for {longest!r}, got {length}")
         provides, encodings = {"image": images.shape, "caption": (length,)}, {"image": images.encoding}
         super().__init__(shape, shapes, provides, missing, batch_size, seed, loading, encodings)
-        self.vocabularies, self._images = {"caption": vocabulary}, images
+        self.take_words("caption", vocabulary, vocabulary_size)
+        self._images = images
         numbers = vocabulary.encode(sentences, length).unflatten(0, (len(self.classes), -1))
         self._numbers = numbers.to(torch.uint8 if vocabulary.size <= 2**8 else torch.int16)
         self._packed = cache(self._with_captions)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """The number of words of captions, the end included."""
-        return self.vocabularies["caption"].size
 
     def attributes_of(self, texts: Sequence[str]) -> list[dict[str, str] | None]:
         """Return the "class" that captions name; None for what is none of the sentences."""

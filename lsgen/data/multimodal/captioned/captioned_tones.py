@@ -107,20 +107,13 @@ class CaptionedTones(MultimodalData):
         self._scale = None if bands.n_mels is None else MelScale(bands, RATE, SAMPLES)
         sentences = [_said(form, told) for form in _FORMS for told in _TOLD]
         vocabulary = Vocabulary.of(sentences)
-        if vocabulary_size not in (None, vocabulary.size):
-            raise ValueError(f"expected vocabulary_size {vocabulary.size}, got {vocabulary_size}")
         sound = (SAMPLES,) if self._scale is None else self._scale.shape
         length = max(len(vocabulary.split(sentence)) for sentence in sentences)
         provides = {"sound": sound, "caption": (length,), "table": (len(COLUMNS),)}
         super().__init__(shape, shapes, provides, missing, batch_size, seed, loading)
-        self.vocabularies = {"caption": vocabulary}
+        self.take_words("caption", vocabulary, vocabulary_size)
         val_size, test_size = held_out
         self._rows = random_split(prod(FACTOR_SIZES), {"val_size": val_size, "test_size": test_size}, self.split_seed)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """The number of words of captions, the end included."""
-        return self.vocabularies["caption"].size
 
     def build(self, split: Split) -> BatchDataset:
         """Return the tones of a split."""

@@ -61,18 +61,11 @@ class CaptionedSprites(MultimodalData):
         self._grammar = SceneGrammar(self.captions, self.scenes.sprites)
         provides = {"image": (3, SIDE, SIDE), "caption": (self._grammar.length,)}
         super().__init__(shape, shapes, provides, missing, batch_size, seed, loading)
-        self.vocabularies = {"caption": self._grammar.vocabulary}
-        if vocabulary_size not in (None, self.vocabulary_size):
-            raise ValueError(f"expected vocabulary_size {self.vocabulary_size}, got {vocabulary_size}")
+        self.take_words("caption", self._grammar.vocabulary, vocabulary_size)
         self.factor_names, self.factor_sizes = self.scenes.factor_names, self.scenes.factor_sizes
         self._factors = self.scenes.drawn(self.split_seed)
         self._rows = self.scenes.split(self._factors, self.split_seed)
         self._first = self._grammar.encode(self._factors, torch.zeros(len(self._factors)))  # in the first form
-
-    @property
-    def vocabulary_size(self) -> int:
-        """The number of words of captions, the end included."""
-        return self._grammar.vocabulary.size
 
     def attributes_of(self, texts: Sequence[str]) -> list[dict[str, str] | None]:
         """Return what captions tell, by the names of factors; None for what is no sentence of the grammar."""

@@ -76,9 +76,7 @@ class SpriteQuestions(MultimodalData):
         words = room(length, max(len(text.split()) for text in texts.values()), "length", "question")
         provides = {"image": (3, SIDE, SIDE), "question": (words,)}
         super().__init__(shape, shapes, provides, missing, batch_size, seed, loading)
-        self.vocabularies = {"question": vocabulary}
-        if vocabulary_size not in (None, vocabulary.size):
-            raise ValueError(f"expected vocabulary_size {vocabulary.size}, got {vocabulary_size}")
+        self.take_words("question", vocabulary, vocabulary_size)
         known = chances(self.scenes.sprites)
         self.best_accuracy = {"question": sum(known[name] for name in asked) / len(asked)}
         self.factor_names = (*self.scenes.factor_names, "type")
@@ -88,11 +86,6 @@ class SpriteQuestions(MultimodalData):
         self._rows = self.scenes.split(self._asked.factors, self.split_seed)
         self._texts = torch.zeros(max(texts) + 1, words, dtype=torch.int64)
         self._texts[list(texts)] = vocabulary.encode(list(texts.values()), words)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """The number of words of questions, the end included."""
-        return self.vocabularies["question"].size
 
     def build(self, split: Split) -> BatchDataset:
         """Return the scenes of a split with their questions."""

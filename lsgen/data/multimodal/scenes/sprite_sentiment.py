@@ -98,9 +98,7 @@ class SpriteSentiment(MultimodalData):
         words = max(len(text.split()) for text in texts)
         provides = {"image": (3, SIDE, SIDE), "text": (words,)}
         super().__init__(shape, shapes, provides, missing, batch_size, seed, loading)
-        self.vocabularies = {"text": vocabulary}
-        if vocabulary_size not in (None, vocabulary.size):
-            raise ValueError(f"expected vocabulary_size {vocabulary.size}, got {vocabulary_size}")
+        self.take_words("text", vocabulary, vocabulary_size)
         self.best_accuracy = {"image": 0.5, "text": max(irony, 1 - irony)}
         self.factor_names = (*self.scenes.factor_names, "type")
         self.factor_sizes = (*self.scenes.factor_sizes, len(self.types))
@@ -108,11 +106,6 @@ class SpriteSentiment(MultimodalData):
         self._rows = self.scenes.split(self._factors, self.split_seed)
         self._texts = vocabulary.encode(texts, words)
         self._text, self._label, self._ironic = _opinions(self._factors, told, irony, self.split_seed)
-
-    @property
-    def vocabulary_size(self) -> int:
-        """The number of words of texts, the end included."""
-        return self.vocabularies["text"].size
 
     def build(self, split: Split) -> BatchDataset:
         """Return the scenes of a split with their texts."""

@@ -9,7 +9,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-__all__ = ["GatedLinear", "MLPDecoder", "MLPEncoder"]
+__all__ = ["GatedLinear", "MLPDecoder", "MLPEncoder", "perceptron"]
 
 
 class GatedLinear(nn.Module):
@@ -34,7 +34,10 @@ class GatedLinear(nn.Module):
         return out
 
 
-def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module], gated: bool, silent: int) -> nn.Sequential:
+def perceptron(
+    sizes: Sequence[int], activation: Callable[[], nn.Module], gated: bool = False, silent: int = 0
+) -> nn.Sequential:
+    """Return linear layers with activations between them; for gated and silent see `MLPEncoder`."""
     layers: list[nn.Module] = []
     for width, following in pairwise(sizes[:-1]):
         layers += [GatedLinear(width, following, activation)] if gated else [nn.Linear(width, following), activation()]
@@ -72,7 +75,7 @@ class MLPEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.dim, self.heads = dim, heads
-        self.layers = _layers([prod(shape), *hidden, heads * dim], activation, gated, silent)
+        self.layers = perceptron([prod(shape), *hidden, heads * dim], activation, gated, silent)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return posterior parameters (N, heads * dim)."""
@@ -107,7 +110,7 @@ class MLPDecoder(nn.Module):
         super().__init__()
         self.dim, self.heads = dim, heads
         self.shape = (heads * shape[0], *shape[1:])
-        self.layers = _layers([dim, *hidden, prod(self.shape)], activation, gated, silent)
+        self.layers = perceptron([dim, *hidden, prod(self.shape)], activation, gated, silent)
 
     def forward(self, z: Tensor) -> Tensor:
         """Return raw outputs (N, heads * shape[0], *shape[1:])."""

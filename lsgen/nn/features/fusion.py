@@ -15,11 +15,12 @@ https://arxiv.org/abs/1709.07871. Theirs takes maxima alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
+
+from lsgen.nn.mlp import perceptron
 
 __all__ = ["ConcatenationFusion", "FiLMFusion"]
 
@@ -49,7 +50,7 @@ class ConcatenationFusion(nn.Module):
         if not features:
             raise ValueError("expected the features of at least one modality, got none")
         self.features, self.dim = {name: int(size) for name, size in features.items()}, int(dim)
-        self.layers = _perceptron([sum(self.features.values()), *hidden, self.dim], activation)
+        self.layers = perceptron([sum(self.features.values()), *hidden, self.dim], activation)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return codes (N, dim)."""
@@ -103,7 +104,7 @@ class FiLMFusion(nn.Module):
         self.inside = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(blocks))
         self.norms = nn.ModuleList(nn.BatchNorm2d(width, affine=False) for _ in range(blocks))
         self.modulation = nn.Linear(sum(self.conditions.values()), 2 * blocks * width)
-        self.last = _perceptron([2 * width, hidden, self.dim], nn.ReLU)
+        self.last = perceptron([2 * width, hidden, self.dim], nn.ReLU)
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Return codes (N, dim)."""
@@ -122,11 +123,6 @@ class FiLMFusion(nn.Module):
     def _placed(self, x: Tensor) -> Tensor:
         """Return a grid with the coordinates of its cells as channels."""
         return torch.cat([x, self.coordinates.to(x.dtype).expand(len(x), -1, -1, -1)], 1)
-
-
-def _perceptron(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
-    layers = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), activation())]
-    return nn.Sequential(*layers[:-1])
 
 
 def _side_by_side(features: Mapping[str, Tensor], sizes: Mapping[str, int]) -> Tensor:

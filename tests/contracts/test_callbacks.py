@@ -5,8 +5,9 @@ Callbacks enrol themselves by type; arguments without a default are offered by n
 
 import inspect
 import warnings
+from collections.abc import Callable
 from dataclasses import is_dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -22,34 +23,16 @@ from torch import nn
 from torchmetrics import MeanMetric
 
 from lsgen.callbacks import Checkpoint, Paths, PeriodicCallback, Seeding, WordTests, problems_of
-from lsgen.data import (
-    CosineNetwork,
-    DataModule,
-    DigitLabel,
-    Digits,
-    Grammar,
-    KarateClub,
-    LinkSplit,
-    Nodes,
-    Sentences,
-)
+from lsgen.data import CosineNetwork, DataModule, Digits, KarateClub, LinkSplit, Nodes
 from lsgen.latent import OneHot, Prior, Product, StandardNormal
-from lsgen.likelihoods import (
-    AutoregressiveTokens,
-    Bernoulli,
-    Categorical,
-    FixedGaussian,
-    Multinomial,
-    modalities_likelihood,
-)
+from lsgen.likelihoods import Bernoulli, FixedGaussian, Multinomial
 from lsgen.metrics.quality import ClassifierDistance, DatasetClassifier, Pixels
 from lsgen.models import VAE, LatentModel
 from lsgen.models.diffusion import Denoiser, Diffusion, LinearLogSNR
 from lsgen.models.gan import GAN, NonSaturating
-from lsgen.models.multimodal import MultimodalVAE, MVAEObjective
 from lsgen.models.topics import LogisticNormalPosterior, LogisticNormalPrior, SoftmaxTopics, TopicEncoder
 from lsgen.models.vae import ELBO
-from lsgen.nn import GRUDecoder, GRUEncoder, LabelEncoder, MLPDecoder, MLPDenoiser, MLPEncoder
+from lsgen.nn import MLPDecoder, MLPDenoiser, MLPEncoder
 from lsgen.nn.adversarial.critics import MLPCritic
 
 SHAPE, STEPS = (1, 8, 8), 4
@@ -102,38 +85,16 @@ def _topics() -> LatentModel:
     return VAE(encoder, decoder, Multinomial(SHAPE), prior, ELBO(), posterior, max_steps=STEPS)
 
 
-def _modalities() -> LatentModel:
-    encoders = {"image": MLPEncoder(SHAPE, 2, hidden=(8,)), "label": LabelEncoder((1,), 10, 2, hidden=(8,))}
-    decoders = {"image": MLPDecoder(2, SHAPE, (8,), nn.SiLU), "label": MLPDecoder(2, (1,), (8,), nn.SiLU, heads=10)}
-    likelihood = modalities_likelihood({"image": Bernoulli(SHAPE), "label": Categorical((1,), 10, 9.0)})
-    return MultimodalVAE(encoders, decoders, likelihood, StandardNormal(2), MVAEObjective(), max_steps=STEPS)
-
-
-SENTENCES = Sentences(
-    example=Grammar(100), wording={"most": 10, "unknown": "<unk>"}, val_size=30, test_size=10, batch_size=16
-)
-
-
-def _sentences() -> LatentModel:
-    shape, size = SENTENCES.shape, SENTENCES.vocabulary_size
-    likelihood = AutoregressiveTokens(GRUDecoder(shape, size, 2, 4, 8), shape, size)
-    encoder, decoder = GRUEncoder(shape, size, 2, 2, 4, 8), MLPDecoder(2, (2,), ())
-    return VAE(encoder, decoder, likelihood, StandardNormal(2), ELBO(), max_steps=STEPS)
-
-
+VIEWS = ("modalities", "sentences", "views", "captions", "answers")  # models of views_of_digits, with their data
 NETWORKS = {"network": KarateClub(), "flows": CosineNetwork(6, 2, 2)}
 SPLITS = {"network": LinkSplit(), "flows": LinkSplit("none")}
-MODELS = {
+MODELS: dict[str, Callable[[], Any]] = {
     "VAE": _vae,
     "GAN": lambda: _gan(StandardNormal(2)),
     "diffusion": lambda: Diffusion(Denoiser(MLPDenoiser(SHAPE, hidden=(8,)), LinearLogSNR()), max_steps=STEPS),
     "GAN of classes": lambda: _gan(Product([StandardNormal(2), OneHot(10)])),
     "topics": _topics,
-    "modalities": _modalities,
-    "sentences": _sentences,
-    "views": lambda: views_of_digits.views(STEPS)[0],
-    "captions": lambda: views_of_digits.captions(STEPS)[0],
-    "answers": lambda: views_of_digits.answers(STEPS)[0],
+    **{name: partial(lambda name: getattr(views_of_digits, name)(STEPS)[0], name) for name in VIEWS},
     "words": lambda: NamedPoints(max_steps=STEPS),
     "network": lambda: NamedNodes(max_steps=STEPS, names=NETWORKS["network"].graph().names),
     "flows": lambda: NamedNodes(max_steps=STEPS, names=NETWORKS["flows"].graph().names),
@@ -161,11 +122,9 @@ def _trained(model: str, data: str, run_dir: Path, *callbacks: Callback) -> tupl
 def _data(model: str, digits: dict[str, Any]) -> DataModule:
     if model in NETWORKS:
         return Nodes(graph=NETWORKS[model], split=SPLITS[model], batch_size=8)
-    if model == "sentences":
-        return SENTENCES
-    if model in ("views", "captions", "answers"):
+    if model in VIEWS:
         return getattr(views_of_digits, model)(STEPS)[1]
-    return DigitLabel(binarise="threshold") if model == "modalities" else Digits(**digits)
+    return Digits(**digits)
 
 
 @cache
